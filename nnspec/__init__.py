@@ -1,0 +1,12 @@
+"""nnspec: neural networks written as formulas, checked before they run, trained and deployed.
+
+    net = nnspec.load("digits")
+    net.fit()
+    net.export("digits.onnx")
+"""
+
+from nnspec.api import Net, load, loads, open
+from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.version import VERSION as __version__
+
+__all__ = ["Diagnostic", "Net", "SpecError", "__version__", "load", "loads", "open"]

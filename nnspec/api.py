@@ -1,0 +1,329 @@
+"""The Python interface: a spec as an object that can be called, differentiated, trained, exported and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnspec import resources
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Fault, Source, SpecError, did_you_mean, fault
+from nnspec.graph import Graph, Type
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nnspec.deploy import Proof
+    from nnspec.run.engine import Engine
+    from nnspec.train.data import Dataset
+    from nnspec.train.loop import History, Progress
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+MAX_SOURCE_BYTES = 4 << 20
+Setting = str | int | float | bool
+
+
+def read_source(name: str | Path) -> Source:
+    """The text of a spec: a file, or the name of one in the gallery.
+
+    Faults: E501 when there is no such file, E502 when it is too large, E503 when it is empty or no text.
+    """
+    path = Path(name)
+    if not path.exists() and path.suffix != ".nn" and len(path.parts) == 1:
+        path = resources.folder("specs") / f"{name}.nn"
+    if not path.is_file():
+        known = sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
+        raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
+    return source_of(str(name) if path.name == Path(name).name else path.name, _read(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as f:
+            return f.read(MAX_SOURCE_BYTES + 1)
+    except OSError as error:
+        raise fault("E501", f"cannot read {path}: {error.strerror}") from None
+
+
+def source_of(name: str, content: bytes) -> Source:
+    """Bytes as the source of a spec."""
+    if len(content) > MAX_SOURCE_BYTES:
+        raise fault("E502", f"{name} is larger than {MAX_SOURCE_BYTES >> 20} MiB, the most a spec may have")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fault("E503", f"{name} is not text: byte {error.start} is no UTF-8") from None
+    if "\0" in text:
+        raise fault("E503", f"{name} is not text: byte {text.index(chr(0))} is zero")
+    if not text.strip():
+        raise fault("E503", f"{name} is empty", help="a spec has at least a model: `model Name { ... }`")
+    return Source(name, text.replace("\r\n", "\n"))
+
+
+def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
+    """A network from a file or the gallery; keyword arguments override its `let` values.
+
+    >>> import nnspec
+    >>> net = nnspec.load("mazur")
+    >>> list(net.params)
+    ['W1', 'W2']
+
+    Raises SpecError with every mistake of the spec.
+    """
+    return _raising(lambda: Net(Compilation(read_source(spec), settings, dtype, Path(spec).parent), engine))
+
+
+def loads(text: str, *, dtype: str = "float32", **settings: Setting) -> Net:
+    """A network from the text of a spec.
+
+    >>> import nnspec
+    >>> net = nnspec.loads("model Double { input x: []  output y = 2 * x }")
+    >>> float(net(x=[21.0])["y"][0])
+    42.0
+    """
+    return _raising(lambda: Net(Compilation(source_of("<text>", text.encode()), settings, dtype)))
+
+
+def open(run: str | Path) -> Net:
+    """A trained network from its run directory.
+
+    Raises SpecError (E503) when the directory holds no run, or no weights that can be read.
+    """
+    from nnspec.train import rundir
+
+    def opened() -> Net:
+        arrays, manifest = rundir.newest(Path(run))
+        source = source_of(str(Path(run) / rundir.SPEC), (Path(run) / rundir.SPEC).read_bytes())
+        folder = Path(manifest.get("folder", "."))
+        net = Net(Compilation(source, manifest.get("settings", {}), manifest.get("dtype", "float32"), folder))
+        net.restore(arrays, manifest["step"])
+        return net
+
+    return _raising(opened)
+
+
+def _raising(build: Any) -> Any:
+    """Mistakes as the SpecError that the interface promises."""
+    try:
+        return build()
+    except Fault as error:
+        raise SpecError([error.diagnostic]) from None
+
+
+class Net:
+    """A network. `params` and `states` are live arrays by public name; the batch is always the first axis."""
+
+    def __init__(self, compilation: Compilation, engine: str = "numpy"):
+        self.spec, self.engine_name = compilation.checked(), engine
+
+    @cached_property
+    def engine(self) -> Engine:
+        from nnspec.run.engine import Engine
+
+        engine = Engine(self.spec, self.engine_name)
+        engine.initialise(self.spec.training.seed if self.spec.training else 0)
+        return engine
+
+    # ---- what it is
+
+    @property
+    def name(self) -> str:
+        return self.spec.model.name
+
+    @property
+    def inputs(self) -> dict[str, Type]:
+        """{name: type} of the inputs; the first dimension is the batch."""
+        return self.spec.model.inputs
+
+    @property
+    def targets(self) -> dict[str, Type]:
+        return self.spec.model.targets
+
+    @property
+    def outputs(self) -> dict[str, Type]:
+        return self.spec.model.outputs
+
+    @property
+    def graph(self) -> Graph:
+        """The inference graph."""
+        return self.spec.inference
+
+    @property
+    def params(self) -> dict[str, Array]:
+        return self.engine.params
+
+    @property
+    def states(self) -> dict[str, Array]:
+        return self.engine.states
+
+    def summary(self) -> str:
+        """The layer table: name, formula, output shape, parameters, operations and receptive field of one example."""
+        from nnspec.summary import summary
+
+        return summary(self.spec)
+
+    def __repr__(self) -> str:
+        return f"<nnspec.Net {self.name}: {sum(v.size for v in self.params.values()):,} parameters>"
+
+    # ---- running
+
+    def init(self, seed: int = 0) -> Net:
+        """Draw all parameters anew from a seed.
+
+        >>> import nnspec
+        >>> a, b = nnspec.load("digits").init(seed=7), nnspec.load("digits").init(seed=7)
+        >>> bool((a.params["dense.W"] == b.params["dense.W"]).all())
+        True
+        """
+        self.engine.initialise(seed)
+        return self
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        """The outputs, by name, for a batch of inputs; as in use, not as in training."""
+        fields = self._checked(inputs, self.inputs)
+        return _raising(lambda: {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()})  # type: ignore[no-any-return]
+
+    def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
+        """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}).
+
+        >>> import nnspec
+        >>> net = nnspec.load("mazur", dtype="float64")
+        >>> loss, grads = net.gradients(x=[[0.05, 0.10]], y=[[0.01, 0.99]])
+        >>> round(loss, 9), round(float(grads["W2"][0, 0]), 9)
+        (0.298371109, 0.082167041)
+        """
+        self._needs_loss()
+        loss, gradients = self.engine.gradients(self._checked(fields, self.inputs | self.targets))
+        return loss, {n: g.copy() for n, g in gradients.items()}
+
+    def step(self, *, lr: float | None = None, **fields: Any) -> float:
+        """One step of the train block's optimizer on a batch; returns the loss before it. `lr` overrides the base rate."""
+        from nnspec.train.schedule import LearningRate
+
+        training = self._needs_training()
+        rate = LearningRate(self.spec, training.epochs or 1, training.steps or 1).base if lr is None else lr
+        return self.engine.step(self._checked(fields, self.inputs | self.targets), rate)
+
+    def fit(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        epochs: int | None = None,
+        validation: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        path: str | None = None,
+    ) -> History:
+        """Train by the spec's train block, on its own data or on the arrays given ({input or target: array}).
+
+        `path` is what `--data` is on the command line. Raises SpecError for data that does not fit (E3xx) and a diverging loss (E401).
+        """
+        from nnspec.train.data import Dataset
+
+        self._needs_training()
+        if epochs:
+            self.spec = self.engine.spec = self.spec.with_training(epochs=epochs, steps=None)
+        ports = self.inputs | self.targets
+        if data is None:
+            dataset = self.dataset(path)
+        else:
+            dataset = Dataset(self._checked(data, ports), self._checked(validation, ports) if validation else None, None)
+        return self.fit_dataset(dataset, progress)
+
+    def fit_dataset(self, dataset: Dataset, progress: Progress | None = None) -> History:
+        """Train by the spec's train block on data that is checked already."""
+        from nnspec.train.loop import fit
+
+        return _raising(lambda: fit(self.engine, dataset, self._needs_training(), progress))  # type: ignore[no-any-return]
+
+    def dataset(self, path: str | None = None) -> Dataset:
+        """The data of the train block, checked and split."""
+        from nnspec.train.data import load as load_data
+
+        training = self._needs_training()
+        return _raising(lambda: load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype))
+
+    def evaluate(self, data: Mapping[str, Any]) -> dict[str, float]:
+        """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}."""
+        from nnspec.train.loop import evaluate
+
+        return evaluate(self.engine, self._checked(data, self.inputs | self.targets))
+
+    def predict(self, data: Any) -> Any:
+        """Outputs for many examples: from {input: array}, or from one array where there is one input (then one output gives one array)."""
+        from nnspec.train.loop import predict
+
+        single = not isinstance(data, Mapping)
+        fields = dict(zip(self.inputs, [data], strict=True)) if single and len(self.inputs) == 1 else data
+        outputs = predict(self.engine, self._checked(fields, self.inputs))
+        return next(iter(outputs.values())) if single and len(outputs) == 1 else outputs
+
+    # ---- keeping
+
+    def export(self, path: str | Path) -> Proof:
+        """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal."""
+        from nnspec.deploy import export
+
+        single = self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
+        weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
+        return _raising(lambda: export(single.inference, weights, Path(path), metadata=self._metadata()))  # type: ignore[no-any-return]
+
+    def _metadata(self) -> dict[str, str]:
+        import hashlib
+
+        from nnspec.version import VERSION
+
+        digest = hashlib.sha256(self.spec.source.text.encode()).hexdigest()
+        return {"nnspec_version": VERSION, "spec_sha256": digest, "model": self.name, "seed": str(int(self.engine.seed))}
+
+    def save(self, run: str | Path, settings: Mapping[str, Any] | None = None) -> Path:
+        """Write a run directory that `nnspec.open` reads; returns the checkpoint's folder."""
+        from nnspec.train import rundir
+
+        folder, step = Path(run), int(self.engine.steps_done)
+        if not (folder / rundir.SPEC).exists():
+            _raising(lambda: rundir.create(folder, self.spec.source.text))
+        return rundir.save(folder, step, self.engine.all_arrays(), self.manifest() | dict(settings or {}))
+
+    def manifest(self) -> dict[str, Any]:
+        """What a checkpoint says about how it came to be."""
+        from nnspec.train.environment import environment
+
+        where = {"folder": str(self.spec.folder.resolve()), "settings": dict(self.spec.settings), "dtype": self.spec.dtype}
+        return {**self._metadata(), "seed": int(self.engine.seed), **where, "engine": self.engine.name, **environment()}
+
+    def restore(self, arrays: Mapping[str, Array], step: int) -> None:
+        """Put saved weights, states and optimizer states back."""
+        import numpy as np
+
+        for name, array in self.engine.all_arrays().items():
+            if name not in arrays or arrays[name].shape != array.shape:
+                raise fault("E503", f"the weights do not fit the spec: `{name}` is missing or of another shape")
+            np.copyto(array, arrays[name])
+        self.engine.steps_done[...] = step
+
+    # ---- checks
+
+    def _checked(self, fields: Mapping[str, Any], ports: Mapping[str, Type]) -> dict[str, Array]:
+        from nnspec.train.data import check
+
+        for name in fields:
+            if name not in ports:
+                raise SpecError([fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports)).diagnostic])
+        return _raising(lambda: check(fields, ports, None, self.spec.dtype))  # type: ignore[no-any-return]
+
+    def _needs_loss(self) -> None:
+        if not self.spec.model.losses:
+            raise SpecError([fault("E110", "the model has no loss", self.spec.model.span).diagnostic])
+
+    def _needs_training(self) -> Any:
+        self._needs_loss()
+        if self.spec.training is None:
+            raise SpecError([fault("E110", "this spec has no train block", self.spec.model.span).diagnostic])
+        return self.spec.training
+
+
+

@@ -1,0 +1,213 @@
+"""`nnspec COMMAND`: results to stdout, diagnostics and progress to stderr; exit codes 0 fine, 1 wrong spec or data, 2 usage, 3 resources."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nnspec import api
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, render
+from nnspec.version import VERSION
+
+STAGES = ("ast", "graph", "step")
+ENGINES = ("numpy", "reference")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="nnspec")
+def cli() -> None:
+    """Neural networks written as formulas: checked before they run, trained, and deployed.
+
+    F is a .nn file, a name of the gallery such as `digits`, or - for stdin.
+    """
+
+
+def main() -> None:
+    """The console script: no traceback for anything a user can cause."""
+    try:
+        cli(standalone_mode=False)
+    except (SpecError, Fault) as error:
+        say(error.diagnostics if isinstance(error, SpecError) else [error.diagnostic])
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        click.echo("error: out of memory", err=True)
+        sys.exit(3)
+
+
+def say(diagnostics: Iterable[Diagnostic]) -> None:
+    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    click.echo(render(diagnostics, color), err=True, color=color)
+
+
+def settings_of(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`width=64` pairs as a mapping."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
+    return dict(p.split("=", 1) for p in pairs)
+
+
+def source_of(name: str) -> Source:
+    return api.source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else api.read_source(name)
+
+
+def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str = "float32") -> Compilation:
+    return Compilation(source_of(name), settings_of(pairs), dtype, Path(name).parent)
+
+
+def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(command: Any) -> Any:
+        for adder in reversed(adders):
+            command = adder(command)
+        return wraps(command)(command)
+
+    return add
+
+
+SET = click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Override a `let`.")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+DATA = click.option("--data", metavar="PATH", help="A csv or npz file, or the folder of MNIST's files.")
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="F...")
+@options(SET, JSON)
+def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None:
+    """Say what is wrong with specs, and print the layer table of those that are right."""
+    from nnspec.summary import summary
+
+    found: list[Diagnostic] = []
+    for name in files:
+        try:
+            spec = compilation(name, pairs)
+            mistakes = list(spec.diagnostics)
+        except Fault as error:
+            mistakes = [error.diagnostic]
+        found += mistakes
+        if not mistakes and not as_json:
+            click.echo(summary(spec))
+    if as_json:
+        click.echo(json.dumps([d.as_json() for d in found], indent=2))
+    elif found:
+        say(found)
+    if found:
+        sys.exit(1)
+
+
+@cli.command(name="compile")
+@click.argument("file", metavar="F")
+@options(SET, JSON)
+@click.option("--stage", type=click.Choice(STAGES), help="Print this stage as text.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="F.onnx", help="Write the freshly initialised network.")
+def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None, output: str | None) -> None:
+    """Compile a spec; print its summary, a stage, or write an ONNX file."""
+    from nnspec.summary import describe, summary
+
+    spec = compilation(file, pairs).checked()
+    if stage:
+        from nnspec.syntax.dump import dump
+
+        stages: dict[str, Callable[[], object]] = {"ast": lambda: dump(spec.ast), "graph": lambda: spec.inference, "step": lambda: spec.step}
+        click.echo(str(stages[stage]()))
+    elif as_json:
+        click.echo(json.dumps(describe(spec), indent=2))
+    else:
+        click.echo(summary(spec))
+    if output:
+        click.echo(api.Net(spec).export(output).sentence, err=True)
+
+
+@cli.command()
+@click.argument("file", metavar="F")
+@options(DATA, SET, JSON)
+@click.option("--epochs", type=click.IntRange(1), help="Instead of the spec's.")
+@click.option("--seed", type=click.IntRange(0), help="Instead of the spec's.")
+@click.option("--engine", type=click.Choice(ENGINES), default="numpy", show_default=True)
+@click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
+def train(
+    file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, epochs: int | None, seed: int | None, engine: str, run: str | None
+) -> None:
+    """Train a spec on its data; write weights, metrics, a loss curve and a verified model.onnx."""
+    from nnspec.cli.train import report, train_run
+
+    spec = compilation(file, pairs).checked()
+    changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
+    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run)
+    click.echo(json.dumps(result, indent=2) if as_json else report(result))
+
+
+@cli.command(name="eval")
+@click.argument("run", metavar="RUN")
+@options(DATA, JSON)
+def eval_(run: str, data: str | None, as_json: bool) -> None:
+    """Loss and metrics of a trained run, on its test data or on other data."""
+    from nnspec.cli.train import held_out, metrics_text
+
+    net = api.open(run)
+    part, fields = held_out(net, data, {**net.inputs, **net.targets})
+    metrics = net.evaluate(fields)
+    click.echo(json.dumps({"part": part, **metrics}, indent=2) if as_json else metrics_text(part, metrics))
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@options(DATA)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="OUT", help="A csv or npz file.")
+def predict(run: str, data: str | None, output: str) -> None:
+    """Write a trained run's outputs for every example."""
+    from nnspec.cli.train import held_out
+    from nnspec.train.predictions import write
+
+    net = api.open(run)
+    _, fields = held_out(net, data, net.inputs)
+    outputs = net.predict({n: fields[n] for n in net.inputs})
+    write(Path(output), outputs)
+    click.echo(f"{len(next(iter(outputs.values())))} predictions in {output}")
+
+
+@cli.command()
+@click.argument("source", metavar="RUN|F")
+@SET
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="M.onnx")
+def export(source: str, pairs: tuple[str, ...], output: str) -> None:
+    """Write ONNX, after proving it equal to the reference: a trained run, or a spec with its initial weights."""
+    net = api.open(source) if Path(source).is_dir() else api.Net(compilation(source, pairs))
+    click.echo(net.export(output).sentence)
+
+
+@cli.command()
+@click.argument("file", metavar="F")
+@options(SET, JSON)
+def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
+    """Compare every parameter's gradient with finite differences in float64."""
+    from dataclasses import asdict
+
+    from nnspec.gradcheck import RTOL
+    from nnspec.gradcheck import gradcheck as run_check
+
+    results = run_check(compilation(file, pairs).checked())
+    if as_json:
+        click.echo(json.dumps([asdict(r) | {"passed": r.passed} for r in results], indent=2))
+    else:
+        width = max((len(r.parameter) for r in results), default=1)
+        for r in results:
+            verdict = "ok" if r.passed else f"WRONG (at most {RTOL:g} is right)"
+            click.echo(f"{r.parameter:<{width}}  {r.directions:>4} directions  error {r.error:.1e}  {verdict}")
+    if not all(r.passed for r in results):
+        sys.exit(1)

@@ -1,0 +1,116 @@
+"""What `nnspec train` does around the loop: progress, the run directory, the report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nnspec.api import Net
+from nnspec.compile import Compilation
+from nnspec.graph import Type
+from nnspec.train import data as data_sets
+from nnspec.train import rundir
+from nnspec.train.loop import Epoch, Progress
+
+MOST_LINES = 100
+
+
+def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: str | None) -> dict[str, Any]:
+    """Train into a run directory; the document of `train --json`."""
+    started = time.perf_counter()
+    net = Net(spec, engine)
+    dataset = net.dataset(data)
+    folder = Path(run) if run else rundir.fresh(name if name != "-" else spec.model.name.lower())
+    rundir.create(folder, spec.source.text)
+    training = spec.training
+    assert training
+    epochs = training.epochs or ceil((training.steps or 1) / ceil(len(next(iter(dataset.train.values()))) / training.batch))
+    with _progress(epochs, folder) as progress:
+        history = net.fit_dataset(dataset, progress)
+    net.save(folder)
+    rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
+    proof = net.export(folder / rundir.MODEL)
+    test = net.evaluate(dataset.test) if dataset.test else {}
+    return {
+        "run": str(folder),
+        "epochs": [e.as_json() for e in history.epochs],
+        "final": dict(history.epochs[-1].metrics),
+        "test": test,
+        "seconds": round(time.perf_counter() - started, 3),
+        "engine": engine,
+        "stopped": history.stopped or None,
+        "onnx": proof.sentence,
+    }
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """The end of a training, for a person."""
+    lines = [metrics_text("training", result["final"])]
+    if result["stopped"]:
+        lines.append(f"stopped early: {result['stopped']}; the best weights are kept")
+    if result["test"]:
+        lines.append(metrics_text("test", result["test"]))
+    lines += [result["onnx"], f"run directory: {result['run']}"]
+    return "\n".join(lines)
+
+
+def metrics_text(part: str, metrics: Mapping[str, float]) -> str:
+    return f"{part}: " + "  ".join(f"{n} {_shown(n, v)}" for n, v in metrics.items())
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"
+
+
+def held_out(net: Net, data: str | None, ports: Mapping[str, Type]) -> tuple[str, dict[str, Any]]:
+    """The data to judge a run by: a file, or the test part of its own data (all of it, where there is none)."""
+    if data and Path(data).suffix in (".csv", ".npz"):
+        return data, data_sets.read(data_sets.source_from_path(data), ports, Path(), data, net.spec.dtype)
+    dataset = net.dataset(data)
+    return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
+
+
+@contextmanager
+def _progress(epochs: int, folder: Path) -> Iterator[Progress]:
+    """A bar on a terminal, lines elsewhere; every epoch also goes to metrics.jsonl."""
+    if not sys.stderr.isatty():
+        yield _lines(epochs, folder)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=epochs)
+
+        def on_batch(epoch: int, done: int, of: int, loss: float) -> None:
+            bar.update(task, completed=epoch - 1 + done / of, description=f"loss {loss:.4f}")
+
+        def on_epoch(epoch: Epoch) -> None:
+            rundir.log(folder, epoch)
+            bar.update(task, completed=epoch.number, description=_line(epoch))
+
+        yield Progress(on_batch, on_epoch)
+
+
+def _lines(epochs: int, folder: Path) -> Progress:
+    every = max(1, epochs // MOST_LINES)
+
+    def on_epoch(epoch: Epoch) -> None:
+        rundir.log(folder, epoch)
+        if epoch.number % every == 0 or epoch.number in (1, epochs):
+            click.echo(f"epoch {epoch.number}/{epochs}  {_line(epoch)}", err=True)
+
+    return Progress(on_epoch=on_epoch)
+
+
+def _line(epoch: Epoch) -> str:
+    return "  ".join(f"{n} {_shown(n, v)}" for n, v in epoch.metrics.items()) + f"  {epoch.seconds:.2g} s"

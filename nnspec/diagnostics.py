@@ -1,0 +1,170 @@
+"""A diagnostic is data: what is wrong, where, why, and what to write instead. `render` is the only place that lays one out."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+MAX_SHOWN_WIDTH = 160
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text with the name a person knows it by; `library` when it is ours and not the user's."""
+
+    name: str
+    text: str
+    library: bool = False
+
+    @cached_property
+    def line_starts(self) -> list[int]:
+        return [0] + [i + 1 for i, c in enumerate(self.text) if c == "\n"]
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset, both counted from 1."""
+        line = bisect_right(self.line_starts, offset) - 1
+        return line + 1, offset - self.line_starts[line] + 1
+
+    def line(self, number: int) -> str:
+        start = self.line_starts[number - 1]
+        return self.text[start:].split("\n", 1)[0].rstrip("\r")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a source, from `start` up to `end`."""
+
+    source: Source = field(repr=False)
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        return self.source.position(self.start)[0]
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    def __str__(self) -> str:
+        line, column = self.source.position(self.start)
+        return f"{self.source.name}:{line}:{column}"
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Replace the text of `span` by `text`."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One error or warning; `notes` say where the other half of a conflict came from."""
+
+    code: str
+    message: str
+    span: Span | None = None
+    label: str = ""
+    notes: tuple[tuple[Span, str], ...] = ()
+    help: str = ""
+    fix: Fix | None = None
+    level: str = "error"
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields `nnspec check --json` promises."""
+        place: dict[str, Any] = dict.fromkeys(("file", "line", "column", "end_line", "end_column"))
+        if self.span:
+            line, column = self.span.source.position(self.span.start)
+            end_line, end_column = self.span.source.position(self.span.end)
+            place = dict(file=self.span.source.name, line=line, column=column, end_line=end_line, end_column=end_column)
+        return {
+            "code": self.code,
+            "level": self.level,
+            "message": self.message,
+            **place,
+            "help": self.help or None,
+            "fix": self.fix.text if self.fix else None,
+        }
+
+
+class SpecError(Exception):
+    """Raised by the Python API for a spec, data or file that is wrong; `diagnostics` says all of it."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]):
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n" + render(self.diagnostics))
+
+
+class Fault(Exception):
+    """Carries one diagnostic from where it is found to the statement that recovers from it."""
+
+    def __init__(self, diagnostic: Diagnostic):
+        self.diagnostic = diagnostic
+        super().__init__(diagnostic.message)
+
+
+def fault(code: str, message: str, span: Span | None = None, **more: Any) -> Fault:
+    """The exception for one diagnostic, to be raised."""
+    return Fault(Diagnostic(code, message, span, **more))
+
+
+def suggest(word: str, known: Iterable[str]) -> str | None:
+    """The known word nearest to a misspelt one, or None when none is near."""
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = suggest(word, known)
+    return f"did you mean `{near}`?" if near else ""
+
+
+def render(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:
+    """Diagnostics as text for a person, in the order given."""
+    return "\n\n".join(_render_one(d, color) for d in diagnostics)
+
+
+def _render_one(d: Diagnostic, color: bool) -> str:
+    bold, red, off = ("\x1b[1m", "\x1b[31m" if d.level == "error" else "\x1b[33m", "\x1b[0m") if color else ("", "", "")
+    out = [f"{red}{bold}{d.level}[{d.code}]{off}{bold}: {printable(d.message)}{off}"]
+    labels = ([(d.span, d.label, "^")] if d.span else []) + [(span, text, "-") for span, text in d.notes]
+    width = max((len(str(span.line)) for span, _, _ in labels), default=1)
+    shown: Source | None = None
+    for span, text, mark in labels:
+        if span.source is not shown:
+            out.append(f"{' ' * width}--> {printable(str(span))}")
+            shown = span.source
+        out += [f"{' ' * width} |", *_excerpt(span, text, mark, width)]
+    if d.help:
+        out.append(f"{' ' * width} = help: {printable(d.help)}")
+    return "\n".join(out)
+
+
+def _excerpt(span: Span, text: str, mark: str, width: int) -> list[str]:
+    number, column = span.source.position(span.start)
+    line = span.source.line(number)
+    length = max(1, min(span.end - span.start, len(line) - column + 1))
+    skip = max(0, column - 1 - MAX_SHOWN_WIDTH // 2) if len(line) > MAX_SHOWN_WIDTH else 0
+    shown = printable(line[skip : skip + MAX_SHOWN_WIDTH])
+    indent = columns(printable(line[skip : column - 1]))
+    marked = columns(printable(line[column - 1 : column - 1 + length][:MAX_SHOWN_WIDTH])) or 1
+    return [f"{number:>{width}} | {shown}", f"{' ' * width} | {' ' * indent}{mark * marked} {printable(text)}".rstrip()]
+
+
+def printable(text: str) -> str:
+    """Text with every control, escape and direction character made visible, so that it cannot act on a terminal."""
+    clean = (" " if c == "\t" else c if not unicodedata.category(c).startswith("C") else f"\\u{ord(c):04x}" for c in text)
+    return "".join(clean)
+
+
+def columns(text: str) -> int:
+    """How many terminal columns a text takes: wide letters take two, combining marks none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

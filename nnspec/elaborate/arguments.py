@@ -1,0 +1,87 @@
+"""Calls against signatures: which argument goes where, and whether its shape fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nnspec.diagnostics import Fault, Fix, Span, did_you_mean, fault, suggest
+from nnspec.elaborate import batch
+from nnspec.elaborate.values import Builtin, Function, Scope, Tensor, Value, describe
+from nnspec.graph import Mismatch
+from nnspec.graph.shapes import Bindings
+from nnspec.syntax import ast
+
+if TYPE_CHECKING:
+    from nnspec.elaborate.expand import Elaborator
+
+Written = list[tuple[ast.Argument, Value]]
+
+
+def parameters_of(callee: Function | Builtin) -> tuple[ast.Parameter, ...]:
+    return callee.definition.parameters if isinstance(callee, Function) else callee.parameters
+
+
+def signature_text(callee: Function | Builtin) -> str:
+    """`dense(x, units, bias = true)`, as the definition is written."""
+    return f"{callee.name}({', '.join(p.name + (f' = {p.default.span.text}' if p.default else '') for p in parameters_of(callee))})"
+
+
+def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
+    """Arguments by parameter name, and where each was written."""
+    parameters = parameters_of(callee)
+    bound: dict[str, Value] = {}
+    spans: dict[str, Span] = {}
+    positional = iter(parameters)
+    for argument, value in written:
+        name = argument.name or _next_name(callee, positional, argument.span, len(parameters))
+        if name not in {p.name for p in parameters}:
+            raise _unknown_argument(callee, argument)
+        if name in bound:
+            raise fault("E104", f"`{callee.name}` gets `{name}` twice", argument.span, notes=((spans[name], "first here"),))
+        bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
+    missing = [p.name for p in parameters if p.default is None and p.name not in bound]
+    if missing:
+        raise fault("E103", f"`{callee.name}` is missing `{missing[0]}`", span, help=f"its arguments are {signature_text(callee)}")
+    return bound, spans
+
+
+def _next_name(callee: Function | Builtin, positional: object, span: Span, most: int) -> str:
+    parameter = next(positional, None)  # type: ignore[call-overload]  # an iterator
+    if parameter is None:
+        raise fault("E104", f"`{callee.name}` takes at most {most} arguments", span, help=f"its arguments are {signature_text(callee)}")
+    return str(parameter.name)
+
+
+def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
+    assert argument.name
+    known = [p.name for p in parameters_of(callee)]
+    near = suggest(argument.name, known)
+    place = Span(argument.span.source, argument.span.start, argument.span.start + len(argument.name))
+    help_ = did_you_mean(argument.name, known) or f"its arguments are {signature_text(callee)}"
+    fix = Fix(place, near) if near else None
+    return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, help=help_, fix=fix)
+
+
+def check_tensors(e: Elaborator, f: Function, scope: Scope, span: Span) -> None:
+    """Match arguments with declared types; the sizes they name become names of the definition."""
+    bindings = Bindings()
+    for p in f.definition.parameters:
+        if p.type is None:
+            continue
+        value = scope.names[p.name]
+        at = scope.spans.get(p.name, span)
+        tensor = batch.lift(e.graph, value, e.graph.dtype, at)
+        scope.names[p.name] = tensor
+        try:
+            bindings.match(p.name, p.type.dims, tensor.shape)
+        except Mismatch as error:
+            raise _misfit(f, p, tensor, error, at) from None
+    scope.names.update(bindings.values)
+    scope.names["_bindings"] = bindings
+
+
+def _misfit(f: Function, p: ast.Parameter, tensor: Tensor, error: Mismatch, at: Span) -> Fault:
+    assert p.type
+    notes = ((tensor.origin, f"{describe(tensor)} comes from here"),) if tensor.origin and tensor.origin != at else ()
+    label = f"`{f.name}` takes {p.name}: {p.type.span.text}"
+    return fault("E202", f"`{f.name}` cannot take a value of shape {describe(tensor)}: {error.message}", at, label=label, notes=notes)

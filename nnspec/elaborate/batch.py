@@ -1,0 +1,207 @@
+"""From one example to a batch: the operations of the language on tensors whose first axis may be the implicit batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnspec.diagnostics import Span, fault
+from nnspec.elaborate.values import Tensor, Value, describe, is_dim
+from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
+from nnspec.graph.types import broadcast, show
+from nnspec.ops import OPS
+from nnspec.ops.source import value_shape
+
+MAX_RANK = 8
+
+
+def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
+    """A compile-time value as a tensor of the graph."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Size):
+        return Tensor(call(graph, "size_of", size=value, dtype=dtype), False, span)
+    if isinstance(value, bool | int | float):
+        kind = "bool" if isinstance(value, bool) else dtype
+        return Tensor(graph.constant(float(value) if kind.startswith("float") else value, kind), False, span)
+    if isinstance(value, tuple):
+        return Tensor(graph.constant(numbers(value, span), dtype), False, span)
+    raise fault("E106", f"expected a tensor or a number, got {describe(value)}", span)
+
+
+def numbers(value: Value, span: Span) -> Any:
+    """Nested tuples of numbers, all rows of one level equally long."""
+    if isinstance(value, bool | int | float):
+        return float(value)
+    if not isinstance(value, tuple):
+        raise fault("E106", f"expected a number, got {describe(value)}", span)
+    items = tuple(numbers(v, span) for v in value)
+    if len({value_shape(i) for i in items}) > 1:
+        raise fault("E208", "the rows of this list are not equally long", span)
+    return items
+
+
+def call(graph: Graph, op: str, *inputs: Any, **attrs: Any) -> Any:
+    row = OPS[op]
+    if inputs:
+        return graph.call(row, *inputs, **attrs)
+    return graph.var(graph.add(row, (), attrs, row.type((), attrs)))
+
+
+def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Span], span: Span) -> Tensor:
+    """An op on single elements; per-example shapes broadcast by NumPy's rule, and the batch takes no part in it."""
+    dtype = _common_dtype(graph, values)
+    tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
+    tensors = [_as_dtype(t, dtype) if _is_data(op, i) else t for i, t in enumerate(tensors)]
+    _check_kinds(op, tensors, spans)
+    shape = broadcast(*(t.shape for t in tensors))
+    if shape is None:
+        raise _differ(op, tensors, spans, span)
+    inputs = [_aligned(t, len(shape)) for t in tensors]
+    return Tensor(graph.call(op, *inputs), any(t.batched for t in tensors), span)
+
+
+def _is_data(op: Op, position: int) -> bool:
+    """Whether an input holds numbers, rather than the truth that chooses between them."""
+    type = op.parsed.parameters[position].type
+    return type is not None and type.base != "bool"
+
+
+def _common_dtype(graph: Graph, values: Sequence[Value]) -> str:
+    """Whole numbers stay whole among themselves; with a float, or a truth, they become floats."""
+    tensors = [v.dtype for v in values if isinstance(v, Tensor) and v.dtype != "bool"]
+    plain_floats = any(isinstance(v, float) and not v.is_integer() for v in values)
+    return "int64" if tensors and set(tensors) == {"int64"} and not plain_floats else graph.dtype
+
+
+def _as_dtype(t: Tensor, dtype: str) -> Tensor:
+    return t if t.dtype == dtype else Tensor(OPS["cast"](t.var, dtype=dtype), t.batched, t.origin)
+
+
+def _check_kinds(op: Op, tensors: Sequence[Tensor], spans: Sequence[Span]) -> None:
+    for parameter, tensor, span in zip(op.parsed.parameters, tensors, spans, strict=True):
+        if parameter.type and parameter.type.base == "bool" and tensor.dtype != "bool":
+            raise fault("E106", f"expected a truth such as `a < b`, got {describe(tensor)}", span)
+
+
+def _aligned(t: Tensor, rank: int) -> Any:
+    """With axes of length 1 between the batch and a shorter example, so that NumPy's rule means the language's."""
+    if not t.batched or len(t.shape) == rank:
+        return t.var
+    return OPS["reshape"](t.var, shape=(BATCH, *(1,) * (rank - len(t.shape)), *t.shape))
+
+
+def _differ(op: Op, tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exception:
+    a, b = tensors[-2:]
+    label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {_clash(a.shape, b.shape)}"
+    return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=origins(tensors, spans))
+
+
+def _clash(a: Shape, b: Shape) -> str:
+    pair = next((x, y) for x, y in zip(a[::-1], b[::-1], strict=False) if x != y and 1 not in (x, y))
+    return f"{pair[0]} and {pair[1]} differ"
+
+
+def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Span, str], ...]:
+    """Where each operand got its shape, for those that were made elsewhere."""
+    return tuple(
+        (t.origin, f"{show(t.shape)} comes from here")
+        for t, s in zip(tensors, spans, strict=True)
+        if t.origin and not (s.start <= t.origin.start and t.origin.end <= s.end)
+    )
+
+
+def matmul(graph: Graph, x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Tensor:
+    """The product over the last axis of x and the last but one of y; a vector on the left is a row."""
+    x, y = _as_dtype(x, graph.dtype), _as_dtype(y, graph.dtype)
+    if not x.shape or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:
+        raise _no_product(x, y, spans, span)
+    if len(x.shape) == 1 and not y.batched and x.batched:
+        return Tensor(OPS["matmul"](x.var, y.var), True, span)
+    rank = max(len(x.shape), len(y.shape), 2)
+    row = _expanded(x, (1, *x.shape)) if len(x.shape) == 1 else x
+    product = Tensor(OPS["matmul"](_aligned(row, rank), _aligned(y, rank)), x.batched or y.batched, span)
+    if len(x.shape) > 1:
+        return product
+    return _expanded(product, (*product.shape[:-2], product.shape[-1]))
+
+
+def _no_product(x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Exception:
+    if len(y.shape) < 2 or not x.shape:
+        why = "the right side of `@` is a matrix, the left a row or a matrix"
+    else:
+        why = f"{x.shape[-1]} and {y.shape[-2]} differ"
+    label = f"{spans[0].text} is {show(x.shape)}, {spans[1].text} is {show(y.shape)}: {why}"
+    backwards = y.shape and len(x.shape) >= 2 and len(y.shape) == 1 and y.shape[-1] == x.shape[-1]
+    help_ = f"a vector is a row: write `{spans[1].text} @ transpose({spans[0].text})`" if backwards else ""
+    return fault("E203", "these have no matrix product", span, label=label, notes=origins((x, y), spans), help=help_)
+
+
+def _expanded(t: Tensor, shape: Shape) -> Tensor:
+    full = (BATCH, *shape) if t.batched else shape
+    return t if t.var.type.shape == full else Tensor(OPS["reshape"](t.var, shape=full), t.batched, t.origin)
+
+
+def reshape(t: Tensor, shape: Shape, span: Span) -> Tensor:
+    if len(shape) > MAX_RANK:
+        raise fault("E204", f"a tensor has at most {MAX_RANK} axes", span)
+    return _expanded(t, shape).at(span)
+
+
+def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
+    """Axes of the node for per-example axes: None means all, negative ones count from the end."""
+    rank = len(t.shape)
+    wanted = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    for a in wanted:
+        if not isinstance(a, int) or not -rank <= a < rank:
+            raise fault("E205", f"there is no axis {describe(a)}: this has shape {show(t.shape)}", span)
+    return tuple(sorted({a % rank + t.batched for a in wanted}))
+
+
+def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:
+    """A reduction over per-example axes."""
+    axes = axes_of(t, axis, span)
+    return Tensor(OPS[op](t.var, axes=axes, keep=keep), t.batched, span) if axes else t
+
+
+def batch_mean(t: Tensor, span: Span) -> Tensor:
+    if not t.batched:
+        raise fault("E106", "this has no batch to average over", span)
+    return Tensor(OPS["mean"](t.var, axes=(0,), keep=False), False, span)
+
+
+def transpose(t: Tensor, axes: Value, span: Span) -> Tensor:
+    rank = len(t.shape)
+    order = axes if axes is not None else (*range(rank - 2), rank - 1, rank - 2)
+    if not isinstance(order, tuple) or sorted(order) != list(range(rank)) or rank < 2:
+        raise fault("E205", f"{describe(axes)} is not an order of the axes of {show(t.shape)}", span)
+    full = (0, *(a + 1 for a in order)) if t.batched else order
+    return Tensor(OPS["transpose"](t.var, axes=full), t.batched, span)
+
+
+def index(t: Tensor, position: int, at: Value, span: Span) -> tuple[Tensor, bool]:
+    """One index along per-example axis `position`; the truth says whether the axis stays."""
+    size, axis = t.shape[position], position + t.batched
+    if isinstance(at, slice):
+        start, stop = _bound(at.start, size, 0), _bound(at.stop, size, size)
+        return Tensor(OPS["cut"](t.var, axis=axis, start=start, stop=stop), t.batched, span), True
+    if not is_dim(at) or (isinstance(size, int) and not (isinstance(at, int) and -size <= at < size)):
+        raise fault("E205", f"there is no element {describe(at)}: this axis has length {size}", span)
+    start = _bound(at, size, 0)
+    cut = Tensor(OPS["cut"](t.var, axis=axis, start=start, stop=start + 1), t.batched, span)
+    return reshape(cut, (*t.shape[:position], *t.shape[position + 1 :]), span), False
+
+
+def _bound(value: Any, size: Dim, default: Dim) -> Dim:
+    if value is None:
+        return default
+    at: Dim = value + size if isinstance(value, int) and value < 0 else value
+    return max(0, min(at, size)) if isinstance(at, int) and isinstance(size, int) else at
+
+
+def attempt(tensors: dict[str, Span], span: Span, build: Any) -> Any:
+    """Run a builder; a shape that does not fit is reported at the argument it names."""
+    try:
+        return build()
+    except Mismatch as error:
+        raise fault("E206" if error.parameter == "kernel" else "E202", error.message, tensors.get(error.parameter, span)) from None

@@ -1,0 +1,361 @@
+"""Expressions to values: names looked up, calls expanded, tensor formulas added to the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from nnspec.diagnostics import Diagnostic, Fault, Span, fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.arguments import bind, check_tensors
+from nnspec.elaborate.library import CALLED_IN_FORMULAS, FOREIGN, NOT_YET, Definitions, nearest
+from nnspec.elaborate.values import (
+    POISON, Applied, Builtin, Frame, Function, Owned, Poisoned, Row, Scope, Tensor, Value, describe, is_callable, is_dim, is_number, not_yet,
+)  # fmt: skip
+from nnspec.elaborate.statements import run_body
+from nnspec.graph import BATCH, Graph, Size
+from nnspec.ops import OPS
+from nnspec.ops.operators import BINARY, UNARY
+from nnspec.syntax import ast
+
+MAX_CALL_DEPTH = 64
+MAX_NODES = 100_000
+
+
+class Elaborator:
+    """Turns the formulas of one spec into one graph, for training or for inference."""
+
+    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool):
+        self.graph, self.definitions, self.training = graph, definitions, training
+        self.diagnostics: list[Diagnostic] = []
+        self.calls: list[Function] = []
+        self.always = {"training": training} | ({"batch": BATCH} if training else {})
+        self.frame = Frame()
+        self.rows: list[Row] = []
+        self.watched: Scope | None = None
+        self.last_name = ""
+        self.owned: dict[str, Owned] = {}
+        self.updates: dict[str, str] = {}
+
+    # ---- expressions
+
+    def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        with self.graph.at(span=e.span):
+            return self._evaluate(e, scope)
+
+    def _evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        match e:
+            case ast.Number() | ast.String() | ast.Boolean():
+                return e.value
+            case ast.Name():
+                return self.name(e, scope)
+            case ast.List():
+                return tuple(self.evaluate(i, scope) for i in e.items)
+            case ast.Unary():
+                return self.operation(OPS[UNARY[e.operator]], [e.operand], scope, e.span)
+            case ast.Binary():
+                return self.binary(e, scope)
+            case ast.Conditional():
+                return self.conditional(e, scope)
+            case ast.Call():
+                return self.call(e, scope)
+            case ast.Pipe():
+                return self.pipe(e, scope)
+            case ast.Subscript():
+                return self.subscript(e, scope)
+            case ast.Attribute():
+                raise self.unknown(ast.dotted(e) or e.name, e.span, scope)
+            case ast.Scan():
+                raise not_yet("`scan`", e.span)
+            case ast.Repeat():
+                raise not_yet("`repeat`", e.span)
+            case ast.Block():
+                raise not_yet("an inline stage `{ }`", e.span)
+            case _:
+                raise fault("E106", "this is not a value here", e.span)
+
+    def name(self, e: ast.Name, scope: Scope) -> Value:
+        try:
+            value = scope.find(e.id)
+        except KeyError:
+            value = self.definitions.meaning(e.id, e.span.source.library)
+        if value is POISON:
+            raise Poisoned
+        if value is None:
+            raise self.unknown(e.id, e.span, scope)
+        return value
+
+    def unknown(self, name: str, span: Span, scope: Scope) -> Fault:
+        known = scope.all_names() | self.definitions.names()
+        if name in NOT_YET and name.lower() not in FOREIGN:
+            return not_yet(f"`{name}`", span)
+        guess = nearest(name, known)
+        return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{guess}`?" if guess else "")
+
+    def binary(self, e: ast.Binary, scope: Scope) -> Value:
+        """A chain of operators, from the left; as a loop, so that a long sum is no deep recursion."""
+        chain: list[ast.Binary] = [e]
+        while isinstance(chain[-1].left, ast.Binary):
+            chain.append(chain[-1].left)
+        value = self.evaluate(chain[-1].left, scope)
+        for link in reversed(chain):
+            with self.graph.at(span=link.span):
+                value = self._binary(link, value, self.evaluate(link.right, scope))
+        return value
+
+    def _binary(self, e: ast.Binary, left: Value, right: Value) -> Value:
+        spans = (e.left.span, e.right.span)
+        if e.operator == "~=":
+            return about(left, right, e.right)
+        if e.operator == "@":
+            x, y = (batch.lift(self.graph, v, self.graph.dtype, s) for v, s in zip((left, right), spans, strict=True))
+            return batch.matmul(self.graph, x, y, spans, e.span)
+        return self.apply(OPS[BINARY[e.operator]], [left, right], spans, e.span)
+
+    def operation(self, op: Any, operands: Sequence[ast.Expr], scope: Scope, span: Span) -> Value:
+        values = [self.evaluate(o, scope) for o in operands]
+        return self.apply(op, values, [o.span for o in operands], span)
+
+    def apply(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
+        """A pointwise op: on numbers at once, on tensors as a node."""
+        tensor = next((v for v in values if isinstance(v, Tensor)), None)
+        values = [self.draw(v, tensor) if isinstance(v, Applied) and v.function.kind == "init" else v for v in values]
+        if tensor is None and not any(isinstance(v, Tensor) for v in values):
+            return self.on_numbers(op, values, spans, span)
+        return batch.pointwise(self.graph, op, values, spans, span)
+
+    def on_numbers(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
+        if op.name in ("equal", "not_equal"):
+            return (values[0] == values[1]) == (op.name == "equal")
+        for value, at in zip(values, spans, strict=True):
+            if not (is_number(value) or is_dim(value) or isinstance(value, bool)):
+                raise fault("E106", f"`{op.name}` takes numbers or tensors, not {describe(value)}", at)
+        try:
+            if any(isinstance(v, Size) for v in values):
+                return self.on_sizes(op, values, span)
+            return op.on_numbers(*values)
+        except (ArithmeticError, ValueError) as error:
+            raise fault("E107", f"this has no value: {error}", span) from None
+
+    def on_sizes(self, op: Any, values: list[Value], span: Span) -> Value:
+        """Sizes add, subtract and multiply as sizes; anything else makes a number of the graph."""
+        if op.name in ("add", "sub", "mul", "neg") and all(is_dim(v) for v in values):
+            return op.on_numbers(*values)
+        return batch.pointwise(self.graph, op, values, [span] * len(values), span)
+
+    def draw(self, applied: Applied, like: Tensor | None) -> Value:
+        """A random value in a formula: drawn anew each step, shaped like the tensor it meets."""
+        if like is None:
+            raise fault("E106", f"`{applied.name}` needs a tensor beside it, whose shape it takes", applied.span)
+        return self.sample(applied, {"shape": like}, self.frame)
+
+    def sample(self, applied: Applied, known: dict[str, Value], frame: Frame) -> Value:
+        """What an init draws, `known` being the names it may ask for; an init may be another with other arguments."""
+        value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
+        return self.sample(value, known, frame) if isinstance(value, Applied) else value
+
+    def conditional(self, e: ast.Conditional, scope: Scope) -> Value:
+        condition = self.evaluate(e.condition, scope)
+        if isinstance(condition, bool):
+            return self.evaluate(e.then if condition else e.otherwise, scope)
+        if not isinstance(condition, Tensor):
+            raise fault("E106", f"a condition is true or false, not {describe(condition)}", e.condition.span)
+        values = [condition, self.evaluate(e.then, scope), self.evaluate(e.otherwise, scope)]
+        return self.apply(OPS["where"], values, (e.condition.span, e.then.span, e.otherwise.span), e.span)
+
+    def subscript(self, e: ast.Subscript, scope: Scope) -> Value:
+        target = self.evaluate(e.target, scope)
+        indices = [self.index(i, scope) for i in e.indices]
+        if isinstance(target, tuple):
+            return self.element(target, indices, e)
+        t = batch.lift(self.graph, target, self.graph.dtype, e.target.span)
+        if len(indices) > len(t.shape):
+            raise fault("E205", f"{len(indices)} indices for a value with {len(t.shape)} axes", e.span)
+        axis = 0
+        for at, written in zip(indices, e.indices, strict=True):
+            t, stays = batch.index(t, axis, at, written.span)
+            axis += stays
+        return t.at(e.span)
+
+    def index(self, e: ast.Expr, scope: Scope) -> Value:
+        if not isinstance(e, ast.Slice):
+            return self.evaluate(e, scope)
+        return slice(*(self.evaluate(b, scope) if b else None for b in (e.start, e.stop)))
+
+    def element(self, items: tuple[Value, ...], indices: list[Value], e: ast.Subscript) -> Value:
+        value: Value = items
+        for at, written in zip(indices, e.indices, strict=True):
+            try:
+                value = value[at]
+            except (TypeError, IndexError):
+                raise fault("E205", f"there is no element {describe(at)} in {describe(value)}", written.span) from None
+        return value
+
+    # ---- pipelines and calls
+
+    def record(self, name: str, span: Span, value: Value, marks: tuple[int, int], scope: Scope) -> None:
+        """One row of the layer table: what was added to the graph since `marks`, for formulas of the model itself."""
+        if scope is self.watched and isinstance(value, Tensor):
+            nodes = tuple(islice(self.graph.nodes, marks[0], None))
+            self.rows.append(Row(name, span, value, nodes, tuple(islice(self.owned, marks[1], None))))
+
+    def pipe(self, e: ast.Pipe, scope: Scope) -> Value:
+        value = self.evaluate(e.head, scope)
+        for stage in e.stages:
+            with self.graph.at(span=stage.body.span):
+                marks = len(self.graph), len(self.owned)
+                value = self.stage(stage, ast.Argument(stage.body.span, None, e.head), value, scope)
+                self.record(self.last_name, stage.body.span, value, marks, scope)
+            if stage.label:
+                scope.names[stage.label.id] = value
+        return value
+
+    def stage(self, stage: ast.Stage, first: ast.Argument, value: Value, scope: Scope) -> Value:
+        body, label = stage.body, stage.label.id if stage.label else None
+        match body:
+            case ast.Call():
+                callee, written = body.callee, body.arguments
+            case ast.Name() | ast.Attribute():
+                callee, written = body, ()
+            case ast.List():
+                raise not_yet("a list of branches", body.span)
+            case ast.Repeat() | ast.Block():
+                return self.evaluate(body, scope)
+            case _:
+                raise fault("E106", "a stage of a pipeline is a call such as `dense(10)` or a name such as `relu`", body.span)
+        arguments = [(first, value), *((a, self.evaluate(a.value, scope)) for a in written)]
+        return self.invoke(self.callee(callee, scope), arguments, scope, body.span, label)
+
+    def call(self, e: ast.Call, scope: Scope) -> Value:
+        callee = self.callee(e.callee, scope)
+        return self.invoke(callee, [(a, self.evaluate(a.value, scope)) for a in e.arguments], scope, e.span, None)
+
+    def callee(self, e: ast.Expr, scope: Scope) -> Function | Builtin:
+        name = ast.dotted(e)
+        if name is None:
+            raise fault("E106", "only a name can be called", e.span)
+        try:
+            found = scope.find(name, is_callable)
+        except KeyError:
+            found = self.definitions.meaning(name, e.span.source.library)
+        if found is POISON:
+            raise Poisoned
+        if not isinstance(found, Function | Builtin):
+            raise self.not_callable(name, e.span, scope)
+        return found
+
+    def not_callable(self, name: str, span: Span, scope: Scope) -> Fault:
+        if name in scope.all_names():
+            return fault("E106", f"`{name}` is {describe(scope.find(name))}, not a function or layer", span)
+        if (value := self.definitions.meaning(name)) is not None:
+            return fault("E106", f"`{name}` is {describe(value)}, not a function or layer", span)
+        return self.unknown(name, span, scope)
+
+    def invoke(
+        self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None
+    ) -> Value:
+        """Call with evaluated arguments. A mistake inside the library is reported where the user called it."""
+        bound, spans = bind(callee, arguments, span)
+        try:
+            result = self._invoke(callee, bound, spans, scope, span, label)
+        except Fault as error:
+            raise _blame(error, span) from None
+        return result.at(span) if isinstance(result, Tensor) else result
+
+    def _invoke(
+        self, callee: Function | Builtin, bound: dict[str, Value], spans: dict[str, Span], scope: Scope, span: Span, label: str | None
+    ) -> Value:
+        if isinstance(callee, Builtin):
+            return batch.attempt(spans, span, lambda: callee.run(self, bound, spans, span, scope))
+        if callee.kind not in CALLED_IN_FORMULAS:
+            return Applied(callee, bound, span)
+        if callee.kind == "model":
+            raise not_yet("a model used as a layer", span)
+        owns = callee.kind == "layer"
+        frame = Frame(scope.frame.child(callee.name, label), owns) if owns else scope.frame
+        result = self.run_function(callee, bound, spans, frame, span)
+        self.last_name = frame.path if owns else callee.name
+        return result
+
+    def run_function(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
+        """The value of a definition's body for bound arguments."""
+        if len(self.calls) > MAX_CALL_DEPTH:
+            raise fault("E502", f"calls are nested deeper than {MAX_CALL_DEPTH}: does `{f.name}` call itself without end?", span)
+        if len(self.graph) > MAX_NODES:
+            raise fault("E502", f"the spec expands to more than {MAX_NODES:,} operations", span)
+        inner = Scope(f.scope, frame, dict(self.always))
+        inner.spans.update(spans)
+        self.calls.append(f)
+        outer, self.frame = self.frame, frame
+        try:
+            with self.graph.at(scope=frame.path.replace(".", "/")):
+                self._fill(f, bound, inner)
+                check_tensors(self, f, inner, span)
+                return run_body(self, f, inner, span)
+        finally:
+            self.calls.pop()
+            self.frame = outer
+
+    def _fill(self, f: Function, bound: dict[str, Value], inner: Scope) -> None:
+        """Arguments by name; a default is evaluated in the definition, after the parameters before it."""
+        extra = {k: v for k, v in bound.items() if k not in {p.name for p in f.definition.parameters}}
+        inner.names.update(extra)
+        for p in f.definition.parameters:
+            if p.name in bound:
+                inner.names[p.name] = bound[p.name]
+            else:
+                assert p.default is not None
+                inner.names[p.name] = self.evaluate(p.default, inner)
+
+    def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:
+        """An init, optimizer or schedule: `adam` or `adam(lr = 1e-3)`, of that kind even where a layer has the same name."""
+        callee = e.callee if isinstance(e, ast.Call) else e
+        name = ast.dotted(callee)
+        library = e.span.source.library
+        found = self.definitions.find(kind, name, library) if name else None
+        if found and name not in scope.names:
+            written = e.arguments if isinstance(e, ast.Call) else ()
+            arguments = [(a, self.evaluate(a.value, scope)) for a in written]
+            return Applied(found, bind(found, arguments, e.span)[0], e.span)
+        value = self.evaluate(e, scope) if name in scope.names or not name else None
+        if isinstance(value, Function):
+            value = Applied(found, {}, e.span) if (found := self.definitions.find(kind, value.name)) else value
+        if isinstance(value, Applied) and value.function.kind == kind:
+            return value
+        if name in NOT_YET and value is None:
+            raise not_yet(f"the {kind} `{name}`", e.span)
+        guess = nearest(name or "", self.definitions.names(kind))
+        what = describe(value) if value is not None else f"`{name or e.span.text}`"
+        raise fault("E101", f"{what} is not an {kind}" if value is not None else f"there is no {kind} {what}", callee.span,
+                    help=f"did you mean `{guess}`?" if guess else "")  # fmt: skip
+
+    @contextmanager
+    def recovering(self) -> Any:
+        """Takes the mistake of one statement and goes on with the next."""
+        try:
+            yield
+        except Fault as error:
+            self.diagnostics.append(error.diagnostic)
+        except Poisoned:
+            pass
+
+
+def about(left: Value, right: Value, written: ast.Expr) -> bool:
+    """`~=`: equal to the digits written."""
+    text = written.span.text.replace("_", "").lower()
+    mantissa, _, exponent = text.partition("e")
+    decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
+    return bool(abs(left - right) <= 0.5000001 * 10.0**-decimals)
+
+
+def _blame(error: Fault, span: Span) -> Fault:
+    """A mistake found inside a library definition, moved to the place that called it."""
+    d = error.diagnostic
+    if d.span and not d.span.source.library:
+        return error
+    notes = tuple(n for n in d.notes if not n[0].source.library)
+    return Fault(replace(d, span=span, label=d.label if d.label else "", notes=notes))
+

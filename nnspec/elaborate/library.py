@@ -1,0 +1,92 @@
+"""The definitions a spec can use: its own, then the standard library's, by kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+from nnspec import resources
+from nnspec.diagnostics import Diagnostic, Source, suggest
+from nnspec.elaborate.builtins import builtins
+from nnspec.elaborate.values import Function, Scope, Value
+from nnspec.syntax import ast
+from nnspec.syntax.parser import parse
+
+KINDS = ("fn", "layer", "model", "init", "optimizer", "schedule")
+CALLED_IN_FORMULAS = ("fn", "layer", "model")
+
+FOREIGN = {
+    "linear": "dense", "fullyconnected": "dense", "fc": "dense", "conv2d": "conv", "convolution": "conv", "convolution2d": "conv",
+    "maxpool2d": "maxpool", "maxpooling2d": "maxpool", "avgpool2d": "avgpool", "averagepooling2d": "avgpool",
+    "batchnorm1d": "batchnorm", "batchnorm2d": "batchnorm", "batchnormalization": "batchnorm", "dropout2d": "dropout",
+    "leakyrelu": "leaky_relu", "logistic": "sigmoid", "logsoftmax": "log_softmax", "crossentropyloss": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy", "mseloss": "mse", "bcewithlogitsloss": "bce_logits", "glorot_uniform": "xavier_uniform",
+    "kaiming_normal": "he_normal", "steplr": "step_decay", "exponentiallr": "exponential", "cosineannealinglr": "cosine",
+}  # fmt: skip
+"""What other frameworks call the things of the library, in lower case."""
+
+NOT_YET = frozenset(
+    "heaviside hard_sigmoid softsign prelu elu selu gelu gelu_tanh gelu_sigmoid swish silu hard_swish mish glu conv_transpose depthwise"
+    " separable global_avgpool global_maxpool upsample concat stack add pad crop embedding positional dropout_classic gaussian_noise"
+    " layernorm groupnorm instancenorm rmsnorm rnn lstm gru bidirectional attention multihead_attention transformer_block residual"
+    " standardize linear logistic mae huber log_cosh bce multilabel_bce nll hinge squared_hinge perceptron kl contrastive triplet nesterov"
+    " adagrad rmsprop adadelta adamw nadam adamax lion exp_decay warmup one_cycle inverse_sqrt on_plateau truncated_normal he_uniform"
+    " xavier_normal lecun_normal orthogonal pretrained top_k rmse r2 precision recall f1 auc confusion perplexity grad squeeze".split()
+)
+"""Names of the language's library that this version does not have."""
+
+
+@dataclass
+class Definitions:
+    """Functions by kind and name, the user's before the library's."""
+
+    own: dict[tuple[str, str], Function] = field(default_factory=dict)
+
+    def find(self, kind: str, name: str, library: bool = False) -> Function | None:
+        """The definition of that kind and name; the library itself does not see the user's."""
+        own = None if library else self.own.get((kind, name))
+        return own or std().get((kind, name))
+
+    def meaning(self, name: str, library: bool = False) -> Value | None:
+        """What a name means in a formula: a function or layer, else an init, optimizer or schedule, else a primitive."""
+        kinds = (*CALLED_IN_FORMULAS, "init", "optimizer", "schedule")
+        found = next((f for kind in kinds if (f := self.find(kind, name, library))), None)
+        return found if found is not None else builtins().get(name)
+
+    def names(self, *kinds: str) -> set[str]:
+        defined = {name for kind, name in (*self.own, *std()) if kind in (kinds or KINDS)}
+        return defined if kinds else defined | set(builtins())
+
+
+@cache
+def std() -> dict[tuple[str, str], Function]:
+    """The standard library: every `.nn` file of `nnspec/std`."""
+    found: dict[tuple[str, str], Function] = {}
+    scope = Scope()
+    for path in sorted(resources.std().glob("*.nn")):
+        source = Source(f"std/{path.name}", path.read_text("utf-8"), library=True)
+        spec, diagnostics = parse(source)
+        assert not diagnostics, diagnostics
+        add_definitions(found, spec, scope)
+    return found
+
+
+def add_definitions(table: dict[tuple[str, str], Function], spec: ast.Spec, scope: Scope) -> list[Diagnostic]:
+    """Enter the definitions of a file; a second one of the same kind and name is an error."""
+    twice = []
+    for definition in spec.definitions:
+        if isinstance(definition, ast.Definition):
+            key = (definition.kind, definition.name.id)
+            first = table.setdefault(key, Function(definition, scope))
+            if first.definition is not definition:
+                note = (first.definition.name.span, "first defined here")
+                message = f"the {definition.kind} `{definition.name.id}` is defined twice"
+                twice.append(Diagnostic("E105", message, definition.name.span, notes=(note,)))
+    return twice
+
+
+def nearest(name: str, known: set[str]) -> str | None:
+    """What the user probably meant: the same thing in another framework's words, or a near spelling."""
+    last = name.rsplit(".", 1)[-1].lower()
+    foreign = FOREIGN.get(last)
+    return foreign if foreign in known else suggest(last, known)

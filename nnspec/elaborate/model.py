@@ -1,0 +1,251 @@
+"""A model definition to one graph: ports, formulas, outputs, losses, metrics and expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from nnspec.diagnostics import Diagnostic, Span, fault
+from nnspec.elaborate import batch, report
+from nnspec.elaborate.builtins import SEED, STEP
+from nnspec.elaborate.expand import Elaborator, about
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.statements import branch, declare, dimension, run_statement, shape_of
+from nnspec.elaborate.values import (
+    POISON, Builtin, Frame, Function, Owned, Poisoned, Row, Scope, Tensor, Value, describe, not_yet,
+)  # fmt: skip
+from nnspec.graph import BATCH, Graph, Size, Type
+from nnspec.ops import OPS
+from nnspec.syntax import ast
+
+RANDOM_INPUTS = {SEED: Type("int64"), STEP: Type("int64")}
+
+
+@dataclass
+class Model:
+    """One elaborated model. Graph outputs are called `output:NAME`, `loss:NAME`, `metric:NAME`, `state:NAME` and `loss`."""
+
+    name: str
+    graph: Graph
+    span: Span
+    inputs: dict[str, Type] = field(default_factory=dict)
+    targets: dict[str, Type] = field(default_factory=dict)
+    outputs: dict[str, Type] = field(default_factory=dict)
+    losses: list[str] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+    owned: dict[str, Owned] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    spans: dict[str, Span] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict[str, Owned]:
+        return {n: o for n, o in self.owned.items() if o.kind == "param"}
+
+    @property
+    def states(self) -> dict[str, Owned]:
+        return {n: o for n, o in self.owned.items() if o.kind == "state"}
+
+
+def elaborate_model(
+    f: Function, definitions: Definitions, *, training: bool, dtype: str = "float32"
+) -> tuple[Model, list[Diagnostic]]:
+    """The model as one graph, with everything that is wrong with it."""
+    work = _ModelWork(f, definitions, training, dtype)
+    work.run()
+    return work.model, work.e.diagnostics
+
+
+class _ModelWork:
+    """The state of elaborating one model."""
+
+    def __init__(self, f: Function, definitions: Definitions, training: bool, dtype: str):
+        graph = Graph(f.name, dtype)
+        self.f, self.e = f, Elaborator(graph, definitions, training=training)
+        self.scope = Scope(f.scope, Frame("", owns=True), dict(self.e.always))
+        self.e.watched, self.e.frame = self.scope, self.scope.frame
+        self.model = Model(f.name, graph, f.definition.span)
+        self.outputs: dict[str, str] = {}
+
+    def run(self) -> None:
+        for p in self.f.definition.parameters:
+            with self.e.recovering():
+                self.scope.names[p.name] = self._default(p)
+        for statement in self._in_order(self.f.definition.body):
+            with self.e.recovering(), self.e.graph.at(span=statement.span):
+                self.statement(statement)
+        self._finish()
+
+    def _default(self, p: ast.Parameter) -> Value:
+        if p.default is None:
+            raise fault("E103", f"the model's parameter `{p.name}` has no value", p.span, help=f"give it one: `{p.name} = 32`")
+        return self.e.evaluate(p.default, self.scope)
+
+    def _in_order(self, body: tuple[ast.Statement, ...]) -> Iterator[ast.Statement]:
+        """Ports first and expectations last; a model may say them where they read well."""
+        rank = {ast.Port: 0, ast.Report: 2, ast.Expect: 3}
+        return iter(sorted(body, key=lambda s: 1 if _defines(s) else rank.get(type(s), 1) or (2 if isinstance(s, ast.Output) else 0)))
+
+    def statement(self, s: ast.Statement) -> None:
+        match s:
+            case ast.Port():
+                self.port(s)
+            case ast.Output():
+                for name, value in s.items:
+                    self.output(name, value)
+            case ast.Report():
+                self.report(s)
+            case ast.Expect():
+                self.expect(s)
+            case ast.Assign():
+                self.formula(s)
+            case ast.If():
+                for inner in branch(self.e, s, self.scope):
+                    with self.e.recovering():
+                        self.statement(inner)
+            case ast.ParamDecl():
+                declare(self.e, s, self.scope)
+            case ast.Return() | ast.Lookahead() | ast.Given() | ast.Steps():
+                raise fault("E108", "this statement does not belong into a model", s.span)
+            case _:
+                run_statement(self.e, s, self.scope)
+
+    def port(self, s: ast.Port) -> None:
+        name = s.name.id
+        if name in self.scope.names:
+            raise fault("E105", f"`{name}` is declared twice", s.name.span, notes=self._first(name))
+        self.scope.names[name] = POISON
+        if name in RANDOM_INPUTS:
+            raise fault("E105", f"`{name}` is taken: the seeded generator is fed by that name", s.name.span)
+        type = self.port_type(s.type)
+        full = replace(type, shape=(BATCH, *type.shape))
+        var = self.e.graph.source(OPS["input"], name, full)
+        self.scope.names[name] = Tensor(var, True, s.type.span, type.classes)
+        self.scope.spans[name] = self.model.spans[name] = s.name.span
+        (self.model.inputs if s.kind == "input" else self.model.targets)[name] = full
+
+    def _first(self, name: str) -> tuple[tuple[Span, str], ...]:
+        span = self.scope.spans.get(name)
+        return ((span, "first here"),) if span else ()
+
+    def port_type(self, t: ast.TypeExpr) -> Type:
+        """A written type; a name in it that nothing defines is a size known at run time."""
+        for dim in t.dims:
+            if isinstance(dim, ast.Star):
+                raise fault("E106", "an input says its dimensions one by one", dim.span)
+            if isinstance(dim, ast.Name) and dim.id not in self.scope.all_names() and dim.id != "_":
+                self.scope.names[dim.id] = Size.named(dim.id)
+        shape = shape_of(self.e, t, self.scope)
+        if t.base == "class":
+            assert t.classes
+            classes = dimension(self.e, t.classes, self.scope)
+            if not isinstance(classes, int):
+                raise fault("E106", "the number of classes is a number", t.classes.span)
+            return Type("int64", shape, classes)
+        dtype = {"float": self.e.graph.dtype, "int": "int64", "bool": "bool"}.get(t.base)
+        if dtype is None:
+            raise fault("E101", f"there is no type `{t.base}`", t.span, help="a type is `[..]`, `int[..]`, `bool[..]` or `class(N)`")
+        return Type(dtype, shape)
+
+    def formula(self, s: ast.Assign) -> None:
+        for name in s.names:
+            if isinstance(self.scope.names.get(name.id), Tensor) and name.id in self.model.spans:
+                raise fault("E105", f"`{name.id}` is a port of the model and cannot be assigned", name.span, notes=self._first(name.id))
+        marks = len(self.e.graph), len(self.e.owned)
+        run_statement(self.e, s, self.scope)
+        if not isinstance(s.value, ast.Pipe):
+            self.e.record(s.names[0].id, s.value.span, self.scope.names[s.names[0].id], marks, self.scope)
+
+    def output(self, name: ast.Name, value: ast.Expr | None) -> None:
+        if value is not None:
+            self.formula(ast.Assign(name.span, (name,), value))
+        tensor = self.e.name(name, self.scope)
+        if not isinstance(tensor, Tensor):
+            raise fault("E106", f"an output is a tensor, not {describe(tensor)}", name.span)
+        if name.id in self.model.outputs:
+            raise fault("E105", f"`{name.id}` is an output twice", name.span)
+        self.model.outputs[name.id] = tensor.var.type
+        self.outputs[f"output:{name.id}"] = tensor.var.name
+
+    def report(self, s: ast.Report) -> None:
+        """A loss or metric: a number per example, any further axes and then the batch averaged."""
+        with self.e.graph.at(role="loss"):
+            value = self.e.evaluate(s.value, self.scope)
+            t = batch.lift(self.e.graph, value, self.e.graph.dtype, s.value.span)
+            if not t.var.type.is_float:
+                t = Tensor(OPS["cast"](t.var, dtype=self.e.graph.dtype), t.batched)
+            axes = tuple(range(t.var.type.rank))
+            mean = OPS["mean"](t.var, axes=axes, keep=False) if axes else t.var
+        named = self.model.losses if s.kind == "loss" else self.model.metrics
+        name = s.name.id if s.name else _callee(s.value) or s.kind
+        if name in named:
+            raise fault("E105", f"there are two {'losses' if s.kind == 'loss' else 'metrics'} called `{name}`", s.span,
+                        help=f"name one of them: `{s.kind} other = ...`")  # fmt: skip
+        named.append(name)
+        self.outputs[f"{s.kind}:{name}"] = mean.name
+
+    def expect(self, s: ast.Expect) -> None:
+        scope = Scope(self.scope, self.scope.frame, self._facts())
+        values = [self.e.evaluate(v, scope) for v in _sides(s.condition)]
+        holds = self._holds(s.condition, values, scope)
+        if isinstance(holds, Tensor):
+            raise not_yet("an expectation about values", s.condition.span)
+        if holds is not True:
+            sides = " and ".join(f"{v.span.text} is {describe(x)}" for v, x in zip(_sides(s.condition), values, strict=True))
+            raise fault("E207", "this expectation does not hold", s.condition.span, label=sides)
+
+    def _holds(self, condition: ast.Expr, values: list[Value], scope: Scope) -> Value:
+        if isinstance(condition, ast.Binary) and condition.operator == "~=":
+            return about(values[0], values[1], condition.right)
+        return self.e.evaluate(condition, scope)
+
+    def _facts(self) -> dict[str, Value]:
+        """What only an expectation can ask."""
+        e, facts = self.e, report.Facts(self.e.graph, self.e.owned)
+        functions = {
+            "receptive_field": lambda t: facts.receptive_field(t.var.name),
+            "depends": lambda t, p: p.var.name in e.graph.needed([t.var.name]),
+        }
+        return {
+            "params": facts.parameters(),
+            "flops": facts.flops(self.outputs.values()),
+            "memory": facts.memory(self.outputs.values()),
+            **{n: _fact(n, f) for n, f in functions.items()},
+        }
+
+    def _finish(self) -> None:
+        model, e = self.model, self.e
+        model.owned, model.rows = e.owned, e.rows
+        if not e.diagnostics and not model.outputs:
+            e.diagnostics.append(Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`"))
+        states = {f"state:{n}": value for n, value in e.updates.items()}
+        losses = [self.outputs[f"loss:{n}"] for n in model.losses]
+        e.graph.outputs = {**self.outputs, **states}
+        if losses:
+            with e.graph.at(role="loss"):
+                total = e.graph.var(losses[0])
+                for other in losses[1:]:
+                    total = total + e.graph.var(other)
+            e.graph.outputs["loss"] = total.name
+
+
+def _defines(s: ast.Statement) -> bool:
+    return isinstance(s, ast.Output) and any(value is not None for _, value in s.items)
+
+
+def _callee(e: ast.Expr) -> str | None:
+    return ast.dotted(e.callee) if isinstance(e, ast.Call) else None
+
+
+def _sides(condition: ast.Expr) -> tuple[ast.Expr, ...]:
+    return (condition.left, condition.right) if isinstance(condition, ast.Binary) else (condition,)
+
+
+def _fact(name: str, function: object) -> Builtin:
+    from nnspec.syntax.parser import parse_signature
+
+    text = {"receptive_field": "receptive_field(v) -> []", "depends": "depends(v, p) -> []"}[name]
+    parameters = parse_signature(text).parameters
+    return Builtin(name, parameters, lambda e, bound, *rest: function(*(bound[p.name] for p in parameters)))  # type: ignore[operator]
+
+
+__all__ = ["Model", "Poisoned", "elaborate_model"]

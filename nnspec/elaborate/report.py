@@ -1,0 +1,129 @@
+"""What can be counted without running: parameters, operations, memory, receptive fields; and the layer table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from nnspec.elaborate.values import Owned, Row
+from nnspec.graph import Dim, Graph, Node, Size
+from nnspec.graph.types import BATCH_NAME, bind, count, show, size_names
+
+BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1, "uint32": 4}
+Field = tuple[int, int, int, int]
+"""Receptive field and step between neighbours, in pixels of the image: (height, width, vertical, horizontal)."""
+
+
+class Facts:
+    """Figures of one elaborated model, for one example."""
+
+    def __init__(self, graph: Graph, owned: Mapping[str, Owned]):
+        self.graph, self.owned = graph, owned
+        self._fields: dict[str, Field] | None = None
+
+    def parameters(self, names: Iterable[str] | None = None) -> int:
+        wanted = self.owned if names is None else names
+        return sum(prod(map(int, map(str, self.owned[n].type.shape))) for n in wanted if self.owned[n].kind == "param")
+
+    def flops(self, outputs: Iterable[str]) -> Dim:
+        needed = self.graph.needed(outputs)
+        return self.flops_of(n for n in self.graph.nodes if n in needed)
+
+    def flops_of(self, names: Iterable[str]) -> Dim:
+        return one_example(_sum(_flops(self.graph, self.graph[n]) for n in names))
+
+    def memory(self, outputs: Iterable[str]) -> Dim:
+        """Bytes of all values of one example that training keeps."""
+        needed = self.graph.needed(outputs)
+        return one_example(_sum(count(n.type.shape) * BYTES[n.type.dtype] for n in self.graph if n.name in needed and n.role != "param"))
+
+    def receptive_field(self, name: str) -> tuple[int, int] | None:
+        """Height and width in pixels of what one position of an image sees; None where there are no positions."""
+        if self._fields is None:
+            self._fields = _fields(self.graph)
+        field = self._fields.get(name)
+        return field[:2] if field else None
+
+
+def one_example(size: Dim) -> Dim:
+    """A count with the batch taken as 1; other run-time sizes stay."""
+    if not isinstance(size, Size):
+        return size
+    others = {n: Size.named(n) for n in size_names(size) - {BATCH_NAME}}
+    total: Dim = 0
+    for monomial, factor in size.terms:
+        part: Dim = factor
+        for name in monomial:
+            part = part * others.get(name, 1)
+        total = total + part
+    return total
+
+
+def _sum(sizes: Iterable[Dim]) -> Dim:
+    total: Dim = 0
+    for size in sizes:
+        total = total + size
+    return total
+
+
+def _flops(graph: Graph, node: Node) -> Dim:
+    if node.op.flops:
+        flops: Dim = node.op.flops(node.type, *(graph[i].type for i in node.inputs), **node.attributes)
+        return flops
+    return count(node.type.shape) if node.op.pointwise and node.op.name != "cast" else 0
+
+
+def _fields(graph: Graph) -> dict[str, Field]:
+    fields: dict[str, Field] = {}
+    for node in graph:
+        if node.role == "input" and node.type.rank == 4:
+            fields[node.name] = (1, 1, 1, 1)
+        elif node.type.rank == 4:
+            seen = [fields[i] for i in node.inputs if i in fields]
+            if seen:
+                widest = max(seen)
+                fields[node.name] = _widened(graph, node, widest) if "strides" in node.attributes else widest
+    return fields
+
+
+def _widened(graph: Graph, node: Node, field: Field) -> Field:
+    a = node.attributes
+    kernel = a.get("kernel") or graph[node.inputs[1]].type.shape[2:]
+    dilation = a.get("dilations", (1, 1))
+    h, w, v, z = field
+    return (
+        h + (kernel[0] - 1) * dilation[0] * v,
+        w + (kernel[1] - 1) * dilation[1] * z,
+        v * a["strides"][0],
+        z * a["strides"][1],
+    )
+
+
+@dataclass(frozen=True)
+class TableRow:
+    name: str
+    formula: str
+    shape: str
+    parameters: int
+    flops: Dim
+    field: tuple[int, int] | None
+
+
+def table(graph: Graph, owned: Mapping[str, Owned], rows: Iterable[Row]) -> list[TableRow]:
+    """The layer table: what each stage of the model is, gives, owns and costs for one example."""
+    facts = Facts(graph, owned)
+    return [
+        TableRow(
+            row.name,
+            " ".join(row.span.text.split()),
+            show(row.value.shape),
+            facts.parameters(row.owned),
+            facts.flops_of(row.nodes),
+            facts.receptive_field(row.value.var.name),
+        )
+        for row in rows
+    ]
+
+
+__all__ = ["Facts", "TableRow", "bind", "one_example", "table"]

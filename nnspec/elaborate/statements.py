@@ -1,0 +1,182 @@
+"""Statements of functions, layers and models: what they define, own and update."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nnspec.diagnostics import Span, fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.values import POISON, Function, Owned, Poisoned, Scope, Tensor, Value, describe, is_dim, not_yet
+from nnspec.graph import Dim, Shape, Size, Type
+from nnspec.graph.shapes import Bindings
+from nnspec.graph.types import show
+from nnspec.ops import OPS
+from nnspec.ops.source import value_shape
+from nnspec.syntax import ast
+
+if TYPE_CHECKING:
+    from nnspec.elaborate.expand import Elaborator
+
+MAX_DIMENSION = 2**31 - 1
+
+
+def run_body(e: Elaborator, f: Function, scope: Scope, span: Span) -> Value:
+    """Run a definition's statements up to its `return`."""
+    result = run_statements(e, f.definition.body, scope)
+    if result is None:
+        raise fault("E108", f"`{f.name}` returns nothing", f.definition.name.span)
+    returns = f.definition.returns
+    bindings = scope.names.get("_bindings")
+    if returns and isinstance(result, Tensor) and isinstance(bindings, Bindings):
+        _check_result(e, f, returns, result, scope)
+    return result
+
+
+def _check_result(e: Elaborator, f: Function, returns: ast.TypeExpr, result: Tensor, scope: Scope) -> None:
+    expected = shape_of(e, returns, scope)
+    if expected != result.shape:
+        message = f"`{f.name}` promises {show(expected)} and returns {show(result.shape)}"
+        raise fault("E202", message, result.origin or returns.span, notes=((returns.span, f"{show(expected)} is promised here"),))
+
+
+def run_statements(e: Elaborator, statements: tuple[ast.Statement, ...], scope: Scope) -> Value | None:
+    for statement in statements:
+        with e.graph.at(span=statement.span):
+            result = run_statement(e, statement, scope)
+        if result is not None:
+            return result
+    return None
+
+
+def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None:
+    """One statement; the value, if it is the `return`."""
+    match s:
+        case ast.Assign():
+            assign(e, s, scope)
+        case ast.Return():
+            return e.evaluate(s.value, scope)
+        case ast.ParamDecl():
+            declare(e, s, scope)
+        case ast.Update():
+            update(e, s, scope)
+        case ast.If():
+            return run_statements(e, branch(e, s, scope), scope)
+        case ast.Share():
+            raise not_yet("`share`", s.span)
+        case _:
+            raise fault("E108", "this statement belongs into a model, not into a definition", s.span)
+    return None
+
+
+def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
+    condition = e.evaluate(s.condition, scope)
+    if isinstance(condition, bool):
+        return s.then if condition else s.otherwise
+    help_ = "for a choice element by element write `y = if c then a else b`" if isinstance(condition, Tensor) else ""
+    raise fault("E107", "the condition of an `if { }` is known when the spec is compiled", s.condition.span, help=help_)
+
+
+def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
+    try:
+        value = e.evaluate(s.value, scope)
+        values = _unpack(value, s)
+    except BaseException:
+        scope.names.update({n.id: POISON for n in s.names})
+        raise
+    for name, each in zip(s.names, values, strict=True):
+        scope.names[name.id], scope.spans[name.id] = each, s.value.span
+
+
+def _unpack(value: Value, s: ast.Assign) -> tuple[Value, ...]:
+    if len(s.names) == 1:
+        return (value,)
+    if not isinstance(value, tuple) or len(value) != len(s.names):
+        raise fault("E106", f"{len(s.names)} names for {describe(value)}", s.span)
+    return value
+
+
+def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
+    """`param` and `state`: a node of its own, named by its path."""
+    if not scope.frame.owns:
+        raise fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
+    try:
+        owned = _owned(e, s, scope)
+    except BaseException:
+        scope.names[s.name.id] = POISON
+        raise
+    if owned.name in e.owned:
+        raise fault("E105", f"`{owned.name}` is declared twice", s.name.span, notes=((e.owned[owned.name].span, "first here"),))
+    e.owned[owned.name] = owned
+    var = e.graph.source(OPS[s.kind], owned.name, owned.type)
+    scope.names[s.name.id] = Tensor(var, False, s.type.span if s.type else s.name.span)
+    scope.spans[s.name.id] = s.name.span
+
+
+def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
+    name = scope.frame.join(s.name.id)
+    if s.source == "from":
+        raise not_yet("starting from a file", s.span)
+    if s.start is None:
+        sign = f"{s.kind} {s.name.id}"
+        raise fault("E103", f"`{sign}` does not say how it starts", s.span, help=f"write `{sign}: [..] ~ he_normal` or `= 0`")
+    if s.source == "~":
+        if s.type is None:
+            raise fault("E103", f"`{s.name.id}` needs a type: a shape cannot be drawn without it", s.name.span)
+        return Owned(name, s.kind, Type(e.graph.dtype, shape_of(e, s.type, scope)), e.as_kind("init", s.start, scope), s.name.span)
+    start = batch.numbers(e.evaluate(s.start, scope), s.start.span)
+    given = value_shape(start)
+    shape = shape_of(e, s.type, scope) if s.type else given
+    if given not in ((), shape):
+        where = s.type.span if s.type else s.name.span
+        raise fault("E208", f"`{s.name.id}` is declared {show(shape)} and set to {show(given)}", s.start.span, notes=((where, "declared here"),))
+    return Owned(name, s.kind, Type(e.graph.dtype, shape), start, s.name.span)
+
+
+def shape_of(e: Elaborator, t: ast.TypeExpr, scope: Scope) -> Shape:
+    """The dimensions of a written type, with the names it uses put in."""
+    out: list[Dim] = []
+    for dim in t.dims:
+        if isinstance(dim, ast.Star):
+            run = scope.names.get(dim.name)
+            if not isinstance(run, tuple):
+                raise fault("E101", f"`*{dim.name}` is not known here", dim.span)
+            out += run
+        else:
+            out.append(dimension(e, dim, scope))
+    if len(out) > batch.MAX_RANK:
+        raise fault("E204", f"a tensor has at most {batch.MAX_RANK} axes", t.span)
+    return tuple(out)
+
+
+def dimension(e: Elaborator, dim: ast.Expr, scope: Scope) -> Dim:
+    if isinstance(dim, ast.Name) and dim.id == "_":
+        raise not_yet("a size left to be inferred, `_`,", dim.span)
+    value = e.evaluate(dim, scope)
+    at = (scope.span_of(dim.id) if isinstance(dim, ast.Name) else None) or dim.span
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not is_dim(value) or (isinstance(value, int) and not 1 <= value <= MAX_DIMENSION):
+        raise fault("E106", f"a size is a whole number from 1, not {describe(value)}", at)
+    size: int | Size = value
+    return size
+
+
+def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
+    """`mu <- value`: later lines see the new value, and the step ends with it."""
+    try:
+        target = scope.names[s.name.id]
+    except KeyError:
+        raise e.unknown(s.name.id, s.name.span, scope) from None
+    if target is POISON:
+        raise Poisoned
+    name = scope.frame.join(s.name.id)
+    if name not in e.owned or e.owned[name].kind != "state":
+        raise fault("E108", f"only a state can be updated with `<-`; `{s.name.id}` is not one", s.name.span)
+    value = batch.lift(e.graph, e.evaluate(s.value, scope), e.graph.dtype, s.value.span)
+    if value.batched or value.shape != e.owned[name].type.shape:
+        kind = "a value for each example" if value.batched else f"shape {show(value.shape)}"
+        message = f"the state `{s.name.id}` is {show(e.owned[name].type.shape)} and gets {kind}"
+        raise fault("E202", message, s.value.span, help="average over the batch with batch_mean" if value.batched else "")
+    scope.names[s.name.id] = value
+    if e.training:
+        e.updates[name] = value.var.name

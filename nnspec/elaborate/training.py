@@ -1,0 +1,243 @@
+"""A train block to data: every setting checked, its formulas bound to their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
+from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number, not_yet
+from nnspec.graph import Graph
+from nnspec.syntax import ast
+
+SOURCES = ("digits", "iris", "wine", "breast_cancer", "diabetes", "mnist", "fashion_mnist", "csv", "npz", "inline")
+SOURCES_NOT_YET = ("moons", "circles", "spirals", "xor", "parquet", "images", "text", "series")
+FILE_SOURCES = ("csv", "npz")
+SETTINGS_NOT_YET = ("freeze", "update", "minimize", "start", "checkpoint")
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where examples come from.
+
+    `name` is one of SOURCES. `path` is the file of csv and npz. `fields` say, for an input or target, the columns or array it takes
+    (a name or a tuple of names), or, for `inline`, its values as nested tuples. `spans` place each field.
+    """
+
+    name: str
+    span: Span
+    path: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When to stop before the last epoch: `early` on a metric that no longer improves for `patience` epochs."""
+
+    metric: str
+    patience: int
+    span: Span
+
+
+@dataclass(frozen=True)
+class Training:
+    """One train block; `validation` and `test` are a fraction or a source."""
+
+    span: Span
+    name: str | None = None
+    data: DataSource | None = None
+    validation: float | DataSource | None = None
+    test: float | DataSource | None = None
+    batch: int = 32
+    epochs: int | None = None
+    steps: int | None = None
+    optimizer: Applied | None = None
+    schedule: Applied | None = None
+    penalty: tuple[tuple[str, float], ...] = ()
+    clip: tuple[str, float] | None = None
+    stop: Stop | None = None
+    augment: tuple[tuple[str, str, float, Span], ...] = ()
+    seed: int = 0
+    spans: Mapping[str, Span] = field(default_factory=dict)
+
+
+def elaborate_training(block: ast.Train, definitions: Definitions, lets: Scope) -> tuple[Training, list[Diagnostic]]:
+    """The settings of a train block, and what is wrong with them."""
+    reader = _Reader(definitions, lets)
+    found: dict[str, Any] = {}
+    spans: dict[str, Span] = {}
+    for setting in block.settings:
+        with reader.e.recovering():
+            name = setting.name.id
+            if name in spans and name != "augment":
+                raise fault("E105", f"`{name}` is set twice", setting.name.span, notes=((spans[name], "first here"),))
+            spans[name] = setting.span
+            found[name] = found.get(name, ()) + reader.read(setting) if name == "augment" else reader.read(setting)
+    if not reader.e.diagnostics:
+        reader.e.diagnostics += _missing(block, found)
+    name = block.name.id if block.name else None
+    return Training(span=block.span, name=name, spans=spans, **found), reader.e.diagnostics
+
+
+def _missing(block: ast.Train, found: dict[str, Any]) -> list[Diagnostic]:
+    place = Span(block.span.source, block.span.start, block.span.start + len("train"))
+    out = []
+    if "optimizer" not in found:
+        out.append(Diagnostic("E110", "this train block has no optimizer", place, help="write for example `optimizer adam(lr = 1e-3)`"))
+    if "epochs" not in found and "steps" not in found:
+        out.append(Diagnostic("E110", "this train block does not say how long to train", place, help="write for example `epochs 10`"))
+    return out
+
+
+class _Reader:
+    """Reads one setting at a time."""
+
+    def __init__(self, definitions: Definitions, lets: Scope):
+        self.e = Elaborator(Graph("train"), definitions, training=True)
+        self.scope = Scope(lets)
+        self.settings: dict[str, Callable[[ast.Expr], Any]] = {
+            "data": self.source,
+            "validation": self.part,
+            "test": self.part,
+            "batch": self.whole,
+            "epochs": self.whole,
+            "steps": self.whole,
+            "optimizer": lambda e: self.e.as_kind("optimizer", e, self.scope),
+            "schedule": lambda e: self.e.as_kind("schedule", e, self.scope),
+            "penalty": self.penalty,
+            "clip": self.clip,
+            "stop": self.stop,
+            "augment": self.augment,
+            "seed": lambda e: self.whole(e, 0),
+        }
+
+    def read(self, s: ast.Setting) -> Any:
+        name = s.name.id
+        if name in SETTINGS_NOT_YET:
+            raise not_yet(f"the setting `{name}`", s.name.span)
+        if name not in self.settings:
+            raise fault("E111", f"a train block has no setting `{name}`", s.name.span, help=did_you_mean(name, self.settings))
+        if name == "penalty":
+            return tuple(self.penalty(v) for v in s.values)
+        if len(s.values) != 1:
+            raise fault("E104", f"`{name}` takes one value", s.values[1].span if s.values else s.span)
+        return self.settings[name](s.values[0])
+
+    def number(self, e: ast.Expr) -> float:
+        value = self.e.evaluate(e, self.scope)
+        if not is_number(value):
+            raise fault("E106", f"expected a number, got {describe(value)}", e.span)
+        return float(value)
+
+    def whole(self, e: ast.Expr, least: int = 1) -> int:
+        value = self.number(e)
+        if not value.is_integer() or value < least:
+            raise fault("E106", f"expected a whole number from {least}, got {describe(value)}", e.span)
+        return int(value)
+
+    def part(self, e: ast.Expr) -> float | DataSource:
+        """A fraction of the data, or a source of its own."""
+        if isinstance(e, ast.Number):
+            if not 0 < e.value < 1:
+                raise fault("E106", f"a fraction lies between 0 and 1, not {describe(e.value)}", e.span)
+            return float(e.value)
+        return self.source(e)
+
+    def source(self, e: ast.Expr) -> DataSource:
+        if isinstance(e, ast.Record):
+            values = {f.name or "": self.e.evaluate(f.value, self.scope) for f in e.fields}
+            return DataSource("inline", e.span, None, values, {f.name or "": f.value.span for f in e.fields})
+        name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or ""
+        place = e.callee.span if isinstance(e, ast.Call) else e.span
+        if name in SOURCES_NOT_YET:
+            raise not_yet(f"the data source `{name}`", place)
+        if name not in SOURCES or name == "inline":
+            raise fault("E301", f"there is no data source `{name or e.span.text}`", place, help=did_you_mean(name, SOURCES))
+        arguments = e.arguments if isinstance(e, ast.Call) else ()
+        return self._named_source(name, e, arguments)
+
+    def _named_source(self, name: str, e: ast.Expr, arguments: tuple[ast.Argument, ...]) -> DataSource:
+        path = None
+        fields, spans = {}, {}
+        for a in arguments:
+            if a.name is None and name in FILE_SOURCES and path is None and isinstance(a.value, ast.String):
+                path = a.value.value
+            elif a.name is None:
+                raise fault("E104", f"`{name}` does not take this argument", a.span)
+            else:
+                fields[a.name], spans[a.name] = self.columns(a.value), a.value.span
+        if name in FILE_SOURCES and path is None:
+            raise fault("E103", f"`{name}` is missing its file", e.span, help=f'write {name}("file.{name}")')
+        return DataSource(name, e.span, path, fields, spans)
+
+    def columns(self, e: ast.Expr) -> str | tuple[str, ...]:
+        """Names of columns, as words or texts, one or a list."""
+        match e:
+            case ast.Name():
+                return e.id
+            case ast.String():
+                return e.value
+            case ast.List():
+                return tuple(str(self.columns(i)) for i in e.items)
+        raise not_yet("a formula over the fields of a data source", e.span)
+
+    def choice(self, e: ast.Expr, known: tuple[str, ...], what: str) -> tuple[str, tuple[ast.Argument, ...]]:
+        """`norm(1.0)`: a word of a fixed set, with arguments."""
+        name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or e.span.text
+        if name not in known:
+            raise fault("E106", f"there is no {what} `{name}`", e.span, help=did_you_mean(name, known) or f"known are {', '.join(known)}")
+        return name, e.arguments if isinstance(e, ast.Call) else ()
+
+    def one_number(self, e: ast.Expr, known: tuple[str, ...], what: str, of: str) -> tuple[str, float]:
+        name, arguments = self.choice(e, known, what)
+        if len(arguments) != 1:
+            raise fault("E103", f"`{name}` takes one number, its {of}", e.span)
+        return name, self.number(arguments[0].value)
+
+    def penalty(self, e: ast.Expr) -> tuple[str, float]:
+        return self.one_number(e, ("l1", "l2"), "penalty", "strength")
+
+    def clip(self, e: ast.Expr) -> tuple[str, float]:
+        return self.one_number(e, ("norm", "value"), "way to clip", "limit")
+
+    def stop(self, e: ast.Expr) -> Stop:
+        name, arguments = self.choice(e, ("early", "converged", "plateau"), "way to stop")
+        if name != "early":
+            raise not_yet(f"`stop {name}`", e.span)
+        by_name = dict(zip(("metric", "patience"), (a for a in arguments if a.name is None), strict=False))
+        by_name |= {a.name: a for a in arguments if a.name}
+        for word in ("metric", "patience"):
+            if word not in by_name:
+                raise fault("E103", f"`early` is missing `{word}`", e.span, help="write early(val.loss, patience = 3)")
+        metric = ast.dotted(by_name["metric"].value)
+        if metric is None:
+            raise fault("E106", "the metric to watch is a name such as `val.loss`", by_name["metric"].span)
+        return Stop(metric, self.whole(by_name["patience"].value), by_name["metric"].value.span)
+
+    def augment(self, e: ast.Expr) -> tuple[tuple[str, str, float, Span], ...]:
+        """`image -> shift(2)`: (input, kind, amount, place) for each stage."""
+        if not isinstance(e, ast.Pipe) or not isinstance(e.head, ast.Name):
+            raise fault("E106", "augmentation is a pipeline from an input: `image -> shift(2)`", e.span)
+        return tuple((e.head.id, *self._augmentation(s.body), s.body.span) for s in e.stages)
+
+    def _augmentation(self, e: ast.Expr) -> tuple[str, float]:
+        known = ("shift", "rotate", "scale", "flip", "elastic", "noise", "crop")
+        name, _ = self.choice(e, known, "augmentation")
+        if name != "shift":
+            raise not_yet(f"the augmentation `{name}`", e.span)
+        return self.one_number(e, known, "augmentation", "largest shift in pixels")
+
+
+def learning_rate(optimizer: Applied, e: Elaborator) -> float:
+    """The base learning rate: the `lr` given, or the definition's default."""
+    given: Value = optimizer.arguments.get("lr")
+    if given is None:
+        default = next((p.default for p in optimizer.function.definition.parameters if p.name == "lr"), None)
+        given = e.evaluate(default, optimizer.function.scope) if default else 1.0
+    if isinstance(given, Tensor) or not is_number(given):
+        raise fault("E106", f"the learning rate is a number, not {describe(given)}", optimizer.span)
+    return float(given)

@@ -1,0 +1,138 @@
+"""Optimizers, schedules and initialisers: formulas that become graphs of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.builtins import SEED, STEP
+from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.statements import assign
+from nnspec.elaborate.values import Applied, Frame, Owned, Scope, Tensor, Value, not_yet
+from nnspec.graph import Graph, Shape, Type, Var
+from nnspec.ops import OPS
+from nnspec.syntax import ast
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What one parameter and its optimizer states become in a step."""
+
+    parameter: Var
+    states: dict[str, Var]
+
+
+def optimizer_states(optimizer: Applied) -> dict[str, float]:
+    """The states an optimizer keeps for each parameter, and the number each starts with."""
+    starts = {}
+    for s in optimizer.function.definition.body:
+        if isinstance(s, ast.ParamDecl):
+            if not isinstance(s.start, ast.Number):
+                raise fault("E106", f"an optimizer's state starts with a number: `state {s.name.id} = 0`", s.span)
+            starts[s.name.id] = float(s.start.value)
+    return starts
+
+
+def apply_optimizer(
+    graph: Graph, definitions: Definitions, optimizer: Applied, w: Var, g: Var, states: Mapping[str, Var], scalars: Mapping[str, Var]
+) -> Updated:
+    """The formulas of an optimizer for one parameter `w` with gradient `g`; `scalars` are lr and t."""
+    e = Elaborator(graph, definitions, training=True)
+    f = optimizer.function
+    scope = Scope(f.scope, Frame(), {})
+    for p in f.definition.parameters:
+        if p.name in optimizer.arguments:
+            scope.names[p.name] = optimizer.arguments[p.name]
+        elif p.default is not None:
+            scope.names[p.name] = e.evaluate(p.default, scope)
+    scope.names |= {n: Tensor(v, False) for n, v in {"w": w, "g": g, **scalars, **states}.items()}
+    with graph.at(role="update"):
+        for s in f.definition.body:
+            with graph.at(span=s.span):
+                _statement(e, s, scope, states)
+    new = {n: scope.names[n].var for n in ("w", *states)}
+    return Updated(new.pop("w"), new)
+
+
+def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[str, Var]) -> None:
+    match s:
+        case ast.Assign():
+            assign(e, s, scope)
+        case ast.Update():
+            if s.name.id not in ("w", *states):
+                raise fault("E108", f"`{s.name.id}` is neither `w` nor a state of this optimizer", s.name.span)
+            old: Tensor = scope.names[s.name.id]
+            value = batch.lift(e.graph, e.evaluate(s.value, scope), e.graph.dtype, s.value.span)
+            if value.shape != old.shape:
+                value = Tensor(OPS["expand"](value.var, shape=old.shape), False)
+            scope.names[s.name.id] = value
+        case ast.ParamDecl():
+            pass
+        case ast.Lookahead():
+            raise not_yet("`lookahead`", s.span)
+        case _:
+            raise fault("E108", "an optimizer has states, formulas and updates only", s.span)
+
+
+def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
+    """Elaborate an optimizer for a parameter of its own, so that its mistakes show before training."""
+    graph = Graph("optimizer")
+    w, g = (graph.source(OPS["param"], n, Type(graph.dtype, (2,))) for n in ("w", "g"))
+    states = {n: graph.source(OPS["state"], n, Type(graph.dtype, (2,))) for n in optimizer_states(optimizer)}
+    scalars = {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in ("lr", "t")}
+    apply_optimizer(graph, definitions, optimizer, w, g, states, scalars)
+
+
+SCHEDULE_NAMES = ("lr", "epoch", "step", "epochs", "steps")
+
+
+def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
+    """From base rate, epoch and step (both from 0) and their totals to the rate `lr` of one step, in float64."""
+    graph = Graph("schedule", "float64")
+    e = Elaborator(graph, definitions, training=True)
+    known = {n: Tensor(graph.source(OPS["input"], n, Type("float64")), False) for n in SCHEDULE_NAMES}
+    value: Value = e.run_function(schedule.function, {**schedule.arguments, **known}, {}, Frame(), schedule.span)
+    result = batch.lift(graph, value, "float64", schedule.span)
+    if result.shape:
+        raise fault("E106", f"the schedule `{schedule.name}` does not give one number", schedule.span)
+    graph.outputs["lr"] = result.var.name
+    return graph
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """(fan_in, fan_out): of a matrix its rows and columns, of a kernel [units, channels, ...] its inputs and outputs a position."""
+    sizes = [int(str(d)) for d in shape]
+    if len(sizes) < 2:
+        return (sizes[0], sizes[0]) if sizes else (1, 1)
+    if len(sizes) == 2:
+        return sizes[0], sizes[1]
+    return prod(sizes[1:]), sizes[0] * prod(sizes[2:])
+
+
+def initial_graph(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -> Graph:
+    """A graph from the seed to the first value of every parameter and state."""
+    graph = Graph("init", dtype)
+    e = Elaborator(graph, definitions, training=True)
+    for name in (SEED, STEP):
+        graph.source(OPS["input"], name, Type("int64"))
+    for o in owned.values():
+        with graph.at(span=o.span):
+            graph.outputs[o.name] = _initial(e, o).name
+    return graph
+
+
+def _initial(e: Elaborator, o: Owned) -> Var:
+    if not isinstance(o.start, Applied):
+        value = batch.lift(e.graph, o.start, e.graph.dtype, o.span)
+    else:
+        fan_in, fan_out = fans(o.type.shape)
+        known = {"shape": o.type.shape, "fan_in": fan_in, "fan_out": fan_out}
+        result = e.sample(o.start, known, Frame(o.name))
+        value = batch.lift(e.graph, result, e.graph.dtype, o.start.span)
+    if value.shape == o.type.shape:
+        return value.var
+    return OPS["expand"](value.var, shape=o.type.shape)

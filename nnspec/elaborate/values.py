@@ -1,0 +1,205 @@
+"""What an expression can stand for while a spec is elaborated, and the scopes that names are looked up in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nnspec.diagnostics import Fault, Span, fault
+from nnspec.graph import Shape, Size, Type, Var
+from nnspec.graph.types import show
+from nnspec.syntax import ast
+
+Value = Any
+"""A number, bool, string, Size or tuple of those (known at compile time), or one of the classes below."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value of the graph as the language sees it: one example, the batch left out. `origin` is where it was made."""
+
+    var: Var
+    batched: bool
+    origin: Span | None = None
+    classes: int | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return self.var.type.shape[self.batched :]
+
+    @property
+    def dtype(self) -> str:
+        return self.var.type.dtype
+
+    def at(self, origin: Span) -> Tensor:
+        return replace(self, origin=origin)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A definition of the language, with the scope it was written in."""
+
+    definition: ast.Definition
+    scope: Scope = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.definition.name.id
+
+    @property
+    def kind(self) -> str:
+        return self.definition.kind
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """What no formula can say: `run(elaborator, call, arguments)`."""
+
+    name: str
+    parameters: tuple[ast.Parameter, ...]
+    run: Callable[..., Value] = field(repr=False)
+    kind: str = "fn"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An init, optimizer or schedule with its arguments, to be evaluated where its turn comes."""
+
+    function: Function
+    arguments: Mapping[str, Value]
+    span: Span
+
+    @property
+    def name(self) -> str:
+        return self.function.name
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A bare word such as `same`."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Poison:
+    """The value of what could not be elaborated; whatever uses it stays silent."""
+
+
+class Poisoned(Exception):
+    """Raised on using a poisoned value: its mistake is reported already."""
+
+
+POISON = Poison()
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A parameter or state: its public name, type, and how it starts (an init, or a value as nested tuples)."""
+
+    name: str
+    kind: str
+    type: Type
+    start: Applied | object
+    span: Span
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the layer table: a stage or formula of the model, its value, the nodes it added and what it owns."""
+
+    name: str
+    span: Span
+    value: Tensor
+    nodes: tuple[str, ...]
+    owned: tuple[str, ...]
+
+
+@dataclass
+class Frame:
+    """One call of a layer (or the model itself): the path of its name, and what it has named so far."""
+
+    path: str = ""
+    owns: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    draws: int = 0
+
+    def child(self, kind: str, label: str | None = None) -> str:
+        """The path of a new layer in this one: `conv`, `conv_2`, ..., or its label."""
+        if label:
+            return self.join(label)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return self.join(kind if self.counts[kind] == 1 else f"{kind}_{self.counts[kind]}")
+
+    def join(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+
+@dataclass
+class Scope:
+    """Names and their values, each with the place the user wrote it; `parent` is where a name is looked up next."""
+
+    parent: Scope | None = None
+    frame: Frame = field(default_factory=Frame)
+    names: dict[str, Value] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+
+    def chain(self) -> Iterator[Scope]:
+        scope: Scope | None = self
+        while scope:
+            yield scope
+            scope = scope.parent
+
+    def find(self, name: str, wanted: Callable[[Value], bool] = lambda value: True) -> Value:
+        """The nearest value of that name that is wanted; KeyError when there is none."""
+        for scope in self.chain():
+            if name in scope.names and wanted(scope.names[name]):
+                return scope.names[name]
+        raise KeyError(name)
+
+    def all_names(self) -> set[str]:
+        return {n for scope in self.chain() for n in scope.names}
+
+    def span_of(self, name: str) -> Span | None:
+        """Where the argument or variable of that name was written."""
+        return self.spans.get(name)
+
+
+def is_callable(value: Value) -> bool:
+    return isinstance(value, Function | Builtin | Poison)
+
+
+def is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_dim(value: Value) -> bool:
+    return isinstance(value, Size) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def describe(value: Value) -> str:
+    """A value in the words of an error message."""
+    match value:
+        case Tensor():
+            return f"{'' if value.dtype.startswith('float') else value.dtype}{show(value.shape)}"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'"{value}"'
+        case tuple():
+            return f"[{', '.join(map(describe, value))}]"
+        case Function() | Builtin():
+            return f"the {value.kind} `{value.name}`"
+        case Applied():
+            return f"the {value.function.kind} `{value.name}`"
+        case float() if value.is_integer() and abs(value) < 1e15:
+            return str(int(value))
+        case _:
+            return f"`{value}`" if isinstance(value, Choice) else str(value)
+
+
+def not_yet(what: str, span: Span) -> Fault:
+    return fault("E109", f"{what} is part of the language, but not of this version yet", span)

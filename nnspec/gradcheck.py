@@ -1,0 +1,74 @@
+"""Gradients against finite differences, in float64, by the reference engine: forward as written, backward as derived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.graph import Graph, Type
+from nnspec.graph.types import size_names
+from nnspec.run import reference
+
+Array = np.ndarray[Any, np.dtype[Any]]
+EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8
+FULL_UP_TO, DIRECTIONS = 400, 8
+EXAMPLES, LENGTH = 3, 4
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The largest error over the directions tried for one parameter, scaled by the largest derivative."""
+
+    parameter: str
+    directions: int
+    error: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= RTOL
+
+
+def gradcheck(spec: Compilation, seed: int = 0) -> list[Checked]:
+    """Check the gradient of the loss for every parameter on a small random batch."""
+    spec = replace(spec, dtype="float64").checked()
+    random = np.random.default_rng(seed)
+    model = spec.model
+    weights = reference.run(spec.initial, {"seed": seed, "step": 0})
+    feeds: dict[str, Any] = {n: random_values(t, random) for n, t in (model.inputs | model.targets).items()}
+    feeds |= {"seed": seed, "step": 1, **weights}
+    gradients = reference.run(spec.gradients, feeds)
+    forward = spec.training_model[0].graph
+    return [_check(forward, feeds, n, gradients[f"grad:{n}"], random) for n in model.parameters]
+
+
+def random_values(type: Type, random: np.random.Generator) -> Array:
+    """A batch that an input of this type could hold."""
+    sizes = dict.fromkeys(size_names(type.shape), LENGTH) | {"batch": EXAMPLES}
+    shape: tuple[int, ...] = type.bound(sizes).shape  # type: ignore[assignment]  # sizes are bound
+    if type.dtype == "int64":
+        return random.integers(0, type.classes or 2, shape)
+    return random.random(shape) < 0.5 if type.dtype == "bool" else random.standard_normal(shape)
+
+
+def _check(forward: Graph, feeds: Mapping[str, Any], name: str, gradient: Array, random: np.random.Generator) -> Checked:
+    expected, found = [], []
+    for direction in _directions(gradient.shape, random):
+        losses = [float(reference.run(forward, {**feeds, name: feeds[name] + s * EPS * direction}, ["loss"])["loss"]) for s in (1, -1)]
+        expected.append((losses[0] - losses[1]) / (2 * EPS))
+        found.append(float(np.sum(gradient * direction)))
+    difference = np.abs(np.subtract(found, expected)).max()
+    scale = max(np.abs(expected).max(), ATOL / RTOL)
+    return Checked(name, len(found), float(difference / scale))
+
+
+def _directions(shape: tuple[int, ...], random: np.random.Generator) -> Iterator[Array]:
+    """Every unit direction of a small parameter, a few random ones of a large."""
+    size = int(np.prod(shape, dtype=int))
+    if size <= FULL_UP_TO:
+        yield from np.eye(size).reshape(size, *shape)
+    else:
+        yield from random.standard_normal((DIRECTIONS, *shape)) / np.sqrt(size)

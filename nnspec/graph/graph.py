@@ -1,0 +1,239 @@
+"""The graph: single-output nodes in an order that is always topological, mirrored into NetworkX on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from nnspec.diagnostics import Span
+from nnspec.graph.op import OPS, Op
+from nnspec.graph.types import Type
+
+if TYPE_CHECKING:
+    import networkx
+
+ROLES = ("input", "param", "state", "forward", "loss", "backward", "update")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation; `inputs` are names of nodes, `role` says which part of a training step it belongs to."""
+
+    op: Op
+    inputs: tuple[str, ...]
+    attrs: tuple[tuple[str, Any], ...]
+    type: Type
+    name: str
+    span: Span | None = None
+    role: str = "forward"
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return dict(self.attrs)
+
+
+@dataclass
+class Context:
+    """What a new node takes from where it is built."""
+
+    role: str = "forward"
+    span: Span | None = None
+    scope: str = ""
+
+
+@dataclass
+class Graph:
+    """Nodes by name, and the public names of the outputs. Only `add` makes nodes; equal ones are made once."""
+
+    name: str = "graph"
+    dtype: str = "float32"
+    nodes: dict[str, Node] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    context: Context = field(default_factory=Context)
+    _known: dict[tuple[Any, ...], str] = field(default_factory=dict, repr=False)
+    _last_number: dict[str, int] = field(default_factory=dict, repr=False)
+    _mirror: Any = field(default=None, repr=False)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @contextmanager
+    def at(self, **changes: Any) -> Iterator[None]:
+        """Nodes added inside take these: role, span, scope."""
+        before = self.context
+        self.context = replace(before, **changes)
+        try:
+            yield
+        finally:
+            self.context = before
+
+    def add(self, op: Op, inputs: tuple[str, ...], attrs: Mapping[str, Any], type: Type, name: str | None = None) -> str:
+        """A node for the operation; the one that is there already, if an equal one is."""
+        frozen = tuple(sorted(attrs.items()))
+        key = (op.name, inputs, frozen, tuple(map(_kind, frozen)), type.dtype, name if op.is_source else None)
+        if key in self._known:
+            return self._known[key]
+        fresh = self._fresh(name or self._default_name(op))
+        role = op.name if op.is_source else self.context.role
+        self.nodes[fresh] = Node(op, inputs, frozen, type, fresh, self.context.span, role)
+        self._known[key] = fresh
+        return fresh
+
+    def call(self, op: Op, *inputs: Any, **attrs: Any) -> Var:
+        """The value of an op on variables and numbers."""
+        like = next((v for v in inputs if isinstance(v, Var) and v.type.dtype != "bool"), None)
+        lifted = [v if isinstance(v, Var) else self.constant(v, like.type.dtype if like else self.dtype) for v in inputs]
+        type = op.type(tuple(v.type for v in lifted), attrs)
+        return Var(self, self.add(op, tuple(v.name for v in lifted), attrs, type))
+
+    def source(self, op: Op, name: str, type: Type) -> Var:
+        """An input, parameter or state of that name."""
+        return Var(self, self.add(op, (), {}, type, name))
+
+    def constant(self, value: Any, dtype: str | None = None) -> Var:
+        """A number, or nested tuples of numbers."""
+        attrs = {"value": value, "dtype": dtype or self.dtype}
+        const = OPS["const"]
+        return Var(self, self.add(const, (), attrs, const.type((), attrs)))
+
+    def var(self, name: str) -> Var:
+        return Var(self, name)
+
+    def of_role(self, role: str) -> list[Node]:
+        return [n for n in self if n.role == role]
+
+    def needed(self, outputs: Iterable[str]) -> set[str]:
+        """The names of all nodes that these depend on, and their own."""
+        wanted = set(outputs)
+        for node in reversed(self.nodes.values()):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        return wanted
+
+    def only(self, outputs: Mapping[str, str], name: str | None = None) -> Graph:
+        """The part that computes these outputs, as a graph of its own."""
+        return self.rebuilt(Graph.copy_node, outputs, name)
+
+    def rebuilt(
+        self, rule: Callable[[Graph, Node, tuple[str, ...]], str], outputs: Mapping[str, str] | None = None, name: str | None = None
+    ) -> Graph:
+        """A new graph made by `rule(new graph, node, moved inputs)` from every node that the outputs need, in order."""
+        outputs = self.outputs if outputs is None else outputs
+        wanted = self.needed(outputs.values())
+        new, moved = Graph(name or self.name, self.dtype), dict[str, str]()
+        for node in self:
+            if node.name in wanted:
+                with new.at(role=node.role, span=node.span):
+                    moved[node.name] = rule(new, node, tuple(moved[i] for i in node.inputs))
+        new.outputs = {public: moved[n] for public, n in outputs.items()}
+        return new.swept()
+
+    def swept(self) -> Graph:
+        """Without the nodes no output needs."""
+        wanted = self.needed(self.outputs.values())
+        self.nodes = {n: node for n, node in self.nodes.items() if n in wanted}
+        self._known = {k: n for k, n in self._known.items() if n in wanted}
+        self._mirror = None
+        return self
+
+    def copy_node(self, node: Node, inputs: tuple[str, ...]) -> str:
+        return self.add(node.op, inputs, node.attributes, node.type, node.name)
+
+    @property
+    def nx(self) -> networkx.MultiDiGraph[str]:
+        """The NetworkX graph: each node carries its `Node` as `node`; an edge's key is the position of the input."""
+        import networkx
+
+        if self._mirror is None:
+            self._mirror = networkx.MultiDiGraph(name=self.name)
+        for node in list(self.nodes.values())[len(self._mirror) :]:
+            self._mirror.add_node(node.name, node=node)
+            for position, source in enumerate(node.inputs):
+                self._mirror.add_edge(source, node.name, key=position)
+        return self._mirror
+
+    def __str__(self) -> str:
+        from nnspec.graph.text import to_text
+
+        return to_text(self)
+
+    def _default_name(self, op: Op) -> str:
+        return f"{self.context.scope}/{op.name}"  # no name of a user has a slash
+
+    def _fresh(self, wish: str) -> str:
+        name = wish
+        while name in self.nodes:
+            self._last_number[wish] = self._last_number.get(wish, 1) + 1
+            name = f"{wish}_{self._last_number[wish]}"
+        return name
+
+
+def _kind(value: Any) -> Any:
+    """Tells 1 from 1.0 from True, which are equal as keys."""
+    return tuple(map(_kind, value)) if isinstance(value, tuple) else type(value)
+
+
+@dataclass(frozen=True)
+class Var:
+    """A node seen as a value: operators on it add nodes to its graph."""
+
+    graph: Graph
+    name: str
+
+    @property
+    def node(self) -> Node:
+        return self.graph[self.name]
+
+    @property
+    def type(self) -> Type:
+        return self.node.type
+
+    def _op(self, name: str, *inputs: Any, **attrs: Any) -> Var:
+        return self.graph.call(OPS[name], *inputs, **attrs)
+
+    def __add__(self, other: Var | float) -> Var:
+        return self._op("add", self, other)
+
+    def __radd__(self, other: float) -> Var:
+        return self._op("add", other, self)
+
+    def __sub__(self, other: Var | float) -> Var:
+        return self._op("sub", self, other)
+
+    def __rsub__(self, other: float) -> Var:
+        return self._op("sub", other, self)
+
+    def __mul__(self, other: Var | float) -> Var:
+        return self._op("mul", self, other)
+
+    def __rmul__(self, other: float) -> Var:
+        return self._op("mul", other, self)
+
+    def __truediv__(self, other: Var | float) -> Var:
+        return self._op("div", self, other)
+
+    def __rtruediv__(self, other: float) -> Var:
+        return self._op("div", other, self)
+
+    def __pow__(self, other: Var | float) -> Var:
+        return self._op("pow", self, other)
+
+    def __neg__(self) -> Var:
+        return self._op("neg", self)
+
+    def __matmul__(self, other: Var) -> Var:
+        return self._op("matmul", self, other)
+
+    @property
+    def mT(self) -> Var:
+        """The last two axes exchanged."""
+        rank = self.type.rank
+        return self._op("transpose", self, axes=(*range(rank - 2), rank - 1, rank - 2))

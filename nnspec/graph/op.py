@@ -1,0 +1,110 @@
+"""An op is a value: one row that holds all that is known of it. Called on variables, it adds a node to their graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from nnspec.graph.shapes import infer
+from nnspec.graph.types import Shape, Type
+from nnspec.syntax.ast import Signature
+from nnspec.syntax.parser import parse_signature
+
+if TYPE_CHECKING:
+    from nnspec.graph.graph import Var
+
+Kernel = Callable[..., Any]
+OPS: dict[str, Op] = {}
+"""Every row by name: the catalogue of `nnspec.ops`."""
+
+GradRule = Callable[..., "tuple[Var | None, ...]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """A primitive.
+
+    signature: in the language's type syntax; typed parameters are inputs, the others attributes.
+    kernel:    the definition, on NumPy arrays: `kernel(*inputs, **attributes)`.
+    grad:      `grad(g, out, *inputs, **attributes)` gives the gradient of each input as graph.
+    onnx:      the ONNX op of the same meaning, or a function that writes the nodes.
+    examples:  lines of the language that are true.
+    shape:     the output shape where attributes decide it; else the signature says it.
+    dtype:     the element type of the output, where it is not that of the first input that is no truth.
+    prepare:   `prepare(out, *inputs, **attributes)` gives a function without arguments that computes into `out`,
+               with all its scratch memory allocated; without it a ufunc is used with `out=`, and anything else is copied.
+               Inputs of ops that are neither pointwise nor `strided` are contiguous.
+    strided:   `prepare` reads inputs in any layout.
+    view:      the output is the input's memory seen otherwise.
+    pointwise: element i of the output depends on element i of the inputs only.
+    in_place:  a pointwise op may write over any of its inputs.
+    scalar:    the same function of plain numbers, for compile time.
+    smooth:    has a second derivative everywhere; `why` says why a facet is None.
+    flops:     `flops(out, *types, **attributes)`; without it a pointwise op counts one an element, and any other none.
+    domain:    where random inputs for its checks are drawn from.
+    """
+
+    signature: str
+    doc: str
+    kernel: Kernel
+    grad: GradRule | None = None
+    onnx: str | Callable[..., str] | None = None
+    examples: tuple[str, ...] = ()
+    shape: Callable[..., Shape] | None = None
+    dtype: str | None = None
+    prepare: Callable[..., Callable[[], Any]] | None = None
+    strided: bool = False
+    view: bool = False
+    pointwise: bool = False
+    in_place: bool = True
+    commutative: bool = False
+    scalar: Callable[..., Any] | None = None
+    smooth: bool = True
+    why: str = ""
+    flops: Callable[..., Any] | None = None
+    domain: tuple[float, float] = (-2.0, 2.0)
+
+    def __post_init__(self) -> None:
+        OPS[self.name] = self
+
+    @cached_property
+    def name(self) -> str:
+        return self.signature.split("(", 1)[0]
+
+    @cached_property
+    def parsed(self) -> Signature:
+        return parse_signature(self.signature)
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parsed.parameters if p.type)
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parsed.parameters if not p.type)
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the value comes from outside: an input, parameter or state."""
+        return self.name in ("input", "param", "state")
+
+    def type(self, inputs: tuple[Type, ...], attrs: dict[str, Any]) -> Type:
+        """The type of the output."""
+        shape = self.shape(*inputs, **attrs) if self.shape else infer(self.parsed, tuple(t.shape for t in inputs))
+        return Type(attrs.get("dtype") or self.dtype or self._data(inputs).dtype, shape)
+
+    def _data(self, inputs: tuple[Type, ...]) -> Type:
+        """The first input that is not a truth to choose by."""
+        typed = [p.type for p in self.parsed.parameters if p.type]
+        return next((t for t, declared in zip(inputs, typed, strict=True) if declared.base != "bool"), inputs[0])
+
+    def __call__(self, *inputs: Var, **attrs: Any) -> Var:
+        return inputs[0].graph.call(self, *inputs, **attrs)
+
+    def on_numbers(self, *values: Any) -> Any:
+        """The op on plain numbers, at compile time."""
+        function = self.scalar or getattr(math, self.name)
+        return function(*values)

@@ -1,0 +1,152 @@
+"""Dimensions and types: a dimension is a whole number, or a size that is known only at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+BATCH_NAME = "batch"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A polynomial in named sizes, such as `batch`, `T - 2` or `2*T*batch`."""
+
+    terms: tuple[tuple[tuple[str, ...], int], ...]
+
+    @staticmethod
+    def named(name: str) -> Size:
+        return Size((((name,), 1),))
+
+    @property
+    def names(self) -> set[str]:
+        return {n for monomial, _ in self.terms for n in monomial}
+
+    def bind(self, sizes: Mapping[str, int]) -> int:
+        return sum(factor * prod(sizes[n] for n in monomial) for monomial, factor in self.terms)
+
+    def __add__(self, other: Dim) -> Dim:
+        total = dict(self.terms)
+        for monomial, factor in _terms(other):
+            total[monomial] = total.get(monomial, 0) + factor
+        return _simplest(total)
+
+    def __mul__(self, other: Dim) -> Dim:
+        total: dict[tuple[str, ...], int] = {}
+        for m1, f1 in self.terms:
+            for m2, f2 in _terms(other):
+                monomial = tuple(sorted(m1 + m2))
+                total[monomial] = total.get(monomial, 0) + f1 * f2
+        return _simplest(total)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + -other
+
+    def __rsub__(self, other: int) -> Dim:
+        return -self + other
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        """Exact division by a number or by one of the factors; anything else is an error of ours."""
+        ((divisor_names, divisor),) = _terms(other)
+        total = {}
+        for monomial, factor in self.terms:
+            rest = list(monomial)
+            for name in divisor_names:
+                rest.remove(name)
+            if factor % divisor:
+                raise ValueError(f"{self} is not divisible by {other}")
+            total[tuple(rest)] = factor // divisor
+        return _simplest(total)
+
+    def __str__(self) -> str:
+        parts = ["*".join(([str(f)] if f != 1 or not m else []) + list(m)) for m, f in self.terms]
+        return " + ".join(parts).replace("+ -1*", "- ").replace("+ -", "- ")
+
+
+Dim = int | Size
+Shape = tuple[Dim, ...]
+
+
+def _terms(dim: Dim) -> Iterable[tuple[tuple[str, ...], int]]:
+    return dim.terms if isinstance(dim, Size) else (((), dim),)
+
+
+def _simplest(terms: dict[tuple[str, ...], int]) -> Dim:
+    kept = {m: f for m, f in terms.items() if f}
+    if not kept or set(kept) == {()}:
+        return kept.get((), 0)
+    return Size(tuple(sorted(kept.items(), key=lambda t: (-len(t[0]), t[0]))))
+
+
+BATCH = Size.named(BATCH_NAME)
+
+
+def bind(value: Any, sizes: Mapping[str, int]) -> Any:
+    """A value with every size in it, at any depth, replaced by its number."""
+    if isinstance(value, Size):
+        return value.bind(sizes)
+    return tuple(bind(v, sizes) for v in value) if isinstance(value, tuple) else value
+
+
+def count(shape: Iterable[Dim]) -> Dim:
+    """How many elements a shape has."""
+    total: Dim = 1
+    for dim in shape:
+        total = total * dim
+    return total
+
+
+def size_names(value: Any) -> set[str]:
+    """The names of all sizes in a value, at any depth."""
+    if isinstance(value, tuple):
+        return set().union(*map(size_names, value))
+    return value.names if isinstance(value, Size) else set()
+
+
+@dataclass(frozen=True)
+class Type:
+    """Element type and full shape; `classes` is N for a `class(N)`."""
+
+    dtype: str
+    shape: Shape = ()
+    classes: int | None = None
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def bound(self, sizes: Mapping[str, int]) -> Type:
+        return replace(self, shape=bind(self.shape, sizes))
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.startswith("float")
+
+    def __str__(self) -> str:
+        name = f"class({self.classes})" if self.classes else self.dtype
+        return f"{name}{show(self.shape)}"
+
+
+def show(shape: Iterable[Dim]) -> str:
+    """A shape as the language writes it."""
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def broadcast(*shapes: Shape) -> Shape | None:
+    """The common shape by NumPy's rule, or None."""
+    rank = max(map(len, shapes), default=0)
+    out: list[Dim] = []
+    for axis in range(rank):
+        dims = {s[axis - rank + len(s)] for s in shapes if axis - rank + len(s) >= 0} - {1}
+        if len(dims) > 1:
+            return None
+        out.append(dims.pop() if dims else 1)
+    return tuple(out)

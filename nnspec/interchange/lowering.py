@@ -1,0 +1,171 @@
+"""What the `onnx` facet of a row writes with: `o.node("Add", x, y)` adds a node and gives the name of its value.
+
+Names of values are provisional (`%7`) until the whole graph is there; `nnspec.interchange.names` then gives them readable ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from nnspec.diagnostics import fault
+from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def onnx_type(dtype: str) -> int:
+    """The number ONNX gives an element type."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The node that a value was written for, and what of it the value is when it is not all."""
+
+    node: Node
+    part: str
+
+
+class Lowering:
+    """ONNX nodes and constants of one graph; equal ones are written once."""
+
+    def __init__(self, graph: Graph, opset: int):
+        self.graph, self.opset = graph, opset
+        self.written: list[onnx.NodeProto] = []
+        self.constants: dict[str, Array] = {}
+        self.values: dict[str, str] = {}
+        self.origins: dict[str, Origin] = {}
+        self._types: dict[str, Type] = {}
+        self._known: dict[object, tuple[str, ...]] = {}
+        self._node: Node | None = None
+
+    def lower(self, node: Node) -> None:
+        """Write one node of the graph."""
+        self._node = node
+        facet, inputs = node.op.onnx, [self.values[i] for i in node.inputs]
+        if node.op.is_source:
+            value = self._value(node.op.name)
+        elif facet is None:
+            raise fault("E505", f"`{node.op.name}` has no ONNX form: {node.op.why}", node.span)
+        else:
+            value = self.node(facet, *inputs) if isinstance(facet, str) else facet(self, *inputs, **node.attributes)
+        self.values[node.name] = value
+        self._types.setdefault(value, node.type)
+
+    def type(self, x: str) -> Type:
+        """The type of a value of the graph; the facet's own values have none."""
+        return self._types[x]
+
+    # ---- nodes
+
+    def node(self, op_type: str, *inputs: str, **attrs: Any) -> str:
+        return self.nodes(op_type, 1, *inputs, **attrs)[0]
+
+    def nodes(self, op_type: str, outputs: int, *inputs: str, **attrs: Any) -> tuple[str, ...]:
+        """The values of an ONNX op with several outputs."""
+        key = (op_type, outputs, inputs, repr(sorted(attrs.items())))
+        if key not in self._known:
+            made = tuple(self._value(op_type) for _ in range(outputs))
+            self.written.append(helper.make_node(op_type, inputs, made, doc_string=self.doc(self._node), **attrs))
+            self._known[key] = made
+        return self._known[key]
+
+    @staticmethod
+    def doc(node: Node | None) -> str:
+        """Where the user wrote it, as `file:line:col`."""
+        return str(node.span) if node and node.span else ""
+
+    def _value(self, part: str) -> str:
+        assert self._node
+        name = f"%{len(self.origins)}"
+        self.origins[name] = Origin(self._node, part)
+        return name
+
+    def constant(self, value: Any, dtype: str) -> str:
+        array = np.asarray(value, dtype)
+        key = (dtype, array.shape, array.tobytes())
+        if key not in self._known:
+            self._known[key] = (self._value("constant"),)
+            self.constants[self._known[key][0]] = array
+        return self._known[key][0]
+
+    def ints(self, values: tuple[int, ...]) -> str:
+        return self.constant(values, "int64")
+
+    def zero(self, x: str) -> str:
+        return self.constant(0, self.type(x).dtype)
+
+    def cast(self, x: str, dtype: str) -> str:
+        return self.node("Cast", x, to=onnx_type(dtype))
+
+    def squeeze(self, x: str, axis: int) -> str:
+        return self.node("Squeeze", x, self.ints((axis,)))
+
+    def unsqueeze(self, x: str, axis: int) -> str:
+        return self.node("Unsqueeze", x, self.ints((axis,)))
+
+    def channels(self, x: str, start: int, count: int) -> str:
+        """Part of axis 1."""
+        return self.node("Slice", x, self.ints((start,)), self.ints((start + count,)), self.ints((1,)))
+
+    # ---- shapes
+
+    def shape(self, dims: Shape) -> str:
+        """A shape as a vector, though some of its sizes may be known only at run time."""
+        if not any(isinstance(d, Size) for d in dims):
+            return self.ints(dims)  # type: ignore[arg-type]  # all are numbers
+        parts = [self._length(d) for d in dims]
+        return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=0)
+
+    def size(self, dim: Dim) -> str:
+        return self.squeeze(self._length(dim), 0) if isinstance(dim, Size) else self.constant(dim, "int64")
+
+    def reshape(self, x: str, shape: Shape) -> str:
+        """Leaves one size that is known only at run time to ONNX, which then keeps the others in sight."""
+        unknown = [i for i, d in enumerate(shape) if isinstance(d, Size)]
+        if len(unknown) == 1 and 0 not in shape:
+            shape = (*shape[: unknown[0]], -1, *shape[unknown[0] + 1 :])
+        return self.node("Reshape", x, self.shape(shape), **{"allowzero": 1} if 0 in shape else {})
+
+    def _length(self, dim: Dim) -> str:
+        """A dimension as a vector of one number."""
+        if not isinstance(dim, Size):
+            return self.ints((dim,))
+        total = ""
+        for names, factor in dim.terms:
+            term = self.ints((factor,)) if factor != 1 or not names else ""
+            for name in names:
+                term = self.node("Mul", term, self._named(name)) if term else self._named(name)
+            total = self.node("Add", total, term) if total else term
+        return total
+
+    def _named(self, name: str) -> str:
+        """A named size, read off the first value from outside that has it."""
+        for node in self.graph:
+            if node.op.is_source and Size.named(name) in node.type.shape:
+                axis = node.type.shape.index(Size.named(name))
+                return self.node("Shape", self.values[node.name], start=axis, end=axis + 1)
+        return self.ints((1,))  # as in the definition: without a batch there is one example
+
+    # ---- what ONNX says otherwise
+
+    def reduce(self, kind: str, x: str, axes: tuple[int, ...], keep: bool) -> str:
+        if not axes:
+            return x
+        if kind != "ReduceSum" and self.opset < 18:
+            return self.node(kind, x, axes=list(axes), keepdims=int(keep))
+        return self.node(kind, x, self.ints(axes), keepdims=int(keep))
+
+    def floor_mod(self, x: str, y: str) -> str:
+        """The remainder with the sign of y, which for floats ONNX only has with the sign of x."""
+        if not self.type(x).is_float:
+            return self.node("Mod", x, y)
+        rest, zero = self.node("Mod", x, y, fmod=1), self.zero(x)
+        opposed = self.node("Xor", self.node("Less", rest, zero), self.node("Less", y, zero))
+        wrong = self.node("And", opposed, self.node("Not", self.node("Equal", rest, zero)))
+        return self.node("Where", wrong, self.node("Add", rest, y), rest)

@@ -1,0 +1,155 @@
+"""Ops that move or choose elements and compute nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from nnspec.graph import Op, Shape, Type, Var
+from nnspec.graph.types import Dim, broadcast, show
+from nnspec.graph.shapes import Mismatch
+from nnspec.lazy import np
+
+
+def _replaced(shape: Shape, axis: int, dim: Dim) -> Shape:
+    return (*shape[:axis], dim, *shape[axis + 1 :])
+
+
+def _expand_shape(x: Type, shape: Shape) -> Shape:
+    if broadcast(x.shape, shape) != shape:
+        raise Mismatch(f"{show(x.shape)} does not broadcast to {show(shape)}", "x")
+    return shape
+
+
+reshape = Op(
+    "reshape(x: [*s], shape) -> [*r]",
+    "The same elements, row by row, in another shape.",
+    kernel=lambda x, shape: np.reshape(x, shape),
+    grad=lambda g, out, x, shape: (reshape(g, shape=x.type.shape),),
+    onnx=lambda o, x, shape: o.reshape(x, shape),
+    examples=("reshape([[1, 2], [3, 4]], shape = [4]) == [1, 2, 3, 4]",),
+    shape=lambda x, shape: shape,
+    view=True,
+)
+expand = Op(
+    "expand(x: [*s], shape) -> [*r]",
+    "x repeated along new axes and axes of length 1.",
+    kernel=lambda x, shape: np.broadcast_to(x, shape),
+    grad=lambda g, out, x, shape: (g,),
+    onnx=lambda o, x, shape: o.node("Expand", x, o.shape(shape)),
+    examples=("expand([[1], [2]], shape = [2, 2]) == [[1, 1], [2, 2]]",),
+    shape=_expand_shape,
+    view=True,
+)
+transpose = Op(
+    "transpose(x: [*s], axes) -> [*r]",
+    "Axis i of the result is axis `axes[i]` of x.",
+    kernel=lambda x, axes: np.transpose(x, axes),
+    grad=lambda g, out, x, axes: (transpose(g, axes=tuple(axes.index(i) for i in range(len(axes)))),),
+    onnx=lambda o, x, axes: o.node("Transpose", x, perm=list(axes)),
+    examples=("transpose([[1, 2], [3, 4]], axes = [1, 0]) == [[1, 3], [2, 4]]",),
+    shape=lambda x, axes: tuple(x.shape[a] for a in axes),
+    view=True,
+)
+
+
+def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
+    return x[(slice(None),) * axis + (slice(start, stop),)]
+
+
+def _pad(x: Any, axis: int, before: int, after: int) -> Any:
+    return np.pad(x, [(before, after) if i == axis else (0, 0) for i in range(x.ndim)])
+
+
+def _pad_into(out: Any, x: Any, axis: int, before: int, after: int) -> Callable[[], Any]:
+    inside = _cut(out, axis, before, before + x.shape[axis])
+
+    def run() -> None:
+        out.fill(0)
+        np.copyto(inside, x)
+
+    return run
+
+
+def _onnx_pad(o: Any, x: str, axis: int, before: Dim, after: Dim) -> str:
+    rank = o.type(x).rank
+    return str(o.node("Pad", x, o.shape(tuple(amount if i == axis else 0 for amount in (before, after) for i in range(rank)))))
+
+
+cut = Op(
+    "cut(x: [*s], axis, start, stop) -> [*r]",
+    "The elements from `start` up to `stop` along one axis.",
+    kernel=_cut,
+    grad=lambda g, out, x, axis, start, stop: (pad(g, axis=axis, before=start, after=x.type.shape[axis] - stop),),
+    onnx=lambda o, x, axis, start, stop: o.node("Slice", x, o.shape((start,)), o.shape((stop,)), o.ints((axis,))),
+    examples=("cut([1, 2, 3], axis = 0, start = 1, stop = 3) == [2, 3]",),
+    shape=lambda x, axis, start, stop: _replaced(x.shape, axis, stop - start),
+    view=True,
+)
+pad = Op(
+    "pad(x: [*s], axis, before, after) -> [*r]",
+    "x with zeros before and after it along one axis.",
+    kernel=_pad,
+    grad=lambda g, out, x, axis, before, after: (cut(g, axis=axis, start=before, stop=before + x.type.shape[axis]),),
+    onnx=_onnx_pad,
+    examples=("pad([1, 2], axis = 0, before = 1, after = 2) == [0, 1, 2, 0, 0]",),
+    shape=lambda x, axis, before, after: _replaced(x.shape, axis, x.shape[axis] + before + after),
+    prepare=_pad_into,
+)
+
+# ---- by index
+
+
+def _one_hot_into(out: Any, i: Any, size: int, dtype: str) -> Callable[[], Any]:
+    flat, rows = out.reshape(-1, size), np.arange(i.size)
+
+    def run() -> None:
+        flat.fill(0)
+        flat[rows, i.reshape(-1)] = 1
+
+    return run
+
+
+one_hot = Op(
+    "one_hot(i: int[*s], size, dtype) -> [*r]",
+    "1 at position i along a new last axis, and 0 elsewhere.",
+    kernel=lambda i, size, dtype: np.eye(size, dtype=dtype)[i],
+    onnx=lambda o, i, size, dtype: o.node("OneHot", i, o.constant(size, "int64"), o.constant((0, 1), dtype), axis=-1),
+    examples=("one_hot([2, 0], size = 3, dtype = float32) == [[0, 0, 1], [1, 0, 0]]",),
+    shape=lambda i, size, dtype: (*i.shape, size),
+    prepare=_one_hot_into,
+    why="its input is not a float",
+)
+
+
+def _pick(x: Any, i: Any) -> Any:
+    return np.take_along_axis(x, i[..., None], -1)[..., 0]
+
+
+def _pick_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
+    n = x.shape[-1]
+    flat, into, first = x.reshape(-1), out.reshape(-1), np.arange(out.size) * n
+    at = np.empty(out.size, np.int64)
+
+    def run() -> None:
+        np.add(first, i.reshape(-1), at)
+        np.take(flat, at, 0, into, "clip")
+
+    return run
+
+
+def _pick_grad(g: Var, out: Var, x: Var, i: Var) -> tuple[Var | None, ...]:
+    chosen = one_hot(i, size=x.type.shape[-1], dtype=g.type.dtype)
+    return (chosen * reshape(g, shape=(*g.type.shape, 1)), None)
+
+
+pick = Op(
+    "pick(x: [*s, n], i: int[*s]) -> [*s]",
+    "The element at position i along the last axis.",
+    kernel=_pick,
+    grad=_pick_grad,
+    onnx=lambda o, x, i: o.squeeze(o.node("GatherElements", x, o.unsqueeze(i, -1), axis=-1), -1),
+    examples=("pick([[1, 2, 3], [4, 5, 6]], [2, 0]) == [3, 4]",),
+    prepare=_pick_into,
+)

@@ -1,0 +1,47 @@
+"""The matrix product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from nnspec.graph import Op, Type, Var
+from nnspec.graph.types import Dim, count
+from nnspec.lazy import np
+from nnspec.ops.arrange import reshape
+
+
+def _rows(x: Var) -> Var:
+    """All leading axes as one."""
+    return reshape(x, shape=(count(x.type.shape[:-1]), x.type.shape[-1]))
+
+
+def _matmul_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var, Var]:
+    if y.type.rank == 2 and x.type.rank > 2:
+        # One product over all rows, instead of one an example and a sum of them.
+        return g @ y.mT, _rows(x).mT @ _rows(g)
+    return g @ y.mT, x.mT @ g
+
+
+def _matmul_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
+    if y.ndim == 2 and x.ndim > 2 and x.flags.c_contiguous and out.flags.c_contiguous:
+        return partial(np.matmul, x.reshape(-1, x.shape[-1]), y, out.reshape(-1, y.shape[-1]))
+    return partial(np.matmul, x, y, out)
+
+
+def _matmul_flops(out: Type, x: Type, y: Type) -> Dim:
+    return 2 * count(out.shape) * x.shape[-1]
+
+
+matmul = Op(
+    "matmul(x: [*s, m, k], y: [*s, k, n]) -> [*s, m, n]",
+    "Matrix product over the last two axes; leading axes broadcast.",
+    kernel=np.matmul,
+    grad=_matmul_grad,
+    onnx="MatMul",
+    examples=("matmul([[1, 2]], [[3], [4]]) == [[11]]", "matmul([[[1, 2]], [[0, 1]]], [[3], [4]]) == [[[11]], [[4]]]"),
+    prepare=_matmul_into,
+    strided=True,
+    flops=_matmul_flops,
+)

@@ -1,0 +1,191 @@
+"""Ops on single elements. Inputs broadcast; the gradient rules need not care."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from nnspec.graph import Op, Type, Var
+from nnspec.graph.op import GradRule, Kernel
+from nnspec.lazy import np
+
+
+def unary(name: str, doc: str, kernel: Kernel, grad: GradRule | None, onnx: Any, *examples: str, **more: Any) -> Op:
+    return Op(f"{name}(x: [*s]) -> [*s]", doc, kernel, grad, onnx, examples, pointwise=True, **more)
+
+
+def binary(name: str, doc: str, kernel: Kernel, grad: GradRule | None, onnx: Any, *examples: str, **more: Any) -> Op:
+    return Op(f"{name}(x: [*s], y: [*s]) -> [*s]", doc, kernel, grad, onnx, examples, pointwise=True, **more)
+
+
+_BOOLEAN: dict[str, Any] = {"dtype": "bool", "why": "its output is not a float"}
+_FLAT: dict[str, Any] = {"smooth": False}
+
+# ---- arithmetic
+
+add = binary("add", "x + y.", np.add, lambda g, out, x, y: (g, g), "Add", "add([1, 2], [3]) == [4, 5]",
+             commutative=True, scalar=lambda x, y: x + y)  # fmt: skip
+sub = binary("sub", "x - y.", np.subtract, lambda g, out, x, y: (g, -g), "Sub", "sub([1, 2], [3, 5]) == [-2, -3]",
+             scalar=lambda x, y: x - y)  # fmt: skip
+mul = binary("mul", "x times y.", np.multiply, lambda g, out, x, y: (g * y, g * x), "Mul", "mul([[2], [3]], [5, 7]) == [[10, 14], [15, 21]]",
+             commutative=True, scalar=lambda x, y: x * y)  # fmt: skip
+div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out / y)), "Div", "div([6, 1], [3, 4]) == [2, 0.25]",
+             scalar=lambda x, y: x / y, domain=(0.5, 2.0))  # fmt: skip
+pow = binary("pow", "x to the power y; the gradient for y needs x > 0.", np.power,
+             lambda g, out, x, y: (g * y * x ** (y - 1.0), g * out * log(x)), "Pow", "pow([2, 3], [3]) == [8, 27]",
+             scalar=lambda x, y: x**y, domain=(0.5, 2.0))  # fmt: skip
+neg = unary("neg", "-x.", np.negative, lambda g, out, x: (-g,), "Neg", "neg([1, -2]) == [-1, 2]", scalar=lambda x: -x)
+mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x / y is whole.", np.mod,
+             lambda g, out, x, y: (g, -g * floor(x / y)), lambda o, x, y: o.floor_mod(x, y), "mod([5, -5], [3]) == [2, 1]",
+             scalar=lambda x, y: x % y, domain=(0.5, 2.0), **_FLAT)  # fmt: skip
+
+# ---- functions
+
+exp = unary("exp", "e^x.", np.exp, lambda g, y, x: (g * y,), "Exp", "exp([0]) == [1]")
+log = unary("log", "Natural logarithm; minus infinity at 0.", np.log, lambda g, y, x: (g / x,), "Log", "log([1]) == [0]", domain=(0.2, 3.0))
+sqrt = unary("sqrt", "Square root; the gradient at 0 is infinite.", np.sqrt, lambda g, y, x: (g / (2.0 * y),), "Sqrt",
+             "sqrt([9]) == [3]", domain=(0.2, 3.0))  # fmt: skip
+square = unary("square", "x times x.", np.square, lambda g, y, x: (g * (2.0 * x),), lambda o, x: o.node("Mul", x, x),
+               "square([-3]) == [9]", scalar=lambda x: x * x)  # fmt: skip
+sin = unary("sin", "Sine of x in radians.", np.sin, lambda g, y, x: (g * cos(x),), "Sin", "sin([0]) == [0]")
+cos = unary("cos", "Cosine of x in radians.", np.cos, lambda g, y, x: (-(g * sin(x)),), "Cos", "cos([0]) == [1]")
+tanh = unary("tanh", "Hyperbolic tangent.", np.tanh, lambda g, y, x: (g * (1.0 - square(y)),), "Tanh", "tanh([0]) == [0]")
+abs = unary("abs", "|x|; the gradient at 0 is 0.", np.abs, lambda g, y, x: (g * sign(x),), "Abs", "abs([-2, 3]) == [2, 3]",
+            scalar=abs, **_FLAT)  # fmt: skip
+sign = unary("sign", "-1, 0 or 1; the gradient is 0.", np.sign, lambda g, y, x: (None,), "Sign", "sign([-2, 0, 3]) == [-1, 0, 1]",
+             scalar=lambda x: (x > 0) - (x < 0), **_FLAT)  # fmt: skip
+floor = unary("floor", "The largest whole number not above x; the gradient is 0.", np.floor, lambda g, y, x: (None,), "Floor",
+              "floor([1.5, -1.5]) == [1, -2]", **_FLAT)  # fmt: skip
+
+
+def _logistic(x: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return 1.0 / (1.0 + np.exp(-x))
+
+
+def _logistic_into(out: Any, x: Any) -> Callable[[], Any]:
+    def run() -> None:
+        with np.errstate(over="ignore"):
+            np.exp(np.negative(x, out), out)
+        np.add(out, 1.0, out)
+        np.reciprocal(out, out)
+
+    return run
+
+
+sigmoid = unary("sigmoid", "1 / (1 + e^-x), without overflow.", _logistic, lambda g, y, x: (g * (y * (1.0 - y)),), "Sigmoid",
+                "sigmoid([0]) == [0.5]", prepare=_logistic_into, scalar=lambda x: 1 / (1 + math.exp(-x)))  # fmt: skip
+
+
+def _softplus(x: Any) -> Any:
+    return np.logaddexp(x, np.zeros((), x.dtype))
+
+
+softplus = unary("softplus", "log(1 + e^x), without overflow.", _softplus, lambda g, y, x: (g * sigmoid(x),), "Softplus",
+                 "softplus([0]) ~= [0.69315]", scalar=lambda x: math.log1p(math.exp(x)),
+                 prepare=lambda out, x: partial(np.logaddexp, x, np.zeros((), x.dtype), out))  # fmt: skip
+
+
+def _relu_into(out: Any, x: Any) -> Callable[[], Any]:
+    # An array of zeros: with the scalar 0 NumPy takes three times as long.
+    return partial(np.maximum, x, np.zeros_like(x), out)
+
+
+relu = unary("relu", "max(x, 0); the gradient at 0 is 0.", lambda x: np.maximum(x, np.zeros((), x.dtype)), lambda g, y, x: (gate(g, y),),
+             "Relu", "relu([-1, 2]) == [0, 2]", prepare=_relu_into, scalar=lambda x: max(x, 0), **_FLAT)  # fmt: skip
+
+
+def _gate_into(out: Any, g: Any, y: Any) -> Callable[[], Any]:
+    zero, open_ = np.zeros((), y.dtype), np.empty(out.shape, bool)
+
+    def run() -> None:
+        np.greater(y, zero, open_)
+        np.multiply(g, open_, out)
+
+    return run
+
+
+gate = binary("gate", "x where y > 0, else 0; the gradient for y is 0.", lambda x, y: x * (y > 0),
+              lambda g, out, x, y: (gate(g, y), None),
+              lambda o, x, y: o.node("Where", o.node("Greater", y, o.zero(y)), x, o.zero(x)),
+              "gate([5, 6, 7], [-1, 0, 1]) == [0, 0, 7]", prepare=_gate_into, **_FLAT)  # fmt: skip
+
+
+def _larger(g: Var, x: Var, y: Var) -> Var:
+    """The share of the gradient that x gets where x > y: all, and half at a tie."""
+    return g * (cast(greater(x, y), dtype=g.type.dtype) + 0.5 * cast(equal(x, y), dtype=g.type.dtype))
+
+
+maximum = binary("maximum", "The larger of x and y; at a tie each gets half of the gradient.", np.maximum,
+                 lambda g, out, x, y: (_larger(g, x, y), _larger(g, y, x)), "Max", "maximum([1, 4], [3, 2]) == [3, 4]",
+                 commutative=True, scalar=max, **_FLAT)  # fmt: skip
+minimum = binary("minimum", "The smaller of x and y; at a tie each gets half of the gradient.", np.minimum,
+                 lambda g, out, x, y: (_larger(g, y, x), _larger(g, x, y)), "Min", "minimum([1, 4], [3, 2]) == [1, 2]",
+                 commutative=True, scalar=min, **_FLAT)  # fmt: skip
+
+# ---- comparison, logic, choice
+
+less = binary("less", "Whether x < y.", np.less, None, "Less", "less([1, 2], [2]) == [true, false]", scalar=lambda x, y: x < y, **_BOOLEAN)
+less_equal = binary("less_equal", "Whether x <= y.", np.less_equal, None, "LessOrEqual", "less_equal([1, 3], [1]) == [true, false]",
+                    scalar=lambda x, y: x <= y, **_BOOLEAN)  # fmt: skip
+greater = binary("greater", "Whether x > y.", np.greater, None, "Greater", "greater([1, 3], [2]) == [false, true]",
+                 scalar=lambda x, y: x > y, **_BOOLEAN)  # fmt: skip
+greater_equal = binary("greater_equal", "Whether x >= y.", np.greater_equal, None, "GreaterOrEqual",
+                       "greater_equal([1, 3], [3]) == [false, true]", scalar=lambda x, y: x >= y, **_BOOLEAN)  # fmt: skip
+equal = binary("equal", "Whether x equals y.", np.equal, None, "Equal", "equal([1, 3], [3]) == [false, true]",
+               scalar=lambda x, y: x == y, commutative=True, **_BOOLEAN)  # fmt: skip
+not_equal = binary("not_equal", "Whether x differs from y.", np.not_equal, None, lambda o, x, y: o.node("Not", o.node("Equal", x, y)),
+                   "not_equal([1, 3], [3]) == [true, false]", scalar=lambda x, y: x != y, commutative=True, **_BOOLEAN)  # fmt: skip
+logical_and = Op("logical_and(x: bool[*s], y: bool[*s]) -> bool[*s]", "x and y.", np.logical_and, None, "And",
+                 ("logical_and([true, true], [true, false]) == [true, false]",), pointwise=True, commutative=True,
+                 scalar=lambda x, y: x and y, **_BOOLEAN)  # fmt: skip
+logical_or = Op("logical_or(x: bool[*s], y: bool[*s]) -> bool[*s]", "x or y.", np.logical_or, None, "Or",
+                ("logical_or([false, true], [false, false]) == [false, true]",), pointwise=True, commutative=True,
+                scalar=lambda x, y: x or y, **_BOOLEAN)  # fmt: skip
+logical_not = Op("logical_not(x: bool[*s]) -> bool[*s]", "not x.", np.logical_not, None, "Not",
+                 ("logical_not([true, false]) == [false, true]",), pointwise=True, scalar=lambda x: not x, **_BOOLEAN)  # fmt: skip
+
+
+def _where_shape(c: Type, x: Type, y: Type) -> Any:
+    return add.type((add.type((c, x), {}), y), {}).shape
+
+
+def _where_into(out: Any, c: Any, x: Any, y: Any) -> Callable[[], Any]:
+    def run() -> None:
+        np.copyto(out, y)
+        np.copyto(out, x, where=c)
+
+    return run
+
+
+where = Op(
+    "where(c: bool[*s], x: [*s], y: [*s]) -> [*s]",
+    "x where c holds, else y; the other side gets no gradient.",
+    kernel=np.where,
+    grad=lambda g, out, c, x, y: (None, where(c, g, 0.0), where(c, 0.0, g)),
+    onnx="Where",
+    examples=("where([true, false], [1, 2], [3, 4]) == [1, 4]",),
+    prepare=_where_into,
+    pointwise=True,
+    in_place=False,
+    smooth=False,
+    scalar=lambda c, x, y: x if c else y,
+)
+
+
+def _cast_grad(g: Var, out: Var, x: Var, dtype: str) -> tuple[Var | None, ...]:
+    return (cast(g, dtype=x.type.dtype),) if x.type.is_float and out.type.is_float else (None,)
+
+
+cast = Op(
+    "cast(x: [*s], dtype) -> [*s]",
+    "x as numbers of another kind; true is 1, and a fraction loses what is behind the point.",
+    kernel=lambda x, dtype: x.astype(dtype),
+    grad=_cast_grad,
+    onnx=lambda o, x, dtype: o.cast(x, dtype),
+    examples=("cast([true, false], dtype = float32) == [1, 0]",),
+    prepare=lambda out, x, dtype: partial(np.copyto, out, x, "unsafe"),
+    pointwise=True,
+)

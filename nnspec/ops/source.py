@@ -1,0 +1,91 @@
+"""What has no inputs: values from outside, constants, sizes, and the seeded generator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnspec.graph import Op, Shape
+from nnspec.graph.types import count
+from nnspec.lazy import np
+
+
+def _outside(**_: Any) -> Any:
+    raise LookupError("a value from outside has to be fed")
+
+
+def value_shape(value: Any) -> Shape:
+    """The shape of nested tuples of numbers."""
+    return (len(value), *value_shape(value[0])) if isinstance(value, tuple) and value else ()
+
+
+_WHY_SOURCE = "it is fed, not computed"
+input = Op("input() -> [*s]", "A value of the batch.", _outside, why=_WHY_SOURCE)
+param = Op("param() -> [*s]", "A trained parameter.", _outside, why=_WHY_SOURCE)
+state = Op("state() -> [*s]", "A value that training updates without a gradient.", _outside, why=_WHY_SOURCE)
+
+const = Op(
+    "const(value, dtype) -> [*s]",
+    "A number, or an array of numbers.",
+    kernel=lambda value, dtype: np.asarray(value, dtype),
+    onnx=lambda o, value, dtype: o.constant(value, dtype),
+    shape=lambda value, dtype: value_shape(value),
+    why="it does not depend on anything",
+)
+size_of = Op(
+    "size_of(size, dtype) -> []",
+    "The number of elements along sizes that are known at run time, as a scalar.",
+    kernel=lambda size, dtype: np.asarray(size, dtype),
+    onnx=lambda o, size, dtype: o.cast(o.size(size), dtype),
+    why="it does not depend on anything",
+)
+
+_GOLDEN = 0x9E3779B9
+_ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, None))
+
+
+def _mix(h: Any) -> Any:
+    """The 32-bit finaliser `lowbias32` of C. Wellons, Hash Prospector (2018)."""
+    for shift, factor in _ROUNDS:
+        h = h ^ (h >> np.uint32(shift))
+        h = h * np.uint32(factor) if factor else h
+    return h
+
+
+def _random(seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: str) -> Any:
+    with np.errstate(over="ignore"):
+        key = np.uint32(stream)
+        for number in (seed, step):
+            key = _mix(key + np.asarray(number).astype(np.uint32))
+        index = np.arange(count(shape), dtype=np.uint32)
+        bits = _mix(_mix(index + key) ^ _mix(key + np.uint32(_GOLDEN)))
+    return ((bits >> np.uint32(8)).astype(dtype) * np.asarray(2.0**-24, dtype)).reshape(shape)
+
+
+def _onnx_mix(o: Any, h: str) -> str:
+    for shift, factor in _ROUNDS:
+        shifted = o.node("BitShift", h, o.constant(shift, "uint32"), direction="RIGHT")
+        h = o.node("BitwiseXor", h, shifted)
+        h = o.node("Mul", h, o.constant(factor, "uint32")) if factor else h
+    return h
+
+
+def _onnx_random(o: Any, seed: str, step: str, stream: int, shape: Shape, dtype: str) -> str:
+    key = o.constant(stream, "uint32")
+    for number in (seed, step):
+        key = _onnx_mix(o, o.node("Add", key, o.cast(number, "uint32")))
+    index = o.cast(o.node("Range", o.constant(0, "int64"), o.size(count(shape)), o.constant(1, "int64")), "uint32")
+    other = _onnx_mix(o, o.node("Add", key, o.constant(_GOLDEN, "uint32")))
+    bits = _onnx_mix(o, o.node("BitwiseXor", _onnx_mix(o, o.node("Add", index, key)), other))
+    top = o.cast(o.node("BitShift", bits, o.constant(8, "uint32"), direction="RIGHT"), dtype)
+    return str(o.reshape(o.node("Mul", top, o.constant(2.0**-24, dtype)), shape))
+
+
+random = Op(
+    "random(seed: int[], step: int[], stream, shape, dtype) -> [*s]",
+    "Numbers in [0, 1) decided by seed, step, stream and position alone, bit for bit the same in every engine.",
+    kernel=_random,
+    onnx=_onnx_random,
+    examples=("random(0, 0, stream = 0, shape = [2], dtype = float32) ~= [0.59, 0.35]",),
+    shape=lambda seed, step, stream, shape, dtype: shape,
+    why="it does not depend on a float",
+)

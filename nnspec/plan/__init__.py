@@ -1,0 +1,1 @@
+"""From graph to schedule: what lives where and for how long."""

@@ -1,0 +1,150 @@
+"""Rules `left => right`, `left => right where scalar x`: names stand for any value, keyword names for any attribute.
+
+A rule fits only where both sides have the same type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nnspec.graph import Graph, Node, Var
+from nnspec.ops import OPS
+from nnspec.ops.operators import BINARY, UNARY
+from nnspec.syntax import ast
+from nnspec.syntax.parser import parse_expression
+
+Bindings = dict[str, Any]
+MAX_REWRITES_OF_A_NODE = 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`left => right`, over ops of the catalogue."""
+
+    text: str
+    left: ast.Expr
+    right: ast.Expr
+    scalars: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> str:
+        return _operation(self.left)[0]
+
+    def apply(self, graph: Graph, name: str) -> str | None:
+        """The node that says the same as `name`, or None where the rule does not fit."""
+        for bindings in _match(graph, self.left, name, {}):
+            if any(graph[bindings[s]].type.shape for s in self.scalars):
+                continue
+            made = _make(graph, self.right, bindings)
+            if made.type == graph[name].type:
+                return made.name
+        return None
+
+
+def load_rules(name: str) -> tuple[Rule, ...]:
+    """The rules of one file of this folder."""
+    text = (Path(__file__).parent / f"{name}.rules").read_text("utf-8")
+    return tuple(_rule(line) for line in text.splitlines() if "=>" in line and not line.startswith("#"))
+
+
+def _rule(line: str) -> Rule:
+    left, right = line.split("=>")
+    right, _, scalars = right.partition(" where scalar ")
+    return Rule(" ".join(line.split()), parse_expression(left.strip()), parse_expression(right.strip()), tuple(scalars.split()))
+
+
+@cache
+def _by_root(file: str) -> dict[str, list[Rule]]:
+    table: dict[str, list[Rule]] = {}
+    for rule in load_rules(file):
+        table.setdefault(rule.root, []).append(rule)
+    return table
+
+
+def rewrite(graph: Graph, *files: str) -> Graph:
+    """The graph with the rules of these files applied wherever they fit, inputs before what uses them."""
+    tables = [_by_root(f) for f in files]
+
+    def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        name = new.copy_node(node, inputs)
+        for _ in range(MAX_REWRITES_OF_A_NODE):
+            better = _first(new, name, tables)
+            if better is None:
+                break
+            name = better
+        return name
+
+    return graph.rebuilt(rebuild)
+
+
+def _first(graph: Graph, name: str, tables: list[dict[str, list[Rule]]]) -> str | None:
+    for table in tables:
+        for rule in table.get(graph[name].op.name, ()):
+            if better := rule.apply(graph, name):
+                return better
+    return None
+
+
+def _operation(pattern: ast.Expr) -> tuple[str, tuple[ast.Expr, ...], dict[str, ast.Expr]]:
+    """Op name, inputs and attributes of a pattern."""
+    if isinstance(pattern, ast.Binary):
+        return BINARY[pattern.operator], (pattern.left, pattern.right), {}
+    if isinstance(pattern, ast.Unary):
+        return UNARY[pattern.operator], (pattern.operand,), {}
+    assert isinstance(pattern, ast.Call) and isinstance(pattern.callee, ast.Name)
+    inputs = tuple(a.value for a in pattern.arguments if a.name is None)
+    return pattern.callee.id, inputs, {a.name: a.value for a in pattern.arguments if a.name}
+
+
+def _match(graph: Graph, pattern: ast.Expr, name: str, bound: Bindings) -> Iterator[Bindings]:
+    """Every way in which a pattern fits the value `name`."""
+    node = graph[name]
+    if isinstance(pattern, ast.Name):
+        if bound.get(pattern.id, name) == name:
+            yield {**bound, pattern.id: name}
+    elif isinstance(pattern, ast.Number):
+        if node.op.name == "const" and node.attributes["value"] == pattern.value:
+            yield bound
+    else:
+        op, inputs, attrs = _operation(pattern)
+        with_attrs = _match_attributes(attrs, node, bound) if node.op.name == op else None
+        if with_attrs is not None:
+            for order in (node.inputs, node.inputs[::-1]) if node.op.commutative else (node.inputs,):
+                yield from _match_all(graph, inputs, order, with_attrs)
+
+
+def _match_all(graph: Graph, patterns: tuple[ast.Expr, ...], names: tuple[str, ...], bound: Bindings) -> Iterator[Bindings]:
+    if not patterns:
+        yield bound
+        return
+    for first in _match(graph, patterns[0], names[0], bound):
+        yield from _match_all(graph, patterns[1:], names[1:], first)
+
+
+def _match_attributes(attrs: dict[str, ast.Expr], node: Node, bound: Bindings) -> Bindings | None:
+    for key, pattern in attrs.items():
+        value = node.attributes[key]
+        if isinstance(pattern, ast.Name):
+            if bound.get(pattern.id, value) != value:
+                return None
+            bound = {**bound, pattern.id: value}
+        elif isinstance(pattern, ast.Boolean | ast.Number) and pattern.value != value:
+            return None
+    return bound
+
+
+def _make(graph: Graph, pattern: ast.Expr, bound: Bindings) -> Var:
+    """The nodes of the right side."""
+    if isinstance(pattern, ast.Name):
+        return graph.var(bound[pattern.id])
+    op, inputs, attrs = _operation(pattern)
+    values = [i.value if isinstance(i, ast.Number) else _make(graph, i, bound) for i in inputs]
+    return graph.call(OPS[op], *values, **{k: _attribute(v, bound) for k, v in attrs.items()})
+
+
+def _attribute(pattern: ast.Expr, bound: Bindings) -> Any:
+    return bound[pattern.id] if isinstance(pattern, ast.Name) else pattern.value  # type: ignore[union-attr]  # a name or a literal

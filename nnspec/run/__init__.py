@@ -1,0 +1,1 @@
+"""Executors: `reference` is the definition, `numpy` runs a plan."""

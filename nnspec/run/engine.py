@@ -1,0 +1,158 @@
+"""An engine: parameters, gradients and optimizer states in one flat buffer each, and a program for every batch size.
+
+`numpy` runs planned programs, `reference` walks the graph; another engine is another kind of program over the same buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nnspec import step as steps
+from nnspec.compile import Compilation
+from nnspec.elaborate.builtins import SEED, STEP
+from nnspec.elaborate.update import optimizer_states
+from nnspec.elaborate.values import Owned
+from nnspec.graph import Graph, Type
+from nnspec.rewrite import rewrite
+from nnspec.run import reference
+from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
+
+FLAT = "flat"
+PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
+
+
+class Flat:
+    """Arrays of several shapes side by side in one buffer, each also as a view of its own."""
+
+    def __init__(self, types: Mapping[str, Type], dtype: str, fill: float = 0.0):
+        sizes = {n: int(np.prod(t.shape, dtype=int)) for n, t in types.items()}
+        self.buffer: Array = np.full(sum(sizes.values()), fill, dtype)
+        ends = np.cumsum(list(sizes.values()), dtype=int)
+        self.views: dict[str, Array] = {
+            n: self.buffer[end - sizes[n] : end].reshape(types[n].shape)  # type: ignore[arg-type]  # parameters have numbers for sizes
+            for n, end in zip(sizes, map(int, ends), strict=True)
+        }
+
+
+class Engine:
+    """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
+
+    def __init__(self, compilation: Compilation, name: str = "numpy"):
+        self.name, self.make_program = name, PROGRAMS[name]
+        self.spec, self.dtype = compilation, compilation.dtype
+        model = compilation.model
+        self._params = Flat(_types(model.parameters), self.dtype)
+        self._grads = Flat(_types(model.parameters), self.dtype)
+        self._states = Flat(_types(model.states), self.dtype)
+        self.params, self.states, self.gradient_views = self._params.views, self._states.views, self._grads.views
+        self.seed, self.steps_done = np.zeros((), np.int64), np.zeros((), np.int64)
+        self._programs: dict[tuple[Any, ...], tuple[Runnable, dict[str, Array]]] = {}
+        self._optimizer: dict[str, Flat] = {}
+        self._update: Runnable | None = None
+        self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
+
+    # ---- weights
+
+    def initialise(self, seed: int) -> None:
+        """Draw every parameter and state anew; optimizer states and step count start over."""
+        values = reference.run(self.spec.initial, {SEED: seed, STEP: 0})
+        for name, view in (self.params | self.states).items():
+            np.copyto(view, values[name])
+        self.seed[...] = seed
+        self.steps_done[...] = 0
+        for state, start in self._optimizer_starts().items():
+            self.optimizer_buffer(state).buffer.fill(start)
+
+    def optimizer_buffer(self, state: str) -> Flat:
+        if state not in self._optimizer:
+            self._optimizer[state] = Flat(_types(self.spec.model.parameters), self.dtype, self._optimizer_starts()[state])
+        return self._optimizer[state]
+
+    def _optimizer_starts(self) -> dict[str, float]:
+        training = self.spec.training
+        return optimizer_states(training.optimizer) if training and training.optimizer else {}
+
+    def all_arrays(self) -> dict[str, Array]:
+        """Everything a checkpoint keeps, by name: parameters, states, `optimizer/STATE/PARAMETER`."""
+        optimizer = {f"optimizer/{s}/{n}": v for s in self._optimizer_starts() for n, v in self.optimizer_buffer(s).views.items()}
+        return {**self.params, **self.states, **optimizer}
+
+    # ---- running
+
+    def outputs(self, fields: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs in use, not in training; valid until the next call."""
+        return self._run(self.spec.inference, "inference", fields)
+
+    def evaluate(self, fields: Mapping[str, Array]) -> dict[str, float]:
+        """Loss and metrics of one batch, by public name."""
+        wanted = steps.outputs_of(self.spec.evaluation, "loss", "metric")
+        return {n: float(v) for n, v in self._run(self.spec.evaluation, "evaluation", fields).items() if n in wanted}
+
+    def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
+        """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
+        return self._gradients(self.spec.gradients, "gradients", fields), self.gradient_views
+
+    def step(self, fields: Mapping[str, Array], lr: float) -> float:
+        """One step of the train block's optimizer; the loss before it."""
+        loss = self._gradients(self.spec.objective, "objective", fields)
+        self.steps_done += 1
+        self._lr[...], self._t[...] = lr, self.steps_done
+        self._update = self._update or self._build_update()
+        self._update.run()
+        return loss
+
+    def _gradients(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> float:
+        given = {f"grad:{n}": f"grad:{n}" for n in self.params} | {f"state:{n}": n for n in self.states if f"state:{n}" in graph.outputs}
+        return float(self._run(graph, kind, fields, given)["loss"])
+
+    def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str] | None = None) -> dict[str, Array]:
+        program, inputs = self._program(graph, kind, fields, given or {})
+        for name, array in inputs.items():
+            np.copyto(array, fields[name])
+        program.run()
+        return {public: program.output(public) for public in graph.outputs}
+
+    def _program(
+        self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str]
+    ) -> tuple[Runnable, dict[str, Array]]:
+        sizes = reference.sizes_of(graph, fields)
+        key = (kind, *sorted(sizes.items()))
+        if key not in self._programs:
+            ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP)]
+            inputs = {n.name: np.empty(n.type.bound(sizes).shape, n.type.dtype) for n in ports}  # type: ignore[arg-type]
+            self._programs[key] = self.make_program(graph, sizes, {**self._memory(), **inputs}, given), inputs
+        return self._programs[key]
+
+    def _memory(self) -> dict[str, Array]:
+        grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}
+        return {**self.params, **self.states, **grads, SEED: self.seed, STEP: self.steps_done}
+
+    def _build_update(self) -> Runnable:
+        """Over all parameters as one vector where the optimizer treats every element alike, else one by one."""
+        training, definitions = self.spec.training, self.spec.definitions
+        assert training
+        whole = Type(self.dtype, self._params.buffer.shape)
+        flat = steps.flat_update(definitions, training, [(FLAT, whole)], self.dtype)
+        memory: dict[str, Array] = {"lr": self._lr, "t": self._t}
+        if steps.is_pointwise(flat):
+            graph, names = flat, {FLAT: (self._params.buffer, self._grads.buffer)}
+        else:
+            types = [(n, o.type) for n, o in self.spec.model.parameters.items()]
+            graph = steps.flat_update(definitions, training, types, self.dtype)
+            names = {n: (self.params[n], self.gradient_views[n]) for n in self.params}
+        given = {}
+        for name, (w, g) in names.items():
+            memory |= {name: w, f"grad:{name}": g}
+            given[f"param:{name}"] = name
+            for state in self._optimizer_starts():
+                flat_state = self.optimizer_buffer(state)
+                memory[f"{name}.{state}"] = flat_state.buffer if name == FLAT else flat_state.views[name]
+                given[f"opt:{name}.{state}"] = f"{name}.{state}"
+        return self.make_program(rewrite(graph, "algebra"), {}, memory, given)
+
+
+def _types(owned: Mapping[str, Owned]) -> dict[str, Type]:
+    return {n: o.type for n, o in owned.items()}

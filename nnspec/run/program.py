@@ -1,0 +1,114 @@
+"""A schedule bound to memory: a flat list of prepared calls, and nothing else at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from nnspec.graph import Graph, Node
+from nnspec.graph.types import bind
+from nnspec.lazy import real
+from nnspec.plan.memory import Arena, Given, schedule
+from nnspec.run import reference
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Runnable(Protocol):
+    """A graph bound to memory."""
+
+    def run(self) -> None: ...
+
+    def output(self, public: str) -> Array: ...
+
+
+class ReferenceProgram:
+    """The definition behind the same interface: walks the graph at each run."""
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None):
+        self.graph, self.memory, self.given = graph, memory, given or {}
+        self.values: dict[str, Array] = {}
+
+    def run(self) -> None:
+        self.values = reference.run(self.graph, self.memory)
+        for public, target in self.given.items():
+            np.copyto(self.memory[target], self.values[public])
+
+    def output(self, public: str) -> Array:
+        return self.values[public]
+
+
+class Program:
+    """A graph for fixed sizes. All memory is allocated here; `run` computes every output anew from what the given memory holds.
+
+    `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
+    """
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None):
+        self.sizes = sizes
+        self.plan = schedule(graph, sizes, given or {})
+        self.arena = np.empty(self.plan.arena_bytes, np.uint8)
+        self.arrays: dict[str, Array] = {}
+        self.calls: list[Callable[[], Any]] = []
+        for node in self.plan.order:
+            self.arrays[node.name] = self._bind(node, memory)
+        self.calls += [partial(np.copyto, memory[target], self.arrays[name]) for name, target in self.plan.copies]
+
+    def run(self) -> None:
+        with np.errstate(all="ignore"):
+            for call in self.calls:
+                call()
+
+    def output(self, public: str) -> Array:
+        """The memory of an output, valid until the next run."""
+        return self.arrays[self.plan.graph.outputs[public]]
+
+    def _bind(self, node: Node, memory: Mapping[str, Array]) -> Array:
+        if node.op.is_source:
+            return memory[node.name]
+        attributes = {key: bind(value, self.sizes) for key, value in node.attrs}
+        inputs = [self.arrays[i] for i in node.inputs]
+        if not inputs:
+            return np.asarray(node.op.kernel(**attributes), node.type.dtype)
+        if node.op.view:
+            return self._view(node, inputs[0], attributes)
+        out = self._memory(node, memory)
+        self.calls.append(self._call(node, out, inputs, attributes))
+        return out
+
+    def _view(self, node: Node, x: Array, attributes: dict[str, Any]) -> Array:
+        seen: Array = node.op.kernel(x, **attributes)
+        if np.shares_memory(seen, x) or not seen.size:
+            return seen
+        out = np.empty_like(seen)  # a reshape of a transposed value: a copy after all
+        source = out.reshape(x.shape)
+        self.calls.append(partial(np.copyto, source, x))
+        return out
+
+    def _memory(self, node: Node, memory: Mapping[str, Array]) -> Array:
+        place, type = self.plan.places[node.name], self.plan.types[node.name]
+        if isinstance(place, Given):
+            return memory[place.name].reshape(type.shape)
+        assert isinstance(place, Arena)
+        return np.ndarray(type.shape, type.dtype, self.arena.data, place.offset)  # type: ignore[arg-type]  # sizes are bound
+
+    def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
+        op = node.op
+        if op.prepare:
+            if not (op.pointwise or op.strided):
+                inputs = [self._contiguous(x) for x in inputs]
+            return op.prepare(out, *inputs, **attributes)
+        kernel = real(op.kernel)
+        if isinstance(kernel, np.ufunc):
+            return partial(kernel, *inputs, out)
+        return lambda: np.copyto(out, kernel(*inputs, **attributes))
+
+    def _contiguous(self, x: Array) -> Array:
+        if x.flags.c_contiguous:
+            return x
+        copy = np.empty(x.shape, x.dtype)
+        self.calls.append(partial(np.copyto, copy, x))
+        return copy

@@ -1,0 +1,46 @@
+"""The definition of what a graph means: walk it, node by node, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nnspec.graph import Graph, Node
+from nnspec.graph.types import BATCH_NAME, Size, bind
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def run(graph: Graph, feeds: Mapping[str, Any], outputs: Iterable[str] | None = None) -> dict[str, Array]:
+    """The outputs by public name (all, or those asked for), given values for the inputs, parameters and states they need."""
+    wanted = {name: graph.outputs[name] for name in (graph.outputs if outputs is None else outputs)}
+    needed = graph.needed(wanted.values())
+    values: dict[str, Array] = {}
+    sizes = sizes_of(graph, feeds)
+    with np.errstate(all="ignore"):
+        for node in graph:
+            if node.name in needed:
+                values[node.name] = _fed(node, feeds) if node.op.is_source else _computed(node, values, sizes)
+    return {public: values[name] for public, name in wanted.items()}
+
+
+def sizes_of(graph: Graph, feeds: Mapping[str, Any]) -> dict[str, int]:
+    """What the run-time sizes are, read off the inputs."""
+    sizes = {BATCH_NAME: 1}
+    for node in graph:
+        if node.op.is_source and node.name in feeds:
+            for dim, length in zip(node.type.shape, np.shape(feeds[node.name]), strict=True):
+                if isinstance(dim, Size) and len(dim.names) == 1 and dim == Size.named(next(iter(dim.names))):
+                    sizes[next(iter(dim.names))] = length
+    return sizes
+
+
+def _fed(node: Node, feeds: Mapping[str, Any]) -> Array:
+    return np.asarray(feeds[node.name], node.type.dtype)
+
+
+def _computed(node: Node, values: Mapping[str, Array], sizes: Mapping[str, int]) -> Array:
+    attributes = {key: bind(value, sizes) for key, value in node.attrs}
+    return np.asarray(node.op.kernel(*(values[i] for i in node.inputs), **attributes))

@@ -1,0 +1,60 @@
+"""The layer table as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nnspec.compile import Compilation
+from nnspec.elaborate.report import Facts, TableRow
+from nnspec.graph import Dim
+
+HEADINGS = ("name", "formula", "output", "params", "FLOPs", "sees")
+MAX_FORMULA = 48
+
+
+def summary(spec: Compilation) -> str:
+    """Name, formula, output shape, parameters, operations and receptive field of each stage, and the totals."""
+    model = spec.model
+    facts = Facts(model.graph, model.owned)
+    flops = facts.flops(n for p, n in model.graph.outputs.items() if p.startswith("output:"))
+    rows = [_cells(row) for row in spec.table]
+    total = (model.name, "", "", _number(facts.parameters()), _number(flops), "")
+    return "\n".join(_aligned([HEADINGS, *rows, total]))
+
+
+def describe(spec: Compilation) -> dict[str, Any]:
+    """The document of `compile --json`."""
+    model = spec.model
+    facts = Facts(model.graph, model.owned)
+    flops = facts.flops(n for p, n in model.graph.outputs.items() if p.startswith("output:"))
+    return {
+        "model": model.name,
+        "params": facts.parameters(),
+        "flops": flops if isinstance(flops, int) else str(flops),
+        "inputs": {n: str(t) for n, t in model.inputs.items()},
+        "outputs": {n: str(t) for n, t in model.outputs.items()},
+        "parameters": [{"name": n, "shape": list(o.type.shape)} for n, o in model.parameters.items()],
+        "nodes": len(spec.inference),
+    }
+
+
+def _cells(row: TableRow) -> tuple[str, ...]:
+    formula = row.formula if len(row.formula) <= MAX_FORMULA else row.formula[: MAX_FORMULA - 3] + "..."
+    sees = f"{row.field[0]}x{row.field[1]}" if row.field else ""
+    return (row.name, formula, row.shape, _number(row.parameters), _number(row.flops), sees)
+
+
+def _number(value: Dim) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(r[i]) for r in rows) for i in range(len(HEADINGS))]
+    numeric = {3, 4}
+    lines = []
+    for row in rows:
+        cells = [c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    rule = "-" * max(map(len, lines))
+    return [lines[0], rule, *lines[1:-1], rule, lines[-1]]

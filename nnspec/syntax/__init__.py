@@ -1,0 +1,1 @@
+"""Text to AST: the grammar, the tree, and the parser that never raises on a bad source."""

@@ -1,0 +1,34 @@
+"""The words and signs of the language as a person knows them: the one table behind messages and highlighters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+DEFINITION_WORDS = ("import", "let", "fn", "layer", "model", "train", "optimizer", "schedule", "init", "test")
+STATEMENT_WORDS = (
+    "input", "target", "output", "loss", "metric", "expect", "param", "state", "share", "lookahead", "return", "if",
+    "given", "steps", *DEFINITION_WORDS,
+)  # fmt: skip
+OTHER_WORDS = ("nnspec", "of", "with", "then", "else", "repeat", "scan", "in", "as", "from", "or", "and", "not", "true", "false")
+
+_SIGNS = {
+    "ARROW": "->", "LARROW": "<-", "TILDE": "~", "EQ": "=", "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]",
+    "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "COLON": ":", "DOT": ".", "STAR": "*",
+}  # fmt: skip
+_KINDS = {"NAME": "a name", "NUMBER": "a number", "STRING": "a text in quotes"}
+_VALUE_STARTS = {"NAME", "NUMBER", "LPAR"}
+
+
+def describe(expected: Collection[str]) -> str:
+    """What may come next, in words: "expected `)` or `,`"; nothing when too much could."""
+    names = set(expected)
+    if names >= _VALUE_STARTS:
+        return "expected a value"
+    words = [f"`{w}`" for w in (*STATEMENT_WORDS, *OTHER_WORDS) if w.upper() in names]
+    signs = [f"`{_SIGNS[n]}`" for n in _SIGNS if n in names]
+    kinds = [_KINDS[n] for n in _KINDS if n in names]
+    if 0 < len(kinds) + len(signs) + len(words) <= 4:
+        return "expected " + " or ".join(kinds + signs + words)
+    if names >= {"RBRACE"} and words:
+        return "expected a statement or `}`"
+    return "expected a definition" if set(map(str.upper, DEFINITION_WORDS)) <= names else ""

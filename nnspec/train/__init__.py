@@ -1,0 +1,1 @@
+"""Feeds a compiled step: data, loop, schedule, run directory, pictures."""

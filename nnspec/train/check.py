@@ -1,0 +1,176 @@
+"""Arrays to what a model's ports take: shapes, kinds, labels and finite numbers, each mistake with its row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import Fault, Span, did_you_mean, fault
+from nnspec.graph import Size, Type
+from nnspec.graph.types import bind, show, size_names
+from nnspec.train.files import quoted
+
+Fields = dict[str, np.ndarray]
+"""Arrays by the name of their port, each with the examples along axis 0."""
+
+MAX_LISTED = 12
+# The largest float64 below 2^63, so that a comparison of either kind is exact.
+LARGEST_INT = 2**63 - 1024
+
+
+def check(fields: Mapping[str, Any], ports: Mapping[str, Type], span: Span | None, dtype: str) -> Fields:
+    """The arrays of the ports, as the engine takes them, or the Fault that says what is wrong with them.
+
+    Float ports get `dtype`, classes and ints int64, bools bool. An example of another rank with as many elements is
+    reshaped row by row. Texts for a class(N) become the class numbers of the sorted texts.
+    """
+    return Checker(ports, span, dtype).check(fields)
+
+
+def listing(names: Iterable[str]) -> str:
+    """The first names, for a help line."""
+    known = list(names)
+    return ", ".join(f"`{n}`" for n in known[:MAX_LISTED]) + (", ..." if len(known) > MAX_LISTED else "")
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Checks fields against ports; `labels` keeps the texts of each class port, so that every part numbers them alike."""
+
+    ports: Mapping[str, Type]
+    span: Span | None
+    dtype: str
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    labels: dict[str, list[str]] = field(default_factory=dict)
+
+    def check(self, fields: Mapping[str, Any]) -> Fields:
+        for name in self.ports:
+            if name not in fields:
+                help = did_you_mean(name, fields) or f"there are {listing(fields)}"
+                raise fault("E307", f"there is no data for `{name}`", self.span, help=help)
+        arrays = {name: self.array(name, fields[name]) for name in self.ports}
+        self.check_lengths(arrays)
+        sizes = self.sizes(arrays)
+        shapes = {name: self.shape(name, values, sizes) for name, values in arrays.items()}
+        return {name: self.convert(name, values).reshape(shapes[name]) for name, values in arrays.items()}
+
+    def fault(self, code: str, name: str, message: str, **more: Any) -> Fault:
+        return fault(code, message, self.spans.get(name, self.span), **more)
+
+    def array(self, name: str, value: Any) -> np.ndarray:
+        """An array of numbers, bools or, as objects, texts."""
+        try:
+            values = np.asarray(value)
+        except ValueError:
+            raise self.fault("E303", name, f"the examples of `{name}` do not all have the same shape") from None
+        if values.dtype.kind in "UO":
+            values = self.objects(name, np.asarray(value, dtype=object))
+        if values.dtype.kind not in "biufO":
+            raise self.fault("E309", name, f"the data of `{name}` holds {values.dtype}, not numbers")
+        if values.ndim == 0:
+            raise self.fault("E303", name, f"`{name}` is a single value, not a list of examples")
+        return values
+
+    def objects(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Texts as they are, anything else as float64."""
+        texts = [isinstance(v, str) for v in values.flat]
+        if texts and all(texts):
+            return values
+        try:
+            if not any(texts):
+                return values.astype(np.float64)
+        except (ValueError, TypeError, OverflowError):
+            pass
+        raise self.fault("E309", name, f"the data of `{name}` is neither all numbers nor all texts")
+
+    def check_lengths(self, arrays: Fields) -> None:
+        first: str | None = None
+        for name, values in arrays.items():
+            if len(values) == 0:
+                raise self.fault("E308", name, f"there are no examples for `{name}`")
+            first = first or name
+            if len(values) != len(arrays[first]):
+                raise self.fault("E308", name, f"`{name}` has {len(values)} examples, and `{first}` has {len(arrays[first])}")
+
+    def sizes(self, arrays: Fields) -> dict[str, int]:
+        """The named sizes, each from where it first stands alone as a dimension."""
+        sizes: dict[str, int] = {}
+        for name, values in arrays.items():
+            if values.ndim == self.ports[name].rank:
+                pairs = zip(self.ports[name].shape[1:], values.shape[1:], strict=True)
+                sizes = {str(dim): number for dim, number in pairs if dim == Size.named(str(dim))} | sizes
+        return sizes
+
+    def shape(self, name: str, values: np.ndarray, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape that the values take."""
+        declared, given = self.ports[name].shape[1:], values.shape[1:]
+        known = not size_names(declared) - set(sizes)
+        expected: tuple[int, ...] = bind(declared, sizes) if known else ()
+        reshaped = len(expected) != len(given) and math.prod(expected) == math.prod(given)
+        if not known or not (expected == given or reshaped):
+            bound = ", ".join(f"{n} = {sizes[n]}" for n in sorted(size_names(declared)) if n in sizes)
+            where = f" with {bound}" if bound else ""
+            raise self.fault("E303", name, f"`{name}` is declared {show(declared)}{where}, and an example of its data is {show(given)}")
+        return (len(values), *expected)
+
+    def convert(self, name: str, values: np.ndarray) -> np.ndarray:
+        type = self.ports[name]
+        if values.dtype == object and not type.classes:
+            raise self.fault("E309", name, f"`{name}` takes numbers, and its data is text: {quoted(str(values.flat[0]))} in row 1")
+        if values.dtype == object:
+            return self.numbered(name, values)
+        return self.floats(name, values) if type.is_float else self.whole(name, values)
+
+    def floats(self, name: str, values: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            converted = np.ascontiguousarray(values, dtype=self.dtype)
+        finite = np.isfinite(converted)
+        if not finite.all():
+            at = _first(~finite)
+            why = "is not a finite number" if not np.isfinite(values[at]) else f"does not fit into {self.dtype}"
+            raise self.fault("E306", name, f"`{name}`, {_place(at)}: {_plain(values[at])} {why}", help="fill in the value, or remove the row")
+        return converted
+
+    def whole(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Class numbers, whole numbers or bools."""
+        type = self.ports[name]
+        low, high = (0, type.classes - 1) if type.classes else (0, 1) if type.dtype == "bool" else (-LARGEST_INT, LARGEST_INT)
+        good = (values >= low) & (values <= high) & (values == np.floor(values))
+        if not good.all():
+            at = _first(~good)
+            takes = f"a class({type.classes}) takes 0 to {high}" if type.classes else f"this takes {'0 and 1' if type.dtype == 'bool' else 'whole numbers'}"
+            help = "class numbers start at 0: subtract 1 from each" if type.classes and values.min() == 1 and values.max() == high + 1 else ""
+            code = "E305" if np.isfinite(values[at]) else "E306"
+            raise self.fault(code, name, f"`{name}`, {_place(at)}: {_plain(values[at])}, and {takes}", help=help)
+        return np.ascontiguousarray(values, dtype=type.dtype)
+
+    def numbered(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Texts to class numbers, in the sorted order of the texts that came first."""
+        known = self.labels.setdefault(name, sorted(set(values.flat)))
+        number = {text: i for i, text in enumerate(known)}
+        if len(known) != self.ports[name].classes:
+            message = f"`{name}` is class({self.ports[name].classes}), and its data has {len(known)} labels: {listing(known)}"
+            raise self.fault("E305", name, message, help="texts are numbered in sorted order, so all must occur; or give class numbers")
+        for at, text in np.ndenumerate(values):
+            if text not in number:
+                message = f"`{name}`, {_place(at)}: {quoted(text)} is not a label of the training data"
+                raise self.fault("E305", name, message, help=f"they are {listing(known)}")
+        return np.array([number[text] for text in values.flat], dtype=np.int64).reshape(values.shape)
+
+
+def _first(wrong: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
+
+
+def _place(at: tuple[int, ...]) -> str:
+    """Rows and columns, counted from 1."""
+    row, *rest = (i + 1 for i in at)
+    return f"row {row}" + (f", column {rest[0]}" if len(rest) == 1 else f", at {rest}" if rest else "")
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.15g}" if isinstance(value, np.floating) else str(value)

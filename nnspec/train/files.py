@@ -1,0 +1,171 @@
+"""Files to fields: csv, npz and IDX. Each field is read when it is asked for, and no file is believed about its size."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.lib import format as npy
+
+from nnspec.diagnostics import Fault, Span, fault
+
+Readers = dict[str, Callable[[], np.ndarray]]
+"""The fields of a source by name, each a function that reads it."""
+
+MAX_EXPANDED = 8 * 2**30
+MAX_EXPANSION = 1000
+MAX_IDX_ITEMS = 1_000_000
+MAX_QUOTED = 40
+# What zipfile, gzip and NumPy raise for a damaged file or a header that lies.
+BROKEN = (OSError, EOFError, ValueError, OverflowError, MemoryError, SyntaxError, RuntimeError)
+BROKEN += (struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+
+
+def existing(path: Path, span: Span | None) -> Path:
+    """The path itself when a plain file lies there: no folder, device or pipe."""
+    if os.path.isfile(path):
+        return path
+    what = "is not a plain file" if os.path.exists(path) else "does not exist"
+    raise fault("E302", f"the data file {path} {what}", span, help="a path in a spec is taken from the folder of the spec")
+
+
+def broken(path: Path, why: object, span: Span | None) -> Fault:
+    return fault("E309", f"{path} cannot be read: {why}", span)
+
+
+def quoted(text: str) -> str:
+    """A text of the data, short enough for a message."""
+    return f"`{text}`" if len(text) <= MAX_QUOTED else f"`{text[:MAX_QUOTED]}...`"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of a csv file below its header, with the line that each row ends on."""
+
+    path: Path
+    span: Span | None
+    names: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    lines: Sequence[int]
+
+    def place(self, row: int) -> str:
+        return f"row {row + 1} (line {self.lines[row]})"
+
+    def column(self, index: int) -> np.ndarray:
+        """Numbers, or an array of texts where no cell is a number."""
+        cells = [row[index].strip() for row in self.rows]
+        with suppress(ValueError):
+            values = np.array(cells, dtype=np.float64)
+            if np.isfinite(values).all():
+                return values
+        numbers = [_as_float(c) is not None and math.isfinite(float(c)) for c in cells]
+        if all(cells) and not any(numbers):
+            return np.array(cells, dtype=object)
+        raise self._bad_cell(cells, cells.index("") if "" in cells else numbers.index(False), index)
+
+    def _bad_cell(self, cells: Sequence[str], row: int, index: int) -> Fault:
+        place = f"{self.path}, {self.place(row)}, column `{self.names[index]}`"
+        if not cells[row]:
+            return fault("E306", f"{place}: the cell is empty", self.span, help="fill in the value, or remove the row")
+        if _as_float(cells[row]) is not None:
+            return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help="fill in the value, or remove the row")
+        return fault("E309", f"{place}: {quoted(cells[row])} is not a number", self.span, help="a column holds only numbers, or no number")
+
+
+def _as_float(text: str) -> float | None:
+    with suppress(ValueError):
+        return float(text)
+    return None
+
+
+def read_csv(path: Path, span: Span | None) -> Readers:
+    """The columns of a csv file with a header row."""
+    try:
+        numbered = _numbered_rows(existing(path, span), span)
+    except OSError as error:
+        raise broken(path, error.strerror, span) from None
+    if not numbered:
+        raise broken(path, "it is empty", span)
+    (_, header), *body = numbered
+    table = Table(path, span, [name.strip() for name in header], [row for _, row in body], [line for line, _ in body])
+    _check_table(table)
+    return {name: partial(table.column, i) for i, name in enumerate(table.names)}
+
+
+def _numbered_rows(path: Path, span: Span | None) -> list[tuple[int, list[str]]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            return [(reader.line_num, row) for row in reader if row]
+        except csv.Error as error:
+            raise broken(path, f"line {reader.line_num}: {error}", span) from None
+        except UnicodeDecodeError:
+            raise broken(path, f"it is not text in UTF-8, somewhere after line {reader.line_num}", span) from None
+
+
+def _check_table(table: Table) -> None:
+    if all(_as_float(name) is not None for name in table.names):
+        raise broken(table.path, "its first line holds numbers, where the names of the columns are expected", table.span)
+    twice = [name for i, name in enumerate(table.names) if name in table.names[:i]]
+    if twice:
+        raise broken(table.path, f"two columns are called `{twice[0]}`", table.span)
+    for i, row in enumerate(table.rows):
+        if len(row) != len(table.names):
+            raise broken(table.path, f"{table.place(i)} has {len(row)} cells, and the header has {len(table.names)}", table.span)
+
+
+def read_npz(path: Path, span: Span | None) -> Readers:
+    """The arrays of an npz file."""
+    try:
+        with zipfile.ZipFile(existing(path, span)) as archive:
+            members = archive.infolist()
+    except BROKEN as error:
+        raise broken(path, error, span) from None
+    total = sum(m.file_size for m in members)
+    if total > MAX_EXPANDED:
+        raise broken(path, f"it expands to {total} bytes, and at most {MAX_EXPANDED} are read", span)
+    for m in members:
+        if m.file_size > MAX_EXPANSION * max(1, m.compress_size):
+            raise broken(path, f"`{m.filename}` expands more than {MAX_EXPANSION} times", span)
+    return {m.filename.removesuffix(".npy"): partial(_npz_member, path, m, span) for m in members}
+
+
+def _npz_member(path: Path, member: zipfile.ZipInfo, span: Span | None) -> np.ndarray:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            return cast(np.ndarray, npy.read_array(file, allow_pickle=False))
+    except BROKEN as error:
+        raise broken(path, f"`{member.filename}`: {error}", span) from None
+
+
+def read_idx(path: Path, item: tuple[int, ...], span: Span | None) -> np.ndarray:
+    """The bytes of an IDX file whose items have the given shape: MNIST's images and labels."""
+    try:
+        with _open_idx(path) as file:
+            magic, count, *shape = (int.from_bytes(file.read(4), "big") for _ in range(2 + len(item)))
+            if magic != 0x801 + len(item) or tuple(shape) != item or count > MAX_IDX_ITEMS:
+                raise broken(path, f"it is not an IDX file of bytes with items of shape {list(item)}", span)
+            size = count * math.prod(item)
+            content = file.read(size + 1)
+    except BROKEN as error:
+        raise broken(path, error, span) from None
+    if len(content) != size:
+        raise broken(path, f"its header promises {size} bytes, and {'more' if len(content) > size else len(content)} follow", span)
+    return np.frombuffer(content, dtype=np.uint8).reshape(count, *item)
+
+
+def _open_idx(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")

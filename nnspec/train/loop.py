@@ -1,0 +1,161 @@
+"""The training loop: epochs of shuffled batches, validation after each, and when to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import ceil, isfinite
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import Fault, did_you_mean, fault
+from nnspec.elaborate.training import Stop, Training
+from nnspec.run.engine import Engine
+from nnspec.train.augment import augmented
+from nnspec.train.data import Dataset
+from nnspec.train.schedule import LearningRate
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Fields = dict[str, Array]
+EVALUATION_BATCH = 1000
+LOWER_IS_BETTER = ("loss", "mse")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to: `metrics` holds `loss` (mean over the batches as they were trained) and `val.NAME`."""
+
+    number: int
+    step: int
+    lr: float
+    metrics: Mapping[str, float]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {"epoch": self.number, "step": self.step, "lr": self.lr, **self.metrics, "seconds": round(self.seconds, 3)}
+
+
+@dataclass
+class Progress:
+    """What a listener is told: `on_batch(epoch, steps done in it, steps in it, loss)`, and `on_epoch`."""
+
+    on_batch: Callable[[int, int, int, float], None] = lambda *_: None
+    on_epoch: Callable[[Epoch], None] = lambda _: None
+
+
+@dataclass
+class History:
+    epochs: list[Epoch] = field(default_factory=list)
+    stopped: str = ""
+
+
+def fit(engine: Engine, data: Dataset, training: Training, progress: Progress | None = None) -> History:
+    """Train for the epochs or steps of the train block; the best weights are put back when it stops early."""
+    return _Fitting(engine, data, training, progress or Progress()).run()
+
+
+class _Fitting:
+    def __init__(self, engine: Engine, data: Dataset, training: Training, progress: Progress):
+        self.engine, self.data, self.training, self.progress = engine, data, training, progress
+        self.examples = len(next(iter(data.train.values())))
+        self.an_epoch = ceil(self.examples / training.batch)
+        self.steps = training.steps or (training.epochs or 1) * self.an_epoch
+        self.epochs = training.epochs or ceil(self.steps / self.an_epoch)
+        self.rate = LearningRate(engine.spec, self.epochs, self.steps)
+        self.patience = _Patience(training.stop, engine) if training.stop else None
+        self.step = 0
+
+    def run(self) -> History:
+        history = History()
+        for number in range(1, self.epochs + 1):
+            epoch = self.epoch(number)
+            history.epochs.append(epoch)
+            self.progress.on_epoch(epoch)
+            if self.patience and self.patience.over(epoch):
+                history.stopped = f"{self.patience.stop.metric} has not improved for {self.patience.stop.patience} epochs"
+                break
+        if self.patience:
+            self.patience.restore()
+        return history
+
+    def epoch(self, number: int) -> Epoch:
+        started, total, seen = time.perf_counter(), 0.0, 0
+        random = np.random.default_rng([self.training.seed, number])
+        lr = self.rate.base
+        for done, batch in enumerate(self.batches(random), 1):
+            lr = self.rate(number - 1, self.step)
+            loss = self.engine.step(batch, lr)
+            self.step += 1
+            if not isfinite(loss):
+                raise self.diverged(loss, number)
+            size = len(next(iter(batch.values())))
+            total, seen = total + loss * size, seen + size
+            self.progress.on_batch(number, done, self.an_epoch, total / seen)
+        metrics = {"loss": total / max(seen, 1)}
+        if self.data.validation:
+            metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}
+        return Epoch(number, self.step, lr, metrics, time.perf_counter() - started)
+
+    def batches(self, random: np.random.Generator) -> Iterator[Fields]:
+        order = random.permutation(self.examples)
+        for start in range(0, self.examples, self.training.batch):
+            if self.step >= self.steps:
+                return
+            rows = order[start : start + self.training.batch]
+            yield augmented({n: v.take(rows, 0) for n, v in self.data.train.items()}, self.training, random)
+
+    def diverged(self, loss: float, epoch: int) -> Fault:
+        optimizer = self.training.optimizer
+        help_ = "a smaller learning rate, or `clip norm(1.0)`, usually helps"
+        return fault("E401", f"the loss became {loss} in epoch {epoch}, step {self.step}", optimizer.span if optimizer else None, help=help_)
+
+
+class _Patience:
+    """Remembers the best weights by a watched metric."""
+
+    def __init__(self, stop: Stop, engine: Engine):
+        self.stop, self.engine = stop, engine
+        self.best, self.waited, self.weights = float("inf"), 0, dict[str, Array]()
+
+    def over(self, epoch: Epoch) -> bool:
+        if self.stop.metric not in epoch.metrics:
+            known = ", ".join(epoch.metrics)
+            help_ = did_you_mean(self.stop.metric, epoch.metrics) or f"there are {known}; val.* needs a `validation` setting"
+            raise fault("E402", f"there is no metric `{self.stop.metric}` to watch", self.stop.span, help=help_)
+        value = epoch.metrics[self.stop.metric]
+        value = value if self.stop.metric.rsplit(".", 1)[-1] in (*LOWER_IS_BETTER, *self.engine.spec.model.losses) else -value
+        if value < self.best:
+            self.best, self.waited = value, 0
+            self.weights = {n: v.copy() for n, v in self.engine.all_arrays().items()}
+        else:
+            self.waited += 1
+        return self.waited >= self.stop.patience
+
+    def restore(self) -> None:
+        for name, value in self.weights.items():
+            np.copyto(self.engine.all_arrays()[name], value)
+
+
+def evaluate(engine: Engine, fields: Fields) -> dict[str, float]:
+    """Loss and metrics over a whole data set, each batch weighted by its size."""
+    total: dict[str, float] = {}
+    examples = len(next(iter(fields.values())))
+    for start in range(0, examples, EVALUATION_BATCH):
+        part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+        share = len(next(iter(part.values()))) / examples
+        for public, value in engine.evaluate(part).items():
+            total[public] = total.get(public, 0.0) + share * value
+    return {public.split(":")[-1]: v for public, v in total.items() if public == "loss" or public.startswith("metric:")}
+
+
+def predict(engine: Engine, fields: Fields) -> Fields:
+    """The outputs for every example, by name."""
+    parts: dict[str, list[Array]] = {}
+    examples = len(next(iter(fields.values())))
+    for start in range(0, examples, EVALUATION_BATCH):
+        part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+        for public, value in engine.outputs(part).items():
+            parts.setdefault(public.split(":")[-1], []).append(value.copy())
+    return {name: np.concatenate(values) for name, values in parts.items()}

@@ -1,0 +1,112 @@
+"""The run directory: spec, weights, metrics and pictures of one training. Weights are written aside and renamed when whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from nnspec.diagnostics import fault
+from nnspec.train.loop import Epoch
+from nnspec.train.plot import curves
+
+Array = np.ndarray[Any, np.dtype[Any]]
+STATE, MANIFEST, METRICS, SPEC, CURVE, MODEL = "state.safetensors", "manifest.json", "metrics.jsonl", "spec.nn", "loss.svg", "model.onnx"
+
+
+def fresh(name: str, base: Path = Path("runs")) -> Path:
+    """A run directory that is not there yet: `runs/NAME-1`, `runs/NAME-2`, ..."""
+    number = 1
+    while (base / f"{name}-{number}").exists():
+        number += 1
+    return base / f"{name}-{number}"
+
+
+def create(folder: Path, spec: str) -> None:
+    """Make the directory with a copy of the spec; one that holds another run is left alone."""
+    if (folder / SPEC).exists():
+        raise fault("E504", f"{folder} already holds a run", None, help="choose another --run, or remove it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / SPEC, spec.encode())
+    except OSError as error:
+        raise fault("E504", f"cannot write to {folder}: {error.strerror}", None) from None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is never seen half."""
+    aside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    with aside.open("wb") as f:
+        f.write(content)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(aside, path)
+
+
+def log(folder: Path, epoch: Epoch) -> None:
+    """Append one epoch to metrics.jsonl."""
+    with (folder / METRICS).open("a", encoding="utf-8") as f:
+        f.write(json.dumps(epoch.as_json()) + "\n")
+
+
+def draw(folder: Path, title: str, epochs: Iterable[Epoch]) -> None:
+    """The loss curve of a run."""
+    epochs = list(epochs)
+    names = [n for n in (epochs[0].metrics if epochs else ()) if n.rsplit(".", 1)[-1] == "loss"]
+    lines = {n: [(float(e.number), e.metrics[n]) for e in epochs] for n in names}
+    write_whole(folder / CURVE, curves(title, lines).encode())
+
+
+def save(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> Path:
+    """Weights and manifest as `step-NNNNNNNN`, written to a temporary directory and renamed."""
+    final, aside = folder / f"step-{step:08d}", folder / f".tmp-{step}-{os.getpid()}"
+    aside.mkdir()
+    save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, aside / STATE)
+    content = (aside / STATE).read_bytes()
+    files = {STATE: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}}
+    write_whole(aside / MANIFEST, json.dumps({"step": step, "files": files, **manifest}, indent=2).encode())
+    _sync(aside / STATE)
+    _sync(aside)
+    os.replace(aside, final)
+    _sync(folder)
+    return final
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def keep_newest(folder: Path, count: int) -> None:
+    for old in sorted(folder.glob("step-*"))[:-count]:
+        shutil.rmtree(old)
+
+
+def newest(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Arrays and manifest of the newest checkpoint that is whole."""
+    if not (folder / SPEC).is_file():
+        raise fault("E503", f"{folder} is not a run directory", None, help="it is what `nnspec train` prints at its end")
+    for candidate in sorted(folder.glob("step-*"), reverse=True):
+        if (manifest := _verified(candidate)) is not None:
+            return load_file(candidate / STATE), manifest
+    raise fault("E503", f"{folder} holds no weights that can be read", None)
+
+
+def _verified(checkpoint: Path) -> dict[str, Any] | None:
+    try:
+        manifest: dict[str, Any] = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
+        content = (checkpoint / STATE).read_bytes()
+        return manifest if hashlib.sha256(content).hexdigest() == manifest["files"][STATE]["sha256"] else None
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None

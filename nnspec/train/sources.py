@@ -1,0 +1,125 @@
+"""Data sources to named fields: what `data`, `validation` and `test` of a train block, or `--data`, refer to."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from nnspec import resources
+from nnspec.diagnostics import Source, Span, fault
+from nnspec.elaborate.training import FILE_SOURCES, DataSource
+from nnspec.train.files import Readers, existing, read_csv, read_idx, read_npz
+
+HELD_OUT = 5
+HELD_OUT_SEED = 0
+IDX_SOURCES = ("mnist", "fashion_mnist")
+IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IMAGE = (28, 28)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The fields of a source: those to train on, and those it holds out for testing, if it does."""
+
+    train: Readers
+    test: Readers | None = None
+
+    def whole(self) -> Readers:
+        test = self.test
+        return {name: partial(_joined, read, test[name]) for name, read in self.train.items()} if test else self.train
+
+
+def _joined(*reads: Callable[[], np.ndarray]) -> np.ndarray:
+    return np.concatenate([read() for read in reads])
+
+
+def source_from_path(path: str) -> DataSource:
+    """The source that `--data FILE` stands for, by the file's suffix."""
+    span = Span(Source("--data", path), 0, len(path))
+    name = Path(path).suffix.lower().removeprefix(".")
+    if name not in FILE_SOURCES:
+        raise fault("E302", f"`{path}` is not a .csv or .npz file", span, help="a folder of MNIST files needs `data mnist` in the spec")
+    return DataSource(name, span, str(Path(path).absolute()))
+
+
+def redirected(source: DataSource, data: str) -> DataSource:
+    """A csv or npz source that reads the file of `--data` instead, with the same columns for the same ports."""
+    name = Path(data).suffix.lower().removeprefix(".")
+    return replace(source, name=name if name in FILE_SOURCES else source.name, path=str(Path(data).absolute()))
+
+
+def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32") -> Parts:
+    """What a source offers; `data` replaces its file, or is the folder of its IDX files."""
+    if source.name == "inline":
+        return Parts({name: partial(_inline, values) for name, values in source.fields.items()})
+    if source.name in FILE_SOURCES:
+        placed = redirected(source, data) if data else source
+        read = read_csv if placed.name == "csv" else read_npz
+        return Parts(read(folder / (placed.path or ""), source.span))
+    if source.name in IDX_SOURCES:
+        return _idx_parts(source, Path(data) if data else resources.cache() / source.name, dtype)
+    if data:
+        raise fault("E302", f"`{source.name}` brings its own examples and reads no `--data`", source.span,
+                    help="leave `--data` away, or let the spec read a file: `data csv(...)`")  # fmt: skip
+    return _held_out(_bundled(source, dtype))
+
+
+def _inline(values: Any) -> Any:
+    return values
+
+
+def _idx_parts(source: DataSource, folder: Path, dtype: str) -> Parts:
+    files = [_idx_file(source, folder, name) for name in IDX_FILES]
+    train, test = (
+        {"image": partial(_idx_images, images, source.span, dtype), "digit": partial(read_idx, labels, (), source.span)}
+        for images, labels in (files[:2], files[2:])
+    )
+    return Parts(train, test)
+
+
+def _idx_file(source: DataSource, folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    files = ", ".join(IDX_FILES)
+    raise fault("E302", f"`{source.name}` needs the file {folder / name}, plain or as .gz, and it does not exist", source.span,
+                help=f"put {files} (each may be .gz) there, or say `--data DIR` where they are: this version downloads nothing")  # fmt: skip
+
+
+def _idx_images(path: Path, span: Span, dtype: str) -> np.ndarray:
+    return np.divide(read_idx(path, IMAGE, span)[:, None], 255, dtype=dtype)
+
+
+def _bundled(source: DataSource, dtype: str) -> dict[str, np.ndarray]:
+    """A data set that scikit-learn ships."""
+    loaded = getattr(_sklearn_datasets(source), f"load_{source.name}")()
+    if source.name == "digits":
+        return {"image": np.divide(loaded.images[:, None], 16, dtype=dtype), "digit": loaded.target}
+    return {"x": loaded.data, "y": loaded.target}
+
+
+def _sklearn_datasets(source: DataSource) -> ModuleType:
+    try:
+        return importlib.import_module("sklearn.datasets")
+    except ImportError:
+        message = f"`{source.name}` comes with scikit-learn, which is not installed"
+        raise fault("E304", message, source.span, help="pip install 'nnspec[data]'") from None
+
+
+def _held_out(fields: dict[str, np.ndarray]) -> Parts:
+    """One fifth, always the same, kept for testing."""
+    count = len(next(iter(fields.values())))
+    order = np.random.default_rng(HELD_OUT_SEED).permutation(count)
+    test, train = np.sort(order[: count // HELD_OUT]), np.sort(order[count // HELD_OUT :])
+    return Parts(_rows(fields, train), _rows(fields, test))
+
+
+def _rows(fields: dict[str, np.ndarray], rows: np.ndarray) -> Readers:
+    return {name: partial(values.__getitem__, rows) for name, values in fields.items()}
