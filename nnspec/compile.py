@@ -16,7 +16,7 @@ from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.training import Training, elaborate_training
 from nnspec.elaborate.update import check_optimizer, initial_graph, schedule_graph
 from nnspec.elaborate.values import Scope, not_yet
-from nnspec.graph import Graph
+from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
@@ -124,6 +124,10 @@ class Compilation:
         return self.training_block[0]
 
     @property
+    def parameter_types(self) -> dict[str, Type]:
+        return {n: o.type for n, o in self.model.parameters.items()}
+
+    @property
     def table(self) -> list[TableRow]:
         return table(self.model.graph, self.model.owned, self.model.rows)
 
@@ -150,13 +154,13 @@ class Compilation:
     @cached_property
     def gradients(self) -> Graph:
         """Loss, new states and the gradient of the loss for every parameter, without penalties."""
-        return rewrite(step.add_gradients(self.stable, list(self.model.parameters), ()), *AFTER_GRADIENTS)
+        return rewrite(step.add_gradients(self.stable, self.parameter_types, ()), *AFTER_GRADIENTS)
 
     @cached_property
     def objective(self) -> Graph:
         """As `gradients`, of the loss with the penalties of the train block."""
         penalty = self.training.penalty if self.training else ()
-        return rewrite(step.add_gradients(self.stable, list(self.model.parameters), penalty), *AFTER_GRADIENTS)
+        return rewrite(step.add_gradients(self.stable, self.parameter_types, penalty), *AFTER_GRADIENTS)
 
     @cached_property
     def step(self) -> Graph:

@@ -67,7 +67,7 @@ def _difference(graph: Graph, weights: Mapping[str, Array], content: bytes, rng:
             got = session.run(feeds)
             differences += [distance(got[o], e) for o, e in zip(session.outputs, expected.values(), strict=True)]
     except REFUSALS as error:
-        raise fault("E505", f"onnxruntime refuses the model: {error}") from error
+        raise fault("E505", f"onnxruntime refuses the model: {' '.join(str(error).split())}") from error
     return float(np.max(differences))  # NaN stays NaN
 
 
@@ -103,7 +103,7 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise fault("E504", f"`{path}` cannot be written: {error.strerror}") from error
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nnspec.autodiff import gradients
 from nnspec.elaborate.library import Definitions
@@ -20,20 +20,15 @@ def outputs_of(graph: Graph, *kinds: str) -> dict[str, str]:
     return {public: n for public, n in graph.outputs.items() if public.split(":")[0] in kinds}
 
 
-def add_gradients(forward: Graph, parameters: Sequence[str], penalty: Penalty) -> Graph:
+def add_gradients(forward: Graph, parameters: Mapping[str, Type], penalty: Penalty) -> Graph:
     """Loss, new states, and `grad:NAME` for every parameter."""
     graph = forward.only(outputs_of(forward, "loss", "state"))
-    for name in parameters:
-        if name not in graph.nodes:
-            graph.source(OPS["param"], name, forward[name].type if name in forward.nodes else _type_of(forward, name))
-    objective = _with_penalty(graph, parameters, penalty)
-    for name, gradient in zip(parameters, gradients(graph, objective.name, parameters), strict=True):
+    for name, type in parameters.items():
+        graph.source(OPS["param"], name, type)  # one that the loss does not use has a gradient too: zero
+    objective = _with_penalty(graph, list(parameters), penalty)
+    for name, gradient in zip(parameters, gradients(graph, objective.name, list(parameters)), strict=True):
         graph.outputs[f"grad:{name}"] = gradient.name
     return graph
-
-
-def _type_of(graph: Graph, name: str) -> Type:
-    raise LookupError(f"the graph {graph.name} has no parameter {name}")
 
 
 def _with_penalty(graph: Graph, parameters: Sequence[str], penalty: Penalty) -> Var:

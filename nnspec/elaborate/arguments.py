@@ -84,4 +84,5 @@ def _misfit(f: Function, p: ast.Parameter, tensor: Tensor, error: Mismatch, at: 
     assert p.type
     notes = ((tensor.origin, f"{describe(tensor)} comes from here"),) if tensor.origin and tensor.origin != at else ()
     label = f"`{f.name}` takes {p.name}: {p.type.span.text}"
-    return fault("E202", f"`{f.name}` cannot take a value of shape {describe(tensor)}: {error.message}", at, label=label, notes=notes)
+    help_ = "`one_hot` makes a vector of a class number" if tensor.classes else ""
+    return fault("E202", f"`{f.name}` cannot take this: {error.message}", at, label=label, notes=notes, help=help_)

@@ -105,9 +105,11 @@ def _clash(a: Shape, b: Shape) -> str:
 def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Span, str], ...]:
     """Where each operand got its shape, for those that were made elsewhere."""
     return tuple(
-        (t.origin, f"{show(t.shape)} comes from here")
-        for t, s in zip(tensors, spans, strict=True)
-        if t.origin and not (s.start <= t.origin.start and t.origin.end <= s.end)
+        dict.fromkeys(
+            (t.origin, f"{describe(t)} comes from here")
+            for t, s in zip(tensors, spans, strict=True)
+            if t.origin and not (s.start <= t.origin.start and t.origin.end <= s.end)
+        )
     )
 
 
@@ -153,8 +155,9 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
     rank = len(t.shape)
     wanted = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     for a in wanted:
-        if not isinstance(a, int) or not -rank <= a < rank:
-            raise fault("E205", f"there is no axis {describe(a)}: this has shape {show(t.shape)}", span)
+        if not is_dim(a) or not isinstance(a, int) or not -rank <= a < rank:
+            raise fault("E205", f"there is no axis {describe(a)}: this has shape {show(t.shape)}", span,
+                        help="axes count from 0 and leave the batch out; -1 is the last")  # fmt: skip
     return tuple(sorted({a % rank + t.batched for a in wanted}))
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.values import Builtin, Choice, Scope, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Shape, Type
@@ -100,7 +100,7 @@ def _unary(name: str) -> Callable[[Arguments], Value]:
 
 def _reduction(a: Arguments, op: str) -> Value:
     keep = a.truth("keep")
-    return batch.reduce(op, a.tensor("x"), a.get("axis"), keep, a.span)
+    return batch.reduce(op, a.tensor("x"), a.get("axis"), keep, a.at("axis")).at(a.span)
 
 
 @builtin("sum(x, axis = all, keep = false)")
@@ -133,7 +133,7 @@ def _larger(a: Arguments, reduction: str, op: str) -> Value:
 @builtin("argmax(x, axis = last)")
 def _argmax(a: Arguments) -> Value:
     t = a.tensor("x")
-    (axis,) = batch.axes_of(t, a.get("axis", -1), a.span)
+    (axis,) = batch.axes_of(t, a.get("axis", -1), a.at("axis"))
     return Tensor(OPS["argmax"](t.var, axis=axis), t.batched, a.span)
 
 
@@ -219,7 +219,7 @@ def _pick(a: Arguments) -> Value:
     if not x.shape or x.shape[:-1] != i.shape:
         raise fault("E202", f"cannot pick by {show(i.shape)} from {show(x.shape)}", a.span, notes=batch.origins([x, i], [a.span] * 2))
     if i.classes and isinstance(x.shape[-1], int) and x.shape[-1] < i.classes:
-        raise fault("E202", f"a class(10) needs {i.classes} values to pick from, not {x.shape[-1]}".replace("10", str(i.classes)), a.span,
+        raise fault("E202", f"a class({i.classes}) needs {i.classes} values, one for each class, not {x.shape[-1]}", a.span,
                     notes=batch.origins([x, i], [a.span] * 2))  # fmt: skip
     return Tensor(OPS["pick"](x.var, i.var), x.batched or i.batched, a.span)
 
@@ -227,7 +227,8 @@ def _pick(a: Arguments) -> Value:
 def _labels(a: Arguments, name: str) -> Tensor:
     t = a.tensor(name)
     if t.dtype != "int64":
-        raise fault("E106", f"`{name}` is a class number: declare it `class(N)`", a.at(name), notes=batch.origins([t], [a.at(name)]))
+        raise fault("E106", f"expected a class number, got {describe(t)}", a.at(name), notes=batch.origins([t], [a.at(name)]),
+                    help="declare it `class(N)`")  # fmt: skip
     return t
 
 
@@ -243,12 +244,18 @@ def _pads(a: Arguments, x: Tensor, kernel: tuple[int, int], stride: tuple[int, i
         totals = [_same(s, *rest) for s, *rest in zip(x.shape[1:], kernel, stride, dilation, strict=True)]
         return (*(t // 2 for t in totals), *(t - t // 2 for t in totals))
     if isinstance(pad, Choice):
-        raise fault("E106", f"`pad` is same, valid or a number, not {describe(pad)}", a.at("pad"))
+        raise _no_pad(a, pad)
+    if isinstance(pad, str):
+        raise _no_pad(a, pad, help="a word of the language has no quotes: `pad = same`")
     both = pad if isinstance(pad, tuple) else (pad, pad)
     if len(both) != 2:
         raise fault("E106", f"`pad` is one number or two, not {describe(pad)}", a.at("pad"))
     vertical, horizontal = (a.whole("pad", p, 0) for p in both)
     return (vertical, horizontal, vertical, horizontal)
+
+
+def _no_pad(a: Arguments, pad: Value, **more: str) -> Fault:
+    return fault("E106", f"`pad` is same, valid or a number, not {describe(pad)}", a.at("pad"), **more)
 
 
 def _same(size: Any, kernel: int, stride: int, dilation: int) -> int:

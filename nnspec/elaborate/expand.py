@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ from nnspec.syntax import ast
 
 MAX_CALL_DEPTH = 64
 MAX_NODES = 100_000
+SIGNS = {op: sign for sign, op in BINARY.items()}
 
 
 class Elaborator:
@@ -43,8 +44,13 @@ class Elaborator:
     # ---- expressions
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
-        with self.graph.at(span=e.span):
+        with self.at(e.span):
             return self._evaluate(e, scope)
+
+    def at(self, span: Span) -> AbstractContextManager[None]:
+        """Nodes made inside come from this place; a place in the library leaves them with the user's line that called it."""
+        keep = span.source.library and self.graph.context.span
+        return self.graph.at() if keep else self.graph.at(span=span)
 
     def _evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         match e:
@@ -102,7 +108,7 @@ class Elaborator:
             chain.append(chain[-1].left)
         value = self.evaluate(chain[-1].left, scope)
         for link in reversed(chain):
-            with self.graph.at(span=link.span):
+            with self.at(link.span):
                 value = self._binary(link, value, self.evaluate(link.right, scope))
         return value
 
@@ -132,7 +138,7 @@ class Elaborator:
             return (values[0] == values[1]) == (op.name == "equal")
         for value, at in zip(values, spans, strict=True):
             if not (is_number(value) or is_dim(value) or isinstance(value, bool)):
-                raise fault("E106", f"`{op.name}` takes numbers or tensors, not {describe(value)}", at)
+                raise fault("E106", f"`{SIGNS.get(op.name, op.name)}` takes numbers or tensors, not {describe(value)}", at)
         try:
             if any(isinstance(v, Size) for v in values):
                 return self.on_sizes(op, values, span)
@@ -173,7 +179,7 @@ class Elaborator:
             return self.element(target, indices, e)
         t = batch.lift(self.graph, target, self.graph.dtype, e.target.span)
         if len(indices) > len(t.shape):
-            raise fault("E205", f"{len(indices)} indices for a value with {len(t.shape)} axes", e.span)
+            raise fault("E205", f"{len(indices)} indices for a value of shape {describe(t)}", e.span)
         axis = 0
         for at, written in zip(indices, e.indices, strict=True):
             t, stays = batch.index(t, axis, at, written.span)
@@ -205,7 +211,7 @@ class Elaborator:
     def pipe(self, e: ast.Pipe, scope: Scope) -> Value:
         value = self.evaluate(e.head, scope)
         for stage in e.stages:
-            with self.graph.at(span=stage.body.span):
+            with self.at(stage.body.span):
                 marks = len(self.graph), len(self.owned)
                 value = self.stage(stage, ast.Argument(stage.body.span, None, e.head), value, scope)
                 self.record(self.last_name, stage.body.span, value, marks, scope)
@@ -262,7 +268,7 @@ class Elaborator:
         try:
             result = self._invoke(callee, bound, spans, scope, span, label)
         except Fault as error:
-            raise _blame(error, span) from None
+            raise _blame(error, spans, span) from None
         return result.at(span) if isinstance(result, Tensor) else result
 
     def _invoke(
@@ -320,17 +326,18 @@ class Elaborator:
             written = e.arguments if isinstance(e, ast.Call) else ()
             arguments = [(a, self.evaluate(a.value, scope)) for a in written]
             return Applied(found, bind(found, arguments, e.span)[0], e.span)
-        value = self.evaluate(e, scope) if name in scope.names or not name else None
+        value = self.evaluate(e, scope) if name in scope.names or not name else self.definitions.meaning(name)
         if isinstance(value, Function):
             value = Applied(found, {}, e.span) if (found := self.definitions.find(kind, value.name)) else value
         if isinstance(value, Applied) and value.function.kind == kind:
             return value
         if name in NOT_YET and value is None:
             raise not_yet(f"the {kind} `{name}`", e.span)
-        guess = nearest(name or "", self.definitions.names(kind))
-        what = describe(value) if value is not None else f"`{name or e.span.text}`"
-        raise fault("E101", f"{what} is not an {kind}" if value is not None else f"there is no {kind} {what}", callee.span,
-                    help=f"did you mean `{guess}`?" if guess else "")  # fmt: skip
+        guess = nearest(value if isinstance(value, str) else name or "", self.definitions.names(kind))
+        help_ = f"did you mean `{guess}`?" if guess else f"known are {', '.join(sorted(self.definitions.names(kind)))}"
+        if value is None:
+            raise fault("E101", f"there is no {kind} `{name}`", callee.span, help=help_)
+        raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, help=help_)
 
     @contextmanager
     def recovering(self) -> Any:
@@ -351,11 +358,12 @@ def about(left: Value, right: Value, written: ast.Expr) -> bool:
     return bool(abs(left - right) <= 0.5000001 * 10.0**-decimals)
 
 
-def _blame(error: Fault, span: Span) -> Fault:
-    """A mistake found inside a library definition, moved to the place that called it."""
+def _blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
+    """A mistake found inside a library definition, moved to the argument it speaks of, or else to the call."""
     d = error.diagnostic
     if d.span and not d.span.source.library:
         return error
+    word = "kernel" if d.code == "E206" else d.span.text if d.span else ""
     notes = tuple(n for n in d.notes if not n[0].source.library)
-    return Fault(replace(d, span=span, label=d.label if d.label else "", notes=notes))
+    return Fault(replace(d, span=arguments.get(word, call), notes=notes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnspec.diagnostics import Diagnostic, Fault, did_you_mean
+from nnspec.diagnostics import Diagnostic, Fault, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.values import POISON, Scope
@@ -26,10 +26,12 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
             e.diagnostics.append(Diagnostic("E101", f"the spec has no `let {name}` to set", None, help=help_))
     for let in lets:
         name = let.name.id
-        scope.names[name] = POISON
         with e.recovering():
+            if name in scope.names:
+                raise fault("E105", f"`let {name}` is written twice", let.name.span, notes=((scope.spans[name], "first here"),))
+            scope.names[name], scope.spans[name] = POISON, let.name.span
             value = _setting(settings[name]) if name in settings else e.evaluate(let.value, scope)
-            scope.names[name], scope.spans[name] = value, let.value.span
+            scope.names[name] = value
     return e.diagnostics
 
 

@@ -21,7 +21,7 @@ FOREIGN = {
     "batchnorm1d": "batchnorm", "batchnorm2d": "batchnorm", "batchnormalization": "batchnorm", "dropout2d": "dropout",
     "leakyrelu": "leaky_relu", "logistic": "sigmoid", "logsoftmax": "log_softmax", "crossentropyloss": "cross_entropy",
     "categorical_crossentropy": "cross_entropy", "mseloss": "mse", "bcewithlogitsloss": "bce_logits", "glorot_uniform": "xavier_uniform",
-    "kaiming_normal": "he_normal", "steplr": "step_decay", "exponentiallr": "exponential", "cosineannealinglr": "cosine",
+    "kaiming_normal": "he_normal", "he": "he_normal", "kaiming": "he_normal", "xavier": "xavier_uniform", "glorot": "xavier_uniform", "steplr": "step_decay", "exponentiallr": "exponential", "cosineannealinglr": "cosine",
 }  # fmt: skip
 """What other frameworks call the things of the library, in lower case."""
 
@@ -31,7 +31,7 @@ NOT_YET = frozenset(
     " layernorm groupnorm instancenorm rmsnorm rnn lstm gru bidirectional attention multihead_attention transformer_block residual"
     " standardize linear logistic mae huber log_cosh bce multilabel_bce nll hinge squared_hinge perceptron kl contrastive triplet nesterov"
     " adagrad rmsprop adadelta adamw nadam adamax lion exp_decay warmup one_cycle inverse_sqrt on_plateau truncated_normal he_uniform"
-    " xavier_normal lecun_normal orthogonal pretrained top_k rmse r2 precision recall f1 auc confusion perplexity grad squeeze".split()
+    " ones constant xavier_normal lecun_normal orthogonal pretrained top_k rmse r2 precision recall f1 auc confusion perplexity grad squeeze".split()
 )
 """Names of the language's library that this version does not have."""
 

@@ -65,6 +65,7 @@ class _ModelWork:
         self.e.watched, self.e.frame = self.scope, self.scope.frame
         self.model = Model(f.name, graph, f.definition.span)
         self.outputs: dict[str, str] = {}
+        self.has_output = False
 
     def run(self) -> None:
         for p in self.f.definition.parameters:
@@ -105,7 +106,8 @@ class _ModelWork:
             case ast.ParamDecl():
                 declare(self.e, s, self.scope)
             case ast.Return() | ast.Lookahead() | ast.Given() | ast.Steps():
-                raise fault("E108", "this statement does not belong into a model", s.span)
+                help_ = "a model names its results: `output NAME`" if isinstance(s, ast.Return) else ""
+                raise fault("E108", "this statement does not belong in a model", s.span, help=help_)
             case _:
                 run_statement(self.e, s, self.scope)
 
@@ -156,11 +158,14 @@ class _ModelWork:
             self.e.record(s.names[0].id, s.value.span, self.scope.names[s.names[0].id], marks, self.scope)
 
     def output(self, name: ast.Name, value: ast.Expr | None) -> None:
+        self.has_output = True
         if value is not None:
             self.formula(ast.Assign(name.span, (name,), value))
         tensor = self.e.name(name, self.scope)
         if not isinstance(tensor, Tensor):
-            raise fault("E106", f"an output is a tensor, not {describe(tensor)}", name.span)
+            self.scope.names[name.id] = POISON
+            help_ = f"apply it to a value: `x -> {tensor.name}`" if isinstance(tensor, Function | Builtin) else ""
+            raise fault("E106", f"an output is a tensor, not {describe(tensor)}", name.span, help=help_)
         if name.id in self.model.outputs:
             raise fault("E105", f"`{name.id}` is an output twice", name.span)
         self.model.outputs[name.id] = tensor.var.type
@@ -190,7 +195,8 @@ class _ModelWork:
         if isinstance(holds, Tensor):
             raise not_yet("an expectation about values", s.condition.span)
         if holds is not True:
-            sides = " and ".join(f"{v.span.text} is {describe(x)}" for v, x in zip(_sides(s.condition), values, strict=True))
+            pairs = ((v.span.text, describe(x)) for v, x in zip(_sides(s.condition), values, strict=True))
+            sides = " and ".join(f"{written} is {x}" for written, x in pairs if written.replace("_", "") != x)
             raise fault("E207", "this expectation does not hold", s.condition.span, label=sides)
 
     def _holds(self, condition: ast.Expr, values: list[Value], scope: Scope) -> Value:
@@ -215,7 +221,7 @@ class _ModelWork:
     def _finish(self) -> None:
         model, e = self.model, self.e
         model.owned, model.rows = e.owned, e.rows
-        if not e.diagnostics and not model.outputs:
+        if not e.diagnostics and not self.has_output:
             e.diagnostics.append(Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`"))
         states = {f"state:{n}": value for n, value in e.updates.items()}
         losses = [self.outputs[f"loss:{n}"] for n in model.losses]

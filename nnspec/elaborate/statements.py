@@ -41,11 +41,19 @@ def _check_result(e: Elaborator, f: Function, returns: ast.TypeExpr, result: Ten
 
 def run_statements(e: Elaborator, statements: tuple[ast.Statement, ...], scope: Scope) -> Value | None:
     for statement in statements:
-        with e.graph.at(span=statement.span):
+        with e.at(statement.span):
             result = run_statement(e, statement, scope)
         if result is not None:
-            return result
+            return _last(statement, statements, result)
     return None
+
+
+def _last(statement: ast.Statement, statements: tuple[ast.Statement, ...], result: Value) -> Value:
+    """The value of a `return`, after which there is nothing."""
+    if isinstance(statement, ast.Return) and statement is not statements[-1]:
+        place = statements[statements.index(statement) + 1].span
+        raise fault("E108", "nothing after a `return` is reached", place)
+    return result
 
 
 def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None:
@@ -64,7 +72,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
         case ast.Share():
             raise not_yet("`share`", s.span)
         case _:
-            raise fault("E108", "this statement belongs into a model, not into a definition", s.span)
+            raise fault("E108", "this statement belongs in a model, not in a definition", s.span)
     return None
 
 
@@ -72,7 +80,9 @@ def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
     condition = e.evaluate(s.condition, scope)
     if isinstance(condition, bool):
         return s.then if condition else s.otherwise
-    help_ = "for a choice element by element write `y = if c then a else b`" if isinstance(condition, Tensor) else ""
+    if not isinstance(condition, Tensor):
+        raise fault("E106", f"a condition is true or false, not {describe(condition)}", s.condition.span)
+    help_ = "for a choice element by element write `y = if c then a else b`"
     raise fault("E107", "the condition of an `if { }` is known when the spec is compiled", s.condition.span, help=help_)
 
 
@@ -91,13 +101,13 @@ def _unpack(value: Value, s: ast.Assign) -> tuple[Value, ...]:
     if len(s.names) == 1:
         return (value,)
     if not isinstance(value, tuple) or len(value) != len(s.names):
-        raise fault("E106", f"{len(s.names)} names for {describe(value)}", s.span)
+        raise fault("E106", f"{describe(value)} is not a list of {len(s.names)}, one for each name", s.value.span)
     return value
 
 
 def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     """`param` and `state`: a node of its own, named by its path."""
-    if not scope.frame.owns:
+    if not scope.frame.owns or (e.calls and e.calls[-1].kind == "fn"):
         raise fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
     try:
         owned = _owned(e, s, scope)
@@ -105,7 +115,9 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
         scope.names[s.name.id] = POISON
         raise
     if owned.name in e.owned:
-        raise fault("E105", f"`{owned.name}` is declared twice", s.name.span, notes=((e.owned[owned.name].span, "first here"),))
+        help_ = "give one of the two layers another name: `-> ... as NAME`" if "." in owned.name else ""
+        note = (e.owned[owned.name].span, "first here")
+        raise fault("E105", f"`{owned.name}` is declared twice", s.name.span, notes=(note,), help=help_)
     e.owned[owned.name] = owned
     var = e.graph.source(OPS[s.kind], owned.name, owned.type)
     scope.names[s.name.id] = Tensor(var, False, s.type.span if s.type else s.name.span)
@@ -122,14 +134,24 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
     if s.source == "~":
         if s.type is None:
             raise fault("E103", f"`{s.name.id}` needs a type: a shape cannot be drawn without it", s.name.span)
-        return Owned(name, s.kind, Type(e.graph.dtype, shape_of(e, s.type, scope)), e.as_kind("init", s.start, scope), s.name.span)
+        return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), e.as_kind("init", s.start, scope), s.name.span)
     start = batch.numbers(e.evaluate(s.start, scope), s.start.span)
     given = value_shape(start)
-    shape = shape_of(e, s.type, scope) if s.type else given
+    shape = _fixed(e, s, scope) if s.type else given
     if given not in ((), shape):
         where = s.type.span if s.type else s.name.span
         raise fault("E208", f"`{s.name.id}` is declared {show(shape)} and set to {show(given)}", s.start.span, notes=((where, "declared here"),))
     return Owned(name, s.kind, Type(e.graph.dtype, shape), start, s.name.span)
+
+
+def _fixed(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Shape:
+    """The shape of a parameter or state, which no size of the data can change."""
+    assert s.type
+    shape = shape_of(e, s.type, scope)
+    for dim in shape:
+        if isinstance(dim, Size):
+            raise fault("E106", f"the {s.kind} `{s.name.id}` would have a size known only at run time, `{dim}`", s.type.span)
+    return shape
 
 
 def shape_of(e: Elaborator, t: ast.TypeExpr, scope: Scope) -> Shape:
@@ -156,7 +178,8 @@ def dimension(e: Elaborator, dim: ast.Expr, scope: Scope) -> Dim:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not is_dim(value) or (isinstance(value, int) and not 1 <= value <= MAX_DIMENSION):
-        raise fault("E106", f"a size is a whole number from 1, not {describe(value)}", at)
+        label = "" if isinstance(dim, ast.Name | ast.Number) else f"`{dim.span.text}` is {describe(value)}"
+        raise fault("E106", f"a size is a whole number from 1, not {describe(value)}", at, label=label)
     size: int | Size = value
     return size
 

@@ -183,6 +183,8 @@ def is_dim(value: Value) -> bool:
 def describe(value: Value) -> str:
     """A value in the words of an error message."""
     match value:
+        case Tensor() if value.classes:
+            return f"class({value.classes}){show(value.shape) if value.shape else ''}"
         case Tensor():
             return f"{'' if value.dtype.startswith('float') else value.dtype}{show(value.shape)}"
         case bool():

@@ -34,7 +34,7 @@ class Origin:
 class Lowering:
     """ONNX nodes and constants of one graph; equal ones are written once."""
 
-    def __init__(self, graph: Graph, opset: int):
+    def __init__(self, graph: Graph, opset: int) -> None:
         self.graph, self.opset = graph, opset
         self.written: list[onnx.NodeProto] = []
         self.constants: dict[str, Array] = {}
@@ -70,10 +70,16 @@ class Lowering:
         """The values of an ONNX op with several outputs."""
         key = (op_type, outputs, inputs, repr(sorted(attrs.items())))
         if key not in self._known:
+            self._check_age(op_type)
             made = tuple(self._value(op_type) for _ in range(outputs))
             self.written.append(helper.make_node(op_type, inputs, made, doc_string=self.doc(self._node), **attrs))
             self._known[key] = made
         return self._known[key]
+
+    def _check_age(self, op_type: str) -> None:
+        assert self._node
+        if not onnx.defs.has(op_type, self.opset):
+            raise fault("E505", f"`{self._node.op.name}` needs {op_type}, which opset {self.opset} does not have", self._node.span)
 
     @staticmethod
     def doc(node: Node | None) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from nnspec.graph import Op, Shape, Type, Var
-from nnspec.graph.types import Dim, broadcast, show
+from nnspec.graph.types import Dim, broadcast, count, show
 from nnspec.graph.shapes import Mismatch
 from nnspec.lazy import np
 
@@ -22,6 +22,12 @@ def _expand_shape(x: Type, shape: Shape) -> Shape:
     return shape
 
 
+def _reshape_shape(x: Type, shape: Shape) -> Shape:
+    if count(x.shape) != count(shape):
+        raise Mismatch(f"{show(x.shape)} has {count(x.shape)} elements, {show(shape)} has {count(shape)}", "shape")
+    return shape
+
+
 reshape = Op(
     "reshape(x: [*s], shape) -> [*r]",
     "The same elements, row by row, in another shape.",
@@ -29,7 +35,7 @@ reshape = Op(
     grad=lambda g, out, x, shape: (reshape(g, shape=x.type.shape),),
     onnx=lambda o, x, shape: o.reshape(x, shape),
     examples=("reshape([[1, 2], [3, 4]], shape = [4]) == [1, 2, 3, 4]",),
-    shape=lambda x, shape: shape,
+    shape=_reshape_shape,
     view=True,
 )
 expand = Op(

@@ -90,11 +90,15 @@ softplus = unary("softplus", "log(1 + e^x), without overflow.", _softplus, lambd
 
 def _relu_into(out: Any, x: Any) -> Callable[[], Any]:
     # An array of zeros: with the scalar 0 NumPy takes three times as long.
-    return partial(np.maximum, x, np.zeros_like(x), out)
+    return partial(np.maximum, x, np.zeros_like(x), out=out)
+
+
+def _onnx_relu(o: Any, x: str) -> str:
+    return str(o.node("Relu", x) if o.type(x).is_float else o.node("Max", x, o.zero(x)))
 
 
 relu = unary("relu", "max(x, 0); the gradient at 0 is 0.", lambda x: np.maximum(x, np.zeros((), x.dtype)), lambda g, y, x: (gate(g, y),),
-             "Relu", "relu([-1, 2]) == [0, 2]", prepare=_relu_into, scalar=lambda x: max(x, 0), **_FLAT)  # fmt: skip
+             _onnx_relu, "relu([-1, 2]) == [0, 2]", prepare=_relu_into, scalar=lambda x: max(x, 0), **_FLAT)  # fmt: skip
 
 
 def _gate_into(out: Any, g: Any, y: Any) -> Callable[[], Any]:
@@ -160,13 +164,23 @@ def _where_into(out: Any, c: Any, x: Any, y: Any) -> Callable[[], Any]:
     return run
 
 
+def _onnx_where(o: Any, c: str, x: str, y: str) -> str:
+    if o.type(x).dtype != "bool":
+        return str(o.node("Where", c, x, y))
+    # onnxruntime has no Where for truth values.
+    return str(o.node("Or", o.node("And", c, x), o.node("And", o.node("Not", c), y)))
+
+
 where = Op(
     "where(c: bool[*s], x: [*s], y: [*s]) -> [*s]",
     "x where c holds, else y; the other side gets no gradient.",
     kernel=np.where,
     grad=lambda g, out, c, x, y: (None, where(c, g, 0.0), where(c, 0.0, g)),
-    onnx="Where",
-    examples=("where([true, false], [1, 2], [3, 4]) == [1, 4]",),
+    onnx=_onnx_where,
+    examples=(
+        "where([true, false], [1, 2], [3, 4]) == [1, 4]",
+        "where([true, false], [true, false], [false, true]) == [true, true]",
+    ),
     prepare=_where_into,
     pointwise=True,
     in_place=False,
@@ -185,7 +199,11 @@ cast = Op(
     kernel=lambda x, dtype: x.astype(dtype),
     grad=_cast_grad,
     onnx=lambda o, x, dtype: o.cast(x, dtype),
-    examples=("cast([true, false], dtype = float32) == [1, 0]",),
+    examples=(
+        "cast([true, false], dtype = float32) == [1, 0]",
+        "cast([1.5, -1.5], dtype = int64) == [1, -1]",
+        "cast([1.5], dtype = float32) == [1.5]",
+    ),
     prepare=lambda out, x, dtype: partial(np.copyto, out, x, "unsafe"),
     pointwise=True,
 )

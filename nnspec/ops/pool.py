@@ -46,7 +46,7 @@ def _max_pool_into(out: Any, x: Any, kernel: Pair, strides: Pair, pads: Pads) ->
             np.copyto(p.image, x)
         np.copyto(out, p.slices[0])
         for part in p.slices[1:]:
-            np.maximum(out, part, out)
+            np.maximum(out, part, out=out)
 
     return run
 
@@ -113,6 +113,8 @@ max_pool_grad = Op(
     examples=(
         "max_pool_grad([[[[7]]]], [[[[1, 3], [3, 0]]]], [[[[3]]]], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0])"
         " == [[[[0, 7], [0, 0]]]]",
+        "max_pool_grad([[[[1, 2, 4]]]], [[[[3, 3, 5, 1]]]], [[[[3, 5, 5]]]], kernel = [1, 2], strides = [1, 1], pads = [0, 0, 0, 0])"
+        " == [[[[1, 0, 6, 0]]]]",
     ),
     prepare=_max_pool_grad_into,
     smooth=False,

@@ -42,11 +42,26 @@ def size_var(like: Var, size: Dim) -> Var:
     return like.graph.var(like.graph.add(size_of, (), attrs, size_of.type((), attrs)))
 
 
+def _reduce_into(ufunc: Any) -> Callable[..., Callable[[], Any]]:
+    """The ufunc's own reduction: np.sum and its like spend longer on the way to it than on 64 numbers."""
+    return lambda out, x, axes, keep: partial(ufunc.reduce, x, axes, None, out, keep)
+
+
+def _mean_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
+    total, number = _sum_into(out, x, axes, keep), np.asarray(x.size / (out.size or 1), x.dtype)
+
+    def run() -> None:
+        total()
+        np.divide(out, number, out)
+
+    return run
+
+
 def _sum_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
     if x.ndim == 2 and axes == (0,) and x.flags.c_contiguous:
         # One product with a row of ones: NumPy's own sum over the first axis takes five times as long.
         return partial(np.matmul, np.ones((1, len(x)), x.dtype), x, out.reshape(1, -1))
-    return lambda: np.sum(x, axis=axes, keepdims=keep, out=out)
+    return _reduce_into(np.add)(out, x, axes, keep)
 
 
 def _onnx(kind: str) -> Callable[..., str]:
@@ -77,7 +92,7 @@ mean = Op(
     onnx=_onnx("ReduceMean"),
     examples=("mean([[1, 2], [3, 4]], axes = [0], keep = false) == [2, 3]", "mean([1, 3], axes = [0], keep = true) == [2]"),
     shape=reduced,
-    prepare=lambda out, x, axes, keep: lambda: np.mean(x, axis=axes, keepdims=keep, out=out),
+    prepare=_mean_into,
     strided=True,
     flops=_work,
 )
@@ -96,7 +111,8 @@ max = Op(
     onnx=_onnx("ReduceMax"),
     examples=("max([[1, 5], [3, 4]], axes = [1], keep = false) == [5, 4]",),
     shape=reduced,
-    prepare=lambda out, x, axes, keep: lambda: np.max(x, axis=axes, keepdims=keep, out=out),
+    prepare=lambda *a, **k: _reduce_into(np.maximum)(*a, **k),
+    strided=True,
     smooth=False,
     flops=_work,
 )
@@ -108,7 +124,8 @@ min = Op(
     onnx=_onnx("ReduceMin"),
     examples=("min([[1, 5], [3, 4]], axes = [1], keep = false) == [1, 3]",),
     shape=reduced,
-    prepare=lambda out, x, axes, keep: lambda: np.min(x, axis=axes, keepdims=keep, out=out),
+    prepare=lambda *a, **k: _reduce_into(np.minimum)(*a, **k),
+    strided=True,
     smooth=False,
     flops=_work,
 )
@@ -140,9 +157,9 @@ def _softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
     row = np.empty(kept(Type("", x.shape), axes), x.dtype)
 
     def run() -> None:
-        np.max(x, axis=axes, keepdims=True, out=row)
+        np.maximum.reduce(x, axes, None, row, True)
         np.exp(np.subtract(x, row, out), out)
-        np.sum(out, axis=axes, keepdims=True, out=row)
+        np.add.reduce(out, axes, None, row, True)
         np.divide(out, row, out)
 
     return run
@@ -152,9 +169,9 @@ def _log_softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
     row, e = np.empty(kept(Type("", x.shape), axes), x.dtype), np.empty_like(out)
 
     def run() -> None:
-        np.max(x, axis=axes, keepdims=True, out=row)
+        np.maximum.reduce(x, axes, None, row, True)
         np.subtract(x, row, out)
-        np.sum(np.exp(out, e), axis=axes, keepdims=True, out=row)
+        np.add.reduce(np.exp(out, e), axes, None, row, True)
         np.subtract(out, np.log(row, row), out)
 
     return run
@@ -185,7 +202,7 @@ def _softmax_grad(g: Var, y: Var, x: Var, axes: Axes) -> tuple[Var]:
 
 
 def _log_softmax_grad(g: Var, y: Var, x: Var, axes: Axes) -> tuple[Var]:
-    return (g - softmax(x, axes=axes) * sum(g, axes=axes, keep=True),)
+    return (g - exp(y) * sum(g, axes=axes, keep=True),)
 
 
 softmax = Op(

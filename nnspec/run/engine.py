@@ -18,6 +18,7 @@ from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
+from nnspec.run.batches import fill, shapes_of
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 
 FLAT = "flat"
@@ -111,16 +112,16 @@ class Engine:
     def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str] | None = None) -> dict[str, Array]:
         program, inputs = self._program(graph, kind, fields, given or {})
         for name, array in inputs.items():
-            np.copyto(array, fields[name])
+            fill(array, fields, name)
         program.run()
         return {public: program.output(public) for public in graph.outputs}
 
     def _program(
         self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str]
     ) -> tuple[Runnable, dict[str, Array]]:
-        sizes = reference.sizes_of(graph, fields)
-        key = (kind, *sorted(sizes.items()))
+        key = (kind, *shapes_of(fields))
         if key not in self._programs:
+            sizes = reference.sizes_of(graph, fields)
             ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP)]
             inputs = {n.name: np.empty(n.type.bound(sizes).shape, n.type.dtype) for n in ports}  # type: ignore[arg-type]
             self._programs[key] = self.make_program(graph, sizes, {**self._memory(), **inputs}, given), inputs

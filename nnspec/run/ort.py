@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]  # it ships no types
-from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore[import-untyped]  # likewise
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 Array = np.ndarray[Any, np.dtype[Any]]
-ERRORS_ONLY = 3
+FATAL_ONLY = 4
 
 REFUSALS: tuple[type[Exception], ...] = (
     state.EPFail, state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
@@ -26,9 +26,9 @@ class Session:
     >>> Session(model.SerializeToString()).run({"x": x})["y"]
     """
 
-    def __init__(self, model: bytes | str | Path, threads: int | None = None, *, optimise: bool = True):
+    def __init__(self, model: bytes | str | Path, threads: int | None = None, *, optimise: bool = True) -> None:
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
+        options.log_severity_level = FATAL_ONLY  # what it says of an error, the exception says too
         options.intra_op_num_threads = threads or 0
         level = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL

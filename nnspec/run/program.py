@@ -103,7 +103,7 @@ class Program:
             return op.prepare(out, *inputs, **attributes)
         kernel = real(op.kernel)
         if isinstance(kernel, np.ufunc):
-            return partial(kernel, *inputs, out)
+            return partial(kernel, *inputs, out=out)
         return lambda: np.copyto(out, kernel(*inputs, **attributes))
 
     def _contiguous(self, x: Array) -> Array:

@@ -11,17 +11,19 @@ from lark import Lark, Token
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from nnspec import resources
-from nnspec.diagnostics import Diagnostic, Source, Span, printable
+from nnspec.diagnostics import Diagnostic, Source, Span, did_you_mean, printable
 from nnspec.syntax.ast import Signature, Spec
 from nnspec.syntax.build import Builder
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS, describe
 
 MAX_ERRORS = 50
 MAX_NESTING = 200
+MAX_LOOK_BACK = 400
 
 _LEXED = re.compile(r'"[^"\n]*"|#[^\n]*|[\[\](){}]')
 _STATEMENT = re.compile(rf"^[ \t]*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*\s*(?:=(?!=)|<-)|\}})", re.M)
 _DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
+_LONE_WORD = re.compile(r"(?:(?P<before>[^\W\d]\w*)\s+)?\b(?P<word>[^\W\d]\w*)\s*\Z")
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 _lock = threading.Lock()
 
@@ -126,8 +128,23 @@ def _explain(source: Source, error: UnexpectedInput, offset: int) -> Diagnostic:
     expected = describe(error.accepts or error.expected)
     if error.token.type == "$END":
         return Diagnostic("E001", "the file ends in the middle of a statement", Span(source, at, at), expected)
+    if (lone := _LONE_WORD.search(source.text, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= (error.accepts or error.expected):
+        return _explain_lone(source, lone, expected)
     token = error.token
-    return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", _token_span(source, token, offset), expected)
+    help_ = did_you_mean(str(token), DEFINITION_WORDS) if expected == "expected a definition" else ""
+    if source.text[at - 1 : at + 1] == "**":
+        help_ = "a power is written `x ^ 2`"
+    return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", _token_span(source, token, offset), expected, help=help_)
+
+
+def _explain_lone(source: Source, lone: re.Match[str], expected: str) -> Diagnostic:
+    """A name that begins a statement and does not go on as one: a misspelt word, or the rest of a value that is missing."""
+    word, before = lone["word"], lone["before"]
+    if before in STATEMENT_WORDS:
+        return Diagnostic("E001", f"`{before}` cannot stand here", Span(source, *lone.span("before")), "expected a value")
+    help_ = did_you_mean(word, STATEMENT_WORDS)
+    label = "" if help_ else f"{expected} after it"
+    return Diagnostic("E001", f"`{printable(word)}` does not start a statement", Span(source, *lone.span("word")), label, help=help_)
 
 
 def _token_span(source: Source, token: Token, offset: int) -> Span:

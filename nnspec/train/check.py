@@ -12,7 +12,7 @@ import numpy as np
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
 from nnspec.graph import Size, Type
 from nnspec.graph.types import bind, show, size_names
-from nnspec.train.files import quoted
+from nnspec.train.files import NOT_FINITE_HELP, quoted
 
 Fields = dict[str, np.ndarray]
 """Arrays by the name of their port, each with the examples along axis 0."""
@@ -132,21 +132,20 @@ class Checker:
         if not finite.all():
             at = _first(~finite)
             why = "is not a finite number" if not np.isfinite(values[at]) else f"does not fit into {self.dtype}"
-            raise self.fault("E306", name, f"`{name}`, {_place(at)}: {_plain(values[at])} {why}", help="fill in the value, or remove the row")
+            raise self.fault("E306", name, f"`{name}`, {_place(at)}: {_plain(values[at])} {why}", help=NOT_FINITE_HELP)
         return converted
 
     def whole(self, name: str, values: np.ndarray) -> np.ndarray:
         """Class numbers, whole numbers or bools."""
-        type = self.ports[name]
-        low, high = (0, type.classes - 1) if type.classes else (0, 1) if type.dtype == "bool" else (-LARGEST_INT, LARGEST_INT)
+        low, high, takes = _range(self.ports[name])
         good = (values >= low) & (values <= high) & (values == np.floor(values))
         if not good.all():
             at = _first(~good)
-            takes = f"a class({type.classes}) takes 0 to {high}" if type.classes else f"this takes {'0 and 1' if type.dtype == 'bool' else 'whole numbers'}"
-            help = "class numbers start at 0: subtract 1 from each" if type.classes and values.min() == 1 and values.max() == high + 1 else ""
+            from_one = values.min() == 1 and values.max() == high + 1
             code = "E305" if np.isfinite(values[at]) else "E306"
-            raise self.fault(code, name, f"`{name}`, {_place(at)}: {_plain(values[at])}, and {takes}", help=help)
-        return np.ascontiguousarray(values, dtype=type.dtype)
+            message = f"`{name}`, {_place(at)}: {_plain(values[at])}, and {takes}"
+            raise self.fault(code, name, message, help="class numbers start at 0: subtract 1 from each" if from_one else "")
+        return np.ascontiguousarray(values, dtype=self.ports[name].dtype)
 
     def numbered(self, name: str, values: np.ndarray) -> np.ndarray:
         """Texts to class numbers, in the sorted order of the texts that came first."""
@@ -160,6 +159,13 @@ class Checker:
                 message = f"`{name}`, {_place(at)}: {quoted(text)} is not a label of the training data"
                 raise self.fault("E305", name, message, help=f"they are {listing(known)}")
         return np.array([number[text] for text in values.flat], dtype=np.int64).reshape(values.shape)
+
+
+def _range(type: Type) -> tuple[int, int, str]:
+    """The least and the largest value a port takes, and both in words."""
+    if type.classes:
+        return 0, type.classes - 1, f"class({type.classes}) takes 0 to {type.classes - 1}"
+    return (0, 1, "a bool is 0 or 1") if type.dtype == "bool" else (-LARGEST_INT, LARGEST_INT, "an int is a whole number")
 
 
 def _first(wrong: np.ndarray) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
-from nnspec.elaborate.training import DataSource, Training
+from nnspec.elaborate.training import FILE_SOURCES, DataSource, Training
 from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, check, listing
 from nnspec.train.files import Readers
@@ -30,7 +30,7 @@ class Dataset:
     test: Fields | None
 
 
-def load(
+def load(  # noqa: PLR0917 - the two that a command line gives come last
     training: Training,
     inputs: Mapping[str, Type],
     targets: Mapping[str, Type],
@@ -81,7 +81,8 @@ def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fau
     message = f"`{source.name}` has no field `{name}`" + (f" for `{port}`" if name != port else "")
     near = did_you_mean(name, readers)
     there = f"its fields are {listing(readers)}" if readers else "it has no fields"
-    how = "" if source.name == "inline" or name != port else f"; choose one with `{source.name}(.., {port} = ..)`"
+    file = '"file", ' if source.name in FILE_SOURCES else ""
+    how = "" if source.name == "inline" or name != port else f"; choose one with `{source.name}({file}{port} = ..)`"
     span = source.spans.get(port, source.span) if name != port else source.span
     return fault("E307", message, span, help=f"{near} {there}{how}".strip())
 
@@ -89,7 +90,7 @@ def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fau
 class _Loader:
     """Opens the sources of one train block and cuts them into parts."""
 
-    def __init__(self, training: Training, ports: Mapping[str, Type], folder: Path, data: str | None, dtype: str):
+    def __init__(self, training: Training, ports: Mapping[str, Type], folder: Path, data: str | None, dtype: str) -> None:
         self.training, self.ports, self.folder, self.data, self.dtype = training, ports, folder, data, dtype
         self.labels: dict[str, list[str]] = {}
 
@@ -103,7 +104,7 @@ class _Loader:
             validation = self.other(self.training.validation)
         if isinstance(self.training.test, DataSource):
             test = self.other(self.training.test)
-        return Dataset(train, validation, own_test or test)
+        return Dataset(train, validation or None, own_test or test or None)
 
     def main_source(self) -> tuple[DataSource, str | None]:
         """The source of `data` with the `--data` it is to use."""
@@ -131,18 +132,21 @@ class _Loader:
         parts = self.opened(source, self.data if same else None)
         return self.checked(source, parts.test or parts.train)
 
-    def split(self, fields: Fields, tested: bool) -> tuple[Fields, Fields | None, Fields | None]:
-        """Training, validation and test examples: fractions are of all examples that could be trained on."""
+    def split(self, fields: Fields, tested: bool) -> tuple[Fields, Fields, Fields]:
+        """Training, validation and test examples, the last two empty where no fraction asks for them.
+
+        Both fractions are of all examples that could be trained on.
+        """
         count = len(next(iter(fields.values())))
         order = np.random.default_rng([self.training.seed, SPLIT_SEED]).permutation(count)
         validating = self.share("validation", count)
         testing = 0 if tested else self.share("test", count)
         if validating + testing >= count:
             raise fault("E308", f"validation and test leave none of the {count} examples to train on", self.span_of("validation"))
-        held = validating + testing
-        rows = np.sort(order[held:]), np.sort(order[:validating]), np.sort(order[validating:held])
-        train, validation, test = ({n: v[r] for n, v in fields.items()} if held or r is rows[0] else {} for r in rows)
-        return train, validation or None, test or None
+        if not validating + testing:
+            return fields, {}, {}
+        validation, test, train = np.split(order, [validating, validating + testing])
+        return _rows(fields, train), _rows(fields, validation), _rows(fields, test)
 
     def share(self, part: str, count: int) -> int:
         fraction = getattr(self.training, part)
@@ -154,3 +158,8 @@ class _Loader:
 
     def span_of(self, part: str) -> Span:
         return self.training.spans.get(part, self.training.span)
+
+
+def _rows(fields: Fields, rows: np.ndarray) -> Fields:
+    """These examples, in the order of the file."""
+    return {name: values[np.sort(rows)] for name, values in fields.items()} if len(rows) else {}

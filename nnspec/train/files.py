@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import math
-import os
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,24 +21,32 @@ from numpy.lib import format as npy
 
 from nnspec.diagnostics import Fault, Span, fault
 
-Readers = dict[str, Callable[[], np.ndarray]]
+Readers = Mapping[str, Callable[[], np.ndarray]]
 """The fields of a source by name, each a function that reads it."""
 
 MAX_EXPANDED = 8 * 2**30
 MAX_EXPANSION = 1000
 MAX_IDX_ITEMS = 1_000_000
 MAX_QUOTED = 40
+NOT_FINITE_HELP = "fill in the value, or remove the row"
 # What zipfile, gzip and NumPy raise for a damaged file or a header that lies.
-BROKEN = (OSError, EOFError, ValueError, OverflowError, MemoryError, SyntaxError, RuntimeError)
+BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, OverflowError, MemoryError, SyntaxError, RuntimeError)
 BROKEN += (struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+
+
+def is_plain_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the file system
+        return False
 
 
 def existing(path: Path, span: Span | None) -> Path:
     """The path itself when a plain file lies there: no folder, device or pipe."""
-    if os.path.isfile(path):
+    if is_plain_file(path):
         return path
-    what = "is not a plain file" if os.path.exists(path) else "does not exist"
-    raise fault("E302", f"the data file {path} {what}", span, help="a path in a spec is taken from the folder of the spec")
+    message = f"the data file {path} does not exist, or is not a plain file"
+    raise fault("E302", message, span, help="a path in a spec is taken from the folder of the spec")
 
 
 def broken(path: Path, why: object, span: Span | None) -> Fault:
@@ -79,9 +86,9 @@ class Table:
     def _bad_cell(self, cells: Sequence[str], row: int, index: int) -> Fault:
         place = f"{self.path}, {self.place(row)}, column `{self.names[index]}`"
         if not cells[row]:
-            return fault("E306", f"{place}: the cell is empty", self.span, help="fill in the value, or remove the row")
+            return fault("E306", f"{place}: the cell is empty", self.span, help=NOT_FINITE_HELP)
         if _as_float(cells[row]) is not None:
-            return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help="fill in the value, or remove the row")
+            return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help=NOT_FINITE_HELP)
         return fault("E309", f"{place}: {quoted(cells[row])} is not a number", self.span, help="a column holds only numbers, or no number")
 
 
@@ -146,7 +153,7 @@ def read_npz(path: Path, span: Span | None) -> Readers:
 def _npz_member(path: Path, member: zipfile.ZipInfo, span: Span | None) -> np.ndarray:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-            return cast(np.ndarray, npy.read_array(file, allow_pickle=False))
+            return npy.read_array(file, allow_pickle=False)
     except BROKEN as error:
         raise broken(path, f"`{member.filename}`: {error}", span) from None
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.training import Stop, Training
+from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented
 from nnspec.train.data import Dataset
@@ -90,7 +91,7 @@ class _Fitting:
             self.step += 1
             if not isfinite(loss):
                 raise self.diverged(loss, number)
-            size = len(next(iter(batch.values())))
+            size = shapes_of(batch)[0][0]
             total, seen = total + loss * size, seen + size
             self.progress.on_batch(number, done, self.an_epoch, total / seen)
         metrics = {"loss": total / max(seen, 1)}
@@ -98,13 +99,13 @@ class _Fitting:
             metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}
         return Epoch(number, self.step, lr, metrics, time.perf_counter() - started)
 
-    def batches(self, random: np.random.Generator) -> Iterator[Fields]:
+    def batches(self, random: np.random.Generator) -> Iterator[Mapping[str, Array]]:
         order = random.permutation(self.examples)
         for start in range(0, self.examples, self.training.batch):
             if self.step >= self.steps:
                 return
-            rows = order[start : start + self.training.batch]
-            yield augmented({n: v.take(rows, 0) for n, v in self.data.train.items()}, self.training, random)
+            batch = Rows(self.data.train, order[start : start + self.training.batch])
+            yield augmented(dict(batch), self.training, random) if self.training.augment else batch
 
     def diverged(self, loss: float, epoch: int) -> Fault:
         optimizer = self.training.optimizer

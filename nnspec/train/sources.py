@@ -15,7 +15,7 @@ import numpy as np
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
 from nnspec.elaborate.training import FILE_SOURCES, DataSource
-from nnspec.train.files import Readers, existing, read_csv, read_idx, read_npz
+from nnspec.train.files import Readers, is_plain_file, read_csv, read_idx, read_npz
 
 HELD_OUT = 5
 HELD_OUT_SEED = 0
@@ -86,22 +86,28 @@ def _idx_parts(source: DataSource, folder: Path, dtype: str) -> Parts:
 
 def _idx_file(source: DataSource, folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
+        if is_plain_file(path):
             return path
     files = ", ".join(IDX_FILES)
-    raise fault("E302", f"`{source.name}` needs the file {folder / name}, plain or as .gz, and it does not exist", source.span,
-                help=f"put {files} (each may be .gz) there, or say `--data DIR` where they are: this version downloads nothing")  # fmt: skip
+    raise fault("E302", f"`{source.name}` needs the file {folder / name}, and it does not exist", source.span,
+                help=f"put {files} (plain or .gz) there, or give `--data DIR`; this version downloads nothing")  # fmt: skip
 
 
 def _idx_images(path: Path, span: Span, dtype: str) -> np.ndarray:
-    return np.divide(read_idx(path, IMAGE, span)[:, None], 255, dtype=dtype)
+    return _fraction(read_idx(path, IMAGE, span), 255, dtype)
+
+
+def _fraction(pixels: np.ndarray, white: int, dtype: str) -> np.ndarray:
+    """Images of one channel, in 0..1."""
+    image: np.ndarray = np.divide(pixels[:, None], white, dtype=dtype)
+    return image
 
 
 def _bundled(source: DataSource, dtype: str) -> dict[str, np.ndarray]:
     """A data set that scikit-learn ships."""
     loaded = getattr(_sklearn_datasets(source), f"load_{source.name}")()
     if source.name == "digits":
-        return {"image": np.divide(loaded.images[:, None], 16, dtype=dtype), "digit": loaded.target}
+        return {"image": _fraction(loaded.images.astype(dtype), 16, dtype), "digit": loaded.target}
     return {"x": loaded.data, "y": loaded.target}
 
 

@@ -1,0 +1,41 @@
+"""Batches on their way into an engine's memory: gathered once, straight into place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Rows(Mapping[str, Array]):
+    """The chosen rows of every field of a data set, gathered when asked for."""
+
+    def __init__(self, data: Mapping[str, Array], rows: Array):
+        self.data, self.rows = data, rows
+
+    def __getitem__(self, name: str) -> Array:
+        return self.data[name].take(self.rows, 0)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def fill(array: Array, fields: Mapping[str, Array], name: str) -> None:
+    """Put one field of a batch into an engine's input."""
+    if isinstance(fields, Rows) and fields.data[name].dtype == array.dtype:
+        np.take(fields.data[name], fields.rows, 0, array, "clip")
+    else:
+        np.copyto(array, fields[name])
+
+
+def shapes_of(fields: Mapping[str, Array]) -> tuple[tuple[int, ...], ...]:
+    """The shape of every field, without gathering anything."""
+    if isinstance(fields, Rows):
+        return tuple((len(fields.rows), *v.shape[1:]) for v in fields.data.values())
+    return tuple(np.shape(v) for v in fields.values())

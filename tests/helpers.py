@@ -1,0 +1,31 @@
+"""What several tests share: short specs, and distances scaled by the largest reference value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnspec.graph import Type
+
+ROOT = Path(__file__).parent.parent
+GALLERY = sorted(p.stem for p in (ROOT / "specs").glob("*.nn"))
+MNIST = ROOT.parent / "shared" / "data" / "mnist"
+
+
+def distance(value: Any, reference: Any) -> float:
+    """The largest difference over the largest reference value."""
+    value, reference = np.asarray(value, np.float64), np.asarray(reference, np.float64)
+    assert value.shape == reference.shape
+    return float(np.abs(value - reference).max() / max(np.abs(reference).max(), 1e-8))
+
+
+def random_batch(ports: dict[str, Type], examples: int, seed: int = 0) -> dict[str, Any]:
+    """A batch that these inputs and targets could hold."""
+    rng = np.random.default_rng(seed)
+    out: dict[str, Any] = {}
+    for name, port in ports.items():
+        shape = port.bound({"batch": examples}).shape
+        out[name] = rng.integers(0, port.classes or 2, shape) if port.dtype == "int64" else rng.random(shape)
+    return out

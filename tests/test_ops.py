@@ -1,0 +1,171 @@
+"""Every row of the catalogue against itself: examples, gradients, ONNX and prepared forms, with nothing written for a single op."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from op_checks import (
+    SAMPLES,
+    Case,
+    backwards,
+    broadcast_case,
+    case,
+    cases,
+    check_engine,
+    check_gradients,
+    check_in_place,
+    check_prepared,
+    differentiable,
+    drawn,
+    first_order,
+    second_order,
+)  # fmt: skip
+
+from nnspec.diagnostics import Fault
+from nnspec.graph import Op
+from nnspec.interchange.to_onnx import OPSETS
+from nnspec.lazy import real
+from nnspec.ops import OPS
+from nnspec.run import reference
+
+ROWS = list(OPS.values())
+
+
+def ids(value: Any) -> str | None:
+    return value.name if isinstance(value, Op) else None
+
+
+def rows(condition: Callable[[Op], Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("row", [r for r in ROWS if condition(r)], ids=ids)
+
+
+def is_broadcasting(row: Op) -> bool:
+    return row.pointwise and len(row.inputs) > 1
+
+
+@rows(lambda r: r.examples)
+def test_examples_are_true(row: Op) -> None:
+    for c in cases(row):
+        feeds = c.arrays("float64")
+        graph, out = c.graph(feeds, "float64")
+        got = reference.run(graph, feeds)["out"]
+        assert (str(got.dtype), got.shape) == (out.type.dtype, out.type.shape)
+        np.testing.assert_allclose(got, c.expected, rtol=0, atol=c.tolerance + 1e-12)
+
+
+@rows(lambda r: r.grad)
+def test_gradients_are_those_of_differences(row: Op) -> None:
+    found = differentiable(row)
+    assert found, f"{row.name} has no example with floats"
+    for c in found:
+        check_gradients(c, first_order, -(-SAMPLES // len(found)))
+
+
+@rows(lambda r: r.grad and r.smooth)
+def test_second_gradients_are_those_of_differences(row: Op) -> None:
+    found = differentiable(row)
+    for c in found:
+        check_gradients(c, second_order, -(-SAMPLES // len(found)))
+
+
+@rows(lambda r: r.onnx and r.examples)
+def test_onnxruntime_agrees(row: Op) -> None:
+    for c in cases(row):
+        check_engine(c)
+        check_engine(c, optimise=False)
+
+
+@pytest.mark.parametrize("opset", [OPSETS[0], 18, OPSETS[-1]])
+def test_every_opset_is_served_but_for_random_numbers_in_the_oldest(opset: int) -> None:
+    refused = []
+    for row in ROWS:
+        try:
+            for c in cases(row) if row.onnx else ():
+                check_engine(c, opset=opset)
+        except Fault as error:
+            refused.append((row.name, error.diagnostic.code))
+    assert refused == ([("random", "E505")] if opset == OPSETS[0] else [])
+
+
+def has_prepared_form(row: Op) -> bool:
+    return bool(row.examples) and (row.prepare is not None or isinstance(real(row.kernel), np.ufunc))
+
+
+@rows(has_prepared_form)
+def test_prepared_forms_compute_the_same(row: Op) -> None:
+    for c in cases(row):
+        check_prepared(c, np.copy)
+
+
+@rows(lambda r: has_prepared_form(r) and (r.pointwise or r.strided))
+def test_prepared_forms_read_any_layout_where_the_row_says_so(row: Op) -> None:
+    for c in cases(row):
+        check_prepared(c, backwards)
+
+
+@rows(lambda r: has_prepared_form(r) and r.pointwise and r.in_place)
+def test_prepared_forms_may_write_over_an_input_where_the_row_says_so(row: Op) -> None:
+    for c in cases(row):
+        for name in row.inputs:
+            check_in_place(c, name)
+
+
+@rows(lambda r: not (r.grad and r.onnx and r.examples))
+def test_a_missing_facet_has_a_reason(row: Op) -> None:
+    assert row.why
+
+
+@rows(is_broadcasting)
+def test_inputs_broadcast(row: Op) -> None:
+    c = broadcast_case(row)
+    feeds = drawn(c, np.random.default_rng(0))
+    graph, out = c.graph(feeds, "float64")
+    got = reference.run(graph, feeds)["out"]
+    assert got.shape == out.type.shape == (2, 3)
+    np.testing.assert_array_equal(got, row.kernel(*np.broadcast_arrays(*feeds.values())))
+    check_engine(c)
+    if row.grad:
+        check_gradients(c, first_order, SAMPLES)
+
+
+# ---- the checks find what is wrong
+
+
+def planted(row: Op, **facets: Any) -> Op:
+    """A copy that is not in the catalogue."""
+    wrong = copy.copy(row)
+    wrong.__dict__.update(facets)
+    return wrong
+
+
+def off(row: Op) -> Callable[..., Any]:
+    return lambda *a, **k: tuple(v if v is None else v * 1.0001 for v in row.grad(*a, **k))  # type: ignore[misc]  # it has one
+
+
+def has_slope(row: Op) -> bool:
+    return bool(row.grad) and row.name not in ("sign", "floor")
+
+
+@rows(has_slope)
+def test_a_wrong_gradient_is_found(row: Op) -> None:
+    found = [Case(planted(row, grad=off(row)), c.inputs, c.attrs, c.expected) for c in differentiable(row)]
+    with pytest.raises(AssertionError):
+        for c in found:
+            check_gradients(c, first_order, 3)
+
+
+def test_a_wrong_onnx_form_is_found() -> None:
+    wrong = planted(OPS["sin"], onnx="Cos")
+    with pytest.raises(AssertionError):
+        check_engine(case(wrong, "sin([0]) == [0]"))
+
+
+def test_a_prepared_form_that_keeps_its_first_value_is_found() -> None:
+    wrong = planted(OPS["square"], prepare=lambda out, x: partial(np.copyto, out, np.square(x)))
+    with pytest.raises(AssertionError):
+        check_prepared(case(wrong, "square([3]) == [9]"), np.copy)

@@ -1,0 +1,96 @@
+"""The plan: memory is shared only where nothing is lost, and everything is allocated before the first run."""
+
+from __future__ import annotations
+
+import tracemalloc
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import GALLERY, random_batch
+
+import nnspec
+from nnspec.graph import Graph, Type
+from nnspec.ops import OPS
+from nnspec.plan.memory import ITEM_BYTES, Arena, schedule
+from nnspec.run.program import Program
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_no_value_is_overwritten_while_it_is_needed(name: str) -> None:
+    graph = nnspec.load(name).spec.objective
+    plan = schedule(graph, {"batch": 4}, {})
+    until = {n: i for i, node in enumerate(plan.order) for n in node.inputs} | {n: len(plan.order) for n in graph.outputs.values()}
+    living: dict[str, tuple[Arena, int]] = {}
+    for position, node in enumerate(plan.order):
+        for view in [n.name for n in plan.order[: position + 1] if n.op.view]:
+            root = plan.root(view)
+            until[root] = max(until.get(root, 0), until.get(view, 0))
+        place = plan.places[node.name]
+        if isinstance(place, Arena):
+            for other, (taken, _) in living.items():
+                handed_over = other in node.inputs and until[other] == position and taken == place and node.op.pointwise
+                apart = taken.offset + taken.size <= place.offset or place.offset + place.size <= taken.offset
+                assert apart or handed_over, f"{node.name} overwrites {other}"
+            living[node.name] = place, position
+        living = {n: v for n, v in living.items() if until.get(n, 0) > position}
+
+
+def test_memory_is_reused() -> None:
+    graph = Graph()
+    x = graph.source(OPS["input"], "x", Type("float32", (1000,)))
+    y = x
+    for _ in range(10):
+        y = OPS["tanh"](OPS["sum"](y * y, axes=(0,), keep=True) + x)
+    graph.outputs["y"] = y.name
+    plan = schedule(graph, {}, {})
+    total = sum(prod(n.type.shape) * ITEM_BYTES[n.type.dtype] for n in plan.order)  # type: ignore[arg-type]
+    assert plan.arena_bytes < total / 5
+
+
+def test_an_output_over_a_source_that_is_read_later_is_copied_at_the_end() -> None:
+    graph = Graph()
+    w = graph.source(OPS["param"], "w", Type("float64", (3,)))
+    new = w * 2.0
+    graph.outputs |= {"param:w": new.name, "old": (w + 1.0).name}
+    memory = {"w": np.array([1.0, 2.0, 3.0])}
+    program = Program(graph, {}, memory, {"param:w": "w"})
+    program.run()
+    assert program.output("old").tolist() == [2.0, 3.0, 4.0]
+    assert memory["w"].tolist() == [2.0, 4.0, 6.0]
+
+
+def test_an_output_over_a_source_seen_through_a_view_is_copied_at_the_end() -> None:
+    graph = Graph()
+    w = graph.source(OPS["param"], "w", Type("float64", (2, 2)))
+    graph.outputs["param:w"] = (w + w.mT).name
+    memory = {"w": np.array([[1.0, 2.0], [3.0, 4.0]])}
+    Program(graph, {}, memory, {"param:w": "w"}).run()
+    assert memory["w"].tolist() == [[2.0, 5.0], [5.0, 8.0]]
+
+
+def test_a_reshape_of_a_transposed_value_is_computed_anew_each_run() -> None:
+    graph = Graph()
+    x = graph.source(OPS["input"], "x", Type("float64", (2, 3)))
+    graph.outputs["y"] = (OPS["reshape"](x.mT, shape=(6,)) + 0.0).name
+    memory = {"x": np.arange(6.0).reshape(2, 3)}
+    program = Program(graph, {}, memory)
+    program.run()
+    memory["x"][...] += 10
+    program.run()
+    assert program.output("y").tolist() == [10, 13, 11, 14, 12, 15]
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist_mlp"])
+def test_a_step_allocates_next_to_nothing_after_the_first(name: str) -> None:
+    net = nnspec.load(name)
+    batch: dict[str, Any] = {n: np.asarray(v, net.spec.model.graph[n].type.dtype) for n, v in
+                             random_batch({**net.inputs, **net.targets}, 64).items()}  # fmt: skip
+    net.engine.step(batch, 0.01)
+    tracemalloc.start()
+    for _ in range(3):
+        net.engine.step(batch, 0.01)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * 1024
