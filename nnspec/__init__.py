@@ -1,8 +1,8 @@
 """nnspec: neural networks written as formulas, checked before they run, trained and deployed.
 
-    net = nnspec.load("digits")
-    net.fit()
-    net.export("digits.onnx")
+net = nnspec.load("digits")
+net.fit()
+net.export("digits.onnx")
 """
 
 from nnspec.api import Net, load, loads, open

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nnspec import resources
 from nnspec.compile import Compilation
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_SOURCE_BYTES = 4 << 20
 Setting = str | int | float | bool
+T = TypeVar("T")
 
 
 def read_source(name: str | Path) -> Source:
@@ -106,7 +107,7 @@ def open(run: str | Path) -> Net:
     return _raising(opened)
 
 
-def _raising(build: Any) -> Any:
+def _raising(build: Callable[[], T]) -> T:
     """Mistakes as the SpecError that the interface promises."""
     try:
         return build()
@@ -117,7 +118,7 @@ def _raising(build: Any) -> Any:
 class Net:
     """A network. `params` and `states` are live arrays by public name; the batch is always the first axis."""
 
-    def __init__(self, compilation: Compilation, engine: str = "numpy"):
+    def __init__(self, compilation: Compilation, engine: str = "numpy") -> None:
         self.spec, self.engine_name = compilation.checked(), engine
 
     @cached_property
@@ -185,7 +186,7 @@ class Net:
     def __call__(self, **inputs: Any) -> dict[str, Array]:
         """The outputs, by name, for a batch of inputs; as in use, not as in training."""
         fields = self._checked(inputs, self.inputs)
-        return _raising(lambda: {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()})  # type: ignore[no-any-return]
+        return _raising(lambda: {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()})
 
     def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
         """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}).
@@ -237,7 +238,7 @@ class Net:
         """Train by the spec's train block on data that is checked already."""
         from nnspec.train.loop import fit
 
-        return _raising(lambda: fit(self.engine, dataset, self._needs_training(), progress))  # type: ignore[no-any-return]
+        return _raising(lambda: fit(self.engine, dataset, self._needs_training(), progress))
 
     def dataset(self, path: str | None = None) -> Dataset:
         """The data of the train block, checked and split."""
@@ -269,7 +270,7 @@ class Net:
 
         single = self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
-        return _raising(lambda: export(single.inference, weights, Path(path), metadata=self._metadata()))  # type: ignore[no-any-return]
+        return _raising(lambda: export(single.inference, weights, Path(path), metadata=self._metadata()))
 
     def _metadata(self) -> dict[str, str]:
         import hashlib
@@ -313,7 +314,7 @@ class Net:
         for name in fields:
             if name not in ports:
                 raise SpecError([fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports)).diagnostic])
-        return _raising(lambda: check(fields, ports, None, self.spec.dtype))  # type: ignore[no-any-return]
+        return _raising(lambda: check(fields, ports, None, self.spec.dtype))
 
     def _needs_loss(self) -> None:
         if not self.spec.model.losses:
@@ -324,6 +325,3 @@ class Net:
         if self.spec.training is None:
             raise SpecError([fault("E110", "this spec has no train block", self.spec.model.span).diagnostic])
         return self.spec.training
-
-
-

@@ -68,4 +68,3 @@ def unbroadcast(g: Var, type: Type) -> Var:
     axes = tuple(i for i in range(len(shape)) if i < extra or (type.shape[i - extra] == 1 and shape[i] != 1))
     summed = sum_over(g, axes=axes, keep=False) if axes else g
     return summed if summed.type.shape == type.shape else reshape(summed, shape=type.shape)
-

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nnspec import step
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault
-from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.lets import evaluate_lets
+from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.training import Training, elaborate_training
@@ -29,12 +30,13 @@ AFTER_GRADIENTS = ("algebra", "broadcast")
 
 @dataclass(frozen=True, eq=False)
 class Compilation:
-    """One spec on its way from text to a training step; `settings` override its `let` values."""
+    """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train block's settings."""
 
     source: Source
     settings: Mapping[str, str | int | float | bool]
     dtype: str = "float32"
     folder: Path = Path()
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def parsed(self) -> tuple[ast.Spec, list[Diagnostic]]:
@@ -78,7 +80,10 @@ class Compilation:
         blocks = [d for d in self.ast.definitions if isinstance(d, ast.Train)]
         if len(blocks) > 1:
             raise not_yet("a second train block", blocks[1].span)
-        return elaborate_training(blocks[0], self.definitions, self.names[0]) if blocks else (None, [])
+        if not blocks:
+            return None, []
+        training, diagnostics = elaborate_training(blocks[0], self.definitions, self.names[0])
+        return replace(training, **self.changes), diagnostics
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -177,7 +182,4 @@ class Compilation:
 
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train block."""
-        other = replace(self)
-        training, diagnostics = self.training_block
-        other.__dict__["training_block"] = (replace(training, **changes) if training else None, diagnostics)  # type: ignore[arg-type]
-        return other
+        return replace(self, changes={**self.changes, **changes})

@@ -38,6 +38,11 @@ class Proof:
     ir: int
     size: int
 
+    @property
+    def sentence(self) -> str:
+        equal = f"equal to the reference within {self.difference:.1e} at batch {' and '.join(map(str, BATCHES))}"
+        return f"{self.path}: {self.size:,} bytes, opset {self.opset}, IR {self.ir}; in onnxruntime {equal}"
+
 
 def export(
     graph: Graph, weights: Mapping[str, Array], path: Path, *, metadata: Mapping[str, str] = {}, seed: int = 0, opset: int = DEFAULT_OPSET

@@ -83,7 +83,7 @@ class Diagnostic:
         if self.span:
             line, column = self.span.source.position(self.span.start)
             end_line, end_column = self.span.source.position(self.span.end)
-            place = dict(file=self.span.source.name, line=line, column=column, end_line=end_line, end_column=end_column)
+            place = {"file": self.span.source.name, "line": line, "column": column, "end_line": end_line, "end_column": end_column}
         return {
             "code": self.code,
             "level": self.level,
@@ -97,7 +97,7 @@ class Diagnostic:
 class SpecError(Exception):
     """Raised by the Python API for a spec, data or file that is wrong; `diagnostics` says all of it."""
 
-    def __init__(self, diagnostics: Sequence[Diagnostic]):
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n" + render(self.diagnostics))
 
@@ -105,7 +105,7 @@ class SpecError(Exception):
 class Fault(Exception):
     """Carries one diagnostic from where it is found to the statement that recovers from it."""
 
-    def __init__(self, diagnostic: Diagnostic):
+    def __init__(self, diagnostic: Diagnostic) -> None:
         self.diagnostic = diagnostic
         super().__init__(diagnostic.message)
 

@@ -13,7 +13,7 @@ __all__ = ["np", "real"]
 class _Deferred:
     """A function of a module that is not imported yet."""
 
-    def __init__(self, module: str, name: str):
+    def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
 
     def resolve(self) -> Callable[..., Any]:
@@ -25,7 +25,7 @@ class _Deferred:
 
 
 class _Module:
-    def __init__(self, name: str):
+    def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:

@@ -1,4 +1,7 @@
-"""`nnspec COMMAND`: results to stdout, diagnostics and progress to stderr; exit codes 0 fine, 1 wrong spec or data, 2 usage, 3 resources."""
+"""`nnspec COMMAND`: results to stdout, diagnostics and progress to stderr.
+
+Exit codes: 0 fine, 1 the spec or data is wrong, 2 usage, 3 out of resources, 130 interrupted.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,11 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
     if stage:
         from nnspec.syntax.dump import dump
 
-        stages: dict[str, Callable[[], object]] = {"ast": lambda: dump(spec.ast), "graph": lambda: spec.inference, "step": lambda: spec.step}
+        stages: dict[str, Callable[[], object]] = {
+            "ast": lambda: dump(spec.ast),
+            "graph": lambda: spec.inference,
+            "step": lambda: spec.step,
+        }
         click.echo(str(stages[stage]()))
     elif as_json:
         click.echo(json.dumps(describe(spec), indent=2))

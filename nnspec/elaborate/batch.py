@@ -50,7 +50,7 @@ def call(graph: Graph, op: str, *inputs: Any, **attrs: Any) -> Any:
 
 def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Span], span: Span) -> Tensor:
     """An op on single elements; per-example shapes broadcast by NumPy's rule, and the batch takes no part in it."""
-    dtype = _common_dtype(graph, values)
+    dtype = graph.dtype if op.real else _common_dtype(graph, values)
     tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
     tensors = [_as_dtype(t, dtype) if _is_data(op, i) else t for i, t in enumerate(tensors)]
     _check_kinds(op, tensors, spans)
@@ -94,7 +94,9 @@ def _aligned(t: Tensor, rank: int) -> Any:
 def _differ(op: Op, tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exception:
     a, b = tensors[-2:]
     label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {_clash(a.shape, b.shape)}"
-    return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=origins(tensors, spans))
+    return fault(
+        "E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=origins(tensors, spans)
+    )
 
 
 def _clash(a: Shape, b: Shape) -> str:
@@ -164,6 +166,7 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
 def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:
     """A reduction over per-example axes."""
     axes = axes_of(t, axis, span)
+    t = _as_dtype(t, t.var.graph.dtype) if op == "mean" else t
     return Tensor(OPS[op](t.var, axes=axes, keep=keep), t.batched, span) if axes else t
 
 
@@ -187,6 +190,9 @@ def index(t: Tensor, position: int, at: Value, span: Span) -> tuple[Tensor, bool
     size, axis = t.shape[position], position + t.batched
     if isinstance(at, slice):
         start, stop = _bound(at.start, size, 0), _bound(at.stop, size, size)
+        length = stop - start
+        if isinstance(length, int) and length < 1:
+            raise fault("E205", f"nothing lies from {start} up to {stop} of an axis of length {size}", span)
         return Tensor(OPS["cut"](t.var, axis=axis, start=start, stop=stop), t.batched, span), True
     if not is_dim(at) or (isinstance(size, int) and not (isinstance(at, int) and -size <= at < size)):
         raise fault("E205", f"there is no element {describe(at)}: this axis has length {size}", span)

@@ -30,7 +30,7 @@ SEED, STEP = "seed", "step"
 class Arguments:
     """The evaluated arguments of one call of a builtin."""
 
-    def __init__(self, e: Elaborator, bound: dict[str, Value], spans: Spans, span: Span, scope: Scope):
+    def __init__(self, e: Elaborator, bound: dict[str, Value], spans: Spans, span: Span, scope: Scope) -> None:
         self.e, self.bound, self.spans, self.span, self.scope = e, bound, spans, span, scope
 
     def at(self, name: str) -> Span:
@@ -284,7 +284,10 @@ def _convolve(a: Arguments) -> Value:
 def _pool(a: Arguments, op: str) -> Value:
     x, kernel = _image(a), a.pair("kernel")
     stride = a.pair("stride", kernel)
-    y = OPS[op](x.var, kernel=kernel, strides=stride, pads=_pads(a, x, kernel, stride, (1, 1)))
+    pads = _pads(a, x, kernel, stride, (1, 1))
+    if any(p >= k for p, k in zip(pads, kernel * 2, strict=True)):
+        raise fault("E206", f"a window of {kernel[0]}x{kernel[1]} would lie wholly in the padding", a.at("pad"))
+    y = OPS[op](x.var, kernel=kernel, strides=stride, pads=pads)
     return Tensor(y, True, a.span)
 
 

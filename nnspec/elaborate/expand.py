@@ -12,10 +12,25 @@ from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, FOREIGN, NOT_YET, Definitions, nearest
-from nnspec.elaborate.values import (
-    POISON, Applied, Builtin, Frame, Function, Owned, Poisoned, Row, Scope, Tensor, Value, describe, is_callable, is_dim, is_number, not_yet,
-)  # fmt: skip
 from nnspec.elaborate.statements import run_body
+from nnspec.elaborate.values import (
+    POISON,
+    Applied,
+    Builtin,
+    Frame,
+    Function,
+    Owned,
+    Poisoned,
+    Row,
+    Scope,
+    Tensor,
+    Value,
+    describe,
+    is_callable,
+    is_dim,
+    is_number,
+    not_yet,
+)  # fmt: skip
 from nnspec.graph import BATCH, Graph, Size
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
@@ -29,7 +44,7 @@ SIGNS = {op: sign for sign, op in BINARY.items()}
 class Elaborator:
     """Turns the formulas of one spec into one graph, for training or for inference."""
 
-    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool):
+    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool) -> None:
         self.graph, self.definitions, self.training = graph, definitions, training
         self.diagnostics: list[Diagnostic] = []
         self.calls: list[Function] = []
@@ -366,4 +381,3 @@ def _blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
     word = "kernel" if d.code == "E206" else d.span.text if d.span else ""
     notes = tuple(n for n in d.notes if not n[0].source.library)
     return Fault(replace(d, span=arguments.get(word, call), notes=notes))
-

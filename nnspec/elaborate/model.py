@@ -12,7 +12,18 @@ from nnspec.elaborate.expand import Elaborator, about
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.statements import branch, declare, dimension, run_statement, shape_of
 from nnspec.elaborate.values import (
-    POISON, Builtin, Frame, Function, Owned, Poisoned, Row, Scope, Tensor, Value, describe, not_yet,
+    POISON,
+    Builtin,
+    Frame,
+    Function,
+    Owned,
+    Poisoned,
+    Row,
+    Scope,
+    Tensor,
+    Value,
+    describe,
+    not_yet,
 )  # fmt: skip
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.ops import OPS
@@ -46,9 +57,7 @@ class Model:
         return {n: o for n, o in self.owned.items() if o.kind == "state"}
 
 
-def elaborate_model(
-    f: Function, definitions: Definitions, *, training: bool, dtype: str = "float32"
-) -> tuple[Model, list[Diagnostic]]:
+def elaborate_model(f: Function, definitions: Definitions, *, training: bool, dtype: str = "float32") -> tuple[Model, list[Diagnostic]]:
     """The model as one graph, with everything that is wrong with it."""
     work = _ModelWork(f, definitions, training, dtype)
     work.run()
@@ -58,7 +67,7 @@ def elaborate_model(
 class _ModelWork:
     """The state of elaborating one model."""
 
-    def __init__(self, f: Function, definitions: Definitions, training: bool, dtype: str):
+    def __init__(self, f: Function, definitions: Definitions, training: bool, dtype: str) -> None:
         graph = Graph(f.name, dtype)
         self.f, self.e = f, Elaborator(graph, definitions, training=training)
         self.scope = Scope(f.scope, Frame("", owns=True), dict(self.e.always))
@@ -222,7 +231,9 @@ class _ModelWork:
         model, e = self.model, self.e
         model.owned, model.rows = e.owned, e.rows
         if not e.diagnostics and not self.has_output:
-            e.diagnostics.append(Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`"))
+            e.diagnostics.append(
+                Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")
+            )
         states = {f"state:{n}": value for n, value in e.updates.items()}
         losses = [self.outputs[f"loss:{n}"] for n in model.losses]
         e.graph.outputs = {**self.outputs, **states}

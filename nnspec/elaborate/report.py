@@ -18,7 +18,7 @@ Field = tuple[int, int, int, int]
 class Facts:
     """Figures of one elaborated model, for one example."""
 
-    def __init__(self, graph: Graph, owned: Mapping[str, Owned]):
+    def __init__(self, graph: Graph, owned: Mapping[str, Owned]) -> None:
         self.graph, self.owned = graph, owned
         self._fields: dict[str, Field] | None = None
 

@@ -140,7 +140,9 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
     shape = _fixed(e, s, scope) if s.type else given
     if given not in ((), shape):
         where = s.type.span if s.type else s.name.span
-        raise fault("E208", f"`{s.name.id}` is declared {show(shape)} and set to {show(given)}", s.start.span, notes=((where, "declared here"),))
+        raise fault(
+            "E208", f"`{s.name.id}` is declared {show(shape)} and set to {show(given)}", s.start.span, notes=((where, "declared here"),)
+        )
     return Owned(name, s.kind, Type(e.graph.dtype, shape), start, s.name.span)
 
 

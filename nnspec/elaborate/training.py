@@ -79,8 +79,8 @@ def elaborate_training(block: ast.Train, definitions: Definitions, lets: Scope) 
             found[name] = found.get(name, ()) + reader.read(setting) if name == "augment" else reader.read(setting)
     if not reader.e.diagnostics:
         reader.e.diagnostics += _missing(block, found)
-    name = block.name.id if block.name else None
-    return Training(span=block.span, name=name, spans=spans, **found), reader.e.diagnostics
+    title = block.name.id if block.name else None
+    return Training(span=block.span, name=title, spans=spans, **found), reader.e.diagnostics
 
 
 def _missing(block: ast.Train, found: dict[str, Any]) -> list[Diagnostic]:
@@ -96,7 +96,7 @@ def _missing(block: ast.Train, found: dict[str, Any]) -> list[Diagnostic]:
 class _Reader:
     """Reads one setting at a time."""
 
-    def __init__(self, definitions: Definitions, lets: Scope):
+    def __init__(self, definitions: Definitions, lets: Scope) -> None:
         self.e = Elaborator(Graph("train"), definitions, training=True)
         self.scope = Scope(lets)
         self.settings: dict[str, Callable[[ast.Expr], Any]] = {

@@ -40,6 +40,7 @@ class Op:
     strided:   `prepare` reads inputs in any layout.
     view:      the output is the input's memory seen otherwise.
     pointwise: element i of the output depends on element i of the inputs only.
+    real:      its values are fractions: whole numbers are taken as floats.
     in_place:  a pointwise op may write over any of its inputs.
     scalar:    the same function of plain numbers, for compile time.
     smooth:    has a second derivative everywhere; `why` says why a facet is None.
@@ -59,6 +60,7 @@ class Op:
     strided: bool = False
     view: bool = False
     pointwise: bool = False
+    real: bool = False
     in_place: bool = True
     commutative: bool = False
     scalar: Callable[..., Any] | None = None
@@ -101,8 +103,9 @@ class Op:
         typed = [p.type for p in self.parsed.parameters if p.type]
         return next((t for t, declared in zip(inputs, typed, strict=True) if declared.base != "bool"), inputs[0])
 
-    def __call__(self, *inputs: Var, **attrs: Any) -> Var:
-        return inputs[0].graph.call(self, *inputs, **attrs)
+    def __call__(self, *inputs: Var | float, **attrs: Any) -> Var:
+        graph = next(i.graph for i in inputs if not isinstance(i, int | float))
+        return graph.call(self, *inputs, **attrs)
 
     def on_numbers(self, *values: Any) -> Any:
         """The op on plain numbers, at compile time."""

@@ -11,7 +11,7 @@ from nnspec.syntax.ast import Expr, Name, Number, Signature, Star
 class Mismatch(Exception):
     """A shape that does not fit, in words; `parameter` names the argument at fault."""
 
-    def __init__(self, message: str, parameter: str = ""):
+    def __init__(self, message: str, parameter: str = "") -> None:
         super().__init__(message)
         self.message, self.parameter = message, parameter
 
@@ -19,7 +19,7 @@ class Mismatch(Exception):
 class Bindings:
     """What the names in a signature stand for so far, and which parameter said so."""
 
-    def __init__(self, **known: Any):
+    def __init__(self, **known: Any) -> None:
         self.values: dict[str, Any] = known
         self.origin: dict[str, str] = {}
 
@@ -29,12 +29,14 @@ class Bindings:
         if len(shape) < len(dims) - (star is not None) or (star is None and len(shape) != len(dims)):
             raise Mismatch(f"`{parameter}` is {show(shape)}, expected {self.pattern(dims)}", parameter)
         if star is None:
-            return self._dims(parameter, dims, shape, shape)
+            self._dims(parameter, dims, shape, shape)
+            return
         after = len(dims) - star - 1
         middle = len(shape) - after
         self._star(parameter, dims[star], shape[star:middle])
         self._dims(parameter, dims[:star], shape[:star], shape)
         self._dims(parameter, dims[star + 1 :], shape[middle:], shape)
+        return None
 
     def _dims(self, parameter: str, dims: tuple[Expr | Star, ...], values: Shape, shape: Shape) -> None:
         for dim, value in zip(dims, values, strict=True):

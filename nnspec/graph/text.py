@@ -40,7 +40,7 @@ def from_text(text: str) -> Graph:
     head = _HEAD.fullmatch(lines[0])
     if not head:
         raise ValueError(f"not a graph: {lines[0]!r}")
-    graph = Graph(*head.groups())
+    graph = Graph(head[1], head[2])
     for line in lines[1:-1]:
         if found := _OUTPUT.fullmatch(line):
             graph.outputs[found[1]] = found[2]

@@ -123,6 +123,12 @@ class Type:
     def rank(self) -> int:
         return len(self.shape)
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The shape, once every size in it is bound."""
+        assert not any(isinstance(d, Size) for d in self.shape), self
+        return self.shape  # type: ignore[return-value]  # the line above
+
     def bound(self, sizes: Mapping[str, int]) -> Type:
         return replace(self, shape=bind(self.shape, sizes))
 

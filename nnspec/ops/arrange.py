@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from nnspec.graph import Op, Shape, Type, Var
-from nnspec.graph.types import Dim, broadcast, count, show
 from nnspec.graph.shapes import Mismatch
+from nnspec.graph.types import Dim, broadcast, count, show
 from nnspec.lazy import np
 
 
@@ -28,7 +27,7 @@ def _reshape_shape(x: Type, shape: Shape) -> Shape:
     return shape
 
 
-reshape = Op(
+reshape: Op = Op(
     "reshape(x: [*s], shape) -> [*r]",
     "The same elements, row by row, in another shape.",
     kernel=lambda x, shape: np.reshape(x, shape),
@@ -48,7 +47,7 @@ expand = Op(
     shape=_expand_shape,
     view=True,
 )
-transpose = Op(
+transpose: Op = Op(
     "transpose(x: [*s], axes) -> [*r]",
     "Axis i of the result is axis `axes[i]` of x.",
     kernel=lambda x, axes: np.transpose(x, axes),
@@ -83,7 +82,7 @@ def _onnx_pad(o: Any, x: str, axis: int, before: Dim, after: Dim) -> str:
     return str(o.node("Pad", x, o.shape(tuple(amount if i == axis else 0 for amount in (before, after) for i in range(rank)))))
 
 
-cut = Op(
+cut: Op = Op(
     "cut(x: [*s], axis, start, stop) -> [*r]",
     "The elements from `start` up to `stop` along one axis.",
     kernel=_cut,
@@ -93,7 +92,7 @@ cut = Op(
     shape=lambda x, axis, start, stop: _replaced(x.shape, axis, stop - start),
     view=True,
 )
-pad = Op(
+pad: Op = Op(
     "pad(x: [*s], axis, before, after) -> [*r]",
     "x with zeros before and after it along one axis.",
     kernel=_pad,

@@ -43,13 +43,16 @@ def _conv_shape(x: Type, w: Type, strides: Pair, pads: Pads, dilations: Pair, gr
     return (x.shape[0], units, *grid_of(x, (kernel[0], kernel[1]), strides, pads, dilations))  # type: ignore[arg-type]  # kernels are numbers
 
 
+def _seen(place: int, dilation: int, windows: int, stride: int) -> slice:
+    first = place * dilation
+    return slice(first, first + (windows - 1) * stride + 1, stride)
+
+
 def offsets(kernel: Pair, strides: Pair, dilations: Pair, grid: Pair) -> Iterator[tuple[Any, Any]]:
     """For each place in the kernel, the (rows, columns) of the padded image it sees over all windows."""
     for i in range(kernel[0]):
         for j in range(kernel[1]):
-            yield tuple(
-                slice(k * d, k * d + (n - 1) * s + 1, s) for k, d, n, s in zip((i, j), dilations, grid, strides, strict=True)
-            )  # type: ignore[misc]
+            yield _seen(i, dilations[0], grid[0], strides[0]), _seen(j, dilations[1], grid[1], strides[1])
 
 
 def padded(x: Any, pads: Pads, value: float = 0.0) -> Any:
@@ -98,7 +101,18 @@ def _conv_weight_grad(x: Any, g: Any, kernel: Pair, strides: Pair, pads: Pads, d
 class _Columns:
     """The windows of a chunk of images as matrices [groups, channels * kh * kw, oh * ow] an image, in memory of its own."""
 
-    def __init__(self, images: int, x_shape: Shape, dtype: Any, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair, grid: Pair, groups: int):
+    def __init__(
+        self,
+        images: int,
+        x_shape: tuple[int, ...],
+        dtype: Any,
+        kernel: Pair,
+        strides: Pair,
+        pads: Pads,
+        dilations: Pair,
+        grid: Pair,
+        groups: int,
+    ) -> None:
         _, c, h, w = x_shape
         self.pads, self.groups = pads, groups
         self.offsets = list(offsets(kernel, strides, dilations, grid))
@@ -221,14 +235,12 @@ def _onnx_weight_grad(o: Any, x: str, g: str, kernel: Pair, strides: Pair, pads:
 _EXAMPLE = "strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], groups = 1"
 _ODD = "strides = [2, 1], pads = [1, 0, 0, 1], dilations = [1, 2], groups = 2"
 
-conv = Op(
+conv: Op = Op(
     "conv(x: [n, c, h, v], w: [u, d, i, j], strides, pads, dilations, groups) -> [*r]",
     "Cross-correlation, as every deep-learning text means by convolution.",
     kernel=_conv,
     grad=_conv_grad,
-    onnx=lambda o, x, w, strides, pads, dilations, groups: o.node(
-        "Conv", x, w, **_onnx_attributes(strides, pads, dilations, groups)
-    ),
+    onnx=lambda o, x, w, strides, pads, dilations, groups: o.node("Conv", x, w, **_onnx_attributes(strides, pads, dilations, groups)),
     examples=(
         f"conv([[[[1, 2], [3, 4]]]], [[[[1, 0], [0, 1]]]], {_EXAMPLE}) == [[[[5]]]]",
         f"conv([[[[1, 2, 3], [4, 5, 6]], [[1, 0, 1], [0, 2, 0]]]], [[[[1, 2]]], [[[3, 4]]]], {_ODD}) == [[[[0, 0], [16, 5]], [[0, 0], [0, 6]]]]",
@@ -237,7 +249,7 @@ conv = Op(
     prepare=_conv_into,
     flops=_conv_flops,
 )
-conv_input_grad = Op(
+conv_input_grad: Op = Op(
     "conv_input_grad(g: [n, u, p, q], w: [u, d, i, j], size, strides, pads, dilations, groups) -> [*r]",
     "The gradient of conv for its image of `size` (height, width).",
     kernel=_conv_input_grad,
@@ -245,14 +257,13 @@ conv_input_grad = Op(
     onnx=_onnx_input_grad,
     examples=(
         f"conv_input_grad([[[[1]]]], [[[[1, 2], [3, 4]]]], size = [2, 2], {_EXAMPLE}) == [[[[1, 2], [3, 4]]]]",
-        f"conv_input_grad([[[[1, 2]], [[3, 4]]]], [[[[1, 2]]], [[[3, 4]]]], size = [1, 3], {_ODD})"
-        " == [[[[0, 0, 0]], [[0, 0, 0]]]]",
+        f"conv_input_grad([[[[1, 2]], [[3, 4]]]], [[[[1, 2]]], [[[3, 4]]]], size = [1, 3], {_ODD}) == [[[[0, 0, 0]], [[0, 0, 0]]]]",
     ),
     shape=lambda g, w, size, groups, **_: (g.shape[0], w.shape[1] * groups, *size),
     prepare=_conv_input_grad_into,
     flops=lambda out, g, w, **_: 2 * count(g.shape) * count(w.shape[1:]),
 )
-conv_weight_grad = Op(
+conv_weight_grad: Op = Op(
     "conv_weight_grad(x: [n, c, h, v], g: [n, u, p, q], kernel, strides, pads, dilations, groups) -> [*r]",
     "The gradient of conv for its weights of `kernel` (height, width).",
     kernel=_conv_weight_grad,
@@ -260,8 +271,8 @@ conv_weight_grad = Op(
     onnx=_onnx_weight_grad,
     examples=(
         f"conv_weight_grad([[[[1, 2], [3, 4]]]], [[[[2]]]], kernel = [2, 2], {_EXAMPLE}) == [[[[2, 4], [6, 8]]]]",
-        f"conv_weight_grad([[[[1, 2, 3], [4, 5, 6]], [[1, 0, 1], [0, 2, 0]]]], [[[[9, 9], [1, 0]], [[9, 9], [0, 1]]]], kernel = [1, 2], {_ODD})"
-        " == [[[[4, 6]]], [[[2, 0]]]]",
+        f"conv_weight_grad([[[[1, 2, 3], [4, 5, 6]], [[1, 0, 1], [0, 2, 0]]]], [[[[9, 9], [1, 0]], [[9, 9], [0, 1]]]],"
+        f" kernel = [1, 2], {_ODD}) == [[[[4, 6]]], [[[2, 0]]]]",
     ),
     shape=lambda x, g, kernel, groups, **_: (g.shape[1], x.shape[1] // groups, *kernel),
     prepare=_conv_weight_grad_into,

@@ -32,7 +32,7 @@ sub = binary("sub", "x - y.", np.subtract, lambda g, out, x, y: (g, -g), "Sub", 
 mul = binary("mul", "x times y.", np.multiply, lambda g, out, x, y: (g * y, g * x), "Mul", "mul([[2], [3]], [5, 7]) == [[10, 14], [15, 21]]",
              commutative=True, scalar=lambda x, y: x * y)  # fmt: skip
 div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out / y)), "Div", "div([6, 1], [3, 4]) == [2, 0.25]",
-             scalar=lambda x, y: x / y, domain=(0.5, 2.0))  # fmt: skip
+             scalar=lambda x, y: x / y, domain=(0.5, 2.0), real=True)  # fmt: skip
 pow = binary("pow", "x to the power y; the gradient for y needs x > 0.", np.power,
              lambda g, out, x, y: (g * y * x ** (y - 1.0), g * out * log(x)), "Pow", "pow([2, 3], [3]) == [8, 27]",
              scalar=lambda x, y: x**y, domain=(0.5, 2.0))  # fmt: skip
@@ -43,20 +43,20 @@ mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x 
 
 # ---- functions
 
-exp = unary("exp", "e^x.", np.exp, lambda g, y, x: (g * y,), "Exp", "exp([0]) == [1]")
-log = unary("log", "Natural logarithm; minus infinity at 0.", np.log, lambda g, y, x: (g / x,), "Log", "log([1]) == [0]", domain=(0.2, 3.0))
+exp = unary("exp", "e^x.", np.exp, lambda g, y, x: (g * y,), "Exp", "exp([0]) == [1]", real=True)
+log: Op = unary("log", "Natural logarithm; minus infinity at 0.", np.log, lambda g, y, x: (g / x,), "Log", "log([1]) == [0]", domain=(0.2, 3.0), real=True)
 sqrt = unary("sqrt", "Square root; the gradient at 0 is infinite.", np.sqrt, lambda g, y, x: (g / (2.0 * y),), "Sqrt",
-             "sqrt([9]) == [3]", domain=(0.2, 3.0))  # fmt: skip
+             "sqrt([9]) == [3]", domain=(0.2, 3.0), real=True)  # fmt: skip
 square = unary("square", "x times x.", np.square, lambda g, y, x: (g * (2.0 * x),), lambda o, x: o.node("Mul", x, x),
                "square([-3]) == [9]", scalar=lambda x: x * x)  # fmt: skip
-sin = unary("sin", "Sine of x in radians.", np.sin, lambda g, y, x: (g * cos(x),), "Sin", "sin([0]) == [0]")
-cos = unary("cos", "Cosine of x in radians.", np.cos, lambda g, y, x: (-(g * sin(x)),), "Cos", "cos([0]) == [1]")
-tanh = unary("tanh", "Hyperbolic tangent.", np.tanh, lambda g, y, x: (g * (1.0 - square(y)),), "Tanh", "tanh([0]) == [0]")
-abs = unary("abs", "|x|; the gradient at 0 is 0.", np.abs, lambda g, y, x: (g * sign(x),), "Abs", "abs([-2, 3]) == [2, 3]",
-            scalar=abs, **_FLAT)  # fmt: skip
-sign = unary("sign", "-1, 0 or 1; the gradient is 0.", np.sign, lambda g, y, x: (None,), "Sign", "sign([-2, 0, 3]) == [-1, 0, 1]",
+sin = unary("sin", "Sine of x in radians.", np.sin, lambda g, y, x: (g * cos(x),), "Sin", "sin([0]) == [0]", real=True)
+cos: Op = unary("cos", "Cosine of x in radians.", np.cos, lambda g, y, x: (-(g * sin(x)),), "Cos", "cos([0]) == [1]", real=True)
+tanh = unary("tanh", "Hyperbolic tangent.", np.tanh, lambda g, y, x: (g * (1.0 - square(y)),), "Tanh", "tanh([0]) == [0]", real=True)
+abs: Op = unary("abs", "|x|; the gradient at 0 is 0.", np.abs, lambda g, y, x: (g * sign(x),), "Abs", "abs([-2, 3]) == [2, 3]",
+            scalar=math.fabs, **_FLAT)  # fmt: skip
+sign: Op = unary("sign", "-1, 0 or 1; the gradient is 0.", np.sign, lambda g, y, x: (None,), "Sign", "sign([-2, 0, 3]) == [-1, 0, 1]",
              scalar=lambda x: (x > 0) - (x < 0), **_FLAT)  # fmt: skip
-floor = unary("floor", "The largest whole number not above x; the gradient is 0.", np.floor, lambda g, y, x: (None,), "Floor",
+floor: Op = unary("floor", "The largest whole number not above x; the gradient is 0.", np.floor, lambda g, y, x: (None,), "Floor",
               "floor([1.5, -1.5]) == [1, -2]", **_FLAT)  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _gate_into(out: Any, g: Any, y: Any) -> Callable[[], Any]:
     return run
 
 
-gate = binary("gate", "x where y > 0, else 0; the gradient for y is 0.", lambda x, y: x * (y > 0),
+gate: Op = binary("gate", "x where y > 0, else 0 times x; the gradient for y is 0.", lambda x, y: x * (y > 0),
               lambda g, out, x, y: (gate(g, y), None),
               lambda o, x, y: o.node("Where", o.node("Greater", y, o.zero(y)), x, o.zero(x)),
               "gate([5, 6, 7], [-1, 0, 1]) == [0, 0, 7]", prepare=_gate_into, **_FLAT)  # fmt: skip
@@ -171,7 +171,7 @@ def _onnx_where(o: Any, c: str, x: str, y: str) -> str:
     return str(o.node("Or", o.node("And", c, x), o.node("And", o.node("Not", c), y)))
 
 
-where = Op(
+where: Op = Op(
     "where(c: bool[*s], x: [*s], y: [*s]) -> [*s]",
     "x where c holds, else y; the other side gets no gradient.",
     kernel=np.where,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nnspec.graph import Op, Shape, Type, Var
+from nnspec.graph import Op, Shape, Type
 from nnspec.graph.types import count
 from nnspec.lazy import np
 from nnspec.ops.image import Pads, Pair, grid_of, inside, offsets, padded
@@ -24,7 +24,7 @@ def _same_shape(x: Type, *_: Any, **__: Any) -> Shape:
 class _Padded:
     """A padded image in memory of its own, and the slices of it that the places of a window see."""
 
-    def __init__(self, x: Any, kernel: Pair, strides: Pair, pads: Pads, grid: Pair, value: float):
+    def __init__(self, x: Any, kernel: Pair, strides: Pair, pads: Pads, grid: Pair, value: float) -> None:
         top, left, bottom, right = pads
         size = (*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)
         self.whole = np.full(size, value, x.dtype) if any(pads) else x
@@ -105,7 +105,7 @@ max_pool = Op(
     smooth=False,
     flops=lambda out, x, kernel, **_: count(out.shape) * kernel[0] * kernel[1],
 )
-max_pool_grad = Op(
+max_pool_grad: Op = Op(
     "max_pool_grad(g: [n, c, p, q], x: [n, c, h, v], y: [n, c, p, q], kernel, strides, pads) -> [n, c, h, v]",
     "The gradient of max_pool for its image x, given its value y.",
     kernel=_max_pool_grad,
@@ -122,7 +122,7 @@ max_pool_grad = Op(
 )
 
 
-def _counts(shape: Shape, kernel: Pair, strides: Pair, pads: Pads, dtype: Any) -> Any:
+def _counts(shape: tuple[int, ...], kernel: Pair, strides: Pair, pads: Pads, dtype: Any) -> Any:
     """How many real pixels each window sees."""
     ones = np.ones((1, 1, *shape[2:]), dtype)
     grid = grid_of(Type("", shape), kernel, strides, pads, _ONE)
@@ -197,7 +197,7 @@ avg_pool = Op(
     prepare=_avg_pool_into,
     flops=lambda out, x, kernel, **_: count(out.shape) * kernel[0] * kernel[1],
 )
-avg_pool_grad = Op(
+avg_pool_grad: Op = Op(
     "avg_pool_grad(g: [n, c, p, q], size, kernel, strides, pads) -> [*r]",
     "The gradient of avg_pool for its image of `size` (height, width).",
     kernel=_avg_pool_grad,

@@ -153,25 +153,30 @@ def _softmax(x: Any, axes: Axes) -> Any:
     return e / np.sum(e, axis=axes, keepdims=True)
 
 
+def _row(x: Any, axes: Axes) -> Any:
+    """Scratch for one number a row: x with the length 1 along axes."""
+    return np.empty([1 if i in axes else n for i, n in enumerate(x.shape)], x.dtype)
+
+
 def _softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
-    row = np.empty(kept(Type("", x.shape), axes), x.dtype)
+    row = _row(x, axes)
 
     def run() -> None:
-        np.maximum.reduce(x, axes, None, row, True)
+        np.maximum.reduce(x, axes, out=row, keepdims=True)
         np.exp(np.subtract(x, row, out), out)
-        np.add.reduce(out, axes, None, row, True)
+        np.add.reduce(out, axes, out=row, keepdims=True)
         np.divide(out, row, out)
 
     return run
 
 
 def _log_softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
-    row, e = np.empty(kept(Type("", x.shape), axes), x.dtype), np.empty_like(out)
+    row, e = _row(x, axes), np.empty_like(out)
 
     def run() -> None:
-        np.maximum.reduce(x, axes, None, row, True)
+        np.maximum.reduce(x, axes, out=row, keepdims=True)
         np.subtract(x, row, out)
-        np.add.reduce(np.exp(out, e), axes, None, row, True)
+        np.add.reduce(np.exp(out, e), axes, out=row, keepdims=True)
         np.subtract(out, np.log(row, row), out)
 
     return run
@@ -181,7 +186,6 @@ def _log_sum_exp(x: Any, axes: Axes, keep: bool) -> Any:
     top = np.max(x, axis=axes, keepdims=True)
     y = np.log(np.sum(np.exp(x - top), axis=axes, keepdims=True)) + top
     return y if keep else np.squeeze(y, axes)
-
 
 
 def _onnx_softmax(o: Any, x: str, axes: Axes) -> str:

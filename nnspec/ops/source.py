@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from nnspec.graph import Op, Shape
@@ -56,7 +57,7 @@ def _random(seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: st
         key = np.uint32(stream)
         for number in (seed, step):
             key = _mix(key + np.asarray(number).astype(np.uint32))
-        index = np.arange(count(shape), dtype=np.uint32)
+        index = np.arange(prod(shape), dtype=np.uint32)
         bits = _mix(_mix(index + key) ^ _mix(key + np.uint32(_GOLDEN)))
     return ((bits >> np.uint32(8)).astype(dtype) * np.asarray(2.0**-24, dtype)).reshape(shape)
 

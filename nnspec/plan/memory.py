@@ -74,7 +74,7 @@ def schedule(graph: Graph, sizes: Mapping[str, int], given: Mapping[str, str]) -
 
 
 class _Placing:
-    def __init__(self, plan: Schedule, given: Mapping[str, str]):
+    def __init__(self, plan: Schedule, given: Mapping[str, str]) -> None:
         self.plan = plan
         self.last_use = _last_uses(plan.order)
         self.free = _FreeList()
@@ -133,7 +133,7 @@ class _Placing:
             return View(node.inputs[0])
         reused = self._reusable(node, position, ends)
         type = self.plan.types[node.name]
-        return reused or self.free.take(max(1, prod(type.shape)) * ITEM_BYTES[type.dtype])  # type: ignore[arg-type]  # sizes are bound
+        return reused or self.free.take(max(1, prod(type.numbers)) * ITEM_BYTES[type.dtype])
 
     def _reusable(self, node: Node, position: int, ends: dict[str, int]) -> Arena | None:
         """The memory of an input that nobody reads after this op, for ops on single elements."""

@@ -13,7 +13,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Rows(Mapping[str, Array]):
     """The chosen rows of every field of a data set, gathered when asked for."""
 
-    def __init__(self, data: Mapping[str, Array], rows: Array):
+    def __init__(self, data: Mapping[str, Array], rows: Array) -> None:
         self.data, self.rows = data, rows
 
     def __getitem__(self, name: str) -> Array:

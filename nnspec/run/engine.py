@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import accumulate
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,20 +30,19 @@ PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": R
 class Flat:
     """Arrays of several shapes side by side in one buffer, each also as a view of its own."""
 
-    def __init__(self, types: Mapping[str, Type], dtype: str, fill: float = 0.0):
-        sizes = {n: int(np.prod(t.shape, dtype=int)) for n, t in types.items()}
+    def __init__(self, types: Mapping[str, Type], dtype: str, fill: float = 0.0) -> None:
+        sizes = {n: prod(t.numbers) for n, t in types.items()}
         self.buffer: Array = np.full(sum(sizes.values()), fill, dtype)
-        ends = np.cumsum(list(sizes.values()), dtype=int)
+        ends = accumulate(sizes.values())
         self.views: dict[str, Array] = {
-            n: self.buffer[end - sizes[n] : end].reshape(types[n].shape)  # type: ignore[arg-type]  # parameters have numbers for sizes
-            for n, end in zip(sizes, map(int, ends), strict=True)
+            n: self.buffer[end - sizes[n] : end].reshape(types[n].numbers) for n, end in zip(sizes, ends, strict=True)
         }
 
 
 class Engine:
     """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
 
-    def __init__(self, compilation: Compilation, name: str = "numpy"):
+    def __init__(self, compilation: Compilation, name: str = "numpy") -> None:
         self.name, self.make_program = name, PROGRAMS[name]
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
@@ -116,14 +117,12 @@ class Engine:
         program.run()
         return {public: program.output(public) for public in graph.outputs}
 
-    def _program(
-        self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str]
-    ) -> tuple[Runnable, dict[str, Array]]:
+    def _program(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str]) -> tuple[Runnable, dict[str, Array]]:
         key = (kind, *shapes_of(fields))
         if key not in self._programs:
             sizes = reference.sizes_of(graph, fields)
             ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP)]
-            inputs = {n.name: np.empty(n.type.bound(sizes).shape, n.type.dtype) for n in ports}  # type: ignore[arg-type]
+            inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
             self._programs[key] = self.make_program(graph, sizes, {**self._memory(), **inputs}, given), inputs
         return self._programs[key]
 

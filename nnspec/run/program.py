@@ -28,7 +28,7 @@ class Runnable(Protocol):
 class ReferenceProgram:
     """The definition behind the same interface: walks the graph at each run."""
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None):
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None) -> None:
         self.graph, self.memory, self.given = graph, memory, given or {}
         self.values: dict[str, Array] = {}
 
@@ -47,7 +47,7 @@ class Program:
     `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
     """
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None):
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None) -> None:
         self.sizes = sizes
         self.plan = schedule(graph, sizes, given or {})
         self.arena = np.empty(self.plan.arena_bytes, np.uint8)
@@ -93,7 +93,7 @@ class Program:
         if isinstance(place, Given):
             return memory[place.name].reshape(type.shape)
         assert isinstance(place, Arena)
-        return np.ndarray(type.shape, type.dtype, self.arena.data, place.offset)  # type: ignore[arg-type]  # sizes are bound
+        return np.ndarray(type.numbers, type.dtype, self.arena.data, place.offset)
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
         op = node.op

@@ -68,7 +68,7 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
 
     carried = named
 
-    def arguments(self, c: Items) -> list[ast.Argument]:
+    def arguments(self, c: Items) -> Items:
         return _only(c, ast.Argument)
 
     def call(self, c: Items) -> ast.Call:
@@ -118,7 +118,7 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
     def parameter(self, c: Items) -> ast.Parameter:
         return ast.Parameter(self.span(c), str(c[0]), c[2], c[4])
 
-    def parameters(self, c: Items) -> list[ast.Parameter]:
+    def parameters(self, c: Items) -> Items:
         return _only(c, ast.Parameter)
 
     def signature(self, c: Items) -> ast.Signature:

@@ -58,7 +58,7 @@ def fit(engine: Engine, data: Dataset, training: Training, progress: Progress | 
 
 
 class _Fitting:
-    def __init__(self, engine: Engine, data: Dataset, training: Training, progress: Progress):
+    def __init__(self, engine: Engine, data: Dataset, training: Training, progress: Progress) -> None:
         self.engine, self.data, self.training, self.progress = engine, data, training, progress
         self.examples = len(next(iter(data.train.values())))
         self.an_epoch = ceil(self.examples / training.batch)
@@ -110,13 +110,15 @@ class _Fitting:
     def diverged(self, loss: float, epoch: int) -> Fault:
         optimizer = self.training.optimizer
         help_ = "a smaller learning rate, or `clip norm(1.0)`, usually helps"
-        return fault("E401", f"the loss became {loss} in epoch {epoch}, step {self.step}", optimizer.span if optimizer else None, help=help_)
+        return fault(
+            "E401", f"the loss became {loss} in epoch {epoch}, step {self.step}", optimizer.span if optimizer else None, help=help_
+        )
 
 
 class _Patience:
     """Remembers the best weights by a watched metric."""
 
-    def __init__(self, stop: Stop, engine: Engine):
+    def __init__(self, stop: Stop, engine: Engine) -> None:
         self.stop, self.engine = stop, engine
         self.best, self.waited, self.weights = float("inf"), 0, dict[str, Array]()
 

@@ -16,8 +16,8 @@ def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_lab
     kept = {n: [(x, y) for x, y in pts if abs(y) < float("inf")] for n, pts in lines.items()}
     points = [p for pts in kept.values() for p in pts] or [(0.0, 0.0)]
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(0.0, min(ys)), max(ys))
-    chart = _Chart((min(xs), max(xs)), (y_ticks[0], max(y_ticks[-1], max(ys))))
+    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(0.0, *ys), max(ys))
+    chart = _Chart((min(xs), max(xs)), (y_ticks[0], max(y_ticks[-1], *ys)))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
@@ -32,7 +32,7 @@ def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_lab
 
 
 class _Chart:
-    def __init__(self, x: tuple[float, float], y: tuple[float, float]):
+    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         self.x0, self.dx = x[0], (x[1] - x[0]) or 1.0
         self.y0, self.dy = y[0], (y[1] - y[0]) or 1.0
 

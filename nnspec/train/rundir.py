@@ -48,7 +48,7 @@ def write_whole(path: Path, content: bytes) -> None:
         f.write(content)
         f.flush()
         os.fsync(f.fileno())
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def log(folder: Path, epoch: Epoch) -> None:
@@ -75,7 +75,7 @@ def save(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping
     write_whole(aside / MANIFEST, json.dumps({"step": step, "files": files, **manifest}, indent=2).encode())
     _sync(aside / STATE)
     _sync(aside)
-    os.replace(aside, final)
+    aside.replace(final)
     _sync(folder)
     return final
 

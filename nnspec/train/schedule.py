@@ -15,7 +15,7 @@ from nnspec.run.program import Program
 class LearningRate:
     """`rate(epoch, step)`: both counted from 0."""
 
-    def __init__(self, spec: Compilation, epochs: int, steps: int):
+    def __init__(self, spec: Compilation, epochs: int, steps: int) -> None:
         training = spec.training
         assert training and training.optimizer
         self.base = learning_rate(training.optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))

@@ -1,0 +1,100 @@
+"""Invariants of the house: what is imported when, what is public, what the README shows."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from helpers import ROOT
+
+import nnspec
+from nnspec import api
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source, render
+from nnspec.syntax.parser import parse
+
+
+def test_the_public_surface_is_this() -> None:
+    assert nnspec.__all__ == ["Diagnostic", "Net", "SpecError", "__version__", "load", "loads", "open"]
+    public = {n for n in dir(nnspec.Net) if not n.startswith("_")}
+    promised = {
+        "summary",
+        "graph",
+        "inputs",
+        "targets",
+        "outputs",
+        "init",
+        "params",
+        "gradients",
+        "step",
+        "fit",
+        "evaluate",
+        "predict",
+        "export",
+        "save",
+    }
+    assert promised <= public
+
+
+def test_checking_a_spec_imports_neither_numpy_nor_networkx_nor_onnx() -> None:
+    code = (
+        "import sys\nfrom nnspec.cli.main import cli\n"
+        "cli(['check', 'lenet', 'digits', 'mazur', 'mnist_wide'], standalone_mode=False)\n"
+        "print(sorted({'numpy', 'networkx', 'onnx', 'onnxruntime', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_examples_in_the_docstrings_are_true() -> None:
+    results = doctest.testmod(api, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert results.attempted > 5 and results.failed == 0
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text("utf-8"), re.S)
+
+
+def test_every_network_in_the_readme_checks() -> None:
+    for text in blocks(ROOT / "README.md", "nn"):
+        assert not Compilation(Source("README.md", text), {}).diagnostics
+
+
+def test_every_python_block_in_the_readme_runs(tmp_path: Path) -> None:
+    for text in blocks(ROOT / "README.md", "python"):
+        subprocess.run(
+            [sys.executable, "-c", text], cwd=tmp_path, check=True, capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""}
+        )
+
+
+def test_every_output_in_the_readme_is_what_the_command_prints(tmp_path: Path) -> None:
+    """In ```console blocks: `$ command`, then its output; times and long lists are left out by `...`."""
+    shown = blocks(ROOT / "README.md", "console")
+    assert shown
+    for text in shown:
+        for command, expected in re.findall(r"^\$ nnspec (.*)\n((?:(?!\$ ).*\n)*)", text, re.M):
+            if "<<" in command:
+                command, _, stdin = command.partition(" - <<< ")
+                command, stdin = f"{command} -", stdin.strip("'")
+            else:
+                stdin = ""
+            done = subprocess.run(
+                [sys.executable, "-m", "nnspec", *command.split()], cwd=tmp_path, capture_output=True, text=True, input=stdin, check=False,
+                env={"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "HOME": str(tmp_path), "PATH": ""},
+            )  # fmt: skip
+            pattern = ".*".join(re.escape(part) for part in expected.rstrip().split("..."))
+            assert re.fullmatch(pattern, (done.stderr + done.stdout).rstrip(), re.S), f"{command}\n{done.stderr}{done.stdout}"
+
+
+def test_the_gallery_table_of_the_readme_names_every_spec() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for path in (ROOT / "specs").glob("*.nn"):
+        assert f"`{path.stem}`" in readme
+
+
+def test_the_standard_library_parses_without_a_word() -> None:
+    for path in (ROOT / "nnspec" / "std").glob("*.nn"):
+        assert render(parse(Source(path.name, path.read_text("utf-8")))[1]) == ""

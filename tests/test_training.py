@@ -1,0 +1,256 @@
+"""Training for real: published numbers, accuracy on held-out data, determinism, settings of the train block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from helpers import MNIST
+
+import nnspec
+from nnspec import SpecError
+from nnspec.ops import OPS
+from nnspec.train.augment import shifted
+from nnspec.train.schedule import LearningRate
+
+X, Y = [[0.05, 0.10]], [[0.01, 0.99]]
+
+SMALL = """
+model Small {
+  input  x: [4]
+  target y: [2]
+  out = x -> dense(8) -> tanh -> dropout(0.25) -> dense(2)
+  output out
+  loss   mse(out, y)
+  metric mse(out, y)
+}
+train {
+  batch 8
+  epochs 4
+  optimizer adam(lr = 0.01)
+  SETTINGS
+}
+"""
+
+
+def small(settings: str = "", **more: Any) -> nnspec.Net:
+    return nnspec.loads(SMALL.replace("SETTINGS", settings), **more)
+
+
+def some_data(examples: int = 50) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((examples, 4))
+    return {"x": x, "y": x[:, :2] - x[:, 2:]}
+
+
+# ---- the worked example
+
+
+def test_the_worked_example_has_its_published_loss_and_weights() -> None:
+    net = nnspec.load("mazur", dtype="float64")
+    assert net.step(x=X, y=Y) == pytest.approx(0.298371109, abs=5e-10)
+    np.testing.assert_allclose(net.params["W2"], [[0.35891648, 0.511301270], [0.408666186, 0.561370121]], atol=1e-8)
+    np.testing.assert_allclose(net.params["W1"], [[0.149780716, 0.24975114], [0.19956143, 0.29950229]], atol=1e-8)
+
+
+def test_the_worked_example_after_ten_thousand_steps() -> None:
+    net = nnspec.load("mazur", dtype="float64")
+    net.fit()
+    assert f"{net.evaluate({'x': X, 'y': Y})['loss']:.2e}" == "3.51e-05"
+
+
+# ---- real data
+
+
+def test_digits_reaches_97_percent_and_so_does_its_exported_model(tmp_path: Any) -> None:
+    pytest.importorskip("sklearn")
+    net = nnspec.load("digits")
+    net.fit()
+    test = net.dataset().test
+    assert test is not None
+    accuracy = net.evaluate(test)["accuracy"]
+    assert accuracy >= 0.97
+    net.export(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    (probs,) = session.run(["probs"], {"image": test["image"]})
+    assert np.mean(probs.argmax(1) == test["digit"]) == pytest.approx(accuracy, abs=1e-6)  # one image is 3e-3
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="the MNIST files are not here")
+def test_mnist_mlp_learns_in_one_epoch_and_exports_the_same_answers(tmp_path: Any) -> None:
+    net = nnspec.load("mnist_mlp")
+    net.fit(epochs=1, path=str(MNIST))
+    test = net.dataset(str(MNIST)).test
+    assert test is not None
+    predicted = net.predict(test["image"]).argmax(1)
+    assert np.mean(predicted == test["digit"]) > 0.96
+    net.export(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    (probs,) = session.run(["probs"], {"image": test["image"]})
+    assert (probs.argmax(1) == predicted).all()
+
+
+# ---- determinism
+
+
+def test_the_same_training_twice_gives_the_same_bits() -> None:
+    runs = []
+    for _ in range(2):
+        net = small("seed 3")
+        net.fit(some_data())
+        runs.append({n: v.copy() for n, v in net.params.items()})
+    assert all((runs[0][n] == runs[1][n]).all() for n in runs[0])
+
+
+def test_another_seed_gives_other_weights() -> None:
+    assert (small("seed 1").params["dense.W"] != small("seed 2").params["dense.W"]).any()
+
+
+def test_dropout_draws_anew_each_step_and_not_in_use() -> None:
+    net = nnspec.loads("model M { input x: [1000]  output y = x -> dropout(0.25)  loss sum(y) } train { epochs 1 optimizer sgd(lr = 1) }")
+    x = np.random.default_rng(0).random((2, 1000)).astype(np.float32)
+    assert (net(x=x)["y"] == x).all()
+    losses = [net.step(x=x) for _ in range(3)]
+    assert len(set(losses)) == 3
+    assert all(abs(loss - 500) < 50 for loss in losses)
+
+
+def test_the_seeded_generator_is_uniform_and_steps_and_places_are_unrelated() -> None:
+    draw = OPS["random"].kernel
+    streams = [draw(seed, step, stream, (100_000,), "float64") for seed, step, stream in [(0, 0, 1), (0, 1, 1), (1, 0, 1), (0, 0, 2)]]
+    for u in streams:
+        assert abs(u.mean() - 0.5) < 0.005 and abs(u.var() - 1 / 12) < 0.002
+        assert abs(np.corrcoef(u[1:], u[:-1])[0, 1]) < 0.015
+        counts = np.histogram(u, 100, (0, 1))[0]
+        assert ((counts - 1000) ** 2 / 1000).sum() < 150  # chi squared with 99 degrees of freedom
+    assert np.abs(np.corrcoef(streams) - np.eye(4)).max() < 0.015
+
+
+# ---- settings
+
+
+def test_a_penalty_adds_its_gradient_to_matrices_only_and_not_to_the_loss() -> None:
+    plain, l2 = small(), small("penalty l2(0.1)")
+    data = {n: v[:8] for n, v in some_data().items()}
+    for net in (plain, l2):
+        net.init(0)
+    assert plain.engine.step(plain._checked(data, {**plain.inputs, **plain.targets}), 0.0) == l2.engine.step(
+        l2._checked(data, {**l2.inputs, **l2.targets}), 0.0
+    )
+    difference = {n: l2.engine.gradient_views[n] - plain.engine.gradient_views[n] for n in l2.params}
+    np.testing.assert_allclose(difference["dense.W"], 0.1 * l2.params["dense.W"], atol=1e-6)
+    assert not difference["dense.b"].any()
+
+
+@pytest.mark.parametrize(("clip", "largest"), [("norm(0.01)", 0.01), ("value(0.001)", 0.001)])
+def test_clipping_limits_the_step(clip: str, largest: float) -> None:
+    net = nnspec.loads(SMALL.replace("adam(lr = 0.01)", "sgd(lr = 1)").replace("SETTINGS", f"clip {clip}"))
+    before = {n: v.copy() for n, v in net.params.items()}
+    net.step(**{n: v[:8] for n, v in some_data().items()})
+    moved = np.concatenate([(net.params[n] - before[n]).ravel() for n in before])
+    assert (np.linalg.norm(moved) if "norm" in clip else abs(moved).max()) == pytest.approx(largest, rel=1e-3)
+
+
+def test_early_stopping_keeps_the_best_weights() -> None:
+    net = small("stop early(val.loss, patience = 2)")
+    data = some_data()
+    validation = {"x": data["x"], "y": -data["y"]}
+    history = net.fit(data, epochs=50, validation=validation)
+    assert len(history.epochs) < 50
+    best = min(e.metrics["val.loss"] for e in history.epochs)
+    assert net.evaluate(validation)["loss"] == pytest.approx(best, rel=1e-5)
+
+
+def test_watching_a_metric_that_is_not_there_says_which_are() -> None:
+    with pytest.raises(SpecError, match="E402") as error:
+        small("stop early(val.acuracy, patience = 2)").fit(some_data())
+    assert "val.acuracy" in str(error.value)
+
+
+def test_steps_limit_the_training() -> None:
+    history = nnspec.loads(SMALL.replace("epochs 4", "steps 10").replace("SETTINGS", "")).fit(some_data())
+    assert history.epochs[-1].step == 10
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("step_decay(gamma = 0.5, every = 2)", {(0, 0): 0.01, (1, 9): 0.01, (2, 14): 0.005, (5, 0): 0.0025}),
+        ("exponential(0.9)", {(0, 0): 0.01, (2, 0): 0.0081}),
+        ("cosine", {(0, 0): 0.01, (0, 50): 0.005, (0, 100): 0.0}),
+        ("cosine(warmup = 10)", {(0, 0): 0.001, (0, 9): 0.01, (0, 55): 0.005}),
+    ],
+)
+def test_schedules_give_the_rates_of_their_formulas(schedule: str, expected: dict[tuple[int, int], float]) -> None:
+    rate = LearningRate(small(f"schedule {schedule}").spec, epochs=10, steps=100)
+    assert {at: rate(*at) for at in expected} == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_diverging_loss_stops_the_training_and_says_what_helps() -> None:
+    net = nnspec.loads(SMALL.replace("adam(lr = 0.01)", "sgd(lr = 1e30)").replace("SETTINGS", ""))
+    with pytest.raises(SpecError, match="E401"):
+        net.fit(some_data())
+
+
+def test_shifting_moves_images_and_fills_with_zeros() -> None:
+    images = np.ones((200, 1, 6, 6), np.float32)
+    moved = shifted(images, 2, np.random.default_rng(0))
+    assert moved.shape == images.shape
+    kept = moved.sum((1, 2, 3))
+    assert kept.min() == 16 and kept.max() == 36
+    assert len(set(kept)) > 4
+
+
+def test_augmentation_is_applied_in_training_only() -> None:
+    spec = """
+    model M { input image: [1, 4, 4]  output s = sum(image)  loss s }
+    train { data { image = [[[[1,1,1,1],[1,1,1,1],[1,1,1,1],[1,1,1,1]]]] }  epochs 20  optimizer sgd(lr = 0)  augment image -> shift(2) }
+    """
+    losses = {e.metrics["loss"] for e in nnspec.loads(spec).fit().epochs}
+    assert len(losses) > 3 and max(losses) <= 16
+
+
+# ---- metrics and states
+
+
+def test_metrics_weigh_every_example_alike() -> None:
+    net = small().init(0)
+    data = some_data(1500)  # more than one evaluation batch, the last one smaller
+    expected = np.mean((net.predict(data["x"]) - data["y"]) ** 2)
+    assert net.evaluate(data)["mse"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_batchnorm_keeps_the_running_averages_of_its_definition() -> None:
+    net = nnspec.loads(
+        "model M { input x: [3]  y = x -> batchnorm(momentum = 0.75)  output y  loss sum(y) } train { epochs 1 optimizer sgd(lr = 0) }"
+    )
+    x = np.random.default_rng(0).standard_normal((10, 3)) * 3 + 5
+    net.step(x=x)
+    np.testing.assert_allclose(net.states["batchnorm.mu"], 0.25 * x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(net.states["batchnorm.var"], 0.75 + 0.25 * x.var(0, ddof=1), rtol=1e-5)
+
+
+# ---- saving
+
+
+def test_a_saved_run_opens_with_the_same_weights_and_optimizer(tmp_path: Any) -> None:
+    net = small()
+    net.fit(some_data())
+    net.save(tmp_path / "run")
+    again = nnspec.open(tmp_path / "run")
+    for name, value in net.engine.all_arrays().items():
+        assert (again.engine.all_arrays()[name] == value).all(), name
+    batch = {n: v[:8] for n, v in some_data().items()}
+    assert again.step(**batch) == net.step(**batch)
+    assert not list((tmp_path / "run").glob(".tmp-*"))
+
+
+def test_a_damaged_checkpoint_is_not_taken(tmp_path: Any) -> None:
+    net = small()
+    folder = net.save(tmp_path / "run")
+    state = folder / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1] + b"x")
+    with pytest.raises(SpecError, match="E503"):
+        nnspec.open(tmp_path / "run")
