@@ -70,23 +70,21 @@ def test_every_python_block_in_the_readme_runs(tmp_path: Path) -> None:
         )
 
 
+CONSOLE = re.compile(r"^\$ (?:echo '(.*)' \| )?nnspec (.*)\n((?:(?!\$ ).*\n)*)", re.M)
+
+
 def test_every_output_in_the_readme_is_what_the_command_prints(tmp_path: Path) -> None:
-    """In ```console blocks: `$ command`, then its output; times and long lists are left out by `...`."""
-    shown = blocks(ROOT / "README.md", "console")
-    assert shown
-    for text in shown:
-        for command, expected in re.findall(r"^\$ nnspec (.*)\n((?:(?!\$ ).*\n)*)", text, re.M):
-            if "<<" in command:
-                command, _, stdin = command.partition(" - <<< ")
-                command, stdin = f"{command} -", stdin.strip("'")
-            else:
-                stdin = ""
-            done = subprocess.run(
-                [sys.executable, "-m", "nnspec", *command.split()], cwd=tmp_path, capture_output=True, text=True, input=stdin, check=False,
-                env={"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "HOME": str(tmp_path), "PATH": ""},
-            )  # fmt: skip
-            pattern = ".*".join(re.escape(part) for part in expected.rstrip().split("..."))
-            assert re.fullmatch(pattern, (done.stderr + done.stdout).rstrip(), re.S), f"{command}\n{done.stderr}{done.stdout}"
+    """`$ command`, then its output; what differs from run to run stands as `...`."""
+    shown = [match.groups() for text in blocks(ROOT / "README.md", "console") for match in CONSOLE.finditer(text)]
+    assert len(shown) >= 4
+    environment = {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "HOME": str(tmp_path), "PATH": ""}
+    for stdin, command, expected in shown:
+        done = subprocess.run(
+            [sys.executable, "-m", "nnspec", *command.split()],
+            cwd=tmp_path, capture_output=True, text=True, input=stdin or "", check=False, env=environment,
+        )  # fmt: skip
+        pattern = ".*".join(re.escape(part) for part in expected.rstrip().split("..."))
+        assert re.fullmatch(pattern, (done.stderr + done.stdout).rstrip(), re.S), f"{command}\n{done.stderr}{done.stdout}"
 
 
 def test_the_gallery_table_of_the_readme_names_every_spec() -> None:

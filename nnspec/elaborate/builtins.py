@@ -217,7 +217,7 @@ def _one_hot(a: Arguments) -> Value:
 def _pick(a: Arguments) -> Value:
     x, i = a.tensor("x"), _labels(a, "i")
     if not x.shape or x.shape[:-1] != i.shape:
-        raise fault("E202", f"cannot pick by {show(i.shape)} from {show(x.shape)}", a.span, notes=batch.origins([x, i], [a.span] * 2))
+        raise fault("E202", f"cannot pick by {describe(i)} from {describe(x)}", a.span, notes=batch.origins([x, i], [a.span] * 2))
     if i.classes and isinstance(x.shape[-1], int) and x.shape[-1] < i.classes:
         raise fault("E202", f"a class({i.classes}) needs {i.classes} values, one for each class, not {x.shape[-1]}", a.span,
                     notes=batch.origins([x, i], [a.span] * 2))  # fmt: skip

@@ -110,7 +110,7 @@ class Elaborator:
         return value
 
     def unknown(self, name: str, span: Span, scope: Scope) -> Fault:
-        known = scope.all_names() | self.definitions.names()
+        known = scope.all_names() | (self.definitions.names() - self.definitions.names("model"))
         if name in NOT_YET and name.lower() not in FOREIGN:
             return not_yet(f"`{name}`", span)
         guess = nearest(name, known)

@@ -70,6 +70,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
         case ast.If():
             return run_statements(e, branch(e, s, scope), scope)
         case ast.Share():
+            scope.names[s.name.id] = POISON
             raise not_yet("`share`", s.span)
         case _:
             raise fault("E108", "this statement belongs in a model, not in a definition", s.span)

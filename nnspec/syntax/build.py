@@ -222,7 +222,7 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
         return version
 
     def start(self, c: Items) -> ast.Spec:
-        version = int(c[0]) if c[0] and c[0].isdigit() else 1
+        version = 1 if c[0] is None else int(c[0]) if c[0].isdigit() else 0
         return ast.Spec(Span(self.source, self.offset, len(self.source.text)), version, tuple(_trees(c)))
 
     def _doc(self, c: Items) -> str:

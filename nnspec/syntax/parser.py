@@ -16,6 +16,7 @@ from nnspec.syntax.ast import Signature, Spec
 from nnspec.syntax.build import Builder
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS, describe
 
+VERSION = 1
 MAX_ERRORS = 50
 MAX_NESTING = 200
 MAX_LOOK_BACK = 400
@@ -38,7 +39,7 @@ def parse(source: Source, start: int = 0, end: int | None = None) -> tuple[Spec,
     while True:
         try:
             spec: Spec = _run(source, text, start, "start")
-            return spec, found
+            return spec, found + _check_version(source, spec)
         except UnexpectedInput as error:
             found.append(_explain(source, error, start))
             blanked = _blank_statement(text, error.pos_in_stream or 0)
@@ -94,6 +95,14 @@ def _cache_file() -> Any:
     if path.stat().st_size == 0:
         path.unlink()
     return str(path)
+
+
+def _check_version(source: Source, spec: Spec) -> list[Diagnostic]:
+    if spec.version == VERSION:
+        return []
+    header = re.search(r"^\s*nnspec\s+(\S+)", source.text, re.M)
+    message = f"this nnspec reads version {VERSION} of the language and no other"
+    return [Diagnostic("E109", message, Span(source, *header.span(1)) if header else spec.span)]
 
 
 def _check_brackets(source: Source, text: str, offset: int) -> Diagnostic | None:
