@@ -48,7 +48,12 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
 def _next_name(callee: Function | Builtin, positional: object, span: Span, most: int) -> str:
     parameter = next(positional, None)  # type: ignore[call-overload]  # an iterator
     if parameter is None:
-        raise fault("E104", f"`{callee.name}` takes at most {most} arguments", span, help=f"its arguments are {signature_text(callee)}")
+        raise fault(
+            "E104",
+            f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}",
+            span,
+            help=f"its arguments are {signature_text(callee)}",
+        )
     return str(parameter.name)
 
 

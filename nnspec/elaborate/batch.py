@@ -159,14 +159,14 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
     for a in wanted:
         if not is_dim(a) or not isinstance(a, int) or not -rank <= a < rank:
             raise fault("E205", f"there is no axis {describe(a)}: this has shape {show(t.shape)}", span,
-                        help="axes count from 0 and leave the batch out; -1 is the last")  # fmt: skip
+                        help="axes count from 0 and leave the batch out; -1 is the last" if rank else "one number has no axes")  # fmt: skip
     return tuple(sorted({a % rank + t.batched for a in wanted}))
 
 
 def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:
     """A reduction over per-example axes."""
     axes = axes_of(t, axis, span)
-    t = _as_dtype(t, t.var.graph.dtype) if op == "mean" else t
+    t = _as_dtype(t, t.var.graph.dtype) if op == "mean" or (op == "sum" and t.dtype == "bool") else t
     return Tensor(OPS[op](t.var, axes=axes, keep=keep), t.batched, span) if axes else t
 
 

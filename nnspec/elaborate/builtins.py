@@ -81,12 +81,13 @@ def builtins() -> dict[str, Value]:
     rows = [*_ROWS, *((f"{name}(x)", _unary(name)) for name in UNARY)]
     table: dict[str, Value] = {name: Choice(name) for name in CHOICES} | CONSTANTS
     for text, function in rows:
-        row = _builtin(text, function)
+        row = make_builtin(text, function)
         table[row.name] = row
     return table
 
 
-def _builtin(text: str, function: Callable[[Arguments], Value]) -> Builtin:
+def make_builtin(text: str, function: Callable[[Arguments], Value]) -> Builtin:
+    """A primitive from its signature and the function that builds it."""
     signature = parse_signature(f"{text} -> []")
     return Builtin(signature.name, signature.parameters, lambda *given: function(Arguments(*given)))
 
@@ -276,6 +277,8 @@ def _image(a: Arguments) -> Tensor:
 def _convolve(a: Arguments) -> Value:
     x, w = _image(a), a.tensor("W")
     stride, dilation, groups = a.pair("stride"), a.pair("dilation"), a.whole("groups", a.get("groups", 1))
+    if isinstance(w.shape[0], int) and w.shape[0] % groups:
+        raise fault("E202", f"{w.shape[0]} units do not divide into {groups} groups", a.at("groups"))
     pads = _pads(a, x, w.shape[2:], stride, dilation)  # type: ignore[arg-type]  # kernels are numbers
     y = OPS["conv"](x.var, w.var, strides=stride, pads=pads, dilations=dilation, groups=groups)
     return Tensor(y, True, a.span)

@@ -175,7 +175,10 @@ class Elaborator:
 
     def sample(self, applied: Applied, known: dict[str, Value], frame: Frame) -> Value:
         """What an init draws, `known` being the names it may ask for; an init may be another with other arguments."""
-        value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
+        try:
+            value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
+        except Fault as error:
+            raise blame(error, {}, applied.span) from None
         return self.sample(value, known, frame) if isinstance(value, Applied) else value
 
     def conditional(self, e: ast.Conditional, scope: Scope) -> Value:
@@ -224,6 +227,7 @@ class Elaborator:
             self.rows.append(Row(name, span, value, nodes, tuple(islice(self.owned, marks[1], None))))
 
     def pipe(self, e: ast.Pipe, scope: Scope) -> Value:
+        scope.names.update({s.label.id: POISON for s in e.stages if s.label})  # until they have a value
         value = self.evaluate(e.head, scope)
         for stage in e.stages:
             with self.at(stage.body.span):
@@ -283,7 +287,7 @@ class Elaborator:
         try:
             result = self._invoke(callee, bound, spans, scope, span, label)
         except Fault as error:
-            raise _blame(error, spans, span) from None
+            raise blame(error, spans, span) from None
         return result.at(span) if isinstance(result, Tensor) else result
 
     def _invoke(
@@ -367,16 +371,19 @@ class Elaborator:
 
 def about(left: Value, right: Value, written: ast.Expr) -> bool:
     """`~=`: equal to the digits written."""
+    for value in (left, right):
+        if not is_number(value):
+            raise fault("E106", f"`~=` compares numbers, not {describe(value)}", written.span)
     text = written.span.text.replace("_", "").lower()
     mantissa, _, exponent = text.partition("e")
     decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
     return bool(abs(left - right) <= 0.5000001 * 10.0**-decimals)
 
 
-def _blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
+def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
     """A mistake found inside a library definition, moved to the argument it speaks of, or else to the call."""
     d = error.diagnostic
-    if d.span and not d.span.source.library:
+    if d.span and (not d.span.source.library or (d.span.source is call.source and call.start <= d.span.start and d.span.end <= call.end)):
         return error
     word = "kernel" if d.code == "E206" else d.span.text if d.span else ""
     notes = tuple(n for n in d.notes if not n[0].source.library)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnspec.diagnostics import Diagnostic, Fault, did_you_mean, fault
+from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.values import POISON, Scope
 from nnspec.graph import Graph
 from nnspec.syntax import ast
-from nnspec.syntax.parser import parse_expression
+from nnspec.syntax.parser import parse_value
 
 Settings = Mapping[str, str | int | float | bool]
 
@@ -30,20 +30,15 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
             if name in scope.names:
                 raise fault("E105", f"`let {name}` is written twice", let.name.span, notes=((scope.spans[name], "first here"),))
             scope.names[name], scope.spans[name] = POISON, let.name.span
-            value = _setting(settings[name]) if name in settings else e.evaluate(let.value, scope)
-            scope.names[name] = value
+            scope.names[name] = _setting(e, name, settings[name], scope) if name in settings else e.evaluate(let.value, scope)
     return e.diagnostics
 
 
-def _setting(value: str | int | float | bool) -> object:
-    """A setting from the command line, read as the language reads it: a number, a truth, or else a word."""
+def _setting(e: Elaborator, name: str, value: str | int | float | bool, scope: Scope) -> object:
+    """A setting from the command line, read as the language reads a value."""
     if not isinstance(value, str):
         return value
-    try:
-        parsed = parse_expression(value)
-    except Exception:
-        return value
-    return parsed.value if isinstance(parsed, ast.Number | ast.Boolean | ast.String) else value
-
-
-__all__ = ["Fault", "evaluate_lets"]
+    parsed, diagnostics = parse_value(Source(f"--set {name}", value))
+    if parsed is None:
+        raise Fault(diagnostics[0])
+    return e.evaluate(parsed, scope)

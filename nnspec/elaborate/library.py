@@ -21,7 +21,8 @@ FOREIGN = {
     "batchnorm1d": "batchnorm", "batchnorm2d": "batchnorm", "batchnormalization": "batchnorm", "dropout2d": "dropout",
     "leakyrelu": "leaky_relu", "logistic": "sigmoid", "logsoftmax": "log_softmax", "crossentropyloss": "cross_entropy",
     "categorical_crossentropy": "cross_entropy", "mseloss": "mse", "bcewithlogitsloss": "bce_logits", "glorot_uniform": "xavier_uniform",
-    "kaiming_normal": "he_normal", "he": "he_normal", "kaiming": "he_normal", "xavier": "xavier_uniform", "glorot": "xavier_uniform", "steplr": "step_decay", "exponentiallr": "exponential", "cosineannealinglr": "cosine",
+    "kaiming_normal": "he_normal", "he": "he_normal", "kaiming": "he_normal", "xavier": "xavier_uniform", "glorot": "xavier_uniform",
+    "steplr": "step_decay", "exponentiallr": "exponential", "cosineannealinglr": "cosine",
 }  # fmt: skip
 """What other frameworks call the things of the library, in lower case."""
 
@@ -166,7 +167,14 @@ def add_definitions(table: dict[tuple[str, str], Function], spec: ast.Spec, scop
                 note = (first.definition.name.span, "first defined here")
                 message = f"the {definition.kind} `{definition.name.id}` is defined twice"
                 twice.append(Diagnostic("E105", message, definition.name.span, notes=(note,)))
+            twice += _same_parameters(definition)
     return twice
+
+
+def _same_parameters(definition: ast.Definition) -> list[Diagnostic]:
+    names = [p.name for p in definition.parameters]
+    again = [p for i, p in enumerate(definition.parameters) if p.name in names[:i]]
+    return [Diagnostic("E105", f"`{definition.name.id}` has two arguments `{p.name}`", p.span) for p in again]
 
 
 def nearest(name: str, known: set[str]) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from nnspec.diagnostics import Diagnostic, Span, fault
-from nnspec.elaborate import batch, report
+from nnspec.elaborate import batch
 from nnspec.elaborate.builtins import SEED, STEP
-from nnspec.elaborate.expand import Elaborator, about
+from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.statements import branch, declare, dimension, run_statement, shape_of
 from nnspec.elaborate.values import (
@@ -17,13 +17,11 @@ from nnspec.elaborate.values import (
     Frame,
     Function,
     Owned,
-    Poisoned,
     Row,
     Scope,
     Tensor,
     Value,
     describe,
-    not_yet,
 )  # fmt: skip
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.ops import OPS
@@ -80,7 +78,7 @@ class _ModelWork:
         for p in self.f.definition.parameters:
             with self.e.recovering():
                 self.scope.names[p.name] = self._default(p)
-        for statement in self._in_order(self.f.definition.body):
+        for statement in sorted(self.f.definition.body, key=_turn):
             with self.e.recovering(), self.e.graph.at(span=statement.span):
                 self.statement(statement)
         self._finish()
@@ -89,11 +87,6 @@ class _ModelWork:
         if p.default is None:
             raise fault("E103", f"the model's parameter `{p.name}` has no value", p.span, help=f"give it one: `{p.name} = 32`")
         return self.e.evaluate(p.default, self.scope)
-
-    def _in_order(self, body: tuple[ast.Statement, ...]) -> Iterator[ast.Statement]:
-        """Ports first and expectations last; a model may say them where they read well."""
-        rank = {ast.Port: 0, ast.Report: 2, ast.Expect: 3}
-        return iter(sorted(body, key=lambda s: 1 if _defines(s) else rank.get(type(s), 1) or (2 if isinstance(s, ast.Output) else 0)))
 
     def statement(self, s: ast.Statement) -> None:
         match s:
@@ -105,7 +98,7 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                self.expect(s)
+                check_expectation(self.e, self.scope, self.outputs.values(), s)
             case ast.Assign():
                 self.formula(s)
             case ast.If():
@@ -197,36 +190,6 @@ class _ModelWork:
         named.append(name)
         self.outputs[f"{s.kind}:{name}"] = mean.name
 
-    def expect(self, s: ast.Expect) -> None:
-        scope = Scope(self.scope, self.scope.frame, self._facts())
-        values = [self.e.evaluate(v, scope) for v in _sides(s.condition)]
-        holds = self._holds(s.condition, values, scope)
-        if isinstance(holds, Tensor):
-            raise not_yet("an expectation about values", s.condition.span)
-        if holds is not True:
-            pairs = ((v.span.text, describe(x)) for v, x in zip(_sides(s.condition), values, strict=True))
-            sides = " and ".join(f"{written} is {x}" for written, x in pairs if written.replace("_", "") != x)
-            raise fault("E207", "this expectation does not hold", s.condition.span, label=sides)
-
-    def _holds(self, condition: ast.Expr, values: list[Value], scope: Scope) -> Value:
-        if isinstance(condition, ast.Binary) and condition.operator == "~=":
-            return about(values[0], values[1], condition.right)
-        return self.e.evaluate(condition, scope)
-
-    def _facts(self) -> dict[str, Value]:
-        """What only an expectation can ask."""
-        e, facts = self.e, report.Facts(self.e.graph, self.e.owned)
-        functions = {
-            "receptive_field": lambda t: facts.receptive_field(t.var.name),
-            "depends": lambda t, p: p.var.name in e.graph.needed([t.var.name]),
-        }
-        return {
-            "params": facts.parameters(),
-            "flops": facts.flops(self.outputs.values()),
-            "memory": facts.memory(self.outputs.values()),
-            **{n: _fact(n, f) for n, f in functions.items()},
-        }
-
     def _finish(self) -> None:
         model, e = self.model, self.e
         model.owned, model.rows = e.owned, e.rows
@@ -245,24 +208,19 @@ class _ModelWork:
             e.graph.outputs["loss"] = total.name
 
 
-def _defines(s: ast.Statement) -> bool:
-    return isinstance(s, ast.Output) and any(value is not None for _, value in s.items)
+def _turn(s: ast.Statement) -> int:
+    """Ports first, then formulas, then what reports on them, then expectations: a model says them where they read well."""
+    match s:
+        case ast.Port():
+            return 0
+        case ast.Report():
+            return 2
+        case ast.Output():
+            return 1 if any(value is not None for _, value in s.items) else 2
+        case ast.Expect():
+            return 3
+    return 1
 
 
 def _callee(e: ast.Expr) -> str | None:
     return ast.dotted(e.callee) if isinstance(e, ast.Call) else None
-
-
-def _sides(condition: ast.Expr) -> tuple[ast.Expr, ...]:
-    return (condition.left, condition.right) if isinstance(condition, ast.Binary) else (condition,)
-
-
-def _fact(name: str, function: object) -> Builtin:
-    from nnspec.syntax.parser import parse_signature
-
-    text = {"receptive_field": "receptive_field(v) -> []", "depends": "depends(v, p) -> []"}[name]
-    parameters = parse_signature(text).parameters
-    return Builtin(name, parameters, lambda e, bound, *rest: function(*(bound[p.name] for p in parameters)))  # type: ignore[operator]
-
-
-__all__ = ["Model", "Poisoned", "elaborate_model"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.values import POISON, Function, Owned, Poisoned, Scope, Tensor, Value, describe, is_dim, not_yet
+from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Value, describe, is_dim, not_yet
 from nnspec.graph import Dim, Shape, Size, Type
 from nnspec.graph.shapes import Bindings
 from nnspec.graph.types import show
@@ -89,9 +89,8 @@ def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
 
 def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
     try:
-        value = e.evaluate(s.value, scope)
-        values = _unpack(value, s)
-    except BaseException:
+        values = _unpack(e.evaluate(s.value, scope), s)
+    except (Fault, Poisoned):
         scope.names.update({n.id: POISON for n in s.names})
         raise
     for name, each in zip(s.names, values, strict=True):
@@ -112,7 +111,7 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
         raise fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
     try:
         owned = _owned(e, s, scope)
-    except BaseException:
+    except (Fault, Poisoned):
         scope.names[s.name.id] = POISON
         raise
     if owned.name in e.owned:
@@ -135,7 +134,7 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
     if s.source == "~":
         if s.type is None:
             raise fault("E103", f"`{s.name.id}` needs a type: a shape cannot be drawn without it", s.name.span)
-        return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), e.as_kind("init", s.start, scope), s.name.span)
+        return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), _init(e, s.start, scope), s.name.span)
     start = batch.numbers(e.evaluate(s.start, scope), s.start.span)
     given = value_shape(start)
     shape = _fixed(e, s, scope) if s.type else given
@@ -145,6 +144,15 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
             "E208", f"`{s.name.id}` is declared {show(shape)} and set to {show(given)}", s.start.span, notes=((where, "declared here"),)
         )
     return Owned(name, s.kind, Type(e.graph.dtype, shape), start, s.name.span)
+
+
+def _init(e: Elaborator, start: ast.Expr, scope: Scope) -> Applied:
+    """The init after `~`, which is drawn before there is any data."""
+    init = e.as_kind("init", start, scope)
+    for name, value in init.arguments.items():
+        if isinstance(value, Tensor):
+            raise fault("E106", f"`{name}` of the init `{init.name}` is a number, not {describe(value)}", init.span)
+    return init
 
 
 def _fixed(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Shape:

@@ -106,7 +106,7 @@ class _Reader:
             "batch": self.whole,
             "epochs": self.whole,
             "steps": self.whole,
-            "optimizer": lambda e: self.e.as_kind("optimizer", e, self.scope),
+            "optimizer": self.optimizer,
             "schedule": lambda e: self.e.as_kind("schedule", e, self.scope),
             "penalty": self.penalty,
             "clip": self.clip,
@@ -126,6 +126,11 @@ class _Reader:
         if len(s.values) != 1:
             raise fault("E104", f"`{name}` takes one value", s.values[1].span if s.values else s.span)
         return self.settings[name](s.values[0])
+
+    def optimizer(self, e: ast.Expr) -> Applied:
+        optimizer = self.e.as_kind("optimizer", e, self.scope)
+        learning_rate(optimizer, self.e)  # a rate that is no number shows before training
+        return optimizer
 
     def number(self, e: ast.Expr) -> float:
         value = self.e.evaluate(e, self.scope)

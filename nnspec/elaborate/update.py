@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.builtins import SEED, STEP
-from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.expand import Elaborator, blame
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.statements import assign
 from nnspec.elaborate.values import Applied, Frame, Owned, Scope, Tensor, Value, not_yet
 from nnspec.graph import Graph, Shape, Type, Var
+from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS
 from nnspec.syntax import ast
 
@@ -84,7 +85,10 @@ def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
     w, g = (graph.source(OPS["param"], n, Type(graph.dtype, (2,))) for n in ("w", "g"))
     states = {n: graph.source(OPS["state"], n, Type(graph.dtype, (2,))) for n in optimizer_states(optimizer)}
     scalars = {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in ("lr", "t")}
-    apply_optimizer(graph, definitions, optimizer, w, g, states, scalars)
+    try:
+        apply_optimizer(graph, definitions, optimizer, w, g, states, scalars)
+    except Fault as error:
+        raise blame(error, {}, optimizer.span) from None
 
 
 SCHEDULE_NAMES = ("lr", "epoch", "step", "epochs", "steps")
@@ -95,7 +99,10 @@ def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
     graph = Graph("schedule", "float64")
     e = Elaborator(graph, definitions, training=True)
     known = {n: Tensor(graph.source(OPS["input"], n, Type("float64")), False) for n in SCHEDULE_NAMES}
-    value: Value = e.run_function(schedule.function, {**schedule.arguments, **known}, {}, Frame(), schedule.span)
+    try:
+        value: Value = e.run_function(schedule.function, {**schedule.arguments, **known}, {}, Frame(), schedule.span)
+    except Fault as error:
+        raise blame(error, {}, schedule.span) from None
     result = batch.lift(graph, value, "float64", schedule.span)
     if result.shape:
         raise fault("E106", f"the schedule `{schedule.name}` does not give one number", schedule.span)
@@ -135,4 +142,8 @@ def _initial(e: Elaborator, o: Owned) -> Var:
         value = batch.lift(e.graph, result, e.graph.dtype, o.start.span)
     if value.shape == o.type.shape:
         return value.var
+    if broadcast(value.shape, o.type.shape) != o.type.shape:
+        assert isinstance(o.start, Applied)
+        message = f"the init `{o.start.name}` gives {show(value.shape)}, and the parameter `{o.name}` is {show(o.type.shape)}"
+        raise fault("E208", message, o.start.function.definition.name.span)
     return OPS["expand"](value.var, shape=o.type.shape)

@@ -187,6 +187,8 @@ def describe(value: Value) -> str:
             return f"class({value.classes}){show(value.shape) if value.shape else ''}"
         case Tensor():
             return f"{'' if value.dtype.startswith('float') else value.dtype}{show(value.shape)}"
+        case None:
+            return "nothing"
         case bool():
             return "true" if value else "false"
         case str():

@@ -36,7 +36,7 @@ class Bindings:
         self._star(parameter, dims[star], shape[star:middle])
         self._dims(parameter, dims[:star], shape[:star], shape)
         self._dims(parameter, dims[star + 1 :], shape[middle:], shape)
-        return None
+        return
 
     def _dims(self, parameter: str, dims: tuple[Expr | Star, ...], values: Shape, shape: Shape) -> None:
         for dim, value in zip(dims, values, strict=True):

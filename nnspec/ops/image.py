@@ -243,7 +243,8 @@ conv: Op = Op(
     onnx=lambda o, x, w, strides, pads, dilations, groups: o.node("Conv", x, w, **_onnx_attributes(strides, pads, dilations, groups)),
     examples=(
         f"conv([[[[1, 2], [3, 4]]]], [[[[1, 0], [0, 1]]]], {_EXAMPLE}) == [[[[5]]]]",
-        f"conv([[[[1, 2, 3], [4, 5, 6]], [[1, 0, 1], [0, 2, 0]]]], [[[[1, 2]]], [[[3, 4]]]], {_ODD}) == [[[[0, 0], [16, 5]], [[0, 0], [0, 6]]]]",
+        f"conv([[[[1, 2, 3], [4, 5, 6]], [[1, 0, 1], [0, 2, 0]]]], [[[[1, 2]]], [[[3, 4]]]], {_ODD})"
+        " == [[[[0, 0], [16, 5]], [[0, 0], [0, 6]]]]",
     ),
     shape=_conv_shape,
     prepare=_conv_into,

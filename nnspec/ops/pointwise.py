@@ -29,7 +29,8 @@ add = binary("add", "x + y.", np.add, lambda g, out, x, y: (g, g), "Add", "add([
              commutative=True, scalar=lambda x, y: x + y)  # fmt: skip
 sub = binary("sub", "x - y.", np.subtract, lambda g, out, x, y: (g, -g), "Sub", "sub([1, 2], [3, 5]) == [-2, -3]",
              scalar=lambda x, y: x - y)  # fmt: skip
-mul = binary("mul", "x times y.", np.multiply, lambda g, out, x, y: (g * y, g * x), "Mul", "mul([[2], [3]], [5, 7]) == [[10, 14], [15, 21]]",
+mul = binary("mul", "x times y.", np.multiply, lambda g, out, x, y: (g * y, g * x), "Mul",
+             "mul([[2], [3]], [5, 7]) == [[10, 14], [15, 21]]",
              commutative=True, scalar=lambda x, y: x * y)  # fmt: skip
 div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out / y)), "Div", "div([6, 1], [3, 4]) == [2, 0.25]",
              scalar=lambda x, y: x / y, domain=(0.5, 2.0), real=True)  # fmt: skip
@@ -44,7 +45,8 @@ mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x 
 # ---- functions
 
 exp = unary("exp", "e^x.", np.exp, lambda g, y, x: (g * y,), "Exp", "exp([0]) == [1]", real=True)
-log: Op = unary("log", "Natural logarithm; minus infinity at 0.", np.log, lambda g, y, x: (g / x,), "Log", "log([1]) == [0]", domain=(0.2, 3.0), real=True)
+log: Op = unary("log", "Natural logarithm; minus infinity at 0.", np.log, lambda g, y, x: (g / x,), "Log",
+               "log([1]) == [0]", domain=(0.2, 3.0), real=True)  # fmt: skip
 sqrt = unary("sqrt", "Square root; the gradient at 0 is infinite.", np.sqrt, lambda g, y, x: (g / (2.0 * y),), "Sqrt",
              "sqrt([9]) == [3]", domain=(0.2, 3.0), real=True)  # fmt: skip
 square = unary("square", "x times x.", np.square, lambda g, y, x: (g * (2.0 * x),), lambda o, x: o.node("Mul", x, x),

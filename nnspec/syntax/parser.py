@@ -12,7 +12,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from nnspec import resources
 from nnspec.diagnostics import Diagnostic, Source, Span, did_you_mean, printable
-from nnspec.syntax.ast import Signature, Spec
+from nnspec.syntax.ast import Expr, Signature, Spec
 from nnspec.syntax.build import Builder
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS, describe
 
@@ -59,6 +59,15 @@ def parse_signature(text: str) -> Signature:
 def parse_expression(text: str) -> Any:
     """One formula, as rewrite rules and op examples are written."""
     return _run(Source("<formula>", text), text, 0, "expr")
+
+
+def parse_value(source: Source) -> tuple[Expr | None, list[Diagnostic]]:
+    """One formula that a person wrote outside a spec, or what is wrong with it."""
+    try:
+        value: Expr = _run(source, source.text, 0, "expr")
+        return value, []
+    except UnexpectedInput as error:
+        return None, [_explain(source, error, 0)]
 
 
 def _run(source: Source, text: str, offset: int, rule: str) -> Any:

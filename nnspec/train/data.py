@@ -30,7 +30,7 @@ class Dataset:
     test: Fields | None
 
 
-def load(  # noqa: PLR0917 - the two that a command line gives come last
+def load(
     training: Training,
     inputs: Mapping[str, Type],
     targets: Mapping[str, Type],

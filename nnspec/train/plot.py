@@ -8,15 +8,17 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 120, 36, 44
+MOST_POINTS = 1000
 COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 
 
 def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "epoch") -> str:
     """Lines of (x, y) points in one chart; points that are not finite are left out."""
-    kept = {n: [(x, y) for x, y in pts if abs(y) < float("inf")] for n, pts in lines.items()}
+    kept = {n: thinned([(x, y) for x, y in pts if abs(y) < float("inf")]) for n, pts in lines.items()}
     points = [p for pts in kept.values() for p in pts] or [(0.0, 0.0)]
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(0.0, *ys), max(ys))
+    x_ticks = [x for x in ticks(min(xs), max(xs)) if x >= min(xs)]
+    y_ticks = ticks(min(0.0, *ys), max(ys))
     chart = _Chart((min(xs), max(xs)), (y_ticks[0], max(y_ticks[-1], *ys)))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
@@ -58,6 +60,12 @@ class _Chart:
             f'<rect x="{WIDTH - RIGHT + 12}" y="{legend - 9}" width="10" height="10" fill="{color}"/>',
             f'<text x="{WIDTH - RIGHT + 28}" y="{legend}">{escape(name)}</text>',
         ]
+
+
+def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Evenly fewer points where there are more than the eye can tell apart, the last one kept."""
+    every = max(1, len(points) // MOST_POINTS)
+    return points[:-1:every] + points[-1:]
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

@@ -1,0 +1,70 @@
+"""`expect` lines: what can be asked of a model without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate.builtins import Arguments, make_builtin
+from nnspec.elaborate.expand import Elaborator, about
+from nnspec.elaborate.report import Facts
+from nnspec.elaborate.values import Function, Scope, Tensor, Value, describe, not_yet
+from nnspec.syntax import ast
+
+
+def check_expectation(e: Elaborator, model: Scope, outputs: Iterable[str], s: ast.Expect) -> None:
+    """Hold the condition of an `expect` against the model elaborated so far; `outputs` are the nodes that count as work."""
+    facts = Facts(e.graph, e.owned)
+    functions = Scope(model, model.frame, _functions(e, facts))
+    counts = {"params": facts.parameters(), "flops": facts.flops(outputs), "memory": facts.memory(outputs)}
+    scope = Scope(functions, model.frame, dict(counts))
+    values = [e.evaluate(v, scope) for v in _sides(s.condition)]
+    holds = _holds(e, s.condition, values, scope)
+    if isinstance(holds, Tensor):
+        raise not_yet("an expectation about values", s.condition.span)
+    if holds is not True:
+        pairs = ((v.span.text, describe(x)) for v, x in zip(_sides(s.condition), values, strict=True))
+        sides = " and ".join(f"{written} is {x}" for written, x in pairs if written.replace("_", "") != x)
+        raise fault("E207", "this expectation does not hold", s.condition.span, label=sides)
+
+
+def _sides(condition: ast.Expr) -> tuple[ast.Expr, ...]:
+    return (condition.left, condition.right) if isinstance(condition, ast.Binary) else (condition,)
+
+
+def _holds(e: Elaborator, condition: ast.Expr, values: list[Value], scope: Scope) -> Value:
+    if isinstance(condition, ast.Binary) and condition.operator == "~=":
+        tensors = [v for v in values if isinstance(v, Tensor)]
+        return tensors[0] if tensors else about(values[0], values[1], condition.right)
+    return e.evaluate(condition, scope)
+
+
+def _functions(e: Elaborator, facts: Facts) -> dict[str, Value]:
+    """`receptive_field(v)`, `depends(v, p)` and `params(layer)`."""
+
+    def depends(a: Arguments) -> Value:
+        return _value(a, "p").var.name in e.graph.needed([_value(a, "v").var.name])
+
+    def parameters_of(a: Arguments) -> Value:
+        layer = a.bound["layer"]
+        path = layer.name if isinstance(layer, Function) else layer
+        owned = [n for n in e.owned if isinstance(path, str) and (n == path or n.startswith(f"{path}."))]
+        if not owned:
+            raise fault(
+                "E101", f"no parameter belongs to {describe(layer)}", a.at("layer"), help='write the path as a text: params("conv_2")'
+            )
+        return facts.parameters(owned)
+
+    rows = (
+        make_builtin("receptive_field(v)", lambda a: facts.receptive_field(_value(a, "v").var.name)),
+        make_builtin("depends(v, p)", depends),
+        make_builtin("params(layer)", parameters_of),
+    )
+    return {row.name: row for row in rows}
+
+
+def _value(a: Arguments, name: str) -> Tensor:
+    value = a.bound[name]
+    if not isinstance(value, Tensor):
+        raise fault("E106", f"this takes values of the model, not {describe(value)}", a.at(name))
+    return value
