@@ -34,7 +34,7 @@ def read_source(name: str | Path) -> Source:
     Faults: E501 when there is no such file, E502 when it is too large, E503 when it is empty or no text.
     """
     path = Path(name)
-    if not path.exists() and path.suffix != ".nn" and len(path.parts) == 1:
+    if not path.is_file() and path.suffix != ".nn" and len(path.parts) == 1:
         path = resources.folder("specs") / f"{name}.nn"
     if not path.is_file():
         known = sorted(p.stem for p in resources.folder("specs").glob("*.nn"))

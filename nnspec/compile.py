@@ -14,7 +14,7 @@ from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.report import TableRow, table
-from nnspec.elaborate.training import Training, elaborate_training
+from nnspec.elaborate.training import Training, check_augmentation, elaborate_training
 from nnspec.elaborate.update import check_optimizer, initial_graph, schedule_graph
 from nnspec.elaborate.values import Scope, not_yet
 from nnspec.graph import Graph, Type
@@ -105,6 +105,7 @@ class Compilation:
         training = self.training
         if training and training.optimizer:
             check_optimizer(self.definitions, training.optimizer)
+            check_augmentation(training, self.model.inputs)
             if training.schedule:
                 schedule_graph(self.definitions, training.schedule)
             if not self.training_model[0].losses:

@@ -161,6 +161,17 @@ def test_a_file_that_is_no_spec_is_one_clear_error(tmp_path: Path, content: byte
     assert done.returncode == 1 and f"error[{code}]" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_folder_named_like_a_gallery_spec_does_not_hide_it(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    assert run("check", "digits", cwd=tmp_path).returncode == 0
+
+
+def test_a_setting_is_read_as_the_language_reads_a_value() -> None:
+    assert "[16, 28, 28]" in run("check", "lenet", "--set", "width=2*8").stdout
+    done = run("check", "lenet", "--set", "width=(")
+    assert done.returncode == 1 and "--set width:1:1" in done.stderr and done.stderr.count("error[") == 1
+
+
 def test_usage_errors_exit_with_2() -> None:
     assert run("train").returncode == 2
     assert run("check", "digits", "--set", "x").returncode == 2

@@ -77,7 +77,8 @@ def test_a_shared_value_gets_one_gradient_so_that_backward_stays_linear() -> Non
 
 def test_a_parameter_that_the_loss_does_not_use_has_gradient_zero() -> None:
     net = nnspec.loads(
-        "model M { input x: [2]  param a: [2] = 1  param b: [3] = 1  output y = sum(a * x)  loss y } train { epochs 1 optimizer sgd(lr = 1) }"
+        "model M { input x: [2]  param a: [2] = 1  param b: [3] = 1  output y = sum(a * x)  loss y }"
+        "train { epochs 1  optimizer sgd(lr = 1) }"
     )
     assert net.gradients(x=[[1, 2]])[1]["b"].tolist() == [0, 0, 0]
 

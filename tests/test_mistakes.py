@@ -106,6 +106,15 @@ MISTAKES = {
         model("target y: [3]", "z = x -> dense(3)", "output z", "loss cross_entropy(z, y)"), "E106", 6, "y",
         "expected a class number, got [3]", "class(N)",
     ),
+    "a rate in quotes": Mistake(
+        training("  epochs 3", '  optimizer sgd("0.1")'), "E106", 8, 'sgd("0.1")', "the learning rate is a number"
+    ),
+    "an init that asks for the data": Mistake(
+        model("param W: [4, 2] ~ normal(0, x)", "output y = x @ W"), "E106", 3, "normal(0, x)", "`std` of the init `normal` is a number"
+    ),
+    "an expectation of a number": Mistake(
+        model("output x", "expect receptive_field(3) == 1"), "E106", 4, "3", "not 3"
+    ),
     # ---- places
     "return in a model": Mistake(model("return x"), "E108", 3, "return x", "does not belong in a model", "output NAME"),
     "a loss in a layer": Mistake(
@@ -120,6 +129,9 @@ MISTAKES = {
     "no return": Mistake("fn f(x) {\n  y = x\n}\n" + model("output y = f(x)"), "E108", 1, "f", "`f` returns nothing"),
     "no output": Mistake(model("y = x -> dense(1)"), "E110", 1, "M", "the model `M` has no output", "output NAME"),
     "a let twice": Mistake("let n = 3\nlet n = 4\n" + model("output x"), "E105", 2, "n", "`let n` is written twice"),
+    "two arguments of one name": Mistake(
+        "fn f(x, x) = x\n" + model("output x"), "E105", 1, "x", "`f` has two arguments `x`"
+    ),
     "an input that is assigned": Mistake(model("x = x -> relu", "output x"), "E105", 3, "x", "`x` is a port of the model"),
     # ---- training
     "an unknown setting": Mistake(
@@ -154,12 +166,21 @@ MISTAKES = {
     "an axis that counts the batch": Mistake(
         model("output y = sum(x, axis = 1)"), "E205", 3, "1", "there is no axis 1", "leave the batch out"
     ),
+    "a slice of nothing": Mistake(model("output y = x[3:1]"), "E205", 3, "3:1", "nothing lies from 3 up to 1"),
+    "a slice up to a function": Mistake(model("output y = x[0:relu]"), "E106", 3, "0:relu", "a slice goes from one whole number"),
     "an index from 1": Mistake(model("output y = x[4]"), "E205", 3, "4", "there is no element 4"),
     "a kernel larger than its image": Mistake(image("conv(4, 9)"), "E206", 3, "9", "the kernel reaches over 9, the image has 8"),
     "a named kernel": Mistake(image("conv(4, kernel = 9)"), "E206", 3, "9", "the kernel reaches over 9, the image has 8"),
     "a pooling too many": Mistake(image("maxpool(4) -> maxpool(3)"), "E206", 3, "3", "the kernel reaches over 3, the image has 2"),
     "groups that do not divide": Mistake(
         image("conv(4, 3) -> conv(4, 3, groups = 3)"), "E106", 3, "conv(4, 3, groups = 3)", "a size is a whole number from 1"
+    ),
+    "units that the groups do not divide": Mistake(
+        image("conv(4, 3) -> conv(6, 3, groups = 4)"), "E202", 3, "4", "6 units do not divide into 4 groups"
+    ),
+    "an init of another shape": Mistake(
+        "init i = [1, 2, 3]\n" + model("output y = x -> dense(2, init = i)"), "E208", 1, "i",
+        "the init `i` gives [3], and the parameter `dense.W` is [4, 2]",
     ),
     "an expectation": Mistake(
         model("output y = x -> dense(3)", "expect params == 12"), "E207", 4, "params == 12", "this expectation does not hold"
@@ -328,3 +349,21 @@ def test_articles_are_right(kind: str, article: str) -> None:
 def test_a_setting_of_the_command_line_that_is_none_offers_the_let() -> None:
     (d,) = Compilation(Source("spec.nn", "let width = 3\n" + model("output x")), {"widht": 4}).diagnostics
     assert (d.code, d.help) == ("E101", "did you mean `width`?")
+
+
+def test_an_argument_that_a_definition_does_not_expect_is_pointed_at() -> None:
+    (d,) = diagnostics(model("output y = x -> dropout(2)"))
+    assert (d.code, d.span.text if d.span else "", d.label) == ("E207", "2", "rate is 2")
+    (d,) = diagnostics("fn half(x, share) { expect share < 1  return share * x }\n" + model("output y = half(x, share = 3)"))
+    assert (d.code, d.span.text if d.span else "", d.message) == ("E207", "3", "`half` expects share < 1")
+
+
+def test_the_batch_is_for_training_only() -> None:
+    (d,) = diagnostics(model("output y = x - batch_mean(x)"))
+    assert d.code == "E108" and "training" in d.help
+
+
+@pytest.mark.parametrize(("augment", "code"), [("imag -> shift(1)", "E101"), ("x -> shift(1)", "E202"), ("x -> rotate(10)", "E109")])
+def test_an_augmentation_that_cannot_be_is_found_before_training(augment: str, code: str) -> None:
+    (d,) = diagnostics(training(*WELL, f"  augment {augment}"))
+    assert d.code == code

@@ -169,9 +169,10 @@ def test_watching_a_metric_that_is_not_there_says_which_are() -> None:
     assert "val.acuracy" in str(error.value)
 
 
-def test_steps_limit_the_training() -> None:
-    history = nnspec.loads(SMALL.replace("epochs 4", "steps 10").replace("SETTINGS", "")).fit(some_data())
-    assert history.epochs[-1].step == 10
+@pytest.mark.parametrize("length", ["steps 10", "epochs 9 steps 10"])
+def test_steps_limit_the_training(length: str) -> None:
+    history = nnspec.loads(SMALL.replace("epochs 4", length).replace("SETTINGS", "")).fit(some_data())
+    assert [e.step for e in history.epochs] == [7, 10]
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,9 @@ def index(t: Tensor, position: int, at: Value, span: Span) -> tuple[Tensor, bool
     """One index along per-example axis `position`; the truth says whether the axis stays."""
     size, axis = t.shape[position], position + t.batched
     if isinstance(at, slice):
+        for bound in (at.start, at.stop):
+            if bound is not None and not is_dim(bound):
+                raise fault("E106", f"a slice goes from one whole number to another, not {describe(bound)}", span)
         start, stop = _bound(at.start, size, 0), _bound(at.stop, size, size)
         length = stop - start
         if isinstance(length, int) and length < 1:

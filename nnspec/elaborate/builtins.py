@@ -140,12 +140,19 @@ def _argmax(a: Arguments) -> Value:
 
 @builtin("batch_mean(x)")
 def _batch_mean(a: Arguments) -> Value:
-    return batch.batch_mean(a.tensor("x"), a.span)
+    return batch.batch_mean(_in_training(a), a.span)
+
+
+def _in_training(a: Arguments) -> Tensor:
+    """A model in use sees one example at a time, whoever else is in the batch."""
+    if not a.e.training and a.e.graph.context.role != "loss":
+        raise fault("E108", "the batch is known in training only", a.span, help="write it inside `if training { }`")
+    return a.tensor("x")
 
 
 @builtin("batch_var(x)")
 def _batch_var(a: Arguments) -> Value:
-    t = a.tensor("x")
+    t = _in_training(a)
     deviation = a.e.apply(OPS["sub"], [t, batch.batch_mean(t, a.span)], [a.span, a.span], a.span)
     return batch.batch_mean(Tensor(OPS["square"](deviation.var), True), a.span)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Span, fault
@@ -69,12 +70,26 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
             update(e, s, scope)
         case ast.If():
             return run_statements(e, branch(e, s, scope), scope)
+        case ast.Expect():
+            _require(e, s, scope)
         case ast.Share():
             scope.names[s.name.id] = POISON
             raise not_yet("`share`", s.span)
         case _:
             raise fault("E108", "this statement belongs in a model, not in a definition", s.span)
     return None
+
+
+def _require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
+    """`expect` in a definition: what its arguments must be, reported where it is called."""
+    holds = e.evaluate(s.condition, scope)
+    if not isinstance(holds, bool):
+        raise fault("E107", "what a definition expects of its arguments is known when the spec is compiled", s.condition.span)
+    if not holds:
+        names = sorted(n for n in scope.spans if re.search(rf"\b{n}\b", s.condition.span.text))
+        given = ", ".join(f"{n} is {describe(scope.names[n])}" for n in names)
+        at = scope.spans[names[0]] if names else s.condition.span
+        raise fault("E207", f"`{e.calls[-1].name}` expects {s.condition.span.text}", at, label=given)
 
 
 def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:

@@ -10,12 +10,14 @@ from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number, not_yet
-from nnspec.graph import Graph
+from nnspec.graph import Graph, Type
+from nnspec.graph.types import show
 from nnspec.syntax import ast
 
 SOURCES = ("digits", "iris", "wine", "breast_cancer", "diabetes", "mnist", "fashion_mnist", "csv", "npz", "inline")
 SOURCES_NOT_YET = ("moons", "circles", "spirals", "xor", "parquet", "images", "text", "series")
 FILE_SOURCES = ("csv", "npz")
+IMAGE_RANK = 4  # with the batch
 SETTINGS_NOT_YET = ("freeze", "update", "minimize", "start", "checkpoint")
 
 
@@ -235,6 +237,16 @@ class _Reader:
         if name != "shift":
             raise not_yet(f"the augmentation `{name}`", e.span)
         return self.one_number(e, known, "augmentation", "largest shift in pixels")
+
+
+def check_augmentation(training: Training, inputs: Mapping[str, Type]) -> None:
+    """An augmentation is of an input of the model, and a shift of an image."""
+    for name, kind, _, span in training.augment:
+        if name not in inputs:
+            raise fault("E101", f"the model has no input `{name}` to augment", span, help=did_you_mean(name, inputs))
+        if inputs[name].rank != IMAGE_RANK:
+            example = show(inputs[name].shape[1:])
+            raise fault("E202", f"`{kind}` moves images, [channels, height, width]; `{name}` is {example}", span)
 
 
 def learning_rate(optimizer: Applied, e: Elaborator) -> float:

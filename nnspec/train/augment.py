@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.diagnostics import fault
 from nnspec.elaborate.training import Training
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -14,11 +13,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def augmented(fields: dict[str, Array], training: Training, random: np.random.Generator) -> dict[str, Array]:
     """The fields with the train block's augmentations applied to its inputs."""
-    for name, _, amount, span in training.augment:
-        if name not in fields:
-            raise fault("E101", f"there is no input `{name}` to augment", span)
-        if fields[name].ndim != 4:
-            raise fault("E202", f"only images [channels, height, width] can be shifted; `{name}` is not one", span)
+    for name, _, amount, _ in training.augment:
         fields[name] = shifted(fields[name], int(amount), random)
     return fields
 

@@ -71,6 +71,8 @@ class _Fitting:
     def run(self) -> History:
         history = History()
         for number in range(1, self.epochs + 1):
+            if self.step >= self.steps:
+                break
             epoch = self.epoch(number)
             history.epochs.append(epoch)
             self.progress.on_epoch(epoch)
