@@ -101,7 +101,7 @@ def open(run: str | Path) -> Net:
         source = source_of(str(Path(run) / rundir.SPEC), (Path(run) / rundir.SPEC).read_bytes())
         folder = Path(manifest.get("folder", "."))
         net = Net(Compilation(source, manifest.get("settings", {}), manifest.get("dtype", "float32"), folder))
-        net.restore(arrays, manifest["step"])
+        net.restore(arrays, manifest)
         return net
 
     return _raising(opened)
@@ -280,14 +280,20 @@ class Net:
         digest = hashlib.sha256(self.spec.source.text.encode()).hexdigest()
         return {"nnspec_version": VERSION, "spec_sha256": digest, "model": self.name, "seed": str(int(self.engine.seed))}
 
-    def save(self, run: str | Path, settings: Mapping[str, Any] | None = None) -> Path:
-        """Write a run directory that `nnspec.open` reads; returns the checkpoint's folder."""
+    def save(self, run: str | Path) -> Path:
+        """Write a run directory that `nnspec.open` reads, or a further checkpoint into that of the same spec; returns its folder.
+
+        Raises SpecError (E504) for a directory that holds another spec's run or this step already, or cannot be written.
+        """
         from nnspec.train import rundir
 
-        folder, step = Path(run), int(self.engine.steps_done)
-        if not (folder / rundir.SPEC).exists():
-            _raising(lambda: rundir.create(folder, self.spec.source.text))
-        return rundir.save(folder, step, self.engine.all_arrays(), self.manifest() | dict(settings or {}))
+        folder, text = Path(run), self.spec.source.text
+
+        def saved() -> Path:
+            rundir.create(folder, text)
+            return rundir.save(folder, int(self.engine.steps_done), self.engine.all_arrays(), self.manifest())
+
+        return _raising(saved)
 
     def manifest(self) -> dict[str, Any]:
         """What a checkpoint says about how it came to be."""
@@ -296,15 +302,15 @@ class Net:
         where = {"folder": str(self.spec.folder.resolve()), "settings": dict(self.spec.settings), "dtype": self.spec.dtype}
         return {**self._metadata(), "seed": int(self.engine.seed), **where, "engine": self.engine.name, **environment()}
 
-    def restore(self, arrays: Mapping[str, Array], step: int) -> None:
-        """Put saved weights, states and optimizer states back."""
+    def restore(self, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
+        """Put saved weights, states and optimizer states back, and seed and step as they were."""
         import numpy as np
 
         for name, array in self.engine.all_arrays().items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise fault("E503", f"the weights do not fit the spec: `{name}` is missing or of another shape")
             np.copyto(array, arrays[name])
-        self.engine.steps_done[...] = step
+        self.engine.steps_done[...], self.engine.seed[...] = manifest["step"], manifest.get("seed", 0)
 
     # ---- checks
 

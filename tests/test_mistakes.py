@@ -367,3 +367,9 @@ def test_the_batch_is_for_training_only() -> None:
 def test_an_augmentation_that_cannot_be_is_found_before_training(augment: str, code: str) -> None:
     (d,) = diagnostics(training(*WELL, f"  augment {augment}"))
     assert d.code == code
+
+
+@pytest.mark.parametrize("formula", ["-" * 5000 + "x", "x" + " ^ 1" * 3000])
+def test_a_formula_nested_without_end_is_one_error(formula: str) -> None:
+    (d,) = diagnostics(model(f"output y = {formula}"))
+    assert d.code == "E502"

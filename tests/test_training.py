@@ -248,6 +248,23 @@ def test_a_saved_run_opens_with_the_same_weights_and_optimizer(tmp_path: Any) ->
     assert not list((tmp_path / "run").glob(".tmp-*"))
 
 
+def test_a_step_is_never_saved_over_and_another_spec_neither(tmp_path: Any) -> None:
+    net = small()
+    net.save(tmp_path / "run")
+    for other in (net, small("seed 7")):
+        with pytest.raises(SpecError, match="E504"):
+            other.save(tmp_path / "run")
+    net.step(**{n: v[:8] for n, v in some_data().items()})
+    net.save(tmp_path / "run")
+    assert int(nnspec.open(tmp_path / "run").engine.steps_done) == 1
+
+
+def test_a_directory_that_cannot_be_written_is_one_clear_error(tmp_path: Any) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpecError, match="E504"):
+        small().save(tmp_path / "file" / "run")
+
+
 def test_a_damaged_checkpoint_is_not_taken(tmp_path: Any) -> None:
     net = small()
     folder = net.save(tmp_path / "run")

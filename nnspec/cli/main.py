@@ -48,6 +48,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        sys.exit(3)
     except MemoryError:
         click.echo("error: out of memory", err=True)
         sys.exit(3)

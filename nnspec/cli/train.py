@@ -28,6 +28,7 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     net = Net(spec, engine)
     dataset = net.dataset(data)
     folder = Path(run) if run else rundir.fresh(name if name != "-" else spec.model.name.lower())
+    rundir.refuse_used(folder)
     rundir.create(folder, spec.source.text)
     training = spec.training
     assert training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -359,12 +359,14 @@ class Elaborator:
         raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, help=help_)
 
     @contextmanager
-    def recovering(self) -> Any:
-        """Takes the mistake of one statement and goes on with the next."""
+    def recovering(self, span: Span) -> Iterator[None]:
+        """Takes the mistake of the statement at `span` and goes on with the next."""
         try:
             yield
         except Fault as error:
             self.diagnostics.append(error.diagnostic)
+        except RecursionError:
+            self.diagnostics.append(Diagnostic("E502", "this formula is nested too deeply", span))
         except Poisoned:
             pass
 

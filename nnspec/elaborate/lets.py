@@ -26,7 +26,7 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
             e.diagnostics.append(Diagnostic("E101", f"the spec has no `let {name}` to set", None, help=help_))
     for let in lets:
         name = let.name.id
-        with e.recovering():
+        with e.recovering(let.span):
             if name in scope.names:
                 raise fault("E105", f"`let {name}` is written twice", let.name.span, notes=((scope.spans[name], "first here"),))
             scope.names[name], scope.spans[name] = POISON, let.name.span

@@ -76,10 +76,10 @@ class _ModelWork:
 
     def run(self) -> None:
         for p in self.f.definition.parameters:
-            with self.e.recovering():
+            with self.e.recovering(p.span):
                 self.scope.names[p.name] = self._default(p)
         for statement in sorted(self.f.definition.body, key=_turn):
-            with self.e.recovering(), self.e.graph.at(span=statement.span):
+            with self.e.recovering(statement.span), self.e.graph.at(span=statement.span):
                 self.statement(statement)
         self._finish()
 
@@ -103,7 +103,7 @@ class _ModelWork:
                 self.formula(s)
             case ast.If():
                 for inner in branch(self.e, s, self.scope):
-                    with self.e.recovering():
+                    with self.e.recovering(inner.span):
                         self.statement(inner)
             case ast.ParamDecl():
                 declare(self.e, s, self.scope)

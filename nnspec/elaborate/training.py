@@ -73,7 +73,7 @@ def elaborate_training(block: ast.Train, definitions: Definitions, lets: Scope) 
     found: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     for setting in block.settings:
-        with reader.e.recovering():
+        with reader.e.recovering(setting.span):
             name = setting.name.id
             if name in spans and name != "augment":
                 raise fault("E105", f"`{name}` is set twice", setting.name.span, notes=((spans[name], "first here"),))

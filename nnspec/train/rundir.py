@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,23 @@ def fresh(name: str, base: Path = Path("runs")) -> Path:
     return base / f"{name}-{number}"
 
 
-def create(folder: Path, spec: str) -> None:
-    """Make the directory with a copy of the spec; one that holds another run is left alone."""
+def refuse_used(folder: Path) -> None:
+    """A new run does not go where another one is."""
     if (folder / SPEC).exists():
-        raise fault("E504", f"{folder} already holds a run", None, help="choose another --run, or remove it")
+        raise fault("E504", f"{folder} already holds a run", help="choose another --run, or remove it")
+
+
+def create(folder: Path, spec: str) -> None:
+    """Make the directory with a copy of the spec; one that holds another spec's run is left alone."""
     try:
+        if (folder / SPEC).exists():
+            if (folder / SPEC).read_text("utf-8") != spec:
+                raise fault("E504", f"{folder} holds the run of another spec", help="choose another directory, or remove it")
+            return
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / SPEC, spec.encode())
     except OSError as error:
-        raise fault("E504", f"cannot write to {folder}: {error.strerror}", None) from None
+        raise fault("E504", f"cannot write to {folder}: {error.strerror}") from None
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -66,8 +73,20 @@ def draw(folder: Path, title: str, epochs: Iterable[Epoch]) -> None:
 
 
 def save(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> Path:
-    """Weights and manifest as `step-NNNNNNNN`, written to a temporary directory and renamed."""
+    """Weights and manifest as `step-NNNNNNNN`, written to a temporary directory and renamed; one that is there is left alone."""
     final, aside = folder / f"step-{step:08d}", folder / f".tmp-{step}-{os.getpid()}"
+    if final.exists():
+        raise fault("E504", f"{folder} already holds the weights of step {step}", help="save to another directory, or remove it")
+    try:
+        _write_checkpoint(aside, step, arrays, manifest)
+        aside.replace(final)
+        _sync(folder)
+    except OSError as error:
+        raise fault("E504", f"cannot write to {folder}: {error.strerror}") from None
+    return final
+
+
+def _write_checkpoint(aside: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
     aside.mkdir()
     save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, aside / STATE)
     content = (aside / STATE).read_bytes()
@@ -75,9 +94,6 @@ def save(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping
     write_whole(aside / MANIFEST, json.dumps({"step": step, "files": files, **manifest}, indent=2).encode())
     _sync(aside / STATE)
     _sync(aside)
-    aside.replace(final)
-    _sync(folder)
-    return final
 
 
 def _sync(path: Path) -> None:
@@ -86,11 +102,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def keep_newest(folder: Path, count: int) -> None:
-    for old in sorted(folder.glob("step-*"))[:-count]:
-        shutil.rmtree(old)
 
 
 def newest(folder: Path) -> tuple[dict[str, Array], dict[str, Any]]:
