@@ -11,7 +11,8 @@ from typing import Any
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors
-from nnspec.elaborate.library import CALLED_IN_FORMULAS, FOREIGN, NOT_YET, Definitions, nearest
+from nnspec.elaborate.library import CALLED_IN_FORMULAS, NOT_YET, Definitions, nearest
+from nnspec.elaborate.names import callee_of, unknown, value_of
 from nnspec.elaborate.statements import run_body
 from nnspec.elaborate.values import (
     POISON,
@@ -26,7 +27,6 @@ from nnspec.elaborate.values import (
     Tensor,
     Value,
     describe,
-    is_callable,
     is_dim,
     is_number,
     not_yet,
@@ -72,7 +72,7 @@ class Elaborator:
             case ast.Number() | ast.String() | ast.Boolean():
                 return e.value
             case ast.Name():
-                return self.name(e, scope)
+                return value_of(e, scope, self.definitions)
             case ast.List():
                 return tuple(self.evaluate(i, scope) for i in e.items)
             case ast.Unary():
@@ -88,7 +88,7 @@ class Elaborator:
             case ast.Subscript():
                 return self.subscript(e, scope)
             case ast.Attribute():
-                raise self.unknown(ast.dotted(e) or e.name, e.span, scope)
+                raise unknown(ast.dotted(e) or e.name, e.span, scope, self.definitions)
             case ast.Scan():
                 raise not_yet("`scan`", e.span)
             case ast.Repeat():
@@ -97,24 +97,6 @@ class Elaborator:
                 raise not_yet("an inline stage `{ }`", e.span)
             case _:
                 raise fault("E106", "this is not a value here", e.span)
-
-    def name(self, e: ast.Name, scope: Scope) -> Value:
-        try:
-            value = scope.find(e.id)
-        except KeyError:
-            value = self.definitions.meaning(e.id, e.span.source.library)
-        if value is POISON:
-            raise Poisoned
-        if value is None:
-            raise self.unknown(e.id, e.span, scope)
-        return value
-
-    def unknown(self, name: str, span: Span, scope: Scope) -> Fault:
-        known = scope.all_names() | (self.definitions.names() - self.definitions.names("model"))
-        if name in NOT_YET and name.lower() not in FOREIGN:
-            return not_yet(f"`{name}`", span)
-        guess = nearest(name, known)
-        return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{guess}`?" if guess else "")
 
     def binary(self, e: ast.Binary, scope: Scope) -> Value:
         """A chain of operators, from the left; as a loop, so that a long sum is no deep recursion."""
@@ -252,32 +234,11 @@ class Elaborator:
             case _:
                 raise fault("E106", "a stage of a pipeline is a call such as `dense(10)` or a name such as `relu`", body.span)
         arguments = [(first, value), *((a, self.evaluate(a.value, scope)) for a in written)]
-        return self.invoke(self.callee(callee, scope), arguments, scope, body.span, label)
+        return self.invoke(callee_of(callee, scope, self.definitions), arguments, scope, body.span, label)
 
     def call(self, e: ast.Call, scope: Scope) -> Value:
-        callee = self.callee(e.callee, scope)
+        callee = callee_of(e.callee, scope, self.definitions)
         return self.invoke(callee, [(a, self.evaluate(a.value, scope)) for a in e.arguments], scope, e.span, None)
-
-    def callee(self, e: ast.Expr, scope: Scope) -> Function | Builtin:
-        name = ast.dotted(e)
-        if name is None:
-            raise fault("E106", "only a name can be called", e.span)
-        try:
-            found = scope.find(name, is_callable)
-        except KeyError:
-            found = self.definitions.meaning(name, e.span.source.library)
-        if found is POISON:
-            raise Poisoned
-        if not isinstance(found, Function | Builtin):
-            raise self.not_callable(name, e.span, scope)
-        return found
-
-    def not_callable(self, name: str, span: Span, scope: Scope) -> Fault:
-        if name in scope.all_names():
-            return fault("E106", f"`{name}` is {describe(scope.find(name))}, not a function or layer", span)
-        if (value := self.definitions.meaning(name)) is not None:
-            return fault("E106", f"`{name}` is {describe(value)}, not a function or layer", span)
-        return self.unknown(name, span, scope)
 
     def invoke(
         self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None

@@ -10,6 +10,7 @@ from nnspec.elaborate.builtins import SEED, STEP
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.names import value_of
 from nnspec.elaborate.statements import branch, declare, dimension, run_statement, shape_of
 from nnspec.elaborate.values import (
     POISON,
@@ -163,7 +164,7 @@ class _ModelWork:
         self.has_output = True
         if value is not None:
             self.formula(ast.Assign(name.span, (name,), value))
-        tensor = self.e.name(name, self.scope)
+        tensor = value_of(name, self.scope, self.e.definitions)
         if not isinstance(tensor, Tensor):
             self.scope.names[name.id] = POISON
             help_ = f"apply it to a value: `x -> {tensor.name}`" if isinstance(tensor, Function | Builtin) else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.names import unknown
 from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Value, describe, is_dim, not_yet
 from nnspec.graph import Dim, Shape, Size, Type
 from nnspec.graph.shapes import Bindings
@@ -215,7 +216,7 @@ def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
     try:
         target = scope.names[s.name.id]
     except KeyError:
-        raise e.unknown(s.name.id, s.name.span, scope) from None
+        raise unknown(s.name.id, s.name.span, scope, e.definitions) from None
     if target is POISON:
         raise Poisoned
     name = scope.frame.join(s.name.id)

@@ -1,0 +1,53 @@
+"""What a name stands for: the nearest scope's value, else a definition, else a primitive; and what to say when nothing does."""
+
+from __future__ import annotations
+
+from nnspec.diagnostics import Fault, Span, fault
+from nnspec.elaborate.library import FOREIGN, NOT_YET, Definitions, nearest
+from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable, not_yet
+from nnspec.syntax import ast
+
+
+def value_of(e: ast.Name, scope: Scope, definitions: Definitions) -> Value:
+    """The value of a name in a formula."""
+    try:
+        value = scope.find(e.id)
+    except KeyError:
+        value = definitions.meaning(e.id, e.span.source.library)
+    if value is POISON:
+        raise Poisoned
+    if value is None:
+        raise unknown(e.id, e.span, scope, definitions)
+    return value
+
+
+def callee_of(e: ast.Expr, scope: Scope, definitions: Definitions) -> Function | Builtin:
+    """What a call calls; a number of the same name does not hide a function."""
+    name = ast.dotted(e)
+    if name is None:
+        raise fault("E106", "only a name can be called", e.span)
+    try:
+        found = scope.find(name, is_callable)
+    except KeyError:
+        found = definitions.meaning(name, e.span.source.library)
+    if found is POISON:
+        raise Poisoned
+    if not isinstance(found, Function | Builtin):
+        raise _not_callable(name, e.span, scope, definitions)
+    return found
+
+
+def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions) -> Fault:
+    value = scope.find(name) if name in scope.all_names() else definitions.meaning(name)
+    if value is None:
+        return unknown(name, span, scope, definitions)
+    return fault("E106", f"`{name}` is {describe(value)}, not a function or layer", span)
+
+
+def unknown(name: str, span: Span, scope: Scope, definitions: Definitions) -> Fault:
+    """The mistake of a name that stands for nothing."""
+    if name in NOT_YET and name.lower() not in FOREIGN:
+        return not_yet(f"`{name}`", span)
+    known = scope.all_names() | (definitions.names() - definitions.names("model"))
+    guess = nearest(name, known)
+    return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{guess}`?" if guess else "")
