@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nnspec import resources
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source, SpecError, did_you_mean, fault
+from nnspec.elaborate.training import MAX_SEED
 from nnspec.graph import Graph, Type
+from nnspec.live import LiveArrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_SOURCE_BYTES = 4 << 20
+ENGINES, DTYPES = ("numpy", "reference"), ("float32", "float64")
 Setting = str | int | float | bool
 T = TypeVar("T")
 
@@ -36,6 +39,9 @@ def read_source(name: str | Path) -> Source:
     path = Path(name)
     if not path.is_file() and path.suffix != ".nn" and len(path.parts) == 1:
         path = resources.folder("specs") / f"{name}.nn"
+    if path.is_dir():
+        help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
+        raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
     if not path.is_file():
         known = sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
         raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
@@ -78,7 +84,7 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **s
     return _raising(lambda: Net(Compilation(read_source(spec), settings, dtype, Path(spec).parent), engine))
 
 
-def loads(text: str, *, dtype: str = "float32", **settings: Setting) -> Net:
+def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
     """A network from the text of a spec.
 
     >>> import nnspec
@@ -86,7 +92,7 @@ def loads(text: str, *, dtype: str = "float32", **settings: Setting) -> Net:
     >>> float(net(x=[21.0])["y"][0])
     42.0
     """
-    return _raising(lambda: Net(Compilation(source_of("<text>", text.encode()), settings, dtype)))
+    return _raising(lambda: Net(Compilation(source_of("<text>", text.encode()), settings, dtype), engine))
 
 
 def open(run: str | Path) -> Net:
@@ -119,6 +125,8 @@ class Net:
     """A network. `params` and `states` are live arrays by public name; the batch is always the first axis."""
 
     def __init__(self, compilation: Compilation, engine: str = "numpy") -> None:
+        if engine not in ENGINES or compilation.dtype not in DTYPES:
+            raise ValueError(f"engine is one of {ENGINES} and dtype one of {DTYPES}, not {engine!r} and {compilation.dtype!r}")
         self.spec, self.engine_name = compilation.checked(), engine
 
     @cached_property
@@ -153,13 +161,14 @@ class Net:
         """The inference graph."""
         return self.spec.inference
 
-    @property
-    def params(self) -> dict[str, Array]:
-        return self.engine.params
+    @cached_property
+    def params(self) -> LiveArrays:
+        """The trained parameters by public name; `net.params["dense.W"][...] = w` and `net.params["dense.W"] = w` both set them."""
+        return LiveArrays(self.engine.params)
 
-    @property
-    def states(self) -> dict[str, Array]:
-        return self.engine.states
+    @cached_property
+    def states(self) -> LiveArrays:
+        return LiveArrays(self.engine.states)
 
     def summary(self) -> str:
         """The layer table: name, formula, output shape, parameters, operations and receptive field of one example."""
@@ -180,11 +189,15 @@ class Net:
         >>> bool((a.params["dense.W"] == b.params["dense.W"]).all())
         True
         """
+        if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+            raise SpecError([fault("E106", f"a seed is a whole number from 0 to {MAX_SEED:,}, not {seed!r}").diagnostic])
         self.engine.initialise(seed)
         return self
 
-    def __call__(self, **inputs: Any) -> dict[str, Array]:
-        """The outputs, by name, for a batch of inputs; as in use, not as in training."""
+    def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
+        """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name."""
+        if single:
+            inputs = dict(zip(self.inputs, single, strict=True))
         fields = self._checked(inputs, self.inputs)
         return _raising(lambda: {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()})
 
@@ -225,7 +238,9 @@ class Net:
         from nnspec.train.data import Dataset
 
         self._needs_training()
-        if epochs:
+        if epochs is not None:
+            if not isinstance(epochs, int) or epochs < 1:
+                raise SpecError([fault("E106", f"epochs is a whole number from 1, not {epochs!r}").diagnostic])
             self.spec = self.engine.spec = self.spec.with_training(epochs=epochs, steps=None)
         ports = self.inputs | self.targets
         if data is None:

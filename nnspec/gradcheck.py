@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
+from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import size_names
 from nnspec.run import reference
@@ -37,6 +38,8 @@ def gradcheck(spec: Compilation, seed: int = 0) -> list[Checked]:
     spec = replace(spec, dtype="float64").checked()
     random = np.random.default_rng(seed)
     model = spec.model
+    if not model.losses:
+        raise fault("E110", f"the model `{model.name}` has no loss, so there are no gradients to check", model.span)
     weights = reference.run(spec.initial, {"seed": seed, "step": 0})
     feeds: dict[str, Any] = {n: random_values(t, random) for n, t in (model.inputs | model.targets).items()}
     feeds |= {"seed": seed, "step": 1, **weights}

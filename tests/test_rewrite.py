@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnspec
-from nnspec.graph import Graph, Type, Var
+from nnspec.graph import Graph, Mismatch, Type, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.rewrite import Rule, load_rules
@@ -17,23 +17,21 @@ from nnspec.run import reference
 from nnspec.syntax import ast
 
 RULES = [r for f in ("stability", "algebra", "broadcast") for r in load_rules(f)]
-ATTRIBUTES = {"axes": (1,), "keep": True, "shape": (3, 1)}
 
 
 class Side:
-    """Builds one side of a rule on random inputs, attributes from a table of values that fit together."""
+    """Builds one side of a rule on random inputs: x and y are numbers, i positions, c truths; attributes come from a table."""
 
     def __init__(self, graph: Graph, rule: Rule, x_shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
         self.graph, self.attributes = graph, attributes
-        self.shapes = {n: () if n in rule.scalars else x_shape for n in ("x", "y")}
+        self.types = {"x": Type("float64", x_shape), "y": Type("float64", (3, 4)), "i": Type("int64", (3,)), "c": Type("bool", (3, 4))}
+        self.types |= dict.fromkeys(rule.scalars, Type("float64", ()))
 
     def build(self, e: ast.Expr) -> Var | float:
         if isinstance(e, ast.Number):
             return e.value
         if isinstance(e, ast.Name):
-            return self.graph.source(
-                OPS["input"], e.id, Type("float64", self.shapes[e.id] if e.id == "x" else ((3, 4) if self.shapes["y"] else ()))
-            )
+            return self.graph.source(OPS["input"], e.id, self.types[e.id])
         if isinstance(e, ast.Binary):
             return self.graph.call(OPS[BINARY[e.operator]], self.build(e.left), self.build(e.right))
         if isinstance(e, ast.Unary):
@@ -46,6 +44,11 @@ class Side:
         return self.attributes[e.id] if isinstance(e, ast.Name) else e.value  # type: ignore[union-attr]
 
 
+def values(graph: Graph, rng: np.random.Generator) -> dict[str, Any]:
+    kinds = {"float64": lambda s: rng.uniform(0.1, 2, s), "int64": lambda s: rng.integers(0, 4, s), "bool": lambda s: rng.random(s) < 0.5}
+    return {n.name: kinds[n.type.dtype](n.type.shape) for n in graph if n.op.is_source}
+
+
 def built(rule: Rule) -> Graph:
     """A graph with both sides as outputs, for the first choice of shapes that fits the rule."""
     shapes = [(3, 4), (3, 1), (4,), ()]
@@ -54,11 +57,12 @@ def built(rule: Rule) -> Graph:
         side = Side(graph, rule, x_shape, {"a": (1,), "k": False, "s": s, "t": t})
         try:
             left, right = side.build(rule.left), side.build(rule.right)
-        except Exception:
-            continue
-        if isinstance(left, Var) and isinstance(right, Var) and left.type == right.type:
+            assert isinstance(left, Var) and isinstance(right, Var) and left.type == right.type
             graph.outputs |= {"left": left.name, "right": right.name}
-            return graph
+            reference.run(graph, values(graph, np.random.default_rng(0)))
+        except (Mismatch, AssertionError, ValueError, IndexError):
+            continue
+        return graph
     raise AssertionError(f"no shapes fit {rule.text}")
 
 
@@ -67,8 +71,7 @@ def test_both_sides_of_a_rule_agree(rule: Rule) -> None:
     graph = built(rule)
     rng = np.random.default_rng(0)
     for _ in range(5):
-        feeds = {n.name: rng.uniform(0.1, 2, n.type.shape) for n in graph if n.op.is_source}  # type: ignore[arg-type]
-        result = reference.run(graph, feeds)
+        result = reference.run(graph, values(graph, rng))
         np.testing.assert_allclose(result["left"], result["right"], rtol=1e-12)
 
 
@@ -98,6 +101,32 @@ def test_a_formula_as_written_does_not_overflow(formula: str, at: float, expecte
 def test_log_of_a_confident_softmax_is_finite(formula: str) -> None:
     net = nnspec.loads(f"model M {{ input x: [2]  output y = {formula} }}")
     assert net(x=[[800.0, 0.0]])["y"].tolist() == [[0.0, -800.0]]
+
+
+LOSSES = [
+    "-log(pick(p, y))",
+    "-pick(log(p), y)",
+    "-log(pick(exp(z - max(z)) / sum(exp(z - max(z))), y))",
+    "-sum(one_hot(y) * log(p))",
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_confident_mistake_has_a_finite_loss_and_gradient_however_the_loss_is_written(loss: str) -> None:
+    net = nnspec.loads(
+        f"model C {{ input x: [3]  target y: class(3)  param s: [] = 1  z = x * s  p = exp(z) / sum(exp(z))  output p  loss {loss} }}"
+    )
+    value, gradients = net.gradients(x=[[300.0, 0, 0]], y=[1])
+    assert value == pytest.approx(300) and gradients["s"] == pytest.approx(300)
+
+
+def test_binary_cross_entropy_as_the_lecture_writes_it_is_finite() -> None:
+    net = nnspec.loads(
+        "model B { input x: []  target y: class(2)  param s: [] = 1  p = 1 / (1 + exp(-x * s))  output p"
+        "  loss -log(if y == 1 then p else 1 - p) }"
+    )
+    value, gradients = net.gradients(x=[300.0], y=[0])
+    assert value == pytest.approx(300) and gradients["s"] == pytest.approx(300)
 
 
 def test_a_users_own_softmax_becomes_the_same_operation_as_the_librarys() -> None:

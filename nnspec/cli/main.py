@@ -18,10 +18,10 @@ import click
 from nnspec import api
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, render
+from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
 
 STAGES = ("ast", "graph", "step")
-ENGINES = ("numpy", "reference")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -147,8 +147,8 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
 @click.argument("file", metavar="F")
 @options(DATA, SET, JSON)
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the spec's.")
-@click.option("--seed", type=click.IntRange(0), help="Instead of the spec's.")
-@click.option("--engine", type=click.Choice(ENGINES), default="numpy", show_default=True)
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
+@click.option("--engine", type=click.Choice(api.ENGINES), default="numpy", show_default=True)
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
 def train(
     file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, epochs: int | None, seed: int | None, engine: str, run: str | None
@@ -197,6 +197,8 @@ def predict(run: str, data: str | None, output: str) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="M.onnx")
 def export(source: str, pairs: tuple[str, ...], output: str) -> None:
     """Write ONNX, after proving it equal to the reference: a trained run, or a spec with its initial weights."""
+    if Path(source).is_dir() and pairs:
+        raise click.UsageError("--set belongs to a spec; a run has its values already")
     net = api.open(source) if Path(source).is_dir() else api.Net(compilation(source, pairs))
     click.echo(net.export(output).sentence)
 

@@ -160,7 +160,10 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
         if not is_dim(a) or not isinstance(a, int) or not -rank <= a < rank:
             raise fault("E205", f"there is no axis {describe(a)}: this has shape {show(t.shape)}", span,
                         help="axes count from 0 and leave the batch out; -1 is the last" if rank else "one number has no axes")  # fmt: skip
-    return tuple(sorted({a % rank + t.batched for a in wanted}))
+    axes = {a % rank + t.batched for a in wanted}
+    if len(axes) < len(wanted):
+        raise fault("E205", f"{describe(axis)} names an axis twice", span)
+    return tuple(sorted(axes))
 
 
 def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:

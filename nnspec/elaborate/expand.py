@@ -38,6 +38,7 @@ from nnspec.syntax import ast
 
 MAX_CALL_DEPTH = 64
 MAX_NODES = 100_000
+MAX_BITS = 63
 SIGNS = {op: sign for sign, op in BINARY.items()}
 
 
@@ -139,9 +140,21 @@ class Elaborator:
         try:
             if any(isinstance(v, Size) for v in values):
                 return self.on_sizes(op, values, span)
-            return op.on_numbers(*values)
+            return self.number(op, values, span)
         except (ArithmeticError, ValueError) as error:
             raise fault("E107", f"this has no value: {error}", span) from None
+
+    def number(self, op: Any, values: list[Value], span: Span) -> Value:
+        """The op on plain numbers; a quotient of whole numbers that is whole can be a size."""
+        whole = all(isinstance(v, int) for v in values)
+        if whole and op.name == "pow" and values[1] * abs(values[0]).bit_length() > 2 * MAX_BITS:
+            raise fault("E107", "this power is too large to be a number of the graph", span)
+        if whole and op.name == "div" and values[0] % values[1] == 0:
+            return values[0] // values[1]
+        result = op.on_numbers(*values)
+        if isinstance(result, int) and result.bit_length() > MAX_BITS:
+            raise fault("E107", "this number is too large for the graph", span)
+        return result
 
     def on_sizes(self, op: Any, values: list[Value], span: Span) -> Value:
         """Sizes add, subtract and multiply as sizes; anything else makes a number of the graph."""
@@ -202,18 +215,23 @@ class Elaborator:
 
     # ---- pipelines and calls
 
-    def record(self, name: str, span: Span, value: Value, marks: tuple[int, int], scope: Scope) -> None:
-        """One row of the layer table: what was added to the graph since `marks`, for formulas of the model itself."""
+    def marks(self) -> tuple[int, int, int]:
+        """How much there is before a row of the layer table."""
+        return len(self.graph), len(self.owned), len(self.rows)
+
+    def record(self, name: str, span: Span, value: Value, marks: tuple[int, int, int], scope: Scope) -> None:
+        """One row of the layer table: what was added since `marks` and is in no row yet, for formulas of the model itself."""
         if scope is self.watched and isinstance(value, Tensor):
-            nodes = tuple(islice(self.graph.nodes, marks[0], None))
-            self.rows.append(Row(name, span, value, nodes, tuple(islice(self.owned, marks[1], None))))
+            shown = {n for row in self.rows[marks[2] :] for n in (*row.nodes, *row.owned)}
+            nodes, owned = islice(self.graph.nodes, marks[0], None), islice(self.owned, marks[1], None)
+            self.rows.append(Row(name, span, value, tuple(n for n in nodes if n not in shown), tuple(n for n in owned if n not in shown)))
 
     def pipe(self, e: ast.Pipe, scope: Scope) -> Value:
         scope.names.update({s.label.id: POISON for s in e.stages if s.label})  # until they have a value
         value = self.evaluate(e.head, scope)
         for stage in e.stages:
             with self.at(stage.body.span):
-                marks = len(self.graph), len(self.owned)
+                marks = self.marks()
                 value = self.stage(stage, ast.Argument(stage.body.span, None, e.head), value, scope)
                 self.record(self.last_name, stage.body.span, value, marks, scope)
             if stage.label:
@@ -337,7 +355,7 @@ def about(left: Value, right: Value, written: ast.Expr) -> bool:
     for value in (left, right):
         if not is_number(value):
             raise fault("E106", f"`~=` compares numbers, not {describe(value)}", written.span)
-    text = written.span.text.replace("_", "").lower()
+    text = written.span.text.strip("() ").replace("_", "").lower()
     mantissa, _, exponent = text.partition("e")
     decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
     return bool(abs(left - right) <= 0.5000001 * 10.0**-decimals)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.values import POISON, Scope
+from nnspec.elaborate.values import POISON, Poisoned, Scope
 from nnspec.graph import Graph
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_value
@@ -29,8 +29,12 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
         with e.recovering(let.span):
             if name in scope.names:
                 raise fault("E105", f"`let {name}` is written twice", let.name.span, notes=((scope.spans[name], "first here"),))
-            scope.names[name], scope.spans[name] = POISON, let.name.span
-            scope.names[name] = _setting(e, name, settings[name], scope) if name in settings else e.evaluate(let.value, scope)
+            scope.spans[name] = let.name.span
+            try:
+                scope.names[name] = _setting(e, name, settings[name], scope) if name in settings else e.evaluate(let.value, scope)
+            except (Fault, Poisoned):
+                scope.names[name] = POISON
+                raise
     return e.diagnostics
 
 

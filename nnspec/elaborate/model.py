@@ -107,7 +107,7 @@ class _ModelWork:
                     with self.e.recovering(inner.span):
                         self.statement(inner)
             case ast.ParamDecl():
-                declare(self.e, s, self.scope)
+                self.parameter(s)
             case ast.Return() | ast.Lookahead() | ast.Given() | ast.Steps():
                 help_ = "a model names its results: `output NAME`" if isinstance(s, ast.Return) else ""
                 raise fault("E108", "this statement does not belong in a model", s.span, help=help_)
@@ -155,10 +155,17 @@ class _ModelWork:
         for name in s.names:
             if isinstance(self.scope.names.get(name.id), Tensor) and name.id in self.model.spans:
                 raise fault("E105", f"`{name.id}` is a port of the model and cannot be assigned", name.span, notes=self._first(name.id))
-        marks = len(self.e.graph), len(self.e.owned)
+        marks = self.e.marks()
         run_statement(self.e, s, self.scope)
         if not isinstance(s.value, ast.Pipe):
             self.e.record(s.names[0].id, s.value.span, self.scope.names[s.names[0].id], marks, self.scope)
+
+    def parameter(self, s: ast.ParamDecl) -> None:
+        """A parameter or state of the model itself has a row of its own."""
+        marks = self.e.marks()
+        declare(self.e, s, self.scope)
+        written = Span(s.span.source, s.span.start, (s.type or s.name).span.end)
+        self.e.record(s.name.id, written, self.scope.names[s.name.id], marks, self.scope)
 
     def output(self, name: ast.Name, value: ast.Expr | None) -> None:
         self.has_output = True
@@ -198,6 +205,7 @@ class _ModelWork:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")
             )
+        self._outputs_without_targets()
         states = {f"state:{n}": value for n, value in e.updates.items()}
         losses = [self.outputs[f"loss:{n}"] for n in model.losses]
         e.graph.outputs = {**self.outputs, **states}
@@ -207,6 +215,15 @@ class _ModelWork:
                 for other in losses[1:]:
                     total = total + e.graph.var(other)
             e.graph.outputs["loss"] = total.name
+
+    def _outputs_without_targets(self) -> None:
+        """In use there are no targets."""
+        for name in self.model.outputs:
+            needed = self.e.graph.needed([self.outputs[f"output:{name}"]])
+            for target in sorted(needed & set(self.model.targets)):
+                message = f"the output `{name}` needs the target `{target}`, which is not there in use"
+                note = (self.model.spans[target], "declared here; an `input` is there in use")
+                self.e.diagnostics.append(Diagnostic("E108", message, self.scope.spans.get(name, self.model.span), notes=(note,)))
 
 
 def _turn(s: ast.Statement) -> int:

@@ -104,6 +104,11 @@ def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
 
 
 def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
+    for name in s.names:
+        owned = e.owned.get(scope.frame.join(name.id))
+        if owned and scope.frame.owns:
+            help_ = f"write `{name.id} <- ...`" if owned.kind == "state" else "choose another name"
+            raise fault("E105", f"`{name.id}` is a {owned.kind} and cannot be assigned with `=`", name.span, help=help_)
     try:
         values = _unpack(e.evaluate(s.value, scope), s)
     except (Fault, Poisoned):
@@ -206,7 +211,8 @@ def dimension(e: Elaborator, dim: ast.Expr, scope: Scope) -> Dim:
         value = int(value)
     if not is_dim(value) or (isinstance(value, int) and not 1 <= value <= MAX_DIMENSION):
         label = "" if isinstance(dim, ast.Name | ast.Number) else f"`{dim.span.text}` is {describe(value)}"
-        raise fault("E106", f"a size is a whole number from 1, not {describe(value)}", at, label=label)
+        most = f" to {MAX_DIMENSION:,}" if isinstance(value, int) and value > 1 else ""
+        raise fault("E106", f"a size is a whole number from 1{most}, not {describe(value)}", at, label=label)
     size: int | Size = value
     return size
 

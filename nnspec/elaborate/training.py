@@ -17,6 +17,7 @@ from nnspec.syntax import ast
 SOURCES = ("digits", "iris", "wine", "breast_cancer", "diabetes", "mnist", "fashion_mnist", "csv", "npz", "inline")
 SOURCES_NOT_YET = ("moons", "circles", "spirals", "xor", "parquet", "images", "text", "series")
 FILE_SOURCES = ("csv", "npz")
+MAX_SEED = 2**32 - 1
 IMAGE_RANK = 4  # with the batch
 SETTINGS_NOT_YET = ("freeze", "update", "minimize", "start", "checkpoint")
 
@@ -114,7 +115,7 @@ class _Reader:
             "clip": self.clip,
             "stop": self.stop,
             "augment": self.augment,
-            "seed": lambda e: self.whole(e, 0),
+            "seed": self.seed,
         }
 
     def read(self, s: ast.Setting) -> Any:
@@ -145,6 +146,12 @@ class _Reader:
         if not value.is_integer() or value < least:
             raise fault("E106", f"expected a whole number from {least}, got {describe(value)}", e.span)
         return int(value)
+
+    def seed(self, e: ast.Expr) -> int:
+        value = self.whole(e, 0)
+        if value > MAX_SEED:
+            raise fault("E106", f"a seed is at most {MAX_SEED:,}", e.span)
+        return value
 
     def part(self, e: ast.Expr) -> float | DataSource:
         """A fraction of the data, or a source of its own."""
@@ -203,7 +210,10 @@ class _Reader:
         name, arguments = self.choice(e, known, what)
         if len(arguments) != 1:
             raise fault("E103", f"`{name}` takes one number, its {of}", e.span)
-        return name, self.number(arguments[0].value)
+        value = self.number(arguments[0].value)
+        if value <= 0:
+            raise fault("E106", f"the {of} of `{name}` is above 0, not {describe(value)}", arguments[0].value.span)
+        return name, value
 
     def penalty(self, e: ast.Expr) -> tuple[str, float]:
         return self.one_number(e, ("l1", "l2"), "penalty", "strength")

@@ -36,7 +36,7 @@ div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out 
              scalar=lambda x, y: x / y, domain=(0.5, 2.0), real=True)  # fmt: skip
 pow = binary("pow", "x to the power y; the gradient for y needs x > 0.", np.power,
              lambda g, out, x, y: (g * y * x ** (y - 1.0), g * out * log(x)), "Pow", "pow([2, 3], [3]) == [8, 27]",
-             scalar=lambda x, y: x**y, domain=(0.5, 2.0))  # fmt: skip
+             scalar=lambda x, y: x**y, domain=(0.5, 2.0), real=True)  # fmt: skip
 neg = unary("neg", "-x.", np.negative, lambda g, out, x: (-g,), "Neg", "neg([1, -2]) == [-1, 2]", scalar=lambda x: -x)
 mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x / y is whole.", np.mod,
              lambda g, out, x, y: (g, -g * floor(x / y)), lambda o, x, y: o.floor_mod(x, y), "mod([5, -5], [3]) == [2, 1]",

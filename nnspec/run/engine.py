@@ -51,6 +51,7 @@ class Engine:
         self._states = Flat(_types(model.states), self.dtype)
         self.params, self.states, self.gradient_views = self._params.views, self._states.views, self._grads.views
         self.seed, self.steps_done = np.zeros((), np.int64), np.zeros((), np.int64)
+        self._draw = np.zeros((), np.int64)
         self._programs: dict[tuple[Any, ...], tuple[Runnable, dict[str, Array]]] = {}
         self._optimizer: dict[str, Flat] = {}
         self._update: Runnable | None = None
@@ -84,8 +85,9 @@ class Engine:
 
     # ---- running
 
-    def outputs(self, fields: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs in use, not in training; valid until the next call."""
+    def outputs(self, fields: Mapping[str, Array], draw: int = 0) -> dict[str, Array]:
+        """Outputs in use, not in training; valid until the next call. Another `draw` gives random formulas other numbers."""
+        self._draw[...] = draw
         return self._run(self.spec.inference, "inference", fields)
 
     def evaluate(self, fields: Mapping[str, Array]) -> dict[str, float]:
@@ -95,10 +97,12 @@ class Engine:
 
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
+        self._draw[...] = self.steps_done
         return self._gradients(self.spec.gradients, "gradients", fields), self.gradient_views
 
     def step(self, fields: Mapping[str, Array], lr: float) -> float:
         """One step of the train block's optimizer; the loss before it."""
+        self._draw[...] = self.steps_done
         loss = self._gradients(self.spec.objective, "objective", fields)
         self.steps_done += 1
         self._lr[...], self._t[...] = lr, self.steps_done
@@ -120,7 +124,7 @@ class Engine:
     def _program(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str]) -> tuple[Runnable, dict[str, Array]]:
         key = (kind, *shapes_of(fields))
         if key not in self._programs:
-            sizes = reference.sizes_of(graph, fields)
+            sizes = reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
             ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP)]
             inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
             self._programs[key] = self.make_program(graph, sizes, {**self._memory(), **inputs}, given), inputs
@@ -128,7 +132,7 @@ class Engine:
 
     def _memory(self) -> dict[str, Array]:
         grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}
-        return {**self.params, **self.states, **grads, SEED: self.seed, STEP: self.steps_done}
+        return {**self.params, **self.states, **grads, SEED: self.seed, STEP: self._draw}
 
     def _build_update(self) -> Runnable:
         """Over all parameters as one vector where the optimizer treats every element alike, else one by one."""

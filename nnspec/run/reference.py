@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.graph import Graph, Node
+from nnspec.graph import Graph, Node, Type
 from nnspec.graph.types import BATCH_NAME, Size, bind
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -18,7 +18,7 @@ def run(graph: Graph, feeds: Mapping[str, Any], outputs: Iterable[str] | None = 
     wanted = {name: graph.outputs[name] for name in (graph.outputs if outputs is None else outputs)}
     needed = graph.needed(wanted.values())
     values: dict[str, Array] = {}
-    sizes = sizes_of(graph, feeds)
+    sizes = sizes_of({n.name: n.type for n in graph if n.op.is_source}, feeds)
     with np.errstate(all="ignore"):
         for node in graph:
             if node.name in needed:
@@ -26,12 +26,12 @@ def run(graph: Graph, feeds: Mapping[str, Any], outputs: Iterable[str] | None = 
     return {public: values[name] for public, name in wanted.items()}
 
 
-def sizes_of(graph: Graph, feeds: Mapping[str, Any]) -> dict[str, int]:
-    """What the run-time sizes are, read off the inputs."""
+def sizes_of(types: Mapping[str, Type], feeds: Mapping[str, Any]) -> dict[str, int]:
+    """What the run-time sizes are, read off the values that are fed."""
     sizes = {BATCH_NAME: 1}
-    for node in graph:
-        if node.op.is_source and node.name in feeds:
-            for dim, length in zip(node.type.shape, np.shape(feeds[node.name]), strict=True):
+    for name, type in types.items():
+        if name in feeds:
+            for dim, length in zip(type.shape, np.shape(feeds[name]), strict=True):
                 if isinstance(dim, Size) and len(dim.names) == 1 and dim == Size.named(next(iter(dim.names))):
                     sizes[next(iter(dim.names))] = length
     return sizes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lark import Token, Transformer
@@ -48,7 +49,7 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
         return self._name(c[0])
 
     def group(self, c: Items) -> ast.Expr:
-        inner: ast.Expr = c[1]
+        inner: ast.Expr = replace(c[1], span=self.span(c))
         return inner
 
     def unary(self, c: Items) -> ast.Unary:

@@ -121,8 +121,8 @@ def _check_brackets(source: Source, text: str, offset: int) -> Diagnostic | None
         if char in _CLOSES.values():
             open_.append((char, span))
         elif char in _CLOSES:
-            if not open_:
-                return Diagnostic("E002", f"`{char}` closes nothing", span, "no bracket is open here")
+            if _CLOSES[char] not in (opener for opener, _ in open_):
+                return Diagnostic("E002", f"`{char}` closes nothing", span, f"no `{_CLOSES[char]}` is open here")
             opener, opened_at = open_.pop()
             if opener != _CLOSES[char]:
                 return _unclosed(opener, opened_at, ((span, f"`{char}` comes first"),))

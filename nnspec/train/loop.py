@@ -12,6 +12,7 @@ import numpy as np
 
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.training import Stop, Training
+from nnspec.graph import BATCH
 from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented
@@ -161,6 +162,7 @@ def predict(engine: Engine, fields: Fields) -> Fields:
     examples = len(next(iter(fields.values())))
     for start in range(0, examples, EVALUATION_BATCH):
         part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
-        for public, value in engine.outputs(part).items():
+        for public, value in engine.outputs(part, draw=start).items():
             parts.setdefault(public.split(":")[-1], []).append(value.copy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    types = engine.spec.model.outputs
+    return {n: np.concatenate(values) if types[n].shape[:1] == (BATCH,) else values[0] for n, values in parts.items()}

@@ -27,6 +27,9 @@ def write(path: Path, outputs: Mapping[str, Array]) -> None:
 
 
 def _csv(outputs: Mapping[str, Array]) -> bytes:
+    lengths = {len(v) if v.ndim else 0 for v in outputs.values()}
+    if len(lengths) > 1 or 0 in lengths:
+        raise fault("E504", "an output of this model is the same for all examples, which a csv cannot hold", help="write an .npz")
     columns = {n: v.reshape(len(v), -1) for n, v in outputs.items()}
     names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n, v in columns.items() for i in range(v.shape[1])]
     text = io.StringIO()
