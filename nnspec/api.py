@@ -36,9 +36,9 @@ def read_source(name: str | Path) -> Source:
 
     Faults: E501 when there is no such file, E502 when it is too large, E503 when it is empty or no text.
     """
-    path = Path(name)
-    if not path.is_file() and path.suffix != ".nn" and len(path.parts) == 1:
-        path = resources.folder("specs") / f"{name}.nn"
+    path, gallery = Path(name), resources.folder("specs") / f"{Path(name).name}.nn"
+    if not path.is_file() and len(path.parts) == 1 and gallery.is_file():
+        path = gallery
     if path.is_dir():
         help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
         raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
@@ -81,7 +81,7 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **s
 
     Raises SpecError with every mistake of the spec.
     """
-    return _raising(lambda: Net(Compilation(read_source(spec), settings, dtype, Path(spec).parent), engine))
+    return _raising(lambda: Net(Compilation(read_source(spec), _plain(settings), dtype, Path(spec).parent), engine))
 
 
 def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
@@ -92,7 +92,7 @@ def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **setting
     >>> float(net(x=[21.0])["y"][0])
     42.0
     """
-    return _raising(lambda: Net(Compilation(source_of("<text>", text.encode()), settings, dtype), engine))
+    return _raising(lambda: Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine))
 
 
 def open(run: str | Path) -> Net:
@@ -111,6 +111,17 @@ def open(run: str | Path) -> Net:
         return net
 
     return _raising(opened)
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as the language has values: lists as tuples, NumPy's numbers as Python's."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(map(plain, value))
+        return value.item() if type(value).__module__ == "numpy" else value
+
+    return {name: plain(value) for name, value in settings.items()}
 
 
 def _raising(build: Callable[[], T]) -> T:

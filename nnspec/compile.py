@@ -14,15 +14,13 @@ from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.report import TableRow, table
-from nnspec.elaborate.training import Training, check_augmentation, elaborate_training
+from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.update import check_optimizer, initial_graph, schedule_graph
 from nnspec.elaborate.values import Scope, not_yet
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
-
-__all__ = ["Compilation"]
 
 RULES = ("stability", "algebra")
 AFTER_GRADIENTS = ("algebra", "broadcast")
@@ -105,7 +103,7 @@ class Compilation:
         training = self.training
         if training and training.optimizer:
             check_optimizer(self.definitions, training.optimizer)
-            check_augmentation(training, self.model.inputs)
+            check_against_model(training, self.model.inputs, self.model.metrics)
             if training.schedule:
                 schedule_graph(self.definitions, training.schedule)
             if not self.training_model[0].losses:

@@ -172,6 +172,18 @@ def test_a_setting_is_read_as_the_language_reads_a_value() -> None:
     assert done.returncode == 1 and "--set width:1:1" in done.stderr and done.stderr.count("error[") == 1
 
 
+def test_gradcheck_of_a_model_without_a_loss_says_so() -> None:
+    done = run("gradcheck", "-", stdin="model M { input x: [2]  output y = x -> dense(1) }")
+    assert done.returncode == 1 and "E110" in done.stderr
+
+
+def test_a_run_where_a_spec_is_expected_is_recognised(tmp_path: Path) -> None:
+    assert run("train", "mazur", "--epochs", "2", "--run", "out", cwd=tmp_path).returncode == 0
+    done = run("check", "out", cwd=tmp_path)
+    assert done.returncode == 1 and "is a folder" in done.stderr and "spec.nn" in done.stderr
+    assert run("export", "out", "--set", "a=1", "-o", "m.onnx", cwd=tmp_path).returncode == 2
+
+
 def test_usage_errors_exit_with_2() -> None:
     assert run("train").returncode == 2
     assert run("check", "digits", "--set", "x").returncode == 2

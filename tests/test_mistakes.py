@@ -373,3 +373,25 @@ def test_an_augmentation_that_cannot_be_is_found_before_training(augment: str, c
 def test_a_formula_nested_without_end_is_one_error(formula: str) -> None:
     (d,) = diagnostics(model(f"output y = {formula}"))
     assert d.code == "E502"
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "marked"),
+    [
+        ("let a = a\n" + model("output y = x * a"), "E101", "a"),
+        (model("target y: [4]", "output z = x + y", "loss mse(z, x)"), "E108", "x + y"),
+        ("let a = 9^9^9\n" + model("output y = x * a"), "E107", "9^9^9"),
+        ("let a = 10^400\n" + model("output y = x * a"), "E107", "10^400"),
+        (model("output y = sum(x, axis = [0, 0])"), "E205", "[0, 0]"),
+        (model("output y = x -> dense(3))"), "E002", ")"),
+        (model("state c = 0", "if training { c = c + 1 }", "output x"), "E105", "c"),
+        (model("output y = range(0, 1e12)"), "E502", "1e12"),
+        (model("let k = 2", "output x"), "E001", "let"),
+        (training(*WELL, "  penalty l2(-1)"), "E106", "-1"),
+        (training(*WELL, "  seed 99999999999999999999"), "E106", "99999999999999999999"),
+        (training(*WELL, "  stop early(val.acuracy, patience = 3)"), "E402", "val.acuracy"),
+    ],
+)
+def test_what_would_go_wrong_later_is_found_at_its_place(spec: str, code: str, marked: str) -> None:
+    (d,) = diagnostics(spec)
+    assert (d.code, d.span.text if d.span else "") == (code, marked)

@@ -24,6 +24,7 @@ Spans = dict[str, Span]
 UNARY = ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor")
 CHOICES = ("same", "valid")
 CONSTANTS = {"pi": math.pi}
+MAX_LIST = 100_000
 SEED, STEP = "seed", "step"
 
 
@@ -182,7 +183,10 @@ def _size(a: Arguments) -> Value:
 
 @builtin("range(start, stop)")
 def _range(a: Arguments) -> Value:
-    return tuple(range(a.whole("start", a.bound["start"], 0), a.whole("stop", a.bound["stop"], 0)))
+    start, stop = (a.whole(name, a.bound[name], 0) for name in ("start", "stop"))
+    if stop - start > MAX_LIST:
+        raise fault("E502", f"a list has at most {MAX_LIST:,} elements, not {stop - start:,}", a.at("stop"))
+    return tuple(range(start, stop))
 
 
 @builtin("reshape(x, shape)")

@@ -8,7 +8,7 @@ from math import prod
 
 from nnspec.elaborate.values import Owned, Row
 from nnspec.graph import Dim, Graph, Node, Size
-from nnspec.graph.types import BATCH_NAME, bind, count, show, size_names
+from nnspec.graph.types import BATCH_NAME, count, show, size_names
 
 BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1, "uint32": 4}
 Field = tuple[int, int, int, int]
@@ -124,6 +124,3 @@ def table(graph: Graph, owned: Mapping[str, Owned], rows: Iterable[Row]) -> list
         )
         for row in rows
     ]
-
-
-__all__ = ["Facts", "TableRow", "bind", "one_example", "table"]

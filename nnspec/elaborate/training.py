@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -249,8 +249,12 @@ class _Reader:
         return self.one_number(e, known, "augmentation", "largest shift in pixels")
 
 
-def check_augmentation(training: Training, inputs: Mapping[str, Type]) -> None:
-    """An augmentation is of an input of the model, and a shift of an image."""
+def check_against_model(training: Training, inputs: Mapping[str, Type], metrics: Iterable[str]) -> None:
+    """What a train block names has to be in the model: the inputs it augments, the metric it watches."""
+    watched = ["loss", "val.loss", *(f"val.{m}" for m in metrics)]
+    if training.stop and training.stop.metric not in watched:
+        help_ = did_you_mean(training.stop.metric, watched) or f"there are {', '.join(watched)}"
+        raise fault("E402", f"there is no metric `{training.stop.metric}` to watch", training.stop.span, help=help_)
     for name, kind, _, span in training.augment:
         if name not in inputs:
             raise fault("E101", f"the model has no input `{name}` to augment", span, help=did_you_mean(name, inputs))

@@ -107,9 +107,6 @@ class Graph:
     def var(self, name: str) -> Var:
         return Var(self, name)
 
-    def of_role(self, role: str) -> list[Node]:
-        return [n for n in self if n.role == role]
-
     def needed(self, outputs: Iterable[str]) -> set[str]:
         """The names of all nodes that these depend on, and their own."""
         wanted = set(outputs)

@@ -160,6 +160,8 @@ def _explain_lone(source: Source, lone: re.Match[str], expected: str) -> Diagnos
     word, before = lone["word"], lone["before"]
     if before in STATEMENT_WORDS:
         return Diagnostic("E001", f"`{before}` cannot stand here", Span(source, *lone.span("before")), "expected a value")
+    if word in DEFINITION_WORDS:
+        return Diagnostic("E001", f"`{word}` stands outside of models and layers", Span(source, *lone.span("word")), "not in a `{ }`")
     help_ = did_you_mean(word, STATEMENT_WORDS)
     label = "" if help_ else f"{expected} after it"
     return Diagnostic("E001", f"`{printable(word)}` does not start a statement", Span(source, *lone.span("word")), label, help=help_)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.diagnostics import Fault, did_you_mean, fault
+from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.training import Stop, Training
 from nnspec.graph import BATCH
 from nnspec.run.batches import Rows, shapes_of
@@ -127,9 +127,8 @@ class _Patience:
 
     def over(self, epoch: Epoch) -> bool:
         if self.stop.metric not in epoch.metrics:
-            known = ", ".join(epoch.metrics)
-            help_ = did_you_mean(self.stop.metric, epoch.metrics) or f"there are {known}; val.* needs a `validation` setting"
-            raise fault("E402", f"there is no metric `{self.stop.metric}` to watch", self.stop.span, help=help_)
+            help_ = "write for example `validation 0.1`"
+            raise fault("E402", f"there is no validation data, so no `{self.stop.metric}` to watch", self.stop.span, help=help_)
         value = epoch.metrics[self.stop.metric]
         value = value if self.stop.metric.rsplit(".", 1)[-1] in (*LOWER_IS_BETTER, *self.engine.spec.model.losses) else -value
         if value < self.best:

@@ -1,0 +1,119 @@
+"""The Python interface, where it could go wrong silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnspec
+from nnspec import SpecError
+from nnspec.train import predictions
+
+LINE = """
+let slope = 2
+model Line {
+  input  x: [1]
+  target y: [1]
+  param w: [1, 1] = [[1]]
+  param b: [1] = 0
+  z = x @ w + b
+  output z
+  loss mse(z, slope * y)
+}
+train { epochs 3  optimizer sgd(lr = 0.1) }
+"""
+X, Y = [[1.0], [2.0]], [[0.0], [0.0]]
+
+
+def test_assigning_a_parameter_sets_the_array_that_is_trained() -> None:
+    by_name, in_place = nnspec.loads(LINE), nnspec.loads(LINE)
+    by_name.params["b"] = np.array([5.0])
+    in_place.params["b"][...] = 5.0
+    assert [by_name.step(x=X, y=Y) for _ in range(3)] == [in_place.step(x=X, y=Y) for _ in range(3)]
+    assert by_name.params["b"][0] == in_place.params["b"][0] != 5.0
+
+
+@pytest.mark.parametrize(("name", "value", "code"), [("nope", 0, "E101"), ("b", np.zeros((4, 4)), "E208")])
+def test_a_wrong_assignment_to_a_parameter_is_refused(name: str, value: Any, code: str) -> None:
+    with pytest.raises(SpecError, match=code):
+        nnspec.loads(LINE).params[name] = value
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 2.5, "3"])
+def test_a_wrong_number_of_epochs_is_refused(epochs: Any) -> None:
+    with pytest.raises(SpecError, match="E106"):
+        nnspec.loads(LINE).fit({"x": X, "y": Y}, epochs=epochs)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**70, "a"])
+def test_a_wrong_seed_is_refused(seed: Any) -> None:
+    with pytest.raises(SpecError, match="E106"):
+        nnspec.loads(LINE).init(seed)
+
+
+@pytest.mark.parametrize("wrong", [{"dtype": "float16"}, {"engine": "cuda"}])
+def test_a_wrong_dtype_or_engine_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="engine is one of"):
+        nnspec.loads(LINE, **wrong)
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.float32(3), "3"])
+def test_a_setting_may_be_a_number_of_python_or_numpy(value: Any) -> None:
+    assert nnspec.loads(LINE, slope=value).gradients(x=X, y=[[1.0], [1.0]])[0] == pytest.approx(((1 - 3) ** 2 + (2 - 3) ** 2) / 2)
+
+
+def test_one_input_needs_no_name() -> None:
+    assert nnspec.loads(LINE)([[3.0]])["z"].tolist() == [[3.0]]
+
+
+def test_an_output_that_is_the_same_for_all_examples_is_predicted_once(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [2]  param w: [3] = [1, 2, 3]  output w, y = x }")
+    out = net.predict({"x": np.zeros((3000, 2))})
+    assert out["w"].tolist() == [1, 2, 3] and out["y"].shape == (3000, 2)
+    predictions.write(tmp_path / "p.npz", out)
+    with pytest.raises(Exception, match="same for all examples"):
+        predictions.write(tmp_path / "p.csv", out)
+
+
+def test_a_random_formula_in_use_draws_for_every_example() -> None:
+    net = nnspec.loads("model M { input x: []  output y = x + normal(0, 1) }")
+    assert len(np.unique(net.predict(np.zeros(3000)))) > 2900
+
+
+def test_a_random_value_like_an_input_has_its_batch() -> None:
+    net = nnspec.loads("model M { input x: [2]  output y = random(x) }")
+    assert net(x=np.zeros((3, 2)))["y"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("formula", ["x / 2", "sqrt(x)", "x ^ -1", "mean(x)", "exp(x)"])
+def test_whole_numbers_become_fractions_where_the_formula_makes_them(formula: str) -> None:
+    net = nnspec.loads(f"model M {{ input x: int[2]  output y = {formula} }}")
+    assert net(x=[[1, 2]])["y"].dtype == np.float32
+
+
+def test_a_size_may_be_a_quotient() -> None:
+    net = nnspec.loads("let heads = 2  model M { input x: [8]  output y = reshape(x, [heads, 8 / heads])[1, 4 / 2] }")
+    assert net(x=[np.arange(8.0)])["y"].tolist() == [6.0]
+
+
+def test_the_table_shows_parameters_of_the_model_and_counts_nothing_twice() -> None:
+    net = nnspec.loads("model M { input x: [4]  param w: [4] = 1  y = (x * w - 1) + (x -> dense(1))  output y }")
+    rows = net.spec.table
+    assert [(r.name, r.parameters) for r in rows] == [("w", 4), ("dense", 5), ("y", 0)]
+    assert rows[-1].formula == "(x * w - 1) + (x -> dense(1))"
+
+
+def test_errors_of_the_interface_are_spec_errors_with_their_code() -> None:
+    net = nnspec.loads("model M { input x: [2]  output y = x }")
+    for call in (
+        lambda: net.gradients(x=[[1, 2]]),
+        net.fit,
+        lambda: net(z=1),
+        lambda: nnspec.load("nosuch"),
+        lambda: nnspec.open("nosuch"),
+    ):
+        with pytest.raises(SpecError, match=r"error\[E\d{3}\]"):
+            call()
