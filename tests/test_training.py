@@ -35,6 +35,18 @@ train {
 """
 
 
+LINEAR = """
+model Linear {
+  input  x: [1]
+  target y: [1]
+  y_hat = x -> dense(1, bias = false)
+  output y_hat
+  loss mse(y_hat, y)
+}
+train { batch 2  epochs 1000  optimizer sgd(lr = 0.05)  stop STOP }
+"""
+
+
 def small(settings: str = "", **more: Any) -> nnspec.Net:
     return nnspec.loads(SMALL.replace("SETTINGS", settings), **more)
 
@@ -161,6 +173,38 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     assert len(history.epochs) < 50
     best = min(e.metrics["val.loss"] for e in history.epochs)
     assert net.evaluate(validation)["loss"] == pytest.approx(best, rel=1e-5)
+
+
+def test_training_stops_when_the_weights_no_longer_move() -> None:
+    spec = LINEAR.replace("STOP", "converged(weights = 1e-4)")
+    net = nnspec.loads(spec)
+    history = net.fit({"x": [[1.0], [2.0]], "y": [[2.0], [4.0]]})
+    assert "no weight moved" in history.stopped and 5 < len(history.epochs) < 1000
+    assert net.params["dense.W"][0, 0] == pytest.approx(2, abs=1e-2)
+
+
+def test_training_stops_when_the_gradient_vanishes() -> None:
+    net = nnspec.loads(LINEAR.replace("STOP", "converged(grad = 1e-3)"))
+    data = {"x": [[1.0], [2.0]], "y": [[2.0], [4.0]]}
+    history = net.fit(data)
+    assert "gradient" in history.stopped and len(history.epochs) < 1000
+    assert abs(net.gradients(**data)[1]["dense.W"][0, 0]) < 2e-3
+
+
+def test_training_stops_on_a_plateau_of_the_smoothed_loss() -> None:
+    history = nnspec.loads(LINEAR.replace("STOP", "plateau(loss, patience = 4, smoothing = 0.5, tolerance = 0.01)")).fit(
+        {"x": [[1.0], [1.0]], "y": [[0.0], [2.0]]}  # the best there is leaves a loss of 1
+    )
+    assert "level for 4 epochs" in history.stopped and len(history.epochs) < 200
+
+
+@pytest.mark.parametrize(
+    "stop",
+    ["converged()", "converged(weigths = 1)", "converged(0.1)", "plateau(patience = 2)", "early(val.loss)", "plateau(loss, patience = 0)"],
+)
+def test_a_wrong_way_to_stop_is_refused(stop: str) -> None:
+    with pytest.raises(SpecError, match=r"E10[236]"):
+        nnspec.loads(LINEAR.replace("STOP", stop))
 
 
 def test_watching_a_metric_that_is_not_there_says_which_are() -> None:

@@ -17,7 +17,8 @@ from nnspec.compile import Compilation
 from nnspec.graph import Type
 from nnspec.train import data as data_sets
 from nnspec.train import rundir
-from nnspec.train.loop import Epoch, Progress
+from nnspec.train.epoch import Epoch
+from nnspec.train.loop import Progress
 
 MOST_LINES = 100
 
@@ -55,7 +56,7 @@ def report(result: Mapping[str, Any]) -> str:
     """The end of a training, for a person."""
     lines = [metrics_text("training", result["final"])]
     if result["stopped"]:
-        lines.append(f"stopped early: {result['stopped']}; the best weights are kept")
+        lines.append(f"stopped early: {result['stopped']}")
     if result["test"]:
         lines.append(metrics_text("test", result["test"]))
     lines += [result["onnx"], f"run directory: {result['run']}"]

@@ -17,6 +17,12 @@ from nnspec.syntax import ast
 SOURCES = ("digits", "iris", "wine", "breast_cancer", "diabetes", "mnist", "fashion_mnist", "csv", "npz", "inline")
 SOURCES_NOT_YET = ("moons", "circles", "spirals", "xor", "parquet", "images", "text", "series")
 FILE_SOURCES = ("csv", "npz")
+STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "early": (("metric", "patience"), ("metric", "patience"), "early(val.loss, patience = 3)"),
+    "converged": (("weights", "grad"), (), "converged(weights = 1e-6)"),
+    "plateau": (("metric", "patience", "smoothing", "tolerance"), ("metric",), "plateau(loss, patience = 3)"),
+}
+"""Ways to stop: their arguments, those that must be given, and an example."""
 MAX_SEED = 2**32 - 1
 IMAGE_RANK = 4  # with the batch
 SETTINGS_NOT_YET = ("freeze", "update", "minimize", "start", "checkpoint")
@@ -39,11 +45,20 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Stop:
-    """When to stop before the last epoch: `early` on a metric that no longer improves for `patience` epochs."""
+    """When to stop before the last epoch.
 
-    metric: str
-    patience: int
+    `early` when a metric has not improved for `patience` epochs; `converged` when no weight moved further than `weights` in an epoch, or
+    the gradient is no longer than `grad`; `plateau` when a smoothed metric has not fallen by the share `tolerance` for `patience` epochs.
+    """
+
+    kind: str
     span: Span
+    metric: str = ""
+    patience: int = 3
+    smoothing: float = 0.1
+    tolerance: float = 1e-3
+    weights: float | None = None
+    grad: float | None = None
 
 
 @dataclass(frozen=True)
@@ -210,10 +225,13 @@ class _Reader:
         name, arguments = self.choice(e, known, what)
         if len(arguments) != 1:
             raise fault("E103", f"`{name}` takes one number, its {of}", e.span)
-        value = self.number(arguments[0].value)
+        return name, self.positive(arguments[0].value, f"the {of} of `{name}`")
+
+    def positive(self, e: ast.Expr, what: str) -> float:
+        value = self.number(e)
         if value <= 0:
-            raise fault("E106", f"the {of} of `{name}` is above 0, not {describe(value)}", arguments[0].value.span)
-        return name, value
+            raise fault("E106", f"{what} is above 0, not {describe(value)}", e.span)
+        return value
 
     def penalty(self, e: ast.Expr) -> tuple[str, float]:
         return self.one_number(e, ("l1", "l2"), "penalty", "strength")
@@ -222,18 +240,29 @@ class _Reader:
         return self.one_number(e, ("norm", "value"), "way to clip", "limit")
 
     def stop(self, e: ast.Expr) -> Stop:
-        name, arguments = self.choice(e, ("early", "converged", "plateau"), "way to stop")
-        if name != "early":
-            raise not_yet(f"`stop {name}`", e.span)
-        by_name = dict(zip(("metric", "patience"), (a for a in arguments if a.name is None), strict=False))
-        by_name |= {a.name: a for a in arguments if a.name}
-        for word in ("metric", "patience"):
-            if word not in by_name:
-                raise fault("E103", f"`early` is missing `{word}`", e.span, help="write early(val.loss, patience = 3)")
-        metric = ast.dotted(by_name["metric"].value)
+        kind, arguments = self.choice(e, tuple(STOPS), "way to stop")
+        words, required, example = STOPS[kind]
+        written: dict[str, ast.Argument] = {}
+        for position, a in enumerate(arguments):
+            word = a.name or (words[position] if position < len(words) and kind != "converged" else "")
+            if word not in words:
+                raise fault("E102", f"`{kind}` has no argument `{word or a.span.text}`", a.span, help=f"write for example {example}")
+            written[word] = a
+        missing = [w for w in required if w not in written]
+        if missing or not written:
+            raise fault("E103", f"`{kind}` is missing `{(missing or words)[0]}`", e.span, help=f"write for example {example}")
+        span = written["metric"].value.span if "metric" in written else e.span
+        return Stop(kind, span, **{word: self._stop_value(word, a.value) for word, a in written.items()})
+
+    def _stop_value(self, word: str, e: ast.Expr) -> Any:
+        if word == "patience":
+            return self.whole(e)
+        if word != "metric":
+            return self.positive(e, word)
+        metric = ast.dotted(e)
         if metric is None:
-            raise fault("E106", "the metric to watch is a name such as `val.loss`", by_name["metric"].span)
-        return Stop(metric, self.whole(by_name["patience"].value), by_name["metric"].value.span)
+            raise fault("E106", "the metric to watch is a name such as `val.loss`", e.span)
+        return metric
 
     def augment(self, e: ast.Expr) -> tuple[tuple[str, str, float, Span], ...]:
         """`image -> shift(2)`: (input, kind, amount, place) for each stage."""
@@ -252,7 +281,7 @@ class _Reader:
 def check_against_model(training: Training, inputs: Mapping[str, Type], metrics: Iterable[str]) -> None:
     """What a train block names has to be in the model: the inputs it augments, the metric it watches."""
     watched = ["loss", "val.loss", *(f"val.{m}" for m in metrics)]
-    if training.stop and training.stop.metric not in watched:
+    if training.stop and training.stop.metric and training.stop.metric not in watched:
         help_ = did_you_mean(training.stop.metric, watched) or f"there are {', '.join(watched)}"
         raise fault("E402", f"there is no metric `{training.stop.metric}` to watch", training.stop.span, help=help_)
     for name, kind, _, span in training.augment:

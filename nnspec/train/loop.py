@@ -11,32 +11,19 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Fault, fault
-from nnspec.elaborate.training import Stop, Training
+from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH
 from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented
 from nnspec.train.data import Dataset
+from nnspec.train.epoch import Epoch
 from nnspec.train.schedule import LearningRate
+from nnspec.train.stop import stopper
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
 EVALUATION_BATCH = 1000
-LOWER_IS_BETTER = ("loss", "mse")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to: `metrics` holds `loss` (mean over the batches as they were trained) and `val.NAME`."""
-
-    number: int
-    step: int
-    lr: float
-    metrics: Mapping[str, float]
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        return {"epoch": self.number, "step": self.step, "lr": self.lr, **self.metrics, "seconds": round(self.seconds, 3)}
 
 
 @dataclass
@@ -66,7 +53,7 @@ class _Fitting:
         self.steps = training.steps or (training.epochs or 1) * self.an_epoch
         self.epochs = training.epochs or ceil(self.steps / self.an_epoch)
         self.rate = LearningRate(engine.spec, self.epochs, self.steps)
-        self.patience = _Patience(training.stop, engine) if training.stop else None
+        self.stopper = stopper(training.stop, engine) if training.stop else None
         self.step = 0
 
     def run(self) -> History:
@@ -77,11 +64,11 @@ class _Fitting:
             epoch = self.epoch(number)
             history.epochs.append(epoch)
             self.progress.on_epoch(epoch)
-            if self.patience and self.patience.over(epoch):
-                history.stopped = f"{self.patience.stop.metric} has not improved for {self.patience.stop.patience} epochs"
+            history.stopped = self.stopper.reason(epoch) if self.stopper else ""
+            if history.stopped:
                 break
-        if self.patience:
-            self.patience.restore()
+        if self.stopper:
+            self.stopper.finish()
         return history
 
     def epoch(self, number: int) -> Epoch:
@@ -116,31 +103,6 @@ class _Fitting:
         return fault(
             "E401", f"the loss became {loss} in epoch {epoch}, step {self.step}", optimizer.span if optimizer else None, help=help_
         )
-
-
-class _Patience:
-    """Remembers the best weights by a watched metric."""
-
-    def __init__(self, stop: Stop, engine: Engine) -> None:
-        self.stop, self.engine = stop, engine
-        self.best, self.waited, self.weights = float("inf"), 0, dict[str, Array]()
-
-    def over(self, epoch: Epoch) -> bool:
-        if self.stop.metric not in epoch.metrics:
-            help_ = "write for example `validation 0.1`"
-            raise fault("E402", f"there is no validation data, so no `{self.stop.metric}` to watch", self.stop.span, help=help_)
-        value = epoch.metrics[self.stop.metric]
-        value = value if self.stop.metric.rsplit(".", 1)[-1] in (*LOWER_IS_BETTER, *self.engine.spec.model.losses) else -value
-        if value < self.best:
-            self.best, self.waited = value, 0
-            self.weights = {n: v.copy() for n, v in self.engine.all_arrays().items()}
-        else:
-            self.waited += 1
-        return self.waited >= self.stop.patience
-
-    def restore(self) -> None:
-        for name, value in self.weights.items():
-            np.copyto(self.engine.all_arrays()[name], value)
 
 
 def evaluate(engine: Engine, fields: Fields) -> dict[str, float]:

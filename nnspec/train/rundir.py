@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nnspec.diagnostics import fault
-from nnspec.train.loop import Epoch
+from nnspec.train.epoch import Epoch
 from nnspec.train.plot import curves
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -1,0 +1,98 @@
+"""When to stop before the last epoch: `early`, `converged` and `plateau`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate.training import Stop
+from nnspec.run.engine import Engine
+from nnspec.train.epoch import Epoch
+
+Array = np.ndarray[Any, np.dtype[Any]]
+LOWER_IS_BETTER = ("loss", "mse")
+
+
+class Stopper(Protocol):
+    """`reason(epoch)` is asked after each epoch: why to stop, or nothing; `finish()` once at the end."""
+
+    def reason(self, epoch: Epoch) -> str: ...
+
+    def finish(self) -> None: ...
+
+
+def stopper(stop: Stop, engine: Engine) -> Stopper:
+    if stop.kind == "early":
+        return _Early(stop, engine)
+    return _Plateau(stop) if stop.kind == "plateau" else _Converged(stop, engine)
+
+
+def watched(stop: Stop, epoch: Epoch) -> float:
+    if stop.metric not in epoch.metrics:
+        message = f"there is no validation data, so no `{stop.metric}` to watch"
+        raise fault("E402", message, stop.span, help="write for example `validation 0.1`")
+    return epoch.metrics[stop.metric]
+
+
+class _Early:
+    """Remembers the best weights by a metric, and puts them back."""
+
+    def __init__(self, stop: Stop, engine: Engine) -> None:
+        self.stop, self.engine = stop, engine
+        self.best, self.waited, self.weights = float("inf"), 0, dict[str, Array]()
+
+    def reason(self, epoch: Epoch) -> str:
+        lower = self.stop.metric.rsplit(".", 1)[-1] in (*LOWER_IS_BETTER, *self.engine.spec.model.losses)
+        value = watched(self.stop, epoch) * (1 if lower else -1)
+        self.waited += 1
+        if value < self.best:
+            self.best, self.waited = value, 0
+            self.weights = {n: v.copy() for n, v in self.engine.all_arrays().items()}
+        late = self.waited >= self.stop.patience
+        return f"{self.stop.metric} has not improved for {self.stop.patience} epochs; the best weights are kept" if late else ""
+
+    def finish(self) -> None:
+        for name, value in self.weights.items():
+            np.copyto(self.engine.all_arrays()[name], value)
+
+
+class _Converged:
+    """No weight moved further than a limit in an epoch, or the gradient of its last batch is no longer than one."""
+
+    def __init__(self, stop: Stop, engine: Engine) -> None:
+        self.stop, self.engine = stop, engine
+        self.before = self._weights()
+
+    def _weights(self) -> Array:
+        return np.concatenate([v.ravel() for v in self.engine.params.values()])
+
+    def reason(self, epoch: Epoch) -> str:
+        if self.stop.grad is not None:
+            length = float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in self.engine.gradient_views.values())))
+            return f"the gradient is {length:.3g} long" if length <= self.stop.grad else ""
+        now = self._weights()
+        moved, self.before = float(np.abs(now - self.before).max()), now
+        return f"no weight moved further than {moved:.3g}" if self.stop.weights is not None and moved <= self.stop.weights else ""
+
+    def finish(self) -> None:
+        pass
+
+
+class _Plateau:
+    """The smoothed metric Q <- (1 - smoothing) Q + smoothing L has not fallen by the tolerance, as a share of it, for some epochs."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop, self.smoothed, self.waited = stop, float("nan"), 0
+
+    def reason(self, epoch: Epoch) -> str:
+        value, before = watched(self.stop, epoch), self.smoothed
+        share = self.stop.smoothing if np.isfinite(before) else 1.0
+        self.smoothed = value if share == 1.0 else (1 - share) * before + share * value
+        fell = not np.isfinite(before) or before - self.smoothed > self.stop.tolerance * abs(before)
+        self.waited = 0 if fell else self.waited + 1
+        return f"{self.stop.metric} has been level for {self.waited} epochs" if self.waited >= self.stop.patience else ""
+
+    def finish(self) -> None:
+        pass
