@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from functools import cache
@@ -92,18 +93,14 @@ def _parser() -> tuple[Lark, Builder]:
     return lark, builder
 
 
-def _cache_file() -> Any:
+def _cache_file() -> str | bool:
     """Building the parse tables takes 140 ms, reading them 10; without a writable cache they are built each time."""
     folder = resources.cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "grammar.lark"
-        path.open("ab").close()
     except OSError:
         return False
-    if path.stat().st_size == 0:
-        path.unlink()
-    return str(path)
+    return str(folder / "grammar.lark") if os.access(folder, os.W_OK) else False
 
 
 def _check_version(source: Source, spec: Spec) -> list[Diagnostic]:
