@@ -227,11 +227,14 @@ class Net:
 
     def step(self, *, lr: float | None = None, **fields: Any) -> float:
         """One step of the train block's optimizer on a batch; returns the loss before it. `lr` overrides the base rate."""
-        from nnspec.train.schedule import LearningRate
+        self._needs_training()
+        return self.engine.step(self._checked(fields, self.inputs | self.targets), self._base_rate if lr is None else lr)
 
-        training = self._needs_training()
-        rate = LearningRate(self.spec, training.epochs or 1, training.steps or 1).base if lr is None else lr
-        return self.engine.step(self._checked(fields, self.inputs | self.targets), rate)
+    @cached_property
+    def _base_rate(self) -> float:
+        from nnspec.train.schedule import base_rate
+
+        return base_rate(self.spec)
 
     def fit(
         self,

@@ -90,13 +90,15 @@ class Compilation:
         if not found:
             try:
                 found = [*self.names[2], *self.inference_model[1], *self.training_model[1], *self.training_block[1]]
-                found = found or self._later_mistakes()
+                if not found:
+                    self._check_rest()
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}
         return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
 
-    def _later_mistakes(self) -> list[Diagnostic]:
+    def _check_rest(self) -> None:
+        """What shows only in a spec whose parts are right; raises a Fault."""
         unsupported = [d for d in self.ast.definitions if isinstance(d, ast.Test | ast.Import)]
         if unsupported:
             raise not_yet("a `test` block" if isinstance(unsupported[0], ast.Test) else "`import`", unsupported[0].span)
@@ -109,7 +111,6 @@ class Compilation:
             if not self.training_model[0].losses:
                 raise fault("E110", "the model has no loss, so there is nothing to train", self.model.span)
         initial_graph(self.definitions, self.model.owned, self.dtype)
-        return []
 
     def checked(self) -> Compilation:
         """Itself, or SpecError with everything that is wrong."""
@@ -164,6 +165,8 @@ class Compilation:
     def objective(self) -> Graph:
         """As `gradients`, of the loss with the penalties of the train block."""
         penalty = self.training.penalty if self.training else ()
+        if not penalty:
+            return self.gradients
         return rewrite(step.add_gradients(self.stable, self.parameter_types, penalty), *AFTER_GRADIENTS)
 
     @cached_property

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import fault
+from nnspec.files import write_whole
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.interchange.prove import check
@@ -101,16 +100,7 @@ def distance(got: Array, expected: Array) -> float:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """All of the file or nothing: it takes its name only when it is on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, content)
     except OSError as error:
         raise fault("E504", f"`{path}` cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):  # it is gone when all went well
-            temporary.unlink()

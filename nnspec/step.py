@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from nnspec.autodiff import gradients
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Training
 from nnspec.elaborate.update import apply_optimizer, optimizer_states
-from nnspec.graph import Graph, Type, Var
-from nnspec.graph.types import count
+from nnspec.graph import Graph, Op, Type, Var
 from nnspec.ops import OPS
 
 Penalty = tuple[tuple[str, float], ...]
@@ -86,10 +87,17 @@ def _clipped(gs: list[Var], kind: str, limit: float) -> list[Var]:
     return [g * factor for g in gs]
 
 
-def is_pointwise(graph: Graph) -> bool:
-    """Whether an update treats every element alike, so that all parameters can be updated as one vector."""
-    return all(n.op.pointwise or n.op.is_source or n.type.shape == () for n in graph) and not _uses_shape(graph)
+def is_pointwise(definitions: Definitions, training: Training, types: Iterable[Type]) -> bool:
+    """Whether the optimizer treats every element of parameters of these types alike, so that all can be updated as one vector.
+
+    It does where it is made of pointwise ops and is the same formula for every type. Clipping does not count: its norm is over all
+    parameters together, in either form.
+    """
+    alone = replace(training, clip=None)
+    formulas = {_formula(flat_update(definitions, alone, [("w", t)], t.dtype)) for t in types}
+    return len(formulas) == 1 and all(op.pointwise or op.is_source or op.name == "const" for op, _, _ in formulas.pop())
 
 
-def _uses_shape(graph: Graph) -> bool:
-    return any(n.op.name in ("size_of", "random") for n in graph) or any(count(n.type.shape) == 0 for n in graph)
+def _formula(graph: Graph) -> tuple[tuple[Op, tuple[str, ...], tuple[tuple[str, Any], ...]], ...]:
+    """A graph but for its types."""
+    return tuple((n.op, n.inputs, n.attrs) for n in graph)

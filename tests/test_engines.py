@@ -60,6 +60,31 @@ def test_the_step_as_one_graph_is_what_the_engine_does(nets: Nets) -> None:
         assert distance(value, expected[f"param:{name}"]) < 1e-5, name
 
 
+OPTIMIZERS = {
+    "pointwise": "w <- w - lr * g",
+    "sums over its parameter": "w <- w - lr * g / (sqrt(sum(g^2)) + 1e-6)",
+    "its shape": "w <- w - lr * g / size(w)",
+    "a state of one number": "state n = 0  n <- n + mean(abs(g))  w <- w - lr * g / n",
+}
+
+
+@pytest.mark.parametrize("clip", ["", "clip norm(0.1)", "clip value(0.01)"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_an_optimizer_means_the_same_for_every_parameter_whether_updated_alone_or_together(optimizer: str, clip: str) -> None:
+    net = nnspec.loads(
+        f"optimizer own(lr) {{ {OPTIMIZERS[optimizer]} }}"
+        "model M { input x: [3]  target y: [2]  h = x -> dense(4) -> tanh -> dense(2)  output h  loss mse(h, y) }"
+        f"train {{ epochs 1  optimizer own(0.1)  {clip} }}",
+        dtype="float64",
+    )
+    batch = random_batch({**net.inputs, **net.targets}, 4)
+    states = {f"{n}.{s}": v for k, v in net.engine.all_arrays().items() if k.startswith("optimizer/") for _, s, n in [k.split("/")]}
+    feeds = {**batch, **{n: v.copy() for n, v in net.params.items()}, **states, "lr": 0.1, "t": 1, "seed": 0, "step": 0}
+    expected = reference.run(net.spec.step, feeds)
+    net.step(**batch)
+    assert max(distance(v, expected[f"param:{n}"]) for n, v in net.params.items()) < 1e-12
+
+
 def test_onnxruntime_agrees_on_gradients_and_one_optimizer_step(nets: Nets) -> None:
     definition, _, batch = nets
     spec, engine = definition.spec, definition.engine

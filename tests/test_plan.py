@@ -12,8 +12,9 @@ from helpers import GALLERY, random_batch
 
 import nnspec
 from nnspec.graph import Graph, Type
+from nnspec.graph.types import ITEM_BYTES
 from nnspec.ops import OPS
-from nnspec.plan.memory import ITEM_BYTES, Arena, schedule
+from nnspec.plan.memory import Arena, schedule
 from nnspec.run.program import Program
 
 

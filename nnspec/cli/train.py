@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from nnspec.graph import Type
 from nnspec.train import data as data_sets
 from nnspec.train import rundir
 from nnspec.train.epoch import Epoch
-from nnspec.train.loop import Progress
+from nnspec.train.loop import Progress, length
 
 MOST_LINES = 100
 
@@ -31,10 +30,8 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     folder = Path(run) if run else rundir.fresh(name if name != "-" else spec.model.name.lower())
     rundir.refuse_used(folder)
     rundir.create(folder, spec.source.text)
-    training = spec.training
-    assert training
-    epochs = training.epochs or ceil((training.steps or 1) / ceil(len(next(iter(dataset.train.values()))) / training.batch))
-    with _progress(epochs, folder) as progress:
+    assert spec.training
+    with _progress(length(spec.training, dataset).epochs, folder) as progress:
         history = net.fit_dataset(dataset, progress)
     net.save(folder)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)

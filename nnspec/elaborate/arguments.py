@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Fix, Span, did_you_mean, fault, suggest
@@ -45,8 +46,8 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     return bound, spans
 
 
-def _next_name(callee: Function | Builtin, positional: object, span: Span, most: int) -> str:
-    parameter = next(positional, None)  # type: ignore[call-overload]  # an iterator
+def _next_name(callee: Function | Builtin, positional: Iterator[ast.Parameter], span: Span, most: int) -> str:
+    parameter = next(positional, None)
     if parameter is None:
         raise fault(
             "E104",
@@ -54,7 +55,7 @@ def _next_name(callee: Function | Builtin, positional: object, span: Span, most:
             span,
             help=f"its arguments are {signature_text(callee)}",
         )
-    return str(parameter.name)
+    return parameter.name
 
 
 def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
@@ -82,7 +83,6 @@ def check_tensors(e: Elaborator, f: Function, scope: Scope, span: Span) -> None:
         except Mismatch as error:
             raise _misfit(f, p, tensor, error, at) from None
     scope.names.update(bindings.values)
-    scope.names["_bindings"] = bindings
 
 
 def _misfit(f: Function, p: ast.Parameter, tensor: Tensor, error: Mismatch, at: Span) -> Fault:

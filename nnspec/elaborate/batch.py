@@ -20,7 +20,7 @@ def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, Size):
-        return Tensor(call(graph, "size_of", size=value, dtype=dtype), False, span)
+        return Tensor(graph.call(OPS["size_of"], size=value, dtype=dtype), False, span)
     if isinstance(value, bool | int | float):
         kind = "bool" if isinstance(value, bool) else dtype
         return Tensor(graph.constant(float(value) if kind.startswith("float") else value, kind), False, span)
@@ -39,13 +39,6 @@ def numbers(value: Value, span: Span) -> Any:
     if len({value_shape(i) for i in items}) > 1:
         raise fault("E208", "the rows of this list are not equally long", span)
     return items
-
-
-def call(graph: Graph, op: str, *inputs: Any, **attrs: Any) -> Any:
-    row = OPS[op]
-    if inputs:
-        return graph.call(row, *inputs, **attrs)
-    return graph.var(graph.add(row, (), attrs, row.type((), attrs)))
 
 
 def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Span], span: Span) -> Tensor:
@@ -214,9 +207,9 @@ def _bound(value: Any, size: Dim, default: Dim) -> Dim:
     return max(0, min(at, size)) if isinstance(at, int) and isinstance(size, int) else at
 
 
-def attempt(tensors: dict[str, Span], span: Span, build: Any) -> Any:
+def attempt(spans: dict[str, Span], span: Span, build: Any) -> Any:
     """Run a builder; a shape that does not fit is reported at the argument it names."""
     try:
         return build()
     except Mismatch as error:
-        raise fault("E206" if error.parameter == "kernel" else "E202", error.message, tensors.get(error.parameter, span)) from None
+        raise fault("E206" if error.parameter == "kernel" else "E202", error.message, spans.get(error.parameter, span)) from None

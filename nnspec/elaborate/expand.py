@@ -127,7 +127,7 @@ class Elaborator:
         """A pointwise op: on numbers at once, on tensors as a node."""
         tensor = next((v for v in values if isinstance(v, Tensor)), None)
         values = [self.draw(v, tensor) if isinstance(v, Applied) and v.function.kind == "init" else v for v in values]
-        if tensor is None and not any(isinstance(v, Tensor) for v in values):
+        if tensor is None:
             return self.on_numbers(op, values, spans, span)
         return batch.pointwise(self.graph, op, values, spans, span)
 

@@ -8,9 +8,8 @@ from math import prod
 
 from nnspec.elaborate.values import Owned, Row
 from nnspec.graph import Dim, Graph, Node, Size
-from nnspec.graph.types import BATCH_NAME, count, show, size_names
+from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show, size_names
 
-BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1, "uint32": 4}
 Field = tuple[int, int, int, int]
 """Receptive field and step between neighbours, in pixels of the image: (height, width, vertical, horizontal)."""
 
@@ -36,7 +35,9 @@ class Facts:
     def memory(self, outputs: Iterable[str]) -> Dim:
         """Bytes of all values of one example that training keeps."""
         needed = self.graph.needed(outputs)
-        return one_example(_sum(count(n.type.shape) * BYTES[n.type.dtype] for n in self.graph if n.name in needed and n.role != "param"))
+        return one_example(
+            _sum(count(n.type.shape) * ITEM_BYTES[n.type.dtype] for n in self.graph if n.name in needed and n.role != "param")
+        )
 
     def receptive_field(self, name: str) -> tuple[int, int] | None:
         """Height and width in pixels of what one position of an image sees; None where there are no positions."""

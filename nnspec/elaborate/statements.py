@@ -10,7 +10,6 @@ from nnspec.elaborate import batch
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Value, describe, is_dim, not_yet
 from nnspec.graph import Dim, Shape, Size, Type
-from nnspec.graph.shapes import Bindings
 from nnspec.graph.types import show
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
@@ -28,8 +27,7 @@ def run_body(e: Elaborator, f: Function, scope: Scope, span: Span) -> Value:
     if result is None:
         raise fault("E108", f"`{f.name}` returns nothing", f.definition.name.span)
     returns = f.definition.returns
-    bindings = scope.names.get("_bindings")
-    if returns and isinstance(result, Tensor) and isinstance(bindings, Bindings):
+    if returns and isinstance(result, Tensor):
         _check_result(e, f, returns, result, scope)
     return result
 

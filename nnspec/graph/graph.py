@@ -100,9 +100,7 @@ class Graph:
 
     def constant(self, value: Any, dtype: str | None = None) -> Var:
         """A number, or nested tuples of numbers."""
-        attrs = {"value": value, "dtype": dtype or self.dtype}
-        const = OPS["const"]
-        return Var(self, self.add(const, (), attrs, const.type((), attrs)))
+        return self.call(OPS["const"], value=value, dtype=dtype or self.dtype)
 
     def var(self, name: str) -> Var:
         return Var(self, name)

@@ -11,6 +11,7 @@ from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
 from nnspec.ops.pointwise import cast, equal, exp
+from nnspec.ops.source import size_of
 
 Axes = tuple[int, ...]
 
@@ -36,10 +37,7 @@ def size_var(like: Var, size: Dim) -> Var:
     """A size as a scalar of the graph."""
     if isinstance(size, int):
         return like.graph.constant(float(size), like.type.dtype)
-    from nnspec.ops.source import size_of
-
-    attrs = {"size": size, "dtype": like.type.dtype}
-    return like.graph.var(like.graph.add(size_of, (), attrs, size_of.type((), attrs)))
+    return like.graph.call(size_of, size=size, dtype=like.type.dtype)
 
 
 def _reduce_into(ufunc: Any) -> Callable[..., Callable[[], Any]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from math import prod
 
 from nnspec.graph import Graph, Node, Type
+from nnspec.graph.types import ITEM_BYTES
 
-ITEM_BYTES = {"float32": 4, "float64": 8, "int64": 8, "uint32": 4, "bool": 1}
 ALIGNMENT = 64
 
 

@@ -138,15 +138,15 @@ class Engine:
         """Over all parameters as one vector where the optimizer treats every element alike, else one by one."""
         training, definitions = self.spec.training, self.spec.definitions
         assert training
+        types = self.spec.parameter_types
         whole = Type(self.dtype, self._params.buffer.shape)
-        flat = steps.flat_update(definitions, training, [(FLAT, whole)], self.dtype)
-        memory: dict[str, Array] = {"lr": self._lr, "t": self._t}
-        if steps.is_pointwise(flat):
-            graph, names = flat, {FLAT: (self._params.buffer, self._grads.buffer)}
+        if steps.is_pointwise(definitions, training, {whole, *types.values()}):
+            types = {FLAT: whole}
+            names = {FLAT: (self._params.buffer, self._grads.buffer)}
         else:
-            types = [(n, o.type) for n, o in self.spec.model.parameters.items()]
-            graph = steps.flat_update(definitions, training, types, self.dtype)
             names = {n: (self.params[n], self.gradient_views[n]) for n in self.params}
+        graph = steps.flat_update(definitions, training, list(types.items()), self.dtype)
+        memory: dict[str, Array] = {"lr": self._lr, "t": self._t}
         given = {}
         for name, (w, g) in names.items():
             memory |= {name: w, f"grad:{name}": g}

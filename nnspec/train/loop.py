@@ -45,21 +45,35 @@ def fit(engine: Engine, data: Dataset, training: Training, progress: Progress | 
     return _Fitting(engine, data, training, progress or Progress()).run()
 
 
+@dataclass(frozen=True)
+class Length:
+    """How long a training is: epochs, steps in all, and steps in each epoch."""
+
+    epochs: int
+    steps: int
+    an_epoch: int
+
+
+def length(training: Training, data: Dataset) -> Length:
+    """By the train block's epochs or steps, whichever ends first."""
+    an_epoch = ceil(len(next(iter(data.train.values()))) / training.batch)
+    steps = training.steps or (training.epochs or 1) * an_epoch
+    return Length(training.epochs or ceil(steps / an_epoch), steps, an_epoch)
+
+
 class _Fitting:
     def __init__(self, engine: Engine, data: Dataset, training: Training, progress: Progress) -> None:
         self.engine, self.data, self.training, self.progress = engine, data, training, progress
         self.examples = len(next(iter(data.train.values())))
-        self.an_epoch = ceil(self.examples / training.batch)
-        self.steps = training.steps or (training.epochs or 1) * self.an_epoch
-        self.epochs = training.epochs or ceil(self.steps / self.an_epoch)
-        self.rate = LearningRate(engine.spec, self.epochs, self.steps)
+        self.length = length(training, data)
+        self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps)
         self.stopper = stopper(training.stop, engine) if training.stop else None
         self.step = 0
 
     def run(self) -> History:
         history = History()
-        for number in range(1, self.epochs + 1):
-            if self.step >= self.steps:
+        for number in range(1, self.length.epochs + 1):
+            if self.step >= self.length.steps:
                 break
             epoch = self.epoch(number)
             history.epochs.append(epoch)
@@ -83,7 +97,7 @@ class _Fitting:
                 raise self.diverged(loss, number)
             size = shapes_of(batch)[0][0]
             total, seen = total + loss * size, seen + size
-            self.progress.on_batch(number, done, self.an_epoch, total / seen)
+            self.progress.on_batch(number, done, self.length.an_epoch, total / seen)
         metrics = {"loss": total / max(seen, 1)}
         if self.data.validation:
             metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}
@@ -92,7 +106,7 @@ class _Fitting:
     def batches(self, random: np.random.Generator) -> Iterator[Mapping[str, Array]]:
         order = random.permutation(self.examples)
         for start in range(0, self.examples, self.training.batch):
-            if self.step >= self.steps:
+            if self.step >= self.length.steps:
                 return
             batch = Rows(self.data.train, order[start : start + self.training.batch])
             yield augmented(dict(batch), self.training, random) if self.training.augment else batch

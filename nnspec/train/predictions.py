@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import fault
-from nnspec.train.rundir import write_whole
+from nnspec.files import write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from nnspec.diagnostics import fault
+from nnspec.files import write_whole
 from nnspec.train.epoch import Epoch
 from nnspec.train.plot import curves
 
@@ -46,16 +47,6 @@ def create(folder: Path, spec: str) -> None:
         write_whole(folder / SPEC, spec.encode())
     except OSError as error:
         raise fault("E504", f"cannot write to {folder}: {error.strerror}") from None
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is never seen half."""
-    aside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    with aside.open("wb") as f:
-        f.write(content)
-        f.flush()
-        os.fsync(f.fileno())
-    aside.replace(path)
 
 
 def log(folder: Path, epoch: Epoch) -> None:

@@ -12,13 +12,19 @@ from nnspec.graph import Graph
 from nnspec.run.program import Program
 
 
+def base_rate(spec: Compilation) -> float:
+    """The learning rate of the train block's optimizer, before any schedule."""
+    training = spec.training
+    assert training and training.optimizer
+    return learning_rate(training.optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
+
+
 class LearningRate:
     """`rate(epoch, step)`: both counted from 0."""
 
     def __init__(self, spec: Compilation, epochs: int, steps: int) -> None:
-        training = spec.training
-        assert training and training.optimizer
-        self.base = learning_rate(training.optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
+        training, self.base = spec.training, base_rate(spec)
+        assert training
         self.memory = {n: np.zeros(()) for n in SCHEDULE_NAMES}
         totals = {"lr": self.base, "epochs": epochs, "steps": steps}
         for name, value in totals.items():
