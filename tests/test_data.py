@@ -17,7 +17,8 @@ import pytest
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span
-from nnspec.elaborate.training import DataSource, Training
+from nnspec.elaborate.sources import DataSource
+from nnspec.elaborate.training import Training
 from nnspec.graph import Size, Type
 from nnspec.graph.types import BATCH
 from nnspec.train.data import Dataset, Fields, check, load, read, source_from_path

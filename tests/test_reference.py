@@ -9,9 +9,10 @@ from helpers import ROOT
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, render
-from nnspec.elaborate.builtins import builtins
 from nnspec.elaborate.library import FOREIGN, NOT_YET, std
-from nnspec.elaborate.training import SETTINGS_NOT_YET, SOURCES, SOURCES_NOT_YET
+from nnspec.elaborate.primitives import builtins
+from nnspec.elaborate.sources import SOURCES, SOURCES_NOT_YET
+from nnspec.elaborate.training import SETTINGS_NOT_YET
 from nnspec.syntax.parser import parse
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 

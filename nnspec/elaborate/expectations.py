@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nnspec.diagnostics import fault
-from nnspec.elaborate.builtins import Arguments, make_builtin
 from nnspec.elaborate.expand import Elaborator, about
+from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.report import Facts
 from nnspec.elaborate.values import Function, Scope, Tensor, Value, describe, not_yet
 from nnspec.syntax import ast

@@ -7,7 +7,7 @@ from functools import cache
 
 from nnspec import resources
 from nnspec.diagnostics import Diagnostic, Source, suggest
-from nnspec.elaborate.builtins import builtins
+from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Function, Scope, Value
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse

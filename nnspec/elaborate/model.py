@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from nnspec.diagnostics import Diagnostic, Span, fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.builtins import SEED, STEP
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import value_of
+from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.statements import branch, declare, dimension, run_statement, shape_of
 from nnspec.elaborate.values import (
     POISON,

@@ -8,9 +8,9 @@ from math import prod
 
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.builtins import SEED, STEP
 from nnspec.elaborate.expand import Elaborator, blame
 from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.statements import assign
 from nnspec.elaborate.values import Applied, Frame, Owned, Scope, Tensor, Value, not_yet
 from nnspec.graph import Graph, Shape, Type, Var

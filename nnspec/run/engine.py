@@ -14,7 +14,7 @@ import numpy as np
 
 from nnspec import step as steps
 from nnspec.compile import Compilation
-from nnspec.elaborate.builtins import SEED, STEP
+from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
-from nnspec.elaborate.training import FILE_SOURCES, DataSource, Training
+from nnspec.elaborate.sources import FILE_SOURCES, DataSource
+from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, check, listing
 from nnspec.train.files import Readers

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
-from nnspec.elaborate.training import FILE_SOURCES, DataSource
+from nnspec.elaborate.sources import FILE_SOURCES, DataSource
 from nnspec.train.files import Readers, is_plain_file, read_csv, read_idx, read_npz
 
 HELD_OUT = 5

@@ -1,0 +1,67 @@
+"""Sums, means and extremes over axes of an example, and over the batch."""
+
+from __future__ import annotations
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.primitives.table import Arguments, builtin
+from nnspec.elaborate.values import Tensor, Value
+from nnspec.ops import OPS
+
+
+def _reduction(a: Arguments, op: str) -> Value:
+    keep = a.truth("keep")
+    return batch.reduce(op, a.tensor("x"), a.get("axis"), keep, a.at("axis")).at(a.span)
+
+
+@builtin("sum(x, axis = all, keep = false)")
+def _sum(a: Arguments) -> Value:
+    return _reduction(a, "sum")
+
+
+@builtin("mean(x, axis = all, keep = false)")
+def _mean(a: Arguments) -> Value:
+    return _reduction(a, "mean")
+
+
+@builtin("max(x, y = none, axis = all, keep = false)")
+def _max(a: Arguments) -> Value:
+    return _larger(a, "max", "maximum")
+
+
+@builtin("min(x, y = none, axis = all, keep = false)")
+def _min(a: Arguments) -> Value:
+    return _larger(a, "min", "minimum")
+
+
+def _larger(a: Arguments, reduction: str, op: str) -> Value:
+    """Of two values, element by element; of one, over its axes."""
+    if "y" in a.bound:
+        return a.e.apply(OPS[op], [a.bound["x"], a.bound["y"]], [a.at("x"), a.at("y")], a.span)
+    return _reduction(a, reduction)
+
+
+@builtin("argmax(x, axis = last)")
+def _argmax(a: Arguments) -> Value:
+    t = a.tensor("x")
+    (axis,) = batch.axes_of(t, a.get("axis", -1), a.at("axis"))
+    return Tensor(OPS["argmax"](t.var, axis=axis), t.batched, a.span)
+
+
+@builtin("batch_mean(x)")
+def _batch_mean(a: Arguments) -> Value:
+    return batch.batch_mean(_in_training(a), a.span)
+
+
+def _in_training(a: Arguments) -> Tensor:
+    """A model in use sees one example at a time, whoever else is in the batch."""
+    if not a.e.training and a.e.graph.context.role != "loss":
+        raise fault("E108", "the batch is known in training only", a.span, help="write it inside `if training { }`")
+    return a.tensor("x")
+
+
+@builtin("batch_var(x)")
+def _batch_var(a: Arguments) -> Value:
+    t = _in_training(a)
+    deviation = a.e.apply(OPS["sub"], [t, batch.batch_mean(t, a.span)], [a.span, a.span], a.span)
+    return batch.batch_mean(Tensor(OPS["square"](deviation.var), True), a.span)

@@ -1,0 +1,65 @@
+"""Shapes: what they are, and the same elements in others."""
+
+from __future__ import annotations
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.primitives.table import Arguments, builtin
+from nnspec.elaborate.values import Tensor, Value, describe, is_dim
+from nnspec.graph import Shape
+from nnspec.graph.types import count, show
+from nnspec.ops.source import value_shape
+
+MAX_LIST = 100_000
+
+
+def _shape_of(a: Arguments) -> Shape:
+    x = a.bound["x"]
+    return x.shape if isinstance(x, Tensor) else value_shape(x)
+
+
+@builtin("shape(x)")
+def _shape(a: Arguments) -> Value:
+    return _shape_of(a)
+
+
+@builtin("rank(x)")
+def _rank(a: Arguments) -> Value:
+    return len(_shape_of(a))
+
+
+@builtin("size(x)")
+def _size(a: Arguments) -> Value:
+    return count(_shape_of(a))
+
+
+@builtin("range(start, stop)")
+def _range(a: Arguments) -> Value:
+    start, stop = (a.whole(name, a.bound[name], 0) for name in ("start", "stop"))
+    if stop - start > MAX_LIST:
+        raise fault("E502", f"a list has at most {MAX_LIST:,} elements, not {stop - start:,}", a.at("stop"))
+    return tuple(range(start, stop))
+
+
+@builtin("reshape(x, shape)")
+def _reshape(a: Arguments) -> Value:
+    t, shape = a.tensor("x"), a.bound["shape"]
+    shape = shape if isinstance(shape, tuple) else (shape,)
+    if not all(is_dim(d) for d in shape):
+        raise fault("E106", f"a shape is a list of sizes, not {describe(shape)}", a.at("shape"))
+    if count(shape) != count(t.shape):
+        message = f"{show(t.shape)} has {count(t.shape)} elements, {show(shape)} has {count(shape)}"
+        raise fault("E204", message, a.at("shape"), notes=batch.origins([t], [a.at("x")]))
+    return batch.reshape(t, shape, a.span)
+
+
+@builtin("transpose(x, axes = last_two)")
+def _transpose(a: Arguments) -> Value:
+    return batch.transpose(a.tensor("x"), a.get("axes"), a.span)
+
+
+@builtin("along(v, x, axis = first)")
+def _along(a: Arguments) -> Value:
+    """A vector laid along one axis of x, so that it broadcasts over the others."""
+    v, x, axis = a.tensor("v"), a.tensor("x"), a.whole("axis", a.get("axis", 0), 0)
+    return batch.reshape(v, (*v.shape, *(1,) * (len(x.shape) - axis - len(v.shape))), a.span)

@@ -1,0 +1,89 @@
+"""What a primitive of the language is: its signature, and the function that builds it from the evaluated arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from nnspec.diagnostics import Span, fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.values import Builtin, Choice, Scope, Tensor, Value, describe
+from nnspec.ops import OPS
+from nnspec.syntax.parser import parse_signature
+
+if TYPE_CHECKING:
+    from nnspec.elaborate.expand import Elaborator
+
+Spans = dict[str, Span]
+UNARY = ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor")
+CHOICES = ("same", "valid")
+CONSTANTS = {"pi": math.pi}
+
+
+class Arguments:
+    """The evaluated arguments of one call of a builtin."""
+
+    def __init__(self, e: Elaborator, bound: dict[str, Value], spans: Spans, span: Span, scope: Scope) -> None:
+        self.e, self.bound, self.spans, self.span, self.scope = e, bound, spans, span, scope
+
+    def at(self, name: str) -> Span:
+        return self.spans.get(name, self.span)
+
+    def get(self, name: str, default: Value = None) -> Value:
+        return self.bound.get(name, default)
+
+    def tensor(self, name: str) -> Tensor:
+        return batch.lift(self.e.graph, self.bound[name], self.e.graph.dtype, self.at(name))
+
+    def truth(self, name: str) -> bool:
+        value = self.get(name, False)
+        if not isinstance(value, bool):
+            raise fault("E106", f"`{name}` is true or false, not {describe(value)}", self.at(name))
+        return value
+
+    def whole(self, name: str, value: Value, least: int = 1) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise fault("E106", f"`{name}` is a whole number from {least}, not {describe(value)}", self.at(name))
+        return value
+
+    def pair(self, name: str, default: Value = 1) -> tuple[int, int]:
+        """One number for both directions, or `[vertical, horizontal]`."""
+        value = self.get(name, default)
+        both = value if isinstance(value, tuple) else (value, value)
+        if len(both) != 2:
+            raise fault("E106", f"`{name}` is one number or two, not {describe(value)}", self.at(name))
+        return self.whole(name, both[0]), self.whole(name, both[1])
+
+
+_ROWS: list[tuple[str, Callable[[Arguments], Value]]] = []
+
+
+def builtin(signature: str) -> Callable[[Callable[[Arguments], Value]], Callable[[Arguments], Value]]:
+    def enter(function: Callable[[Arguments], Value]) -> Callable[[Arguments], Value]:
+        _ROWS.append((signature, function))
+        return function
+
+    return enter
+
+
+def named_rows() -> dict[str, Value]:
+    """Every name that is there before the library: functions, constants and choices."""
+    rows = [*_ROWS, *((f"{name}(x)", _unary(name)) for name in UNARY)]
+    table: dict[str, Value] = {name: Choice(name) for name in CHOICES} | CONSTANTS
+    for text, function in rows:
+        row = make_builtin(text, function)
+        table[row.name] = row
+    return table
+
+
+def make_builtin(text: str, function: Callable[[Arguments], Value]) -> Builtin:
+    """A primitive from its signature and the function that builds it."""
+    signature = parse_signature(f"{text} -> []")
+    return Builtin(signature.name, signature.parameters, lambda *given: function(Arguments(*given)))
+
+
+def _unary(name: str) -> Callable[[Arguments], Value]:
+    return lambda a: a.e.apply(OPS[name], [a.bound["x"]], [a.at("x")], a.span)
