@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from nnspec.graph import Graph, Node, Type, Var
-from nnspec.ops.arrange import expand, reshape
+from nnspec.graph import Dim, Graph, Node, Type, Var
+from nnspec.graph.loop import KINDS, Loop
+from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
+from nnspec.ops.arrange import concat, cut, expand, reshape
+from nnspec.ops.loop import scan
 from nnspec.ops.reduce import sum as sum_over
 
 
 def gradients(graph: Graph, of: str, wrt: Sequence[str]) -> list[Var]:
     """The gradient of the sum of node `of` with respect to each node of `wrt`, as nodes of role backward."""
-    dependent = _dependent(graph, wrt)
-    on_path = [n for n in _needed_nodes(graph, of) if n.name in dependent]
-    one = graph.constant(1.0, graph[of].type.dtype)
+    type = graph[of].type
     with graph.at(role="backward"):
-        parts: dict[str, list[Var]] = {of: [expand(one, shape=graph[of].type.shape)]}
-        for node in reversed(on_path):
-            if node.inputs and node.name in parts:
-                _differentiate(graph, node, parts, dependent)
-        return [_total(parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
+        return pull_back(graph, [(of, expand(graph.constant(1.0, type.dtype), shape=type.shape))], wrt)
 
 
-def _dependent(graph: Graph, wrt: Sequence[str]) -> set[str]:
-    found = set(wrt)
-    for node in graph:
-        if not found.isdisjoint(node.inputs):
-            found.add(node.name)
-    return found
-
-
-def _needed_nodes(graph: Graph, of: str) -> list[Node]:
-    needed = graph.needed([of])
-    return [node for node in graph if node.name in needed]
+def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]) -> list[Var]:
+    """What gradients at some nodes, the seeds, come to at the nodes of `wrt`."""
+    parts: dict[str, list[Var]] = {}
+    for name, seed in seeds:
+        parts.setdefault(name, []).append(seed)
+    dependent, needed = graph.dependents(wrt), graph.needed(parts)
+    for node in [n for n in reversed(list(graph)) if n.name in needed & dependent]:
+        if node.inputs and node.name in parts:
+            _differentiate(graph, node, parts, dependent)
+    return [_total(parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
 
 
 def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str]) -> None:
     """Send the gradient of a node on to those of its inputs that matter."""
     total = _total(parts[node.name])
     parts[node.name] = [total]
-    if node.op.grad is None:
+    if node.op.grad is None and node.op is not scan:
         return
     with graph.at(span=node.span):
         inputs = [graph.var(i) for i in node.inputs]
-        shares = node.op.grad(total, graph.var(node.name), *inputs, **node.attributes)
+        if node.op.grad is None:
+            shares: Sequence[Var | None] = _through_time(graph, node, total)
+        else:
+            shares = node.op.grad(total, graph.var(node.name), *inputs, **node.attributes)
         for source, share in zip(inputs, shares, strict=True):
             if share is not None and source.name in dependent and source.type.is_float:
                 parts.setdefault(source.name, []).append(unbroadcast(share, source.type))
@@ -58,6 +57,61 @@ def _total(parts: list[Var]) -> Var:
 
 def _zero(graph: Graph, type: Type) -> Var:
     return expand(graph.constant(0.0, type.dtype), shape=type.shape)
+
+
+def _through_time(graph: Graph, node: Node, g: Var) -> list[Var | None]:
+    """Backpropagation through time (Werbos 1990): a loop the other way that carries the gradients of the carried values.
+
+    Each step is computed again from the carried values before it, for all steps at once.
+    """
+    a, inputs = node.attributes, [graph.var(i) for i in node.inputs]
+    loop, n, length, reverse = a["body"], a["carries"], a["length"], a["reverse"]
+    starts, sequences, given = inputs[:n], inputs[n : n + a["items"]], inputs[n + a["items"] :]
+    outs = apart(graph.var(node.name), loop)
+    before = [_item(graph, _shifted(s, out, length, reverse)) for s, out in zip(starts, outs, strict=False)]
+    items, arriving = [_item(graph, s) for s in sequences], _item(graph, g)
+    after = [stand_in(graph, s.type) for s in starts]
+    values = _step(graph, loop, before, items, given)
+    seeds = [(values[f"out:{i}"], part) for i, part in enumerate(apart(arriving.at_step, loop))]
+    seeds += [(values[f"carry:{i}"], dc) for i, dc in enumerate(after)]
+    found = pull_back(graph, seeds, [v.name for v in (*_at_step(before), *_at_step(items), *given)])
+    carried = [Carried(dc, _zero(graph, dc.type), new) for dc, new in zip(after, found, strict=False)]
+    over_time = close(graph, carried, [*before, *items, arriving], length, found, reverse=not reverse)
+    first = length - 1 if reverse else 0
+    return [
+        *(reshape(cut(d, axis=0, start=first, stop=first + 1), shape=s.type.shape) for d, s in zip(over_time, starts, strict=False)),
+        *over_time[n : n + len(items)],
+        *(_over_steps(d, v) for d, v in zip(over_time[n + len(items) :], given, strict=True)),
+    ]
+
+
+def _item(graph: Graph, sequence: Var) -> Item:
+    return Item(stand_in(graph, of_step(sequence.type)), sequence)
+
+
+def _at_step(items: Sequence[Item]) -> list[Var]:
+    return [i.at_step for i in items]
+
+
+def _step(graph: Graph, loop: Loop, before: Sequence[Item], items: Sequence[Item], given: Sequence[Var]) -> dict[str, str]:
+    """The formulas of one step on stand-ins, by the public names of the body's outputs."""
+    groups = zip(KINDS, (_at_step(before), _at_step(items), given), strict=True)
+    known = {f"{kind}:{i}": value.name for kind, values in groups for i, value in enumerate(values)}
+    moved = graph.insert(loop.body, loop.body.outputs.values(), known)
+    return {public: moved[name] for public, name in loop.body.outputs.items()}
+
+
+def _shifted(start: Var, out: Var, length: Dim, reverse: bool) -> Var:
+    """The carried value before each step, from that after each."""
+    first = reshape(start, shape=(1, *start.type.shape))
+    if reverse:
+        return concat(cut(out, axis=0, start=1, stop=length), first, axis=0)
+    return concat(first, cut(out, axis=0, start=0, stop=length - 1), axis=0)
+
+
+def _over_steps(d: Var, given: Var) -> Var:
+    """A gradient of what all steps share; that of one number for all examples is a sum already."""
+    return d if d.type.shape == given.type.shape else sum_over(d, axes=(0,), keep=False)
 
 
 def unbroadcast(g: Var, type: Type) -> Var:

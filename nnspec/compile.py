@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,10 +67,11 @@ class Compilation:
         models = list(self.ast.all("model"))
         if not models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
-        if len(models) > 1:
-            raise not_yet("a second model in one file", models[1].name.span)
-        function = self.definitions.own["model", models[0].name.id]
-        return elaborate_model(function, self.definitions, training=training, dtype=self.dtype)
+        return self.elaborated(models[-1].name.id, training)
+
+    def elaborated(self, name: str, training: bool = False) -> tuple[Model, list[Diagnostic]]:
+        """A model of the file; the last one is what the spec is about, those before it are its parts."""
+        return elaborate_model(self.definitions.own["model", name], self.definitions, training=training, dtype=self.dtype)
 
     @cached_property
     def training_block(self) -> tuple[Training | None, list[Diagnostic]]:
@@ -89,13 +90,20 @@ class Compilation:
         found = list(self.parsed[1])
         if not found:
             try:
-                found = [*self.names[2], *self.inference_model[1], *self.training_model[1], *self.training_block[1]]
+                found = [*self.names[2], *self._parts(), *self.inference_model[1], *self.training_model[1], *self.training_block[1]]
                 if not found:
                     self._check_rest()
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}
         return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
+
+    def _parts(self) -> Iterator[Diagnostic]:
+        """What is wrong with the models before the last."""
+        for model in list(self.ast.all("model"))[:-1]:
+            if any(p.default is None for p in model.parameters):
+                continue  # what it is shows where it is used
+            yield from self.elaborated(model.name.id)[1]
 
     def _check_rest(self) -> None:
         """What shows only in a spec whose parts are right; raises a Fault."""

@@ -33,6 +33,8 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     bound: dict[str, Value] = {}
     spans: dict[str, Span] = {}
     positional = iter(parameters)
+    if isinstance(callee, Builtin) and callee.variadic:
+        written = _as_list(written, span)
     for argument, value in written:
         name = argument.name or _next_name(callee, positional, argument.span, len(parameters))
         if name not in {p.name for p in parameters}:
@@ -44,6 +46,15 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     if missing:
         raise fault("E103", f"`{callee.name}` is missing `{missing[0]}`", span, help=f"its arguments are {signature_text(callee)}")
     return bound, spans
+
+
+def _as_list(written: Written, span: Span) -> Written:
+    """All values without a name as one list."""
+    values = [(a, v) for a, v in written if a.name is None]
+    if not values or (len(values) == 1 and isinstance(values[0][1], tuple)):
+        return written
+    listed = ast.Argument(span, None, ast.List(span, tuple(a.value for a, _ in values)))
+    return [(listed, tuple(v for _, v in values)), *((a, v) for a, v in written if a.name)]
 
 
 def _next_name(callee: Function | Builtin, positional: Iterator[ast.Parameter], span: Span, most: int) -> str:

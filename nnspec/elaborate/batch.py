@@ -45,7 +45,7 @@ def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Spa
     """An op on single elements; per-example shapes broadcast by NumPy's rule, and the batch takes no part in it."""
     dtype = graph.dtype if op.real else _common_dtype(graph, values)
     tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
-    tensors = [_as_dtype(t, dtype) if _is_data(op, i) else t for i, t in enumerate(tensors)]
+    tensors = [as_dtype(t, dtype) if _is_data(op, i) else t for i, t in enumerate(tensors)]
     _check_kinds(op, tensors, spans)
     shape = broadcast(*(t.shape for t in tensors))
     if shape is None:
@@ -67,7 +67,7 @@ def _common_dtype(graph: Graph, values: Sequence[Value]) -> str:
     return "int64" if tensors and set(tensors) == {"int64"} and not plain_floats else graph.dtype
 
 
-def _as_dtype(t: Tensor, dtype: str) -> Tensor:
+def as_dtype(t: Tensor, dtype: str) -> Tensor:
     return t if t.dtype == dtype else Tensor(OPS["cast"](t.var, dtype=dtype), t.batched, t.origin)
 
 
@@ -110,7 +110,7 @@ def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Spa
 
 def matmul(graph: Graph, x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Tensor:
     """The product over the last axis of x and the last but one of y; a vector on the left is a row."""
-    x, y = _as_dtype(x, graph.dtype), _as_dtype(y, graph.dtype)
+    x, y = as_dtype(x, graph.dtype), as_dtype(y, graph.dtype)
     if not x.shape or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:
         raise _no_product(x, y, spans, span)
     if len(x.shape) == 1 and not y.batched and x.batched:
@@ -162,7 +162,7 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
 def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:
     """A reduction over per-example axes."""
     axes = axes_of(t, axis, span)
-    t = _as_dtype(t, t.var.graph.dtype) if op == "mean" or (op == "sum" and t.dtype == "bool") else t
+    t = as_dtype(t, t.var.graph.dtype) if op == "mean" or (op == "sum" and t.dtype == "bool") else t
     return Tensor(OPS[op](t.var, axes=axes, keep=keep), t.batched, span) if axes else t
 
 

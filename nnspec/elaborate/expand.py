@@ -12,10 +12,12 @@ from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, NOT_YET, Definitions, nearest
+from nnspec.elaborate.models import as_layer
 from nnspec.elaborate.names import callee_of, unknown, value_of
+from nnspec.elaborate.pipelines import pipe
+from nnspec.elaborate.scan import scan
 from nnspec.elaborate.statements import run_body
 from nnspec.elaborate.values import (
-    POISON,
     Applied,
     Builtin,
     Frame,
@@ -85,17 +87,13 @@ class Elaborator:
             case ast.Call():
                 return self.call(e, scope)
             case ast.Pipe():
-                return self.pipe(e, scope)
+                return pipe(self, e, scope)
             case ast.Subscript():
                 return self.subscript(e, scope)
             case ast.Attribute():
-                raise unknown(ast.dotted(e) or e.name, e.span, scope, self.definitions)
+                return self.owned_value(e, scope)
             case ast.Scan():
-                raise not_yet("`scan`", e.span)
-            case ast.Repeat():
-                raise not_yet("`repeat`", e.span)
-            case ast.Block():
-                raise not_yet("an inline stage `{ }`", e.span)
+                return scan(self, e, scope)
             case _:
                 raise fault("E106", "this is not a value here", e.span)
 
@@ -168,6 +166,16 @@ class Elaborator:
             raise fault("E106", f"`{applied.name}` needs a tensor beside it, whose shape it takes", applied.span)
         return self.sample(applied, {"shape": like}, self.frame)
 
+    def of_shape(self, init: Function, sizes: list[tuple[ast.Argument, Value]], scope: Scope, span: Span) -> Tensor:
+        """`zeros(3, 4)`: what an init without arguments of its own gives for a shape."""
+        for argument, size in sizes:
+            if argument.name or not is_dim(size):
+                raise fault("E106", f"`{init.name}` takes sizes here, not {describe(size)}", argument.span)
+        shape = tuple(size for _, size in sizes)
+        drawn = self.sample(Applied(init, {}, span), {"shape": shape}, scope.frame)
+        t = batch.lift(self.graph, drawn, self.graph.dtype, span)
+        return t if t.shape == shape else Tensor(OPS["expand"](t.var, shape=shape), False, span)
+
     def sample(self, applied: Applied, known: dict[str, Value], frame: Frame) -> Value:
         """What an init draws, `known` being the names it may ask for; an init may be another with other arguments."""
         try:
@@ -184,6 +192,14 @@ class Elaborator:
             raise fault("E106", f"a condition is true or false, not {describe(condition)}", e.condition.span)
         values = [condition, self.evaluate(e.then, scope), self.evaluate(e.otherwise, scope)]
         return self.apply(OPS["where"], values, (e.condition.span, e.then.span, e.otherwise.span), e.span)
+
+    def owned_value(self, e: ast.Attribute, scope: Scope) -> Tensor:
+        """`enc.dense.W`: a parameter by its path."""
+        path = ast.dotted(e)
+        name = scope.frame.join(path) if path else ""
+        if name not in self.owned:
+            raise unknown(path or e.name, e.span, scope, self.definitions, set(self.owned))
+        return Tensor(self.graph.var(name), False, self.owned[name].span)
 
     def subscript(self, e: ast.Subscript, scope: Scope) -> Value:
         target = self.evaluate(e.target, scope)
@@ -226,34 +242,6 @@ class Elaborator:
             nodes, owned = islice(self.graph.nodes, marks[0], None), islice(self.owned, marks[1], None)
             self.rows.append(Row(name, span, value, tuple(n for n in nodes if n not in shown), tuple(n for n in owned if n not in shown)))
 
-    def pipe(self, e: ast.Pipe, scope: Scope) -> Value:
-        scope.names.update({s.label.id: POISON for s in e.stages if s.label})  # until they have a value
-        value = self.evaluate(e.head, scope)
-        for stage in e.stages:
-            with self.at(stage.body.span):
-                marks = self.marks()
-                value = self.stage(stage, ast.Argument(stage.body.span, None, e.head), value, scope)
-                self.record(self.last_name, stage.body.span, value, marks, scope)
-            if stage.label:
-                scope.names[stage.label.id] = value
-        return value
-
-    def stage(self, stage: ast.Stage, first: ast.Argument, value: Value, scope: Scope) -> Value:
-        body, label = stage.body, stage.label.id if stage.label else None
-        match body:
-            case ast.Call():
-                callee, written = body.callee, body.arguments
-            case ast.Name() | ast.Attribute():
-                callee, written = body, ()
-            case ast.List():
-                raise not_yet("a list of branches", body.span)
-            case ast.Repeat() | ast.Block():
-                return self.evaluate(body, scope)
-            case _:
-                raise fault("E106", "a stage of a pipeline is a call such as `dense(10)` or a name such as `relu`", body.span)
-        arguments = [(first, value), *((a, self.evaluate(a.value, scope)) for a in written)]
-        return self.invoke(callee_of(callee, scope, self.definitions), arguments, scope, body.span, label)
-
     def call(self, e: ast.Call, scope: Scope) -> Value:
         callee = callee_of(e.callee, scope, self.definitions)
         return self.invoke(callee, [(a, self.evaluate(a.value, scope)) for a in e.arguments], scope, e.span, None)
@@ -262,6 +250,10 @@ class Elaborator:
         self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None
     ) -> Value:
         """Call with evaluated arguments. A mistake inside the library is reported where the user called it."""
+        if isinstance(callee, Function) and callee.kind == "model":
+            callee = as_layer(callee)
+        if isinstance(callee, Function) and callee.kind == "init" and arguments and not callee.definition.parameters:
+            return self.of_shape(callee, arguments, scope, span)
         bound, spans = bind(callee, arguments, span)
         try:
             result = self._invoke(callee, bound, spans, scope, span, label)
@@ -276,10 +268,8 @@ class Elaborator:
             return batch.attempt(spans, span, lambda: callee.run(self, bound, spans, span, scope))
         if callee.kind not in CALLED_IN_FORMULAS:
             return Applied(callee, bound, span)
-        if callee.kind == "model":
-            raise not_yet("a model used as a layer", span)
         owns = callee.kind == "layer"
-        frame = Frame(scope.frame.child(callee.name, label), owns) if owns else scope.frame
+        frame = scope.frame.enter(scope.frame.child(callee.name, label), owns=True) if owns else scope.frame
         result = self.run_function(callee, bound, spans, frame, span)
         self.last_name = frame.path if owns else callee.name
         return result

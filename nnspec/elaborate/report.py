@@ -8,7 +8,7 @@ from math import prod
 
 from nnspec.elaborate.values import Owned, Row
 from nnspec.graph import Dim, Graph, Node, Size
-from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show, size_names
+from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show
 
 Field = tuple[int, int, int, int]
 """Receptive field and step between neighbours, in pixels of the image: (height, width, vertical, horizontal)."""
@@ -49,16 +49,7 @@ class Facts:
 
 def one_example(size: Dim) -> Dim:
     """A count with the batch taken as 1; other run-time sizes stay."""
-    if not isinstance(size, Size):
-        return size
-    others = {n: Size.named(n) for n in size_names(size) - {BATCH_NAME}}
-    total: Dim = 0
-    for monomial, factor in size.terms:
-        part: Dim = factor
-        for name in monomial:
-            part = part * others.get(name, 1)
-        total = total + part
-    return total
+    return size.replaced(BATCH_NAME, 1) if isinstance(size, Size) else size
 
 
 def _sum(sizes: Iterable[Dim]) -> Dim:
@@ -69,10 +60,7 @@ def _sum(sizes: Iterable[Dim]) -> Dim:
 
 
 def _flops(graph: Graph, node: Node) -> Dim:
-    if node.op.flops:
-        flops: Dim = node.op.flops(node.type, *(graph[i].type for i in node.inputs), **node.attributes)
-        return flops
-    return count(node.type.shape) if node.op.pointwise and node.op.name != "cast" else 0
+    return node.op.work(node.type, tuple(graph[i].type for i in node.inputs), node.attributes)
 
 
 def _fields(graph: Graph) -> dict[str, Field]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.names import unknown
+from nnspec.elaborate.pipelines import shared
 from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Value, describe, is_dim, not_yet
 from nnspec.graph import Dim, Shape, Size, Type
 from nnspec.graph.types import show
@@ -72,8 +73,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
         case ast.Expect():
             _require(e, s, scope)
         case ast.Share():
-            scope.names[s.name.id] = POISON
-            raise not_yet("`share`", s.span)
+            scope.names[s.name.id] = shared(s, scope)
         case _:
             raise fault("E108", "this statement belongs in a model, not in a definition", s.span)
     return None
@@ -133,6 +133,9 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     except (Fault, Poisoned):
         scope.names[s.name.id] = POISON
         raise
+    if owned.name in e.owned and scope.frame.shared:
+        _use_again(e, owned, scope, s)
+        return
     if owned.name in e.owned:
         help_ = "give one of the two layers another name: `-> ... as NAME`" if "." in owned.name else ""
         note = (e.owned[owned.name].span, "first here")
@@ -141,6 +144,15 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     var = e.graph.source(OPS[s.kind], owned.name, owned.type)
     scope.names[s.name.id] = Tensor(var, False, s.type.span if s.type else s.name.span)
     scope.spans[s.name.id] = s.name.span
+
+
+def _use_again(e: Elaborator, owned: Owned, scope: Scope, s: ast.ParamDecl) -> None:
+    """A parameter of a shared pipeline that an earlier use has made; a state as that use has left it."""
+    first = e.owned[owned.name]
+    if first.type != owned.type:
+        message = f"`{owned.name}` is shared: it is {show(first.type.shape)}, and this use needs {show(owned.type.shape)}"
+        raise fault("E202", message, s.name.span, notes=((first.span, "first used here"),))
+    scope.names[s.name.id] = Tensor(e.graph.var(e.updates.get(owned.name, owned.name)), False, s.name.span)
 
 
 def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:

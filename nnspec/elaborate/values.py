@@ -54,12 +54,16 @@ class Function:
 
 @dataclass(frozen=True)
 class Builtin:
-    """What no formula can say: `run(elaborator, call, arguments)`."""
+    """What no formula can say: `run(elaborator, arguments, their places, place, scope)`.
+
+    A variadic one takes any number of values for its first parameter, or one list of them.
+    """
 
     name: str
     parameters: tuple[ast.Parameter, ...]
     run: Callable[..., Value] = field(repr=False)
     kind: str = "fn"
+    variadic: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,21 @@ class Row:
 
 @dataclass
 class Frame:
-    """One call of a layer (or the model itself): the path of its name, and what it has named so far."""
+    """One call of a layer (or the model itself): the path of its name, and what it has named so far.
+
+    Inside a `share` parameters that are there already are used again; `use` counts its uses, which draw apart from each other.
+    """
 
     path: str = ""
     owns: bool = False
+    shared: bool = False
+    use: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     draws: int = 0
+
+    def enter(self, path: str, **changes: Any) -> Frame:
+        """The frame of what is called inside, where numbering starts anew."""
+        return replace(self, path=path, counts={}, draws=0, **changes)
 
     def child(self, kind: str, label: str | None = None) -> str:
         """The path of a new layer in this one: `conv`, `conv_2`, ..., or its label."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ class Graph:
         key = (op.name, inputs, frozen, tuple(map(_kind, frozen)), type.dtype, name if op.is_source else None)
         if key in self._known:
             return self._known[key]
-        fresh = self._fresh(name or self._default_name(op))
+        fresh = self.fresh(name or self._default_name(op))
         role = op.name if op.is_source else self.context.role
         self.nodes[fresh] = Node(op, inputs, frozen, type, fresh, self.context.span, role)
         self._known[key] = fresh
@@ -133,14 +133,37 @@ class Graph:
 
     def swept(self) -> Graph:
         """Without the nodes no output needs."""
-        wanted = self.needed(self.outputs.values())
-        self.nodes = {n: node for n, node in self.nodes.items() if n in wanted}
-        self._known = {k: n for k, n in self._known.items() if n in wanted}
-        self._mirror = None
+        self.discard(self.nodes.keys() - self.needed(self.outputs.values()))
         return self
 
     def copy_node(self, node: Node, inputs: tuple[str, ...]) -> str:
         return self.add(node.op, inputs, node.attributes, node.type, node.name)
+
+    def insert(self, other: Graph, outputs: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+        """Copies what these nodes of another graph need, but for the nodes in `known`, for which ours stand; gives all names here."""
+        moved, wanted = dict(known), set(outputs)
+        for node in reversed(other.nodes.values()):
+            if node.name in wanted and node.name not in known:
+                wanted.update(node.inputs)
+        for node in other:
+            if node.name in wanted and node.name not in known:
+                with self.at(span=node.span or self.context.span):
+                    moved[node.name] = self.copy_node(node, tuple(moved[i] for i in node.inputs))
+        return moved
+
+    def dependents(self, names: Iterable[str]) -> set[str]:
+        """The names of all nodes that depend on these, and their own."""
+        found = set(names)
+        for node in self:
+            if not found.isdisjoint(node.inputs):
+                found.add(node.name)
+        return found
+
+    def discard(self, names: Set[str]) -> None:
+        """Takes nodes out that nothing else depends on."""
+        self.nodes = {n: node for n, node in self.nodes.items() if n not in names}
+        self._known = {k: n for k, n in self._known.items() if n not in names}
+        self._mirror = None
 
     @property
     def nx(self) -> networkx.MultiDiGraph[str]:
@@ -163,7 +186,8 @@ class Graph:
     def _default_name(self, op: Op) -> str:
         return f"{self.context.scope}/{op.name}"  # no name of a user has a slash
 
-    def _fresh(self, wish: str) -> str:
+    def fresh(self, wish: str) -> str:
+        """The wish, with a number if a node has that name."""
         name = wish
         while name in self.nodes:
             self._last_number[wish] = self._last_number.get(wish, 1) + 1

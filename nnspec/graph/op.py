@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nnspec.graph.shapes import infer
-from nnspec.graph.types import Shape, Type
+from nnspec.graph.types import Dim, Shape, Type, count
 from nnspec.syntax.ast import Signature
 from nnspec.syntax.parser import parse_signature
 
@@ -102,6 +102,13 @@ class Op:
         """The first input that is not a truth to choose by."""
         typed = [p.type for p in self.parsed.parameters if p.type]
         return next((t for t, declared in zip(inputs, typed, strict=True) if declared.base != "bool"), inputs[0])
+
+    def work(self, out: Type, inputs: tuple[Type, ...], attrs: dict[str, Any]) -> Dim:
+        """How many operations on numbers it takes."""
+        if self.flops:
+            flops: Dim = self.flops(out, *inputs, **attrs)
+            return flops
+        return count(out.shape) if self.pointwise and self.name != "cast" else 0
 
     def __call__(self, *inputs: Var | float, **attrs: Any) -> Var:
         graph = next(i.graph for i in inputs if not isinstance(i, int | float))

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from nnspec.graph.graph import Graph, Node
+from nnspec.graph.loop import Loop
 from nnspec.graph.op import OPS
 from nnspec.graph.types import Dim, Size, Type
 
@@ -65,7 +66,7 @@ def _split(arguments: str) -> list[str]:
     """At the commas outside brackets."""
     parts, depth, current = [], 0, ""
     for char in arguments:
-        depth += (char == "[") - (char == "]")
+        depth += (char in "[{") - (char in "]}")
         if char == "," and depth == 0:
             parts.append(current.strip())
             current = ""
@@ -75,6 +76,8 @@ def _split(arguments: str) -> list[str]:
 
 
 def _read_value(text: str) -> Any:
+    if text.startswith("{"):
+        return Loop(from_text(text[1:-1].replace(" | ", "\n")))
     if text.startswith("["):
         return tuple(_read_value(p) for p in _split(text[1:-1]))
     if text in ("true", "false"):

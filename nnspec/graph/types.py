@@ -28,6 +28,16 @@ class Size:
     def bind(self, sizes: Mapping[str, int]) -> int:
         return sum(factor * prod(sizes[n] for n in monomial) for monomial, factor in self.terms)
 
+    def replaced(self, name: str, by: Dim) -> Dim:
+        """The size with another in the place of a named one."""
+        total: Dim = 0
+        for monomial, factor in self.terms:
+            part: Dim = factor
+            for other in monomial:
+                part = part * (by if other == name else Size.named(other))
+            total = total + part
+        return total
+
     def __add__(self, other: Dim) -> Dim:
         total = dict(self.terms)
         for monomial, factor in _terms(other):
@@ -90,11 +100,34 @@ def _simplest(terms: dict[tuple[str, ...], int]) -> Dim:
 BATCH = Size.named(BATCH_NAME)
 
 
+class Sized:
+    """An attribute of an op that has sizes inside."""
+
+    def bound(self, sizes: Mapping[str, int]) -> Any:
+        """What the op's kernel takes."""
+        raise NotImplementedError
+
+    def with_batch(self, batch: Dim) -> Any:
+        """The same for another batch."""
+        raise NotImplementedError
+
+
 def bind(value: Any, sizes: Mapping[str, int]) -> Any:
     """A value with every size in it, at any depth, replaced by its number."""
     if isinstance(value, Size):
         return value.bind(sizes)
+    if isinstance(value, Sized):
+        return value.bound(sizes)
     return tuple(bind(v, sizes) for v in value) if isinstance(value, tuple) else value
+
+
+def with_batch(value: Any, batch: Dim) -> Any:
+    """A value with another batch in every size in it, at any depth."""
+    if isinstance(value, tuple):
+        return tuple(with_batch(v, batch) for v in value)
+    if isinstance(value, Sized):
+        return value.with_batch(batch)
+    return value.replaced(BATCH_NAME, batch) if isinstance(value, Size) else value
 
 
 def count(shape: Iterable[Dim]) -> Dim:

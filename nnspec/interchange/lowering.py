@@ -5,6 +5,7 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from onnx import helper
 
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
+from nnspec.graph.loop import Loop
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,12 +36,12 @@ class Origin:
 class Lowering:
     """ONNX nodes and constants of one graph; equal ones are written once."""
 
-    def __init__(self, graph: Graph, opset: int) -> None:
-        self.graph, self.opset = graph, opset
+    def __init__(self, graph: Graph, opset: int, outer: Lowering | None = None) -> None:
+        self.graph, self.opset, self.outer = graph, opset, outer
         self.written: list[onnx.NodeProto] = []
-        self.constants: dict[str, Array] = {}
         self.values: dict[str, str] = {}
-        self.origins: dict[str, Origin] = {}
+        self.constants: dict[str, Array] = outer.constants if outer else {}
+        self.origins: dict[str, Origin] = outer.origins if outer else {}
         self._types: dict[str, Type] = {}
         self._known: dict[object, tuple[str, ...]] = {}
         self._node: Node | None = None
@@ -49,7 +51,7 @@ class Lowering:
         self._node = node
         facet, inputs = node.op.onnx, [self.values[i] for i in node.inputs]
         if node.op.is_source:
-            value = self._value(node.op.name)
+            value = self.values.get(node.name) or self._value(node.op.name)
         elif facet is None:
             raise fault("E505", f"`{node.op.name}` has no ONNX form: {node.op.why}", node.span)
         else:
@@ -93,6 +95,8 @@ class Lowering:
         return name
 
     def constant(self, value: Any, dtype: str) -> str:
+        if self.outer:
+            return self.outer.constant(value, dtype)
         array = np.asarray(value, dtype)
         key = (dtype, array.shape, array.tobytes())
         if key not in self._known:
@@ -156,7 +160,42 @@ class Lowering:
             if node.op.is_source and Size.named(name) in node.type.shape:
                 axis = node.type.shape.index(Size.named(name))
                 return self.node("Shape", self.values[node.name], start=axis, end=axis + 1)
+        if self.outer:
+            return self.outer._named(name)
         return self.ints((1,))  # as in the definition: without a batch there is one example
+
+    # ---- loops
+
+    def scan(self, inputs: Sequence[str], loop: Loop, carries: int, items: int, length: Dim, reverse: bool) -> str:
+        """ONNX's Scan; what every step is given, its body reads from outside by its name there."""
+        sequences = list(inputs[carries : carries + items]) or [self.node("Expand", self.constant(0, "int64"), self.shape((length,)))]
+        assert self._node
+        inner = Lowering(loop.body, self.opset, self)
+        inner._node = self._node
+        entering = [inner.enter(f"carry:{i}") for i in range(carries)] + [inner.enter(f"item:{i}") for i in range(len(sequences))]
+        inner.values |= {f"given:{i}": value for i, value in enumerate(inputs[carries + items :])}
+        for node in loop.body:
+            inner.lower(node)
+        leaving: list[str] = []
+        for i in range(carries):
+            value = inner.node("Identity", inner.values[loop.body.outputs[f"carry:{i}"]])
+            leaving.append(inner.node("Identity", value) if value in leaving else value)
+        leaving.append(inner.packed(loop))
+        infos = [[onnx.ValueInfoProto(name=n) for n in names] for names in (entering, leaving)]
+        attrs: dict[str, Any] = {"body": helper.make_graph(inner.written, "step", *infos), "num_scan_inputs": len(sequences)}
+        if reverse:
+            attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1]}
+        return self.nodes("Scan", carries + 1, *inputs[:carries], *sequences, **attrs)[-1]
+
+    def enter(self, source: str) -> str:
+        """The name of a value that a step begins with."""
+        self.values[source] = self._value(source)
+        return self.values[source]
+
+    def packed(self, loop: Loop) -> str:
+        """What a step yields, side by side."""
+        rows = [self.values[n] for public, n in loop.body.outputs.items() if public.startswith("out:")]
+        return self.node("Concat", *(self.node("Reshape", r, self.ints((0, -1))) for r in rows), axis=1)
 
     # ---- what ONNX says otherwise
 

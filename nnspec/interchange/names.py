@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import onnx
 from onnx import helper
 
 from nnspec.interchange.lowering import Lowering
@@ -38,12 +39,28 @@ def name_all(lowered: Lowering) -> list[str]:
         if value not in final:
             final[value] = names.give(paths[value])
     _name_nodes(lowered, paths)
-    for written in lowered.written:
+    for written in every_node(lowered.written):
         written.input[:] = [final.get(i, i) for i in written.input]
         written.output[:] = [final.get(o, o) for o in written.output]
+        for body in bodies(written):
+            for info in (*body.input, *body.output):
+                info.name = final.get(info.name, info.name)
     lowered.constants = {final[c]: array for c, array in lowered.constants.items()}
     lowered.values = {node: final[v] for node, v in lowered.values.items()}
     return outputs
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node runs: the body of a loop."""
+    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
+
+
+def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Those in the bodies of loops too."""
+    for node in nodes:
+        yield node
+        for body in bodies(node):
+            yield from every_node(body.node)
 
 
 def _name_outputs(lowered: Lowering, names: Names, final: dict[str, str]) -> Iterator[str]:
@@ -70,6 +87,6 @@ def _paths(lowered: Lowering) -> dict[str, str]:
 
 def _name_nodes(lowered: Lowering, paths: dict[str, str]) -> None:
     names = Names()
-    for written in lowered.written:
+    for written in every_node(lowered.written):
         value = written.output[0]
         written.name = names.give(paths.get(value, f"{value}.{written.op_type}"))

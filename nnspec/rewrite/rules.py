@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nnspec.graph import Graph, Node, Var
+from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.syntax import ast
@@ -70,7 +71,8 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     tables = [_by_root(f) for f in files]
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        name = new.copy_node(node, inputs)
+        attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
+        name = new.add(node.op, inputs, attrs, node.type, node.name)
         for _ in range(MAX_REWRITES_OF_A_NODE):
             better = _first(new, name, tables)
             if better is None:

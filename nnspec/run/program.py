@@ -11,6 +11,7 @@ import numpy as np
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lazy import real
+from nnspec.ops.loop import scan
 from nnspec.plan.memory import Arena, Given, schedule
 from nnspec.run import reference
 
@@ -97,6 +98,10 @@ class Program:
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
         op = node.op
+        if op is scan:
+            from nnspec.run.loop import prepare_scan  # which is made of programs
+
+            return prepare_scan(out, *map(self._contiguous, inputs), **attributes)
         if op.prepare:
             if not (op.pointwise or op.strided):
                 inputs = [self._contiguous(x) for x in inputs]

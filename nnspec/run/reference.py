@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.graph import Graph, Node, Type
-from nnspec.graph.types import BATCH_NAME, Size, bind
+from nnspec.graph import Graph, Type
+from nnspec.graph.types import BATCH_NAME, Size
+from nnspec.graph.walk import walk
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -17,12 +18,9 @@ def run(graph: Graph, feeds: Mapping[str, Any], outputs: Iterable[str] | None = 
     """The outputs by public name (all, or those asked for), given values for the inputs, parameters and states they need."""
     wanted = {name: graph.outputs[name] for name in (graph.outputs if outputs is None else outputs)}
     needed = graph.needed(wanted.values())
-    values: dict[str, Array] = {}
     sizes = sizes_of({n.name: n.type for n in graph if n.op.is_source}, feeds)
     with np.errstate(all="ignore"):
-        for node in graph:
-            if node.name in needed:
-                values[node.name] = _fed(node, feeds) if node.op.is_source else _computed(node, values, sizes)
+        values = walk(graph, feeds, sizes, needed)
     return {public: values[name] for public, name in wanted.items()}
 
 
@@ -35,12 +33,3 @@ def sizes_of(types: Mapping[str, Type], feeds: Mapping[str, Any]) -> dict[str, i
                 if isinstance(dim, Size) and len(dim.names) == 1 and dim == Size.named(next(iter(dim.names))):
                     sizes[next(iter(dim.names))] = length
     return sizes
-
-
-def _fed(node: Node, feeds: Mapping[str, Any]) -> Array:
-    return np.asarray(feeds[node.name], node.type.dtype)
-
-
-def _computed(node: Node, values: Mapping[str, Array], sizes: Mapping[str, int]) -> Array:
-    attributes = {key: bind(value, sizes) for key, value in node.attrs}
-    return np.asarray(node.op.kernel(*(values[i] for i in node.inputs), **attributes))

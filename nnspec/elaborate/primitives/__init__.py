@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from nnspec.elaborate.primitives import choosing, images, reductions, shapes, table
+from nnspec.elaborate.primitives import choosing, derivatives, images, joining, reductions, shapes, table
 from nnspec.elaborate.primitives.chance import SEED, STEP
 from nnspec.elaborate.primitives.table import Arguments, make_builtin
 from nnspec.elaborate.values import Value
 
-__all__ = ["SEED", "STEP", "Arguments", "builtins", "choosing", "images", "make_builtin", "reductions", "shapes"]
+__all__ = ["SEED", "STEP", "Arguments", "builtins", "choosing", "derivatives", "images", "joining", "make_builtin", "reductions", "shapes"]
 
 
 @cache

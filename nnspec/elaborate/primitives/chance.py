@@ -19,6 +19,8 @@ def _random(a: Arguments) -> Value:
     batched = isinstance(like, Tensor) and like.batched
     shape: Shape = like.shape if isinstance(like, Tensor) else like if isinstance(like, tuple) else (like,)
     frame.draws += 1
-    attrs = {"stream": crc32(f"{frame.path}#{frame.draws}".encode()), "shape": (BATCH, *shape) if batched else shape, "dtype": graph.dtype}
+    again = f"@{frame.use}" if frame.use else ""
+    stream = crc32(f"{frame.path}#{frame.draws}{again}".encode())
+    attrs = {"stream": stream, "shape": (BATCH, *shape) if batched else shape, "dtype": graph.dtype}
     seed, step = (graph.source(OPS["input"], name, Type("int64")) for name in (SEED, STEP))
     return Tensor(graph.call(OPS["random"], seed, step, **attrs), batched, a.span)

@@ -80,9 +80,9 @@ def named_rows() -> dict[str, Value]:
 
 
 def make_builtin(text: str, function: Callable[[Arguments], Value]) -> Builtin:
-    """A primitive from its signature and the function that builds it."""
-    signature = parse_signature(f"{text} -> []")
-    return Builtin(signature.name, signature.parameters, lambda *given: function(Arguments(*given)))
+    """A primitive from its signature and the function that builds it; `f(*xs)` takes any number of values."""
+    signature = parse_signature(f"{text.replace('*', '')} -> []")
+    return Builtin(signature.name, signature.parameters, lambda *given: function(Arguments(*given)), variadic="(*" in text)
 
 
 def _unary(name: str) -> Callable[[Arguments], Value]:

@@ -1,0 +1,99 @@
+"""Pipelines: `x -> f(a)` is `f(x, a)`; a stage may also be a list of branches, a repetition, or a pipeline in braces."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+from nnspec.diagnostics import Span, fault
+from nnspec.elaborate.names import callee_of
+from nnspec.elaborate.values import POISON, Builtin, Scope, Value, describe
+from nnspec.syntax import ast
+
+if TYPE_CHECKING:
+    from nnspec.elaborate.expand import Elaborator
+
+MAX_REPEATS = 10_000
+
+
+def pipe(e: Elaborator, tree: ast.Pipe, scope: Scope) -> Value:
+    scope.names.update({s.label.id: POISON for s in tree.stages if s.label})  # until they have a value
+    return run_stages(e, tree.stages, e.evaluate(tree.head, scope), tree.head, scope)
+
+
+def stages_of(pipeline: ast.Expr) -> tuple[ast.Stage, ...]:
+    """The stages of a pipeline that waits for its value: a branch, or what stands in braces."""
+    if isinstance(pipeline, ast.Pipe):
+        return (ast.Stage(pipeline.head.span, pipeline.head, None), *pipeline.stages)
+    return (ast.Stage(pipeline.span, pipeline, None),)
+
+
+def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head: ast.Expr, scope: Scope) -> Value:
+    """The value after all stages; `head` is where the first one's was written."""
+    for stage in stages:
+        with e.at(stage.body.span):
+            marks = e.marks()
+            value = _stage(e, stage, value, head, scope)
+            e.record(e.last_name, stage.body.span, value, marks, scope)
+        if stage.label:
+            scope.names[stage.label.id] = value
+    return value
+
+
+def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope: Scope) -> Value:
+    body, label = stage.body, stage.label.id if stage.label else None
+    match body:
+        case ast.Call():
+            return _call(e, body.callee, body.arguments, value, head, scope, body.span, label)
+        case ast.Name() | ast.Attribute():
+            return _call(e, body, (), value, head, scope, body.span, label)
+        case ast.List():
+            return tuple(run_stages(e, stages_of(branch), value, head, scope) for branch in body.items)
+        case ast.Block():
+            return run_stages(e, stages_of(body.body), value, head, _named(scope, label))
+        case ast.Repeat():
+            return _repeat(e, body, value, head, _named(scope, label))
+        case _:
+            raise fault("E106", "a stage of a pipeline is a call such as `dense(10)` or a name such as `relu`", body.span)
+
+
+def _call(
+    e: Elaborator,
+    callee: ast.Expr,
+    written: tuple[ast.Argument, ...],
+    value: Value,
+    head: ast.Expr,
+    scope: Scope,
+    span: Span,
+    label: str | None,
+) -> Value:
+    first = ast.Argument(span, None, head)
+    arguments = [(first, value), *((a, e.evaluate(a.value, scope)) for a in written)]
+    return e.invoke(callee_of(callee, scope, e.definitions), arguments, scope, span, label)
+
+
+def _named(scope: Scope, label: str | None) -> Scope:
+    """Where the layers of a pipeline in braces get their names: under its label, or beside the others."""
+    return Scope(scope, scope.frame.enter(scope.frame.join(label))) if label else scope
+
+
+def _repeat(e: Elaborator, body: ast.Repeat, value: Value, head: ast.Expr, scope: Scope) -> Value:
+    times = e.evaluate(body.count, scope)
+    if not isinstance(times, int) or isinstance(times, bool) or not 1 <= times <= MAX_REPEATS:
+        raise fault("E106", f"`repeat` takes a whole number from 1 to {MAX_REPEATS:,}, not {describe(times)}", body.count.span)
+    for _ in range(times):
+        value = run_stages(e, stages_of(body.body), value, head, scope)
+    return value
+
+
+def shared(s: ast.Share, scope: Scope) -> Builtin:
+    """`share enc = p`: the pipeline as a function, every use of which has the same parameters and draws of its own."""
+    stages, uses = stages_of(s.value), count()
+
+    def run(e: Elaborator, bound: dict[str, Value], spans: dict[str, Span], span: Span, _: Scope) -> Value:
+        frame = scope.frame.enter(scope.frame.join(s.name.id), shared=True, use=next(uses))
+        value = run_stages(e, stages, bound["x"], ast.Name(spans.get("x", span), "x"), Scope(scope, frame))
+        e.last_name = frame.path
+        return value
+
+    return Builtin(s.name.id, (ast.Parameter(s.name.span, "x", None, None),), run, "shared pipeline")

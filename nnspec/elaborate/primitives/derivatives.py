@@ -1,0 +1,43 @@
+"""Gradients inside formulas."""
+
+from __future__ import annotations
+
+from nnspec.autodiff import gradients
+from nnspec.diagnostics import fault
+from nnspec.elaborate.primitives.table import Arguments, builtin
+from nnspec.elaborate.values import Tensor, Value, describe
+from nnspec.graph import Graph, Node
+from nnspec.ops import OPS
+from nnspec.rewrite import rewrite
+
+RULES = ("stability", "algebra")
+
+
+@builtin("grad(y, x)")
+def _grad(a: Arguments) -> Value:
+    """The derivative of a number for each example by a value that example has; the formulas between them are made stable first."""
+    y, x = a.tensor("y"), a.bound["x"]
+    if not isinstance(x, Tensor) or not x.var.type.is_float:
+        raise fault("E106", f"a derivative is taken by a value of the network, not by {describe(x)}", a.at("x"))
+    if y.shape:
+        help_ = "write `grad(sum(y), x)` for the gradient of a sum"
+        raise fault("E202", f"`grad` takes one number for each example, not {describe(y)}", a.at("y"), help=help_)
+    if y.batched and not x.batched:
+        raise fault("E106", "`grad` by a parameter would mix the examples: it takes a value that each example has", a.at("x"))
+    part, by = _between(y, x)
+    (gradient,) = gradients(part, part.outputs["y"], [by])
+    moved = a.e.graph.insert(part, [gradient.name], {by: x.var.name})
+    return Tensor(a.e.graph.var(moved[gradient.name]), x.batched, a.span)
+
+
+def _between(y: Tensor, x: Tensor) -> tuple[Graph, str]:
+    """The formulas from x to y as a graph of their own, in which x is a source; and its name there."""
+    graph = y.var.graph
+    by = graph.fresh("x")
+
+    def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        return new.source(OPS["input"], by, node.type).name if node.name == x.var.name else new.copy_node(node, inputs)
+
+    part = rewrite(graph.rebuilt(rebuild, {"y": y.var.name}), *RULES)
+    part.source(OPS["input"], by, x.var.type)
+    return part, by

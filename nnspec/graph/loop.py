@@ -1,0 +1,54 @@
+"""The body of a loop: a graph that one step runs, as an attribute of the `scan` that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nnspec.graph.graph import Graph, Node
+from nnspec.graph.types import Dim, Shape, Sized, with_batch
+from nnspec.graph.walk import walk
+
+KINDS = ("carry", "item", "given")
+
+
+@dataclass(frozen=True, eq=False)
+class Loop(Sized):
+    """One step. Its sources are `carry:I` as it was, `item:J` of this step, `given:K` of every step, as far as it reads them.
+
+    Outputs: `carry:I` as it will be, and `out:J`, what the step yields; the first of those are the carries as they will be.
+    """
+
+    body: Graph = field(repr=False)
+
+    def shapes(self, kind: str) -> list[Shape]:
+        """The shapes of the outputs of that kind, in order."""
+        return [self.body[n].type.shape for public, n in self.body.outputs.items() if public.startswith(kind)]
+
+    def bound(self, sizes: Mapping[str, int]) -> BoundLoop:
+        return BoundLoop(self.body, sizes)
+
+    def with_batch(self, batch: Dim) -> Loop:
+        def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+            type = replace(node.type, shape=with_batch(node.type.shape, batch))
+            return new.add(node.op, inputs, {k: with_batch(v, batch) for k, v in node.attrs}, type, node.name)
+
+        return Loop(self.body.rebuilt(rebuild))
+
+    def __str__(self) -> str:
+        return "{" + str(self.body).replace("\n", " | ") + "}"
+
+
+@dataclass(frozen=True)
+class BoundLoop:
+    """A body for fixed sizes."""
+
+    body: Graph = field(repr=False)
+    sizes: Mapping[str, int]
+
+    def step(self, *values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The carries after a step and what it yields, from the carries before it, its items and what is given."""
+        feeds = {f"{kind}:{i}": v for kind, group in zip(KINDS, values, strict=True) for i, v in enumerate(group)}
+        done, outputs = walk(self.body, feeds, self.sizes), self.body.outputs.items()
+        return [done[n] for p, n in outputs if p.startswith("carry:")], [done[n] for p, n in outputs if p.startswith("out:")]

@@ -1,0 +1,225 @@
+"""Formulas over one step to a loop over all: what no step has to wait for is taken out of the loop, as one operation over all steps.
+
+Time folds into the batch: an operation on `[batch, ...]` at every step is one operation on `[length * batch, ...]`. So `x_t @ W` becomes one
+product before the loop, and the gradient of a weight, a sum over the batch, one product after it that also sums over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
+from nnspec.graph.loop import Loop
+from nnspec.graph.types import BATCH_NAME, size_names, with_batch
+from nnspec.ops.arrange import cut, expand, reshape, transpose
+from nnspec.ops.loop import scan, widths
+from nnspec.ops.source import input
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value carried through the steps: its stand-in in the formulas, its start, and what it becomes."""
+
+    at_step: Var
+    start: Var
+    next: Var
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sequence [length, batch, ...] and the stand-in for its element of one step."""
+
+    at_step: Var
+    sequence: Var
+
+
+def stand_in(graph: Graph, type: Type) -> Var:
+    """A source for the value of one step."""
+    return graph.source(input, graph.fresh("step"), type)
+
+
+def of_step(sequence: Type) -> Type:
+    """The type of an element of a sequence [length, batch, ...]."""
+    return replace(sequence, shape=sequence.shape[1:])
+
+
+def has_batch(type: Type) -> bool:
+    return BATCH_NAME in size_names(type.shape)
+
+
+def batch_axis(shape: Shape) -> int:
+    return next(i for i, d in enumerate(shape) if BATCH_NAME in size_names((d,)))
+
+
+def apart(packed: Var, loop: Loop) -> list[Var]:
+    """What the steps yield side by side along the last axis, each in its shape."""
+    parts, start, shapes = [], 0, loop.shapes("out:")
+    leading = packed.type.shape[: packed.type.rank - 2]
+    for width, shape in zip(widths(loop), shapes, strict=True):
+        part = cut(packed, axis=packed.type.rank - 1, start=start, stop=start + width) if len(shapes) > 1 else packed
+        parts.append(reshape(part, shape=(*leading, *shape)))
+        start = start + width
+    return parts
+
+
+def close(
+    graph: Graph,
+    carried: Sequence[Carried],
+    items: Sequence[Item],
+    length: Dim,
+    results: Sequence[Var],
+    *,
+    reverse: bool = False,
+    drawn: Set[str] = frozenset(),
+) -> list[Var]:
+    """The loop of formulas in `graph` that use stand-ins; the stand-ins and what depends on them are taken out of the graph.
+
+    Gives each result for all steps: `[length, batch, ...]` of one that each example has, and of any other the sum over all steps.
+    `drawn` names random nodes that each step draws anew.
+    """
+    closing = _Closing(graph, carried, items, length, reverse, drawn, [r.name for r in results])
+    found = [closing.over_all_steps(r.name) for r in results]
+    graph.discard(closing.varying)
+    return found
+
+
+class _Closing:
+    """`varying` depends on the step, `core` is what the next step waits for, `folded` has the values over all steps found so far."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        carried: Sequence[Carried],
+        items: Sequence[Item],
+        length: Dim,
+        reverse: bool,
+        drawn: Set[str],
+        results: Sequence[str],
+    ) -> None:
+        self.graph, self.carried, self.length, self.reverse = graph, carried, length, reverse
+        self.steps = length * BATCH
+        stand_ins = {c.at_step.name for c in carried}
+        self.varying = graph.dependents({*stand_ins, *(i.at_step.name for i in items), *drawn})
+        unfoldable = {n for n in self.varying if not has_batch(graph[n].type)}
+        self.core = (graph.dependents(stand_ins | unfoldable) & graph.needed([c.next.name for c in carried])) - stand_ins
+        self.in_loop = self.core | stand_ins
+        self.results = results
+        self.folded = {i.at_step.name: self.fold_axis(i.sequence, 0).name for i in items}
+        self.yielded: dict[str, str] | None = None
+
+    # ---- time in the batch
+
+    def fold_axis(self, value: Var, axis: int) -> Var:
+        """Steps at `axis` and the batch right after it as one axis."""
+        shape = value.type.shape
+        return reshape(value, shape=(*shape[:axis], self.length * shape[axis + 1], *shape[axis + 2 :]))
+
+    def unfold(self, value: Var) -> Var:
+        """The steps as an axis of their own, in front."""
+        shape = value.type.shape
+        axis = batch_axis(shape)
+        before = shape[axis] // self.steps  # type: ignore[operator]  # it has the batch, so it is a size
+        split = reshape(value, shape=(*shape[:axis], before, self.length, BATCH, *shape[axis + 1 :]))
+        order = (axis + 1, *(i for i in range(split.type.rank) if i != axis + 1))
+        return reshape(transpose(split, axes=order), shape=(self.length, *shape[:axis], before * BATCH, *shape[axis + 1 :]))
+
+    def repeated(self, name: str) -> Var:
+        """What does not vary, once for every step where each example has its own."""
+        value = self.graph.var(name)
+        if not has_batch(value.type):
+            return value
+        shape = value.type.shape
+        axis = batch_axis(shape)
+        once = reshape(value, shape=(*shape[:axis], shape[axis] // BATCH, 1, BATCH, *shape[axis + 1 :]))  # type: ignore[operator]  # as above
+        wide = expand(once, shape=(*once.type.shape[: axis + 1], self.length, *once.type.shape[axis + 2 :]))
+        return reshape(wide, shape=with_batch(shape, self.steps))
+
+    def fold(self, name: str) -> str:
+        """A value of every step as one value over all steps, once the loop has run if it waits for it."""
+        wanted = self._unfolded(name)
+        for node in [n for n in self.graph if n.name in wanted]:
+            with self.graph.at(span=node.span, role=node.role):
+                self.folded[node.name] = self._fold_node(node)
+        return self.folded[name]
+
+    def _unfolded(self, name: str) -> set[str]:
+        """What a value needs that is not folded yet."""
+        wanted = {name}
+        for node in reversed(list(self.graph)):
+            if node.name in wanted and node.name not in self.folded and node.name not in self.in_loop:
+                wanted.update(i for i in node.inputs if i in self.varying)
+        return wanted - self.folded.keys()
+
+    def _fold_node(self, node: Node) -> str:
+        if node.name in self.in_loop:
+            return self._from_loop()[node.name]
+        inputs = [self.graph.var(self.folded[i]) if i in self.varying else self.repeated(i) for i in node.inputs]
+        return self.graph.call(node.op, *inputs, **{k: with_batch(v, self.steps) for k, v in node.attrs}).name
+
+    def over_all_steps(self, name: str) -> Var:
+        folded = self.graph.var(self.fold(name)) if name in self.varying else self.repeated(name)
+        return self.unfold(folded) if has_batch(self.graph[name].type) else folded
+
+    # ---- the loop
+
+    def _from_loop(self) -> dict[str, str]:
+        """The values of the loop that anything outside of it reads, over all steps."""
+        if self.yielded is None:
+            self.yielded = self._scan()
+        return self.yielded
+
+    def _scan(self) -> dict[str, str]:
+        body = _Body(self)
+        carries = [c.next.name for c in self.carried]
+        outs = [*carries, *(n for n in self._read_outside() if n not in carries)]
+        loop = body.finish(carries, outs)
+        inputs = [*(c.start for c in self.carried), *body.sequences, *body.given]
+        sizes = {"carries": len(carries), "items": len(body.sequences), "length": self.length}
+        out = self.graph.call(scan, *inputs, body=loop, reverse=self.reverse, **sizes)
+        parts = [self._folded_part(part, self.graph[n].type) for part, n in zip(apart(out, loop), outs, strict=True)]
+        return dict(reversed(list(zip(outs, (p.name for p in parts), strict=True))))
+
+    def _folded_part(self, part: Var, type: Type) -> Var:
+        """From [length, batch, ...] to the shape of the value at one step, with time in its batch."""
+        axis = batch_axis(type.shape)
+        order = (*range(2, axis + 2), 0, 1, *range(axis + 2, part.type.rank))
+        return self.fold_axis(transpose(part, axes=order) if axis else part, axis)
+
+    def _read_outside(self) -> list[str]:
+        needed = self.graph.needed(self.results) - self.in_loop
+        read = {i for n in needed for i in self.graph[n].inputs} | set(self.results)
+        return [n.name for n in self.graph if n.name in read & self.in_loop]
+
+
+class _Body:
+    """The graph of one step, made of the core and of stand-ins for what comes into it."""
+
+    def __init__(self, closing: _Closing) -> None:
+        self.graph = Graph("step", closing.graph.dtype)
+        self.moved: dict[str, str] = {}
+        outer, core = closing.graph, closing.core
+        reads = [i for n in outer if n.name in core for i in n.inputs] + [c.next.name for c in closing.carried]
+        entering = [n for n in dict.fromkeys(reads) if n not in closing.in_loop]
+        constant = [n for n in entering if outer[n].op.name == "const"]
+        items = [n for n in entering if n in closing.varying]
+        given = [n for n in entering if n not in closing.varying and n not in constant]
+        self._sources("carry", [c.at_step for c in closing.carried])
+        self._sources("item", [outer.var(n) for n in items])
+        self._sources("given", [outer.var(n) for n in given])
+        self.sequences = [closing.over_all_steps(n) for n in items]
+        self.given = [outer.var(n) for n in given]
+        self.moved = self.graph.insert(outer, [*constant, *(n for n in reads if n in core)], self.moved)
+
+    def _sources(self, kind: str, values: Sequence[Var]) -> None:
+        for position, value in enumerate(values):
+            self.moved[value.name] = self.graph.source(input, f"{kind}:{position}", value.type).name
+
+    def finish(self, carries: Sequence[str], outs: Sequence[str]) -> Loop:
+        self.graph.outputs = {f"carry:{i}": self.moved[n] for i, n in enumerate(carries)}
+        self.graph.outputs |= {f"out:{i}": self._batch_first(self.graph.var(self.moved[n])).name for i, n in enumerate(outs)}
+        return Loop(self.graph)
+
+    def _batch_first(self, value: Var) -> Var:
+        axis = batch_axis(value.type.shape)
+        return transpose(value, axes=(axis, *(i for i in range(value.type.rank) if i != axis))) if axis else value
