@@ -1,7 +1,7 @@
 """Formulas over one step to a loop over all: what no step has to wait for is taken out of the loop, as one operation over all steps.
 
-Time folds into the batch: an operation on `[batch, ...]` at every step is one operation on `[length * batch, ...]`. So `x_t @ W` becomes one
-product before the loop, and the gradient of a weight, a sum over the batch, one product after it that also sums over time.
+Time folds into the batch: an operation on `[batch, ...]` at every step is one operation on `[length * batch, ...]`. So `x_t @ W` becomes
+one product before the loop, and the gradient of a weight, a sum over the batch, one product after it that also sums over time.
 """
 
 from __future__ import annotations
@@ -52,9 +52,17 @@ def batch_axis(shape: Shape) -> int:
     return next(i for i, d in enumerate(shape) if BATCH_NAME in size_names((d,)))
 
 
+def split_batch(shape: Shape, *between: Dim) -> Shape:
+    """A shape in which `c * batch` stands as two axes, c and batch, with others between them."""
+    axis = batch_axis(shape)
+    return (*shape[:axis], shape[axis] // BATCH, *between, BATCH, *shape[axis + 1 :])  # type: ignore[operator]  # it has the batch: a size
+
+
 def apart(packed: Var, loop: Loop) -> list[Var]:
     """What the steps yield side by side along the last axis, each in its shape."""
-    parts, start, shapes = [], 0, loop.shapes("out:")
+    parts: list[Var] = []
+    start: Dim = 0
+    shapes = loop.shapes("out:")
     leading = packed.type.shape[: packed.type.rank - 2]
     for width, shape in zip(widths(loop), shapes, strict=True):
         part = cut(packed, axis=packed.type.rank - 1, start=start, stop=start + width) if len(shapes) > 1 else packed
@@ -105,24 +113,25 @@ class _Closing:
         self.core = (graph.dependents(stand_ins | unfoldable) & graph.needed([c.next.name for c in carried])) - stand_ins
         self.in_loop = self.core | stand_ins
         self.results = results
-        self.folded = {i.at_step.name: self.fold_axis(i.sequence, 0).name for i in items}
+        self.folded = {i.at_step.name: self.fold_sequence(i.sequence).name for i in items}
         self.yielded: dict[str, str] | None = None
 
     # ---- time in the batch
 
-    def fold_axis(self, value: Var, axis: int) -> Var:
-        """Steps at `axis` and the batch right after it as one axis."""
-        shape = value.type.shape
-        return reshape(value, shape=(*shape[:axis], self.length * shape[axis + 1], *shape[axis + 2 :]))
-
-    def unfold(self, value: Var) -> Var:
-        """The steps as an axis of their own, in front."""
-        shape = value.type.shape
+    def fold_sequence(self, sequence: Var) -> Var:
+        """[length, ...] with the steps in the batch."""
+        shape = sequence.type.shape[1:]
         axis = batch_axis(shape)
-        before = shape[axis] // self.steps  # type: ignore[operator]  # it has the batch, so it is a size
-        split = reshape(value, shape=(*shape[:axis], before, self.length, BATCH, *shape[axis + 1 :]))
+        split = reshape(sequence, shape=(self.length, *split_batch(shape)))
+        order = (*range(1, axis + 2), 0, *range(axis + 2, split.type.rank))
+        return reshape(split if shape[0] == BATCH else transpose(split, axes=order), shape=with_batch(shape, self.steps))
+
+    def unfold(self, value: Var, shape: Shape) -> Var:
+        """[length, *shape] of a value with the steps in the batch, whose shape at one step is this."""
+        axis = batch_axis(shape)
+        split = reshape(value, shape=split_batch(shape, self.length))
         order = (axis + 1, *(i for i in range(split.type.rank) if i != axis + 1))
-        return reshape(transpose(split, axes=order), shape=(self.length, *shape[:axis], before * BATCH, *shape[axis + 1 :]))
+        return reshape(split if shape[0] == BATCH else transpose(split, axes=order), shape=(self.length, *shape))
 
     def repeated(self, name: str) -> Var:
         """What does not vary, once for every step where each example has its own."""
@@ -130,10 +139,8 @@ class _Closing:
         if not has_batch(value.type):
             return value
         shape = value.type.shape
-        axis = batch_axis(shape)
-        once = reshape(value, shape=(*shape[:axis], shape[axis] // BATCH, 1, BATCH, *shape[axis + 1 :]))  # type: ignore[operator]  # as above
-        wide = expand(once, shape=(*once.type.shape[: axis + 1], self.length, *once.type.shape[axis + 2 :]))
-        return reshape(wide, shape=with_batch(shape, self.steps))
+        once = reshape(value, shape=split_batch(shape, 1))
+        return reshape(expand(once, shape=split_batch(shape, self.length)), shape=with_batch(shape, self.steps))
 
     def fold(self, name: str) -> str:
         """A value of every step as one value over all steps, once the loop has run if it waits for it."""
@@ -159,7 +166,8 @@ class _Closing:
 
     def over_all_steps(self, name: str) -> Var:
         folded = self.graph.var(self.fold(name)) if name in self.varying else self.repeated(name)
-        return self.unfold(folded) if has_batch(self.graph[name].type) else folded
+        type = self.graph[name].type
+        return self.unfold(folded, type.shape) if has_batch(type) else folded
 
     # ---- the loop
 
@@ -183,10 +191,11 @@ class _Closing:
     def _folded_part(self, part: Var, type: Type) -> Var:
         """From [length, batch, ...] to the shape of the value at one step, with time in its batch."""
         axis = batch_axis(type.shape)
-        order = (*range(2, axis + 2), 0, 1, *range(axis + 2, part.type.rank))
-        return self.fold_axis(transpose(part, axes=order) if axis else part, axis)
+        order = (*range(2, axis + 3), 0, 1, *range(axis + 3, part.type.rank))
+        return reshape(part if type.shape[0] == BATCH else transpose(part, axes=order), shape=with_batch(type.shape, self.steps))
 
     def _read_outside(self) -> list[str]:
+        """The values of the loop that the results read."""
         needed = self.graph.needed(self.results) - self.in_loop
         read = {i for n in needed for i in self.graph[n].inputs} | set(self.results)
         return [n.name for n in self.graph if n.name in read & self.in_loop]
@@ -221,5 +230,6 @@ class _Body:
         return Loop(self.graph)
 
     def _batch_first(self, value: Var) -> Var:
-        axis = batch_axis(value.type.shape)
-        return transpose(value, axes=(axis, *(i for i in range(value.type.rank) if i != axis))) if axis else value
+        shape = value.type.shape
+        split, axis = reshape(value, shape=split_batch(shape)), batch_axis(shape) + 1
+        return value if shape[0] == BATCH else transpose(split, axes=(axis, *(i for i in range(split.type.rank) if i != axis)))

@@ -38,7 +38,9 @@ class Case:
     tolerance: float = 0.0
 
     def arrays(self, dtype: str) -> dict[str, Array]:
-        return {p.name: _array(v, p.type.base, dtype) for p, v in zip(self.row.parsed.parameters, self.inputs, strict=False) if p.type}
+        declared = self.row.declared(len(self.inputs))
+        names = [f"{p.name}_{i}" if self.row.variadic else p.name for i, p in enumerate(declared)]
+        return {n: _array(v, p.type.base, dtype) for n, p, v in zip(names, declared, self.inputs, strict=True)}
 
     def attributes(self, dtype: str) -> dict[str, Any]:
         """The attributes as for a model of this dtype."""
@@ -81,7 +83,7 @@ def cases(row: Op) -> list[Case]:
 
 def broadcast_case(row: Op) -> Case:
     shapes = ((2, 3), (3,), (2, 1))
-    bases = [p.type.base for p in row.parsed.parameters if p.type]
+    bases = [p.type.base for p in row.declared(len(row.inputs))]
     return Case(row, tuple(np.ones(s, bool if b == "bool" else float) for b, s in zip(bases, shapes, strict=False)), {}, None)
 
 
@@ -135,9 +137,10 @@ def check_gradient(graph: Graph, of: Var, wrt: list[str], feeds: dict[str, Array
 def first_order(c: Case, feeds: dict[str, Array], rng: np.random.Generator) -> tuple[Graph, Var, list[str]]:
     """out times random numbers, and the inputs it can be differentiated for."""
     graph, out = c.graph(feeds, "float64")
+    wrt = [n for n, a in feeds.items() if a.dtype.kind == "f"]
     feeds["cotangent"] = rng.normal(size=out.type.shape)  # type: ignore[arg-type]  # no run-time sizes here
     scaled = out * graph.source(OPS["input"], "cotangent", out.type)
-    return graph, scaled, [n for n in c.row.inputs if feeds[n].dtype.kind == "f"]
+    return graph, scaled, wrt
 
 
 def second_order(c: Case, feeds: dict[str, Array], rng: np.random.Generator) -> tuple[Graph, Var, list[str]]:

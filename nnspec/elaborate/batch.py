@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnspec.diagnostics import Span, fault
@@ -45,19 +46,14 @@ def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Spa
     """An op on single elements; per-example shapes broadcast by NumPy's rule, and the batch takes no part in it."""
     dtype = graph.dtype if op.real else _common_dtype(graph, values)
     tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
-    tensors = [as_dtype(t, dtype) if _is_data(op, i) else t for i, t in enumerate(tensors)]
-    _check_kinds(op, tensors, spans)
+    takes_truth = [p.type is not None and p.type.base == "bool" for p in op.declared(len(tensors))]
+    tensors = [t if truth else as_dtype(t, dtype) for t, truth in zip(tensors, takes_truth, strict=True)]
+    _check_truths(itertools.compress(zip(tensors, spans, strict=True), takes_truth))
     shape = broadcast(*(t.shape for t in tensors))
     if shape is None:
         raise _differ(op, tensors, spans, span)
     inputs = [_aligned(t, len(shape)) for t in tensors]
     return Tensor(graph.call(op, *inputs), any(t.batched for t in tensors), span)
-
-
-def _is_data(op: Op, position: int) -> bool:
-    """Whether an input holds numbers, rather than the truth that chooses between them."""
-    type = op.parsed.parameters[position].type
-    return type is not None and type.base != "bool"
 
 
 def _common_dtype(graph: Graph, values: Sequence[Value]) -> str:
@@ -71,9 +67,9 @@ def as_dtype(t: Tensor, dtype: str) -> Tensor:
     return t if t.dtype == dtype else Tensor(OPS["cast"](t.var, dtype=dtype), t.batched, t.origin)
 
 
-def _check_kinds(op: Op, tensors: Sequence[Tensor], spans: Sequence[Span]) -> None:
-    for parameter, tensor, span in zip(op.parsed.parameters, tensors, spans, strict=True):
-        if parameter.type and parameter.type.base == "bool" and tensor.dtype != "bool":
+def _check_truths(tensors: Iterable[tuple[Tensor, Span]]) -> None:
+    for tensor, span in tensors:
+        if tensor.dtype != "bool":
             raise fault("E106", f"expected a truth such as `a < b`, got {describe(tensor)}", span)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnspec.graph.shapes import infer
 from nnspec.graph.types import Dim, Shape, Type, count
-from nnspec.syntax.ast import Signature
+from nnspec.syntax.ast import Parameter, Signature
 from nnspec.syntax.parser import parse_signature
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Op:
     prepare:   `prepare(out, *inputs, **attributes)` gives a function without arguments that computes into `out`,
                with all its scratch memory allocated; without it a ufunc is used with `out=`, and anything else is copied.
                Inputs of ops that are neither pointwise nor `strided` are contiguous.
+    variadic:  the last typed parameter stands for any number of inputs.
     strided:   `prepare` reads inputs in any layout.
     view:      the output is the input's memory seen otherwise.
     pointwise: element i of the output depends on element i of the inputs only.
@@ -57,6 +58,7 @@ class Op:
     shape: Callable[..., Shape] | None = None
     dtype: str | None = None
     prepare: Callable[..., Callable[[], Any]] | None = None
+    variadic: bool = False
     strided: bool = False
     view: bool = False
     pointwise: bool = False
@@ -88,6 +90,11 @@ class Op:
     def attributes(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parsed.parameters if not p.type)
 
+    def declared(self, number: int) -> tuple[Parameter, ...]:
+        """The typed parameter that each of so many inputs is for."""
+        typed = tuple(p for p in self.parsed.parameters if p.type)
+        return typed + typed[-1:] * (number - len(typed)) if self.variadic else typed
+
     @property
     def is_source(self) -> bool:
         """Whether the value comes from outside: an input, parameter or state."""
@@ -100,8 +107,8 @@ class Op:
 
     def _data(self, inputs: tuple[Type, ...]) -> Type:
         """The first input that is not a truth to choose by."""
-        typed = [p.type for p in self.parsed.parameters if p.type]
-        return next((t for t, declared in zip(inputs, typed, strict=True) if declared.base != "bool"), inputs[0])
+        declared = self.declared(len(inputs))
+        return next((t for t, p in zip(inputs, declared, strict=True) if p.type and p.type.base != "bool"), inputs[0])
 
     def work(self, out: Type, inputs: tuple[Type, ...], attrs: dict[str, Any]) -> Dim:
         """How many operations on numbers it takes."""

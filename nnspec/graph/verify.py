@@ -5,6 +5,7 @@ from __future__ import annotations
 import networkx
 
 from nnspec.graph.graph import ROLES, Graph, Node
+from nnspec.graph.loop import Loop
 
 
 class InvalidGraph(Exception):
@@ -28,6 +29,9 @@ def verify(graph: Graph) -> Graph:
 def _verify_node(graph: Graph, key: str, node: Node, seen: set[str]) -> None:
     _require(key == node.name, f"{node.name} is kept as {key}")
     _require(set(node.inputs) <= seen, f"{node.name} reads what comes after it")
+    for _, value in node.attrs:
+        if isinstance(value, Loop):
+            verify(value.body)
     _require(node.role in ROLES, f"{node.name} has the role {node.role}")
     if not node.op.is_source:
         type = node.op.type(tuple(graph[i].type for i in node.inputs), node.attributes)

@@ -181,8 +181,8 @@ class Lowering:
             value = inner.node("Identity", inner.values[loop.body.outputs[f"carry:{i}"]])
             leaving.append(inner.node("Identity", value) if value in leaving else value)
         leaving.append(inner.packed(loop))
-        infos = [[onnx.ValueInfoProto(name=n) for n in names] for names in (entering, leaving)]
-        attrs: dict[str, Any] = {"body": helper.make_graph(inner.written, "step", *infos), "num_scan_inputs": len(sequences)}
+        taken, given_back = ([onnx.ValueInfoProto(name=n) for n in names] for names in (entering, leaving))
+        attrs: dict[str, Any] = {"body": helper.make_graph(inner.written, "step", taken, given_back), "num_scan_inputs": len(sequences)}
         if reverse:
             attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1]}
         return self.nodes("Scan", carries + 1, *inputs[:carries], *sequences, **attrs)[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nnspec.graph import Op, Shape, Type, Var
@@ -103,58 +103,56 @@ pad: Op = Op(
     prepare=_pad_into,
 )
 
-# ---- by index
+# ---- several values as one
 
 
-def _one_hot_into(out: Any, i: Any, size: int, dtype: str) -> Callable[[], Any]:
-    flat, rows = out.reshape(-1, size), np.arange(i.size)
+def _concat_shape(*xs: Type, axis: int) -> Shape:
+    first = xs[0].shape
+    for x in xs[1:]:
+        if _replaced(x.shape, axis, 0) != _replaced(first, axis, 0):
+            raise Mismatch(f"{show(first)} and {show(x.shape)} differ in more than axis {axis}, along which they are joined", "xs")
+    total: Dim = 0
+    for x in xs:
+        total = x.shape[axis] + total
+    return _replaced(first, axis, total)
+
+
+def _stretches(xs: Iterable[Any], axis: int) -> Iterator[tuple[Any, Any]]:
+    """Where each value starts and stops along the axis of the whole; of arrays or of types."""
+    start: Dim = 0
+    for x in xs:
+        stop = x.shape[axis] + start
+        yield start, stop
+        start = stop
+
+
+def _concat_into(out: Any, *xs: Any, axis: int) -> Callable[[], Any]:
+    parts = [_cut(out, axis, *stretch) for stretch in _stretches(xs, axis)]
 
     def run() -> None:
-        flat.fill(0)
-        flat[rows, i.reshape(-1)] = 1
+        for part, x in zip(parts, xs, strict=True):
+            np.copyto(part, x)
 
     return run
 
 
-one_hot = Op(
-    "one_hot(i: int[*s], size, dtype) -> [*r]",
-    "1 at position i along a new last axis, and 0 elsewhere.",
-    kernel=lambda i, size, dtype: np.eye(size, dtype=dtype)[i],
-    onnx=lambda o, i, size, dtype: o.node("OneHot", i, o.constant(size, "int64"), o.constant((0, 1), dtype), axis=-1),
-    examples=("one_hot([2, 0], size = 3, dtype = float32) == [[0, 0, 1], [1, 0, 0]]",),
-    shape=lambda i, size, dtype: (*i.shape, size),
-    prepare=_one_hot_into,
-    why="its input is not a float",
-)
+def _concat_grad(g: Var, out: Var, *xs: Var, axis: int) -> tuple[Var, ...]:
+    return tuple(cut(g, axis=axis, start=start, stop=stop) for start, stop in _stretches((x.type for x in xs), axis))
 
 
-def _pick(x: Any, i: Any) -> Any:
-    return np.take_along_axis(x, i[..., None], -1)[..., 0]
-
-
-def _pick_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
-    n = x.shape[-1]
-    flat, into, first = x.reshape(-1), out.reshape(-1), np.arange(out.size) * n
-    at = np.empty(out.size, np.int64)
-
-    def run() -> None:
-        np.add(first, i.reshape(-1), at)
-        np.take(flat, at, 0, into, "clip")
-
-    return run
-
-
-def _pick_grad(g: Var, out: Var, x: Var, i: Var) -> tuple[Var | None, ...]:
-    chosen = one_hot(i, size=x.type.shape[-1], dtype=g.type.dtype)
-    return (chosen * reshape(g, shape=(*g.type.shape, 1)), None)
-
-
-pick = Op(
-    "pick(x: [*s, n], i: int[*s]) -> [*s]",
-    "The element at position i along the last axis.",
-    kernel=_pick,
-    grad=_pick_grad,
-    onnx=lambda o, x, i: o.squeeze(o.node("GatherElements", x, o.unsqueeze(i, -1), axis=-1), -1),
-    examples=("pick([[1, 2, 3], [4, 5, 6]], [2, 0]) == [3, 4]",),
-    prepare=_pick_into,
+concat = Op(
+    "concat(xs: [*s], axis) -> [*r]",
+    "Any number of values one after another along an axis that is there already.",
+    kernel=lambda *xs, axis: np.concatenate(xs, axis),
+    grad=_concat_grad,
+    onnx=lambda o, *xs, axis: o.node("Concat", *xs, axis=axis),
+    examples=(
+        "concat([1, 2], [3], [4, 5], axis = 0) == [1, 2, 3, 4, 5]",
+        "concat([[1, 2], [3, 4]], [[5], [6]], axis = 1) == [[1, 2, 5], [3, 4, 6]]",
+        "concat([[1, 2]], axis = 1) == [[1, 2]]",
+    ),
+    shape=_concat_shape,
+    prepare=_concat_into,
+    variadic=True,
+    strided=True,
 )

@@ -46,7 +46,7 @@ def _scan_flops(out: Type, *inputs: Type, body: Loop, length: Dim, **_: Any) -> 
 
 
 def _onnx_scan(o: Any, *inputs: str, body: Loop, carries: int, items: int, length: Dim, reverse: bool) -> str:
-    return str(o.scan(inputs, body.body, carries, items, length, reverse))
+    return str(o.scan(inputs, body, carries, items, length, reverse))
 
 
 scan = Op(

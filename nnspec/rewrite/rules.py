@@ -113,7 +113,8 @@ def _match(graph: Graph, pattern: ast.Expr, name: str, bound: Bindings) -> Itera
             yield bound
     else:
         op, inputs, attrs = _operation(pattern)
-        with_attrs = _match_attributes(attrs, node, bound) if node.op.name == op else None
+        fits = node.op.name == op and len(node.inputs) == len(inputs)
+        with_attrs = _match_attributes(attrs, node, bound) if fits else None
         if with_attrs is not None:
             for order in (node.inputs, node.inputs[::-1]) if node.op.commutative else (node.inputs,):
                 yield from _match_all(graph, inputs, order, with_attrs)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe
+from nnspec.graph.types import Dim, count
 from nnspec.ops import OPS
 
 
@@ -23,10 +26,56 @@ def _pick(a: Arguments) -> Value:
     x, i = a.tensor("x"), _labels(a, "i")
     if not x.shape or x.shape[:-1] != i.shape:
         raise fault("E202", f"cannot pick by {describe(i)} from {describe(x)}", a.span, notes=batch.origins([x, i], [a.span] * 2))
-    if i.classes and isinstance(x.shape[-1], int) and x.shape[-1] < i.classes:
-        raise fault("E202", f"a class({i.classes}) needs {i.classes} values, one for each class, not {x.shape[-1]}", a.span,
-                    notes=batch.origins([x, i], [a.span] * 2))  # fmt: skip
+    _enough(a, x, i, x.shape[-1], "values")
     return Tensor(OPS["pick"](x.var, i.var), x.batched or i.batched, a.span)
+
+
+@builtin("take(x, i)")
+def _take(a: Arguments) -> Value:
+    """Rows of x; where every example has rows of its own, a product with one-hot rows chooses them."""
+    x = a.tensor("x")
+    if not x.shape:
+        raise fault("E202", "one number has no rows to take", a.at("x"), notes=batch.origins([x], [a.at("x")]))
+    i = _row_numbers(a, x)
+    _enough(a, x, i, x.shape[0], "rows")
+    return _take_each(a, x, i) if x.batched else Tensor(OPS["take"](x.var, i.var), i.batched, a.span)
+
+
+def _take_each(a: Arguments, x: Tensor, i: Tensor) -> Tensor:
+    rows, row = x.shape[0], x.shape[1:]
+    if not isinstance(rows, int) or x.dtype != a.e.graph.dtype:
+        raise fault("E202", f"from every example, rows can be taken of numbers with a known count of rows, not of {describe(x)}", a.at("x"),
+                    notes=batch.origins([x], [a.at("x")]))  # fmt: skip
+    chosen = batch.reshape(Tensor(OPS["one_hot"](i.var, size=rows, dtype=x.dtype), i.batched), (count(i.shape), rows), a.span)
+    taken = batch.matmul(a.e.graph, chosen, batch.reshape(x, (rows, count(row)), a.span), [a.span] * 2, a.span)
+    return batch.reshape(taken, (*i.shape, *row), a.span)
+
+
+def _row_numbers(a: Arguments, x: Tensor) -> Tensor:
+    """Numbers of rows: class numbers, whole numbers, or a list written down."""
+    i = a.bound["i"]
+    if isinstance(i, Tensor):
+        return _labels(a, "i")
+    batch.numbers(i, a.at("i"))  # says what is no array of numbers
+    for number in _flat(i):
+        if not isinstance(number, int) or not isinstance(x.shape[0], int) or not 0 <= number < x.shape[0]:
+            raise fault("E205", f"there is no row {describe(number)}: {describe(x)} has {x.shape[0]} rows", a.at("i"))
+    return Tensor(a.e.graph.constant(i, "int64"), False, a.at("i"))
+
+
+def _flat(value: Value) -> Iterator[Value]:
+    """The numbers in nested lists; a list without any is one itself."""
+    if not isinstance(value, tuple) or not value:
+        yield value
+    else:
+        for v in value:
+            yield from _flat(v)
+
+
+def _enough(a: Arguments, x: Tensor, i: Tensor, have: Dim, what: str) -> None:
+    if i.classes and isinstance(have, int) and have < i.classes:
+        raise fault("E202", f"a class({i.classes}) needs {i.classes} {what}, one for each class, not {have}", a.span,
+                    notes=batch.origins([x, i], [a.span] * 2))  # fmt: skip
 
 
 def _labels(a: Arguments, name: str) -> Tensor:

@@ -1,0 +1,136 @@
+"""Elements and rows by their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import prod
+from typing import Any
+
+from nnspec.graph import Op, Var
+from nnspec.graph.types import Dim, count
+from nnspec.lazy import np
+from nnspec.ops.arrange import reshape
+
+
+def _one_hot_into(out: Any, i: Any, size: int, dtype: str) -> Callable[[], Any]:
+    flat, rows = out.reshape(-1, size), np.arange(i.size)
+
+    def run() -> None:
+        flat.fill(0)
+        flat[rows, i.reshape(-1)] = 1
+
+    return run
+
+
+def _onnx_one_hot(o: Any, i: str, size: int, dtype: str) -> str:
+    one = o.type(i).rank == 0  # onnxruntime has no OneHot of a single number
+    hot = o.node("OneHot", o.unsqueeze(i, 0) if one else i, o.constant(size, "int64"), o.constant((0, 1), dtype), axis=-1)
+    return str(o.squeeze(hot, 0) if one else hot)
+
+
+one_hot = Op(
+    "one_hot(i: int[*s], size, dtype) -> [*r]",
+    "1 at position i along a new last axis, and 0 elsewhere.",
+    kernel=lambda i, size, dtype: np.eye(size, dtype=dtype)[i],
+    onnx=_onnx_one_hot,
+    examples=(
+        "one_hot([2, 0], size = 3, dtype = float32) == [[0, 0, 1], [1, 0, 0]]",
+        "one_hot(2, size = 3, dtype = float32) == [0, 0, 1]",
+    ),
+    shape=lambda i, size, dtype: (*i.shape, size),
+    prepare=_one_hot_into,
+    why="its input is not a float",
+)
+
+
+def _pick(x: Any, i: Any) -> Any:
+    return np.take_along_axis(x, i[..., None], -1)[..., 0]
+
+
+def _pick_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
+    n = x.shape[-1]
+    flat, into, first = x.reshape(-1), out.reshape(-1), np.arange(out.size) * n
+    at = np.empty(out.size, np.int64)
+
+    def run() -> None:
+        np.add(first, i.reshape(-1), at)
+        np.take(flat, at, 0, into, "clip")
+
+    return run
+
+
+def _pick_grad(g: Var, out: Var, x: Var, i: Var) -> tuple[Var | None, ...]:
+    chosen = one_hot(i, size=x.type.shape[-1], dtype=g.type.dtype)
+    return (chosen * reshape(g, shape=(*g.type.shape, 1)), None)
+
+
+pick = Op(
+    "pick(x: [*s, n], i: int[*s]) -> [*s]",
+    "The element at position i along the last axis.",
+    kernel=_pick,
+    grad=_pick_grad,
+    onnx=lambda o, x, i: o.squeeze(o.node("GatherElements", x, o.unsqueeze(i, -1), axis=-1), -1),
+    examples=("pick([[1, 2, 3], [4, 5, 6]], [2, 0]) == [3, 4]",),
+    prepare=_pick_into,
+)
+
+# ---- rows
+
+
+def _put_rows(g: Any, i: Any, size: int) -> Any:
+    out = np.zeros((size, *g.shape[i.ndim :]), g.dtype)
+    np.add.at(out, i, g)
+    return out
+
+
+def _put_rows_into(out: Any, g: Any, i: Any, size: int) -> Callable[[], Any]:
+    """Numbers are added one by one at their place in memory: NumPy is five times as fast at that as at adding rows."""
+    width = prod(out.shape[1:])
+    flat, numbers, column = out.reshape(-1), g.reshape(-1), np.arange(width)
+    first, at = np.empty((i.size, 1), np.int64), np.empty((i.size, width), np.int64)
+
+    def run() -> None:
+        np.multiply(i.reshape(-1, 1), width, first)
+        np.add(first, column, at)
+        flat.fill(0)
+        np.add.at(flat, at.reshape(-1), numbers)
+
+    return run
+
+
+def _onnx_put_rows(o: Any, g: str, i: str, size: Dim) -> str:
+    row = o.type(g).shape[o.type(i).rank :]
+    zeros = o.node("Expand", o.zero(g), o.shape((size, *row)))
+    return str(o.node("ScatterND", zeros, o.unsqueeze(i, -1), g, reduction="add"))
+
+
+take: Op = Op(
+    "take(x: [n, *s], i: int[*r]) -> [*t]",
+    "The rows of x of these numbers, laid out as the numbers are; a row taken twice gets both gradients.",
+    kernel=lambda x, i: np.take(x, i, 0),
+    grad=lambda g, out, x, i: (put_rows(g, i, size=x.type.shape[0]), None),
+    onnx=lambda o, x, i: o.node("Gather", x, i, axis=0),
+    examples=(
+        "take([[1, 2], [3, 4], [5, 6]], [2, 0, 2]) == [[5, 6], [1, 2], [5, 6]]",
+        "take([[1, 2], [3, 4]], [[1, 1], [0, 1]]) == [[[3, 4], [3, 4]], [[1, 2], [3, 4]]]",
+        "take([7, 8, 9], 1) == 8",
+    ),
+    shape=lambda x, i: (*i.shape, *x.shape[1:]),
+    prepare=lambda out, x, i: partial(np.take, x, i, 0, out, "clip"),
+)
+put_rows: Op = Op(
+    "put_rows(g: [*t], i: int[*r], size) -> [size, *s]",
+    "`size` rows of zeros with the rows of g added to those of these numbers: the gradient of take.",
+    kernel=_put_rows,
+    grad=lambda gg, out, g, i, size: (take(gg, i), None),
+    onnx=_onnx_put_rows,
+    examples=(
+        "put_rows([[1, 2], [3, 4], [5, 6]], [2, 0, 2], size = 4) == [[3, 4], [0, 0], [6, 8], [0, 0]]",
+        "put_rows([[1, 2], [3, 4]], [[1, 1], [1, 0]], size = 2) == [4, 6]",
+        "put_rows([5, 6], 1, size = 2) == [[0, 0], [5, 6]]",
+    ),
+    shape=lambda g, i, size: (size, *g.shape[i.rank :]),
+    prepare=_put_rows_into,
+    flops=lambda out, g, i, size: count(g.shape),
+)

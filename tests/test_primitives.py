@@ -1,0 +1,90 @@
+"""Primitives of the language on examples and batches: their values in every engine, and what they refuse."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import distance
+
+import nnspec
+from nnspec import SpecError
+from nnspec.graph import Mismatch, Size, Type
+from nnspec.interchange.to_onnx import to_onnx
+from nnspec.ops import OPS
+from nnspec.run.ort import Session
+
+RNG = np.random.default_rng(0)
+
+
+def value(model: str, **fields: Any) -> Any:
+    """The output `y` of a model, which the reference, the planned engine and onnxruntime agree on."""
+    text = f"model M {{ {model} }}"
+    planned, definition = nnspec.loads(text).init(3), nnspec.loads(text, engine="reference").init(3)
+    y = planned(**fields)["y"]
+    assert distance(y, definition(**fields)["y"]) < 1e-5
+    graph = planned.spec.inference
+    feeds = {n.name: np.asarray(fields[n.name], n.type.dtype) for n in graph if n.op.name == "input"}
+    exported = Session(to_onnx(graph, planned.engine.all_arrays()).SerializeToString()).run(feeds)["y"]
+    assert distance(exported, y) < 1e-5
+    return y
+
+
+def refused(model: str) -> str:
+    with pytest.raises(SpecError) as error:
+        nnspec.loads(f"model M {{ {model} }}")
+    return str(error.value)
+
+
+# ---- rows by number
+
+TABLE = np.arange(6.0).reshape(3, 2)
+
+
+def test_take_gives_rows_of_a_parameter_for_each_example() -> None:
+    i = [[2, 0], [1, 1]]
+    y = value("input i: class(3)[2]  param W: [3, 2] = [[0, 1], [2, 3], [4, 5]]  output y = take(W, i)", i=i)
+    np.testing.assert_array_equal(y, TABLE[i])
+
+
+def test_take_gives_rows_of_each_example() -> None:
+    x, i = RNG.random((4, 3, 2)), np.array([[2, 0], [1, 1], [0, 0], [2, 2]])
+    y = value("input x: [3, 2]  input i: class(3)[2]  output y = take(x, i)", x=x, i=i)
+    np.testing.assert_allclose(y, np.take_along_axis(x, i[:, :, None], 1), rtol=1e-6)
+
+
+def test_take_reads_a_number_or_a_list_written_down() -> None:
+    x = RNG.random((4, 3, 2))
+    np.testing.assert_allclose(value("input x: [3, 2]  output y = take(x, [2, 0])", x=x), x[:, [2, 0]], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [3, 2]  output y = take(x, 1)", x=x), x[:, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("take(x, 3)", "E205.* there is no row 3"),
+        ("take(x, [])", "E205.* there is no row"),
+        ("take(x, [[1], [1, 2]])", "E208"),
+        ("take(x, k)", "E202.* needs 4 rows"),
+        ("take(x, x)", "E106.* expected a class number"),
+        ("take(sum(x), 0)", "E202.* no rows"),
+    ],
+)
+def test_take_refuses(formula: str, message: str) -> None:
+    assert re.search(message, refused(f"input x: [3, 2]  input k: class(4)  output y = {formula}"), re.S)
+
+
+# ---- joining
+
+
+def test_concat_adds_sizes_that_are_known_only_at_run_time() -> None:
+    t = Size.named("T")
+    types = tuple(Type("float32", (2, n)) for n in (t, 3, 2 * t))
+    assert OPS["concat"].type(types, {"axis": 1}).shape == (2, 3 * t + 3)
+
+
+def test_concat_names_what_does_not_fit() -> None:
+    with pytest.raises(Mismatch, match=r"\[2, 3\] and \[3, 3\] differ in more than axis 1"):
+        OPS["concat"].type((Type("float32", (2, 3)), Type("float32", (3, 3))), {"axis": 1})
