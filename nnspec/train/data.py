@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
-from nnspec.elaborate.sources import FILE_SOURCES, DataSource
+from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, check, listing
@@ -82,7 +82,7 @@ def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fau
     message = f"`{source.name}` has no field `{name}`" + (f" for `{port}`" if name != port else "")
     near = did_you_mean(name, readers)
     there = f"its fields are {listing(readers)}" if readers else "it has no fields"
-    file = '"file", ' if source.name in FILE_SOURCES else ""
+    file = '"file", ' if source.path else ""
     how = "" if source.name == "inline" or name != port else f"; choose one with `{source.name}({file}{port} = ..)`"
     span = source.spans.get(port, source.span) if name != port else source.span
     return fault("E307", message, span, help=f"{near} {there}{how}".strip())
@@ -119,7 +119,7 @@ class _Loader:
     def opened(self, source: DataSource, data: str | None) -> Parts:
         for name in source.fields:
             if name not in self.ports:
-                near = did_you_mean(name, self.ports) or f"they are {listing(self.ports)}"
+                near = did_you_mean(name, [*self.ports, *source.options]) or f"they are {listing(self.ports)}"
                 raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=near)
         return open_source(source, self.folder, data, self.dtype)
 

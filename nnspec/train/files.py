@@ -158,6 +158,10 @@ def _npz_member(path: Path, member: zipfile.ZipInfo, span: Span | None) -> np.nd
         raise broken(path, f"`{member.filename}`: {error}", span) from None
 
 
+TABLES: Mapping[str, Callable[[Path, Span | None], Readers]] = {"csv": read_csv, "npz": read_npz}
+"""The kinds of file that fields are chosen from by name, each also its suffix."""
+
+
 def read_idx(path: Path, item: tuple[int, ...], span: Span | None) -> np.ndarray:
     """The bytes of an IDX file whose items have the given shape: MNIST's images and labels."""
     try:

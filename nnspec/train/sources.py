@@ -14,8 +14,9 @@ import numpy as np
 
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
-from nnspec.elaborate.sources import FILE_SOURCES, DataSource
-from nnspec.train.files import Readers, is_plain_file, read_csv, read_idx, read_npz
+from nnspec.elaborate.sources import DataSource
+from nnspec.train.files import TABLES, Readers, is_plain_file, read_idx
+from nnspec.train.points import POINTS, xor
 
 HELD_OUT = 5
 HELD_OUT_SEED = 0
@@ -44,7 +45,7 @@ def source_from_path(path: str) -> DataSource:
     """The source that `--data FILE` stands for, by the file's suffix."""
     span = Span(Source("--data", path), 0, len(path))
     name = Path(path).suffix.lower().removeprefix(".")
-    if name not in FILE_SOURCES:
+    if name not in TABLES:
         raise fault("E302", f"`{path}` is not a .csv or .npz file", span, help="a folder of MNIST files needs `data mnist` in the spec")
     return DataSource(name, span, str(Path(path).absolute()))
 
@@ -52,23 +53,25 @@ def source_from_path(path: str) -> DataSource:
 def redirected(source: DataSource, data: str) -> DataSource:
     """A csv or npz source that reads the file of `--data` instead, with the same columns for the same ports."""
     name = Path(data).suffix.lower().removeprefix(".")
-    return replace(source, name=name if name in FILE_SOURCES else source.name, path=str(Path(data).absolute()))
+    return replace(source, name=name if name in TABLES else source.name, path=str(Path(data).absolute()))
 
 
 def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32") -> Parts:
     """What a source offers; `data` replaces its file, or is the folder of its IDX files."""
     if source.name == "inline":
         return Parts({name: partial(_inline, values) for name, values in source.fields.items()})
-    if source.name in FILE_SOURCES:
+    if source.name in TABLES:
         placed = redirected(source, data) if data else source
-        read = read_csv if placed.name == "csv" else read_npz
-        return Parts(read(folder / (placed.path or ""), source.span))
+        return Parts(TABLES[placed.name](folder / (placed.path or ""), source.span))
     if source.name in IDX_SOURCES:
         return _idx_parts(source, Path(data) if data else resources.cache() / source.name, dtype)
     if data:
         raise fault("E302", f"`{source.name}` brings its own examples and reads no `--data`", source.span,
                     help="leave `--data` away, or let the spec read a file: `data csv(...)`")  # fmt: skip
-    return _held_out(_bundled(source, dtype))
+    if source.name == "xor":
+        return Parts({name: partial(_inline, values) for name, values in xor().items()})
+    made = POINTS[source.name](**source.options) if source.name in POINTS else _bundled(source, dtype)
+    return _held_out(made)
 
 
 def _inline(values: Any) -> Any:
