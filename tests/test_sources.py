@@ -104,3 +104,106 @@ def test_a_network_learns_the_moons() -> None:
     data = net.dataset()
     net.fit_dataset(data)
     assert data.test and net.evaluate(data.test)["accuracy"] > 0.97
+
+
+# ---- text
+
+VERSE = "a rose is a rose is a rose" * 4
+LETTERS = sorted(set(VERSE))
+READER = "input text: class(7)[T]  target next: class(7)[T]  z = one_hot(text) -> dense(7)  output z  loss cross_entropy(z, next)"
+GUESSER = "input text: class(7)[5]  target last: class(7)  z = one_hot(text) -> flatten -> dense(7)  output z  loss cross_entropy(z, last)"
+
+
+def spelled(numbers: np.ndarray) -> str:
+    return "".join(LETTERS[i] for i in np.ravel(numbers))
+
+
+@pytest.fixture
+def verse(tmp_path: Path) -> Path:
+    (tmp_path / "verse.txt").write_text(VERSE)
+    return tmp_path
+
+
+def test_a_text_is_cut_into_windows_each_with_what_comes_next(verse: Path) -> None:
+    data = dataset('text("verse.txt", window = 5)', READER, folder=verse)
+    kept = VERSE[: len(VERSE) - len(VERSE) // 10]
+    assert data.test and data.labels == {"text": LETTERS, "next": LETTERS}
+    assert data.train["text"].shape == (18, 5)
+    assert spelled(data.train["text"]) == kept[:90] and spelled(data.train["next"]) == kept[1:91]
+    assert spelled(data.test["text"]) == VERSE[len(kept) :][:5]
+
+
+def test_with_stride_1_every_character_is_guessed_from_those_before_it(verse: Path) -> None:
+    data = dataset('text("verse.txt", window = 5, stride = 1)', GUESSER, folder=verse)
+    assert data.test and len(data.train["text"]) == 94 - 5
+    assert [spelled(w) for w in data.train["text"][:2]] == ["a ros", " rose"] and spelled(data.train["last"]) == VERSE[5:94]
+
+
+def test_windows_that_overlap_are_views_of_the_text_and_validation_is_its_end(verse: Path) -> None:
+    data = dataset('text("verse.txt", window = 5, stride = 1)', READER, settings="validation 0.2", folder=verse)
+    assert data.validation and len(data.validation["text"]) == 18
+    assert all(np.shares_memory(part, data.train["text"]) for part in (data.train["next"], data.validation["text"]))
+    assert spelled(data.validation["text"][-1]) == VERSE[94 - 6 : 94 - 1]
+
+
+def test_a_character_model_learns_from_windows_that_overlap(verse: Path) -> None:
+    text = spec('text("verse.txt", window = 5, stride = 1)', GUESSER + "  metric accuracy(z, last)", "validation 0.1")
+    (verse / "net.nn").write_text(text.replace("epochs 1 optimizer sgd(lr = 0.1)", "epochs 30 optimizer adam(lr = 0.05)"))
+    net = nnspec.load(verse / "net.nn")
+    assert net.fit().epochs[-1].metrics["val.accuracy"] == 1
+    opened = nnspec.open(net.save(verse / "run").parent)
+    guess = opened.predict(np.array([[LETTERS.index(c) for c in "a ros"]]))
+    assert opened.labels["last"][int(guess.argmax())] == "e"
+
+
+def test_another_text_is_numbered_by_the_alphabet_of_the_training(verse: Path) -> None:
+    net = nnspec.Net(Compilation(Source("s.nn", spec('text("verse.txt", window = 5)', READER)), {}, folder=verse))
+    net.fit()
+    (verse / "other.txt").write_text("is is is is is is is")
+    assert spelled(net.dataset(str(verse / "other.txt")).train["text"][0]) == "is is"
+    (verse / "other.txt").write_text("is is is is xs is is")
+    with pytest.raises(SpecError) as caught:
+        net.dataset(str(verse / "other.txt"))
+    assert caught.value.diagnostics[0].code == "E305" and "character 13: 'x'" in caught.value.diagnostics[0].message
+
+
+def test_a_wrong_number_of_characters_is_said(verse: Path) -> None:
+    found = mistake('text("verse.txt", window = 5)', READER.replace("(7)", "(65)"), verse)
+    assert found.code == "E305" and "7 different characters" in found.message and "class(7)" in found.help
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"abc", "E308"), (b"", "E308"), (b"abc\xff" * 9, "E309")])
+def test_a_text_that_is_too_short_or_no_text_is_refused(tmp_path: Path, content: bytes, code: str) -> None:
+    (tmp_path / "f.txt").write_bytes(content)
+    assert mistake('text("f.txt", window = 5)', READER, tmp_path).code == code
+
+
+@pytest.mark.parametrize(("data", "code"), [("text(window = 5)", "E103"), ('text("f.txt")', "E103"), ('text("f.txt", window = 0)', "E106")])
+def test_a_text_needs_its_file_and_window(data: str, code: str) -> None:
+    assert mistake(data, READER).code == code
+
+
+# ---- series
+
+FORECAST = "input x: [T, 1]  target y: [2]  z = mean(x, axis = 0) -> dense(2)  output z  loss half_mse(z, y)"
+
+
+def test_a_series_is_windows_in_order_with_the_last_fifth_held_out(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("day,level\n" + "".join(f"{i},{i / 2}\n" for i in range(16)))
+    data = dataset('series("f.csv", level, window = 4, horizon = 2)', FORECAST, folder=tmp_path)
+    assert data.test and (len(data.train["x"]), len(data.test["x"])) == (9, 2)
+    assert data.train["x"][1].tolist() == [[0.5], [1], [1.5], [2]] and data.train["y"][1].tolist() == [2.5, 3]
+    assert data.test["y"][-1].tolist() == [7, 7.5]
+    assert np.shares_memory(data.train["x"], data.test["x"])
+    found = mistake('series("f.csv", levle, window = 4)', FORECAST, tmp_path)
+    assert found.code == "E307" and "did you mean `level`?" in found.help
+    assert mistake('series("f.csv", level, window = 16)', FORECAST, tmp_path).code == "E308"
+    assert mistake('series("f.csv", window = 3)', FORECAST, tmp_path).code == "E103"
+    assert mistake('series("f.csv", 3, window = 3)', FORECAST, tmp_path).code == "E106"
+
+
+def test_one_step_ahead_is_one_number(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("a\n" + "".join(f"{i}\n" for i in range(10)))
+    model = "input x: [3]  target y: []  z = x -> dense(1)  output z  loss half_mse(z, y)"
+    data = dataset('series("f.csv", column = a, window = 3)', model, folder=tmp_path)
+    assert data.train["x"][2].tolist() == [2, 3, 4] and data.train["y"].tolist() == [3, 4, 5, 6, 7, 8]

@@ -16,11 +16,12 @@ MOST = 10_000_000
 
 @dataclass(frozen=True)
 class Option:
-    """An argument of a source that is no field: a whole or any number of at least `least`, and its value where it is left out."""
+    """An argument of a source that is no field: a whole or any number of at least `least`; `default` where it may be left out."""
 
-    default: int | float | None
+    default: int | float | None = None
     whole: bool = True
     least: int = 1
+    required: bool = False
 
     def fits(self, value: Any) -> bool:
         return is_number(value) and self.least <= value <= MOST and (not self.whole or float(value).is_integer())
@@ -31,11 +32,19 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Column:
+    """An argument that names a column."""
+
+    default: None = None
+    required: bool = True
+
+
+@dataclass(frozen=True)
 class Kind:
     """How a source is called: an example of its path, if it has one, and its options in order."""
 
     path: str = ""
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, Option | Column] = field(default_factory=dict)
 
 
 _POINTS = {"n": Option(1000, least=10), "noise": Option(0.1, whole=False, least=0)}
@@ -53,9 +62,11 @@ SOURCES: dict[str, Kind] = {
     "spirals": Kind(options={**_POINTS, "turns": Option(1.5, whole=False, least=0)}),
     "csv": Kind("data.csv"),
     "npz": Kind("data.npz"),
+    "text": Kind("data.txt", {"window": Option(required=True), "stride": Option()}),
+    "series": Kind("data.csv", {"column": Column(), "window": Option(required=True), "horizon": Option(1)}),
 }
 """Every source but the values written in braces, which are called `inline`."""
-SOURCES_NOT_YET = ("parquet", "images", "text", "series")
+SOURCES_NOT_YET = ("parquet", "images")
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,11 @@ class SourceReader:
         arguments = e.arguments if isinstance(e, ast.Call) else ()
         return _Call(self, name, e.span).read(arguments)
 
+    def column(self, e: ast.Expr) -> str:
+        if isinstance(e, ast.Name | ast.String):
+            return e.id if isinstance(e, ast.Name) else e.value
+        raise fault("E106", "a column is named by a word or a text", e.span)
+
     def columns(self, e: ast.Expr) -> str | tuple[str, ...]:
         """Names of columns, as words or texts, one or a list."""
         match e:
@@ -105,7 +121,9 @@ class SourceReader:
                 return tuple(str(self.columns(i)) for i in e.items)
         raise not_yet("a formula over the fields of a data source", e.span)
 
-    def option(self, option: Option, name: str, e: ast.Expr) -> int | float:
+    def option(self, option: Option | Column, name: str, e: ast.Expr) -> int | float | str:
+        if isinstance(option, Column):
+            return self.column(e)
         value = self.e.evaluate(e, self.scope)
         if not option.fits(value):
             raise fault("E106", f"`{name}` is {option.expected}, not {describe(value)}", e.span)
@@ -128,6 +146,10 @@ class _Call:
         if self.kind.path and self.path is None:
             what = "folder" if self.kind.path.endswith("/") else "file"
             raise fault("E103", f"`{self.name}` is missing its {what}", self.span, help=f'write {self.name}("{self.kind.path}")')
+        missing = [name for name, option in self.kind.options.items() if option.required and name not in self.options]
+        if missing:
+            words = ", ".join(self.kind.options)
+            raise fault("E103", f"`{self.name}` is missing `{missing[0]}`", self.span, help=f"after its file it takes {words}")
         options = {name: self.options.get(name, option.default) for name, option in self.kind.options.items()}
         return DataSource(self.name, self.span, self.path, self.fields, self.spans, options)
 
