@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -133,12 +133,17 @@ def _raising(build: Callable[[], T]) -> T:
 
 
 class Net:
-    """A network. `params` and `states` are live arrays by public name; the batch is always the first axis."""
+    """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
+
+    `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
+    trained on.
+    """
 
     def __init__(self, compilation: Compilation, engine: str = "numpy") -> None:
         if engine not in ENGINES or compilation.dtype not in DTYPES:
             raise ValueError(f"engine is one of {ENGINES} and dtype one of {DTYPES}, not {engine!r} and {compilation.dtype!r}")
         self.spec, self.engine_name = compilation.checked(), engine
+        self.labels: Mapping[str, Sequence[str]] = {}
 
     @cached_property
     def engine(self) -> Engine:
@@ -267,6 +272,7 @@ class Net:
         """Train by the spec's train block on data that is checked already."""
         from nnspec.train.loop import fit
 
+        self.labels = dataset.labels
         return _raising(lambda: fit(self.engine, dataset, self._needs_training(), progress))
 
     def dataset(self, path: str | None = None) -> Dataset:
@@ -274,7 +280,7 @@ class Net:
         from nnspec.train.data import load as load_data
 
         training = self._needs_training()
-        return _raising(lambda: load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype))
+        return _raising(lambda: load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels))
 
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, float]:
         """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}."""
@@ -329,7 +335,8 @@ class Net:
         from nnspec.train.environment import environment
 
         where = {"folder": str(self.spec.folder.resolve()), "settings": dict(self.spec.settings), "dtype": self.spec.dtype}
-        return {**self._metadata(), "seed": int(self.engine.seed), **where, "engine": self.engine.name, **environment()}
+        labels = {"labels": {name: list(texts) for name, texts in self.labels.items()}}
+        return {**self._metadata(), "seed": int(self.engine.seed), **where, **labels, "engine": self.engine.name, **environment()}
 
     def restore(self, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
         """Put saved weights, states and optimizer states back, and seed and step as they were."""
@@ -339,6 +346,7 @@ class Net:
             if name not in arrays or arrays[name].shape != array.shape:
                 raise fault("E503", f"the weights do not fit the spec: `{name}` is missing or of another shape")
             np.copyto(array, arrays[name])
+        self.labels = manifest.get("labels", {})
         self.engine.steps_done[...], self.engine.seed[...] = manifest["step"], manifest.get("seed", 0)
 
     # ---- checks

@@ -70,11 +70,9 @@ def _shown(name: str, value: float) -> str:
 
 def held_out(net: Net, data: str | None, ports: Mapping[str, Type]) -> tuple[str, dict[str, Any]]:
     """The data to judge a run by: a file, or the test part of its own data (all of it, where there is none)."""
-    if data and Path(data).suffix in (".csv", ".npz"):
-        own = net.spec.training.data if net.spec.training else None
-        # A file of the same kind as the spec's takes the spec's columns.
-        source = own if own and own.name == Path(data).suffix[1:] else data_sets.source_from_path(data)
-        return data, data_sets.read(source, ports, net.spec.folder, data, net.spec.dtype)
+    source = data_sets.source_for(net.spec.training.data if net.spec.training else None, data) if data else None
+    if data and source:
+        return data, data_sets.read(source, ports, net.spec.folder, data, net.spec.dtype, net.labels)
     dataset = net.dataset(data)
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
 

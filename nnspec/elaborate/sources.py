@@ -8,20 +8,74 @@ from typing import Any
 
 from nnspec.diagnostics import Span, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
-from nnspec.elaborate.values import Scope, not_yet
+from nnspec.elaborate.values import Scope, describe, is_number, not_yet
 from nnspec.syntax import ast
 
-SOURCES = ("digits", "iris", "wine", "breast_cancer", "diabetes", "mnist", "fashion_mnist", "csv", "npz", "inline")
-SOURCES_NOT_YET = ("moons", "circles", "spirals", "xor", "parquet", "images", "text", "series")
-FILE_SOURCES = ("csv", "npz")
+MOST = 10_000_000
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument of a source that is no field: a whole or any number of at least `least`; `default` where it may be left out."""
+
+    default: int | float | None = None
+    whole: bool = True
+    least: int = 1
+    required: bool = False
+
+    def fits(self, value: Any) -> bool:
+        return is_number(value) and self.least <= value <= MOST and (not self.whole or float(value).is_integer())
+
+    @property
+    def expected(self) -> str:
+        return f"a {'whole ' if self.whole else ''}number from {self.least} to {MOST:,}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """An argument that names a column."""
+
+    default: None = None
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a source is called: an example of its path, if it has one, and its options in order."""
+
+    path: str = ""
+    options: Mapping[str, Option | Column] = field(default_factory=dict)
+
+
+_POINTS = {"n": Option(1000, least=10), "noise": Option(0.1, whole=False, least=0)}
+SOURCES: dict[str, Kind] = {
+    "digits": Kind(),
+    "iris": Kind(),
+    "wine": Kind(),
+    "breast_cancer": Kind(),
+    "diabetes": Kind(),
+    "mnist": Kind(),
+    "fashion_mnist": Kind(),
+    "xor": Kind(),
+    "moons": Kind(options=_POINTS),
+    "circles": Kind(options=_POINTS),
+    "spirals": Kind(options={**_POINTS, "turns": Option(1.5, whole=False, least=0)}),
+    "csv": Kind("data.csv"),
+    "npz": Kind("data.npz"),
+    "text": Kind("data.txt", {"window": Option(required=True), "stride": Option()}),
+    "series": Kind("data.csv", {"column": Column(), "window": Option(required=True), "horizon": Option(1)}),
+}
+"""Every source but the values written in braces, which are called `inline`."""
+SOURCES_NOT_YET = ("parquet", "images")
 
 
 @dataclass(frozen=True)
 class DataSource:
     """Where examples come from.
 
-    `name` is one of SOURCES. `path` is the file of csv and npz. `fields` say, for an input or target, the columns or array it takes
-    (a name or a tuple of names), or, for `inline`, its values as nested tuples. `spans` place each field.
+    `name` is one of SOURCES, or `inline`. `path` is the file of those that read one. `fields` say, for an input or target, the columns
+    or array it takes (a name or a tuple of names), or, for `inline`, its values as nested tuples. `options` are the other arguments,
+    with the values that were left out. `spans` place each field.
     """
 
     name: str
@@ -29,6 +83,7 @@ class DataSource:
     path: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     spans: Mapping[str, Span] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SourceReader:
@@ -45,24 +100,15 @@ class SourceReader:
         place = e.callee.span if isinstance(e, ast.Call) else e.span
         if name in SOURCES_NOT_YET:
             raise not_yet(f"the data source `{name}`", place)
-        if name not in SOURCES or name == "inline":
+        if name not in SOURCES:
             raise fault("E301", f"there is no data source `{name or e.span.text}`", place, help=did_you_mean(name, SOURCES))
         arguments = e.arguments if isinstance(e, ast.Call) else ()
-        return self._named_source(name, e, arguments)
+        return _Call(self, name, e.span).read(arguments)
 
-    def _named_source(self, name: str, e: ast.Expr, arguments: tuple[ast.Argument, ...]) -> DataSource:
-        path = None
-        fields, spans = {}, {}
-        for a in arguments:
-            if a.name is None and name in FILE_SOURCES and path is None and isinstance(a.value, ast.String):
-                path = a.value.value
-            elif a.name is None:
-                raise fault("E104", f"`{name}` does not take this argument", a.span)
-            else:
-                fields[a.name], spans[a.name] = self.columns(a.value), a.value.span
-        if name in FILE_SOURCES and path is None:
-            raise fault("E103", f"`{name}` is missing its file", e.span, help=f'write {name}("file.{name}")')
-        return DataSource(name, e.span, path, fields, spans)
+    def column(self, e: ast.Expr) -> str:
+        if isinstance(e, ast.Name | ast.String):
+            return e.id if isinstance(e, ast.Name) else e.value
+        raise fault("E106", "a column is named by a word or a text", e.span)
 
     def columns(self, e: ast.Expr) -> str | tuple[str, ...]:
         """Names of columns, as words or texts, one or a list."""
@@ -74,3 +120,53 @@ class SourceReader:
             case ast.List():
                 return tuple(str(self.columns(i)) for i in e.items)
         raise not_yet("a formula over the fields of a data source", e.span)
+
+    def option(self, option: Option | Column, name: str, e: ast.Expr) -> int | float | str:
+        if isinstance(option, Column):
+            return self.column(e)
+        value = self.e.evaluate(e, self.scope)
+        if not option.fits(value):
+            raise fault("E106", f"`{name}` is {option.expected}, not {describe(value)}", e.span)
+        return int(value) if option.whole else float(value)
+
+
+class _Call:
+    """The arguments of one source: its path, its options by order or name, and a field for each other name."""
+
+    def __init__(self, reader: SourceReader, name: str, span: Span) -> None:
+        self.reader, self.name, self.span, self.kind = reader, name, span, SOURCES[name]
+        self.path: str | None = None
+        self.fields: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
+        self.spans: dict[str, Span] = {}
+
+    def read(self, arguments: tuple[ast.Argument, ...]) -> DataSource:
+        for a in arguments:
+            self.argument(a)
+        if self.kind.path and self.path is None:
+            what = "folder" if self.kind.path.endswith("/") else "file"
+            raise fault("E103", f"`{self.name}` is missing its {what}", self.span, help=f'write {self.name}("{self.kind.path}")')
+        missing = [name for name, option in self.kind.options.items() if option.required and name not in self.options]
+        if missing:
+            words = ", ".join(self.kind.options)
+            raise fault("E103", f"`{self.name}` is missing `{missing[0]}`", self.span, help=f"after its file it takes {words}")
+        options = {name: self.options.get(name, option.default) for name, option in self.kind.options.items()}
+        return DataSource(self.name, self.span, self.path, self.fields, self.spans, options)
+
+    def argument(self, a: ast.Argument) -> None:
+        if a.name is None and self.kind.path and self.path is None and isinstance(a.value, ast.String):
+            self.path = a.value.value
+            return
+        name = a.name or next((o for o in self.kind.options if o not in self.spans), None)
+        if name is None:
+            raise fault("E104", f"`{self.name}` does not take this argument", a.span)
+        if name in self.spans:
+            raise fault("E104", f"`{self.name}` gets `{name}` twice", a.span, notes=((self.spans[name], "first here"),))
+        self.spans[name] = a.value.span
+        if name in self.kind.options:
+            self.options[name] = self.reader.option(self.kind.options[name], name, a.value)
+        elif self.kind.options and isinstance(a.value, ast.Number):
+            known = f"its arguments are {', '.join(self.kind.options)}"
+            raise fault("E102", f"`{self.name}` has no argument `{name}`", a.span, help=did_you_mean(name, self.kind.options) or known)
+        else:
+            self.fields[name] = self.reader.columns(a.value)

@@ -17,7 +17,9 @@ class Rows(Mapping[str, Array]):
         self.data, self.rows = data, rows
 
     def __getitem__(self, name: str) -> Array:
-        return self.data[name].take(self.rows, 0)
+        values = self.data[name]
+        # `take` first copies an array that is not contiguous: of overlapping windows it would lay out all.
+        return values.take(self.rows, 0) if values.flags.c_contiguous else values[self.rows]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.data)
@@ -28,7 +30,7 @@ class Rows(Mapping[str, Array]):
 
 def fill(array: Array, fields: Mapping[str, Array], name: str) -> None:
     """Put one field of a batch into an engine's input."""
-    if isinstance(fields, Rows) and fields.data[name].dtype == array.dtype:
+    if isinstance(fields, Rows) and fields.data[name].dtype == array.dtype and fields.data[name].flags.c_contiguous:
         np.take(fields.data[name], fields.rows, 0, array, "clip")
     else:
         np.copyto(array, fields[name])

@@ -127,7 +127,7 @@ class Checker:
 
     def floats(self, name: str, values: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            converted = np.ascontiguousarray(values, dtype=self.dtype)
+            converted = _as(values, self.dtype)
         finite = np.isfinite(converted)
         if not finite.all():
             at = _first(~finite)
@@ -138,14 +138,16 @@ class Checker:
     def whole(self, name: str, values: np.ndarray) -> np.ndarray:
         """Class numbers, whole numbers or bools."""
         low, high, takes = _range(self.ports[name])
-        good = (values >= low) & (values <= high) & (values == np.floor(values))
+        good = (values >= low) & (values <= high)
+        if values.dtype.kind == "f":
+            good &= values == np.floor(values)
         if not good.all():
             at = _first(~good)
             from_one = values.min() == 1 and values.max() == high + 1
             code = "E305" if np.isfinite(values[at]) else "E306"
             message = f"`{name}`, {_place(at)}: {_plain(values[at])}, and {takes}"
             raise self.fault(code, name, message, help="class numbers start at 0: subtract 1 from each" if from_one else "")
-        return np.ascontiguousarray(values, dtype=self.ports[name].dtype)
+        return _as(values, self.ports[name].dtype)
 
     def numbered(self, name: str, values: np.ndarray) -> np.ndarray:
         """Texts to class numbers, in the sorted order of the texts that came first."""
@@ -159,6 +161,12 @@ class Checker:
                 message = f"`{name}`, {_place(at)}: {quoted(text)} is not a label of the training data"
                 raise self.fault("E305", name, message, help=f"they are {listing(known)}")
         return np.array([number[text] for text in values.flat], dtype=np.int64).reshape(values.shape)
+
+
+def _as(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Contiguous and of this type; but windows that overlap stay as they are, for laid out they would take many times the memory."""
+    low, high = np.lib.array_utils.byte_bounds(values)
+    return values if values.dtype == dtype and high - low < values.nbytes else np.ascontiguousarray(values, dtype=dtype)
 
 
 def _range(type: Type) -> tuple[int, int, str]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
-from nnspec.elaborate.sources import FILE_SOURCES, DataSource
+from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, check, listing
-from nnspec.train.files import Readers
-from nnspec.train.sources import IDX_SOURCES, Parts, open_source, source_from_path
+from nnspec.train.files import Parts, Readers
+from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_from_path
+from nnspec.train.windows import TEXT_FIELDS
 
-__all__ = ["Dataset", "Fields", "check", "load", "read", "source_from_path"]
+__all__ = ["Dataset", "Fields", "Labels", "check", "load", "read", "source_for", "source_from_path"]
+
+Labels = Mapping[str, Sequence[str]]
+"""What the class numbers of a port stand for: the sorted texts of its column, or the characters of its text."""
 
 SPLIT_SEED = 0x7A11D
 
@@ -29,6 +34,7 @@ class Dataset:
     train: Fields
     validation: Fields | None
     test: Fields | None
+    labels: Labels = field(default_factory=dict)
 
 
 def load(
@@ -38,15 +44,50 @@ def load(
     folder: Path,
     data: str | None = None,
     dtype: str = "float32",
+    labels: Labels | None = None,
 ) -> Dataset:
-    """The data of a train block, checked against all inputs and targets; `data` is the command line's `--data`."""
-    return _Loader(training, {**inputs, **targets}, folder, data, dtype).load()
+    """The data of a train block, checked against all inputs and targets; `data` is the command line's `--data`.
+
+    Texts are numbered by `labels` where they have their port, those of an earlier training.
+    """
+    return _Loader(training, {**inputs, **targets}, folder, data, dtype, labels or {}).load()
 
 
-def read(source: DataSource, ports: Mapping[str, Type], folder: Path, data: str | None = None, dtype: str = "float32") -> Fields:
+def read(
+    source: DataSource,
+    ports: Mapping[str, Type],
+    folder: Path,
+    data: str | None = None,
+    dtype: str = "float32",
+    labels: Labels | None = None,
+) -> Fields:
     """All examples of one source, checked against these ports only."""
-    fields = bind(source, open_source(source, folder, data, dtype).whole(), ports)
-    return Checker(ports, source.span, dtype, source.spans).check(fields)
+    known = {port: list(texts) for port, texts in (labels or {}).items()}
+    parts = open_source(source, folder, data, dtype, _alphabet(source, known))
+    return _checked(source, parts, parts.whole(), ports, dtype, known)
+
+
+def _checked(
+    source: DataSource, parts: Parts, readers: Readers, ports: Mapping[str, Type], dtype: str, labels: dict[str, list[str]]
+) -> Fields:
+    """Some fields of an opened source, bound to the ports; `labels` learns what their class numbers stand for."""
+    if parts.alphabet:
+        _keep_alphabet(source, parts.alphabet, ports, labels)
+    return Checker(ports, source.span, dtype, source.spans, labels).check(bind(source, readers, ports))
+
+
+def _alphabet(source: DataSource, labels: Labels) -> Sequence[str]:
+    """The characters that an earlier text was numbered by."""
+    return next((texts for port, texts in labels.items() if source.name == "text" and source.fields.get(port, port) in TEXT_FIELDS), ())
+
+
+def _keep_alphabet(source: DataSource, alphabet: Sequence[str], ports: Mapping[str, Type], labels: dict[str, list[str]]) -> None:
+    for port, type in ports.items():
+        if type.classes and source.fields.get(port, port) in TEXT_FIELDS:
+            if type.classes != len(alphabet):
+                message = f"`{port}` is class({type.classes}), and the text has {len(alphabet)} different characters"
+                raise fault("E305", message, source.spans.get(port, source.span), help=f"declare it class({len(alphabet)})")
+            labels[port] = list(alphabet)
 
 
 def bind(source: DataSource, readers: Readers, ports: Mapping[str, Type]) -> dict[str, Any]:
@@ -82,7 +123,7 @@ def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fau
     message = f"`{source.name}` has no field `{name}`" + (f" for `{port}`" if name != port else "")
     near = did_you_mean(name, readers)
     there = f"its fields are {listing(readers)}" if readers else "it has no fields"
-    file = '"file", ' if source.name in FILE_SOURCES else ""
+    file = '"file", ' if source.path else ""
     how = "" if source.name == "inline" or name != port else f"; choose one with `{source.name}({file}{port} = ..)`"
     span = source.spans.get(port, source.span) if name != port else source.span
     return fault("E307", message, span, help=f"{near} {there}{how}".strip())
@@ -91,21 +132,21 @@ def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fau
 class _Loader:
     """Opens the sources of one train block and cuts them into parts."""
 
-    def __init__(self, training: Training, ports: Mapping[str, Type], folder: Path, data: str | None, dtype: str) -> None:
+    def __init__(self, training: Training, ports: Mapping[str, Type], folder: Path, data: str | None, dtype: str, labels: Labels) -> None:
         self.training, self.ports, self.folder, self.data, self.dtype = training, ports, folder, data, dtype
-        self.labels: dict[str, list[str]] = {}
+        self.labels = {port: list(texts) for port, texts in labels.items()}
 
     def load(self) -> Dataset:
         source, data = self.main_source()
         parts = self.opened(source, data)
-        train = self.checked(source, parts.train)
-        own_test = self.checked(source, parts.test) if parts.test and not isinstance(self.training.test, DataSource) else None
-        train, validation, test = self.split(train, own_test is not None)
+        train = self.checked(source, parts, parts.train)
+        own_test = self.checked(source, parts, parts.test) if parts.test and not isinstance(self.training.test, DataSource) else None
+        train, validation, test = self.split(train, own_test is not None, parts.ordered)
         if isinstance(self.training.validation, DataSource):
             validation = self.other(self.training.validation)
         if isinstance(self.training.test, DataSource):
             test = self.other(self.training.test)
-        return Dataset(train, validation or None, own_test or test or None)
+        return Dataset(train, validation or None, own_test or test or None, self.labels)
 
     def main_source(self) -> tuple[DataSource, str | None]:
         """The source of `data` with the `--data` it is to use."""
@@ -119,33 +160,36 @@ class _Loader:
     def opened(self, source: DataSource, data: str | None) -> Parts:
         for name in source.fields:
             if name not in self.ports:
-                near = did_you_mean(name, self.ports) or f"they are {listing(self.ports)}"
+                near = did_you_mean(name, [*self.ports, *source.options]) or f"they are {listing(self.ports)}"
                 raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=near)
-        return open_source(source, self.folder, data, self.dtype)
+        return open_source(source, self.folder, data, self.dtype, _alphabet(source, self.labels))
 
-    def checked(self, source: DataSource, readers: Readers) -> Fields:
-        fields = bind(source, readers, self.ports)
-        return Checker(self.ports, source.span, self.dtype, source.spans, self.labels).check(fields)
+    def checked(self, source: DataSource, parts: Parts, readers: Readers) -> Fields:
+        return _checked(source, parts, readers, self.ports, self.dtype, self.labels)
 
     def other(self, source: DataSource) -> Fields:
         """A source of its own for validation or test: the part it holds out, or all of it."""
         same = self.training.data is not None and source.name == self.training.data.name and source.name in IDX_SOURCES
         parts = self.opened(source, self.data if same else None)
-        return self.checked(source, parts.test or parts.train)
+        return self.checked(source, parts, parts.test or parts.train)
 
-    def split(self, fields: Fields, tested: bool) -> tuple[Fields, Fields, Fields]:
+    def split(self, fields: Fields, tested: bool, ordered: bool) -> tuple[Fields, Fields, Fields]:
         """Training, validation and test examples, the last two empty where no fraction asks for them.
 
-        Both fractions are of all examples that could be trained on.
+        Both fractions are of all examples that could be trained on: drawn by the seed, or, where they are ordered, the last ones.
         """
         count = len(next(iter(fields.values())))
-        order = np.random.default_rng([self.training.seed, SPLIT_SEED]).permutation(count)
         validating = self.share("validation", count)
         testing = 0 if tested else self.share("test", count)
         if validating + testing >= count:
             raise fault("E308", f"validation and test leave none of the {count} examples to train on", self.span_of("validation"))
         if not validating + testing:
             return fields, {}, {}
+        if ordered:
+            cuts = (0, count - validating - testing, count - testing, count)
+            first, second, third = ({n: v[a:b] for n, v in fields.items()} if a < b else {} for a, b in pairwise(cuts))
+            return first, second, third
+        order = np.random.default_rng([self.training.seed, SPLIT_SEED]).permutation(count)
         validation, test, train = np.split(order, [validating, validating + testing])
         return _rows(fields, train), _rows(fields, validation), _rows(fields, test)
 

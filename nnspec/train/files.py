@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -24,8 +24,44 @@ from nnspec.diagnostics import Fault, Span, fault
 Readers = Mapping[str, Callable[[], np.ndarray]]
 """The fields of a source by name, each a function that reads it."""
 
+
+@dataclass(frozen=True)
+class Parts:
+    """The fields of a source: those to train on, and those it holds out for testing, if it does.
+
+    `everything` has both where they are not just the one after the other. `alphabet` says what its class numbers stand for. Examples
+    that are `ordered` follow each other in time, and are not split at random.
+    """
+
+    train: Readers
+    test: Readers | None = None
+    everything: Readers | None = None
+    alphabet: tuple[str, ...] = ()
+    ordered: bool = False
+
+    def whole(self) -> Readers:
+        test = self.test
+        if self.everything or not test:
+            return self.everything or self.train
+        return {name: partial(_joined, read, test[name]) for name, read in self.train.items()}
+
+
+def _joined(*reads: Callable[[], np.ndarray]) -> np.ndarray:
+    return np.concatenate([read() for read in reads])
+
+
+def in_memory(fields: Mapping[str, Any]) -> Readers:
+    """Fields that are there already."""
+    return {name: partial(_itself, values) for name, values in fields.items()}
+
+
+def _itself(values: Any) -> Any:
+    return values
+
+
 MAX_EXPANDED = 8 * 2**30
 MAX_EXPANSION = 1000
+MAX_TEXT = 2**30
 MAX_IDX_ITEMS = 1_000_000
 MAX_QUOTED = 40
 NOT_FINITE_HELP = "fill in the value, or remove the row"
@@ -156,6 +192,25 @@ def _npz_member(path: Path, member: zipfile.ZipInfo, span: Span | None) -> np.nd
             return npy.read_array(file, allow_pickle=False)
     except BROKEN as error:
         raise broken(path, f"`{member.filename}`: {error}", span) from None
+
+
+def read_text(path: Path, span: Span | None) -> str:
+    """A whole text in UTF-8, its line ends as they are."""
+    try:
+        with existing(path, span).open("rb") as file:
+            content = file.read(MAX_TEXT + 1)
+    except OSError as error:
+        raise broken(path, error.strerror, span) from None
+    if len(content) > MAX_TEXT:
+        raise broken(path, f"it has more than {MAX_TEXT} bytes", span)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise broken(path, f"it is not text in UTF-8: byte {error.start}", span) from None
+
+
+TABLES: Mapping[str, Callable[[Path, Span | None], Readers]] = {"csv": read_csv, "npz": read_npz}
+"""The kinds of file that fields are chosen from by name, each also its suffix."""
 
 
 def read_idx(path: Path, item: tuple[int, ...], span: Span | None) -> np.ndarray:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
-from nnspec.elaborate.sources import FILE_SOURCES, DataSource
-from nnspec.train.files import Readers, is_plain_file, read_csv, read_idx, read_npz
+from nnspec.elaborate.sources import DataSource
+from nnspec.train.files import TABLES, Parts, Readers, in_memory, is_plain_file, read_idx
+from nnspec.train.points import POINTS, xor
+from nnspec.train.windows import series_parts, text_parts
 
 HELD_OUT = 5
 HELD_OUT_SEED = 0
@@ -24,27 +25,11 @@ IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-
 IMAGE = (28, 28)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The fields of a source: those to train on, and those it holds out for testing, if it does."""
-
-    train: Readers
-    test: Readers | None = None
-
-    def whole(self) -> Readers:
-        test = self.test
-        return {name: partial(_joined, read, test[name]) for name, read in self.train.items()} if test else self.train
-
-
-def _joined(*reads: Callable[[], np.ndarray]) -> np.ndarray:
-    return np.concatenate([read() for read in reads])
-
-
 def source_from_path(path: str) -> DataSource:
     """The source that `--data FILE` stands for, by the file's suffix."""
     span = Span(Source("--data", path), 0, len(path))
     name = Path(path).suffix.lower().removeprefix(".")
-    if name not in FILE_SOURCES:
+    if name not in TABLES:
         raise fault("E302", f"`{path}` is not a .csv or .npz file", span, help="a folder of MNIST files needs `data mnist` in the spec")
     return DataSource(name, span, str(Path(path).absolute()))
 
@@ -52,27 +37,38 @@ def source_from_path(path: str) -> DataSource:
 def redirected(source: DataSource, data: str) -> DataSource:
     """A csv or npz source that reads the file of `--data` instead, with the same columns for the same ports."""
     name = Path(data).suffix.lower().removeprefix(".")
-    return replace(source, name=name if name in FILE_SOURCES else source.name, path=str(Path(data).absolute()))
+    return replace(source, name=name if name in TABLES else source.name, path=str(Path(data).absolute()))
 
 
-def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32") -> Parts:
-    """What a source offers; `data` replaces its file, or is the folder of its IDX files."""
-    if source.name == "inline":
-        return Parts({name: partial(_inline, values) for name, values in source.fields.items()})
-    if source.name in FILE_SOURCES:
-        placed = redirected(source, data) if data else source
-        read = read_csv if placed.name == "csv" else read_npz
-        return Parts(read(folder / (placed.path or ""), source.span))
-    if source.name in IDX_SOURCES:
-        return _idx_parts(source, Path(data) if data else resources.cache() / source.name, dtype)
+def source_for(own: DataSource | None, data: str) -> DataSource | None:
+    """What a file of `--data` is read as, beside the spec's own source: as that, if it is of its kind; or a table, by its suffix."""
+    suffix = Path(data).suffix.lower().removeprefix(".")
+    if own and own.path and (own.name == suffix or own.name not in TABLES):
+        return own
+    return source_from_path(data) if suffix in TABLES else None
+
+
+def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32", alphabet: Sequence[str] = ()) -> Parts:
+    """What a source offers; `data` replaces its file, or is the folder of its IDX files. An `alphabet` is that of earlier texts."""
+    path = Path(data).absolute() if data else folder / (source.path or "")
+    match source.name:
+        case "inline":
+            return Parts(in_memory(source.fields))
+        case "text":
+            return text_parts(source, path, alphabet)
+        case "series":
+            return series_parts(source, path, dtype)
+        case name if name in TABLES:
+            placed = redirected(source, data) if data else source
+            return Parts(TABLES[placed.name](path, source.span))
+        case name if name in IDX_SOURCES:
+            return _idx_parts(source, Path(data) if data else resources.cache() / name, dtype)
     if data:
         raise fault("E302", f"`{source.name}` brings its own examples and reads no `--data`", source.span,
                     help="leave `--data` away, or let the spec read a file: `data csv(...)`")  # fmt: skip
-    return _held_out(_bundled(source, dtype))
-
-
-def _inline(values: Any) -> Any:
-    return values
+    if source.name == "xor":
+        return Parts(in_memory(xor()))
+    return _held_out(POINTS[source.name](**source.options) if source.name in POINTS else _bundled(source, dtype))
 
 
 def _idx_parts(source: DataSource, folder: Path, dtype: str) -> Parts:

@@ -1,0 +1,82 @@
+"""Long files cut into windows: a text into its characters, a series into its past and what follows. No window is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from nnspec.diagnostics import did_you_mean, fault
+from nnspec.elaborate.sources import DataSource
+from nnspec.train.files import Parts, in_memory, quoted, read_csv, read_text
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Fields = dict[str, Array]
+
+TEXT_FIELDS = ("text", "next", "last")
+TEXT_HELD_OUT = 10
+SERIES_HELD_OUT = 5
+
+
+def text_parts(source: DataSource, path: Path, known: Sequence[str]) -> Parts:
+    """The windows of a text; the last tenth of its characters is held out, where it is as long as a window."""
+    text = read_text(path, source.span)
+    alphabet = tuple(known or sorted(set(text)))
+    numbers = _numbered(source, path, text, alphabet)
+    cut = len(numbers) - len(numbers) // TEXT_HELD_OUT
+    train, test, everything = (_text_windows(source, part) for part in (numbers[:cut], numbers[cut:], numbers))
+    if not train:
+        message = f"{path} has {len(text)} characters, too few for a window of {source.options['window']} and the one after it"
+        raise fault("E308", message, source.span)
+    return Parts(in_memory(train), in_memory(test) or None, in_memory(everything), alphabet, ordered=True)
+
+
+def _numbered(source: DataSource, path: Path, text: str, alphabet: Sequence[str]) -> Array:
+    """The class number of every character: its place in the alphabet, which is sorted."""
+    characters = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    letters = np.array([ord(c) for c in alphabet], np.uint32)
+    numbers = np.searchsorted(letters, characters).clip(max=max(len(letters) - 1, 0))
+    foreign = letters[numbers] != characters if len(letters) else np.zeros(0, bool)
+    if foreign.any():
+        at = int(np.argmax(foreign))
+        message = f"{path}, character {at + 1}: {text[at]!r} is not in the text that was trained on"
+        raise fault("E305", message, source.span)
+    return numbers
+
+
+def _text_windows(source: DataSource, numbers: Array) -> Fields:
+    """`text`, the same one character on, and the one character after it."""
+    window = source.options["window"]
+    if len(numbers) <= window:
+        return {}
+    seen = sliding_window_view(numbers, window + 1)[:: source.options["stride"] or window]
+    return dict(zip(TEXT_FIELDS, (seen[:, :-1], seen[:, 1:], seen[:, -1]), strict=True))
+
+
+def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
+    """Windows of a column in the order of the file, and the values after each; the last fifth is held out."""
+    window, horizon = source.options["window"], source.options["horizon"]
+    values = _column(source, path).astype(dtype)
+    if len(values) < window + horizon:
+        message = f"{path} has {len(values)} rows, too few for a window of {window} and {horizon} after it"
+        raise fault("E308", message, source.span)
+    seen = sliding_window_view(values, window + horizon)
+    cut = len(seen) - len(seen) // SERIES_HELD_OUT
+    train, test, everything = (
+        in_memory({"x": part[:, :window, None], "y": part[:, window:]}) if len(part) else None for part in (seen[:cut], seen[cut:], seen)
+    )
+    assert train
+    return Parts(train, test, everything, ordered=True)
+
+
+def _column(source: DataSource, path: Path) -> Array:
+    columns, name = read_csv(path, source.span), source.options["column"]
+    if name not in columns:
+        raise fault("E307", f"{path} has no column `{name}`", source.spans["column"], help=did_you_mean(name, columns))
+    values = columns[name]()
+    if values.dtype == object:
+        raise fault("E309", f"a series is of numbers, and the column `{name}` holds text: {quoted(values[0])}", source.spans["column"])
+    return values
