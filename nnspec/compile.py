@@ -19,11 +19,11 @@ from nnspec.elaborate.update import check_optimizer, initial_graph, schedule_gra
 from nnspec.elaborate.values import Scope, not_yet
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
+from nnspec.step import AFTER_GRADIENTS, Phase
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
 RULES = ("stability", "algebra")
-AFTER_GRADIENTS = ("algebra", "broadcast")
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,20 +170,23 @@ class Compilation:
         return rewrite(step.add_gradients(self.stable, self.parameter_types, ()), *AFTER_GRADIENTS)
 
     @cached_property
-    def objective(self) -> Graph:
-        """As `gradients`, of the loss with the penalties of the train block."""
-        penalty = self.training.penalty if self.training else ()
-        if not penalty:
-            return self.gradients
-        return rewrite(step.add_gradients(self.stable, self.parameter_types, penalty), *AFTER_GRADIENTS)
-
-    @cached_property
-    def step(self) -> Graph:
-        """One training step: forward, loss, backward and update in one graph."""
+    def phases(self) -> tuple[Phase, ...]:
+        """What each step of training does."""
         training = self.training
         if training is None or training.optimizer is None:
             raise fault("E110", "this spec has no train block, so it has no training step", self.model.span)
-        return rewrite(step.add_update(self.objective, self.definitions, training, list(self.model.parameters)), *AFTER_GRADIENTS)
+        states = [n.removeprefix("state:") for n in step.outputs_of(self.stable, "state")]
+        return (Phase(self.stable, self.definitions, training, tuple(self.model.losses), self.parameter_types, states),)
+
+    @property
+    def objective(self) -> Graph:
+        """As `gradients`, of the loss with the penalties of the train block."""
+        return self.phases[0].objective if self.training else self.gradients
+
+    @property
+    def step(self) -> Graph:
+        """One training step: forward, loss, backward and update in one graph."""
+        return self.phases[0].step
 
     @cached_property
     def initial(self) -> Graph:

@@ -2,23 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from nnspec.autodiff import gradients
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Training
-from nnspec.elaborate.update import apply_optimizer, optimizer_states
-from nnspec.graph import Graph, Op, Type, Var
+from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
+from nnspec.elaborate.values import Applied
+from nnspec.graph import Graph, Node, Op, Type, Var
 from nnspec.ops import OPS
+from nnspec.rewrite import rewrite
 
+AFTER_GRADIENTS = ("algebra", "broadcast")
+Attributes = tuple[tuple[str, Any], ...]
 Penalty = tuple[tuple[str, float], ...]
 
 
 def outputs_of(graph: Graph, *kinds: str) -> dict[str, str]:
     """The outputs whose public names start with these kinds."""
     return {public: n for public, n in graph.outputs.items() if public.split(":")[0] in kinds}
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """One phase of a train block: the losses it minimises, the parameters it trains, and the graphs that do it.
+
+    `forward` is the training graph after the stability rules; `states` are those that change in this phase.
+    """
+
+    forward: Graph
+    definitions: Definitions
+    training: Training
+    losses: tuple[str, ...]
+    parameters: Mapping[str, Type]
+    states: Collection[str]
+
+    @cached_property
+    def objective(self) -> Graph:
+        """The losses and their sum, the new states, and the gradient of sum and penalties for every trained parameter."""
+        graph = _minimising(self.forward, self.losses, self.states)
+        return rewrite(add_gradients(graph, self.parameters, self.training.penalty), *AFTER_GRADIENTS)
+
+    @cached_property
+    def step(self) -> Graph:
+        """Forward, loss, backward and update in one graph."""
+        return rewrite(add_update(self.objective, self.definitions, self.training, self.parameters), *AFTER_GRADIENTS)
+
+
+def _minimising(forward: Graph, losses: Sequence[str], states: Collection[str]) -> Graph:
+    """The forward graph with these losses only, `loss` being their sum."""
+    chosen = {f"loss:{n}": forward.outputs[f"loss:{n}"] for n in losses} | {f"state:{n}": forward.outputs[f"state:{n}"] for n in states}
+    graph = forward.only(chosen)
+    with graph.at(role="loss"):
+        total, *others = (graph.var(graph.outputs[f"loss:{n}"]) for n in losses)
+        for other in others:
+            total = total + other
+    graph.outputs["loss"] = total.name
+    return graph
 
 
 def add_gradients(forward: Graph, parameters: Mapping[str, Type], penalty: Penalty) -> Graph:
@@ -45,14 +88,27 @@ def _with_penalty(graph: Graph, parameters: Sequence[str], penalty: Penalty) -> 
     return total
 
 
-def add_update(graph: Graph, definitions: Definitions, training: Training, parameters: Sequence[str]) -> Graph:
+def add_update(graph: Graph, definitions: Definitions, training: Training, types: Mapping[str, Type]) -> Graph:
     """`param:NAME` and `opt:NAME.STATE` for every parameter, given lr and t; the loss and the new states stay outputs."""
     assert training.optimizer
-    graph = graph.only(graph.outputs, "step")
-    ws = [graph.var(n) for n in parameters]
-    gs = [graph.var(graph.outputs.pop(f"grad:{n}")) for n in parameters]
+    graph = _looked_ahead(graph, definitions, training.optimizer, types)
+    ws = [graph.source(OPS["param"], n, t) for n, t in types.items()]
+    gs = [graph.var(graph.outputs.pop(f"grad:{n}")) for n in types]
     with graph.at(role="update"):
         return _updated(graph, definitions, training, ws, gs)
+
+
+def _looked_ahead(graph: Graph, definitions: Definitions, optimizer: Applied, types: Mapping[str, Type]) -> Graph:
+    """The graph with these parameters where the optimizer looks ahead to, loss and gradients with them."""
+
+    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        if node.name not in types:
+            return new.copy_node(node, inputs)
+        w = new.source(OPS["param"], node.name, node.type)
+        ahead = lookahead(new, definitions, optimizer, w, _states(new, optimizer, w), _scalars(new))
+        return ahead.name if ahead else w.name
+
+    return graph.rebuilt(rule, name="step")
 
 
 def flat_update(definitions: Definitions, training: Training, shapes: Sequence[tuple[str, Type]], dtype: str) -> Graph:
@@ -63,14 +119,33 @@ def flat_update(definitions: Definitions, training: Training, shapes: Sequence[t
     return _updated(graph, definitions, training, ws, gs)
 
 
+def flat_lookahead(definitions: Definitions, training: Training, shapes: Sequence[tuple[str, Type]], dtype: str) -> Graph | None:
+    """`ahead:NAME` for every parameter: where its gradient is taken; nothing for an optimizer that does not look ahead."""
+    assert training.optimizer
+    graph = Graph("lookahead", dtype)
+    for name, type in shapes:
+        w = graph.source(OPS["param"], name, type)
+        ahead = lookahead(graph, definitions, training.optimizer, w, _states(graph, training.optimizer, w), _scalars(graph))
+        if ahead is None:
+            return None
+        graph.outputs[f"ahead:{name}"] = ahead.name
+    return graph
+
+
+def _states(graph: Graph, optimizer: Applied, w: Var) -> dict[str, Var]:
+    return {s: graph.source(OPS["state"], f"{w.name}.{s}", w.type) for s in optimizer_states(optimizer)}
+
+
+def _scalars(graph: Graph) -> dict[str, Var]:
+    return {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in ("lr", "t")}
+
+
 def _updated(graph: Graph, definitions: Definitions, training: Training, ws: list[Var], gs: list[Var]) -> Graph:
     assert training.optimizer
-    scalars = {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in ("lr", "t")}
     if training.clip:
         gs = _clipped(gs, *training.clip)
     for w, g in zip(ws, gs, strict=True):
-        states = {s: graph.source(OPS["state"], f"{w.name}.{s}", w.type) for s in optimizer_states(training.optimizer)}
-        new = apply_optimizer(graph, definitions, training.optimizer, w, g, states, scalars)
+        new = apply_optimizer(graph, definitions, training.optimizer, w, g, _states(graph, training.optimizer, w), _scalars(graph))
         graph.outputs[f"param:{w.name}"] = new.parameter.name
         graph.outputs |= {f"opt:{w.name}.{s}": v.name for s, v in new.states.items()}
     return graph
@@ -94,10 +169,13 @@ def is_pointwise(definitions: Definitions, training: Training, types: Iterable[T
     parameters together, in either form.
     """
     alone = replace(training, clip=None)
-    formulas = {_formula(flat_update(definitions, alone, [("w", t)], t.dtype)) for t in types}
+    formulas = {_formula(definitions, alone, t) for t in types}
     return len(formulas) == 1 and all(op.pointwise or op.is_source or op.name == "const" for op, _, _ in formulas.pop())
 
 
-def _formula(graph: Graph) -> tuple[tuple[Op, tuple[str, ...], tuple[tuple[str, Any], ...]], ...]:
-    """A graph but for its types."""
-    return tuple((n.op, n.inputs, n.attrs) for n in graph)
+def _formula(
+    definitions: Definitions, training: Training, type: Type
+) -> tuple[tuple[Op, tuple[str, ...], tuple[tuple[str, Any], ...]], ...]:
+    """What an optimizer does to a parameter of one type, but for the type."""
+    parts = [f(definitions, training, [("w", type)], type.dtype) for f in (flat_lookahead, flat_update)]
+    return tuple((n.op, n.inputs, n.attrs) for graph in parts if graph for n in graph)

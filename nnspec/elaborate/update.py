@@ -12,7 +12,7 @@ from nnspec.elaborate.expand import Elaborator, blame
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.statements import assign
-from nnspec.elaborate.values import Applied, Frame, Owned, Scope, Tensor, Value, not_yet
+from nnspec.elaborate.values import Applied, Frame, Owned, Scope, Tensor, Value
 from nnspec.graph import Graph, Shape, Type, Var
 from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS
@@ -43,6 +43,16 @@ def apply_optimizer(
 ) -> Updated:
     """The formulas of an optimizer for one parameter `w` with gradient `g`; `scalars` are lr and t."""
     e = Elaborator(graph, definitions, training=True)
+    scope = _scope(e, optimizer, {"w": w, "g": g, **scalars, **states})
+    with graph.at(role="update"):
+        for s in optimizer.function.definition.body:
+            with graph.at(span=s.span):
+                _statement(e, s, scope, states)
+    new = {n: scope.names[n].var for n in ("w", *states)}
+    return Updated(new.pop("w"), new)
+
+
+def _scope(e: Elaborator, optimizer: Applied, known: Mapping[str, Var]) -> Scope:
     f = optimizer.function
     scope = Scope(f.scope, Frame(), {})
     for p in f.definition.parameters:
@@ -50,13 +60,8 @@ def apply_optimizer(
             scope.names[p.name] = optimizer.arguments[p.name]
         elif p.default is not None:
             scope.names[p.name] = e.evaluate(p.default, scope)
-    scope.names |= {n: Tensor(v, False) for n, v in {"w": w, "g": g, **scalars, **states}.items()}
-    with graph.at(role="update"):
-        for s in f.definition.body:
-            with graph.at(span=s.span):
-                _statement(e, s, scope, states)
-    new = {n: scope.names[n].var for n in ("w", *states)}
-    return Updated(new.pop("w"), new)
+    scope.names |= {n: Tensor(v, False) for n, v in known.items()}
+    return scope
 
 
 def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[str, Var]) -> None:
@@ -66,17 +71,39 @@ def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[st
         case ast.Update():
             if s.name.id not in ("w", *states):
                 raise fault("E108", f"`{s.name.id}` is neither `w` nor a state of this optimizer", s.name.span)
-            old: Tensor = scope.names[s.name.id]
-            value = batch.lift(e.graph, e.evaluate(s.value, scope), e.graph.dtype, s.value.span)
-            if value.shape != old.shape:
-                value = Tensor(OPS["expand"](value.var, shape=old.shape), False)
-            scope.names[s.name.id] = value
-        case ast.ParamDecl():
+            scope.names[s.name.id] = _like(e, scope.names[s.name.id], s.value, scope)
+        case ast.ParamDecl() | ast.Lookahead():
             pass
-        case ast.Lookahead():
-            raise not_yet("`lookahead`", s.span)
         case _:
-            raise fault("E108", "an optimizer has states, formulas and updates only", s.span)
+            raise fault("E108", "an optimizer has states, formulas, updates and a lookahead only", s.span)
+
+
+def _like(e: Elaborator, old: Tensor, written: ast.Expr, scope: Scope) -> Tensor:
+    """A formula's value, in the shape of what it takes the place of."""
+    value = batch.lift(e.graph, e.evaluate(written, scope), e.graph.dtype, written.span)
+    return value if value.shape == old.shape else Tensor(OPS["expand"](value.var, shape=old.shape), False)
+
+
+def lookahead(
+    graph: Graph, definitions: Definitions, optimizer: Applied, w: Var, states: Mapping[str, Var], scalars: Mapping[str, Var]
+) -> Var | None:
+    """Where the gradient of one parameter is taken, when that is not the parameter itself."""
+    e = Elaborator(graph, definitions, training=True)
+    scope = _scope(e, optimizer, {"w": w, **scalars, **states})
+    body = optimizer.function.definition.body
+    written = [s for s in body if isinstance(s, ast.Lookahead)]
+    if not written:
+        return None
+    if len(written) > 1:
+        raise fault("E105", "an optimizer looks ahead once", written[1].span, notes=((written[0].span, "first here"),))
+    with graph.at(role="update"):
+        for s in body[: body.index(written[0])]:
+            if isinstance(s, ast.Update):
+                raise fault("E108", "`lookahead` comes before the first `<-`: it is where the gradient is taken", written[0].span)
+            if isinstance(s, ast.Assign):
+                assign(e, s, scope)
+        with graph.at(span=written[0].span):
+            return _like(e, scope.names["w"], written[0].value, scope).var
 
 
 def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
@@ -86,6 +113,7 @@ def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
     states = {n: graph.source(OPS["state"], n, Type(graph.dtype, (2,))) for n in optimizer_states(optimizer)}
     scalars = {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in ("lr", "t")}
     try:
+        lookahead(graph, definitions, optimizer, w, states, scalars)
         apply_optimizer(graph, definitions, optimizer, w, g, states, scalars)
     except Fault as error:
         raise blame(error, {}, optimizer.span) from None

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import accumulate
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,25 +16,13 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
-from nnspec.rewrite import rewrite
 from nnspec.run import reference
 from nnspec.run.batches import fill, shapes_of
+from nnspec.run.flat import Flat
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
+from nnspec.run.update import Buffers, Update
 
-FLAT = "flat"
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
-
-
-class Flat:
-    """Arrays of several shapes side by side in one buffer, each also as a view of its own."""
-
-    def __init__(self, types: Mapping[str, Type], dtype: str, fill: float = 0.0) -> None:
-        sizes = {n: prod(t.numbers) for n, t in types.items()}
-        self.buffer: Array = np.full(sum(sizes.values()), fill, dtype)
-        ends = accumulate(sizes.values())
-        self.views: dict[str, Array] = {
-            n: self.buffer[end - sizes[n] : end].reshape(types[n].numbers) for n, end in zip(sizes, ends, strict=True)
-        }
 
 
 class Engine:
@@ -54,7 +40,7 @@ class Engine:
         self._draw = np.zeros((), np.int64)
         self._programs: dict[tuple[Any, ...], tuple[Runnable, dict[str, Array]]] = {}
         self._optimizer: dict[str, Flat] = {}
-        self._update: Runnable | None = None
+        self._updates: list[Update] = []
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
 
     # ---- weights
@@ -103,16 +89,22 @@ class Engine:
     def step(self, fields: Mapping[str, Array], lr: float) -> float:
         """One step of the train block's optimizer; the loss before it."""
         self._draw[...] = self.steps_done
-        loss = self._gradients(self.spec.objective, "objective", fields)
+        self._lr[...], self._t[...] = lr, self.steps_done + 1
+        self._updates = self._updates or [Update(p, self.make_program, self._buffers()) for p in self.spec.phases]
+        for update in self._updates:
+            update.look_ahead()
+            loss = self._gradients(self.spec.objective, "objective", fields)
+            update.run()
         self.steps_done += 1
-        self._lr[...], self._t[...] = lr, self.steps_done
-        self._update = self._update or self._build_update()
-        self._update.run()
         return loss
 
     def _gradients(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> float:
-        given = {f"grad:{n}": f"grad:{n}" for n in self.params} | {f"state:{n}": n for n in self.states if f"state:{n}" in graph.outputs}
-        return float(self._run(graph, kind, fields, given)["loss"])
+        given = {f"grad:{n}": f"grad:{n}" for n in self.params} | {f"state:{n}": n for n in self.states}
+        return float(self._run(graph, kind, fields, {n: m for n, m in given.items() if n in graph.outputs})["loss"])
+
+    def _buffers(self) -> Buffers:
+        states = {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
+        return Buffers(self._params, self._grads, states, {"lr": self._lr, "t": self._t})
 
     def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str] | None = None) -> dict[str, Array]:
         program, inputs = self._program(graph, kind, fields, given or {})
@@ -133,29 +125,6 @@ class Engine:
     def _memory(self) -> dict[str, Array]:
         grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}
         return {**self.params, **self.states, **grads, SEED: self.seed, STEP: self._draw}
-
-    def _build_update(self) -> Runnable:
-        """Over all parameters as one vector where the optimizer treats every element alike, else one by one."""
-        training, definitions = self.spec.training, self.spec.definitions
-        assert training
-        types = self.spec.parameter_types
-        whole = Type(self.dtype, self._params.buffer.shape)
-        if steps.is_pointwise(definitions, training, {whole, *types.values()}):
-            types = {FLAT: whole}
-            names = {FLAT: (self._params.buffer, self._grads.buffer)}
-        else:
-            names = {n: (self.params[n], self.gradient_views[n]) for n in self.params}
-        graph = steps.flat_update(definitions, training, list(types.items()), self.dtype)
-        memory: dict[str, Array] = {"lr": self._lr, "t": self._t}
-        given = {}
-        for name, (w, g) in names.items():
-            memory |= {name: w, f"grad:{name}": g}
-            given[f"param:{name}"] = name
-            for state in self._optimizer_starts():
-                flat_state = self.optimizer_buffer(state)
-                memory[f"{name}.{state}"] = flat_state.buffer if name == FLAT else flat_state.views[name]
-                given[f"opt:{name}.{state}"] = f"{name}.{state}"
-        return self.make_program(rewrite(graph, "algebra"), {}, memory, given)
 
 
 def _types(owned: Mapping[str, Owned]) -> dict[str, Type]:
