@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from std_models import ACTIVATIONS, activation, library
+from helpers import random_batch
+from std_models import ACTIVATIONS, LOSSES, activation, library, loss
 
 import nnspec
 from nnspec.deploy import export
@@ -46,3 +47,41 @@ def test_an_activation_and_its_gradient_are_finite_far_out(stage: str) -> None:
         loss, gradients = net.gradients(x=x)
         assert np.isfinite(loss) and all(np.isfinite(g).all() for g in gradients.values()), (far, gradients)
         assert np.isfinite(net(x=x)["y"]).all()
+
+
+def test_every_loss_is_in_the_table() -> None:
+    assert library("losses", "fn") == words(LOSSES)
+
+
+@pytest.mark.parametrize("call", LOSSES)
+def test_a_loss_has_the_right_gradient_here_and_in_onnxruntime(call: str, tmp_path: Path) -> None:
+    check_gradients_and_export(loss(call), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("call", LOSSES)
+def test_a_loss_and_its_gradient_are_finite_far_out(call: str) -> None:
+    net = loss(call, "float32")
+    batch = random_batch({**net.inputs, **net.targets}, 6)
+    for far in (-1000.0, -100.0, 0.0, 100.0, 1000.0):
+        x = np.full(batch["x"].shape, far)
+        x[1].flat[0] = 0
+        value, gradients = net.gradients(**{**batch, "x": x})
+        assert np.isfinite(value) and np.isfinite(gradients["s"]).all(), (far, value, gradients)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_a_certain_probability_has_a_finite_loss_and_gradient(p: float, y: float) -> None:
+    net = nnspec.loads("model M { input x: []  target y: []  param s: [] = 0  p = x + s  output p  loss bce(p, y) }")
+    value, gradients = net.gradients(x=[p], y=[y])
+    assert value == pytest.approx(0 if p == y else 85.19565) and np.isfinite(gradients["s"])
+
+
+def test_the_logit_of_a_hopeless_probability_still_has_its_whole_gradient() -> None:
+    net = nnspec.loads("model M { input x: []  target y: []  param s: [] = 0  z = x + s  output z  loss bce(sigmoid(z), y) }")
+    assert net.gradients(x=[60], y=[0])[0] == 60 and net.gradients(x=[60], y=[0])[1]["s"] == 1
+
+
+def test_a_perceptron_that_starts_at_zero_learns() -> None:
+    net = nnspec.loads("model M { input x: []  target y: []  param w: [] = 0  output z = w * x  loss perceptron(z, y) }")
+    assert net.gradients(x=[2], y=[-1])[1]["w"] == 2

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import distance
-from std_models import ACTIVATIONS, EXAMPLES, activation
+from helpers import distance, random_batch
+from std_models import ACTIVATIONS, EXAMPLES, LOSSES, activation, loss
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -43,6 +43,44 @@ ACTIVATIONS_OF_TORCH: dict[str, Callable[..., Any]] = {
     "glu(axis = 1)": lambda x: F.glu(x, 2),
 }
 
+WEIGHTS = (1, 2, 0.5, 3)
+
+
+def cross_entropy(z: Any, y: Any, smoothing: float = 0.0, weights: tuple[float, ...] = (1, 1, 1, 1)) -> Any:
+    """Of each position, so that weights are not divided by their sum over the batch."""
+    return F.cross_entropy(
+        z.reshape(-1, 4), y.reshape(-1), torch.tensor(weights, dtype=z.dtype), label_smoothing=smoothing, reduction="none"
+    )
+
+
+LOSSES_OF_TORCH: dict[str, Callable[[Any, Any], Any]] = {
+    "mse(z, y)": F.mse_loss,
+    "half_mse(z, y)": lambda z, y: 2 * F.mse_loss(z, y),
+    "mae(z, y)": F.l1_loss,
+    "huber(z, y)": F.huber_loss,
+    "huber(z, y, delta = 0.3)": lambda z, y: F.huber_loss(z, y, delta=0.3),
+    "log_cosh(z, y)": lambda z, y: torch.log(torch.cosh(z - y)),
+    "bce(sigmoid(z), y)": lambda z, y: F.binary_cross_entropy(torch.sigmoid(z), y),
+    "bce(0.01 + 0.9 * sigmoid(z), y)": lambda z, y: F.binary_cross_entropy(0.01 + 0.9 * torch.sigmoid(z), y),
+    "bce_logits(z, y)": F.binary_cross_entropy_with_logits,
+    "multilabel_bce(z, y)": F.multilabel_soft_margin_loss,
+    "cross_entropy(z, y)": cross_entropy,
+    "cross_entropy(z, y, smoothing = 0.2)": lambda z, y: cross_entropy(z, y, 0.2),
+    "cross_entropy(z, y, weights = [1, 2, 0.5, 3])": lambda z, y: cross_entropy(z, y, 0, WEIGHTS),
+    "cross_entropy(z, y, 0.2, [1, 2, 0.5, 3])": lambda z, y: cross_entropy(z, y, 0.2, WEIGHTS),
+    "nll(log_softmax(z), y)": lambda z, y: F.nll_loss(F.log_softmax(z, -1), y),
+    "hinge(z, 2 * y - 1)": lambda z, y: (1 - (2 * y - 1) * z).clamp(min=0),
+    "squared_hinge(z, 2 * y - 1)": lambda z, y: (1 - (2 * y - 1) * z).clamp(min=0) ** 2,
+    "perceptron(z, 2 * y - 1)": lambda z, y: (-(2 * y - 1) * z).clamp(min=0),
+    "kl(softmax(y), softmax(z))": lambda z, y: F.kl_div(F.log_softmax(z, -1), F.softmax(y, -1), reduction="batchmean"),
+    "kl(softmax(z), softmax(y))": lambda z, y: F.kl_div(F.log_softmax(y, -1), F.softmax(z, -1), reduction="batchmean"),
+    "cosine(z, y)": lambda z, y: F.cosine_embedding_loss(z, y, torch.ones(len(z))),
+    "clamped_log(sigmoid(z))": lambda z, y: F.logsigmoid(z),
+    "distance(z, y)": lambda z, y: F.pairwise_distance(z, y, eps=0),
+    "contrastive(sum(z^2), y, 2)": lambda z, y: torch.where(y == 1, (z**2).sum(1), (2 - z.norm(dim=1)).clamp(min=0) ** 2),
+    "triplet(z[0], z[1], y)": lambda z, y: F.triplet_margin_loss(z[:, 0], z[:, 1], y, eps=0),
+}
+
 
 def theirs(net: Any) -> dict[str, Any]:
     return {n: torch.tensor(v).requires_grad_() for n, v in net.params.items()}
@@ -60,3 +98,16 @@ def test_an_activation_and_its_gradients_equal_torch(stage: str) -> None:
     loss.backward()
     for name, gradient in net.gradients(x=x)[1].items():
         assert distance(gradient, {"s": s, **parameters}[name].grad) < TOLERANCE, name
+
+
+@pytest.mark.parametrize("call", LOSSES)
+def test_a_loss_and_its_gradient_equal_torch(call: str) -> None:
+    net = loss(call)
+    batch = random_batch({**net.inputs, **net.targets}, 12)
+    batch["x"] = np.random.default_rng(1).normal(0, 2, batch["x"].shape)
+    s = torch.tensor(net.params["s"]).requires_grad_()
+    expected = LOSSES_OF_TORCH[call](torch.tensor(batch["x"]) + s, torch.tensor(batch["y"])).mean()
+    expected.backward()
+    value, gradients = net.gradients(**batch)
+    assert distance(value, expected.item()) < TOLERANCE
+    assert distance(gradients["s"], s.grad) < TOLERANCE
