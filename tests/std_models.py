@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,11 @@ LOSSES = {
 def library(file: str, *kinds: str) -> set[str]:
     """The names that a file of the library defines."""
     return {name for (kind, name), f in std().items() if f.definition.span.source.name == f"std/{file}.nn" and kind in kinds}
+
+
+def words(texts: Iterable[str]) -> set[str]:
+    """The names before the brackets."""
+    return {t.partition("(")[0] for t in texts}
 
 
 def activation(stage: str, dtype: str = "float64") -> nnspec.Net:

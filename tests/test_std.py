@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import random_batch
-from std_models import ACTIVATIONS, LOSSES, activation, library, loss
+from std_models import ACTIVATIONS, LOSSES, activation, library, loss, words
 
 import nnspec
 from nnspec.deploy import export
@@ -22,10 +22,6 @@ def check_gradients_and_export(net: nnspec.Net, path: Path) -> None:
     weights = {**nnspec.loads(net.spec.source.text).init(1).params}
     export(spec.inference, weights, path, metadata={})
     export(spec.gradients, weights, path, metadata={})
-
-
-def words(texts: object) -> set[str]:
-    return {str(t).partition("(")[0] for t in texts}  # type: ignore[attr-defined]
 
 
 def test_every_activation_is_in_the_table() -> None:

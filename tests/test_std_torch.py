@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import distance, random_batch
-from std_models import ACTIVATIONS, EXAMPLES, LOSSES, activation, loss
+from std_models import ACTIVATIONS, EXAMPLES, LOSSES, activation, library, loss, words
+
+import nnspec
 
 torch = pytest.importorskip("torch")
+from test_torch import NETS  # noqa: E402  # it needs torch
+
 F = torch.nn.functional
 TOLERANCE = 1e-7  # torch's own hard_sigmoid has 1/6 in float32
 
@@ -111,3 +115,61 @@ def test_a_loss_and_its_gradient_equal_torch(call: str) -> None:
     value, gradients = net.gradients(**batch)
     assert distance(value, expected.item()) < TOLERANCE
     assert distance(gradients["s"], s.grad) < TOLERANCE
+
+
+class Lion(torch.optim.Optimizer):  # type: ignore[misc]  # torch has none: the program of the paper's algorithm 2
+    def __init__(self, parameters: Any, lr: float, decay: float) -> None:
+        super().__init__(parameters, {"lr": lr, "decay": decay})
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for w in group["params"]:
+                m = self.state[w].setdefault("m", torch.zeros_like(w))
+                change = torch.sign(0.9 * m + 0.1 * w.grad) + group["decay"] * w
+                w.sub_(group["lr"] * change)
+                m.mul_(0.99).add_(w.grad, alpha=0.01)
+
+
+OPTIMIZERS_OF_TORCH: dict[str, Callable[[list[Any]], Any]] = {
+    "sgd(lr = 0.1)": lambda p: torch.optim.SGD(p, lr=0.1),
+    "momentum(lr = 0.05)": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+    "adagrad": torch.optim.Adagrad,
+    "rmsprop": torch.optim.RMSprop,
+    "rmsprop(1e-3, rho = 0.9)": lambda p: torch.optim.RMSprop(p, 1e-3, alpha=0.9),
+    "adadelta": torch.optim.Adadelta,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adamw(lr = 1e-2, decay = 0.3)": lambda p: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.3),
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+    "nadam(lr = 1e-2, beta1 = 0.8, psi = 0.1)": lambda p: torch.optim.NAdam(p, 1e-2, (0.8, 0.999), momentum_decay=0.1),
+    "lion": lambda p: Lion(p, 1e-4, 0.0),
+    "lion(1e-3, decay = 0.1)": lambda p: Lion(p, 1e-3, 0.1),
+}
+
+
+def test_every_optimizer_is_in_the_table() -> None:
+    assert library("optimizers", "optimizer") - {"nesterov"} == words(OPTIMIZERS_OF_TORCH)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS_OF_TORCH)
+@pytest.mark.parametrize("name", NETS)
+def test_parameters_and_loss_after_fifty_steps_equal_torch(name: str, optimizer: str) -> None:
+    spec, forward, smoothing = NETS[name]
+    net = nnspec.loads(spec.replace("OPTIMIZER", optimizer), dtype="float64").init(seed=3)
+    parameters = theirs(net)
+    states = {n: torch.tensor(v) for n, v in net.states.items()}
+    batch = random_batch({**net.inputs, **net.targets}, 16)
+    x, y = torch.tensor(batch["x"]), torch.tensor(batch["y"])
+    stepper = OPTIMIZERS_OF_TORCH[optimizer](list(parameters.values()))
+    for _ in range(50):
+        ours = net.step(**batch)
+        stepper.zero_grad()
+        expected = F.cross_entropy(forward({**parameters, **states}, x, True), y, label_smoothing=smoothing)
+        expected.backward()
+        stepper.step()
+        assert ours == pytest.approx(expected.item(), rel=1e-6)
+    # A bias before batchnorm has a gradient of rounding only, which adam and its like blow up to whole steps.
+    for n in net.params.keys() - {"conv.b", "conv_2.b"}:
+        assert distance(net.params[n], parameters[n].detach()) < 1e-6, n
