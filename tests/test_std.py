@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import random_batch
-from std_models import ACTIVATIONS, LOSSES, activation, library, loss, words
+from std_models import ACTIVATIONS, LOSSES, Array, activation, library, loss, words
 
 import nnspec
 from nnspec.deploy import export
@@ -81,3 +81,45 @@ def test_the_logit_of_a_hopeless_probability_still_has_its_whole_gradient() -> N
 def test_a_perceptron_that_starts_at_zero_learns() -> None:
     net = nnspec.loads("model M { input x: []  target y: []  param w: [] = 0  output z = w * x  loss perceptron(z, y) }")
     assert net.gradients(x=[2], y=[-1])[1]["w"] == 2
+
+
+INITS: dict[str, tuple[float, float, float | None]] = {
+    "zeros": (0, 0, 0),
+    "ones": (1, 0, 0),
+    "constant(0.3)": (0.3, 0, 0),
+    "bernoulli(0.2)": (0.2, 0.4, 0.8),
+    "normal(0.5, 2)": (0.5, 2, None),
+    "uniform(-1, 3)": (1, 4 / 12**0.5, 2),
+    "xavier_uniform": (0, (2 / 700) ** 0.5, (6 / 700) ** 0.5),
+    "xavier_normal": (0, (2 / 700) ** 0.5, None),
+    "lecun_normal": (0, (1 / 400) ** 0.5, None),
+    "he_normal": (0, (2 / 400) ** 0.5, None),
+    "he_uniform": (0, (2 / 400) ** 0.5, (6 / 400) ** 0.5),
+}
+"""Mean and deviation of a matrix [400, 300], and how far from the mean a number can be; any distance for the normal distribution."""
+
+
+def drawn(init: str, shape: str = "[400, 300]") -> Array:
+    net = nnspec.loads(f"model M {{ input x: []  param W: {shape} ~ {init}  output y = x * W }}", dtype="float64")
+    return np.asarray(net.init(5).params["W"])
+
+
+def test_every_init_is_tested() -> None:
+    assert library("inits", "init") - {"identity"} == words(INITS)
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_an_init_has_the_moments_it_promises(init: str) -> None:
+    mean, deviation, most = INITS[init]
+    w = drawn(init)
+    assert w.mean() == pytest.approx(mean, abs=0.015 * deviation + 1e-12)
+    assert w.std() == pytest.approx(deviation, rel=0.01, abs=1e-12)
+    farthest = np.abs(w - mean).max()
+    assert farthest > 4 * deviation if most is None else 0.99 * most <= farthest <= most + 1e-12
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2)])
+def test_the_identity_is_that_of_any_matrix_and_keeps_its_name_beside_the_function(shape: tuple[int, int]) -> None:
+    np.testing.assert_array_equal(drawn("identity", str(list(shape))), np.eye(*shape))
+    net = nnspec.loads("model M { input x: [3]  output y = x -> dense(3, bias = false, init = identity) -> identity }")
+    np.testing.assert_array_equal(net(x=[[1, 2, 3]])["y"], [[1, 2, 3]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,10 @@ from helpers import distance, random_batch
 from std_models import ACTIVATIONS, EXAMPLES, LOSSES, activation, library, loss, words
 
 import nnspec
+from nnspec.train.schedule import LearningRate
 
 torch = pytest.importorskip("torch")
-from test_torch import NETS  # noqa: E402  # it needs torch
+from test_torch import MLP, NETS  # noqa: E402  # it needs torch
 
 F = torch.nn.functional
 TOLERANCE = 1e-7  # torch's own hard_sigmoid has 1/6 in float32
@@ -173,3 +175,41 @@ def test_parameters_and_loss_after_fifty_steps_equal_torch(name: str, optimizer:
     # A bias before batchnorm has a gradient of rounding only, which adam and its like blow up to whole steps.
     for n in net.params.keys() - {"conv.b", "conv_2.b"}:
         assert distance(net.params[n], parameters[n].detach()) < 1e-6, n
+
+
+EPOCHS, STEPS = 8, 40
+SCHEDULERS = torch.optim.lr_scheduler
+SCHEDULES_OF_TORCH: dict[str, Callable[[Any], Any]] = {
+    "constant": lambda o: SCHEDULERS.ConstantLR(o, factor=1),
+    "step_decay(0.5, every = 3)": lambda o: SCHEDULERS.StepLR(o, 3 * STEPS // EPOCHS, 0.5),
+    "exponential(0.9)": lambda o: SCHEDULERS.LambdaLR(o, lambda i: 0.9 ** (i * EPOCHS // STEPS)),
+    "exp_decay(0.3)": lambda o: SCHEDULERS.LambdaLR(o, lambda i: math.exp(-0.3 * (i * EPOCHS // STEPS))),
+    "linear": lambda o: SCHEDULERS.LinearLR(o, 1, 0, STEPS),
+    "linear(final = 0.1)": lambda o: SCHEDULERS.LinearLR(o, 1, 0.1, STEPS),
+    "warmup(10)": lambda o: SCHEDULERS.LinearLR(o, 1 / 10, 1, 9),
+    "inverse_sqrt(5)": lambda o: SCHEDULERS.LambdaLR(o, lambda i: min((i + 1) / 5, (5 / (i + 1)) ** 0.5)),
+    "cosine": lambda o: SCHEDULERS.CosineAnnealingLR(o, STEPS),
+    "cosine(warmup = 6)": lambda o: SCHEDULERS.SequentialLR(
+        o, [SCHEDULERS.LinearLR(o, 1 / 6, 1, 5), SCHEDULERS.CosineAnnealingLR(o, STEPS - 6)], [6]
+    ),
+    "one_cycle": lambda o: SCHEDULERS.OneCycleLR(o, 0.1, STEPS),
+    "one_cycle(rise = 0.5, divide = 10, final_divide = 100)": lambda o: SCHEDULERS.OneCycleLR(
+        o, 0.1, STEPS, pct_start=0.5, div_factor=10, final_div_factor=100
+    ),
+}
+
+
+def test_every_schedule_is_in_the_table() -> None:
+    assert library("schedules", "schedule") == words(SCHEDULES_OF_TORCH)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES_OF_TORCH)
+def test_the_rate_of_every_step_equals_torch(schedule: str) -> None:
+    net = nnspec.loads(MLP.replace("epochs 1  optimizer OPTIMIZER", f"epochs {EPOCHS}  optimizer sgd(lr = 0.1)  schedule {schedule}"))
+    rate = LearningRate(net.spec, EPOCHS, STEPS)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    scheduler = SCHEDULES_OF_TORCH[schedule](optimizer)
+    for step in range(STEPS):
+        assert rate(step * EPOCHS // STEPS, step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), step
+        optimizer.step()
+        scheduler.step()
