@@ -205,6 +205,8 @@ class _ModelWork:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")
             )
+        for unused in () if e.diagnostics else e.unsized.values():
+            e.diagnostics.append(Diagnostic("E107", f"a size `_` of `{unused.name}` never shows: nothing uses it", unused.span))
         self._outputs_without_targets()
         states = {f"state:{n}": value for n, value in e.updates.items()}
         losses = [self.outputs[f"loss:{n}"] for n in model.losses]
