@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
+from nnspec.elaborate.augmentation import Augmentation, check_augmentations, read_augmentations
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.sources import DataSource, SourceReader
 from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number, not_yet
 from nnspec.graph import Graph, Type
-from nnspec.graph.types import show
 from nnspec.syntax import ast
 
 STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
@@ -22,7 +22,6 @@ STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 }
 """Ways to stop: their arguments, those that must be given, and an example."""
 MAX_SEED = 2**32 - 1
-IMAGE_RANK = 4  # with the batch
 SETTINGS_NOT_YET = ("freeze", "update", "minimize", "start", "checkpoint")
 
 
@@ -61,7 +60,7 @@ class Training:
     penalty: tuple[tuple[str, float], ...] = ()
     clip: tuple[str, float] | None = None
     stop: Stop | None = None
-    augment: tuple[tuple[str, str, float, Span], ...] = ()
+    augment: tuple[Augmentation, ...] = ()
     seed: int = 0
     spans: Mapping[str, Span] = field(default_factory=dict)
 
@@ -113,7 +112,7 @@ class _Reader:
             "penalty": self.penalty,
             "clip": self.clip,
             "stop": self.stop,
-            "augment": self.augment,
+            "augment": lambda e: read_augmentations(e, self.number),
             "seed": self.seed,
         }
 
@@ -210,19 +209,6 @@ class _Reader:
             raise fault("E106", "the metric to watch is a name such as `val.loss`", e.span)
         return metric
 
-    def augment(self, e: ast.Expr) -> tuple[tuple[str, str, float, Span], ...]:
-        """`image -> shift(2)`: (input, kind, amount, place) for each stage."""
-        if not isinstance(e, ast.Pipe) or not isinstance(e.head, ast.Name):
-            raise fault("E106", "augmentation is a pipeline from an input: `image -> shift(2)`", e.span)
-        return tuple((e.head.id, *self._augmentation(s.body), s.body.span) for s in e.stages)
-
-    def _augmentation(self, e: ast.Expr) -> tuple[str, float]:
-        known = ("shift", "rotate", "scale", "flip", "elastic", "noise", "crop")
-        name, _ = self.choice(e, known, "augmentation")
-        if name != "shift":
-            raise not_yet(f"the augmentation `{name}`", e.span)
-        return self.one_number(e, known, "augmentation", "largest shift in pixels")
-
 
 def check_against_model(training: Training, inputs: Mapping[str, Type], metrics: Iterable[str]) -> None:
     """What a train block names has to be in the model: the inputs it augments, the metric it watches."""
@@ -230,12 +216,7 @@ def check_against_model(training: Training, inputs: Mapping[str, Type], metrics:
     if training.stop and training.stop.metric and training.stop.metric not in watched:
         help_ = did_you_mean(training.stop.metric, watched) or f"there are {', '.join(watched)}"
         raise fault("E402", f"there is no metric `{training.stop.metric}` to watch", training.stop.span, help=help_)
-    for name, kind, _, span in training.augment:
-        if name not in inputs:
-            raise fault("E101", f"the model has no input `{name}` to augment", span, help=did_you_mean(name, inputs))
-        if inputs[name].rank != IMAGE_RANK:
-            example = show(inputs[name].shape[1:])
-            raise fault("E202", f"`{kind}` moves images, [channels, height, width]; `{name}` is {example}", span)
+    check_augmentations(training.augment, inputs)
 
 
 def learning_rate(optimizer: Applied, e: Elaborator) -> float:
