@@ -133,7 +133,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
         stages: dict[str, Callable[[], object]] = {
             "ast": lambda: dump(spec.ast),
             "graph": lambda: spec.inference,
-            "step": lambda: spec.step,
+            "step": lambda: "\n\n".join(str(phase.step) for stage in spec.stages for phase in stage) or spec.step,
         }
         click.echo(str(stages[stage]()))
     elif as_json:
@@ -147,7 +147,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
 @cli.command()
 @click.argument("file", metavar="F")
 @options(DATA, SET, JSON)
-@click.option("--epochs", type=click.IntRange(1), help="Instead of the spec's.")
+@click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
 @click.option("--engine", type=click.Choice(api.ENGINES), default="numpy", show_default=True)
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
