@@ -14,6 +14,7 @@ from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.report import TableRow, table
+from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.update import check_optimizer, initial_graph, schedule_graph
 from nnspec.elaborate.values import Scope, not_yet
@@ -63,14 +64,14 @@ class Compilation:
     def training_model(self) -> tuple[Model, list[Diagnostic]]:
         return self._model(training=True)
 
-    def _model(self, training: bool) -> tuple[Model, list[Diagnostic]]:
+    def _model(self, training: bool, dtype: str | None = None) -> tuple[Model, list[Diagnostic]]:
         models = list(self.ast.all("model"))
         if not models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
         if len(models) > 1:
             raise not_yet("a second model in one file", models[1].name.span)
         function = self.definitions.own["model", models[0].name.id]
-        return elaborate_model(function, self.definitions, training=training, dtype=self.dtype)
+        return elaborate_model(function, self.definitions, training=training, dtype=dtype or self.dtype)
 
     @cached_property
     def training_block(self) -> tuple[Training | None, list[Diagnostic]]:
@@ -84,6 +85,13 @@ class Compilation:
         return replace(training, **self.changes), diagnostics
 
     @cached_property
+    def tests(self) -> tuple[Tests, list[Diagnostic]]:
+        """The test blocks, asked of an elaboration of the model in float64."""
+        blocks = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
+        model = self._model(training=False, dtype="float64")[0] if blocks else self.model
+        return elaborate_tests(blocks, model, self.definitions)
+
+    @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the spec, in the order of the file."""
         found = list(self.parsed[1])
@@ -92,6 +100,7 @@ class Compilation:
                 found = [*self.names[2], *self.inference_model[1], *self.training_model[1], *self.training_block[1]]
                 if not found:
                     self._check_rest()
+                    found += self.tests[1]
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}
@@ -99,9 +108,9 @@ class Compilation:
 
     def _check_rest(self) -> None:
         """What shows only in a spec whose parts are right; raises a Fault."""
-        unsupported = [d for d in self.ast.definitions if isinstance(d, ast.Test | ast.Import)]
-        if unsupported:
-            raise not_yet("a `test` block" if isinstance(unsupported[0], ast.Test) else "`import`", unsupported[0].span)
+        imports = [d for d in self.ast.definitions if isinstance(d, ast.Import)]
+        if imports:
+            raise not_yet("`import`", imports[0].span)
         training = self.training
         if training and training.optimizer:
             check_optimizer(self.definitions, training.optimizer)
