@@ -15,9 +15,10 @@ from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import TableRow, table
+from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.update import Initial, check_optimizer, initial_values, schedule_graph
-from nnspec.elaborate.values import Scope, not_yet
+from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
@@ -74,15 +75,15 @@ class Compilation:
     def training_model(self) -> tuple[Model, list[Diagnostic]]:
         return self._model(training=True)
 
-    def _model(self, training: bool) -> tuple[Model, list[Diagnostic]]:
+    def _model(self, training: bool, dtype: str | None = None) -> tuple[Model, list[Diagnostic]]:
         models = list(self.ast.all("model"))
         if not models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
-        return self.elaborated(models[-1].name.id, training)
+        return self.elaborated(models[-1].name.id, training, dtype)
 
-    def elaborated(self, name: str, training: bool = False) -> tuple[Model, list[Diagnostic]]:
+    def elaborated(self, name: str, training: bool = False, dtype: str | None = None) -> tuple[Model, list[Diagnostic]]:
         """A model of the file; the last one is what the spec is about, those before it are its parts."""
-        return elaborate_model(self.definitions.own["model", name], self.definitions, training=training, dtype=self.dtype)
+        return elaborate_model(self.definitions.own["model", name], self.definitions, training=training, dtype=dtype or self.dtype)
 
     @cached_property
     def train_blocks(self) -> tuple[tuple[Training, ...], list[Diagnostic]]:
@@ -96,6 +97,13 @@ class Compilation:
         return tuple(replace(t, **self.changes) for t in found), diagnostics
 
     @cached_property
+    def tests(self) -> tuple[Tests, list[Diagnostic]]:
+        """The test blocks, asked of an elaboration of the model in float64."""
+        blocks = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
+        model = self._model(training=False, dtype="float64")[0] if blocks else self.model
+        return elaborate_tests(blocks, model, self.definitions)
+
+    @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the spec, in the order of the file."""
         found = [*self.parsed[1], *self.imports.diagnostics]
@@ -104,6 +112,7 @@ class Compilation:
                 found = [*self.names[2], *self._parts(), *self.inference_model[1], *self.training_model[1], *self.train_blocks[1]]
                 if not found:
                     self._check_rest()
+                    found += self.tests[1]
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}
@@ -118,9 +127,6 @@ class Compilation:
 
     def _check_rest(self) -> None:
         """What shows only in a spec whose parts are right; raises a Fault."""
-        unsupported = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
-        if unsupported:
-            raise not_yet("a `test` block", unsupported[0].span)
         for training in self.trainings:
             self._check_training(training)
         self.saved  # noqa: B018  # looks every file up

@@ -359,10 +359,15 @@ def about(left: Value, right: Value, written: ast.Expr) -> bool:
     for value in (left, right):
         if not is_number(value):
             raise fault("E106", f"`~=` compares numbers, not {describe(value)}", written.span)
+    return bool(abs(left - right) <= half_digit(written))
+
+
+def half_digit(written: ast.Expr) -> float:
+    """Half a unit of the last digit written, and a little for the rounding of both sides."""
     text = written.span.text.strip("() ").replace("_", "").lower()
     mantissa, _, exponent = text.partition("e")
     decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-    return bool(abs(left - right) <= 0.5000001 * 10.0**-decimals)
+    return 0.5000001 * 10.0**-decimals
 
 
 def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:

@@ -38,6 +38,7 @@ class Model:
     name: str
     graph: Graph
     span: Span
+    scope: Scope = field(default_factory=Scope, repr=False)
     inputs: dict[str, Type] = field(default_factory=dict)
     targets: dict[str, Type] = field(default_factory=dict)
     outputs: dict[str, Type] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class _ModelWork:
         self.f, self.e = f, Elaborator(graph, definitions, training=training)
         self.scope = Scope(f.scope, Frame("", owns=True), dict(self.e.always))
         self.e.watched, self.e.frame = self.scope, self.scope.frame
-        self.model = Model(f.name, graph, f.definition.span)
+        self.model = Model(f.name, graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}
         self.has_output = False
 
