@@ -102,7 +102,7 @@ def test_a_network_learns_the_moons() -> None:
     hidden = POINTS.replace("x -> dense(2)", "x -> dense(16) -> tanh -> dense(2)") + "  metric accuracy(z, y)"
     net = nnspec.loads(spec("moons", hidden).replace("epochs 1 optimizer sgd(lr = 0.1)", "epochs 40 optimizer adam(lr = 0.02)"))
     data = net.dataset()
-    net.fit_dataset(data)
+    net.fit()
     assert data.test and net.evaluate(data.test)["accuracy"] > 0.97
 
 
