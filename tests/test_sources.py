@@ -169,7 +169,7 @@ def test_another_text_is_numbered_by_the_alphabet_of_the_training(verse: Path) -
 
 def test_a_wrong_number_of_characters_is_said(verse: Path) -> None:
     found = mistake('text("verse.txt", window = 5)', READER.replace("(7)", "(65)"), verse)
-    assert found.code == "E305" and "7 different characters" in found.message and "class(7)" in found.help
+    assert found.code == "E305" and "7 classes: ` `, `a`," in found.message and "class(7)" in found.help
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"abc", "E308"), (b"", "E308"), (b"abc\xff" * 9, "E309")])
