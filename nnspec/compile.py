@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnspec import step
+from nnspec import step, wholedata
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
@@ -155,10 +155,19 @@ class Compilation:
         """The inference graph after the rules."""
         return rewrite(self.graph, *RULES)
 
-    @cached_property
+    @property
     def evaluation(self) -> Graph:
-        """Outputs, loss and metrics, as in use and not as in training."""
-        return rewrite(self.model.graph, *RULES)
+        """Outputs, loss and metrics of a batch, as in use and not as in training; and for `metrics` what they read of each example."""
+        return self._evaluation[0]
+
+    @property
+    def metrics(self) -> Graph:
+        """The metrics that are no mean over examples, given what `evaluation` collects for them over a whole data set."""
+        return self._evaluation[1]
+
+    @cached_property
+    def _evaluation(self) -> tuple[Graph, Graph]:
+        return wholedata.split(rewrite(self.model.graph, *RULES))
 
     @cached_property
     def stable(self) -> Graph:

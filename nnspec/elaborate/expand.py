@@ -54,6 +54,7 @@ class Elaborator:
         self.rows: list[Row] = []
         self.watched: Scope | None = None
         self.last_name = ""
+        self.reporting = ""
         self.owned: dict[str, Owned] = {}
         self.updates: dict[str, str] = {}
 

@@ -55,6 +55,9 @@ class Model:
     def states(self) -> dict[str, Owned]:
         return {n: o for n, o in self.owned.items() if o.kind == "state"}
 
+    def is_number(self, metric: str) -> bool:
+        return self.graph[self.graph.outputs[f"metric:{metric}"]].type.rank == 0
+
 
 def elaborate_model(f: Function, definitions: Definitions, *, training: bool, dtype: str = "float32") -> tuple[Model, list[Diagnostic]]:
     """The model as one graph, with everything that is wrong with it."""
@@ -182,14 +185,16 @@ class _ModelWork:
         self.outputs[f"output:{name.id}"] = tensor.var.name
 
     def report(self, s: ast.Report) -> None:
-        """A loss or metric: a number per example, any further axes and then the batch averaged."""
+        """A loss or metric: a number per example, any further axes and then the batch averaged; a metric of no example stays as it is."""
+        self.e.reporting = s.kind
         with self.e.graph.at(role="loss"):
             value = self.e.evaluate(s.value, self.scope)
             t = batch.lift(self.e.graph, value, self.e.graph.dtype, s.value.span)
             if not t.var.type.is_float:
                 t = Tensor(OPS["cast"](t.var, dtype=self.e.graph.dtype), t.batched)
-            axes = tuple(range(t.var.type.rank))
+            axes = tuple(range(t.var.type.rank)) if s.kind == "loss" or t.batched else ()
             mean = OPS["mean"](t.var, axes=axes, keep=False) if axes else t.var
+        self.e.reporting = ""
         named = self.model.losses if s.kind == "loss" else self.model.metrics
         name = s.name.id if s.name else _callee(s.value) or s.kind
         if name in named:

@@ -21,6 +21,7 @@ from nnspec.run.batches import fill, shapes_of
 from nnspec.run.flat import Flat
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.update import Buffers, Update
+from nnspec.wholedata import EXAMPLES
 
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
@@ -97,10 +98,14 @@ class Engine:
         self._draw[...] = draw
         return self._run(self.spec.inference, "inference", fields)
 
-    def evaluate(self, fields: Mapping[str, Array]) -> dict[str, float]:
-        """Loss and metrics of one batch, by public name."""
-        wanted = steps.outputs_of(self.spec.evaluation, "loss", "metric")
-        return {n: float(v) for n, v in self._run(self.spec.evaluation, "evaluation", fields).items() if n in wanted}
+    def evaluate(self, fields: Mapping[str, Array]) -> dict[str, Array]:
+        """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call."""
+        values = self._run(self.spec.evaluation, "evaluation", fields)
+        return {n: values[n] for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
+
+    def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
+        """The metrics that are no mean over examples, given what `evaluate` collected for them."""
+        return reference.run(self.spec.metrics, {**self.params, **self.states, **examples, SEED: self.seed, STEP: 0})
 
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
