@@ -79,7 +79,7 @@ def test_a_value_of_each_example_may_read_all_of_them(found: dict[str, Any]) -> 
 
 def test_a_metric_without_examples_stays_as_it_is_and_the_order_is_the_spec_s(found: dict[str, Any]) -> None:
     np.testing.assert_array_equal(found["kept"], [[1, 2], [3, 4]])
-    assert list(found) == ["loss", "mse", "rmse", "r2", "spread", "auc", "shares", "accuracy", "kept"]
+    assert list(found) == ["mse", "rmse", "r2", "spread", "auc", "shares", "accuracy", "kept", "loss"]
 
 
 def test_only_metrics_that_join_examples_are_taken_apart() -> None:

@@ -153,7 +153,7 @@ def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
     found: dict[str, Any] = {n: v for n, v in means.values.items() if n == "loss" or n.startswith("metric:")}
     for public, value in engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()}).items():
         found[public] = value if value.ndim else float(value)
-    return {n.split(":")[-1]: found[n] for n in ("loss", *(f"metric:{m}" for m in engine.spec.model.metrics)) if n in found}
+    return {n.split(":")[-1]: found[n] for n in (*(f"metric:{m}" for m in engine.spec.model.metrics), "loss") if n in found}
 
 
 def predict(engine: Engine, fields: Fields) -> Fields:
