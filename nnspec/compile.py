@@ -58,20 +58,25 @@ class Compilation:
 
     @cached_property
     def inference_model(self) -> tuple[Model, list[Diagnostic]]:
-        return self._model(training=False)
+        return self._model()
 
     @cached_property
     def training_model(self) -> tuple[Model, list[Diagnostic]]:
         return self._model(training=True)
 
-    def _model(self, training: bool) -> tuple[Model, list[Diagnostic]]:
+    @cached_property
+    def fitting_model(self) -> tuple[Model, list[Diagnostic]] | None:
+        """The model before the whole training data, in float64; only where a definition asks if it is."""
+        return self._model(fitting=True, dtype="float64") if self.inference_model[0].fits else None
+
+    def _model(self, *, training: bool = False, fitting: bool = False, dtype: str = "") -> tuple[Model, list[Diagnostic]]:
         models = list(self.ast.all("model"))
         if not models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
         if len(models) > 1:
             raise not_yet("a second model in one file", models[1].name.span)
         function = self.definitions.own["model", models[0].name.id]
-        return elaborate_model(function, self.definitions, training=training, dtype=self.dtype)
+        return elaborate_model(function, self.definitions, training=training, fitting=fitting, dtype=dtype or self.dtype)
 
     @cached_property
     def train_blocks(self) -> tuple[tuple[Training, ...], list[Diagnostic]]:
@@ -90,7 +95,8 @@ class Compilation:
         found = list(self.parsed[1])
         if not found:
             try:
-                found = [*self.names[2], *self.inference_model[1], *self.training_model[1], *self.train_blocks[1]]
+                fitting = self.fitting_model[1] if self.fitting_model else []
+                found = [*self.names[2], *self.inference_model[1], *self.training_model[1], *fitting, *self.train_blocks[1]]
                 if not found:
                     self._check_rest()
             except Fault as error:
@@ -168,6 +174,14 @@ class Compilation:
     @cached_property
     def _evaluation(self) -> tuple[Graph, Graph]:
         return wholedata.split(rewrite(self.model.graph, *RULES))
+
+    @cached_property
+    def fitting(self) -> Graph | None:
+        """From the whole training data to the states that are learnt from it before the first step."""
+        if self.fitting_model is None:
+            return None
+        graph = self.fitting_model[0].graph
+        return rewrite(graph.only(step.outputs_of(graph, "state")), *RULES)
 
     @cached_property
     def stable(self) -> Graph:

@@ -46,6 +46,7 @@ class Model:
     owned: dict[str, Owned] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
+    fits: bool = False
 
     @property
     def parameters(self) -> dict[str, Owned]:
@@ -59,9 +60,11 @@ class Model:
         return self.graph[self.graph.outputs[f"metric:{metric}"]].type.rank == 0
 
 
-def elaborate_model(f: Function, definitions: Definitions, *, training: bool, dtype: str = "float32") -> tuple[Model, list[Diagnostic]]:
+def elaborate_model(
+    f: Function, definitions: Definitions, *, training: bool, fitting: bool = False, dtype: str = "float32"
+) -> tuple[Model, list[Diagnostic]]:
     """The model as one graph, with everything that is wrong with it."""
-    work = _ModelWork(f, definitions, training, dtype)
+    work = _ModelWork(f, Elaborator(Graph(f.name, dtype), definitions, training=training, fitting=fitting))
     work.run()
     return work.model, work.e.diagnostics
 
@@ -69,12 +72,11 @@ def elaborate_model(f: Function, definitions: Definitions, *, training: bool, dt
 class _ModelWork:
     """The state of elaborating one model."""
 
-    def __init__(self, f: Function, definitions: Definitions, training: bool, dtype: str) -> None:
-        graph = Graph(f.name, dtype)
-        self.f, self.e = f, Elaborator(graph, definitions, training=training)
+    def __init__(self, f: Function, e: Elaborator) -> None:
+        self.f, self.e = f, e
         self.scope = Scope(f.scope, Frame("", owns=True), dict(self.e.always))
         self.e.watched, self.e.frame = self.scope, self.scope.frame
-        self.model = Model(f.name, graph, f.definition.span)
+        self.model = Model(f.name, e.graph, f.definition.span)
         self.outputs: dict[str, str] = {}
         self.has_output = False
 
@@ -102,7 +104,8 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                check_expectation(self.e, self.scope, self.outputs.values(), s)
+                if not self.e.fitting:  # its numbers are of twice the bytes
+                    check_expectation(self.e, self.scope, self.outputs.values(), s)
             case ast.Assign():
                 self.formula(s)
             case ast.If():
@@ -205,7 +208,7 @@ class _ModelWork:
 
     def _finish(self) -> None:
         model, e = self.model, self.e
-        model.owned, model.rows = e.owned, e.rows
+        model.owned, model.rows, model.fits = e.owned, e.rows, e.fits or self.f.fits
         if not e.diagnostics and not self.has_output:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")

@@ -91,6 +91,13 @@ class Engine:
         optimizer = {f"optimizer/{s}/{n}": v for s in self._optimizer_starts() for n, v in self.optimizer_buffer(s).views.items()}
         return {**self.params, **self.states, **optimizer}
 
+    def fit_states(self, fields: Mapping[str, Array]) -> None:
+        """Set the states that are learnt from a whole data set at once."""
+        if self.spec.fitting:
+            feeds = {**self.params, **self.states, **fields, SEED: self.seed, STEP: 0}
+            for public, value in reference.run(self.spec.fitting, feeds).items():
+                np.copyto(self.states[public.removeprefix("state:")], value, "same_kind")
+
     # ---- running
 
     def outputs(self, fields: Mapping[str, Array], draw: int = 0) -> dict[str, Array]:
