@@ -46,17 +46,19 @@ SIGNS = {op: sign for sign, op in BINARY.items()}
 
 
 class Elaborator:
-    """Turns the formulas of one spec into one graph, for training or for inference."""
+    """Turns the formulas of one spec into one graph: for training, for fitting states to a whole data set, or for inference."""
 
-    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool) -> None:
-        self.graph, self.definitions, self.training = graph, definitions, training
+    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool, fitting: bool = False) -> None:
+        self.graph, self.definitions, self.training, self.fitting = graph, definitions, training, fitting
         self.diagnostics: list[Diagnostic] = []
         self.calls: list[Function] = []
-        self.always = {"training": training} | ({"batch": BATCH} if training else {})
+        self.always = {"training": training, "fitting": fitting} | ({"batch": BATCH} if training or fitting else {})
+        self.fits = False
         self.frame = Frame()
         self.rows: list[Row] = []
         self.watched: Scope | None = None
         self.last_name = ""
+        self.reporting = ""
         self.owned: dict[str, Owned] = {}
         self.updates: dict[str, str] = {}
         self.unsized: dict[str, Unsized] = {}
@@ -297,6 +299,7 @@ class Elaborator:
         inner = Scope(f.scope, frame, dict(self.always))
         inner.spans.update(spans)
         self.calls.append(f)
+        self.fits = self.fits or f.fits
         outer, self.frame = self.frame, frame
         try:
             with self.graph.at(scope=frame.path.replace(".", "/")):
