@@ -1,9 +1,10 @@
-"""Commands about specs as documents: `test`."""
+"""Commands about what is written: the tests of a spec, the library."""
 
 from __future__ import annotations
 
 import json
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ import click
 from nnspec.cli.options import JSON, SET, compilation, options
 
 if TYPE_CHECKING:
+    from nnspec.doc import Entry
     from nnspec.testing import Outcome
 
 
@@ -56,3 +58,33 @@ def _failure_json(condition: str, place: str, at: tuple[int, ...], sides: tuple[
         "found": found,
         "expected": expected,
     }
+
+
+@click.command()
+@click.argument("name", required=False)
+@JSON
+def doc(name: str | None, as_json: bool) -> None:
+    """Show what NAME of the library is: its formula, source, shapes and an example; without NAME, list the library."""
+    from nnspec.doc import about, entries
+
+    found = about(name) if name else list(entries())
+    if as_json:
+        click.echo(json.dumps([e.as_json() for e in found], indent=2))
+    else:
+        click.echo("\n\n".join(map(_entry_text, found)) if name else _listing(found))
+
+
+def _entry_text(entry: Entry) -> str:
+    """What it is, what it means, its formula, its shapes, its examples: each part if there is one."""
+    title = f"{entry.kind} {entry.signature}" + (f"  ({entry.source})" if entry.source else "")
+    shape = f"shape: {entry.shape}" if entry.shape else ""
+    examples = "\n".join(f"example: {e}" for e in entry.examples)
+    return "\n\n".join(part for part in (title, entry.doc, entry.definition, "\n".join(filter(None, (shape, examples)))) if part)
+
+
+def _listing(found: list[Entry]) -> str:
+    width = max(len(e.name) for e in found)
+    lines = []
+    for kind, group in groupby(found, lambda e: e.kind):
+        lines += ["", kind, *(f"  {e.name:<{width}}  {e.headline}" for e in group)]
+    return "\n".join(lines[1:])
