@@ -1,15 +1,21 @@
-"""Commands about what is written: the tests of a spec, the library."""
+"""Commands about what is written: the tests of a spec, the library, the gallery."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nnspec import gallery
 from nnspec.cli.options import JSON, SET, compilation, options
+from nnspec.diagnostics import Source
+from nnspec.syntax import ast
+from nnspec.syntax.parser import parse
 
 if TYPE_CHECKING:
     from nnspec.doc import Entry
@@ -88,3 +94,32 @@ def _listing(found: list[Entry]) -> str:
     for kind, group in groupby(found, lambda e: e.kind):
         lines += ["", kind, *(f"  {e.name:<{width}}  {e.headline}" for e in group)]
     return "\n".join(lines[1:])
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--from", "origin", metavar="SPEC", default="digits", show_default=True, help="The spec of the gallery to begin with.")
+@click.option("--list", "as_list", is_flag=True, help="List the gallery, as without NAME.")
+def new(name: str | None, origin: str, as_list: bool) -> None:
+    """Begin a spec NAME.nn from one of the gallery; without NAME, list the gallery."""
+    if as_list or name is None:
+        click.echo(_gallery())
+        return
+    if not Path(name).name.removesuffix(".nn"):
+        raise click.BadParameter(f"{name!r} names no file", param_hint="NAME")
+    source = gallery.read(origin)
+    path = gallery.start(name, source)
+    click.echo(f"{path}, from `{origin}` of the gallery:")
+    click.echo("\n".join(f"  {line}" for line in gallery.header(source)))
+    click.echo("Go on with:")
+    for command in ("check", "train", *(("test",) if _has_tests(source) else ())):
+        click.echo(f"  nnspec {command} {shlex.quote(str(path))}")
+
+
+def _gallery() -> str:
+    width = max(map(len, gallery.names()))
+    return "\n".join(f"{name:<{width}}  {gallery.header(gallery.read(name))[0]}" for name in gallery.names())
+
+
+def _has_tests(source: Source) -> bool:
+    return any(isinstance(d, ast.Test) for d in parse(source)[0].definitions)

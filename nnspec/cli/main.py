@@ -189,5 +189,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (library.test, library.doc):
+for command in (library.test, library.doc, library.new):
     cli.add_command(command)
