@@ -190,4 +190,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-cli.add_command(library.test)
+for command in (library.test, library.doc, library.new):
+    cli.add_command(command)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import islice
+from math import inf
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault
@@ -370,7 +371,10 @@ def half_digit(written: ast.Expr) -> float:
     text = written.span.text.strip("() ").replace("_", "").lower()
     mantissa, _, exponent = text.partition("e")
     decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-    return 0.5000001 * 10.0**-decimals
+    margin = float(f"0.5000001e{-decimals}")
+    if margin == inf:
+        raise fault("E106", "this number is too large to compare with", written.span)
+    return margin
 
 
 def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:

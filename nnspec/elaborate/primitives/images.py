@@ -52,6 +52,8 @@ def _image(a: Arguments) -> Tensor:
 @builtin("convolve(x, W, stride = one, pad = valid, dilation = one, groups = one)")
 def _convolve(a: Arguments) -> Value:
     x, w = _image(a), a.tensor("W")
+    if len(w.shape) != 4:
+        raise fault("E202", f"a kernel is [units, channels, height, width], not {show(w.shape)}", a.at("W"))
     stride, dilation, groups = a.pair("stride"), a.pair("dilation"), a.whole("groups", a.get("groups", 1))
     if isinstance(w.shape[0], int) and w.shape[0] % groups:
         raise fault("E202", f"{w.shape[0]} units do not divide into {groups} groups", a.at("groups"))
