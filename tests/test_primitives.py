@@ -76,6 +76,17 @@ def test_take_refuses(formula: str, message: str) -> None:
     assert re.search(message, refused(f"input x: [3, 2]  input k: class(4)  output y = {formula}"), re.S)
 
 
+# ---- order
+
+
+def test_reverse_turns_an_axis_of_each_example_round() -> None:
+    x = RNG.random((2, 3, 4))
+    np.testing.assert_allclose(value("input x: [T, 4]  output y = reverse(x)", x=x), x[:, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [T, 4]  output y = reverse(x, axis = -1)", x=x), x[:, :, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(value("param W: [3] = [1, 2, 3]  output y = reverse(W)"), [3, 2, 1])
+    assert "E205" in refused("input x: [3]  output y = reverse(x, axis = 1)")
+
+
 # ---- joining
 
 

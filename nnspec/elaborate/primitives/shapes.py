@@ -8,6 +8,7 @@ from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe, is_dim
 from nnspec.graph import Shape
 from nnspec.graph.types import count, show
+from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
 
 MAX_LIST = 100_000
@@ -63,3 +64,10 @@ def _along(a: Arguments) -> Value:
     """A vector laid along one axis of x, so that it broadcasts over the others."""
     v, x, axis = a.tensor("v"), a.tensor("x"), a.whole("axis", a.get("axis", 0), 0)
     return batch.reshape(v, (*v.shape, *(1,) * (len(x.shape) - axis - len(v.shape))), a.span)
+
+
+@builtin("reverse(x, axis = first)")
+def _reverse(a: Arguments) -> Value:
+    t = a.tensor("x")
+    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
+    return Tensor(OPS["flip"](t.var, axis=axis), t.batched, a.span)
