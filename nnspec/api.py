@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nnspec import resources
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Fault, Source, SpecError, did_you_mean, fault
+from nnspec.diagnostics import Fault, SpecError, did_you_mean, fault
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
+from nnspec.source import folder_of, read_source, source_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,50 +25,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-MAX_SOURCE_BYTES = 4 << 20
 ENGINES, DTYPES = ("numpy", "reference"), ("float32", "float64")
 Setting = str | int | float | bool
 T = TypeVar("T")
-
-
-def read_source(name: str | Path) -> Source:
-    """The text of a spec: a file, or the name of one in the gallery.
-
-    Faults: E501 when there is no such file, E502 when it is too large, E503 when it is empty or no text.
-    """
-    path, gallery = Path(name), resources.folder("specs") / f"{Path(name).name}.nn"
-    if not path.is_file() and len(path.parts) == 1 and gallery.is_file():
-        path = gallery
-    if path.is_dir():
-        help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
-        raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
-    if not path.is_file():
-        known = sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
-        raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
-    return source_of(str(name) if path.name == Path(name).name else path.name, _read(path))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as f:
-            return f.read(MAX_SOURCE_BYTES + 1)
-    except OSError as error:
-        raise fault("E501", f"cannot read {path}: {error.strerror}") from None
-
-
-def source_of(name: str, content: bytes) -> Source:
-    """Bytes as the source of a spec."""
-    if len(content) > MAX_SOURCE_BYTES:
-        raise fault("E502", f"{name} is larger than {MAX_SOURCE_BYTES >> 20} MiB, the most a spec may have")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise fault("E503", f"{name} is not text: byte {error.start} is no UTF-8") from None
-    if "\0" in text:
-        raise fault("E503", f"{name} is not text: byte {text.index(chr(0))} is zero")
-    if not text.strip():
-        raise fault("E503", f"{name} is empty", help="a spec has at least a model: `model Name { ... }`")
-    return Source(name, text.replace("\r\n", "\n"))
 
 
 def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
@@ -81,7 +40,7 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **s
 
     Raises SpecError with every mistake of the spec.
     """
-    return _raising(lambda: Net(Compilation(read_source(spec), _plain(settings), dtype, Path(spec).parent), engine))
+    return _raising(lambda: Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine))
 
 
 def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
@@ -106,7 +65,8 @@ def open(run: str | Path) -> Net:
         arrays, manifest = rundir.newest(Path(run))
         source = source_of(str(Path(run) / rundir.SPEC), (Path(run) / rundir.SPEC).read_bytes())
         folder = Path(manifest.get("folder", "."))
-        net = Net(Compilation(source, manifest.get("settings", {}), manifest.get("dtype", "float32"), folder))
+        settings, dtype = manifest.get("settings", {}), manifest.get("dtype", "float32")
+        net = Net(Compilation(source, settings, dtype, folder, imports_from=Path(run) / rundir.IMPORTS))
         net.restore(arrays, manifest)
         return net
 
@@ -325,7 +285,7 @@ class Net:
         folder, text = Path(run), self.spec.source.text
 
         def saved() -> Path:
-            rundir.create(folder, text)
+            rundir.create(folder, text, self.spec.imports.texts)
             return rundir.save(folder, int(self.engine.steps_done), self.engine.all_arrays(), self.manifest())
 
         return _raising(saved)

@@ -15,13 +15,16 @@ from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
-from nnspec.elaborate.update import check_optimizer, initial_graph, schedule_graph
+from nnspec.elaborate.update import Initial, check_optimizer, initial_values, schedule_graph
 from nnspec.elaborate.values import Scope, not_yet
+from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
+from nnspec.source import Imports
 from nnspec.step import AFTER_GRADIENTS, Phase
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
+from nnspec.weights import name_in
 
 RULES = ("stability", "algebra")
 
@@ -35,14 +38,21 @@ class Compilation:
     dtype: str = "float32"
     folder: Path = Path()
     changes: Mapping[str, Any] = field(default_factory=dict)
+    imports_from: Path | None = None
 
     @cached_property
     def parsed(self) -> tuple[ast.Spec, list[Diagnostic]]:
         return parse(self.source)
 
-    @property
+    @cached_property
+    def imports(self) -> Imports:
+        """The files that the spec imports, from its folder or where a run keeps them."""
+        return Imports(self.imports_from or self.folder).gather(self.parsed[0])
+
+    @cached_property
     def ast(self) -> ast.Spec:
-        return self.parsed[0]
+        """The spec with what it imports."""
+        return self.imports.joined(self.parsed[0])
 
     @cached_property
     def names(self) -> tuple[Scope, Definitions, list[Diagnostic]]:
@@ -87,7 +97,7 @@ class Compilation:
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the spec, in the order of the file."""
-        found = list(self.parsed[1])
+        found = [*self.parsed[1], *self.imports.diagnostics]
         if not found:
             try:
                 found = [*self.names[2], *self._parts(), *self.inference_model[1], *self.training_model[1], *self.training_block[1]]
@@ -107,9 +117,9 @@ class Compilation:
 
     def _check_rest(self) -> None:
         """What shows only in a spec whose parts are right; raises a Fault."""
-        unsupported = [d for d in self.ast.definitions if isinstance(d, ast.Test | ast.Import)]
+        unsupported = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
         if unsupported:
-            raise not_yet("a `test` block" if isinstance(unsupported[0], ast.Test) else "`import`", unsupported[0].span)
+            raise not_yet("a `test` block", unsupported[0].span)
         training = self.training
         if training and training.optimizer:
             check_optimizer(self.definitions, training.optimizer)
@@ -118,7 +128,7 @@ class Compilation:
                 schedule_graph(self.definitions, training.schedule)
             if not self.training_model[0].losses:
                 raise fault("E110", "the model has no loss, so there is nothing to train", self.model.span)
-        initial_graph(self.definitions, self.model.owned, self.dtype)
+        self.saved  # noqa: B018  # looks every file up
 
     def checked(self) -> Compilation:
         """Itself, or SpecError with everything that is wrong."""
@@ -191,7 +201,22 @@ class Compilation:
     @cached_property
     def initial(self) -> Graph:
         """From a seed to the first values of parameters and states."""
-        return rewrite(initial_graph(self.definitions, self.model.owned, self.dtype), *AFTER_GRADIENTS)
+        return rewrite(self._initial.graph, *AFTER_GRADIENTS)
+
+    @cached_property
+    def _initial(self) -> Initial:
+        return initial_values(self.definitions, self.model.owned, self.dtype)
+
+    @cached_property
+    def saved(self) -> dict[str, tuple[Path, str]]:
+        """The parameters that start from a file: which, and what they are called there. A run has its own weights of them."""
+        found: dict[str, tuple[Path, str]] = {}
+        if self.imports_from:
+            return found
+        for name, wish in self._initial.saved.items():
+            path = contained(self.folder, wish.file, wish.span)
+            found[name] = path, name_in(path, name, self.model.owned[name].type.numbers, wish.span)
+        return found
 
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train block."""

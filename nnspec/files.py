@@ -1,10 +1,12 @@
-"""Writing a file so that it is never seen half."""
+"""Files: written so that they are never seen half, and read only from where a spec may read."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 from pathlib import Path
+
+from nnspec.diagnostics import Span, fault
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -19,3 +21,11 @@ def write_whole(path: Path, content: bytes) -> None:
     finally:
         with suppress(OSError):  # it is gone when all went well
             aside.unlink()
+
+
+def contained(folder: Path, relative: str | Path, span: Span) -> Path:
+    """A file that a spec names: within the folder of the spec, links followed; E112 for any other."""
+    path = (folder / relative).resolve()
+    if Path(relative).is_absolute() or not path.is_relative_to(folder.resolve()):
+        raise fault("E112", f"`{Path(relative).as_posix()}` is not within the folder of the spec", span, help="copy it beside the spec")
+    return path

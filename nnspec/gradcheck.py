@@ -13,6 +13,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import size_names
 from nnspec.run import reference
+from nnspec.run.engine import first_values
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8
@@ -40,7 +41,7 @@ def gradcheck(spec: Compilation, seed: int = 0) -> list[Checked]:
     model = spec.model
     if not model.losses:
         raise fault("E110", f"the model `{model.name}` has no loss, so there are no gradients to check", model.span)
-    weights = reference.run(spec.initial, {"seed": seed, "step": 0})
+    weights = first_values(spec, seed)
     feeds: dict[str, Any] = {n: random_values(t, random) for n, t in (model.inputs | model.targets).items()}
     feeds |= {"seed": seed, "step": 1, **weights}
     gradients = reference.run(spec.gradients, feeds)

@@ -19,6 +19,7 @@ from nnspec import api
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, render
 from nnspec.elaborate.training import MAX_SEED
+from nnspec.source import folder_of, read_source, source_of
 from nnspec.version import VERSION
 
 STAGES = ("ast", "graph", "step")
@@ -69,12 +70,12 @@ def settings_of(pairs: tuple[str, ...]) -> dict[str, Any]:
     return dict(p.split("=", 1) for p in pairs)
 
 
-def source_of(name: str) -> Source:
-    return api.source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else api.read_source(name)
+def spec_source(name: str) -> Source:
+    return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
 
 
 def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str = "float32") -> Compilation:
-    return Compilation(source_of(name), settings_of(pairs), dtype, Path(name).parent)
+    return Compilation(spec_source(name), settings_of(pairs), dtype, folder_of(name))
 
 
 def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -29,7 +29,7 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     dataset = net.dataset(data)
     folder = Path(run) if run else rundir.fresh(name if name != "-" else spec.model.name.lower())
     rundir.refuse_used(folder)
-    rundir.create(folder, spec.source.text)
+    rundir.create(folder, spec.source.text, spec.imports.texts)
     assert spec.training
     with _progress(length(spec.training, dataset).epochs, folder) as progress:
         history = net.fit_dataset(dataset, progress)

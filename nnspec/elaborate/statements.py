@@ -157,15 +157,13 @@ def _use_again(e: Elaborator, owned: Owned, scope: Scope, s: ast.ParamDecl) -> N
 
 def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
     name = scope.frame.join(s.name.id)
-    if s.source == "from":
-        raise not_yet("starting from a file", s.span)
     if s.start is None:
         sign = f"{s.kind} {s.name.id}"
         raise fault("E103", f"`{sign}` does not say how it starts", s.span, help=f"write `{sign}: [..] ~ he_normal` or `= 0`")
-    if s.source == "~":
+    if s.source in ("~", "from"):
         if s.type is None:
-            raise fault("E103", f"`{s.name.id}` needs a type: a shape cannot be drawn without it", s.name.span)
-        return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), _init(e, s.start, scope), s.name.span)
+            raise fault("E103", f"`{s.name.id}` needs a type: its shape does not follow from how it starts", s.name.span)
+        return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), _start(e, s, s.start, scope), s.name.span)
     start = batch.numbers(e.evaluate(s.start, scope), s.start.span)
     given = value_shape(start)
     shape = _fixed(e, s, scope) if s.type else given
@@ -175,6 +173,14 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
             "E208", f"`{s.name.id}` is declared {show(shape)} and set to {show(given)}", s.start.span, notes=((where, "declared here"),)
         )
     return Owned(name, s.kind, Type(e.graph.dtype, shape), start, s.name.span)
+
+
+def _start(e: Elaborator, s: ast.ParamDecl, start: ast.Expr, scope: Scope) -> Applied:
+    if s.source == "~":
+        return _init(e, start, scope)
+    pretrained = e.definitions.find("init", "pretrained", library=True)
+    assert pretrained
+    return Applied(pretrained, {"file": e.evaluate(start, scope)}, start.span)
 
 
 def _init(e: Elaborator, start: ast.Expr, scope: Scope) -> Applied:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from nnspec.diagnostics import Fault, fault
@@ -12,7 +12,7 @@ from nnspec.elaborate.expand import Elaborator, blame
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.statements import assign
-from nnspec.elaborate.values import Applied, Frame, Owned, Scope, Tensor, Value
+from nnspec.elaborate.values import Applied, Frame, Owned, Saved, Scope, Tensor, Value
 from nnspec.graph import Graph, Shape, Type, Var
 from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS
@@ -148,25 +148,38 @@ def fans(shape: Shape) -> tuple[int, int]:
     return prod(sizes[1:]), sizes[0] * prod(sizes[2:])
 
 
-def initial_graph(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -> Graph:
-    """A graph from the seed to the first value of every parameter and state."""
-    graph = Graph("init", dtype)
+@dataclass(frozen=True)
+class Initial:
+    """A graph from the seed to the first value of every parameter and state, but for those that start from a file."""
+
+    graph: Graph
+    saved: dict[str, Saved]
+
+
+def initial_values(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -> Initial:
+    graph, saved = Graph("init", dtype), dict[str, Saved]()
     e = Elaborator(graph, definitions, training=True)
     for name in (SEED, STEP):
         graph.source(OPS["input"], name, Type("int64"))
     for o in owned.values():
         with graph.at(span=o.span):
-            graph.outputs[o.name] = _initial(e, o).name
-    return graph
+            first = _initial(e, o)
+        if isinstance(first, Saved):
+            saved[o.name] = first
+        else:
+            graph.outputs[o.name] = first.name
+    return Initial(graph, saved)
 
 
-def _initial(e: Elaborator, o: Owned) -> Var:
+def _initial(e: Elaborator, o: Owned) -> Var | Saved:
     if not isinstance(o.start, Applied):
         value = batch.lift(e.graph, o.start, e.graph.dtype, o.span)
     else:
         fan_in, fan_out = fans(o.type.shape)
         known = {"shape": o.type.shape, "fan_in": fan_in, "fan_out": fan_out}
         result = e.sample(o.start, known, Frame(o.name))
+        if isinstance(result, Saved):
+            return replace(result, span=o.start.span)
         value = batch.lift(e.graph, result, e.graph.dtype, o.start.span)
     if value.shape == o.type.shape:
         return value.var

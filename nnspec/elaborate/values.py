@@ -80,6 +80,14 @@ class Applied:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """The weights of a file, as an init."""
+
+    file: str
+    span: Span
+
+
+@dataclass(frozen=True)
 class Choice:
     """A bare word such as `same`."""
 

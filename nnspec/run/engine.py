@@ -21,8 +21,15 @@ from nnspec.run.batches import fill, shapes_of
 from nnspec.run.flat import Flat
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.update import Buffers, Update
+from nnspec.weights import read
 
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
+
+
+def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
+    """What every parameter and state starts with: drawn from the seed, or read from its file."""
+    drawn = reference.run(spec.initial, {SEED: seed, STEP: 0})
+    return drawn | {name: read(path, saved) for name, (path, saved) in spec.saved.items()}
 
 
 class Engine:
@@ -47,9 +54,8 @@ class Engine:
 
     def initialise(self, seed: int) -> None:
         """Draw every parameter and state anew; optimizer states and step count start over."""
-        values = reference.run(self.spec.initial, {SEED: seed, STEP: 0})
-        for name, view in (self.params | self.states).items():
-            np.copyto(view, values[name])
+        for name, value in first_values(self.spec, seed).items():
+            np.copyto((self.params | self.states)[name], value)
         self.seed[...] = seed
         self.steps_done[...] = 0
         for state, start in self._optimizer_starts().items():

@@ -20,6 +20,7 @@ from nnspec.train.plot import curves
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STATE, MANIFEST, METRICS, SPEC, CURVE, MODEL = "state.safetensors", "manifest.json", "metrics.jsonl", "spec.nn", "loss.svg", "model.onnx"
+IMPORTS = "imports"
 
 
 def fresh(name: str, base: Path = Path("runs")) -> Path:
@@ -36,14 +37,17 @@ def refuse_used(folder: Path) -> None:
         raise fault("E504", f"{folder} already holds a run", help="choose another --run, or remove it")
 
 
-def create(folder: Path, spec: str) -> None:
-    """Make the directory with a copy of the spec; one that holds another spec's run is left alone."""
+def create(folder: Path, spec: str, imported: Mapping[str, str]) -> None:
+    """Make the directory with a copy of the spec and of what it imports; one that holds another spec's run is left alone."""
     try:
         if (folder / SPEC).exists():
             if (folder / SPEC).read_text("utf-8") != spec:
                 raise fault("E504", f"{folder} holds the run of another spec", help="choose another directory, or remove it")
             return
         folder.mkdir(parents=True, exist_ok=True)
+        for name, text in imported.items():
+            (folder / IMPORTS / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / IMPORTS / name, text.encode())
         write_whole(folder / SPEC, spec.encode())
     except OSError as error:
         raise fault("E504", f"cannot write to {folder}: {error.strerror}") from None

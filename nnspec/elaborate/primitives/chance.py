@@ -1,15 +1,24 @@
-"""The seeded generator."""
+"""Where first values come from: the seeded generator, or a file."""
 
 from __future__ import annotations
 
 from zlib import crc32
 
+from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives.table import Arguments, builtin
-from nnspec.elaborate.values import Tensor, Value
+from nnspec.elaborate.values import Saved, Tensor, Value, describe
 from nnspec.graph import BATCH, Shape, Type
 from nnspec.ops import OPS
 
 SEED, STEP = "seed", "step"
+
+
+@builtin("saved(file)")
+def _saved(a: Arguments) -> Value:
+    file = a.bound["file"]
+    if not isinstance(file, str):
+        raise fault("E106", f'a file is a text such as "weights.safetensors", not {describe(file)}', a.at("file"))
+    return Saved(file, a.at("file"))
 
 
 @builtin("random(shape)")

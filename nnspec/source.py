@@ -1,0 +1,120 @@
+"""Specs from files: the one that was asked for, one of the gallery, and those a spec imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from nnspec import resources
+from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault
+from nnspec.files import contained
+from nnspec.syntax import ast
+from nnspec.syntax.parser import parse
+
+MAX_SOURCE_BYTES = 4 << 20
+MAX_ALL_BYTES = 16 << 20
+MAX_IMPORTS, MAX_DEPTH = 64, 16
+
+
+def path_of(name: str | Path) -> Path:
+    """The file of a spec, or of the gallery's spec of that name."""
+    path, gallery = Path(name), resources.folder("specs") / f"{Path(name).name}.nn"
+    return gallery if not path.is_file() and len(path.parts) == 1 and gallery.is_file() else path
+
+
+def folder_of(name: str | Path) -> Path:
+    """Where the files lie that a spec speaks of."""
+    return path_of(name).parent
+
+
+def read_source(name: str | Path) -> Source:
+    """The text of a spec: a file, or the name of one in the gallery.
+
+    Faults: E501 when there is no such file, E502 when it is too large, E503 when it is empty or no text.
+    """
+    path = path_of(name)
+    if path.is_dir():
+        help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
+        raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
+    if not path.is_file():
+        known = sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
+        raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
+    return source_of(str(name) if path.name == Path(name).name else path.name, _bytes(path))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as f:
+            return f.read(MAX_SOURCE_BYTES + 1)
+    except OSError as error:
+        raise fault("E501", f"cannot read {path}: {error.strerror}") from None
+
+
+def source_of(name: str, content: bytes) -> Source:
+    """Bytes as the source of a spec."""
+    if len(content) > MAX_SOURCE_BYTES:
+        raise fault("E502", f"{name} is larger than {MAX_SOURCE_BYTES >> 20} MiB, the most a spec may have")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fault("E503", f"{name} is not text: byte {error.start} is no UTF-8") from None
+    if "\0" in text:
+        raise fault("E503", f"{name} is not text: byte {text.index(chr(0))} is zero")
+    if not text.strip():
+        raise fault("E503", f"{name} is empty", help="a spec has at least a model: `model Name { ... }`")
+    return Source(name, text.replace("\r\n", "\n"))
+
+
+@dataclass
+class Imports:
+    """The files a spec imports, and those they import, each once and before what needs it; `texts` by path from the folder."""
+
+    folder: Path
+    specs: list[ast.Spec] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def gather(self, spec: ast.Spec, place: Path = Path(), chain: tuple[str, ...] = ()) -> Imports:
+        for wish in (d for d in spec.definitions if isinstance(d, ast.Import)):
+            try:
+                self._import(wish, place, chain)
+            except Fault as error:
+                self.diagnostics.append(error.diagnostic)
+        return self
+
+    def _import(self, wish: ast.Import, place: Path, chain: tuple[str, ...]) -> None:
+        relative = place / wish.path
+        name, path = relative.as_posix(), contained(self.folder, relative, wish.span)
+        if name in chain:
+            raise fault("E112", f"`{name}` imports itself: {' -> '.join((*chain, name))}", wish.span)
+        if name in self.texts:
+            return
+        if len(chain) >= MAX_DEPTH or len(self.texts) >= MAX_IMPORTS:
+            raise fault("E502", f"at most {MAX_IMPORTS} files are imported, {MAX_DEPTH} deep", wish.span)
+        source = _imported(path, name, wish.span)
+        self.texts[name] = source.text
+        if sum(map(len, self.texts.values())) > MAX_ALL_BYTES:
+            raise fault("E502", f"a spec and what it imports have at most {MAX_ALL_BYTES >> 20} MiB", wish.span)
+        spec, diagnostics = parse(source)
+        self.diagnostics += diagnostics
+        self.gather(spec, relative.parent, (*chain, name))
+        self.specs.append(spec)
+
+    def joined(self, spec: ast.Spec) -> ast.Spec:
+        """The spec with the definitions of all files before its own."""
+        return replace(spec, definitions=(*(d for s in self.specs for d in _definitions(s)), *spec.definitions))
+
+
+def _imported(path: Path, name: str, span: Span) -> Source:
+    if not path.is_file():
+        raise fault("E501", f"there is no file `{name}` to import", span)
+    try:
+        return source_of(name, _bytes(path))
+    except Fault as error:
+        raise Fault(replace(error.diagnostic, span=span)) from None
+
+
+def _definitions(spec: ast.Spec) -> Iterator[ast.TopLevel]:
+    """What an import brings: no training and no tests."""
+    return (d for d in spec.definitions if isinstance(d, ast.Definition | ast.Let))

@@ -1,0 +1,51 @@
+"""Saved weights: what a safetensors file holds, without reading more of it than is asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnspec.diagnostics import Span, did_you_mean, fault
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+LENGTH_BYTES = 8
+MAX_HEADER = 100_000_000  # as in the library of the format
+
+
+def shapes(path: Path, span: Span) -> dict[str, tuple[int, ...]]:
+    """The tensors of a file and their shapes, from its header alone."""
+    try:
+        with path.open("rb") as f:
+            length = int.from_bytes(f.read(LENGTH_BYTES), "little")
+            header: dict[str, Any] = json.loads(f.read(length) if length <= MAX_HEADER else b"")
+        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    except OSError as error:
+        raise fault("E501", f"cannot read {path}: {error.strerror}", span) from None
+    except (ValueError, AttributeError, TypeError, KeyError):
+        raise fault("E503", f"{path} is not a safetensors file", span) from None
+
+
+def name_in(path: Path, parameter: str, shape: tuple[int, ...], span: Span) -> str:
+    """The tensor of a file for a parameter: of its path, of the last part of its path, or the only one there is."""
+    known = shapes(path, span)
+    found = next((n for n in (parameter, parameter.rsplit(".", 1)[-1]) if n in known), next(iter(known)) if len(known) == 1 else None)
+    if found is None:
+        help_ = did_you_mean(parameter, known) or f"it has {', '.join(sorted(known)[:8])}"
+        raise fault("E501", f"{path.name} has no tensor for `{parameter}`", span, help=help_)
+    if known[found] != shape:
+        raise fault("E208", f"`{parameter}` is {list(shape)}, and `{found}` of {path.name} is {list(known[found])}", span)
+    return found
+
+
+def read(path: Path, name: str) -> Array:
+    """One tensor of a file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        tensor: Array = file.get_tensor(name)
+        return tensor
