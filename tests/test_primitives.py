@@ -87,6 +87,13 @@ def test_reverse_turns_an_axis_of_each_example_round() -> None:
     assert "E205" in refused("input x: [3]  output y = reverse(x, axis = 1)")
 
 
+def test_positions_count_along_an_axis_of_any_length() -> None:
+    for length in (1, 4):
+        x = np.zeros((2, length, 3))
+        np.testing.assert_array_equal(value("input x: [T, 3]  output y = x[:, 0] + positions(x)", x=x), [np.arange(length)] * 2)
+        np.testing.assert_array_equal(value("input x: [T, 3]  output y = x[0] + positions(x, axis = -1)", x=x), [[0, 1, 2]] * 2)
+
+
 # ---- joining
 
 

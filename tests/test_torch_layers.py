@@ -4,41 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import distance
-from std_models import EXAMPLES
 from test_std import check_gradients_and_export
 
 import nnspec
+from nnspec.gradcheck import random_values
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 Tensors = dict[str, Any]
 
-LENGTH = 6
-TOLERANCE = 1e-8
+RTOL, ATOL = 1e-8, 1e-12  # the bias of a key has no gradient but rounding
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A stage on an example of this shape, where `T` is a run-time size, and what torch makes of it with the same parameters."""
+    """A stage on an example of this type, where `T` is a run-time size, and what torch makes of it with the same parameters."""
 
     stage: str
-    shape: tuple[int | str, ...]
+    type: str
     torch: Callable[[Tensors, Any], Any]
 
+    def model(self, type: str, s: str) -> str:
+        """The parameter s has the gradient of the input; the loss bends, so that no gradient is lost where a sum is constant."""
+        head = "x" if "class" in type else "x + s"
+        return f"model M {{ input x: {type}  param s: {s} = 0  y = {head} -> {self.stage}  output y  loss sum(y^2 + 3 * y) }}"
+
     def of_fixed_length(self) -> str:
-        """A model whose parameter s has the gradient of the input; the loss bends, so that no gradient is lost where a sum is constant."""
-        shape = [LENGTH if d == "T" else d for d in self.shape]
-        return f"model M {{ input x: {shape}  param s: {shape} = 0  y = x + s -> {self.stage}  output y  loss sum(y^2 + 3 * y) }}"
+        type = self.type.replace("T", "6")
+        return self.model(type, "[]" if "class" in type else type)
 
     def of_any_length(self) -> str:
-        shape = f"[{', '.join(map(str, self.shape))}]"
-        return f"model M {{ input x: {shape}  param s = 0  y = x + s -> {self.stage}  output y  loss sum(y^2 + 3 * y) }}"
+        return self.model(self.type, "[]")
 
 
 # ---- recurrent layers
@@ -74,7 +76,7 @@ def both_ways(p: Tensors, x: Any) -> Any:
 
 
 RNN, LSTM, GRU = (0,), (0, 2, 3, 1), (1, 0, 2)
-SEQUENCE = ("T", 3)
+SEQUENCE = "[T, 3]"
 RECURRENT = [
     Layer("rnn(4)", SEQUENCE, recurrent("rnn", "RNN", RNN)),
     Layer("rnn(4, reverse = true)", SEQUENCE, reversed_steps(recurrent("rnn", "RNN", RNN))),
@@ -86,7 +88,64 @@ RECURRENT = [
     Layer("bidirectional(lstm, 4)", SEQUENCE, both_ways),
 ]
 
-LAYERS = pytest.mark.parametrize("layer", [*RECURRENT], ids=lambda layer: layer.stage)
+
+# ---- attention
+
+
+def waves(p: Tensors, x: Any) -> Any:
+    """The published formula, number by number (Vaswani et al. 2017, section 3.5)."""
+    n = x.shape[2]
+    added = torch.zeros(x.shape[1:], dtype=x.dtype)
+    for position in range(x.shape[1]):
+        for i in range(0, n, 2):
+            angle = position / 10000 ** (i / n)
+            added[position, i : i + 2] = torch.tensor([np.sin(angle), np.cos(angle)])[: n - i]
+    return x + added
+
+
+def heads(name: str, number: int, causal: bool = False, context: Callable[[Any], Any] = lambda x: x) -> Callable[[Tensors, Any], Any]:
+    def run(p: Tensors, x: Any) -> Any:
+        n, of = x.shape[-1], context(x)
+        biased = f"{name}.out.b" in p
+        layer = torch.nn.MultiheadAttention(n, number, bias=biased, batch_first=True, dtype=x.dtype)
+        mask = torch.ones(x.shape[1], of.shape[1], dtype=torch.bool).triu(1) if causal else None
+        return torch.func.functional_call(layer, projections(p, name, biased), (x, of, of), {"attn_mask": mask})[0]
+
+    return run
+
+
+def projections(p: Tensors, name: str, biased: bool = True) -> Tensors:
+    """The four dense layers of ours in the names of torch."""
+
+    def joined(of: str) -> Any:
+        return torch.cat([p[f"{name}.{layer}.{of}"] for layer in ("query", "key", "value")], -1)
+
+    weights = {"in_proj_weight": joined("W").T, "out_proj.weight": p[f"{name}.out.W"].T}
+    return weights | ({"in_proj_bias": joined("b"), "out_proj.bias": p[f"{name}.out.b"]} if biased else {})
+
+
+def dot_products(p: Tensors, x: Any, causal: bool = False) -> Any:
+    return F.scaled_dot_product_attention(x, x.sin()[..., 1:, :], x.cos()[..., 1:, :], is_causal=causal)
+
+
+KEYS = "sin(x + s)[:, 1:], cos(x + s)[:, 1:]"
+HEADS = "multihead_attention"
+ATTENTION = [
+    Layer("embedding(9, 4)", "class(9)[T]", lambda p, x: F.embedding(x, p["embedding.W"])),
+    Layer("embedding(5, 4)", "class(5)", lambda p, x: F.embedding(x, p["embedding.W"])),
+    Layer("positional", "[T, 6]", waves),
+    Layer("positional", "[T, 3]", waves),
+    Layer("learned_positional(8)", "[T, 3]", lambda p, x: x + p["learned_positional.W"][: x.shape[1]]),
+    Layer(f"attention({KEYS})", "[2, T, 4]", dot_products),
+    Layer(f"attention({KEYS}, causal = true)", "[2, T, 4]", partial(dot_products, causal=True)),
+    Layer(f"{HEADS}(2)", "[T, 6]", heads(HEADS, 2)),
+    Layer(f"{HEADS}(3, causal = true, bias = false)", "[T, 6]", heads(HEADS, 3, causal=True)),
+    Layer(f"{HEADS}(2, context = sin(x + s)[2:, :4])", "[T, 4]", heads(HEADS, 2, context=lambda x: x[:, 2:].sin())),
+    Layer("residual(tanh)", "[T, 4]", lambda p, x: x + x.tanh()),
+    Layer("residual(prelu)", "[4]", lambda p, x: x + F.prelu(x, p["residual.prelu.alpha"].reshape(1))),
+]
+
+LAYERS = pytest.mark.parametrize("layer", [*RECURRENT, *ATTENTION], ids=lambda layer: layer.stage)
 
 
 def randomised(net: nnspec.Net) -> Tensors:
@@ -101,12 +160,12 @@ def randomised(net: nnspec.Net) -> Tensors:
 def test_a_layer_and_all_its_gradients_equal_torch(layer: Layer) -> None:
     net = nnspec.loads(layer.of_fixed_length(), dtype="float64").init(0)
     parameters = randomised(net)
-    x = np.random.default_rng(0).normal(size=(EXAMPLES, *net.inputs["x"].shape[1:]))
-    y = layer.torch(parameters, torch.tensor(x) + parameters["s"])
-    assert distance(net(x=x)["y"], y.detach()) < TOLERANCE
-    (y**2 + 3 * y).flatten(1).sum(1).mean().backward()
+    x = random_values(net.inputs["x"], np.random.default_rng(0))
+    y = layer.torch(parameters, torch.tensor(x) + parameters["s"] if x.dtype.kind == "f" else torch.tensor(x))
+    np.testing.assert_allclose(net(x=x)["y"], y.detach(), RTOL, ATOL)
+    ((y**2 + 3 * y).flatten(1).sum(1).mean() + 0 * parameters["s"].sum()).backward()
     for name, gradient in net.gradients(x=x)[1].items():
-        assert distance(gradient, parameters[name].grad) < TOLERANCE, name
+        np.testing.assert_allclose(gradient, parameters[name].grad, RTOL, ATOL, err_msg=name)
 
 
 @LAYERS

@@ -71,3 +71,12 @@ def _reverse(a: Arguments) -> Value:
     t = a.tensor("x")
     (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
     return Tensor(OPS["flip"](t.var, axis=axis), t.batched, a.span)
+
+
+@builtin("positions(x, axis = first)")
+def _positions(a: Arguments) -> Value:
+    """The numbers 0, 1, 2, ... along an axis: a vector of its length, the same for every example."""
+    t = a.tensor("x")
+    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
+    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[axis], dtype="int64")
+    return Tensor(numbers, False, a.span)
