@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, SpecError, did_you_mean, fault
-from nnspec.elaborate.training import MAX_SEED
+from nnspec.elaborate.training import MAX_SEED, Training
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
 from nnspec.source import folder_of, read_source, source_of
@@ -191,15 +191,19 @@ class Net:
         return loss, {n: g.copy() for n, g in gradients.items()}
 
     def step(self, *, lr: float | None = None, **fields: Any) -> float:
-        """One step of the train block's optimizer on a batch; returns the loss before it. `lr` overrides the base rate."""
+        """One step of the first train block, or the one trained last, on a batch; returns the loss before it.
+
+        `lr` overrides the base rate.
+        """
         self._needs_training()
-        return self.engine.step(self._checked(fields, self.inputs | self.targets), self._base_rate if lr is None else lr)
+        rate = self._base_rates[self.engine.stage] if lr is None else lr
+        return self.engine.step(self._checked(fields, self.inputs | self.targets), rate)
 
     @cached_property
-    def _base_rate(self) -> float:
+    def _base_rates(self) -> list[float]:
         from nnspec.train.schedule import base_rate
 
-        return base_rate(self.spec)
+        return [base_rate(self.spec, stage) for stage in range(len(self.spec.trainings))]
 
     def fit(
         self,
@@ -210,7 +214,7 @@ class Net:
         progress: Progress | None = None,
         path: str | None = None,
     ) -> History:
-        """Train by the spec's train block, on its own data or on the arrays given ({input or target: array}).
+        """Train by the spec's train blocks, on their own data or on the arrays given ({input or target: array}); `epochs` is of each.
 
         `path` is what `--data` is on the command line. Raises SpecError for data that does not fit (E3xx) and a diverging loss (E401).
         """
@@ -223,23 +227,41 @@ class Net:
             self.spec = self.engine.spec = self.spec.with_training(epochs=epochs, steps=None)
         ports = self.inputs | self.targets
         if data is None:
-            dataset = self.dataset(path)
-        else:
-            dataset = Dataset(self._checked(data, ports), self._checked(validation, ports) if validation else None, None)
-        return self.fit_dataset(dataset, progress)
+            return self.fit_datasets(self.datasets(path), progress)
+        dataset = Dataset(self._checked(data, ports), self._checked(validation, ports) if validation else None, None)
+        return self.fit_datasets([dataset] * len(self.spec.trainings), progress)
 
-    def fit_dataset(self, dataset: Dataset, progress: Progress | None = None) -> History:
-        """Train by the spec's train block on data that is checked already."""
-        from nnspec.train.loop import fit
+    def fit_datasets(self, datasets: Sequence[Dataset], progress: Progress | None = None, folder: Path | None = None) -> History:
+        """Train by the spec's train blocks on data that is checked already; with a run directory, `checkpoint` writes into it."""
+        from nnspec.train.stages import fit
 
-        self.labels = dataset.labels
-        return _raising(lambda: fit(self.engine, dataset, self._needs_training(), progress))
+        self._needs_training()
+        self.labels = datasets[-1].labels
+        return _raising(lambda: fit(self.engine, datasets, progress, (lambda: self._checkpoint(folder)) if folder else None))
+
+    def _checkpoint(self, folder: Path) -> None:
+        from nnspec.train import rundir
+
+        self.save(folder)
+        rundir.prune(folder)
+
+    def datasets(self, path: str | None = None) -> list[Dataset]:
+        """The data of every train block, checked and split; blocks that share their data share the arrays."""
+        found: list[Dataset] = []
+        trainings = self.spec.trainings
+        for number, training in enumerate(trainings):
+            same = number > 0 and training.parts == trainings[number - 1].parts
+            found.append(found[-1] if same else self._data_of(training, path))
+        return found
 
     def dataset(self, path: str | None = None) -> Dataset:
-        """The data of the train block, checked and split."""
+        """The data of the last train block, checked and split."""
+        self._needs_training()
+        return self._data_of(self.spec.trainings[-1], path)
+
+    def _data_of(self, training: Training, path: str | None) -> Dataset:
         from nnspec.train.data import load as load_data
 
-        training = self._needs_training()
         return _raising(lambda: load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels))
 
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, float]:
@@ -294,20 +316,21 @@ class Net:
         """What a checkpoint says about how it came to be."""
         from nnspec.train.environment import environment
 
+        stage = {"stage": self.engine.stage, "stage_start": self.engine.stage_start}
         where = {"folder": str(self.spec.folder.resolve()), "settings": dict(self.spec.settings), "dtype": self.spec.dtype}
         labels = {"labels": {name: list(texts) for name, texts in self.labels.items()}}
-        return {**self._metadata(), "seed": int(self.engine.seed), **where, **labels, "engine": self.engine.name, **environment()}
+        return {**self._metadata(), "seed": int(self.engine.seed), **where, **stage, **labels, "engine": self.engine.name, **environment()}
 
     def restore(self, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
         """Put saved weights, states and optimizer states back, and seed and step as they were."""
         import numpy as np
 
+        self.engine.resume(manifest.get("stage", 0), manifest.get("stage_start", 0), manifest["step"], manifest.get("seed", 0))
         for name, array in self.engine.all_arrays().items():
             if name not in arrays or arrays[name].shape != array.shape:
                 raise fault("E503", f"the weights do not fit the spec: `{name}` is missing or of another shape")
             np.copyto(array, arrays[name])
         self.labels = manifest.get("labels", {})
-        self.engine.steps_done[...], self.engine.seed[...] = manifest["step"], manifest.get("seed", 0)
 
     # ---- checks
 
@@ -323,8 +346,7 @@ class Net:
         if not self.spec.model.losses:
             raise SpecError([fault("E110", "the model has no loss", self.spec.model.span).diagnostic])
 
-    def _needs_training(self) -> Any:
+    def _needs_training(self) -> None:
         self._needs_loss()
         if self.spec.training is None:
             raise SpecError([fault("E110", "this spec has no train block", self.spec.model.span).diagnostic])
-        return self.spec.training

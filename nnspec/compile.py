@@ -13,10 +13,12 @@ from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
+from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import TableRow, table
+from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.update import Initial, check_optimizer, initial_values, schedule_graph
-from nnspec.elaborate.values import Scope, not_yet
+from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
@@ -73,26 +75,33 @@ class Compilation:
     def training_model(self) -> tuple[Model, list[Diagnostic]]:
         return self._model(training=True)
 
-    def _model(self, training: bool) -> tuple[Model, list[Diagnostic]]:
+    def _model(self, training: bool, dtype: str | None = None) -> tuple[Model, list[Diagnostic]]:
         models = list(self.ast.all("model"))
         if not models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
-        return self.elaborated(models[-1].name.id, training)
+        return self.elaborated(models[-1].name.id, training, dtype)
 
-    def elaborated(self, name: str, training: bool = False) -> tuple[Model, list[Diagnostic]]:
+    def elaborated(self, name: str, training: bool = False, dtype: str | None = None) -> tuple[Model, list[Diagnostic]]:
         """A model of the file; the last one is what the spec is about, those before it are its parts."""
-        return elaborate_model(self.definitions.own["model", name], self.definitions, training=training, dtype=self.dtype)
+        return elaborate_model(self.definitions.own["model", name], self.definitions, training=training, dtype=dtype or self.dtype)
 
     @cached_property
-    def training_block(self) -> tuple[Training | None, list[Diagnostic]]:
-        """The train block, if there is one."""
-        blocks = [d for d in self.ast.definitions if isinstance(d, ast.Train)]
-        if len(blocks) > 1:
-            raise not_yet("a second train block", blocks[1].span)
-        if not blocks:
-            return None, []
-        training, diagnostics = elaborate_training(blocks[0], self.definitions, self.names[0])
-        return replace(training, **self.changes), diagnostics
+    def train_blocks(self) -> tuple[tuple[Training, ...], list[Diagnostic]]:
+        """The train blocks, in the order in which they run."""
+        found: list[Training] = []
+        diagnostics: list[Diagnostic] = []
+        for block in (d for d in self.ast.definitions if isinstance(d, ast.Train)):
+            training, wrong = elaborate_training(block, self.definitions, self.names[0], found[-1] if found else None)
+            found.append(training)
+            diagnostics += wrong + _named_twice(block, found)
+        return tuple(replace(t, **self.changes) for t in found), diagnostics
+
+    @cached_property
+    def tests(self) -> tuple[Tests, list[Diagnostic]]:
+        """The test blocks, asked of an elaboration of the model in float64."""
+        blocks = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
+        model = self._model(training=False, dtype="float64")[0] if blocks else self.model
+        return elaborate_tests(blocks, model, self.definitions)
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -100,9 +109,10 @@ class Compilation:
         found = [*self.parsed[1], *self.imports.diagnostics]
         if not found:
             try:
-                found = [*self.names[2], *self._parts(), *self.inference_model[1], *self.training_model[1], *self.training_block[1]]
+                found = [*self.names[2], *self._parts(), *self.inference_model[1], *self.training_model[1], *self.train_blocks[1]]
                 if not found:
                     self._check_rest()
+                    found += self.tests[1]
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}
@@ -117,18 +127,18 @@ class Compilation:
 
     def _check_rest(self) -> None:
         """What shows only in a spec whose parts are right; raises a Fault."""
-        unsupported = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
-        if unsupported:
-            raise not_yet("a `test` block", unsupported[0].span)
-        training = self.training
-        if training and training.optimizer:
+        for training in self.trainings:
+            self._check_training(training)
+        self.saved  # noqa: B018  # looks every file up
+
+    def _check_training(self, training: Training) -> None:
+        if training.optimizer:
             check_optimizer(self.definitions, training.optimizer)
-            check_against_model(training, self.model.inputs, self.model.metrics)
+            check_against_model(training, self.model)
             if training.schedule:
                 schedule_graph(self.definitions, training.schedule)
             if not self.training_model[0].losses:
                 raise fault("E110", "the model has no loss, so there is nothing to train", self.model.span)
-        self.saved  # noqa: B018  # looks every file up
 
     def checked(self) -> Compilation:
         """Itself, or SpecError with everything that is wrong."""
@@ -143,8 +153,13 @@ class Compilation:
         return self.inference_model[0]
 
     @property
+    def trainings(self) -> tuple[Training, ...]:
+        return self.train_blocks[0]
+
+    @property
     def training(self) -> Training | None:
-        return self.training_block[0]
+        """The first train block, if there is one."""
+        return next(iter(self.trainings), None)
 
     @property
     def parameter_types(self) -> dict[str, Type]:
@@ -180,23 +195,28 @@ class Compilation:
         return rewrite(step.add_gradients(self.stable, self.parameter_types, ()), *AFTER_GRADIENTS)
 
     @cached_property
-    def phases(self) -> tuple[Phase, ...]:
-        """What each step of training does."""
-        training = self.training
-        if training is None or training.optimizer is None:
-            raise fault("E110", "this spec has no train block, so it has no training step", self.model.span)
-        states = [n.removeprefix("state:") for n in step.outputs_of(self.stable, "state")]
-        return (Phase(self.stable, self.definitions, training, tuple(self.model.losses), self.parameter_types, states),)
+    def stages(self) -> tuple[tuple[Phase, ...], ...]:
+        """What each step does, for every train block: usually one phase, more where `minimize` lines alternate."""
+        return tuple(self._phases(t) for t in self.trainings)
+
+    def _phases(self, training: Training) -> tuple[Phase, ...]:
+        losses = [losses_of(p, self.model.losses) for p in training.phases]
+        types = [{n: self.parameter_types[n] for n in trained_by(p, self.parameter_types)} for p in training.phases]
+        states = step.states_by_phase(self.stable, losses)
+        parts = zip(losses, types, states, strict=True)
+        return tuple(Phase(self.stable, self.definitions, training, *part) for part in parts)
 
     @property
     def objective(self) -> Graph:
-        """As `gradients`, of the loss with the penalties of the train block."""
-        return self.phases[0].objective if self.training else self.gradients
+        """What the first phase of training computes: as `gradients`, of its losses with the penalties of the train block."""
+        return self.stages[0][0].objective if self.stages else self.gradients
 
     @property
     def step(self) -> Graph:
-        """One training step: forward, loss, backward and update in one graph."""
-        return self.phases[0].step
+        """The first phase of a training step: forward, loss, backward and update in one graph."""
+        if not self.stages:
+            raise fault("E110", "this spec has no train block, so it has no training step", self.model.span)
+        return self.stages[0][0].step
 
     @cached_property
     def initial(self) -> Graph:
@@ -221,3 +241,9 @@ class Compilation:
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train block."""
         return replace(self, changes={**self.changes, **changes})
+
+
+def _named_twice(block: ast.Train, found: list[Training]) -> list[Diagnostic]:
+    if block.name is None or all(t.name != block.name.id for t in found[:-1]):
+        return []
+    return [Diagnostic("E105", f"there are two stages `{block.name.id}`", block.name.span)]

@@ -12,7 +12,7 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Training
 from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
 from nnspec.elaborate.values import Applied
-from nnspec.graph import Graph, Node, Op, Type, Var
+from nnspec.graph import BATCH, Graph, Node, Op, Type, Var
 from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
 
@@ -50,6 +50,25 @@ class Phase:
     def step(self) -> Graph:
         """Forward, loss, backward and update in one graph."""
         return rewrite(add_update(self.objective, self.definitions, self.training, self.parameters), *AFTER_GRADIENTS)
+
+
+def states_by_phase(forward: Graph, losses: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The states that change in each phase, which minimises these losses.
+
+    A state changes where the losses compute all of the batch that it is made of; one for which none does, in the first phase.
+    """
+    states = {public.removeprefix("state:"): node for public, node in outputs_of(forward, "state").items()}
+    found: list[list[str]] = []
+    for names in losses:
+        there = forward.needed([forward.outputs[f"loss:{n}"] for n in names])
+        found.append([s for s, node in states.items() if not any(_reads_batch(forward, n) for n in forward.needed([node]) - there)])
+    taken = {s for phase in found for s in phase}
+    found[0] += [s for s in states if s not in taken]
+    return found
+
+
+def _reads_batch(graph: Graph, name: str) -> bool:
+    return any(graph[n].type.shape[:1] == (BATCH,) for n in (name, *graph[name].inputs))
 
 
 def _minimising(forward: Graph, losses: Sequence[str], states: Collection[str]) -> Graph:

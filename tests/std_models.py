@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,44 @@ ACTIVATIONS = (
     "swish(beta = 2)", "silu", "hard_swish", "mish", "softmax", "log_softmax", "glu", "glu(axis = 0)", "glu(axis = 1)",
 )  # fmt: skip
 
+LOSSES = {
+    "mse(z, y)": ("[4]", "[4]"),
+    "half_mse(z, y)": ("[4]", "[4]"),
+    "mae(z, y)": ("[4]", "[4]"),
+    "huber(z, y)": ("[4]", "[4]"),
+    "huber(z, y, delta = 0.3)": ("[4]", "[4]"),
+    "log_cosh(z, y)": ("[4]", "[4]"),
+    "bce(sigmoid(z), y)": ("[4]", "[4]"),
+    "bce(0.01 + 0.9 * sigmoid(z), y)": ("[4]", "[4]"),
+    "bce_logits(z, y)": ("[4]", "[4]"),
+    "multilabel_bce(z, y)": ("[4]", "[4]"),
+    "cross_entropy(z, y)": ("[4]", "class(4)"),
+    "cross_entropy(z, y, smoothing = 0.2)": ("[3, 4]", "class(4)[3]"),
+    "cross_entropy(z, y, weights = [1, 2, 0.5, 3])": ("[4]", "class(4)"),
+    "cross_entropy(z, y, 0.2, [1, 2, 0.5, 3])": ("[4]", "class(4)"),
+    "nll(log_softmax(z), y)": ("[4]", "class(4)"),
+    "hinge(z, 2 * y - 1)": ("[]", "class(2)"),
+    "squared_hinge(z, 2 * y - 1)": ("[]", "class(2)"),
+    "perceptron(z, 2 * y - 1)": ("[]", "class(2)"),
+    "kl(softmax(y), softmax(z))": ("[4]", "[4]"),
+    "kl(softmax(z), softmax(y))": ("[4]", "[4]"),
+    "cosine(z, y)": ("[4]", "[4]"),
+    "clamped_log(sigmoid(z))": ("[]", "[]"),
+    "distance(z, y)": ("[4]", "[4]"),
+    "contrastive(sum(z^2), y, 2)": ("[2]", "class(2)"),
+    "triplet(z[0], z[1], y)": ("[2, 4]", "[4]"),
+}
+"""Each of a prediction z and a target y, with their types."""
+
 
 def library(file: str, *kinds: str) -> set[str]:
     """The names that a file of the library defines."""
     return {name for (kind, name), f in std().items() if f.definition.span.source.name == f"std/{file}.nn" and kind in kinds}
+
+
+def words(texts: Iterable[str]) -> set[str]:
+    """The names before the brackets."""
+    return {t.partition("(")[0] for t in texts}
 
 
 def activation(stage: str, dtype: str = "float64") -> nnspec.Net:
@@ -33,3 +68,10 @@ def activation(stage: str, dtype: str = "float64") -> nnspec.Net:
     return nnspec.loads(
         f"model M {{ input x: {shape}  param s: {shape} = 0  y = x + s -> {stage}  output y  loss sum(y^2 + 3 * y) }}", dtype=dtype
     )
+
+
+def loss(call: str, dtype: str = "float64") -> nnspec.Net:
+    """The gradient of s is that of z; the target is always used."""
+    z, y = LOSSES[call]
+    text = f"model M {{ input x: {z}  target y: {y}  param s: {z} = 0  z = x + s  output z  loss {call} }}"
+    return nnspec.loads(text, dtype=dtype)

@@ -148,7 +148,7 @@ def off(row: Op) -> Callable[..., Any]:
 
 
 def has_slope(row: Op) -> bool:
-    return bool(row.grad) and row.name not in ("sign", "floor")
+    return bool(row.grad) and row.name not in ("sign", "floor", "ceil", "round")
 
 
 @rows(has_slope)

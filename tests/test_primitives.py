@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -106,3 +107,16 @@ def test_concat_adds_sizes_that_are_known_only_at_run_time() -> None:
 def test_concat_names_what_does_not_fit() -> None:
     with pytest.raises(Mismatch, match=r"\[2, 3\] and \[3, 3\] differ in more than axis 1"):
         OPS["concat"].type((Type("float32", (2, 3)), Type("float32", (3, 3))), {"axis": 1})
+
+
+# ---- the error function
+
+
+def test_erf_and_its_inverse_are_right_to_the_last_digits_of_float64() -> None:
+    x = np.concatenate([np.linspace(-6.5, 6.5, 1001), [1e-300, 0.46875, 5.9]])
+    np.testing.assert_allclose(OPS["erf"].kernel(x), [math.erf(v) for v in x], rtol=1e-15)
+    tails = np.concatenate([np.linspace(0.01, 0.5, 50), np.logspace(-16, -2, 50)])
+    y = OPS["erfinv"].kernel(1 - 2 * tails)
+    np.testing.assert_allclose([math.erfc(v) for v in y], 1 - (1 - 2 * tails), rtol=1e-13)
+    np.testing.assert_allclose([OPS["erfinv"].on_numbers(float(v)) for v in 2 * tails - 1], -y, rtol=1e-15, atol=1e-16)
+    assert list(OPS["erfinv"].kernel(np.array([-1.0, 1.0]))) == [-np.inf, np.inf]

@@ -13,6 +13,7 @@ from nnspec.elaborate.library import FOREIGN, NOT_YET, std
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.sources import SOURCES, SOURCES_NOT_YET
 from nnspec.elaborate.training import SETTINGS_NOT_YET
+from nnspec.elaborate.values import Function
 from nnspec.syntax.parser import parse
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 
@@ -214,15 +215,16 @@ def test_every_source_and_setting_is_mentioned() -> None:
     assert {*SOURCES, *SOURCES_NOT_YET, *SETTINGS_NOT_YET} - {"inline"} <= IN_CODE
 
 
+def signature(f: Function) -> str:
+    """The arguments of a definition as the tables write them: a layer's without its first, the value that flows into it."""
+    texts = [p.name + (f" = {p.default.span.text}" if p.default else "") for p in f.definition.parameters]
+    return ", ".join(texts[f.kind == "layer" :])
+
+
 def test_a_signature_in_the_library_tables_is_the_definition_s() -> None:
-    functions = {name: f for (_, name), f in std().items()}
-    for written in re.findall(r"^\| `(\w+)(?:\(([^`]*)\))?` \|", REFERENCE.split("## Standard library")[1], re.M):
-        name, arguments = written
-        parameters = functions[name].definition.parameters
-        texts = [p.name + (f" = {p.default.span.text}" if p.default else "") for p in parameters]
-        if functions[name].kind == "layer":
-            texts = texts[1:]
-        assert arguments == ", ".join(texts), name
+    known = {(name, signature(f)) for (_, name), f in std().items()}
+    for name, arguments in re.findall(r"^\| `(\w+)(?:\(([^`]*)\))?` \|", REFERENCE.split("## Standard library")[1], re.M):
+        assert (name, arguments) in known
 
 
 @pytest.mark.parametrize("name", sorted(NOT_YET - set(FOREIGN)))

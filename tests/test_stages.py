@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,12 @@ import torch
 
 import nnspec
 from nnspec import SpecError
+from nnspec.api import read_source
+from nnspec.cli.train import train_run
+from nnspec.compile import Compilation
 from nnspec.run import reference
+from nnspec.train.loop import Progress
+from nnspec.train.rundir import newest
 
 NET = """
 model Net {
@@ -93,3 +99,235 @@ def test_looking_ahead_is_one_graph_and_both_engines_agree_with_it(optimizer: st
 def test_a_wrong_look_ahead_is_refused(body: str, code: str) -> None:
     with pytest.raises(SpecError, match=code):
         net(f"optimizer odd(lr) {{ {body} }} train {{ epochs 1  optimizer odd(0.1) }}")
+
+
+# ---- stages
+
+
+STAGES = """
+train pretrain { batch 4  epochs 2  optimizer adam(lr = 0.05)  seed 3 }
+train finetune { batch 6  epochs 3  optimizer momentum(lr = 0.01) }
+"""
+
+
+def test_stages_run_in_order_each_with_its_own_optimizer() -> None:
+    two, data = net(STAGES), some_data()
+    history = two.fit(data)
+    assert [(e.number, e.stage, e.step) for e in history.epochs] == [
+        (1, "pretrain", 3), (2, "pretrain", 6), (3, "finetune", 8), (4, "finetune", 10), (5, "finetune", 12),
+    ]  # fmt: skip
+    assert history.epochs[0].as_json()["stage"] == "pretrain"
+    assert [e.lr for e in history.epochs] == [0.05, 0.05, 0.01, 0.01, 0.01]
+    assert set(two.engine.all_arrays()) - {*two.params, *two.states} == {f"optimizer/v/{n}" for n in two.params}
+
+
+def test_a_later_stage_goes_on_with_the_weights_and_nothing_else() -> None:
+    """The second stage by hand, from the weights that the first leaves: optimizer states and `t` start over."""
+    data = some_data()
+    first, both = (
+        net("train { batch 12  epochs 2  optimizer adam(lr = 0.05) }"),
+        net("train { batch 12  epochs 2  optimizer adam(lr = 0.05) }  train { batch 12  epochs 1  optimizer adam(lr = 0.01) }"),
+    )
+    first.fit(data)
+    before = {n: v.copy() for n, v in first.params.items()}
+    both.fit(data)
+    for name, w in both.params.items():  # Adam's first step is lr times the sign of the gradient
+        moved = np.abs(w - before[name])
+        assert moved.max() == pytest.approx(0.01, rel=1e-2)
+
+
+def test_epochs_from_python_are_of_each_stage() -> None:
+    assert [e.stage for e in net(STAGES).fit(some_data(), epochs=1).epochs] == ["pretrain", "finetune"]
+
+
+def test_a_stage_without_data_goes_on_with_the_parts_of_the_one_before() -> None:
+    source = "data { x = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], y = [[1, 0], [0, 1], [1, 1], [0, 0]] }"
+    rest = "epochs 1  optimizer sgd(0.1)"
+    spec = net(f"train {{ {source}  validation 0.25  seed 9  {rest} }} train {{ {rest} }} train {{ {source}  {rest} }}")
+    one, two, three = spec.datasets()
+    assert one is two and one.validation is not None and len(one.train["x"]) == 3
+    assert three.validation is None and len(three.train["x"]) == 4
+    assert [t.seed for t in spec.spec.trainings] == [9, 9, 9]
+
+
+@pytest.mark.parametrize(
+    ("train", "code"),
+    [
+        ("train a { epochs 1  optimizer sgd(1) } train a { epochs 1  optimizer sgd(1) }", "E105"),
+        ("train { epochs 1  optimizer sgd(1) } train { epochs 1 }", "E110"),
+    ],
+)
+def test_a_wrong_stage_is_refused(train: str, code: str) -> None:
+    with pytest.raises(SpecError, match=code):
+        net(train)
+
+
+def test_a_run_saved_after_its_last_stage_opens_where_it_was(tmp_path: Path) -> None:
+    ours, data = net(STAGES), some_data()
+    ours.fit(data)
+    ours.save(tmp_path / "run")
+    again = nnspec.open(tmp_path / "run")
+    assert ours.step(**data) == again.step(**data)
+    assert all((ours.engine.all_arrays()[n] == v).all() for n, v in again.engine.all_arrays().items())
+
+
+# ---- which parameters
+
+
+def moved(net: nnspec.Net, data: dict[str, Any]) -> set[str]:
+    before = {n: v.copy() for n, v in net.params.items()}
+    net.step(**data)
+    return {n for n, v in net.params.items() if (v != before[n]).any()}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("lines", "trained"),
+    [
+        ("freeze dense", {"dense_2.W", "dense_2.b"}),
+        ("freeze dense.W, dense_2.b", {"dense.b", "dense_2.W"}),
+        ('update "dense_*"', {"dense_2.W", "dense_2.b"}),
+        ('freeze "*.b"', {"dense.W", "dense_2.W"}),
+        ('update "dense*"  freeze dense_2.W', {"dense.W", "dense.b", "dense_2.b"}),
+    ],
+)
+def test_only_what_is_chosen_is_trained(lines: str, trained: set[str], engine: str) -> None:
+    ours, data = net(f"train {{ epochs 1  optimizer adam(lr = 0.1)  {lines} }}", engine=engine), some_data()
+    assert moved(ours, data) == trained
+    gradients = {n.removeprefix("grad:") for n in ours.spec.objective.outputs if n.startswith("grad:")}
+    assert gradients == trained
+
+
+def test_a_frozen_parameter_does_not_change_the_update_of_the_others() -> None:
+    whole, part, data = net("train { epochs 1 optimizer adam }"), net("train { epochs 1 optimizer adam  freeze dense_2.W }"), some_data()
+    whole.step(**data), part.step(**data)
+    for name in ("dense.W", "dense.b", "dense_2.b"):
+        np.testing.assert_array_equal(whole.params[name], part.params[name])
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "words"),
+    [
+        ("freeze densee", "E101", "did you mean `dense`"),
+        ('update "conv*"', "E101", "there are dense, dense_2"),
+        ("freeze dense, dense_2", "E110", "nothing to train"),
+        ("freeze 3", "E106", "a pattern such as"),
+        ("freeze dense  freeze dense_2", "E105", "set twice"),
+        ("minimize mes", "E101", "did you mean `mse`"),
+        ("minimize mse  update dense  update dense", "E105", "set twice"),
+    ],
+)
+def test_a_wrong_choice_is_refused(lines: str, code: str, words: str) -> None:
+    with pytest.raises(SpecError, match=code) as error:
+        net(f"train {{ epochs 1  optimizer adam  {lines} }}")
+    assert words in str(error.value)
+
+
+# ---- phases
+
+GAME = """
+model Game {
+  input x: [4]
+  fake = normal_like(x) -> dense(4) as generator
+  judge_real = x -> batchnorm as norm -> dense(1) as discriminator
+  score = fake -> rows(x)
+  d_loss = softplus(-judge_real[0]) + softplus(score)
+  output judge_real
+  loss d_loss = d_loss
+  loss g_loss = softplus(-score)
+}
+fn normal_like(x) = if training then 0 * x + normal(0, 1) else x
+layer rows(fake, x) {
+  param v: [4] ~ normal(0, 1)
+  return sum(fake * v)
+}
+train {
+  batch 8  epochs 2  optimizer adam(lr = 0.01, beta1 = 0.5)
+  minimize d_loss  update discriminator, rows, norm
+  minimize g_loss  update generator
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_phases_alternate_on_every_batch_each_with_its_losses_and_parameters(engine: str) -> None:
+    """Both phases by hand: the second sees what the first did, and draws its own random numbers."""
+    ours = nnspec.loads(GAME, dtype="float64", engine=engine)
+    x = np.random.default_rng(1).standard_normal((8, 4))
+    first, second = ours.spec.stages[0]
+    assert (first.states, second.states) == (["norm.mu", "norm.var"], [])
+    feeds: dict[str, Any] = {n: v.copy() for n, v in {**ours.params, **ours.states}.items()}
+    feeds |= {f"{n}.{s}": np.zeros(v.shape) for n, v in ours.params.items() for s in "mv"} | {"x": x, "seed": 0, "lr": 0.01, "t": 1}
+    values = reference.run(first.step, {**feeds, "step": 0})
+    after = {**feeds, **{n.split(":")[1]: v for n, v in values.items() if n.startswith(("param:", "state:", "opt:"))}}
+    more = reference.run(second.step, {**after, "step": 1 << 28})
+    assert ours.step(x=x) == pytest.approx(float(values["loss"] + more["loss"]), rel=1e-12)
+    assert ours.engine.losses == pytest.approx({"d_loss": float(values["loss"]), "g_loss": float(more["loss"])})
+    expected = {**after, **{n.split(":")[1]: v for n, v in more.items() if n.startswith("param:")}}
+    for name, w in {**ours.params, **ours.states}.items():
+        np.testing.assert_allclose(w, expected[name], atol=1e-12)
+        assert (w != feeds[name]).any()
+
+
+def test_the_losses_of_phases_are_reported_by_name() -> None:
+    history = nnspec.loads(GAME).fit({"x": np.random.default_rng(0).standard_normal((20, 4))})
+    metrics = history.epochs[-1].metrics
+    assert metrics["loss"] == pytest.approx(metrics["d_loss"] + metrics["g_loss"], rel=1e-5)
+
+
+def test_a_generative_adversarial_net_learns_where_its_data_lie() -> None:
+    spec = """
+    model Gan {
+      input x: []
+      param shift: [] = 0
+      param a: [] = 0.1
+      param b: [] = 0
+      fake = (if training then normal(0, 1) + 0 * x else 0 * x) + shift
+      output sample = fake
+      loss d_loss = softplus(-(a * x + b)) + softplus(a * fake + b) + 0.05 * a^2
+      loss g_loss = softplus(-(a * fake + b))
+    }
+    train {
+      batch 64  epochs 60  optimizer sgd(lr = 0.05)
+      minimize d_loss  update a, b
+      minimize g_loss  update shift
+    }
+    """
+    ours = nnspec.loads(spec)
+    ours.fit({"x": 3 + np.random.default_rng(0).standard_normal(1024)})
+    assert ours.params["shift"] == pytest.approx(3, abs=0.4)
+
+
+# ---- other runs
+
+
+def test_a_training_starts_from_another_run(tmp_path: Path) -> None:
+    data = some_data()
+    old = net("train { epochs 3  optimizer adam }")
+    old.fit(data)
+    old.save(tmp_path / "old")
+    text = NET.replace("dense(2)", "dense(2) as head").replace(
+        "TRAIN", 'train { start from "old"  steps 1  freeze dense  optimizer sgd(0) }'
+    )
+    (tmp_path / "new.nn").write_text(text)
+    new, notes = nnspec.load(tmp_path / "new.nn"), list[str]()
+    new.fit(data, progress=Progress(on_note=notes.append))
+    np.testing.assert_array_equal(new.params["dense.W"], old.params["dense.W"])
+    assert "2 of 4" in notes[0]
+
+
+def test_a_run_with_nothing_in_common_is_no_start(tmp_path: Path) -> None:
+    nnspec.loads("model M { input x: [2]  output y = x -> dense(3) as other }").save(tmp_path / "old")
+    (tmp_path / "new.nn").write_text(NET.replace("TRAIN", 'train { start from "old"  epochs 1  optimizer sgd(1) }'))
+    with pytest.raises(SpecError, match="E503"):
+        nnspec.load(tmp_path / "new.nn").fit(some_data())
+
+
+def test_checkpoints_are_written_on_the_way_and_the_last_three_kept(tmp_path: Path) -> None:
+    rows = ", ".join(f"[{i}, {i % 3}, 1]" for i in range(12))
+    source = f"data {{ x = [{rows}], y = [{', '.join(['[0, 1]'] * 12)}] }}"
+    (tmp_path / "net.nn").write_text(NET.replace("TRAIN", f"train {{ {source}  batch 4  epochs 4  optimizer adam  checkpoint 2 }}"))
+    train_run(Compilation(read_source(tmp_path / "net.nn"), {}, folder=tmp_path), "net", None, "numpy", str(tmp_path / "run"))
+    assert sorted(p.name for p in (tmp_path / "run").glob("step-*")) == ["step-00000008", "step-00000010", "step-00000012"]
+    arrays, manifest = newest(tmp_path / "run")
+    assert manifest["step"] == 12 and "optimizer/m/dense.W" in arrays

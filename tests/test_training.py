@@ -12,7 +12,6 @@ from helpers import MNIST
 import nnspec
 from nnspec import SpecError
 from nnspec.ops import OPS
-from nnspec.train.augment import shifted
 from nnspec.train.schedule import LearningRate
 
 X, Y = [[0.05, 0.10]], [[0.01, 0.99]]
@@ -237,24 +236,6 @@ def test_a_diverging_loss_stops_the_training_and_says_what_helps() -> None:
     net = nnspec.loads(SMALL.replace("adam(lr = 0.01)", "sgd(lr = 1e30)").replace("SETTINGS", ""))
     with pytest.raises(SpecError, match="E401"):
         net.fit(some_data())
-
-
-def test_shifting_moves_images_and_fills_with_zeros() -> None:
-    images = np.ones((200, 1, 6, 6), np.float32)
-    moved = shifted(images, 2, np.random.default_rng(0))
-    assert moved.shape == images.shape
-    kept = moved.sum((1, 2, 3))
-    assert kept.min() == 16 and kept.max() == 36
-    assert len(set(kept)) > 4
-
-
-def test_augmentation_is_applied_in_training_only() -> None:
-    spec = """
-    model M { input image: [1, 4, 4]  output s = sum(image)  loss s }
-    train { data { image = [[[[1,1,1,1],[1,1,1,1],[1,1,1,1],[1,1,1,1]]]] }  epochs 20  optimizer sgd(lr = 0)  augment image -> shift(2) }
-    """
-    losses = {e.metrics["loss"] for e in nnspec.loads(spec).fit().epochs}
-    assert len(losses) > 3 and max(losses) <= 16
 
 
 # ---- metrics and states

@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from nnspec import api
-from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, render
+from nnspec.cli import library
+from nnspec.cli.options import DATA, JSON, SET, compilation, options, say
+from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
-from nnspec.source import folder_of, read_source, source_of
 from nnspec.version import VERSION
 
 STAGES = ("ast", "graph", "step")
@@ -55,41 +53,6 @@ def main() -> None:
     except MemoryError:
         click.echo("error: out of memory", err=True)
         sys.exit(3)
-
-
-def say(diagnostics: Iterable[Diagnostic]) -> None:
-    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    click.echo(render(diagnostics, color), err=True, color=color)
-
-
-def settings_of(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """`width=64` pairs as a mapping."""
-    for pair in pairs:
-        if "=" not in pair:
-            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
-    return dict(p.split("=", 1) for p in pairs)
-
-
-def spec_source(name: str) -> Source:
-    return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
-
-
-def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str = "float32") -> Compilation:
-    return Compilation(spec_source(name), settings_of(pairs), dtype, folder_of(name))
-
-
-def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def add(command: Any) -> Any:
-        for adder in reversed(adders):
-            command = adder(command)
-        return wraps(command)(command)
-
-    return add
-
-
-SET = click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Override a `let`.")
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-DATA = click.option("--data", metavar="PATH", help="A csv or npz file, or the folder of MNIST's files.")
 
 
 @cli.command()
@@ -133,7 +96,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
         stages: dict[str, Callable[[], object]] = {
             "ast": lambda: dump(spec.ast),
             "graph": lambda: spec.inference,
-            "step": lambda: spec.step,
+            "step": lambda: "\n\n".join(str(phase.step) for stage in spec.stages for phase in stage) or spec.step,
         }
         click.echo(str(stages[stage]()))
     elif as_json:
@@ -147,7 +110,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
 @cli.command()
 @click.argument("file", metavar="F")
 @options(DATA, SET, JSON)
-@click.option("--epochs", type=click.IntRange(1), help="Instead of the spec's.")
+@click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
 @click.option("--engine", type=click.Choice(api.ENGINES), default="numpy", show_default=True)
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
@@ -224,3 +187,6 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
             click.echo(f"{r.parameter:<{width}}  {r.directions:>4} directions  error {r.error:.1e}  {verdict}")
     if not all(r.passed for r in results):
         sys.exit(1)
+
+
+cli.add_command(library.test)

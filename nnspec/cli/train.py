@@ -26,17 +26,18 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     """Train into a run directory; the document of `train --json`."""
     started = time.perf_counter()
     net = Net(spec, engine)
-    dataset = net.dataset(data)
+    datasets = net.datasets(data)
     folder = Path(run) if run else rundir.fresh(name if name != "-" else spec.model.name.lower())
     rundir.refuse_used(folder)
     rundir.create(folder, spec.source.text, spec.imports.texts)
-    assert spec.training
-    with _progress(length(spec.training, dataset).epochs, folder) as progress:
-        history = net.fit_dataset(dataset, progress)
+    epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
+    with _progress(epochs, folder) as progress:
+        history = net.fit_datasets(datasets, progress, folder)
     net.save(folder)
+    rundir.prune(folder)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
     proof = net.export(folder / rundir.MODEL)
-    test = net.evaluate(dataset.test) if dataset.test else {}
+    test = net.evaluate(datasets[-1].test) if datasets[-1].test else {}
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],
@@ -70,7 +71,7 @@ def _shown(name: str, value: float) -> str:
 
 def held_out(net: Net, data: str | None, ports: Mapping[str, Type]) -> tuple[str, dict[str, Any]]:
     """The data to judge a run by: a file, or the test part of its own data (all of it, where there is none)."""
-    source = data_sets.source_for(net.spec.training.data if net.spec.training else None, data) if data else None
+    source = data_sets.source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data) if data else None
     if data and source:
         return data, data_sets.read(source, ports, net.spec.folder, data, net.spec.dtype, net.labels)
     dataset = net.dataset(data)
@@ -98,7 +99,7 @@ def _progress(epochs: int, folder: Path) -> Iterator[Progress]:
             rundir.log(folder, epoch)
             bar.update(task, completed=epoch.number, description=_line(epoch))
 
-        yield Progress(on_batch, on_epoch)
+        yield Progress(on_batch, on_epoch, bar.console.print)
 
 
 def _lines(epochs: int, folder: Path) -> Progress:
@@ -107,9 +108,10 @@ def _lines(epochs: int, folder: Path) -> Progress:
     def on_epoch(epoch: Epoch) -> None:
         rundir.log(folder, epoch)
         if epoch.number % every == 0 or epoch.number in (1, epochs):
-            click.echo(f"epoch {epoch.number}/{epochs}  {_line(epoch)}", err=True)
+            stage = f"{epoch.stage}: " if epoch.stage else ""
+            click.echo(f"{stage}epoch {epoch.number}/{epochs}  {_line(epoch)}", err=True)
 
-    return Progress(on_epoch=on_epoch)
+    return Progress(on_epoch=on_epoch, on_note=lambda text: click.echo(text, err=True))
 
 
 def _line(epoch: Epoch) -> str:

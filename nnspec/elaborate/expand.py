@@ -27,6 +27,7 @@ from nnspec.elaborate.values import (
     Row,
     Scope,
     Tensor,
+    Unsized,
     Value,
     describe,
     is_dim,
@@ -58,6 +59,7 @@ class Elaborator:
         self.last_name = ""
         self.owned: dict[str, Owned] = {}
         self.updates: dict[str, str] = {}
+        self.unsized: dict[str, Unsized] = {}
 
     # ---- expressions
 
@@ -113,9 +115,19 @@ class Elaborator:
         if e.operator == "~=":
             return about(left, right, e.right)
         if e.operator == "@":
+            left, right = self.sized_for_product(left, right)
             x, y = (batch.lift(self.graph, v, self.graph.dtype, s) for v, s in zip((left, right), spans, strict=True))
             return batch.matmul(self.graph, x, y, spans, e.span)
         return self.apply(OPS[BINARY[e.operator]], [left, right], spans, e.span)
+
+    @staticmethod
+    def sized_for_product(left: Value, right: Value) -> tuple[Value, Value]:
+        """A parameter with an open size beside `@`: its rows are as many as the other side's columns, or the other way round."""
+        if isinstance(right, Unsized) and isinstance(left, Tensor) and left.shape:
+            right = right.with_dims((left.shape[-1], *right.dims[-1:]))  # type: ignore[arg-type]  # with_dims says what is still open
+        if isinstance(left, Unsized) and isinstance(right, Tensor) and len(right.shape) > 1:
+            left = left.with_dims((right.shape[-2],))
+        return left, right
 
     def operation(self, op: Any, operands: Sequence[ast.Expr], scope: Scope, span: Span) -> Value:
         values = [self.evaluate(o, scope) for o in operands]
@@ -124,6 +136,8 @@ class Elaborator:
     def apply(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """A pointwise op: on numbers at once, on tensors as a node."""
         tensor = next((v for v in values if isinstance(v, Tensor)), None)
+        if tensor:
+            values = [v.with_dims(tensor.shape) if isinstance(v, Unsized) else v for v in values]
         values = [self.draw(v, tensor) if isinstance(v, Applied) and v.function.kind == "init" else v for v in values]
         if tensor is None:
             return self.on_numbers(op, values, spans, span)
@@ -345,10 +359,15 @@ def about(left: Value, right: Value, written: ast.Expr) -> bool:
     for value in (left, right):
         if not is_number(value):
             raise fault("E106", f"`~=` compares numbers, not {describe(value)}", written.span)
+    return bool(abs(left - right) <= half_digit(written))
+
+
+def half_digit(written: ast.Expr) -> float:
+    """Half a unit of the last digit written, and a little for the rounding of both sides."""
     text = written.span.text.strip("() ").replace("_", "").lower()
     mantissa, _, exponent = text.partition("e")
     decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-    return bool(abs(left - right) <= 0.5000001 * 10.0**-decimals)
+    return 0.5000001 * 10.0**-decimals
 
 
 def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:

@@ -8,7 +8,7 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate.expand import Elaborator, about
 from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.report import Facts
-from nnspec.elaborate.values import Function, Scope, Tensor, Value, describe, not_yet
+from nnspec.elaborate.values import Function, Scope, Tensor, Value, describe
 from nnspec.syntax import ast
 
 
@@ -21,7 +21,8 @@ def check_expectation(e: Elaborator, model: Scope, outputs: Iterable[str], s: as
     values = [e.evaluate(v, scope) for v in _sides(s.condition)]
     holds = _holds(e, s.condition, values, scope)
     if isinstance(holds, Tensor):
-        raise not_yet("an expectation about values", s.condition.span)
+        help_ = f'put it in a test: `test "..." of {e.graph.name} {{ given .. expect .. }}`'
+        raise fault("E107", "the values of a model are known only when it runs", s.condition.span, help=help_)
     if holds is not True:
         pairs = ((v.span.text, describe(x)) for v, x in zip(_sides(s.condition), values, strict=True))
         sides = " and ".join(f"{written} is {x}" for written, x in pairs if written.replace("_", "") != x)

@@ -38,6 +38,7 @@ class Model:
     name: str
     graph: Graph
     span: Span
+    scope: Scope = field(default_factory=Scope, repr=False)
     inputs: dict[str, Type] = field(default_factory=dict)
     targets: dict[str, Type] = field(default_factory=dict)
     outputs: dict[str, Type] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class _ModelWork:
         self.f, self.e = f, Elaborator(graph, definitions, training=training)
         self.scope = Scope(f.scope, Frame("", owns=True), dict(self.e.always))
         self.e.watched, self.e.frame = self.scope, self.scope.frame
-        self.model = Model(f.name, graph, f.definition.span)
+        self.model = Model(f.name, graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}
         self.has_output = False
 
@@ -205,6 +206,8 @@ class _ModelWork:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")
             )
+        for unused in () if e.diagnostics else e.unsized.values():
+            e.diagnostics.append(Diagnostic("E107", f"a size `_` of `{unused.name}` never shows: nothing uses it", unused.span))
         self._outputs_without_targets()
         states = {f"state:{n}": value for n, value in e.updates.items()}
         losses = [self.outputs[f"loss:{n}"] for n in model.losses]

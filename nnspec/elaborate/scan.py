@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.statements import run_statements
-from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe
+from nnspec.elaborate.values import Applied, Function, Scope, Tensor, Value, describe
 from nnspec.graph import BATCH, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, has_batch, of_step, stand_in
@@ -59,9 +59,9 @@ def _batched(x: Tensor) -> Tensor:
 def _start(e: Elaborator, c: ast.Argument, scope: Scope) -> Var:
     """What a carried value is before the first step."""
     value = e.evaluate(c.value, scope)
-    if isinstance(value, Applied):
+    if isinstance(value, Applied | Function):
         help_ = f"say its shape: `{c.name} = {value.name}(n)`"
-        raise fault("E106", f"`{c.name}` starts as {describe(value)} of no shape", c.value.span, help=help_)
+        raise fault("E106", f"`{c.name}` starts as {describe(value)}, of no shape", c.value.span, help=help_)
     t = batch.lift(e.graph, value, e.graph.dtype, c.value.span)
     return _batched(batch.as_dtype(t, e.graph.dtype)).var
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from nnspec.diagnostics import Span, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.fields import Formula, names_in
 from nnspec.elaborate.values import Scope, describe, is_number, not_yet
 from nnspec.syntax import ast
 
+Column = str | Formula
 MOST = 10_000_000
 
 
@@ -32,7 +34,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Column:
+class Named:
     """An argument that names a column."""
 
     default: None = None
@@ -44,7 +46,7 @@ class Kind:
     """How a source is called: an example of its path, if it has one, and its options in order."""
 
     path: str = ""
-    options: Mapping[str, Option | Column] = field(default_factory=dict)
+    options: Mapping[str, Option | Named] = field(default_factory=dict)
 
 
 _POINTS = {"n": Option(1000, least=10), "noise": Option(0.1, whole=False, least=0)}
@@ -63,7 +65,7 @@ SOURCES: dict[str, Kind] = {
     "csv": Kind("data.csv"),
     "npz": Kind("data.npz"),
     "text": Kind("data.txt", {"window": Option(required=True), "stride": Option()}),
-    "series": Kind("data.csv", {"column": Column(), "window": Option(required=True), "horizon": Option(1)}),
+    "series": Kind("data.csv", {"column": Named(), "window": Option(required=True), "horizon": Option(1)}),
 }
 """Every source but the values written in braces, which are called `inline`."""
 SOURCES_NOT_YET = ("parquet", "images")
@@ -73,8 +75,8 @@ SOURCES_NOT_YET = ("parquet", "images")
 class DataSource:
     """Where examples come from.
 
-    `name` is one of SOURCES, or `inline`. `path` is the file of those that read one. `fields` say, for an input or target, the columns
-    or array it takes (a name or a tuple of names), or, for `inline`, its values as nested tuples. `options` are the other arguments,
+    `name` is one of SOURCES, or `inline`. `path` is the file of those that read one. `fields` say, for an input or target, the column
+    or formula it is made of (or a tuple of them), or, for `inline`, its values as nested tuples. `options` are the other arguments,
     with the values that were left out. `spans` place each field.
     """
 
@@ -110,19 +112,21 @@ class SourceReader:
             return e.id if isinstance(e, ast.Name) else e.value
         raise fault("E106", "a column is named by a word or a text", e.span)
 
-    def columns(self, e: ast.Expr) -> str | tuple[str, ...]:
-        """Names of columns, as words or texts, one or a list."""
-        match e:
-            case ast.Name():
-                return e.id
-            case ast.String():
-                return e.value
-            case ast.List():
-                return tuple(str(self.columns(i)) for i in e.items)
-        raise not_yet("a formula over the fields of a data source", e.span)
+    def columns(self, e: ast.Expr) -> Column | tuple[Column, ...]:
+        """What an input or target is made of: a column or formula, or a list of them side by side."""
+        if not isinstance(e, ast.List):
+            return self.made(e)
+        return tuple(self.made(i) for i in e.items)
 
-    def option(self, option: Option | Column, name: str, e: ast.Expr) -> int | float | str:
-        if isinstance(option, Column):
+    def made(self, e: ast.Expr) -> Column:
+        if isinstance(e, ast.Name | ast.String):
+            return self.column(e)
+        if not names_in(e):
+            raise fault("E106", "an input or target is made of columns, and this names none", e.span)
+        return Formula(e, self.e.definitions, self.scope)
+
+    def option(self, option: Option | Named, name: str, e: ast.Expr) -> int | float | str:
+        if isinstance(option, Named):
             return self.column(e)
         value = self.e.evaluate(e, self.scope)
         if not option.fits(value):
@@ -165,7 +169,7 @@ class _Call:
         self.spans[name] = a.value.span
         if name in self.kind.options:
             self.options[name] = self.reader.option(self.kind.options[name], name, a.value)
-        elif self.kind.options and isinstance(a.value, ast.Number):
+        elif self.kind.options and not isinstance(a.value, ast.String) and not names_in(a.value):
             known = f"its arguments are {', '.join(self.kind.options)}"
             raise fault("E102", f"`{self.name}` has no argument `{name}`", a.span, help=did_you_mean(name, self.kind.options) or known)
         else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
-from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Value, describe, is_dim, not_yet
+from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Unsized, Value, describe, is_dim
 from nnspec.graph import Dim, Shape, Size, Type
 from nnspec.graph.types import show
 from nnspec.ops import OPS
@@ -128,6 +129,9 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     """`param` and `state`: a node of its own, named by its path."""
     if not scope.frame.owns or (e.calls and e.calls[-1].kind == "fn"):
         raise fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
+    if s.type and any(map(_is_open, s.type.dims)):
+        scope.names[s.name.id] = e.unsized[scope.frame.join(s.name.id)] = _unsized(e, s, s.type, scope)
+        return
     try:
         owned = _owned(e, s, scope)
     except (Fault, Poisoned):
@@ -144,6 +148,20 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     var = e.graph.source(OPS[s.kind], owned.name, owned.type)
     scope.names[s.name.id] = Tensor(var, False, s.type.span if s.type else s.name.span)
     scope.spans[s.name.id] = s.name.span
+
+
+def _unsized(e: Elaborator, s: ast.ParamDecl, type: ast.TypeExpr, scope: Scope) -> Unsized:
+    """A declaration that waits for the sizes written as `_`."""
+    dims = tuple(None if _is_open(d) else dimension(e, d, scope) for d in type.dims if not isinstance(d, ast.Star))
+
+    def sized(shape: Shape) -> Tensor:
+        del e.unsized[scope.frame.join(s.name.id)]
+        written = tuple(ast.Number(d.span, n) if isinstance(n, int) else d for d, n in zip(type.dims, shape, strict=True))
+        declare(e, replace(s, type=replace(type, dims=written)), scope)
+        made: Tensor = scope.names[s.name.id]
+        return made
+
+    return Unsized(s.name.id, dims, s.name.span, sized)
 
 
 def _use_again(e: Elaborator, owned: Owned, scope: Scope, s: ast.ParamDecl) -> None:
@@ -218,9 +236,13 @@ def shape_of(e: Elaborator, t: ast.TypeExpr, scope: Scope) -> Shape:
     return tuple(out)
 
 
+def _is_open(dim: ast.Expr | ast.Star) -> bool:
+    return isinstance(dim, ast.Name) and dim.id == "_"
+
+
 def dimension(e: Elaborator, dim: ast.Expr, scope: Scope) -> Dim:
-    if isinstance(dim, ast.Name) and dim.id == "_":
-        raise not_yet("a size left to be inferred, `_`,", dim.span)
+    if _is_open(dim):
+        raise fault("E108", "only a parameter can leave a size to its first use, `_`", dim.span)
     value = e.evaluate(dim, scope)
     at = (scope.span_of(dim.id) if isinstance(dim, ast.Name) else None) or dim.span
     if isinstance(value, float) and value.is_integer():
@@ -236,7 +258,7 @@ def dimension(e: Elaborator, dim: ast.Expr, scope: Scope) -> Dim:
 def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
     """`mu <- value`: later lines see the new value, and the step ends with it."""
     try:
-        target = scope.names[s.name.id]
+        target = scope.find(s.name.id)
     except KeyError:
         raise unknown(s.name.id, s.name.span, scope, e.definitions) from None
     if target is POISON:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
+from nnspec.elaborate.augmentation import Augmentation, check_augmentations, read_augmentations
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.model import Model
+from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, losses_of, trained_by
 from nnspec.elaborate.sources import DataSource, SourceReader
 from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number, not_yet
-from nnspec.graph import Graph, Type
-from nnspec.graph.types import show
+from nnspec.graph import Graph
 from nnspec.syntax import ast
 
 STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
@@ -22,8 +24,7 @@ STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 }
 """Ways to stop: their arguments, those that must be given, and an example."""
 MAX_SEED = 2**32 - 1
-IMAGE_RANK = 4  # with the batch
-SETTINGS_NOT_YET = ("freeze", "update", "minimize", "start", "checkpoint")
+SETTINGS_NOT_YET: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Training:
-    """One train block; `validation` and `test` are a fraction or a source."""
+    """One train block; `validation` and `test` are a fraction or a source, `start` is the run to start from."""
 
     span: Span
     name: str | None = None
@@ -61,19 +62,32 @@ class Training:
     penalty: tuple[tuple[str, float], ...] = ()
     clip: tuple[str, float] | None = None
     stop: Stop | None = None
-    augment: tuple[tuple[str, str, float, Span], ...] = ()
+    augment: tuple[Augmentation, ...] = ()
     seed: int = 0
+    phases: tuple[PhaseChoice, ...] = (PhaseChoice(),)
+    start: Word | None = None
+    checkpoint: int | None = None
     spans: Mapping[str, Span] = field(default_factory=dict)
 
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What decides which examples are trained on, watched and kept for the end."""
+        return self.data, self.validation, self.test, self.seed
 
-def elaborate_training(block: ast.Train, definitions: Definitions, lets: Scope) -> tuple[Training, list[Diagnostic]]:
-    """The settings of a train block, and what is wrong with them."""
-    reader = _Reader(definitions, lets)
+
+def elaborate_training(
+    block: ast.Train, definitions: Definitions, lets: Scope, before: Training | None = None
+) -> tuple[Training, list[Diagnostic]]:
+    """The settings of a train block, and what is wrong with them; `before` is the block that runs before it."""
+    reader, phases = _Reader(definitions, lets), PhaseReader()
     found: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     for setting in block.settings:
         with reader.e.recovering(setting.span):
             name = setting.name.id
+            if name in PHASE_SETTINGS:
+                phases.read(setting)
+                continue
             if name in spans and name != "augment":
                 raise fault("E105", f"`{name}` is set twice", setting.name.span, notes=((spans[name], "first here"),))
             spans[name] = setting.span
@@ -81,7 +95,16 @@ def elaborate_training(block: ast.Train, definitions: Definitions, lets: Scope) 
     if not reader.e.diagnostics:
         reader.e.diagnostics += _missing(block, found)
     title = block.name.id if block.name else None
-    return Training(span=block.span, name=title, spans=spans, **found), reader.e.diagnostics
+    own = {**_inherited(before, found), **found}
+    return Training(span=block.span, name=title, spans=spans, phases=phases.phases(), **own), reader.e.diagnostics
+
+
+def _inherited(before: Training | None, found: Mapping[str, Any]) -> dict[str, Any]:
+    """A block without data of its own goes on with that of the one before, cut into the same parts."""
+    if before is None:
+        return {}
+    names = ("seed",) if "data" in found else ("seed", "data", "validation", "test")
+    return {n: getattr(before, n) for n in names}
 
 
 def _missing(block: ast.Train, found: dict[str, Any]) -> list[Diagnostic]:
@@ -113,21 +136,30 @@ class _Reader:
             "penalty": self.penalty,
             "clip": self.clip,
             "stop": self.stop,
-            "augment": self.augment,
+            "augment": lambda e: read_augmentations(e, self.number),
             "seed": self.seed,
+            "checkpoint": self.whole,
         }
 
     def read(self, s: ast.Setting) -> Any:
         name = s.name.id
         if name in SETTINGS_NOT_YET:
             raise not_yet(f"the setting `{name}`", s.name.span)
+        if name == "start":
+            return self.start(s)
         if name not in self.settings:
-            raise fault("E111", f"a train block has no setting `{name}`", s.name.span, help=did_you_mean(name, self.settings))
+            known = (*self.settings, *PHASE_SETTINGS, "start")
+            raise fault("E111", f"a train block has no setting `{name}`", s.name.span, help=did_you_mean(name, known))
         if name == "penalty":
             return tuple(self.penalty(v) for v in s.values)
         if len(s.values) != 1:
             raise fault("E104", f"`{name}` takes one value", s.values[1].span if s.values else s.span)
         return self.settings[name](s.values[0])
+
+    def start(self, s: ast.Setting) -> Word:
+        if not s.origin:
+            raise fault("E106", "a training starts from the folder of a run", s.span, help='write `start from "runs/pretrain-1"`')
+        return Word(s.origin, s.span)
 
     def optimizer(self, e: ast.Expr) -> Applied:
         optimizer = self.e.as_kind("optimizer", e, self.scope)
@@ -210,32 +242,17 @@ class _Reader:
             raise fault("E106", "the metric to watch is a name such as `val.loss`", e.span)
         return metric
 
-    def augment(self, e: ast.Expr) -> tuple[tuple[str, str, float, Span], ...]:
-        """`image -> shift(2)`: (input, kind, amount, place) for each stage."""
-        if not isinstance(e, ast.Pipe) or not isinstance(e.head, ast.Name):
-            raise fault("E106", "augmentation is a pipeline from an input: `image -> shift(2)`", e.span)
-        return tuple((e.head.id, *self._augmentation(s.body), s.body.span) for s in e.stages)
 
-    def _augmentation(self, e: ast.Expr) -> tuple[str, float]:
-        known = ("shift", "rotate", "scale", "flip", "elastic", "noise", "crop")
-        name, _ = self.choice(e, known, "augmentation")
-        if name != "shift":
-            raise not_yet(f"the augmentation `{name}`", e.span)
-        return self.one_number(e, known, "augmentation", "largest shift in pixels")
-
-
-def check_against_model(training: Training, inputs: Mapping[str, Type], metrics: Iterable[str]) -> None:
-    """What a train block names has to be in the model: the inputs it augments, the metric it watches."""
-    watched = ["loss", "val.loss", *(f"val.{m}" for m in metrics)]
+def check_against_model(training: Training, model: Model) -> None:
+    """What a train block names has to be in the model: losses and parameters, the inputs it augments, the metric it watches."""
+    losses = [n for phase in training.phases for n in losses_of(phase, model.losses)]
+    for phase in training.phases:
+        trained_by(phase, model.parameters)
+    watched = ["loss", "val.loss", *(f"val.{m}" for m in model.metrics), *(losses if len(training.phases) > 1 else ())]
     if training.stop and training.stop.metric and training.stop.metric not in watched:
         help_ = did_you_mean(training.stop.metric, watched) or f"there are {', '.join(watched)}"
         raise fault("E402", f"there is no metric `{training.stop.metric}` to watch", training.stop.span, help=help_)
-    for name, kind, _, span in training.augment:
-        if name not in inputs:
-            raise fault("E101", f"the model has no input `{name}` to augment", span, help=did_you_mean(name, inputs))
-        if inputs[name].rank != IMAGE_RANK:
-            example = show(inputs[name].shape[1:])
-            raise fault("E202", f"`{kind}` moves images, [channels, height, width]; `{name}` is {example}", span)
+    check_augmentations(training.augment, model.inputs)
 
 
 def learning_rate(optimizer: Applied, e: Elaborator) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnspec.diagnostics import Fault, Span, fault
-from nnspec.graph import Shape, Size, Type, Var
+from nnspec.graph import Dim, Shape, Size, Type, Var
 from nnspec.graph.types import show
 from nnspec.syntax import ast
 
@@ -77,6 +77,24 @@ class Applied:
     @property
     def name(self) -> str:
         return self.function.name
+
+
+@dataclass(frozen=True)
+class Unsized:
+    """A parameter with a size left to its first use, `_`: `sized(shape)` declares it."""
+
+    name: str
+    dims: tuple[Dim | None, ...]
+    span: Span
+    sized: Callable[[Shape], Tensor] = field(repr=False)
+
+    def with_dims(self, dims: Shape) -> Tensor:
+        """Declared with the sizes of a use, aligned at the end, in the place of those left open."""
+        missing = len(self.dims) - len(dims)
+        full = [d if d is not None else dims[i - missing] if i >= missing else None for i, d in enumerate(self.dims)]
+        if any(d is None for d in full):
+            raise fault("E107", f"a size `_` of `{self.name}` does not follow from its first use: write it", self.span)
+        return self.sized(tuple(d for d in full if d is not None))
 
 
 @dataclass(frozen=True)
@@ -216,6 +234,8 @@ def describe(value: Value) -> str:
             return f'"{value}"'
         case tuple():
             return f"[{', '.join(map(describe, value))}]"
+        case Unsized():
+            return f"the parameter `{value.name}`, a size of which is not known yet"
         case Function() | Builtin():
             return f"the {value.kind} `{value.name}`"
         case Applied():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Callable
 from functools import partial
@@ -60,6 +61,10 @@ sign: Op = unary("sign", "-1, 0 or 1; the gradient is 0.", np.sign, lambda g, y,
              scalar=lambda x: (x > 0) - (x < 0), **_FLAT)  # fmt: skip
 floor: Op = unary("floor", "The largest whole number not above x; the gradient is 0.", np.floor, lambda g, y, x: (None,), "Floor",
               "floor([1.5, -1.5]) == [1, -2]", **_FLAT)  # fmt: skip
+ceil: Op = unary("ceil", "The smallest whole number not below x; the gradient is 0.", np.ceil, lambda g, y, x: (None,), "Ceil",
+             "ceil([1.5, -1.5]) == [2, -1]", **_FLAT)  # fmt: skip
+round: Op = unary("round", "The nearest whole number, at a half the even one; the gradient is 0.", np.rint, lambda g, y, x: (None,),
+              "Round", "round([1.4, 1.5, 2.5, -0.5]) == [1, 2, 2, 0]", scalar=builtins.round, **_FLAT)  # fmt: skip
 
 
 def _logistic(x: Any) -> Any:

@@ -23,6 +23,7 @@ from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.update import Buffers, Update
 from nnspec.weights import read
 
+PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
 
 
@@ -44,6 +45,7 @@ class Engine:
         self._states = Flat(_types(model.states), self.dtype)
         self.params, self.states, self.gradient_views = self._params.views, self._states.views, self._grads.views
         self.seed, self.steps_done = np.zeros((), np.int64), np.zeros((), np.int64)
+        self.stage, self.stage_start, self.losses = 0, 0, dict[str, float]()
         self._draw = np.zeros((), np.int64)
         self._programs: dict[tuple[Any, ...], tuple[Runnable, dict[str, Array]]] = {}
         self._optimizer: dict[str, Flat] = {}
@@ -58,8 +60,26 @@ class Engine:
             np.copyto((self.params | self.states)[name], value)
         self.seed[...] = seed
         self.steps_done[...] = 0
-        for state, start in self._optimizer_starts().items():
-            self.optimizer_buffer(state).buffer.fill(start)
+        self._turn_to(0)
+
+    def begin(self, stage: int) -> None:
+        """Go on with a train block: its optimizer starts afresh, unless the block is the one under way."""
+        self._grads.buffer.fill(0)
+        if stage != self.stage:
+            self._turn_to(stage)
+
+    def _turn_to(self, stage: int) -> None:
+        if stage != self.stage:
+            self._programs.clear()
+        self.stage, self.stage_start = stage, int(self.steps_done)
+        self._optimizer.clear()
+        self._updates.clear()
+
+    def resume(self, stage: int, stage_start: int, steps_done: int, seed: int) -> None:
+        """Stand where a checkpoint was taken, ready to be given its arrays."""
+        self.steps_done[...], self.seed[...] = steps_done, seed
+        self._turn_to(stage)
+        self.stage_start = stage_start
 
     def optimizer_buffer(self, state: str) -> Flat:
         if state not in self._optimizer:
@@ -67,8 +87,9 @@ class Engine:
         return self._optimizer[state]
 
     def _optimizer_starts(self) -> dict[str, float]:
-        training = self.spec.training
-        return optimizer_states(training.optimizer) if training and training.optimizer else {}
+        trainings = self.spec.trainings
+        optimizer = trainings[self.stage].optimizer if trainings else None
+        return optimizer_states(optimizer) if optimizer else {}
 
     def all_arrays(self) -> dict[str, Array]:
         """Everything a checkpoint keeps, by name: parameters, states, `optimizer/STATE/PARAMETER`."""
@@ -93,20 +114,26 @@ class Engine:
         return self._gradients(self.spec.gradients, "gradients", fields), self.gradient_views
 
     def step(self, fields: Mapping[str, Array], lr: float) -> float:
-        """One step of the train block's optimizer; the loss before it."""
-        self._draw[...] = self.steps_done
-        self._lr[...], self._t[...] = lr, self.steps_done + 1
-        self._updates = self._updates or [Update(p, self.make_program, self._buffers()) for p in self.spec.phases]
-        for update in self._updates:
+        """One step of the train block, every phase in turn; the sum of the losses they minimise, each before its own update.
+
+        `losses` then holds each of them by name. Every phase draws random numbers of its own.
+        """
+        done, total = int(self.steps_done), 0.0
+        self._lr[...], self._t[...] = lr, done + 1 - self.stage_start
+        self._updates = self._updates or [Update(p, self.make_program, self._buffers()) for p in self.spec.stages[self.stage]]
+        for number, update in enumerate(self._updates):
+            self._draw[...] = done + (number << PHASE_SHIFT)
             update.look_ahead()
-            loss = self._gradients(self.spec.objective, "objective", fields)
+            total += self._gradients(update.phase.objective, f"objective {number}", fields)
             update.run()
         self.steps_done += 1
-        return loss
+        return total
 
     def _gradients(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> float:
         given = {f"grad:{n}": f"grad:{n}" for n in self.params} | {f"state:{n}": n for n in self.states}
-        return float(self._run(graph, kind, fields, {n: m for n, m in given.items() if n in graph.outputs})["loss"])
+        values = self._run(graph, kind, fields, {n: m for n, m in given.items() if n in graph.outputs})
+        self.losses |= {n.removeprefix("loss:"): float(values[n]) for n in values if n.startswith("loss:")}
+        return float(values["loss"])
 
     def _buffers(self) -> Buffers:
         states = {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}

@@ -19,14 +19,11 @@ Call = Callable[[], Any]
 def prepare_scan(out: Array, *inputs: Array, body: BoundLoop, carries: int, items: int, length: int, reverse: bool) -> Call:
     """All steps into `out`, [length, batch, ...]."""
     starts, sequences, given = inputs[:carries], inputs[carries : carries + items], inputs[carries + items :]
-    carried, at_step = [np.empty_like(s) for s in starts], [np.empty(s.shape[1:], s.dtype) for s in sequences]
-    groups: tuple[Sequence[Array], ...] = (carried, at_step, given)
-    memory = {f"{kind}:{i}": array for kind, arrays in zip(KINDS, groups, strict=True) for i, array in enumerate(arrays)}
-    named = {n.name for n in body.body if n.op.is_source}
-    program = Program(body.body, body.sizes, memory, {f"carry:{i}": f"carry:{i}" for i in range(carries) if f"carry:{i}" in named})
-    begin: list[Call] = [partial(np.copyto, c, s) for c, s in zip(carried, starts, strict=True)]
-    steps = [c for t in order(length, reverse) for c in _step(program, t, out, at_step, sequences)]
-    calls = [*begin, *steps]
+    step = _Step(body, [np.empty_like(s) for s in starts], [np.empty(s.shape[1:], s.dtype) for s in sequences], given)
+    calls: list[Call] = [partial(np.copyto, c, s) for c, s in zip(step.carried, starts, strict=True)]
+    for t in order(length, reverse):
+        calls += [partial(np.copyto, item, s[t]) for item, s in zip(step.items, sequences, strict=True)]
+        calls += step.calls(out[t])
 
     def run() -> None:
         for call in calls:
@@ -35,18 +32,44 @@ def prepare_scan(out: Array, *inputs: Array, body: BoundLoop, carries: int, item
     return run
 
 
-def _step(program: Program, t: int, out: Array, at_step: Sequence[Array], sequences: Sequence[Array]) -> Iterator[Call]:
-    """The items of a step in, the body, what it yields out; what it yields of the values before it goes out first."""
-    yield from (partial(np.copyto, a, s[t]) for a, s in zip(at_step, sequences, strict=True))
-    early: list[Call] = []
-    late: list[Call] = []
-    start = 0
-    plan = program.plan
-    for public, name in plan.graph.outputs.items():
-        if public.startswith("out:"):
-            value = program.output(public)
+class _Step:
+    """The body over memory of its own for the carried values and the items of a step.
+
+    A carried value is computed into its place where the body does not read it later. What a step yields or carries on of the values
+    before it is put aside first.
+    """
+
+    def __init__(self, body: BoundLoop, carried: Sequence[Array], items: Sequence[Array], given: Sequence[Array]) -> None:
+        self.carried, self.items = carried, items
+        memory = {f"{kind}:{i}": a for kind, arrays in zip(KINDS, (carried, items, given), strict=True) for i, a in enumerate(arrays)}
+        carries = [f"carry:{i}" for i in range(len(carried))]
+        in_place = [c for c in carries if c in body.body.nodes and not any(self._is_old(body, other) for other in carries)]
+        self.program = Program(body.body, body.sizes, memory, {c: c for c in in_place})
+        self.moved = [(self.program.output(c), memory[c]) for c in carries if c not in in_place]
+        self.aside = [np.empty_like(target) for _, target in self.moved]
+        self.yielded = [(p, self._is_old(body, p)) for p in body.body.outputs if p.startswith("out:")]
+
+    @staticmethod
+    def _is_old(body: BoundLoop, public: str) -> bool:
+        """Whether an output is a value from before the step, or that value seen otherwise."""
+        node = body.body[body.body.outputs[public]]
+        while node.op.view:
+            node = body.body[node.inputs[0]]
+        return node.op.is_source
+
+    def calls(self, out: Array) -> Iterator[Call]:
+        """One step, which yields into `out`."""
+        copies = list(self._copies(out))
+        yield from (copy for copy, old in copies if old)
+        yield from self.program.calls
+        yield from (copy for copy, old in copies if not old)
+        yield from (partial(np.copyto, aside, value) for aside, (value, _) in zip(self.aside, self.moved, strict=True))
+        yield from (partial(np.copyto, target, aside) for aside, (_, target) in zip(self.aside, self.moved, strict=True))
+
+    def _copies(self, out: Array) -> Iterator[tuple[Call, bool]]:
+        start = 0
+        for public, old in self.yielded:
+            value = self.program.output(public)
             width = prod(value.shape[1:])
-            copy = partial(np.copyto, out[t, :, start : start + width].reshape(value.shape), value)
-            (early if plan.graph[plan.root(name)].op.is_source else late).append(copy)
+            yield partial(np.copyto, out[:, start : start + width].reshape(value.shape), value), old
             start += width
-    yield from (*early, *program.calls, *late)

@@ -43,7 +43,7 @@ class Update:
     """One step of the optimizer for the parameters of a phase: `look_ahead`, then their gradients, then `run`."""
 
     def __init__(self, phase: Phase, make_program: Callable[..., Runnable], buffers: Buffers) -> None:
-        self.make_program, self.buffers = make_program, buffers
+        self.phase, self.make_program, self.buffers = phase, make_program, buffers
         self.pieces = _pieces(phase, buffers)
         shapes = [(p.name, p.type) for p in self.pieces]
         dtype = buffers.params.buffer.dtype.name

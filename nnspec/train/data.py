@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
+from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, check, listing
 from nnspec.train.files import Parts, Readers
+from nnspec.train.formulas import computed
 from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_from_path
 from nnspec.train.windows import TEXT_FIELDS
 
@@ -73,7 +75,7 @@ def _checked(
     """Some fields of an opened source, bound to the ports; `labels` learns what their class numbers stand for."""
     if parts.alphabet:
         _keep_alphabet(source, parts.alphabet, ports, labels)
-    return Checker(ports, source.span, dtype, source.spans, labels).check(bind(source, readers, ports))
+    return Checker(ports, source.span, dtype, source.spans, labels).check(bind(source, readers, ports, dtype))
 
 
 def _alphabet(source: DataSource, labels: Labels) -> Sequence[str]:
@@ -90,28 +92,29 @@ def _keep_alphabet(source: DataSource, alphabet: Sequence[str], ports: Mapping[s
             labels[port] = list(alphabet)
 
 
-def bind(source: DataSource, readers: Readers, ports: Mapping[str, Type]) -> dict[str, Any]:
-    """For each port the field of its name, or what the source's arguments name for it."""
-    return {port: _field(source, readers, port) for port in ports}
+def bind(source: DataSource, readers: Readers, ports: Mapping[str, Type], dtype: str) -> dict[str, Any]:
+    """For each port the field of its name, or what the source's arguments make for it."""
+    return {port: _field(source, readers, port, dtype if type.is_float else None) for port, type in ports.items()}
 
 
-def _field(source: DataSource, readers: Readers, port: str) -> Any:
+def _field(source: DataSource, readers: Readers, port: str, dtype: str | None) -> Any:
     chosen = port if source.name == "inline" else source.fields.get(port, port)
-    names = chosen if isinstance(chosen, tuple) else (chosen,)
-    for name in names:
-        if name not in readers:
-            raise _no_field(source, readers, port, name)
+    items = chosen if isinstance(chosen, tuple) else (chosen,)
+    for item in items:
+        for name in item.names() if isinstance(item, Formula) else (item,):
+            if name not in readers and not (isinstance(item, Formula) and item.means(name)):
+                raise _no_field(source, readers, port, name)
+    columns = [computed(item, readers, dtype) if isinstance(item, Formula) else readers[item]() for item in items]
     if not isinstance(chosen, tuple):
-        return readers[chosen]()
-    columns = [readers[name]() for name in names]
+        return columns[0]
     kinds = {c.dtype == object for c in columns}
     if len(kinds) > 1:
-        text = next(n for n, c in zip(names, columns, strict=True) if c.dtype == object)
+        text = next(str(i) for i, c in zip(items, columns, strict=True) if c.dtype == object)
         raise fault("E309", f"`{port}` takes numbers, and the column `{text}` holds text", source.spans.get(port, source.span))
-    return _side_by_side(source, port, names, columns)
+    return _side_by_side(source, port, [str(i) for i in items], columns)
 
 
-def _side_by_side(source: DataSource, port: str, names: tuple[str, ...], columns: list[np.ndarray]) -> np.ndarray:
+def _side_by_side(source: DataSource, port: str, names: Sequence[str], columns: list[np.ndarray]) -> np.ndarray:
     span = source.spans.get(port, source.span)
     for name, column in zip(names, columns, strict=True):
         if column.ndim == 0 or len(column) != len(columns[0]):

@@ -9,13 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Epoch:
-    """`metrics` holds `loss` (the mean over the batches as they were trained) and `val.NAME`; `step` counts from the start."""
+    """`metrics` holds `loss` (the mean over the batches as they were trained) and `val.NAME`; `number` and `step` count from the start.
+
+    `stage` is the name of its train block, and with several `minimize` lines `metrics` holds each loss by name, too.
+    """
 
     number: int
     step: int
     lr: float
     metrics: Mapping[str, float]
     seconds: float
+    stage: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"epoch": self.number, "step": self.step, "lr": self.lr, **self.metrics, "seconds": round(self.seconds, 3)}
+        stage = {"stage": self.stage} if self.stage else {}
+        return {**stage, "epoch": self.number, "step": self.step, "lr": self.lr, **self.metrics, "seconds": round(self.seconds, 3)}

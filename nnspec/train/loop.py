@@ -28,21 +28,17 @@ EVALUATION_BATCH = 1000
 
 @dataclass
 class Progress:
-    """What a listener is told: `on_batch(epoch, steps done in it, steps in it, loss)`, and `on_epoch`."""
+    """What a listener is told: `on_batch(epoch, steps done in it, steps in it, loss)`, `on_epoch`, `on_note(other news)`."""
 
     on_batch: Callable[[int, int, int, float], None] = lambda *_: None
     on_epoch: Callable[[Epoch], None] = lambda _: None
+    on_note: Callable[[str], None] = lambda _: None
 
 
 @dataclass
 class History:
     epochs: list[Epoch] = field(default_factory=list)
     stopped: str = ""
-
-
-def fit(engine: Engine, data: Dataset, training: Training, progress: Progress | None = None) -> History:
-    """Train for the epochs or steps of the train block; the best weights are put back when it stops early."""
-    return _Fitting(engine, data, training, progress or Progress()).run()
 
 
 @dataclass(frozen=True)
@@ -61,47 +57,58 @@ def length(training: Training, data: Dataset) -> Length:
     return Length(training.epochs or ceil(steps / an_epoch), steps, an_epoch)
 
 
-class _Fitting:
-    def __init__(self, engine: Engine, data: Dataset, training: Training, progress: Progress) -> None:
-        self.engine, self.data, self.training, self.progress = engine, data, training, progress
+class Stage:
+    """One train block at work: for its epochs or steps; the best weights are put back when it stops early."""
+
+    def __init__(self, engine: Engine, data: Dataset, stage: int, progress: Progress, keep: Callable[[], object] | None = None) -> None:
+        self.engine, self.data, self.progress, self.keep = engine, data, progress, keep
+        self.training = training = engine.spec.trainings[stage]
         self.examples = len(next(iter(data.train.values())))
         self.length = length(training, data)
-        self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps)
+        self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps, stage)
         self.stopper = stopper(training.stop, engine) if training.stop else None
         self.step = 0
 
-    def run(self) -> History:
-        history = History()
+    def run(self, history: History) -> None:
+        """Add the epochs to what there is."""
+        before, steps_before = len(history.epochs), history.epochs[-1].step if history.epochs else 0
+        reason = ""
         for number in range(1, self.length.epochs + 1):
-            if self.step >= self.length.steps:
+            if self.step >= self.length.steps or reason:
                 break
-            epoch = self.epoch(number)
+            epoch = self.epoch(number, before, steps_before)
             history.epochs.append(epoch)
             self.progress.on_epoch(epoch)
-            history.stopped = self.stopper.reason(epoch) if self.stopper else ""
-            if history.stopped:
-                break
+            reason = self.stopper.reason(epoch) if self.stopper else ""
         if self.stopper:
             self.stopper.finish()
-        return history
+        said = f"{self.training.name}: {reason}" if self.training.name and reason else reason
+        history.stopped = "; ".join(filter(None, (history.stopped, said)))
 
-    def epoch(self, number: int) -> Epoch:
-        started, total, seen = time.perf_counter(), 0.0, 0
-        random = np.random.default_rng([self.training.seed, number])
+    def epoch(self, number: int, before: int, steps_before: int) -> Epoch:
+        """One pass over the data, `number` of this stage, after other stages' epochs and steps."""
+        started, mean = time.perf_counter(), _Mean()
+        random = np.random.default_rng([self.training.seed, before + number])
         lr = self.rate.base
         for done, batch in enumerate(self.batches(random), 1):
+            self.checkpoint()
             lr = self.rate(number - 1, self.step)
             loss = self.engine.step(batch, lr)
             self.step += 1
             if not isfinite(loss):
-                raise self.diverged(loss, number)
-            size = shapes_of(batch)[0][0]
-            total, seen = total + loss * size, seen + size
-            self.progress.on_batch(number, done, self.length.an_epoch, total / seen)
-        metrics = {"loss": total / max(seen, 1)}
+                raise self.diverged(loss, before + number)
+            several = len(self.training.phases) > 1
+            mean.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
+            self.progress.on_batch(before + number, done, self.length.an_epoch, mean.values["loss"])
+        metrics = mean.values
         if self.data.validation:
             metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}
-        return Epoch(number, self.step, lr, metrics, time.perf_counter() - started)
+        return Epoch(before + number, steps_before + self.step, lr, metrics, time.perf_counter() - started, self.training.name)
+
+    def checkpoint(self) -> None:
+        """Between two steps; after the last there is nothing left to lose, as the run is saved."""
+        if self.keep and self.training.checkpoint and self.step and self.step % self.training.checkpoint == 0:
+            self.keep()
 
     def batches(self, random: np.random.Generator) -> Iterator[Mapping[str, Array]]:
         order = random.permutation(self.examples)
@@ -117,6 +124,20 @@ class _Fitting:
         return fault(
             "E401", f"the loss became {loss} in epoch {epoch}, step {self.step}", optimizer.span if optimizer else None, help=help_
         )
+
+
+class _Mean:
+    """Means of numbers over batches, each weighted by its size."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {"loss": 0.0}
+        self.seen = 0
+
+    def add(self, numbers: Mapping[str, float], size: int) -> None:
+        self.seen += size
+        for name, number in numbers.items():
+            before = self.values.get(name, 0.0)
+            self.values[name] = before + (number - before) * size / self.seen
 
 
 def evaluate(engine: Engine, fields: Fields) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from nnspec.train.plot import curves
 Array = np.ndarray[Any, np.dtype[Any]]
 STATE, MANIFEST, METRICS, SPEC, CURVE, MODEL = "state.safetensors", "manifest.json", "metrics.jsonl", "spec.nn", "loss.svg", "model.onnx"
 IMPORTS = "imports"
+
+KEPT = 3
 
 
 def fresh(name: str, base: Path = Path("runs")) -> Path:
@@ -62,8 +65,8 @@ def log(folder: Path, epoch: Epoch) -> None:
 def draw(folder: Path, title: str, epochs: Iterable[Epoch]) -> None:
     """The loss curve of a run."""
     epochs = list(epochs)
-    names = [n for n in (epochs[0].metrics if epochs else ()) if n.rsplit(".", 1)[-1] == "loss"]
-    lines = {n: [(float(e.number), e.metrics[n]) for e in epochs] for n in names}
+    names = dict.fromkeys(n for e in epochs for n in e.metrics if n.rsplit(".", 1)[-1] == "loss")
+    lines = {n: [(float(e.number), e.metrics[n]) for e in epochs if n in e.metrics] for n in names}
     write_whole(folder / CURVE, curves(title, lines).encode())
 
 
@@ -79,6 +82,12 @@ def save(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping
     except OSError as error:
         raise fault("E504", f"cannot write to {folder}: {error.strerror}") from None
     return final
+
+
+def prune(folder: Path) -> None:
+    """Keep the last checkpoints only."""
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+        shutil.rmtree(old)
 
 
 def _write_checkpoint(aside: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:

@@ -12,24 +12,23 @@ from nnspec.graph import Graph
 from nnspec.run.program import Program
 
 
-def base_rate(spec: Compilation) -> float:
-    """The learning rate of the train block's optimizer, before any schedule."""
-    training = spec.training
-    assert training and training.optimizer
-    return learning_rate(training.optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
+def base_rate(spec: Compilation, stage: int = 0) -> float:
+    """The learning rate of a train block's optimizer, before any schedule."""
+    optimizer = spec.trainings[stage].optimizer
+    assert optimizer
+    return learning_rate(optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
 
 
 class LearningRate:
     """`rate(epoch, step)`: both counted from 0."""
 
-    def __init__(self, spec: Compilation, epochs: int, steps: int) -> None:
-        training, self.base = spec.training, base_rate(spec)
-        assert training
+    def __init__(self, spec: Compilation, epochs: int, steps: int, stage: int = 0) -> None:
+        schedule, self.base = spec.trainings[stage].schedule, base_rate(spec, stage)
         self.memory = {n: np.zeros(()) for n in SCHEDULE_NAMES}
         totals = {"lr": self.base, "epochs": epochs, "steps": steps}
         for name, value in totals.items():
             self.memory[name][...] = value
-        self.program = Program(schedule_graph(spec.definitions, training.schedule), {}, self.memory) if training.schedule else None
+        self.program = Program(schedule_graph(spec.definitions, schedule), {}, self.memory) if schedule else None
 
     def __call__(self, epoch: int, step: int) -> float:
         if self.program is None:

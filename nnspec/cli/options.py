@@ -1,0 +1,50 @@
+"""What the commands share: their options, how a spec is opened, how a diagnostic is shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+import click
+
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic, Source, render
+from nnspec.source import folder_of, read_source, source_of
+
+
+def say(diagnostics: Iterable[Diagnostic]) -> None:
+    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    click.echo(render(diagnostics, color), err=True, color=color)
+
+
+def settings_of(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`width=64` pairs as a mapping."""
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
+    return dict(p.split("=", 1) for p in pairs)
+
+
+def spec_source(name: str) -> Source:
+    return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
+
+
+def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str = "float32") -> Compilation:
+    return Compilation(spec_source(name), settings_of(pairs), dtype, folder_of(name))
+
+
+def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(command: Any) -> Any:
+        for adder in reversed(adders):
+            command = adder(command)
+        return wraps(command)(command)
+
+    return add
+
+
+SET = click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Override a `let`.")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+DATA = click.option("--data", metavar="PATH", help="A csv or npz file, or the folder of MNIST's files.")

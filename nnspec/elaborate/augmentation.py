@@ -1,0 +1,106 @@
+"""The `augment` lines of a train block: which input is changed, how, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from nnspec.diagnostics import Span, did_you_mean, fault
+from nnspec.elaborate.values import describe
+from nnspec.graph import Type
+from nnspec.graph.types import show
+from nnspec.syntax import ast
+
+IMAGE_RANK = 4  # with the batch
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number that an augmentation takes: above 0, at most `most`, and whole where it counts pixels."""
+
+    name: str
+    most: float = 1e6
+    whole: bool = False
+
+    def fits(self, value: float) -> bool:
+        return 0 < value <= self.most and (not self.whole or value.is_integer())
+
+    @property
+    def expected(self) -> str:
+        return f"a {'whole ' if self.whole else ''}number above 0" + (f", at most {describe(self.most)}" if self.most < 1e6 else "")
+
+
+AUGMENTATIONS: dict[str, tuple[Amount, ...]] = {
+    "shift": (Amount("pixels", 1000, whole=True),),
+    "crop": (Amount("pixels", 1000, whole=True),),
+    "rotate": (Amount("degrees", 180),),
+    "scale": (Amount("share", 0.9),),
+    "flip": (),
+    "elastic": (Amount("alpha", 1000), Amount("sigma", 1000)),
+    "noise": (Amount("std"),),
+}
+MOVES = frozenset(AUGMENTATIONS) - {"noise"}
+"""Those that move the pixels of an image."""
+WHOLE_PIXELS = ("shift", "crop", "flip")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One stage: the input it changes, its kind, and its amounts in the order of AUGMENTATIONS."""
+
+    input: str
+    kind: str
+    amounts: tuple[float, ...]
+    span: Span
+
+
+def read_augmentations(e: ast.Expr, number: Callable[[ast.Expr], float]) -> tuple[Augmentation, ...]:
+    """`image -> rotate(10) -> shift(2)`: its stages; `number` evaluates an argument."""
+    if not isinstance(e, ast.Pipe) or not isinstance(e.head, ast.Name):
+        raise fault("E106", "augmentation is a pipeline from an input: `image -> shift(2)`", e.span)
+    return tuple(_read_stage(e.head.id, s.body, number) for s in e.stages)
+
+
+def _read_stage(input: str, e: ast.Expr, number: Callable[[ast.Expr], float]) -> Augmentation:
+    kind = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or e.span.text
+    if kind not in AUGMENTATIONS:
+        known = f"known are {', '.join(AUGMENTATIONS)}"
+        raise fault("E106", f"there is no augmentation `{kind}`", e.span, help=did_you_mean(kind, AUGMENTATIONS) or known)
+    arguments = e.arguments if isinstance(e, ast.Call) else ()
+    return Augmentation(input, kind, _amounts(kind, arguments, e.span, number), e.span)
+
+
+def _amounts(kind: str, arguments: tuple[ast.Argument, ...], span: Span, number: Callable[[ast.Expr], float]) -> tuple[float, ...]:
+    amounts = AUGMENTATIONS[kind]
+    words = [a.name for a in amounts]
+    written = {a.name or (words[i] if i < len(words) else ""): a.value for i, a in enumerate(arguments)}
+    usage = f"write `{kind}({', '.join(words)})`" if words else f"write `{kind}`"
+    for argument in arguments:
+        if argument.name and argument.name not in words:
+            raise fault("E102", f"`{kind}` has no argument `{argument.name}`", argument.span, help=usage)
+    if "" in written or len(written) < len(arguments):
+        raise fault("E104", f"`{kind}` has too many arguments", span, help=usage)
+    for word in words:
+        if word not in written:
+            raise fault("E103", f"`{kind}` is missing `{word}`", span, help=usage)
+    return tuple(_amount(a, written[a.name], number) for a in amounts)
+
+
+def _amount(amount: Amount, e: ast.Expr, number: Callable[[ast.Expr], float]) -> float:
+    value = number(e)
+    if not amount.fits(value):
+        raise fault("E106", f"`{amount.name}` is {amount.expected}, not {describe(value)}", e.span)
+    return value
+
+
+def check_augmentations(augmentations: Iterable[Augmentation], inputs: Mapping[str, Type]) -> None:
+    """What is augmented has to be an input, of numbers, and an image where pixels move."""
+    for a in augmentations:
+        if a.input not in inputs:
+            raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, help=did_you_mean(a.input, inputs))
+        type = inputs[a.input]
+        if not type.is_float:
+            raise fault("E202", f"`{a.kind}` changes float inputs; `{a.input}` is not", a.span)
+        if a.kind in MOVES and type.rank != IMAGE_RANK:
+            message = f"`{a.kind}` moves images, [channels, height, width]; `{a.input}` is {show(type.shape[1:])}"
+            raise fault("E202", message, a.span)

@@ -1,0 +1,68 @@
+"""Formulas over the fields of a data source: `image = pixels / 255`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.values import Scope, Tensor
+from nnspec.graph import Graph, Type
+from nnspec.ops import OPS
+from nnspec.syntax import ast
+
+FIELD = "field"
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula whose names are fields, or else what they are in the spec."""
+
+    expression: ast.Expr
+    definitions: Definitions = field(repr=False)
+    scope: Scope = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.expression.span.text
+
+    def names(self) -> list[str]:
+        return names_in(self.expression)
+
+    def means(self, name: str) -> bool:
+        """Whether the spec or the library defines the name."""
+        return name in self.scope.all_names() or self.definitions.meaning(name) is not None
+
+
+def names_in(e: ast.Expr) -> list[str]:
+    """The names that a formula reads, without those that it calls or gives."""
+    found: dict[str, None] = {}
+    left: list[object] = [e]
+    while left:
+        match left.pop():
+            case ast.Name(id=name):
+                found[name] = None
+            case ast.Call(callee=ast.Name(), arguments=inner) | ast.Stage(body=inner) | (tuple() as inner):
+                left += reversed(inner) if isinstance(inner, tuple) else [inner]
+            case ast.Tree() as tree:
+                left += [getattr(tree, f.name) for f in reversed(fields(tree))]
+    return list(found)
+
+
+def field_graph(formula: Formula, types: Mapping[str, Type]) -> Graph:
+    """From fields to the one that the formula makes of them, called FIELD; a Fault where it is no formula of single examples."""
+    graph, span = Graph(FIELD, "float64"), formula.expression.span
+    e = Elaborator(graph, formula.definitions, training=False)
+    known = {name: Tensor(graph.source(OPS["input"], name, type), True) for name, type in types.items()}
+    value = batch.lift(graph, e.evaluate(formula.expression, Scope(formula.scope, names={**e.always, **known})), graph.dtype, span)
+    if e.owned:
+        raise fault("E108", "a formula over fields has no parameters: it is done once, before training", span)
+    if any(node.op is OPS["random"] for node in graph):
+        raise fault("E108", "a formula over fields draws nothing: it is done once, before training", span,
+                    help="`augment` changes examples anew each time they are shown")  # fmt: skip
+    if not value.batched:
+        raise fault("E106", "this is the same for every example", span)
+    graph.outputs[FIELD] = value.var.name
+    return graph.only(graph.outputs)

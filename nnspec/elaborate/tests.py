@@ -1,0 +1,263 @@
+"""`test` blocks: what is given, the steps taken, and the conditions that must then hold, as outputs of the model's own graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nnspec.autodiff import gradients
+from nnspec.diagnostics import Diagnostic, did_you_mean, fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.expand import Elaborator, half_digit
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.model import Model
+from nnspec.elaborate.primitives import Arguments, make_builtin
+from nnspec.elaborate.training import learning_rate
+from nnspec.elaborate.update import check_optimizer
+from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe
+from nnspec.graph import Shape, Size, Type
+from nnspec.graph.types import show
+from nnspec.ops import OPS
+from nnspec.ops.source import value_shape
+from nnspec.syntax import ast
+
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=", "~=")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Values by name, as nested tuples: one example of a port, or a parameter or state of the model itself."""
+
+    values: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Steps:
+    count: int
+    optimizer: Applied
+    rate: float
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition: what must be true, and the two sides if it is a comparison."""
+
+    written: ast.Expr
+    holds: Tensor
+    sides: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Test:
+    title: str
+    block: ast.Test
+    actions: tuple[Given | Steps | Condition, ...]
+
+
+@dataclass(frozen=True)
+class Tests:
+    """All tests of a spec; `model` is an elaboration of their own, whose graph has what they ask for as outputs."""
+
+    model: Model
+    tests: tuple[Test, ...]
+
+
+def elaborate_tests(blocks: Iterable[ast.Test], model: Model, definitions: Definitions) -> tuple[Tests, list[Diagnostic]]:
+    """The tests of a model that is right, with everything that is wrong with them."""
+    tests, diagnostics = [], []
+    for block in blocks:
+        reader = _Reader(model, definitions)
+        tests.append(Test(block.title, block, reader.read(block)))
+        diagnostics += reader.e.diagnostics
+    return Tests(model, tuple(tests)), diagnostics
+
+
+@dataclass
+class _Reader:
+    """Reads one test block, statement by statement."""
+
+    model: Model
+    definitions: Definitions
+    examples: dict[str, Shape] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.e = _Asker(self.model.graph, self.definitions, training=False)
+        self.e.stored = {n: Tensor(self.model.graph.var(n), False) for n in self.model.owned}
+        self.file = Scope(self.model.scope.parent)
+        self.scope = Scope(self.model.scope, self.model.scope.frame, self._names())
+        self.ports = self.model.inputs | self.model.targets
+
+    def _names(self) -> dict[str, Value]:
+        """What a condition knows besides the formulas of the model: losses and metrics, states as they are stored, and `grad`."""
+        graph, taken = self.model.graph, self.model.scope.names
+        reports = {public.split(":")[-1]: n for public, n in graph.outputs.items() if public.split(":")[0] in ("loss", "metric")}
+        named = {n: Tensor(graph.var(node), False) for n, node in reports.items() if n not in taken}
+        own = {n: t for n, t in self.e.stored.items() if n in taken}
+        return {**named, **own, "grad": make_builtin("grad(u, x)", _gradient)}
+
+    def read(self, block: ast.Test) -> tuple[Given | Steps | Condition, ...]:
+        actions: list[Given | Steps | Condition] = []
+        with self.e.recovering(block.span):
+            if block.model.id != self.model.name:
+                help_ = did_you_mean(block.model.id, [self.model.name]) or f"the model of this file is `{self.model.name}`"
+                raise fault("E101", f"there is no model `{block.model.id}`", block.model.span, help=help_)
+            for s in block.statements:
+                with self.e.recovering(s.span):
+                    actions += self.statement(s)
+        return tuple(actions)
+
+    def statement(self, s: ast.Statement) -> Iterable[Given | Steps | Condition]:
+        match s:
+            case ast.Given():
+                return [self.given(s)]
+            case ast.Steps():
+                return [self.steps(s)]
+            case ast.Expect():
+                return [self.condition(part) for part in _parts(s.condition)]
+            case _:
+                raise fault("E108", "a test has `given`, `steps` and `expect` only", s.span)
+
+    # ---- given
+
+    def given(self, s: ast.Given) -> Given:
+        values = {}
+        for a in s.values:
+            assert a.name
+            values[a.name] = self.value(a.name, a)
+        self.check_sizes(s)
+        return Given(values)
+
+    def value(self, name: str, a: ast.Argument) -> Value:
+        type = self.type_of(name, a)
+        value = batch.numbers(self.e.evaluate(a.value, self.file), a.value.span)
+        shape = value_shape(value)
+        self.examples |= {name: shape} if name in self.ports else {}
+        if not (len(shape) == len(type.shape) and all(map(_fits, shape, type.shape))):
+            help_ = "a test gives one example, without a batch" if len(shape) > len(type.shape) else ""
+            raise fault("E208", f"`{name}` is {show(type.shape)} and is given {show(shape)}", a.value.span, help=help_)
+        for number in _flat(value):
+            _check_element(name, type, number, a)
+        return value
+
+    def type_of(self, name: str, a: ast.Argument) -> Type:
+        """The type of one example, or of a parameter or state."""
+        if name in self.ports:
+            port = self.ports[name]
+            return Type(port.dtype, port.shape[1:], port.classes)
+        if name in self.model.owned:
+            return self.model.owned[name].type
+        known = [*self.ports, *(n for n in self.model.owned if "." not in n)]
+        help_ = did_you_mean(name, known) or f"it has {', '.join(known)}"
+        raise fault("E101", f"the model has no input, target, parameter or state `{name}` to give", a.span, help=help_)
+
+    def check_sizes(self, s: ast.Given) -> None:
+        """A size known at run time is the same wherever it recurs."""
+        found: dict[str, tuple[int, str]] = {}
+        for name, shape in self.examples.items():
+            for dim, length in zip(self.ports[name].shape[1:], shape, strict=True):
+                first, where = found.setdefault(str(dim), (int(str(length)), name))
+                if isinstance(dim, Size) and first != length:
+                    raise fault("E208", f"`{dim}` is {first} in `{where}` and {length} in `{name}`", s.span)
+
+    # ---- steps
+
+    def steps(self, s: ast.Steps) -> Steps:
+        count = self.e.evaluate(s.count, self.file)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise fault("E106", f"expected a whole number of steps from 1, got {describe(count)}", s.count.span)
+        optimizer = self.e.as_kind("optimizer", s.optimizer, self.file)
+        rate = learning_rate(optimizer, self.e)
+        check_optimizer(self.definitions, optimizer)
+        if not self.model.losses:
+            raise fault("E110", "the model has no loss, so there are no steps to take", s.span)
+        self.check_given(self.model.graph.outputs["loss"], "a step", s)
+        return Steps(count, optimizer, rate)
+
+    # ---- conditions
+
+    def condition(self, written: ast.Expr) -> Condition:
+        holds = self.asked(written)
+        if holds.dtype != "bool":
+            raise fault("E106", f"an expectation is true or false, not {describe(holds)}", written.span)
+        self.check_given(holds.var.name, f"`{written.span.text}`", written)
+        compared = isinstance(written, ast.Binary) and written.operator in COMPARISONS
+        sides = tuple(self.asked(e) for e in (written.left, written.right)) if isinstance(written, ast.Binary) and compared else ()
+        if any(t.var.type.rank > holds.var.type.rank for t in sides):
+            sides = ()  # lists that were compared when the spec was compiled
+        self.model.graph.outputs |= {t.var.name: t.var.name for t in (holds, *sides)}
+        return Condition(written, holds, sides)
+
+    def asked(self, e: ast.Expr) -> Tensor:
+        tensor = batch.lift(self.model.graph, self.e.evaluate(e, self.scope), self.model.graph.dtype, e.span)
+        if self.e.owned:
+            raise fault("E108", "a test asks about the model, and makes no layers of its own", e.span)
+        return tensor
+
+    def check_given(self, node: str, what: str, place: ast.Tree) -> None:
+        missing = sorted(self.model.graph.needed([node]) & set(self.ports) - set(self.examples))
+        if missing:
+            raise fault("E103", f"{what} needs `{missing[0]}`, which is not given", place.span, help=f"write `given {missing[0]} = ..`")
+
+
+class _Asker(Elaborator):
+    """Evaluates conditions over a model: `stored` are its parameters and states by public name."""
+
+    stored: dict[str, Tensor]
+
+    def _evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        if isinstance(e, ast.Attribute) and ast.dotted(e) in self.stored:
+            return self.stored[ast.dotted(e) or ""]
+        return super()._evaluate(e, scope)
+
+    def _binary(self, e: ast.Binary, left: Value, right: Value) -> Value:
+        if e.operator != "~=":
+            return super()._binary(e, left, right)
+        margin = _margin(e.right)
+        t = batch.lift(self.graph, left, self.graph.dtype, e.left.span)
+        if isinstance(right, tuple) and value_shape(batch.numbers(right, e.right.span)) != t.shape:
+            raise fault("E201", f"{show(t.shape)} is compared with a list of another shape", e.span)
+        if not t.var.type.is_float:
+            t = Tensor(OPS["cast"](t.var, dtype=self.graph.dtype), t.batched)
+        spans = (e.left.span, e.right.span)
+        distance = self.apply(OPS["abs"], [self.apply(OPS["sub"], [t, right], spans, e.span)], [e.span], e.span)
+        return self.apply(OPS["less_equal"], [distance, margin], [e.span, e.right.span], e.span)
+
+
+def _gradient(a: Arguments) -> Value:
+    u, x = (a.bound[n] for n in ("u", "x"))
+    for name, t in (("u", u), ("x", x)):
+        if not isinstance(t, Tensor) or not t.var.type.is_float:
+            raise fault("E106", f"a gradient is of a value of the model with respect to another, not {describe(t)}", a.at(name))
+    return Tensor(gradients(a.e.graph, u.var.name, [x.var.name])[0], x.batched, a.span)
+
+
+def _parts(e: ast.Expr) -> tuple[ast.Expr, ...]:
+    """The conditions that `and` joins."""
+    return (*_parts(e.left), *_parts(e.right)) if isinstance(e, ast.Binary) and e.operator == "and" else (e,)
+
+
+def _margin(written: ast.Expr) -> Value:
+    """How far a value may be from a number as it is written; for a list, from each of its numbers."""
+    match written:
+        case ast.List():
+            return tuple(map(_margin, written.items))
+        case ast.Number() | ast.Unary(operator="-", operand=ast.Number()):
+            return half_digit(written)
+    raise fault("E106", "`~=` compares with the digits written, so its right side is a number or a list of numbers", written.span)
+
+
+def _fits(length: object, dim: object) -> bool:
+    return isinstance(dim, Size) or length == dim
+
+
+def _flat(value: Value) -> list[float]:
+    return [n for item in value for n in _flat(item)] if isinstance(value, tuple) else [value]
+
+
+def _check_element(name: str, type: Type, number: float, a: ast.Argument) -> None:
+    if type.classes and not (number.is_integer() and 0 <= number < type.classes):
+        raise fault("E305", f"`{name}` is a class from 0 to {type.classes - 1}, not {describe(number)}", a.value.span)
+    if type.dtype == "bool" and number not in (0, 1):
+        raise fault("E106", f"`{name}` is true or false, not {describe(number)}", a.value.span)
+    if not type.is_float and not number.is_integer():
+        raise fault("E106", f"`{name}` holds whole numbers, not {describe(number)}", a.value.span)

@@ -1,0 +1,63 @@
+"""Fields computed from fields, by the definition of what a graph means."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate.fields import FIELD, Formula, field_graph
+from nnspec.graph import BATCH, Graph, Type
+from nnspec.rewrite import rewrite
+from nnspec.run import reference
+from nnspec.train.files import MAX_EXPANDED, Readers
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+CHUNK = 1 << 20
+"""Numbers of one field that are worked on at once."""
+
+
+def computed(formula: Formula, readers: Readers, dtype: str | None) -> Array:
+    """The formula for every example, in float64 or whole numbers; floats as `dtype`, where it is given."""
+    fields = {name: readers[name]() for name in formula.names() if name in readers}
+    count = _examples(formula, fields)
+    graph = rewrite(field_graph(formula, {name: _type(formula, name, values) for name, values in fields.items()}), "stability")
+    made = graph.nodes[graph.outputs[FIELD]].type
+    kind = dtype if made.is_float and dtype else made.dtype
+    shape = (count, *(int(str(d)) for d in made.shape[1:]))
+    if prod(shape) * np.dtype(kind).itemsize > MAX_EXPANDED:
+        message = f"this makes {count:,} examples of shape {list(shape[1:])}, more than {MAX_EXPANDED >> 30} GiB"
+        raise fault("E309", message, formula.expression.span, help="write the formula in the model, where it is done a batch at a time")
+    return _filled(np.empty(shape, kind), graph, fields)
+
+
+def _filled(out: Array, graph: Graph, fields: dict[str, Array]) -> Array:
+    step = max(1, CHUNK // max(1, *(prod(v.shape[1:]) for v in (out, *fields.values()))))
+    for start in range(0, len(out), step):
+        part = slice(start, start + step)
+        with np.errstate(over="ignore"):
+            out[part] = reference.run(graph, {name: values[part] for name, values in fields.items()})[FIELD]
+    return out
+
+
+def _examples(formula: Formula, fields: dict[str, Array]) -> int:
+    counts = {len(values) for values in fields.values()}
+    if not counts:
+        raise fault("E106", "this is the same for every example", formula.expression.span)
+    if len(counts) > 1:
+        raise fault("E308", f"{', '.join(f'`{n}`' for n in fields)} do not have the same number of examples", formula.expression.span)
+    return counts.pop()
+
+
+def _type(formula: Formula, name: str, values: Array) -> Type:
+    """Columns of whole numbers are whole, so that `one_hot` takes them."""
+    shape = (BATCH, *values.shape[1:])
+    if values.dtype.kind not in "biuf":
+        raise fault("E309", f"a formula is of numbers, and the field `{name}` holds text", formula.expression.span)
+    if values.dtype.kind == "b":
+        return Type("bool", shape)
+    whole = values.dtype.kind in "iu" or (values.ndim == 1 and bool(((abs(values) < 2**53) & (values == np.floor(values))).all()))
+    return Type("int64" if whole else "float64", shape)

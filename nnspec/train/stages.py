@@ -1,0 +1,37 @@
+"""A whole training: the train blocks in order, each with its data, from the weights that the one before left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate.phases import Word
+from nnspec.run.engine import Engine
+from nnspec.train import rundir
+from nnspec.train.data import Dataset
+from nnspec.train.loop import History, Progress, Stage
+
+
+def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = None, keep: Callable[[], object] | None = None) -> History:
+    """Run every train block, with a data set for each; `keep` writes a checkpoint, where the spec asks for them."""
+    progress, history = progress or Progress(), History()
+    for number, (training, part) in enumerate(zip(engine.spec.trainings, data, strict=True)):
+        engine.begin(number)
+        if training.start:
+            progress.on_note(start_from(engine, training.start))
+        Stage(engine, part, number, progress, keep).run(history)
+    return history
+
+
+def start_from(engine: Engine, run: Word) -> str:
+    """Take the parameters and states of another run that have the same name and shape; says how many."""
+    arrays, _ = rundir.newest(engine.spec.folder / run.text)
+    own = {**engine.params, **engine.states}
+    shared = [n for n, v in own.items() if n in arrays and arrays[n].shape == v.shape]
+    if not shared:
+        raise fault("E503", f"no parameter or state in {run.text} has the name and shape of one of this model", run.span)
+    for name in shared:
+        np.copyto(own[name], arrays[name])
+    return f"starting from {run.text}: {len(shared)} of {len(own)} parameters and states"

@@ -1,0 +1,98 @@
+"""Formulas over the fields of a data source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnspec
+from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.train import formulas
+
+TABLE = "a,b,kind\n1,2.5,0\n4,-1,2\n9,0.5,1\n16,3,2\n"
+
+
+def columns(folder: Path, arguments: str, ports: str = "input x: []", before: str = "") -> dict[str, np.ndarray]:
+    """The arrays that csv("t.csv", ARGUMENTS) gives to these ports."""
+    (folder / "t.csv").write_text(TABLE)
+    model = f"model M {{ {ports}  param w: [1] = 0  output z = w  loss sum(w) }}"
+    (folder / "net.nn").write_text(f'{before} {model} train {{ data csv("t.csv", {arguments}) epochs 1 optimizer sgd(lr = 0.1) }}')
+    return nnspec.load(folder / "net.nn").dataset().train
+
+
+def mistake(folder: Path, arguments: str, ports: str = "input x: []", before: str = "") -> Diagnostic:
+    with pytest.raises(SpecError) as caught:
+        columns(folder, arguments, ports, before)
+    (d,) = caught.value.diagnostics
+    return d
+
+
+A, B, KIND = np.array([1, 4, 9, 16]), np.array([2.5, -1, 0.5, 3]), np.array([0, 2, 1, 2])
+
+
+@pytest.mark.parametrize(("formula", "port", "expected"), [
+    ("x = a / 255", "[]", A / 255),
+    ("x = -a", "[]", -A),
+    ("x = sqrt(a)", "[]", np.sqrt(A)),
+    ("x = [log(a), b]", "[2]", np.stack([np.log(A), B], 1)),
+    ("x = [a, a * b, 2 * b]", "[3]", np.stack([A, A * B, 2 * B], 1)),
+    ("x = if b < 0 then 0 else b", "[]", np.maximum(B, 0)),
+    ("x = one_hot(kind, 3)", "[3]", np.eye(3)[KIND]),
+    ("x = kind == 2", "class(2)", KIND == 2),
+    ("x = kind == 2", "[]", KIND == 2),
+    ("x = kind - 0.0", "class(3)", KIND),
+    ("x = one_hot(kind, 3)[0]", "[]", KIND == 0),
+    ("x = b -> relu -> square", "[]", np.maximum(B, 0) ** 2),
+    ("x = a * scale", "[]", A * 10),
+    ("x = softmax(one_hot(kind, 3) * 1000)", "[3]", np.eye(3)[KIND]),
+    ("x = limited(b, most = 1)", "[]", np.minimum(B, 1)),
+])  # fmt: skip
+def test_a_formula_over_columns_is_done_for_every_example(tmp_path: Path, formula: str, port: str, expected: np.ndarray) -> None:
+    before = "let scale = 10  let b = 7  fn square(x) = x * x  fn limited(x, most) = min(x, most)"
+    found = columns(tmp_path, formula, f"input x: {port}", before)
+    assert np.allclose(found["x"], expected, rtol=1e-6) and found["x"].shape == expected.shape
+
+
+def test_chunks_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formulas, "CHUNK", 7)
+    assert np.allclose(columns(tmp_path, "x = [one_hot(kind, 3), a * 2]", "input x: [4]")["x"], np.column_stack([np.eye(3)[KIND], A * 2]))
+
+
+def test_built_in_sources_have_formulas_too() -> None:
+    text = """model M { input image: [1, 8, 8]  target three: class(2)  target digit: class(10)
+      z = image -> flatten -> dense(2)  output z  loss cross_entropy(z, three) }
+    train { data digits(image = image * 2 - 1, three = digit == 3) epochs 1 optimizer sgd(lr = 0.1) }"""
+    data = nnspec.loads(text).dataset()
+    assert (data.train["image"].min(), data.train["image"].max()) == (-1, 1) and data.train["image"].dtype == np.float32
+    assert data.test and np.array_equal(data.test["three"], data.test["digit"] == 3)
+
+
+@pytest.mark.parametrize(("formula", "code", "part"), [
+    ("x = aa / 255", "E307", "did you mean `a`?"),
+    ("x = lgo(a)", "E101", "did you mean `log`?"),
+    ("x = 3", "E106", ""),
+    ("x = scale * 2", "E106", ""),
+    ("x = one_hot(b, 3)[0]", "E106", ""),
+    ("x = dense(a, 1)", "E202", ""),
+    ("x = [a, b] -> dense(1)", "E106", ""),
+    ("x = reshape(a, [1]) -> dense(1) -> sum", "E108", ""),
+    ("x = a + normal(0, 1)", "E108", "augment"),
+    ("x = a - batch_mean(a)", "E108", ""),
+    ("x = log(a - 1)", "E306", ""),
+    ("y = a / 2", "E307", ""),
+])  # fmt: skip
+def test_a_wrong_formula_is_one_error(tmp_path: Path, formula: str, code: str, part: str) -> None:
+    found = mistake(tmp_path, formula, before="let scale = 10")
+    assert found.code == code and part in found.help
+    assert found.span and found.span.source.name.endswith("net.nn")
+
+
+def test_a_formula_over_text_is_refused(tmp_path: Path) -> None:
+    text = 'model M { input x: []  output y = x  loss x } train { data csv("t.csv", x = name * 2) epochs 1 optimizer sgd(lr = 0.1) }'
+    (tmp_path / "t.csv").write_text("name\nred\nblue\n")
+    (tmp_path / "net.nn").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        nnspec.load(tmp_path / "net.nn").dataset()
+    assert caught.value.diagnostics[0].code == "E309"

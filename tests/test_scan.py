@@ -1,0 +1,198 @@
+"""Loops over sequences: against the same formulas written out, against torch, against differences, and in onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import distance, random_batch
+
+import nnspec
+from nnspec.api import Net
+from nnspec.gradcheck import gradcheck
+from nnspec.graph import Node
+from nnspec.graph.verify import verify
+
+LAYERS = """
+layer rnn(x: [T, n], units) -> [T, units] {
+  param W: [n, units]     ~ xavier_uniform
+  param R: [units, units] ~ xavier_uniform
+  param b: [units]        ~ zeros
+  hs = scan x_t in x with h = zeros(units) {
+    h = tanh(h @ R + x_t @ W + b)
+  }
+  return hs
+}
+
+# Two carried values, gates and a product.
+layer gated(x: [T, n], units) -> [T, units] {
+  param W: [n, 2 * units]     ~ xavier_uniform
+  param R: [units, 2 * units] ~ xavier_uniform
+  hs, cs = scan x_t in x with h = zeros(units), c = ones(units) {
+    z = x_t @ W + h @ R
+    f = sigmoid(z[0:units])
+    c = f * c + (1 - f) * tanh(z[units:])
+    h = tanh(c)
+  }
+  return hs + cs
+}
+
+# A step that looks at two steps before it, and at something every example has.
+layer second(x: [T, n], context: [n]) -> [T, n] {
+  a, b = scan x_t in x with now = zeros(n), before = zeros(n) {
+    next = sin(now) - 0.5 * before + x_t * context
+    before = now
+    now = next
+  }
+  return a
+}
+
+# A step that sees the whole sequence: attention over rows that are there from the start.
+layer attending(x: [T, n]) -> [T, n] {
+  hs = scan x_t in x with h = zeros(n) {
+    weights = softmax(reshape(x @ reshape(h + x_t, [n, 1]), [T]))
+    h = tanh(weights @ x + x_t)
+  }
+  return hs
+}
+
+layer nested(x: [T, S, n], units) -> [T, units] {
+  param W: [n, units]     ~ xavier_uniform
+  param R: [units, units] ~ xavier_uniform
+  param U: [units, units] ~ xavier_uniform
+  outer = scan row in x with s = zeros(units) {
+    inner = scan x_t in row with h = s { h = tanh(x_t @ W + h @ R) }
+    s = tanh(inner[-1] @ U + s)
+  }
+  return outer
+}
+"""
+NETS = {
+    "one value": "x -> rnn(5)",
+    "two values": "x -> gated(5)",
+    "two steps back": "x -> second(x[0])",
+    "attention in a step": "x -> attending",
+    "a loop in a loop": "stack(x, 2 * x, axis = 1) -> nested(4)",
+    "a loop after a loop": "x -> rnn(4) -> gated(3)",
+    "no recurrence": "x -> layer_of_steps",
+}
+STEPS = "layer layer_of_steps(x: [T, n]) { hs = scan x_t in x with h = 0 { h = sum(x_t^2) } return reshape(hs, [T, 1]) }"
+
+
+def spec(pipeline: str, length: str = "T") -> str:
+    return f"""{LAYERS} {STEPS}
+    model Net {{
+      input  x: [{length}, 3]
+      target y: []
+      h = {pipeline}
+      output z = sum(h[-1]) + mean(h)
+      loss   (z - y)^2
+    }}
+    train {{ epochs 1  optimizer sgd(lr = 0.1) }}"""
+
+
+def scans(net: Net) -> list[Node]:
+    return [n for n in net.spec.inference if n.op.name == "scan"]
+
+
+@pytest.mark.parametrize("length", ["T", "6"])
+@pytest.mark.parametrize("net", NETS)
+def test_gradients_are_those_of_differences(net: str, length: str) -> None:
+    compiled = nnspec.loads(spec(NETS[net], length), dtype="float64").spec
+    for graph in (compiled.inference, compiled.stable, compiled.gradients, compiled.step):
+        verify(graph)
+    for checked in gradcheck(compiled):
+        assert checked.passed, checked
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_engines_agree(net: str) -> None:
+    ours = nnspec.loads(spec(NETS[net])).init(seed=1)
+    reference = nnspec.loads(spec(NETS[net]), engine="reference").init(seed=1)
+    for length in (1, 7):
+        batch = random_batch({"x": ours.inputs["x"].bound({"batch": 5, "T": length}), "y": ours.targets["y"]}, 5)
+        assert distance(ours(x=batch["x"])["z"], reference(x=batch["x"])["z"]) < 1e-5
+        loss, gradients = ours.gradients(**batch)
+        expected_loss, expected = reference.gradients(**batch)
+        assert abs(loss - expected_loss) <= 1e-5 * abs(expected_loss)
+        assert all(distance(gradients[n], expected[n]) < 1e-4 for n in expected)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_onnxruntime_agrees_at_every_length(net: str, tmp_path: Path) -> None:
+    assert nnspec.loads(spec(NETS[net])).export(tmp_path / "m.onnx").difference < 1e-5
+
+
+def test_a_loop_is_its_formulas_written_out() -> None:
+    unrolled = """
+    model Net {
+      input x: [3, 2]
+      param W: [2, 4] ~ xavier_uniform
+      param R: [4, 4] ~ xavier_uniform
+      h1 = tanh(x[0] @ W)  h2 = tanh(x[1] @ W + h1 @ R)  h3 = tanh(x[2] @ W + h2 @ R)
+      output hs = stack(h1, h2, h3)
+    }"""
+    rolled = """
+    model Net {
+      input x: [3, 2]
+      param W: [2, 4] ~ xavier_uniform
+      param R: [4, 4] ~ xavier_uniform
+      output hs = scan x_t in x with h = zeros(4) { h = tanh(x_t @ W + h @ R) }
+    }"""
+    x = np.random.default_rng(0).normal(size=(2, 3, 2))
+    results = [nnspec.loads(text, dtype="float64").init(seed=0)(x=x)["hs"].copy() for text in (unrolled, rolled)]
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-13)
+
+
+def test_what_no_step_waits_for_is_one_operation_over_all_steps() -> None:
+    (loop,) = scans(nnspec.loads(spec(NETS["one value"])))
+    inside = [n.op.name for n in loop.attributes["body"].body if not n.op.is_source]
+    assert inside == ["matmul", "add", "add", "tanh"]
+    gradients = nnspec.loads(spec(NETS["two values"])).spec.gradients
+    products = [n for n in gradients if n.op.name == "matmul" and n.type.shape in ((3, 10), (5, 10))]
+    assert len(products) == 2  # the gradients of W and R: one product each, over all steps
+
+
+def test_a_body_without_recurrence_is_no_loop() -> None:
+    assert not scans(nnspec.loads(spec(NETS["no recurrence"])))
+
+
+def test_each_step_draws_anew() -> None:
+    text = """
+    model Net {
+      input x: [T]
+      output hs = scan x_t in x with h = 0 { h = x_t * 0 + 1 * (x_t + normal(0, 1)) }
+    }"""
+    noise = nnspec.loads(text)(x=np.zeros((2, 50)))["hs"]
+    assert len(np.unique(noise)) == noise.size
+    assert 0.7 < noise.std() < 1.3
+
+
+def test_a_state_cannot_be_updated_in_a_step() -> None:
+    text = "model M { input x: [3, 2] state s: [2] = 0 output h = scan x_t in x with h = zeros(2) { s <- batch_mean(x_t)  h = h + x_t } }"
+    with pytest.raises(nnspec.SpecError) as error:
+        nnspec.loads(text)
+    assert "E108" in {d.code for d in error.value.diagnostics}
+
+
+MISTAKES = {
+    "h = zeros(2) { h = h + x_t }": ("E201", "x_t"),
+    "h = 0 { h = h + x_t }": ("E202", "is [3] after a step"),
+    "h = zeros { h = h + x_t }": ("E106", "zeros(n)"),
+    "h = zeros(3) { h = h + x_t  return h }": ("E108", "no `return`"),
+    "h = zeros(3) { k = h }": ("", ""),
+}
+
+
+@pytest.mark.parametrize("carried", MISTAKES)
+def test_mistakes_are_pointed_at(carried: str) -> None:
+    text = f"model M {{ input x: [T, 3]  output hs = scan x_t in x with {carried} }}"
+    code, words = MISTAKES[carried]
+    if not code:
+        nnspec.loads(text)
+        return
+    with pytest.raises(nnspec.SpecError) as error:
+        nnspec.loads(text)
+    assert [d.code for d in error.value.diagnostics] == [code]
+    assert words in str(error.value)
