@@ -95,6 +95,18 @@ def test_positions_count_along_an_axis_of_any_length() -> None:
         np.testing.assert_array_equal(value("input x: [T, 3]  output y = x[0] + positions(x, axis = -1)", x=x), [[0, 1, 2]] * 2)
 
 
+def test_squeeze_drops_axes_of_length_1() -> None:
+    x = RNG.random((2, 1, 3, 1))
+    np.testing.assert_allclose(value("input x: [1, 3, 1]  output y = x -> squeeze", x=x), x[:, 0, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [1, T, 1]  output y = squeeze(x, axis = -1)", x=x), x[..., 0], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [1, 3, 1]  output y = squeeze(x, axis = [0, 2])", x=x), x[:, 0, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [1]  output y = x -> squeeze", x=x[:, 0, :1, 0]), x[:, 0, 0, 0], rtol=1e-6)
+
+
+def test_squeeze_refuses_an_axis_that_is_longer() -> None:
+    assert "drops axes of length 1 only, and x is [1, 3]" in refused("input x: [1, 3]  output y = squeeze(x, axis = 1)")
+
+
 # ---- joining
 
 

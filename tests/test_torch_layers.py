@@ -145,7 +145,28 @@ ATTENTION = [
     Layer("residual(prelu)", "[4]", lambda p, x: x + F.prelu(x, p["residual.prelu.alpha"].reshape(1))),
 ]
 
-LAYERS = pytest.mark.parametrize("layer", [*RECURRENT, *ATTENTION], ids=lambda layer: layer.stage)
+# ---- shapes, and models of one number
+
+
+def linear(name: str) -> Callable[[Tensors, Any], Any]:
+    return lambda p, x: F.linear(x, p[f"{name}.dense.W"].T, p[f"{name}.dense.b"])[..., 0]
+
+
+PLAIN = [
+    Layer("reshape([2, 3])", "[3, 2]", lambda p, x: x.reshape(-1, 2, 3)),
+    Layer("transpose", "[T, 2]", lambda p, x: x.mT),
+    Layer("transpose([2, 0, 1])", "[2, 3, T]", lambda p, x: x.permute(0, 3, 1, 2)),
+    Layer("[identity, tanh] -> concat(axis = -1)", "[T, 2]", lambda p, x: torch.cat([x, x.tanh()], -1)),
+    Layer("[identity, tanh] -> stack", "[T, 2]", lambda p, x: torch.stack([x, x.tanh()], 1)),
+    Layer("[identity, tanh] -> add", "[T, 2]", lambda p, x: x + x.tanh()),
+    Layer("squeeze", "[1, T, 1]", lambda p, x: x[:, 0, :, 0]),
+    Layer("linear", "[5]", linear("linear")),
+    Layer("linear", "[T, 5]", linear("linear")),
+    Layer("logistic", "[5]", lambda p, x: linear("logistic")(p, x).sigmoid()),
+    Layer("dropout(0)", "[5]", lambda p, x: x),
+]
+
+LAYERS = pytest.mark.parametrize("layer", [*RECURRENT, *ATTENTION, *PLAIN], ids=lambda layer: layer.stage)
 
 
 def randomised(net: nnspec.Net) -> Tensors:
@@ -163,7 +184,7 @@ def test_a_layer_and_all_its_gradients_equal_torch(layer: Layer) -> None:
     x = random_values(net.inputs["x"], np.random.default_rng(0))
     y = layer.torch(parameters, torch.tensor(x) + parameters["s"] if x.dtype.kind == "f" else torch.tensor(x))
     np.testing.assert_allclose(net(x=x)["y"], y.detach(), RTOL, ATOL)
-    ((y**2 + 3 * y).flatten(1).sum(1).mean() + 0 * parameters["s"].sum()).backward()
+    ((y**2 + 3 * y).sum() / len(y) + 0 * parameters["s"].sum()).backward()
     for name, gradient in net.gradients(x=x)[1].items():
         np.testing.assert_allclose(gradient, parameters[name].grad, RTOL, ATOL, err_msg=name)
 
@@ -179,3 +200,36 @@ def test_the_bias_of_the_forget_gate_starts_open() -> None:
     for stage, start in {"2": 1, "2, forget_bias = 0": 0, "2, forget_bias = 2.5": 2.5}.items():
         b = nnspec.loads(model.format(stage)).init(0).params["lstm.b"]
         assert (b[forget] == start).all() and not np.delete(b, forget).any()
+
+
+# ---- what is drawn while training
+
+
+def gain(stage: str) -> tuple[Any, Any]:
+    """What a stage makes of ones in use, and the gradient of its sum for each of them while training."""
+    text = f"model M {{ input x: [4000]  param s: [4000] = 0  y = x + s -> {stage}  output y  loss sum(y^2) / 2 }}"
+    net, ones = nnspec.loads(text, dtype="float64").init(0), np.ones((1, 4000))
+    return net(x=ones)["y"], net.gradients(x=ones)[1]["s"]
+
+
+def test_dropout_classic_leaves_kept_units_alone_and_scales_in_use() -> None:
+    used, trained = gain("dropout_classic(0.7)")
+    assert (used == 0.7).all() and set(trained) == {0.0, 1.0}
+    assert abs(trained.mean() - 0.7) < 0.03
+
+
+def test_gaussian_noise_is_there_in_training_only() -> None:
+    used, trained = gain("gaussian_noise(0.5)")
+    assert (used == 1).all()
+    assert abs(trained.mean() - 1) < 0.03 and abs(trained.std() - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("stage", ["dropout_classic(0)", "dropout_classic(1.1)", "gaussian_noise(-1)"])
+def test_shares_and_deviations_have_limits(stage: str) -> None:
+    with pytest.raises(nnspec.SpecError, match="E207"):
+        nnspec.loads(f"model M {{ input x: [3]  output y = x -> {stage} }}")
+
+
+@pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)"])
+def test_a_drawing_layer_has_the_right_gradient_here_and_in_onnxruntime(stage: str, tmp_path: Path) -> None:
+    check_gradients_and_export(nnspec.loads(Layer(stage, "[3]", lambda p, x: x).of_any_length()), tmp_path / "m.onnx")

@@ -54,6 +54,20 @@ def _reshape(a: Arguments) -> Value:
     return batch.reshape(t, shape, a.span)
 
 
+@builtin("squeeze(x, axis = all_of_length_1)")
+def _squeeze(a: Arguments) -> Value:
+    """Without the axes of length 1, or without those that are named, which must be that."""
+    t = a.tensor("x")
+    single = {i for i, size in enumerate(t.shape) if size == 1}
+    if "axis" in a.bound:
+        axes = {i - t.batched for i in batch.axes_of(t, a.bound["axis"], a.at("axis"))}
+        if axes - single:
+            message = f"`squeeze` drops axes of length 1 only, and x is {show(t.shape)}"
+            raise fault("E205", message, a.at("axis"), notes=batch.origins([t], [a.at("x")]))
+        single = axes
+    return batch.reshape(t, tuple(size for i, size in enumerate(t.shape) if i not in single), a.span)
+
+
 @builtin("transpose(x, axes = last_two)")
 def _transpose(a: Arguments) -> Value:
     return batch.transpose(a.tensor("x"), a.get("axes"), a.span)
