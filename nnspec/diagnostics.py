@@ -116,9 +116,10 @@ def fault(code: str, message: str, span: Span | None = None, **more: Any) -> Fau
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """The known word nearest to a misspelt one, or None when none is near."""
+    """The known word nearest to a misspelt one, letters in another order first, or None when none is near."""
     by_lower = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    swapped = [k for k in by_lower if sorted(k) == sorted(word.lower())]
+    near = swapped or difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
 
 

@@ -36,7 +36,7 @@ class Item:
 
 def stand_in(graph: Graph, type: Type) -> Var:
     """A source for the value of one step."""
-    return graph.source(input, graph.fresh("step"), type)
+    return graph.source(input, graph.fresh("/step"), type)
 
 
 def of_step(sequence: Type) -> Type:

@@ -22,6 +22,20 @@ ACTIVATIONS = (
     "swish(beta = 2)", "silu", "hard_swish", "mish", "softmax", "log_softmax", "glu", "glu(axis = 0)", "glu(axis = 1)",
 )  # fmt: skip
 
+NORMS = {
+    "layernorm": "[3, 5]",
+    "layernorm(eps = 0.1)": "[6]",
+    "layernorm(axis = 1)": "[2, 3, 4]",
+    "layernorm(axis = 0)": "[3, 2, 2]",
+    "groupnorm(2)": "[4, 3, 2]",
+    "groupnorm(3, eps = 0.1)": "[6]",
+    "instancenorm": "[3, 2, 4]",
+    "instancenorm(eps = 0.1)": "[2, 5]",
+    "rmsnorm": "[3, 5]",
+    "rmsnorm(eps = 0.1)": "[6]",
+}
+"""Each with the shape it is tried on."""
+
 LOSSES = {
     "mse(z, y)": ("[4]", "[4]"),
     "half_mse(z, y)": ("[4]", "[4]"),
@@ -62,9 +76,9 @@ def words(texts: Iterable[str]) -> set[str]:
     return {t.partition("(")[0] for t in texts}
 
 
-def activation(stage: str, dtype: str = "float64") -> nnspec.Net:
+def around(stage: str, dtype: str = "float64") -> nnspec.Net:
     """The gradient of s is that of x; the loss bends, so that no gradient is lost where a sum is constant."""
-    shape = SHAPES.get(stage, [6])
+    shape = NORMS.get(stage) or SHAPES.get(stage, [6])
     return nnspec.loads(
         f"model M {{ input x: {shape}  param s: {shape} = 0  y = x + s -> {stage}  output y  loss sum(y^2 + 3 * y) }}", dtype=dtype
     )

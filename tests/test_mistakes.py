@@ -89,7 +89,7 @@ MISTAKES = {
         model('output y = x -> dense(3, init = "he_normal")'), "E106", 3, '"he_normal"', "is not an init", "did you mean `he_normal`?"
     ),
     "a function as init": Mistake(
-        model("output y = x -> dense(3, init = relu)"), "E106", 3, "relu", "the fn `relu` is not an init", "known are"
+        model("output y = x -> dense(3, init = relu)"), "E106", 3, "relu", "the fn `relu` is not an init", "did you mean"
     ),
     "padding in quotes": Mistake(image('conv(4, 3, pad = "same")'), "E106", 3, '"same"', "`pad` is same, valid or a number", "pad = same"),
     "a function that is not applied": Mistake(

@@ -102,7 +102,7 @@ def test_a_network_learns_the_moons() -> None:
     hidden = POINTS.replace("x -> dense(2)", "x -> dense(16) -> tanh -> dense(2)") + "  metric accuracy(z, y)"
     net = nnspec.loads(spec("moons", hidden).replace("epochs 1 optimizer sgd(lr = 0.1)", "epochs 40 optimizer adam(lr = 0.02)"))
     data = net.dataset()
-    net.fit_dataset(data)
+    net.fit()
     assert data.test and net.evaluate(data.test)["accuracy"] > 0.97
 
 
@@ -169,7 +169,7 @@ def test_another_text_is_numbered_by_the_alphabet_of_the_training(verse: Path) -
 
 def test_a_wrong_number_of_characters_is_said(verse: Path) -> None:
     found = mistake('text("verse.txt", window = 5)', READER.replace("(7)", "(65)"), verse)
-    assert found.code == "E305" and "7 different characters" in found.message and "class(7)" in found.help
+    assert found.code == "E305" and "7 classes: ` `, `a`," in found.message and "class(7)" in found.help
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"abc", "E308"), (b"", "E308"), (b"abc\xff" * 9, "E309")])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import random_batch
-from std_models import ACTIVATIONS, LOSSES, Array, activation, library, loss, words
+from std_models import ACTIVATIONS, LOSSES, NORMS, Array, around, library, loss, words
 
 import nnspec
 from nnspec.deploy import export
@@ -30,12 +30,12 @@ def test_every_activation_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("stage", ACTIVATIONS)
 def test_an_activation_has_the_right_gradient_here_and_in_onnxruntime(stage: str, tmp_path: Path) -> None:
-    check_gradients_and_export(activation(stage), tmp_path / "m.onnx")
+    check_gradients_and_export(around(stage), tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("stage", ACTIVATIONS)
 def test_an_activation_and_its_gradient_are_finite_far_out(stage: str) -> None:
-    net = activation(stage, "float32")
+    net = around(stage, "float32")
     shape = net.inputs["x"].shape[1:]
     for far in (-1000.0, -100.0, 0.0, 100.0, 1000.0):
         x = np.full((2, *shape), far)
@@ -43,6 +43,15 @@ def test_an_activation_and_its_gradient_are_finite_far_out(stage: str) -> None:
         loss, gradients = net.gradients(x=x)
         assert np.isfinite(loss) and all(np.isfinite(g).all() for g in gradients.values()), (far, gradients)
         assert np.isfinite(net(x=x)["y"]).all()
+
+
+def test_every_norm_is_in_the_table() -> None:
+    assert library("norms", "layer") == words(NORMS)
+
+
+@pytest.mark.parametrize("stage", NORMS)
+def test_a_norm_has_the_right_gradients_here_and_in_onnxruntime(stage: str, tmp_path: Path) -> None:
+    check_gradients_and_export(around(stage), tmp_path / "m.onnx")
 
 
 def test_every_loss_is_in_the_table() -> None:
@@ -105,7 +114,7 @@ def drawn(init: str, shape: str = "[400, 300]") -> Array:
 
 
 def test_every_init_is_tested() -> None:
-    assert library("inits", "init") - {"identity"} == words(INITS)
+    assert library("inits", "init") - {"identity", "pretrained"} == words(INITS)
 
 
 @pytest.mark.parametrize("init", INITS)

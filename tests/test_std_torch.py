@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import distance, random_batch
-from std_models import ACTIVATIONS, EXAMPLES, LOSSES, activation, library, loss, words
+from std_models import ACTIVATIONS, EXAMPLES, LOSSES, NORMS, around, library, loss, words
 
 import nnspec
 from nnspec.train.schedule import LearningRate
@@ -29,8 +29,8 @@ ACTIVATIONS_OF_TORCH: dict[str, Callable[..., Any]] = {
     "relu": F.relu,
     "leaky_relu": F.leaky_relu,
     "leaky_relu(0.2)": lambda x: F.leaky_relu(x, 0.2),
-    "prelu": lambda x, **p: F.prelu(x, p["prelu.alpha"].reshape(1)),
-    "prelu(per_channel = true)": lambda x, **p: F.prelu(x, p["prelu.alpha"]),
+    "prelu": lambda x, alpha: F.prelu(x, alpha.reshape(1)),
+    "prelu(per_channel = true)": F.prelu,
     "elu": F.elu,
     "elu(alpha = 0.7)": lambda x: F.elu(x, 0.7),
     "selu": F.selu,
@@ -47,6 +47,19 @@ ACTIVATIONS_OF_TORCH: dict[str, Callable[..., Any]] = {
     "glu": F.glu,
     "glu(axis = 0)": lambda x: F.glu(x, 1),
     "glu(axis = 1)": lambda x: F.glu(x, 2),
+}
+
+NORMS_OF_TORCH: dict[str, Callable[..., Any]] = {
+    "layernorm": lambda x, w, b: F.layer_norm(x, (5,), w, b),
+    "layernorm(eps = 0.1)": lambda x, w, b: F.layer_norm(x, (6,), w, b, 0.1),
+    "layernorm(axis = 1)": lambda x, w, b: F.layer_norm(x, (3, 4), w, b),
+    "layernorm(axis = 0)": lambda x, w, b: F.layer_norm(x, (3, 2, 2), w, b),
+    "groupnorm(2)": lambda x, w, b: F.group_norm(x, 2, w, b),
+    "groupnorm(3, eps = 0.1)": lambda x, w, b: F.group_norm(x, 3, w, b, 0.1),
+    "instancenorm": lambda x, w, b: F.instance_norm(x, weight=w, bias=b),
+    "instancenorm(eps = 0.1)": lambda x, w, b: F.instance_norm(x, weight=w, bias=b, eps=0.1),
+    "rmsnorm": lambda x, w: F.rms_norm(x, (5,), w, 1e-5),
+    "rmsnorm(eps = 0.1)": lambda x, w: F.rms_norm(x, (6,), w, 0.1),
 }
 
 WEIGHTS = (1, 2, 0.5, 3)
@@ -92,18 +105,30 @@ def theirs(net: Any) -> dict[str, Any]:
     return {n: torch.tensor(v).requires_grad_() for n, v in net.params.items()}
 
 
+def check_values_and_gradients(net: nnspec.Net, function: Callable[..., Any]) -> None:
+    """Against a function of torch of the input and the parameters, at random values of all."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 3, (EXAMPLES, *net.inputs["x"].shape[1:]))
+    for value in net.params.values():
+        value[...] += rng.normal(0, 0.1, value.shape)
+    parameters = theirs(net)
+    learned = [p for n, p in parameters.items() if n != "s"]
+    given = torch.tensor(x) + parameters["s"]
+    y = function(given, *learned)
+    assert distance(net(x=x)["y"], y.detach()) < TOLERANCE
+    (y**2 + 3 * y).flatten(1).sum(1).mean().backward()
+    for name, gradient in net.gradients(x=x)[1].items():
+        assert distance(gradient, parameters[name].grad) < TOLERANCE, name
+
+
 @pytest.mark.parametrize("stage", ACTIVATIONS)
 def test_an_activation_and_its_gradients_equal_torch(stage: str) -> None:
-    net = activation(stage)
-    x = np.random.default_rng(0).normal(0, 3, (EXAMPLES, *net.inputs["x"].shape[1:]))
-    parameters = theirs(net)
-    s = parameters.pop("s")
-    y = ACTIVATIONS_OF_TORCH[stage](torch.tensor(x) + s, **parameters)
-    assert distance(net(x=x)["y"], y.detach()) < TOLERANCE
-    loss = (y**2 + 3 * y).flatten(1).sum(1).mean()
-    loss.backward()
-    for name, gradient in net.gradients(x=x)[1].items():
-        assert distance(gradient, {"s": s, **parameters}[name].grad) < TOLERANCE, name
+    check_values_and_gradients(around(stage), ACTIVATIONS_OF_TORCH[stage])
+
+
+@pytest.mark.parametrize("stage", NORMS)
+def test_a_norm_and_its_gradients_equal_torch(stage: str) -> None:
+    check_values_and_gradients(around(stage), NORMS_OF_TORCH[stage])
 
 
 @pytest.mark.parametrize("call", LOSSES)

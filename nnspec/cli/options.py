@@ -47,4 +47,4 @@ def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 SET = click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Override a `let`.")
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-DATA = click.option("--data", metavar="PATH", help="A csv or npz file, or the folder of MNIST's files.")
+DATA = click.option("--data", metavar="PATH", help="A file or folder to read instead of the spec's, or the folder of MNIST's files.")

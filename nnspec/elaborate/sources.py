@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.diagnostics import Span, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
-from nnspec.elaborate.values import Scope, describe, is_number, not_yet
+from nnspec.elaborate.values import Scope, describe, is_number
 from nnspec.syntax import ast
 
 Column = str | Formula
@@ -42,11 +42,22 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """An argument of two whole numbers, `[vertical, horizontal]`."""
+
+    default: None = None
+    required: bool = False
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, tuple) and len(value) == 2 and all(Option().fits(v) for v in value)
+
+
+@dataclass(frozen=True)
 class Kind:
     """How a source is called: an example of its path, if it has one, and its options in order."""
 
     path: str = ""
-    options: Mapping[str, Option | Named] = field(default_factory=dict)
+    options: Mapping[str, Option | Named | Pair] = field(default_factory=dict)
 
 
 _POINTS = {"n": Option(1000, least=10), "noise": Option(0.1, whole=False, least=0)}
@@ -64,11 +75,12 @@ SOURCES: dict[str, Kind] = {
     "spirals": Kind(options={**_POINTS, "turns": Option(1.5, whole=False, least=0)}),
     "csv": Kind("data.csv"),
     "npz": Kind("data.npz"),
+    "parquet": Kind("data.parquet"),
+    "images": Kind("folder/", {"size": Pair()}),
     "text": Kind("data.txt", {"window": Option(required=True), "stride": Option()}),
     "series": Kind("data.csv", {"column": Named(), "window": Option(required=True), "horizon": Option(1)}),
 }
 """Every source but the values written in braces, which are called `inline`."""
-SOURCES_NOT_YET = ("parquet", "images")
 
 
 @dataclass(frozen=True)
@@ -100,8 +112,6 @@ class SourceReader:
             return DataSource("inline", e.span, None, values, {f.name or "": f.value.span for f in e.fields})
         name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or ""
         place = e.callee.span if isinstance(e, ast.Call) else e.span
-        if name in SOURCES_NOT_YET:
-            raise not_yet(f"the data source `{name}`", place)
         if name not in SOURCES:
             raise fault("E301", f"there is no data source `{name or e.span.text}`", place, help=did_you_mean(name, SOURCES))
         arguments = e.arguments if isinstance(e, ast.Call) else ()
@@ -125,10 +135,14 @@ class SourceReader:
             raise fault("E106", "an input or target is made of columns, and this names none", e.span)
         return Formula(e, self.e.definitions, self.scope)
 
-    def option(self, option: Option | Named, name: str, e: ast.Expr) -> int | float | str:
+    def option(self, option: Option | Named | Pair, name: str, e: ast.Expr) -> int | float | str | tuple[int, int]:
         if isinstance(option, Named):
             return self.column(e)
         value = self.e.evaluate(e, self.scope)
+        if isinstance(option, Pair):
+            if not option.fits(value):
+                raise fault("E106", f"`{name}` is two whole numbers, [height, width], not {describe(value)}", e.span)
+            return int(value[0]), int(value[1])
         if not option.fits(value):
             raise fault("E106", f"`{name}` is {option.expected}, not {describe(value)}", e.span)
         return int(value) if option.whole else float(value)

@@ -18,8 +18,7 @@ from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, check, listing
 from nnspec.train.files import Parts, Readers
 from nnspec.train.formulas import computed
-from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_from_path
-from nnspec.train.windows import TEXT_FIELDS
+from nnspec.train.sources import IDX_SOURCES, LABELLED, open_source, source_for, source_from_path
 
 __all__ = ["Dataset", "Fields", "Labels", "check", "load", "read", "source_for", "source_from_path"]
 
@@ -65,7 +64,7 @@ def read(
 ) -> Fields:
     """All examples of one source, checked against these ports only."""
     known = {port: list(texts) for port, texts in (labels or {}).items()}
-    parts = open_source(source, folder, data, dtype, _alphabet(source, known))
+    parts = open_source(source, folder, data, dtype, _known(source, known))
     return _checked(source, parts, parts.whole(), ports, dtype, known)
 
 
@@ -73,23 +72,25 @@ def _checked(
     source: DataSource, parts: Parts, readers: Readers, ports: Mapping[str, Type], dtype: str, labels: dict[str, list[str]]
 ) -> Fields:
     """Some fields of an opened source, bound to the ports; `labels` learns what their class numbers stand for."""
-    if parts.alphabet:
-        _keep_alphabet(source, parts.alphabet, ports, labels)
+    _keep_labels(source, parts.labels, ports, labels)
     return Checker(ports, source.span, dtype, source.spans, labels).check(bind(source, readers, ports, dtype))
 
 
-def _alphabet(source: DataSource, labels: Labels) -> Sequence[str]:
-    """The characters that an earlier text was numbered by."""
-    return next((texts for port, texts in labels.items() if source.name == "text" and source.fields.get(port, port) in TEXT_FIELDS), ())
+def _known(source: DataSource, labels: Labels) -> Sequence[str]:
+    """What the class numbers of a source stood for in an earlier training, or in another part."""
+    named = LABELLED.get(source.name, ())
+    return next((texts for port, texts in labels.items() if source.fields.get(port, port) in named), ())
 
 
-def _keep_alphabet(source: DataSource, alphabet: Sequence[str], ports: Mapping[str, Type], labels: dict[str, list[str]]) -> None:
+def _keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], labels: dict[str, list[str]]) -> None:
     for port, type in ports.items():
-        if type.classes and source.fields.get(port, port) in TEXT_FIELDS:
-            if type.classes != len(alphabet):
-                message = f"`{port}` is class({type.classes}), and the text has {len(alphabet)} different characters"
-                raise fault("E305", message, source.spans.get(port, source.span), help=f"declare it class({len(alphabet)})")
-            labels[port] = list(alphabet)
+        chosen = source.fields.get(port, port)
+        if type.classes and isinstance(chosen, str) and chosen in named:
+            texts = named[chosen]
+            if type.classes != len(texts):
+                message = f"`{port}` is class({type.classes}), and its data has {len(texts)} classes: {listing(texts)}"
+                raise fault("E305", message, source.spans.get(port, source.span), help=f"declare it class({len(texts)})")
+            labels[port] = list(texts)
 
 
 def bind(source: DataSource, readers: Readers, ports: Mapping[str, Type], dtype: str) -> dict[str, Any]:
@@ -165,7 +166,7 @@ class _Loader:
             if name not in self.ports:
                 near = did_you_mean(name, [*self.ports, *source.options]) or f"they are {listing(self.ports)}"
                 raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=near)
-        return open_source(source, self.folder, data, self.dtype, _alphabet(source, self.labels))
+        return open_source(source, self.folder, data, self.dtype, _known(source, self.labels))
 
     def checked(self, source: DataSource, parts: Parts, readers: Readers) -> Fields:
         return _checked(source, parts, readers, self.ports, self.dtype, self.labels)

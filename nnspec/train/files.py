@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib
 import math
 import struct
 import tokenize
@@ -11,9 +12,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, cast
 
 import numpy as np
@@ -29,14 +31,14 @@ Readers = Mapping[str, Callable[[], np.ndarray]]
 class Parts:
     """The fields of a source: those to train on, and those it holds out for testing, if it does.
 
-    `everything` has both where they are not just the one after the other. `alphabet` says what its class numbers stand for. Examples
-    that are `ordered` follow each other in time, and are not split at random.
+    `everything` has both where they are not just the one after the other. `labels` say what the class numbers of a field stand for.
+    Examples that are `ordered` follow each other in time, and are not split at random.
     """
 
     train: Readers
     test: Readers | None = None
     everything: Readers | None = None
-    alphabet: tuple[str, ...] = ()
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ordered: bool = False
 
     def whole(self) -> Readers:
@@ -83,6 +85,14 @@ def existing(path: Path, span: Span | None) -> Path:
         return path
     message = f"the data file {path} does not exist, or is not a plain file"
     raise fault("E302", message, span, help="a path in a spec is taken from the folder of the spec")
+
+
+def package(module: str, name: str, what: str, extra: str, span: Span | None) -> ModuleType:
+    """A module that comes with an optional package."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise fault("E304", f"{what} needs {name}, which is not installed", span, help=f"pip install 'nnspec[{extra}]'") from None
 
 
 def broken(path: Path, why: object, span: Span | None) -> Fault:
@@ -207,10 +217,6 @@ def read_text(path: Path, span: Span | None) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise broken(path, f"it is not text in UTF-8: byte {error.start}", span) from None
-
-
-TABLES: Mapping[str, Callable[[Path, Span | None], Readers]] = {"csv": read_csv, "npz": read_npz}
-"""The kinds of file that fields are chosen from by name, each also its suffix."""
 
 
 def read_idx(path: Path, item: tuple[int, ...], span: Span | None) -> np.ndarray:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.train.files import TABLES, Parts, Readers, in_memory, is_plain_file, read_idx
+from nnspec.train.files import Parts, Readers, in_memory, is_plain_file, package, read_csv, read_idx, read_npz
+from nnspec.train.images import read_images
+from nnspec.train.parquet import read_parquet
 from nnspec.train.points import POINTS, xor
-from nnspec.train.windows import series_parts, text_parts
+from nnspec.train.windows import TEXT_FIELDS, series_parts, text_parts
 
 HELD_OUT = 5
 HELD_OUT_SEED = 0
 IDX_SOURCES = ("mnist", "fashion_mnist")
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IMAGE = (28, 28)
+TABLES: Mapping[str, Callable[[Path, Span | None], Readers]] = {"csv": read_csv, "npz": read_npz, "parquet": read_parquet}
+"""The kinds of file that fields are chosen from by name, each also its suffix."""
+LABELLED = {"text": TEXT_FIELDS, "images": ("label",)}
+"""The fields of a source that are class numbers with names."""
 
 
 def source_from_path(path: str) -> DataSource:
@@ -30,7 +34,8 @@ def source_from_path(path: str) -> DataSource:
     span = Span(Source("--data", path), 0, len(path))
     name = Path(path).suffix.lower().removeprefix(".")
     if name not in TABLES:
-        raise fault("E302", f"`{path}` is not a .csv or .npz file", span, help="a folder of MNIST files needs `data mnist` in the spec")
+        message = f"`{path}` is not a .csv, .npz or .parquet file"
+        raise fault("E302", message, span, help="a folder of MNIST files needs `data mnist` in the spec")
     return DataSource(name, span, str(Path(path).absolute()))
 
 
@@ -48,14 +53,16 @@ def source_for(own: DataSource | None, data: str) -> DataSource | None:
     return source_from_path(data) if suffix in TABLES else None
 
 
-def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32", alphabet: Sequence[str] = ()) -> Parts:
-    """What a source offers; `data` replaces its file, or is the folder of its IDX files. An `alphabet` is that of earlier texts."""
+def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32", known: Sequence[str] = ()) -> Parts:
+    """What a source offers; `data` replaces its file, or is the folder of its IDX files. `known` are the labels of an earlier training."""
     path = Path(data).absolute() if data else folder / (source.path or "")
     match source.name:
         case "inline":
             return Parts(in_memory(source.fields))
         case "text":
-            return text_parts(source, path, alphabet)
+            return text_parts(source, path, known)
+        case "images":
+            return _held_out(*read_images(source, path, dtype, known))
         case "series":
             return series_parts(source, path, dtype)
         case name if name in TABLES:
@@ -101,26 +108,18 @@ def _fraction(pixels: np.ndarray, white: int, dtype: str) -> np.ndarray:
 
 def _bundled(source: DataSource, dtype: str) -> dict[str, np.ndarray]:
     """A data set that scikit-learn ships."""
-    loaded = getattr(_sklearn_datasets(source), f"load_{source.name}")()
+    loaded = getattr(package("sklearn.datasets", "scikit-learn", f"`{source.name}`", "data", source.span), f"load_{source.name}")()
     if source.name == "digits":
         return {"image": _fraction(loaded.images.astype(dtype), 16, dtype), "digit": loaded.target}
     return {"x": loaded.data, "y": loaded.target}
 
 
-def _sklearn_datasets(source: DataSource) -> ModuleType:
-    try:
-        return importlib.import_module("sklearn.datasets")
-    except ImportError:
-        message = f"`{source.name}` comes with scikit-learn, which is not installed"
-        raise fault("E304", message, source.span, help="pip install 'nnspec[data]'") from None
-
-
-def _held_out(fields: dict[str, np.ndarray]) -> Parts:
-    """One fifth, always the same, kept for testing."""
+def _held_out(fields: dict[str, np.ndarray], labels: Mapping[str, Sequence[str]] | None = None) -> Parts:
+    """One fifth, always the same, kept for testing; none of fewer than five."""
     count = len(next(iter(fields.values())))
     order = np.random.default_rng(HELD_OUT_SEED).permutation(count)
     test, train = np.sort(order[: count // HELD_OUT]), np.sort(order[count // HELD_OUT :])
-    return Parts(_rows(fields, train), _rows(fields, test))
+    return Parts(_rows(fields, train), _rows(fields, test) if len(test) else None, labels=labels or {})
 
 
 def _rows(fields: dict[str, np.ndarray], rows: np.ndarray) -> Readers:

@@ -12,7 +12,7 @@ from nnspec.run.engine import Engine
 from nnspec.train.epoch import Epoch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-LOWER_IS_BETTER = ("loss", "mse")
+LOWER_IS_BETTER = ("loss", "mse", "mae", "rmse", "perplexity")
 
 
 class Stopper(Protocol):

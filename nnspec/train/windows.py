@@ -31,7 +31,7 @@ def text_parts(source: DataSource, path: Path, known: Sequence[str]) -> Parts:
     if not train:
         message = f"{path} has {len(text)} characters, too few for a window of {source.options['window']} and the one after it"
         raise fault("E308", message, source.span)
-    return Parts(in_memory(train), in_memory(test) or None, in_memory(everything), alphabet, ordered=True)
+    return Parts(in_memory(train), in_memory(test) or None, in_memory(everything), dict.fromkeys(TEXT_FIELDS, alphabet), ordered=True)
 
 
 def _numbered(source: DataSource, path: Path, text: str, alphabet: Sequence[str]) -> Array:

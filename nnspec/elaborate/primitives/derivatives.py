@@ -33,7 +33,7 @@ def _grad(a: Arguments) -> Value:
 def _between(y: Tensor, x: Tensor) -> tuple[Graph, str]:
     """The formulas from x to y as a graph of their own, in which x is a source; and its name there."""
     graph = y.var.graph
-    by = graph.fresh("x")
+    by = graph.fresh("/x")
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         return new.source(OPS["input"], by, node.type).name if node.name == x.var.name else new.copy_node(node, inputs)

@@ -1,0 +1,99 @@
+"""A folder of images, one folder a class: the only door of Pillow, an optional package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import Fault, did_you_mean, fault
+from nnspec.elaborate.sources import DataSource
+from nnspec.train.files import BROKEN, MAX_EXPANDED, broken, package
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+GREY, COLOURED = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+MAX_PIXELS = 2**26
+
+
+def read_images(source: DataSource, folder: Path, dtype: str, known: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """`image` [channels, height, width] in 0..1 and the class number `label`, with the names of the classes."""
+    pillow = package("PIL.Image", "Pillow", "`images`", "data", source.span)
+    return _Folder(source, folder, pillow).read(dtype, known)
+
+
+class _Folder:
+    def __init__(self, source: DataSource, folder: Path, pillow: ModuleType) -> None:
+        self.source, self.folder, self.pillow = source, folder, pillow
+
+    def fault(self, code: str, message: str, help: str = "") -> Fault:
+        return fault(code, message, self.source.span, help=help)
+
+    def read(self, dtype: str, known: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+        classes = self.classes()
+        names = list(known) or [folder.name for folder in classes]
+        foreign = [folder.name for folder in classes if folder.name not in names]
+        if foreign:
+            message = f"{self.folder}: the class `{foreign[0]}` is not one of the training data"
+            raise self.fault("E305", message, did_you_mean(foreign[0], names))
+        files = [(path, names.index(folder.name)) for folder in classes for path in self.files(folder)]
+        pixels = self.pixels([path for path, _ in files])
+        image: np.ndarray = np.divide(pixels, 255, dtype=dtype)
+        return {"image": image, "label": np.array([number for _, number in files])}, {"label": names}
+
+    def classes(self) -> list[Path]:
+        try:
+            folders = sorted(p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        except OSError:
+            raise self.fault("E302", f"there is no folder {self.folder}", "a path in a spec is taken from the folder of the spec") from None
+        if not folders:
+            raise self.fault("E308", f"{self.folder} has no folders", "`images` takes a folder with one folder of images for each class")
+        return folders
+
+    def files(self, folder: Path) -> list[Path]:
+        files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+        inside = self.folder.resolve()
+        for path in files:
+            if not path.resolve().is_relative_to(inside):
+                raise broken(path, f"it is a link that leads out of {self.folder}", self.source.span)
+        if not files:
+            raise self.fault("E308", f"there are no images in {folder}")
+        return files
+
+    def pixels(self, paths: list[Path]) -> np.ndarray:
+        """All images as bytes [n, channels, height, width]: grey if all are, else red, green and blue."""
+        found = [self.opened(path, lambda image: (image.mode, image.size[::-1])) for path in paths]
+        height, width = self.source.options["size"] or found[0][1]
+        for path, (_, size) in zip(paths, found, strict=True):
+            if size != (height, width) and not self.source.options["size"]:
+                message = f"{path} is {size[0]} by {size[1]}, and {paths[0]} is {height} by {width}"
+                raise self.fault("E303", message, f"`size = [{height}, {width}]` brings all to one size")
+        channels = 1 if all(mode in GREY for mode, _ in found) else 3
+        shape = (len(paths), channels, height, width)
+        if 4 * prod(shape) > MAX_EXPANDED:
+            raise self.fault("E309", f"{self.folder}: {len(paths):,} images of {height} by {width} take more than {MAX_EXPANDED >> 30} GiB")
+        out = np.empty(shape, np.uint8)
+        for row, path in zip(out, paths, strict=True):
+            row[...] = self.opened(path, lambda image: self.bytes_of(image, channels, height, width))
+        return out
+
+    def bytes_of(self, image: Any, channels: int, height: int, width: int) -> np.ndarray:
+        plain = image.convert("L" if channels == 1 else "RGB")
+        if plain.size != (width, height):
+            plain = plain.resize((width, height), self.pillow.Resampling.BILINEAR)
+        return np.moveaxis(np.asarray(plain).reshape(height, width, channels), 2, 0)
+
+    def opened(self, path: Path, use: Any) -> Any:
+        """What `use` makes of an image; no file is believed, and no format that could run anything is opened."""
+        try:
+            with self.pillow.open(path, formats=FORMATS) as image:
+                if prod(image.size) > MAX_PIXELS:
+                    raise broken(path, f"it has more than {MAX_PIXELS:,} pixels", self.source.span)
+                if image.mode not in (*GREY, *COLOURED):
+                    raise broken(path, f"its pixels are of the kind {image.mode}, and those of 8 bits are read", self.source.span)
+                return use(image)
+        except (*BROKEN, self.pillow.DecompressionBombError) as error:
+            raise broken(path, error, self.source.span) from None

@@ -1,0 +1,172 @@
+"""Sources that need an optional package: folders of images, and parquet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnspec
+from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.train.data import Dataset
+
+IMAGES = "input image: [{}]  target label: class(2)  z = image -> flatten -> dense(2)  output z  loss cross_entropy(z, label)"
+TABLE = "input x: [2]  target y: class(2)  z = x -> dense(2)  output z  loss cross_entropy(z, y)"
+
+
+def net(folder: Path, data: str, model: str) -> nnspec.Net:
+    (folder / "net.nn").write_text(f"model M {{ {model} }} train {{ data {data} epochs 1 optimizer sgd(lr = 0.1) }}")
+    return nnspec.load(folder / "net.nn")
+
+
+def dataset(folder: Path, data: str, model: str) -> Dataset:
+    return net(folder, data, model).dataset()
+
+
+def mistake(folder: Path, data: str, model: str) -> Diagnostic:
+    with pytest.raises(SpecError) as caught:
+        dataset(folder, data, model)
+    (d,) = caught.value.diagnostics
+    return d
+
+
+# ---- images
+
+
+def write(path: Path, pixels: Any) -> None:
+    image = pytest.importorskip("PIL.Image")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Ten grey images, 4 by 3: cats dark, dogs light, each with its number in the corner."""
+    for name, value in (("dog", 200), ("cat", 51)):
+        for i in range(5):
+            pixels = np.full((4, 3), value)
+            pixels[0, 2] = i
+            write(tmp_path / "pets" / name / f"{i}.png", pixels)
+    (tmp_path / "pets" / ".hidden").mkdir()
+    return tmp_path
+
+
+def test_a_folder_of_folders_is_images_with_labels_in_the_order_of_the_names(pets: Path) -> None:
+    data = dataset(pets, 'images("pets/")', IMAGES.format("1, 4, 3"))
+    assert data.test and (len(data.train["image"]), len(data.test["image"])) == (8, 2)
+    for part in (data.train, data.test):
+        assert part["image"].shape[1:] == (1, 4, 3) and part["image"].dtype == np.float32
+        assert np.allclose(part["image"][:, 0, 3, 0], np.where(part["label"] == 0, 0.2, 200 / 255))
+    assert data.train["image"][:, 0, 0, 2].max() <= 4 / 255
+    assert data.labels == {"label": ["cat", "dog"]}
+
+
+def test_one_coloured_image_makes_all_coloured(pets: Path) -> None:
+    red = np.zeros((4, 3, 3))
+    red[:, :, 0] = 255
+    write(pets / "pets" / "cat" / "0.png", red)
+    parts = dataset(pets, 'images("pets")', IMAGES.format("3, 4, 3"))
+    assert parts.test
+    images = np.concatenate([parts.train["image"], parts.test["image"]])
+    assert sorted(images[:, :, 1, 0].tolist())[-1] == [1, 0, 0]
+    grey = images[images[:, 2, 1, 0] > 0]
+    assert len(grey) == 9 and np.allclose(grey[:, 0], grey[:, 2])
+
+
+def test_size_brings_images_to_one_size(pets: Path) -> None:
+    write(pets / "pets" / "cat" / "0.png", np.full((9, 9), 51))
+    found = mistake(pets, 'images("pets")', IMAGES.format("1, 4, 3"))
+    assert found.code == "E303" and "size = [9, 9]" in found.help
+    parts = dataset(pets, 'images("pets", size = [2, 2])', IMAGES.format("1, 2, 2"))
+    assert np.allclose(parts.train["image"][parts.train["label"] == 0][:, 0, 1, 0], 0.2, atol=0.01)
+
+
+def test_other_folders_are_numbered_by_the_classes_of_the_training(pets: Path) -> None:
+    trained = net(pets, 'images("pets")', IMAGES.format("1, 4, 3"))
+    trained.fit()
+    write(pets / "more" / "dog" / "1.png", np.full((4, 3), 200))
+    assert trained.dataset(str(pets / "more")).train["label"].tolist() == [1]
+    write(pets / "more" / "cow" / "1.png", np.full((4, 3), 200))
+    with pytest.raises(SpecError, match="cow"):
+        trained.dataset(str(pets / "more"))
+
+
+def test_a_link_out_of_the_folder_is_not_followed(pets: Path) -> None:
+    write(pets / "secret.png", np.zeros((4, 3)))
+    (pets / "pets" / "cat" / "link.png").symlink_to(pets / "secret.png")
+    found = mistake(pets, 'images("pets")', IMAGES.format("1, 4, 3"))
+    assert found.code == "E309" and "link.png" in found.message
+
+
+@pytest.mark.parametrize(("damage", "code"), [
+    ("text", "E309"), ("cut", "E309"), ("deep", "E309"), ("empty class", "E308"), ("third class", "E305"),
+])  # fmt: skip
+def test_what_is_wrong_in_a_folder_is_named(pets: Path, damage: str, code: str) -> None:
+    cat = pets / "pets" / "cat"
+    if damage == "text":
+        (cat / "notes.txt").write_text("black, white")
+    if damage == "cut":
+        (cat / "0.png").write_bytes((cat / "0.png").read_bytes()[:45])
+    if damage == "deep":
+        pytest.importorskip("PIL.Image").fromarray(np.zeros((4, 3), np.uint16)).save(cat / "0.png")
+    if damage == "empty class":
+        (pets / "pets" / "cow").mkdir()
+    if damage == "third class":
+        write(pets / "pets" / "cow" / "0.png", np.zeros((4, 3)))
+    assert mistake(pets, 'images("pets")', IMAGES.format("1, 4, 3")).code == code
+
+
+def test_a_folder_that_is_not_there_or_has_no_classes_is_refused(pets: Path) -> None:
+    assert mistake(pets, 'images("pet")', IMAGES.format("1, 4, 3")).code == "E302"
+    assert mistake(pets, 'images("pets/cat")', IMAGES.format("1, 4, 3")).code == "E308"
+    assert mistake(pets, 'images("pets", size = 32)', IMAGES.format("1, 4, 3")).code == "E106"
+
+
+@pytest.mark.parametrize(("module", "data", "extra"), [
+    ("PIL.Image", 'images("pets")', "data"), ("pyarrow.parquet", 'parquet("net.nn")', "parquet"),
+])  # fmt: skip
+def test_without_its_package_the_install_command_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, data: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    found = mistake(tmp_path, data, TABLE)
+    assert found.code == "E304" and found.help == f"pip install 'nnspec[{extra}]'"
+
+
+# ---- parquet
+
+
+def write_parquet(path: Path, **columns: Any) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table(columns), path)
+
+
+def test_columns_of_a_parquet_file_are_those_of_a_csv_file(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "t.parquet", a=[1, 2, 3], b=[0.5, 1.5, 2.5], kind=["red", "blue", "red"], day=[[1], [2], [3]])
+    (tmp_path / "t.csv").write_text("a,b,kind\n1,0.5,red\n2,1.5,blue\n3,2.5,red\n")
+    arguments = "x = [a, b * 2], y = kind"
+    one, two = (dataset(tmp_path, f'{kind}("t.{kind}", {arguments})', TABLE) for kind in ("parquet", "csv"))
+    assert one.labels == two.labels == {"y": ["blue", "red"]}
+    assert all(np.array_equal(one.train[n], two.train[n]) and one.train[n].dtype == two.train[n].dtype for n in ("x", "y"))
+    replaced = net(tmp_path, f'csv("gone.csv", {arguments})', TABLE).dataset(str(tmp_path / "t.parquet"))
+    assert np.array_equal(replaced.train["x"], one.train["x"])
+
+
+@pytest.mark.parametrize(("a", "code", "part"), [
+    ([1, None, 3], "E306", "row 2, column `a`"), (["x", "", "y"], "E306", "row 2"), ([[1], [2], [3]], "E309", "list"),
+    ([1.0, float("nan"), 2.0], "E306", "row 2"),
+])  # fmt: skip
+def test_a_cell_that_cannot_be_taken_is_named(tmp_path: Path, a: list[Any], code: str, part: str) -> None:
+    write_parquet(tmp_path / "t.parquet", a=a, b=[1, 2, 3], y=[True, False, True])
+    found = mistake(tmp_path, 'parquet("t.parquet", x = [a, b])', TABLE)
+    assert found.code == code and part in found.message
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing PAR1")
+    assert mistake(tmp_path, 'parquet("t.parquet", x = [a, b])', TABLE).code == "E309"
+    assert mistake(tmp_path, 'parquet("no.parquet", x = [a, b])', TABLE).code == "E302"

@@ -1,0 +1,89 @@
+"""The library's metrics against those of scikit-learn, over a whole data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn import metrics
+from std_models import Array, library, words
+
+import nnspec
+
+METRICS: dict[str, Callable[..., float]] = {
+    "accuracy(z, y)": lambda y, p, z: metrics.accuracy_score(y, p),
+    "top_k(z, y, k = 2)": lambda y, p, z: metrics.top_k_accuracy_score(y, z, k=2, labels=range(4)),
+    "precision(z, y)": lambda y, p, z: metrics.precision_score(y, p, average="macro"),
+    "recall(z, y)": lambda y, p, z: metrics.recall_score(y, p, average="macro"),
+    "f1(z, y)": lambda y, p, z: metrics.f1_score(y, p, average="macro"),
+    "f1(z, y)[2]": lambda y, p, z: metrics.f1_score(y, p, average=None)[2],
+    "confusion(z, y)[1, 3]": lambda y, p, z: metrics.confusion_matrix(y, p, normalize="all")[1, 3],
+    "confusion(z, y)[3, 1]": lambda y, p, z: metrics.confusion_matrix(y, p, normalize="all")[3, 1],
+    "perplexity(z, y)": lambda y, p, z: math.exp(metrics.log_loss(y, softmax(z))),
+}
+"""Of labels, predictions and logits."""
+BINARY: dict[str, Callable[..., float]] = {
+    "precision(z, y)": metrics.precision_score,
+    "recall(z, y)": metrics.recall_score,
+    "f1(z, y)": metrics.f1_score,
+}
+REGRESSION: dict[str, Callable[..., float]] = {
+    "mse(z, y)": metrics.mean_squared_error,
+    "mae(z, y)": metrics.mean_absolute_error,
+    "rmse(z, y)": lambda y, z: math.sqrt(metrics.mean_squared_error(y, z)),
+    "r2(z, y)": metrics.r2_score,
+}
+
+
+def softmax(z: Array) -> Array:
+    return np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+
+
+def measured(metric: str, types: tuple[str, str], x: Array, y: Array) -> float:
+    text = f"model M {{ input x: {types[0]}  target y: {types[1]}  z = 1 * x  output z  loss r = mean(z)  metric m = {metric} }}"
+    return nnspec.loads(text, dtype="float64").evaluate({"x": x, "y": y})["m"]
+
+
+def test_every_metric_is_tested() -> None:
+    assert library("metrics", "fn") == words((*METRICS, *REGRESSION)) - {"mse", "mae"} | {"said_and_true", "frequency"}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_of_classes_equals_scikit_learn(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(200, 4)), rng.integers(0, 4, 200)
+    z[np.arange(200), y] += 0.7
+    assert measured(metric, ("[4]", "class(4)"), z, y) == pytest.approx(METRICS[metric](y, z.argmax(1), z), rel=1e-9)
+
+
+@pytest.mark.parametrize("types", [("[]", "[]"), ("[1]", "[1]"), ("[1]", "class(2)")])
+@pytest.mark.parametrize("metric", BINARY)
+def test_a_metric_of_one_logit_equals_scikit_learn(metric: str, types: tuple[str, str]) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 100)
+    z = rng.normal(size=100) + y - 0.2
+    given = [a.reshape(100, 1) if t == "[1]" else a for a, t in zip((z, y), types, strict=True)]
+    assert measured(metric, types, *given) == pytest.approx(BINARY[metric](y, z > 0), rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize("metric", REGRESSION)
+def test_a_metric_of_numbers_equals_scikit_learn(metric: str, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(2, 3, (100, *shape))
+    z = y + rng.normal(size=y.shape)
+    assert measured(metric, (str(list(shape)), str(list(shape))), z, y) == pytest.approx(REGRESSION[metric](y, z), rel=1e-9)
+
+
+def test_nothing_said_of_a_class_is_precision_zero() -> None:
+    assert measured("precision(z, y)", ("[]", "[]"), -np.ones(3), np.array([1.0, 0, 1])) == 0
+
+
+def test_metrics_of_a_sequence_count_its_positions() -> None:
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(20, 5, 4)), rng.integers(0, 4, (20, 5))
+    for metric in ("f1(z, y)", "top_k(z, y, k = 2)", "perplexity(z, y)"):
+        whole = measured(metric, ("[5, 4]", "class(4)[5]"), z, y)
+        assert whole == pytest.approx(measured(metric, ("[4]", "class(4)"), z.reshape(100, 4), y.reshape(100))), metric
