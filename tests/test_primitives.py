@@ -77,6 +77,36 @@ def test_take_refuses(formula: str, message: str) -> None:
     assert re.search(message, refused(f"input x: [3, 2]  input k: class(4)  output y = {formula}"), re.S)
 
 
+# ---- order
+
+
+def test_reverse_turns_an_axis_of_each_example_round() -> None:
+    x = RNG.random((2, 3, 4))
+    np.testing.assert_allclose(value("input x: [T, 4]  output y = reverse(x)", x=x), x[:, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [T, 4]  output y = reverse(x, axis = -1)", x=x), x[:, :, ::-1], rtol=1e-6)
+    np.testing.assert_allclose(value("param W: [3] = [1, 2, 3]  output y = reverse(W)"), [3, 2, 1])
+    assert "E205" in refused("input x: [3]  output y = reverse(x, axis = 1)")
+
+
+def test_positions_count_along_an_axis_of_any_length() -> None:
+    for length in (1, 4):
+        x = np.zeros((2, length, 3))
+        np.testing.assert_array_equal(value("input x: [T, 3]  output y = x[:, 0] + positions(x)", x=x), [np.arange(length)] * 2)
+        np.testing.assert_array_equal(value("input x: [T, 3]  output y = x[0] + positions(x, axis = -1)", x=x), [[0, 1, 2]] * 2)
+
+
+def test_squeeze_drops_axes_of_length_1() -> None:
+    x = RNG.random((2, 1, 3, 1))
+    np.testing.assert_allclose(value("input x: [1, 3, 1]  output y = x -> squeeze", x=x), x[:, 0, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [1, T, 1]  output y = squeeze(x, axis = -1)", x=x), x[..., 0], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [1, 3, 1]  output y = squeeze(x, axis = [0, 2])", x=x), x[:, 0, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(value("input x: [1]  output y = x -> squeeze", x=x[:, 0, :1, 0]), x[:, 0, 0, 0], rtol=1e-6)
+
+
+def test_squeeze_refuses_an_axis_that_is_longer() -> None:
+    assert "drops axes of length 1 only, and x is [1, 3]" in refused("input x: [1, 3]  output y = squeeze(x, axis = 1)")
+
+
 # ---- joining
 
 

@@ -57,6 +57,15 @@ transpose: Op = Op(
     shape=lambda x, axes: tuple(x.shape[a] for a in axes),
     view=True,
 )
+flip: Op = Op(
+    "flip(x: [*s], axis) -> [*s]",
+    "The elements of one axis from the last to the first.",
+    kernel=lambda x, axis: np.flip(x, axis),
+    grad=lambda g, out, x, axis: (flip(g, axis=axis),),
+    onnx=lambda o, x, axis: o.node("Slice", x, o.ints((-1,)), o.ints((-(2**63),)), o.ints((axis,)), o.ints((-1,))),
+    examples=("flip([[1, 2], [3, 4]], axis = 0) == [[3, 4], [1, 2]]", "flip([1, 2, 3], axis = 0) == [3, 2, 1]"),
+    view=True,
+)
 
 
 def _cut(x: Any, axis: int, start: int, stop: int) -> Any:

@@ -39,6 +39,15 @@ size_of = Op(
     onnx=lambda o, size, dtype: o.cast(o.size(size), dtype),
     why="it does not depend on anything",
 )
+iota = Op(
+    "iota(length, dtype) -> [length]",
+    "The numbers 0, 1, 2, ..., as many as a size that may be known only at run time.",
+    kernel=lambda length, dtype: np.arange(length, dtype=dtype),
+    onnx=lambda o, length, dtype: o.cast(o.node("Range", o.constant(0, "int64"), o.size(length), o.constant(1, "int64")), dtype),
+    examples=("iota(length = 3, dtype = int64) == [0, 1, 2]",),
+    shape=lambda length, dtype: (length,),
+    why="it does not depend on anything",
+)
 
 _GOLDEN = 0x9E3779B9
 _ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B), (16, None))

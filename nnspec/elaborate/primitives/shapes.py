@@ -8,6 +8,7 @@ from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe, is_dim
 from nnspec.graph import Shape
 from nnspec.graph.types import count, show
+from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
 
 MAX_LIST = 100_000
@@ -53,6 +54,20 @@ def _reshape(a: Arguments) -> Value:
     return batch.reshape(t, shape, a.span)
 
 
+@builtin("squeeze(x, axis = all_of_length_1)")
+def _squeeze(a: Arguments) -> Value:
+    """Without the axes of length 1, or without those that are named, which must be that."""
+    t = a.tensor("x")
+    single = {i for i, size in enumerate(t.shape) if size == 1}
+    if "axis" in a.bound:
+        axes = {i - t.batched for i in batch.axes_of(t, a.bound["axis"], a.at("axis"))}
+        if axes - single:
+            message = f"`squeeze` drops axes of length 1 only, and x is {show(t.shape)}"
+            raise fault("E205", message, a.at("axis"), notes=batch.origins([t], [a.at("x")]))
+        single = axes
+    return batch.reshape(t, tuple(size for i, size in enumerate(t.shape) if i not in single), a.span)
+
+
 @builtin("transpose(x, axes = last_two)")
 def _transpose(a: Arguments) -> Value:
     return batch.transpose(a.tensor("x"), a.get("axes"), a.span)
@@ -63,3 +78,19 @@ def _along(a: Arguments) -> Value:
     """A vector laid along one axis of x, so that it broadcasts over the others."""
     v, x, axis = a.tensor("v"), a.tensor("x"), a.whole("axis", a.get("axis", 0), 0)
     return batch.reshape(v, (*v.shape, *(1,) * (len(x.shape) - axis - len(v.shape))), a.span)
+
+
+@builtin("reverse(x, axis = first)")
+def _reverse(a: Arguments) -> Value:
+    t = a.tensor("x")
+    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
+    return Tensor(OPS["flip"](t.var, axis=axis), t.batched, a.span)
+
+
+@builtin("positions(x, axis = first)")
+def _positions(a: Arguments) -> Value:
+    """The numbers 0, 1, 2, ... along an axis: a vector of its length, the same for every example."""
+    t = a.tensor("x")
+    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
+    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[axis], dtype="int64")
+    return Tensor(numbers, False, a.span)
