@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nnspec import resources
+from nnspec import gallery, resources
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source, SpecError, did_you_mean, fault
 from nnspec.elaborate.training import MAX_SEED
@@ -36,14 +36,14 @@ def read_source(name: str | Path) -> Source:
 
     Faults: E501 when there is no such file, E502 when it is too large, E503 when it is empty or no text.
     """
-    path, gallery = Path(name), resources.folder("specs") / f"{Path(name).name}.nn"
-    if not path.is_file() and len(path.parts) == 1 and gallery.is_file():
-        path = gallery
+    path, shipped = Path(name), resources.folder("specs") / f"{Path(name).name}.nn"
+    if not path.is_file() and len(path.parts) == 1 and shipped.is_file():
+        path = shipped
     if path.is_dir():
         help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
         raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
     if not path.is_file():
-        known = sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
+        known = gallery.names()
         raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
     return source_of(str(name) if path.name == Path(name).name else path.name, _read(path))
 
