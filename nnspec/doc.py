@@ -30,7 +30,7 @@ PER_EXAMPLE = ("loss", "metric")
 CALLED = ("fn", "layer", *PER_EXAMPLE, "primitive")
 EXAMPLE = "example: "
 HEADLINE = 100
-NUMBERS = ("2", "0.5")
+VALUES = ("2", "0.5", "8", "relu")
 CLASS = "class(4)"
 TYPES = ("[4]", CLASS, "[]")
 IMAGE = "[2, 8, 8]"
@@ -192,20 +192,20 @@ def made_up(entry: Entry) -> str | None:
 def _first_types(p: ast.Parameter) -> tuple[str, ...]:
     if p.type and len(p.type.dims) > 2:
         return (IMAGE,)
-    return ("[4]", "[5, 4]", IMAGE, "int[4]", CLASS)
+    return ("[4]", "[5, 4]", IMAGE, "[]", "int[4]", CLASS)
 
 
 def _others(kind: str, name: str, first: str) -> tuple[str, ...]:
     """What the further arguments may be, the likeliest first: labels beside the logits of a metric, predictions beside targets."""
     if kind == "metric" and name == "logits":
-        return (CLASS, first, *NUMBERS)
-    return (first, *TYPES, *NUMBERS) if kind in PER_EXAMPLE else (*NUMBERS, first, *TYPES)
+        return (CLASS, first, *VALUES)
+    return (first, *TYPES, *VALUES) if kind in PER_EXAMPLE else (*VALUES, first, *TYPES)
 
 
 def _result(entry: Entry, required: list[ast.Parameter], first: str, other: str) -> str | None:
     """The shape of a call, if it is right."""
     types = {p.name: first if i == 0 else other for i, p in enumerate(required)}
-    inputs = {n: t for n, t in types.items() if t not in NUMBERS}
+    inputs = {n: t for n, t in types.items() if t not in VALUES}
     ports = " ".join(f"input in_{n}: {t}" for n, t in inputs.items())
     arguments = ", ".join(f"{n} = {f'in_{n}' if n in inputs else t}" for n, t in types.items())
     spec = Compilation(Source("<example>", f"model Example {{ {ports} output y = {entry.name}({arguments}) }}"), {})
@@ -222,7 +222,7 @@ def _result(entry: Entry, required: list[ast.Parameter], first: str, other: str)
 def _call(name: str, required: list[ast.Parameter], first: str, other: str) -> str:
     """As a stage of a pipeline where there is one input, else as a call that says the type of each."""
     further = [p.name for p in required[1:]]
-    if other in NUMBERS or not further:
+    if other in VALUES or not further:
         arguments = ", ".join(f"{n} = {other}" for n in further)
         return f"{first} -> {name}({arguments})" if arguments else f"{first} -> {name}"
     return f"{name}({', '.join([f'{required[0].name}: {first}', *(f'{n}: {other}' for n in further)])})"
