@@ -19,6 +19,7 @@ from nnspec.elaborate.arguments import parameters_of, signature_text
 from nnspec.elaborate.library import nearest, std
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Builtin, Choice, Function
+from nnspec.graph import BATCH
 from nnspec.graph.types import show
 from nnspec.ops import OPS
 from nnspec.syntax import ast
@@ -29,8 +30,9 @@ PER_EXAMPLE = ("loss", "metric")
 CALLED = ("fn", "layer", *PER_EXAMPLE, "primitive")
 EXAMPLE = "example: "
 HEADLINE = 100
-NUMBERS = ("2", "0.5")
-TYPES = ("[4]", "class(4)", "[]")
+VALUES = ("2", "0.5", "8", "relu")
+CLASS = "class(4)"
+TYPES = ("[4]", CLASS, "[]")
 IMAGE = "[2, 8, 8]"
 
 _NET = "model Example { input x: [4] target y: [1] output z = x -> dense(1) loss mse(z, y) }"
@@ -176,39 +178,51 @@ def made_up(entry: Entry) -> str | None:
     if entry.kind not in CALLED:
         arguments = ", ".join(f"{p.name} = .." for p in required)
         return f"{entry.name}({arguments})" if arguments else entry.name
+    found = []
     for first in _first_types(required[0]) if required else ():
-        for other in _others(entry.kind, first):
-            result = _result(entry.name, required, first, other)
-            if result is not None and (entry.kind not in PER_EXAMPLE or result == "[]"):
-                return f"{_call(entry.name, required, first, other)} gives {result}"
-    return None
+        for other in _others(entry.kind, required[0].name, first):
+            result = _result(entry, required, first, other)
+            if result is not None:
+                found.append((result, f"{_call(entry.name, required, first, other)} gives {result}"))
+                if entry.kind not in PER_EXAMPLE or result == "[]":
+                    return found[-1][1]
+    return found[0][1] if found else None
 
 
 def _first_types(p: ast.Parameter) -> tuple[str, ...]:
     if p.type and len(p.type.dims) > 2:
         return (IMAGE,)
-    return ("[4]", "[5, 4]", IMAGE, "int[4]", "class(4)")
+    return ("[4]", "[5, 4]", IMAGE, "[]", "int[4]", CLASS)
 
 
-def _others(kind: str, first: str) -> tuple[str, ...]:
-    """What the further arguments may be, the likeliest first."""
-    return (first, *TYPES, *NUMBERS) if kind in PER_EXAMPLE else (*NUMBERS, first, *TYPES)
+def _others(kind: str, name: str, first: str) -> tuple[str, ...]:
+    """What the further arguments may be, the likeliest first: labels beside the logits of a metric, predictions beside targets."""
+    if kind == "metric" and name == "logits":
+        return (CLASS, first, *VALUES)
+    return (first, *TYPES, *VALUES) if kind in PER_EXAMPLE else (*VALUES, first, *TYPES)
 
 
-def _result(name: str, required: list[ast.Parameter], first: str, other: str) -> str | None:
+def _result(entry: Entry, required: list[ast.Parameter], first: str, other: str) -> str | None:
     """The shape of a call, if it is right."""
     types = {p.name: first if i == 0 else other for i, p in enumerate(required)}
-    inputs = {n: t for n, t in types.items() if t not in NUMBERS}
+    inputs = {n: t for n, t in types.items() if t not in VALUES}
     ports = " ".join(f"input in_{n}: {t}" for n, t in inputs.items())
     arguments = ", ".join(f"{n} = {f'in_{n}' if n in inputs else t}" for n, t in types.items())
-    spec = Compilation(Source("<example>", f"model Example {{ {ports} output y = {name}({arguments}) }}"), {})
-    return None if spec.diagnostics else show(spec.model.outputs["y"].shape[1:])
+    spec = Compilation(Source("<example>", f"model Example {{ {ports} output y = {entry.name}({arguments}) }}"), {})
+    if spec.parsed[1]:
+        return None
+    # The whole batch is known in training, and to what judges a model.
+    model, mistakes = spec.training_model if entry.kind in PER_EXAMPLE else spec.inference_model
+    if mistakes:
+        return None
+    shape = model.outputs["y"].shape
+    return show(shape[1:] if shape[:1] == (BATCH,) else shape)
 
 
 def _call(name: str, required: list[ast.Parameter], first: str, other: str) -> str:
     """As a stage of a pipeline where there is one input, else as a call that says the type of each."""
     further = [p.name for p in required[1:]]
-    if other in NUMBERS or not further:
+    if other in VALUES or not further:
         arguments = ", ".join(f"{n} = {other}" for n in further)
         return f"{first} -> {name}({arguments})" if arguments else f"{first} -> {name}"
     return f"{name}({', '.join([f'{required[0].name}: {first}', *(f'{n}: {other}' for n in further)])})"
