@@ -265,14 +265,16 @@ class Net:
         if data is None:
             dataset = self.dataset(path)
         else:
-            dataset = Dataset(self._checked(data, ports), self._checked(validation, ports) if validation else None, None)
+            labels = self._labels()
+            trained = self._checked(data, ports, labels)
+            dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
         return self.fit_dataset(dataset, progress)
 
     def fit_dataset(self, dataset: Dataset, progress: Progress | None = None) -> History:
         """Train by the spec's train block on data that is checked already."""
         from nnspec.train.loop import fit
 
-        self.labels = dataset.labels
+        self.labels = {**self.labels, **dataset.labels}
         return _raising(lambda: fit(self.engine, dataset, self._needs_training(), progress))
 
     def dataset(self, path: str | None = None) -> Dataset:
@@ -335,8 +337,8 @@ class Net:
         from nnspec.train.environment import environment
 
         where = {"folder": str(self.spec.folder.resolve()), "settings": dict(self.spec.settings), "dtype": self.spec.dtype}
-        labels = {"labels": {name: list(texts) for name, texts in self.labels.items()}}
-        return {**self._metadata(), "seed": int(self.engine.seed), **where, **labels, "engine": self.engine.name, **environment()}
+        how = {"engine": self.engine.name, **environment()}
+        return {**self._metadata(), "seed": int(self.engine.seed), **where, "labels": self._labels(), **how}
 
     def restore(self, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
         """Put saved weights, states and optimizer states back, and seed and step as they were."""
@@ -351,13 +353,19 @@ class Net:
 
     # ---- checks
 
-    def _checked(self, fields: Mapping[str, Any], ports: Mapping[str, Type]) -> dict[str, Array]:
+    def _labels(self) -> dict[str, list[str]]:
+        return {name: list(texts) for name, texts in self.labels.items()}
+
+    def _checked(
+        self, fields: Mapping[str, Any], ports: Mapping[str, Type], labels: dict[str, list[str]] | None = None
+    ) -> dict[str, Array]:
         from nnspec.train.data import check
 
         for name in fields:
             if name not in ports:
                 raise SpecError([fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports)).diagnostic])
-        return _raising(lambda: check(fields, ports, None, self.spec.dtype))
+        known = self._labels() if labels is None else labels
+        return _raising(lambda: check(fields, ports, None, self.spec.dtype, known))
 
     def _needs_loss(self) -> None:
         if not self.spec.model.losses:
