@@ -228,7 +228,9 @@ class Net:
         ports = self.inputs | self.targets
         if data is None:
             return self.fit_datasets(self.datasets(path), progress)
-        dataset = Dataset(self._checked(data, ports), self._checked(validation, ports) if validation else None, None)
+        labels = self._labels()
+        trained = self._checked(data, ports, labels)
+        dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
         return self.fit_datasets([dataset] * len(self.spec.trainings), progress)
 
     def fit_datasets(self, datasets: Sequence[Dataset], progress: Progress | None = None, folder: Path | None = None) -> History:
@@ -236,7 +238,7 @@ class Net:
         from nnspec.train.stages import fit
 
         self._needs_training()
-        self.labels = datasets[-1].labels
+        self.labels = {**self.labels, **datasets[-1].labels}
         return _raising(lambda: fit(self.engine, datasets, progress, (lambda: self._checkpoint(folder)) if folder else None))
 
     def _checkpoint(self, folder: Path) -> None:
@@ -318,8 +320,8 @@ class Net:
 
         stage = {"stage": self.engine.stage, "stage_start": self.engine.stage_start}
         where = {"folder": str(self.spec.folder.resolve()), "settings": dict(self.spec.settings), "dtype": self.spec.dtype}
-        labels = {"labels": {name: list(texts) for name, texts in self.labels.items()}}
-        return {**self._metadata(), "seed": int(self.engine.seed), **where, **stage, **labels, "engine": self.engine.name, **environment()}
+        how = {**stage, "labels": self._labels(), "engine": self.engine.name, **environment()}
+        return {**self._metadata(), "seed": int(self.engine.seed), **where, **how}
 
     def restore(self, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
         """Put saved weights, states and optimizer states back, and seed and step as they were."""
@@ -334,13 +336,19 @@ class Net:
 
     # ---- checks
 
-    def _checked(self, fields: Mapping[str, Any], ports: Mapping[str, Type]) -> dict[str, Array]:
+    def _labels(self) -> dict[str, list[str]]:
+        return {name: list(texts) for name, texts in self.labels.items()}
+
+    def _checked(
+        self, fields: Mapping[str, Any], ports: Mapping[str, Type], labels: dict[str, list[str]] | None = None
+    ) -> dict[str, Array]:
         from nnspec.train.data import check
 
         for name in fields:
             if name not in ports:
                 raise SpecError([fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports)).diagnostic])
-        return _raising(lambda: check(fields, ports, None, self.spec.dtype))
+        known = self._labels() if labels is None else labels
+        return _raising(lambda: check(fields, ports, None, self.spec.dtype, known))
 
     def _needs_loss(self) -> None:
         if not self.spec.model.losses:

@@ -154,6 +154,16 @@ def test_a_character_model_learns_from_windows_that_overlap(verse: Path) -> None
     opened = nnspec.open(net.save(verse / "run").parent)
     guess = opened.predict(np.array([[LETTERS.index(c) for c in "a ros"]]))
     assert opened.labels["last"][int(guess.argmax())] == "e"
+    assert np.array_equal(opened(text=[list("a ros")])["z"], guess)
+
+
+def test_labels_of_arrays_are_kept_too() -> None:
+    net = nnspec.loads(spec("xor", POINTS + "  metric accuracy(z, y)"))
+    x = [[0.0, 1.0], [1.0, 0.0]]
+    net.fit({"x": x, "y": ["no", "yes"]})
+    assert net.labels == {"y": ["no", "yes"]}
+    one, other = (net.evaluate({"x": x, "y": y})["accuracy"] for y in (["yes", "yes"], ["no", "no"]))
+    assert one + other == 1
 
 
 def test_another_text_is_numbered_by_the_alphabet_of_the_training(verse: Path) -> None:

@@ -144,10 +144,11 @@ def _flip(warp: Warp, random: np.random.Generator) -> None:
 
 def _elastic(warp: Warp, random: np.random.Generator, alpha: float, sigma: float) -> None:
     """Uniform displacements in -1..1, smoothed by a Gaussian and scaled by alpha (Simard, Steinkraus and Platt, 2003)."""
-    sideways = random.random((warp.n, 2, warp.height, warp.width), warp.dtype.type)
-    sideways -= 0.5
-    smooth = sideways.reshape(-1, warp.width) @ (_blur(warp.width, sigma, warp.dtype) * warp.dtype.type(2 * alpha))
-    warp.bend(_blur(warp.height, sigma, warp.dtype) @ smooth.reshape(-1, warp.height, warp.width))
+    field = random.random((warp.n, 2, warp.height, warp.width), warp.dtype.type)
+    field -= 0.5
+    # An image at a time: one large product would wake the other threads of the matrix library for very little.
+    smooth = field @ (_blur(warp.width, sigma, warp.dtype) * warp.dtype.type(2 * alpha))
+    warp.bend(_blur(warp.height, sigma, warp.dtype) @ smooth)
 
 
 STAGES: Mapping[str, Callable[..., None]] = {

@@ -22,13 +22,16 @@ MAX_LISTED = 12
 LARGEST_INT = 2**63 - 1024
 
 
-def check(fields: Mapping[str, Any], ports: Mapping[str, Type], span: Span | None, dtype: str) -> Fields:
+def check(
+    fields: Mapping[str, Any], ports: Mapping[str, Type], span: Span | None, dtype: str, labels: dict[str, list[str]] | None = None
+) -> Fields:
     """The arrays of the ports, as the engine takes them, or the Fault that says what is wrong with them.
 
     Float ports get `dtype`, classes and ints int64, bools bool. An example of another rank with as many elements is
-    reshaped row by row. Texts for a class(N) become the class numbers of the sorted texts.
+    reshaped row by row. Texts for a class(N) become the class numbers of the sorted texts, or those that `labels` have; it
+    learns what it has not.
     """
-    return Checker(ports, span, dtype).check(fields)
+    return Checker(ports, span, dtype, labels={} if labels is None else labels).check(fields)
 
 
 def listing(names: Iterable[str]) -> str:

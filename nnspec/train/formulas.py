@@ -16,7 +16,7 @@ from nnspec.train.files import MAX_EXPANDED, Readers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 """Numbers of one field that are worked on at once."""
 
 
