@@ -10,9 +10,9 @@ from helpers import ROOT
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, render
 from nnspec.elaborate.library import FOREIGN, NOT_YET, std
+from nnspec.elaborate.phases import PHASE_SETTINGS
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.sources import SOURCES, SOURCES_NOT_YET
-from nnspec.elaborate.training import SETTINGS_NOT_YET
 from nnspec.syntax.parser import parse
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 
@@ -211,7 +211,7 @@ def test_every_word_of_the_language_is_mentioned(word: str) -> None:
 
 
 def test_every_source_and_setting_is_mentioned() -> None:
-    assert {*SOURCES, *SOURCES_NOT_YET, *SETTINGS_NOT_YET} - {"inline"} <= IN_CODE
+    assert {*SOURCES, *SOURCES_NOT_YET, *PHASE_SETTINGS} - {"inline"} <= IN_CODE
 
 
 def test_a_signature_in_the_library_tables_is_the_definition_s() -> None:

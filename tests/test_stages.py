@@ -317,11 +317,14 @@ def test_a_training_starts_from_another_run(tmp_path: Path) -> None:
     assert "2 of 4" in notes[0]
 
 
-def test_a_run_with_nothing_in_common_is_no_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", ["nowhere", "old"])
+def test_a_run_with_nothing_in_common_or_no_run_is_no_start(old: str, tmp_path: Path) -> None:
     nnspec.loads("model M { input x: [2]  output y = x -> dense(3) as other }").save(tmp_path / "old")
-    (tmp_path / "new.nn").write_text(NET.replace("TRAIN", 'train { start from "old"  epochs 1  optimizer sgd(1) }'))
-    with pytest.raises(SpecError, match="E503"):
+    (tmp_path / "new.nn").write_text(NET.replace("TRAIN", f'train {{ start from "{old}"  epochs 1  optimizer sgd(1) }}'))
+    with pytest.raises(SpecError, match="E503") as error:
         nnspec.load(tmp_path / "new.nn").fit(some_data())
+    span = error.value.diagnostics[0].span
+    assert span and span.text == f'start from "{old}"'
 
 
 def test_checkpoints_are_written_on_the_way_and_the_last_three_kept(tmp_path: Path) -> None:

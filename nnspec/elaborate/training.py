@@ -25,7 +25,6 @@ STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 """Ways to stop: their arguments, those that must be given, and an example."""
 MAX_SEED = 2**32 - 1
 IMAGE_RANK = 4  # with the batch
-SETTINGS_NOT_YET: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,8 +143,6 @@ class _Reader:
 
     def read(self, s: ast.Setting) -> Any:
         name = s.name.id
-        if name in SETTINGS_NOT_YET:
-            raise not_yet(f"the setting `{name}`", s.name.span)
         if name == "start":
             return self.start(s)
         if name not in self.settings:
