@@ -12,7 +12,8 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Training
 from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
 from nnspec.elaborate.values import Applied
-from nnspec.graph import BATCH, Graph, Node, Op, Type, Var
+from nnspec.graph import Graph, Node, Op, Type, Var
+from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
 
@@ -68,7 +69,7 @@ def states_by_phase(forward: Graph, losses: Sequence[Sequence[str]]) -> list[lis
 
 
 def _reads_batch(graph: Graph, name: str) -> bool:
-    return any(graph[n].type.shape[:1] == (BATCH,) for n in (name, *graph[name].inputs))
+    return any(BATCH_NAME in size_names(graph[n].type.shape) for n in (name, *graph[name].inputs))
 
 
 def _minimising(forward: Graph, losses: Sequence[str], states: Collection[str]) -> Graph:

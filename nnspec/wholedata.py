@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnspec.graph import BATCH, Graph, Node
+from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.ops import OPS
 from nnspec.step import outputs_of
 
@@ -31,19 +32,23 @@ def _is_mean(graph: Graph, metric: str) -> bool:
 
 
 def _read(graph: Graph, whole: dict[str, str]) -> list[str]:
-    """The last values that depend on one example only, on the way to these metrics."""
-    needed, late, found = graph.needed(whole.values()), set[str](), dict[str, None]()
-    for node in graph:
-        if node.name in needed and (_gathers(graph, node) or not late.isdisjoint(node.inputs)):
+    """The last values with a row for each example that depend on that one only, on the way to these metrics."""
+    needed, late = graph.needed(whole.values()), set[str]()
+    nodes = [n for n in graph if n.name in needed]
+    for node in nodes:
+        if _gathers(graph, node) or not late.isdisjoint(node.inputs):
             late.add(node.name)
-            found |= {i: None for i in node.inputs if i not in late and _batched(graph[i])}
-    return list(found)
+    for node in reversed(nodes):  # what has the batch elsewhere than in front is made again from what has it there
+        if node.name in late:
+            late |= {i for i in node.inputs if _has_batch(graph[i]) and graph[i].type.shape[:1] != (BATCH,)}
+    read = (i for n in nodes if n.name in late for i in n.inputs)
+    return list(dict.fromkeys(i for i in read if i not in late and _has_batch(graph[i])))
 
 
 def _gathers(graph: Graph, node: Node) -> bool:
     """Whether it joins what the examples of a batch have given."""
-    return node.op is OPS["batch_rank"] or (not _batched(node) and any(_batched(graph[i]) for i in node.inputs))
+    return node.op is OPS["batch_rank"] or (not _has_batch(node) and any(_has_batch(graph[i]) for i in node.inputs))
 
 
-def _batched(node: Node) -> bool:
-    return node.type.shape[:1] == (BATCH,)
+def _has_batch(node: Node) -> bool:
+    return BATCH_NAME in size_names(node.type.shape)

@@ -11,7 +11,11 @@ import pytest
 import nnspec
 from nnspec import SpecError
 from nnspec.cli.train import metrics_text
+from nnspec.graph import BATCH, Graph, Type
+from nnspec.ops import OPS
+from nnspec.run import reference
 from nnspec.train.loop import EVALUATION_BATCH
+from nnspec.wholedata import split
 
 EXAMPLES = 2 * EVALUATION_BATCH + 500
 
@@ -86,6 +90,18 @@ def test_only_metrics_that_join_examples_are_taken_apart() -> None:
     spec = nnspec.loads(SPEC).spec
     assert {n.split(":")[1] for n in spec.metrics.outputs} == {"rmse", "r2", "spread", "auc", "shares", "kept"}
     assert {"metric:mse", "metric:accuracy"} <= set(spec.evaluation.outputs)
+
+
+def test_a_value_with_the_batch_elsewhere_than_in_front_is_made_again() -> None:
+    graph = Graph()
+    x = graph.source(OPS["input"], "x", Type("float32", (BATCH, 3)))
+    rows = OPS["square"](OPS["reshape"](x, shape=(BATCH * 3,)))
+    graph.outputs["metric:plain"] = OPS["mean"](OPS["reshape"](rows, shape=(BATCH, 3)), axes=(0, 1), keep=False).name
+    graph.outputs["metric:root"] = OPS["sqrt"](OPS["mean"](rows, axes=(0,), keep=False)).name
+    each, rest = split(graph)
+    assert each.outputs == {"metric:plain": graph.outputs["metric:plain"], "examples:0": "x"}
+    values = np.arange(12.0).reshape(4, 3)
+    assert reference.run(rest, {"examples:0": values})["metric:root"] == pytest.approx((values**2).mean() ** 0.5)
 
 
 def test_validation_reports_them_and_json_has_lists() -> None:

@@ -10,9 +10,9 @@ from helpers import ROOT
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, render
 from nnspec.elaborate.library import FOREIGN, NOT_YET, std
+from nnspec.elaborate.phases import PHASE_SETTINGS
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.sources import SOURCES
-from nnspec.elaborate.training import SETTINGS_NOT_YET
 from nnspec.elaborate.values import Function
 from nnspec.syntax.parser import parse
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
@@ -212,7 +212,7 @@ def test_every_word_of_the_language_is_mentioned(word: str) -> None:
 
 
 def test_every_source_and_setting_is_mentioned() -> None:
-    assert {*SOURCES, *SETTINGS_NOT_YET} <= IN_CODE
+    assert {*SOURCES, *PHASE_SETTINGS} <= IN_CODE
 
 
 def signature(f: Function) -> str:

@@ -17,6 +17,7 @@ from nnspec.compile import Compilation
 from nnspec.run import reference
 from nnspec.train.loop import Progress
 from nnspec.train.rundir import newest
+from nnspec.train.schedule import LearningRate
 
 NET = """
 model Net {
@@ -316,11 +317,14 @@ def test_a_training_starts_from_another_run(tmp_path: Path) -> None:
     assert "2 of 4" in notes[0]
 
 
-def test_a_run_with_nothing_in_common_is_no_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", ["nowhere", "old"])
+def test_a_run_with_nothing_in_common_or_no_run_is_no_start(old: str, tmp_path: Path) -> None:
     nnspec.loads("model M { input x: [2]  output y = x -> dense(3) as other }").save(tmp_path / "old")
-    (tmp_path / "new.nn").write_text(NET.replace("TRAIN", 'train { start from "old"  epochs 1  optimizer sgd(1) }'))
-    with pytest.raises(SpecError, match="E503"):
+    (tmp_path / "new.nn").write_text(NET.replace("TRAIN", f'train {{ start from "{old}"  epochs 1  optimizer sgd(1) }}'))
+    with pytest.raises(SpecError, match="E503") as error:
         nnspec.load(tmp_path / "new.nn").fit(some_data())
+    span = error.value.diagnostics[0].span
+    assert span and span.text == f'start from "{old}"'
 
 
 def test_checkpoints_are_written_on_the_way_and_the_last_three_kept(tmp_path: Path) -> None:
@@ -331,3 +335,35 @@ def test_checkpoints_are_written_on_the_way_and_the_last_three_kept(tmp_path: Pa
     assert sorted(p.name for p in (tmp_path / "run").glob("step-*")) == ["step-00000008", "step-00000010", "step-00000012"]
     arrays, manifest = newest(tmp_path / "run")
     assert manifest["step"] == 12 and "optimizer/m/dense.W" in arrays
+
+
+# ---- a schedule that watches the loss
+
+
+def test_on_plateau_is_torch_s() -> None:
+    random = np.random.default_rng(0)
+    losses = [*np.linspace(3, 1, 6), *(1 - 1e-5 * np.arange(8)), *np.linspace(0.9, 0.5, 4), *(0.6 + random.random(25)), 0.1, *[0.2] * 9]
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.3)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+    spec = net("train { epochs 1  optimizer sgd(lr = 0.3)  schedule on_plateau(factor = 0.5, patience = 2) }").spec
+    rate = LearningRate(spec, epochs=len(losses), steps=3 * len(losses))
+    seen = set()
+    for epoch, loss in enumerate(losses):
+        for step in range(3):
+            assert rate(epoch, 3 * epoch + step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+        seen.add(rate(epoch, 3 * epoch))
+        rate.watch(loss)
+        theirs.step(loss)
+    assert len(seen) > 8
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_training_that_stands_still_lowers_its_rate(validated: bool) -> None:
+    ours, data = net("train { batch 12  epochs 6  optimizer sgd(lr = 1e-9)  schedule on_plateau(patience = 1) }"), some_data()
+    history = ours.fit(data, validation=data if validated else None)
+    assert [e.lr for e in history.epochs] == pytest.approx([1e-9, 1e-9, 1e-9, 1e-10, 1e-10, 1e-11])
+
+
+def test_a_schedule_s_own_argument_is_not_hidden_by_what_it_may_ask_for() -> None:
+    text = "schedule falling(rate = 0.5) = lr * rate^epoch  train { epochs 3  optimizer sgd(1)  schedule falling(0.25) }"
+    assert LearningRate(net(text).spec, 3, 9)(2, 6) == 0.0625

@@ -13,7 +13,7 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, losses_of, trained_by
 from nnspec.elaborate.sources import DataSource, SourceReader
-from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number, not_yet
+from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number
 from nnspec.graph import Graph
 from nnspec.syntax import ast
 
@@ -24,7 +24,6 @@ STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 }
 """Ways to stop: their arguments, those that must be given, and an example."""
 MAX_SEED = 2**32 - 1
-SETTINGS_NOT_YET: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,6 @@ class _Reader:
 
     def read(self, s: ast.Setting) -> Any:
         name = s.name.id
-        if name in SETTINGS_NOT_YET:
-            raise not_yet(f"the setting `{name}`", s.name.span)
         if name == "start":
             return self.start(s)
         if name not in self.settings:

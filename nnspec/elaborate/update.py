@@ -119,14 +119,15 @@ def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
         raise blame(error, {}, optimizer.span) from None
 
 
-SCHEDULE_NAMES = ("lr", "epoch", "step", "epochs", "steps")
+SCHEDULE_NAMES = ("lr", "epoch", "step", "epochs", "steps", "rate", "stale")
 
 
 def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
-    """From base rate, epoch and step (both from 0) and their totals to the rate `lr` of one step, in float64."""
+    """From base rate, epoch and step (both from 0), their totals, the rate before and the epochs without progress to a step's rate `lr`."""
     graph = Graph("schedule", "float64")
     e = Elaborator(graph, definitions, training=True)
-    known = {n: Tensor(graph.source(OPS["input"], n, Type("float64")), False) for n in SCHEDULE_NAMES}
+    own = {p.name for p in schedule.function.definition.parameters}
+    known = {n: Tensor(graph.source(OPS["input"], n, Type("float64")), False) for n in SCHEDULE_NAMES if n not in own}
     try:
         value: Value = e.run_function(schedule.function, {**schedule.arguments, **known}, {}, Frame(), schedule.span)
     except Fault as error:

@@ -131,6 +131,7 @@ class Engine:
         `losses` then holds each of them by name. Every phase draws random numbers of its own.
         """
         done, total = int(self.steps_done), 0.0
+        self.losses.clear()
         self._lr[...], self._t[...] = lr, done + 1 - self.stage_start
         self._updates = self._updates or [Update(p, self.make_program, self._buffers()) for p in self.spec.stages[self.stage]]
         for number, update in enumerate(self._updates):

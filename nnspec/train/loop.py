@@ -104,6 +104,7 @@ class Stage:
         metrics: dict[str, Any] = {"loss": 0.0, **mean.values}
         if self.data.validation:
             metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}
+        self.rate.watch(metrics.get("val.loss", metrics["loss"]))
         return Epoch(before + number, steps_before + self.step, lr, metrics, time.perf_counter() - started, self.training.name)
 
     def checkpoint(self) -> None:

@@ -19,14 +19,18 @@ def base_rate(spec: Compilation, stage: int = 0) -> float:
     return learning_rate(optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
 
 
+LEAST_PROGRESS = 1e-4  # as a share of the best loss
+
+
 class LearningRate:
-    """`rate(epoch, step)`: both counted from 0."""
+    """`rate(epoch, step)`: both counted from 0; `watch(loss)` is told how each epoch went."""
 
     def __init__(self, spec: Compilation, epochs: int, steps: int, stage: int = 0) -> None:
         schedule, self.base = spec.trainings[stage].schedule, base_rate(spec, stage)
+        self.best: float | None = None
         self.memory = {n: np.zeros(()) for n in SCHEDULE_NAMES}
-        totals = {"lr": self.base, "epochs": epochs, "steps": steps}
-        for name, value in totals.items():
+        start = {"lr": self.base, "rate": self.base, "epochs": epochs, "steps": steps}
+        for name, value in start.items():
             self.memory[name][...] = value
         self.program = Program(schedule_graph(spec.definitions, schedule), {}, self.memory) if schedule else None
 
@@ -35,4 +39,16 @@ class LearningRate:
             return self.base
         self.memory["epoch"][...], self.memory["step"][...] = epoch, step
         self.program.run()
-        return float(self.program.output("lr"))
+        rate = float(self.program.output("lr"))
+        if rate != self.memory["rate"]:
+            self.memory["stale"][...] = 0
+        self.memory["rate"][...] = rate
+        return rate
+
+    def watch(self, loss: float) -> None:
+        """Count the epochs since the loss was best, or since the rate changed, whichever is shorter ago."""
+        if self.best is None or loss < self.best - LEAST_PROGRESS * abs(self.best):
+            self.best = loss
+            self.memory["stale"][...] = 0
+        else:
+            self.memory["stale"] += 1

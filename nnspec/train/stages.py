@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.phases import Word
 from nnspec.run.engine import Engine
 from nnspec.train import rundir
@@ -32,7 +33,10 @@ def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = Non
 
 def start_from(engine: Engine, run: Word) -> str:
     """Take the parameters and states of another run that have the same name and shape; says how many."""
-    arrays, _ = rundir.newest(engine.spec.folder / run.text)
+    try:
+        arrays, _ = rundir.newest(engine.spec.folder / run.text)
+    except Fault as error:
+        raise Fault(replace(error.diagnostic, span=run.span)) from None
     own = {**engine.params, **engine.states}
     shared = [n for n, v in own.items() if n in arrays and arrays[n].shape == v.shape]
     if not shared:
