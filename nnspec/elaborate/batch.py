@@ -47,7 +47,7 @@ def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Spa
     dtype = graph.dtype if op.real else _common_dtype(graph, values)
     tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
     takes_truth = [p.type is not None and p.type.base == "bool" for p in op.declared(len(tensors))]
-    tensors = [t if truth else _as_dtype(t, dtype) for t, truth in zip(tensors, takes_truth, strict=True)]
+    tensors = [t if truth else as_dtype(t, dtype) for t, truth in zip(tensors, takes_truth, strict=True)]
     _check_truths(itertools.compress(zip(tensors, spans, strict=True), takes_truth))
     shape = broadcast(*(t.shape for t in tensors))
     if shape is None:
@@ -63,7 +63,7 @@ def _common_dtype(graph: Graph, values: Sequence[Value]) -> str:
     return "int64" if tensors and set(tensors) == {"int64"} and not plain_floats else graph.dtype
 
 
-def _as_dtype(t: Tensor, dtype: str) -> Tensor:
+def as_dtype(t: Tensor, dtype: str) -> Tensor:
     return t if t.dtype == dtype else Tensor(OPS["cast"](t.var, dtype=dtype), t.batched, t.origin)
 
 
@@ -106,7 +106,7 @@ def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Spa
 
 def matmul(graph: Graph, x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Tensor:
     """The product over the last axis of x and the last but one of y; a vector on the left is a row."""
-    x, y = _as_dtype(x, graph.dtype), _as_dtype(y, graph.dtype)
+    x, y = as_dtype(x, graph.dtype), as_dtype(y, graph.dtype)
     if not x.shape or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:
         raise _no_product(x, y, spans, span)
     if len(x.shape) == 1 and not y.batched and x.batched:
@@ -158,7 +158,7 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
 def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:
     """A reduction over per-example axes."""
     axes = axes_of(t, axis, span)
-    t = _as_dtype(t, t.var.graph.dtype) if op == "mean" or (op == "sum" and t.dtype == "bool") else t
+    t = as_dtype(t, t.var.graph.dtype) if op == "mean" or (op == "sum" and t.dtype == "bool") else t
     return Tensor(OPS[op](t.var, axes=axes, keep=keep), t.batched, span) if axes else t
 
 

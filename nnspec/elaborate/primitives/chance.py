@@ -1,11 +1,12 @@
-"""The seeded generator."""
+"""The seeded generator, and what turns its numbers into initial weights."""
 
 from __future__ import annotations
 
 from zlib import crc32
 
+from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives.table import Arguments, builtin
-from nnspec.elaborate.values import Tensor, Value
+from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.graph import BATCH, Shape, Type
 from nnspec.ops import OPS
 
@@ -22,3 +23,11 @@ def _random(a: Arguments) -> Value:
     attrs = {"stream": crc32(f"{frame.path}#{frame.draws}".encode()), "shape": (BATCH, *shape) if batched else shape, "dtype": graph.dtype}
     seed, step = (graph.source(OPS["input"], name, Type("int64")) for name in (SEED, STEP))
     return Tensor(graph.call(OPS["random"], seed, step, **attrs), batched, a.span)
+
+
+@builtin("orthogonalise(x)")
+def _orthogonalise(a: Arguments) -> Value:
+    x = a.tensor("x")
+    if len(x.shape) != 2:
+        raise fault("E202", f"a matrix can be made orthogonal, not {describe(x)}", a.at("x"), help="`reshape` makes a matrix of a kernel")
+    return Tensor(OPS["orthogonal"](x.var), x.batched, a.span)
