@@ -77,6 +77,14 @@ def test_take_refuses(formula: str, message: str) -> None:
     assert re.search(message, refused(f"input x: [3, 2]  input k: class(4)  output y = {formula}"), re.S)
 
 
+@pytest.mark.parametrize("row", [3, -1])
+@pytest.mark.parametrize("engine", ["numpy", "reference"])
+def test_a_row_that_is_not_there_is_an_error(engine: str, row: int) -> None:
+    net = nnspec.loads("model M { input i: int[2]  param W: [3, 2] = 1  output y = take(W, i) }", engine=engine).init(0)
+    with pytest.raises(IndexError, match=f"row {row} of 3"):
+        net(i=[[0, row]])
+
+
 # ---- joining
 
 
