@@ -49,6 +49,13 @@ class Arguments:
             raise fault("E106", f"`{name}` is a whole number from {least}, not {describe(value)}", self.at(name))
         return value
 
+    def one_axis(self, t: Tensor, name: str) -> int:
+        """One axis of the node for a per-example axis, the last where none is given."""
+        axes = batch.axes_of(t, self.get(name, -1), self.at(name))
+        if len(axes) != 1:
+            raise fault("E205", f"`{name}` is one axis, not {len(axes)}", self.at(name))
+        return axes[0]
+
     def each(self, name: str, axes: int, default: Value = 1, least: int = 1) -> tuple[int, ...]:
         """One number for every axis, or one for each."""
         value = self.get(name, default)
