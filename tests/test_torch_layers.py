@@ -128,6 +128,26 @@ def dot_products(p: Tensors, x: Any, causal: bool = False) -> Any:
     return F.scaled_dot_product_attention(x, x.sin()[..., 1:, :], x.cos()[..., 1:, :], is_causal=causal)
 
 
+def affine(p: Tensors, name: str) -> Tensors:
+    return {"weight": p[f"{name}.W"].T, "bias": p[f"{name}.b"]}
+
+
+def block(number: int, ffn: int, causal: bool, act: Callable[[Any], Any]) -> Callable[[Tensors, Any], Any]:
+    ours = "transformer_block"
+
+    def run(p: Tensors, x: Any) -> Any:
+        attention = {f"self_attn.{n}": w for n, w in projections(p, f"{ours}.multihead_attention").items()}
+        dense = {f"linear{i}.{n}": w for i, d in ((1, "dense"), (2, "dense_2")) for n, w in affine(p, f"{ours}.{d}").items()}
+        norms = {f"norm{i}.{n}": p[f"{ours}.{d}.{o}"] for i, d in ((1, "layernorm"), (2, "layernorm_2")) for n, o in NORM.items()}
+        options: Any = {"batch_first": True, "norm_first": True, "dtype": x.dtype}
+        layer = torch.nn.TransformerEncoderLayer(x.shape[-1], number, ffn, dropout=0, activation=act, **options)
+        mask = {"src_mask": torch.nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=x.dtype)} if causal else {}
+        return torch.func.functional_call(layer, {**attention, **dense, **norms}, (x,), mask)
+
+    return run
+
+
+NORM = {"weight": "gamma", "bias": "beta"}
 KEYS = "sin(x + s)[:, 1:], cos(x + s)[:, 1:]"
 HEADS = "multihead_attention"
 ATTENTION = [
@@ -141,6 +161,8 @@ ATTENTION = [
     Layer(f"{HEADS}(2)", "[T, 6]", heads(HEADS, 2)),
     Layer(f"{HEADS}(3, causal = true, bias = false)", "[T, 6]", heads(HEADS, 3, causal=True)),
     Layer(f"{HEADS}(2, context = sin(x + s)[2:, :4])", "[T, 4]", heads(HEADS, 2, context=lambda x: x[:, 2:].sin())),
+    Layer("transformer_block(2)", "[T, 4]", block(2, 16, False, partial(F.gelu, approximate="tanh"))),
+    Layer("transformer_block(2, ffn = 5, causal = true, act = relu)", "[T, 4]", block(2, 5, True, F.relu)),
     Layer("residual(tanh)", "[T, 4]", lambda p, x: x + x.tanh()),
     Layer("residual(prelu)", "[4]", lambda p, x: x + F.prelu(x, p["residual.prelu.alpha"].reshape(1))),
 ]
@@ -149,7 +171,7 @@ ATTENTION = [
 
 
 def linear(name: str) -> Callable[[Tensors, Any], Any]:
-    return lambda p, x: F.linear(x, p[f"{name}.dense.W"].T, p[f"{name}.dense.b"])[..., 0]
+    return lambda p, x: F.linear(x, **affine(p, f"{name}.dense"))[..., 0]
 
 
 PLAIN = [
@@ -230,6 +252,6 @@ def test_shares_and_deviations_have_limits(stage: str) -> None:
         nnspec.loads(f"model M {{ input x: [3]  output y = x -> {stage} }}")
 
 
-@pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)"])
+@pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)", "transformer_block(2, rate = 0.5)"])
 def test_a_drawing_layer_has_the_right_gradient_here_and_in_onnxruntime(stage: str, tmp_path: Path) -> None:
-    check_gradients_and_export(nnspec.loads(Layer(stage, "[3]", lambda p, x: x).of_any_length()), tmp_path / "m.onnx")
+    check_gradients_and_export(nnspec.loads(Layer(stage, "[T, 4]", lambda p, x: x).of_any_length()), tmp_path / "m.onnx")
