@@ -264,8 +264,8 @@ class Net:
 
         return _raising(lambda: load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels))
 
-    def evaluate(self, data: Mapping[str, Any]) -> dict[str, float]:
-        """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}."""
+    def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number."""
         from nnspec.train.loop import evaluate
 
         return evaluate(self.engine, self._checked(data, self.inputs | self.targets))

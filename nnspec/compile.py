@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnspec import step
+from nnspec import step, wholedata
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
@@ -69,21 +69,27 @@ class Compilation:
 
     @cached_property
     def inference_model(self) -> tuple[Model, list[Diagnostic]]:
-        return self._model(training=False)
+        return self._model()
 
     @cached_property
     def training_model(self) -> tuple[Model, list[Diagnostic]]:
         return self._model(training=True)
 
-    def _model(self, training: bool, dtype: str | None = None) -> tuple[Model, list[Diagnostic]]:
+    @cached_property
+    def fitting_model(self) -> tuple[Model, list[Diagnostic]] | None:
+        """The model before the whole training data, in float64; only where a definition asks if it is."""
+        return self._model(fitting=True, dtype="float64") if self.inference_model[0].fits else None
+
+    def _model(self, **how: Any) -> tuple[Model, list[Diagnostic]]:
         models = list(self.ast.all("model"))
         if not models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
-        return self.elaborated(models[-1].name.id, training, dtype)
+        return self.elaborated(models[-1].name.id, **how)
 
-    def elaborated(self, name: str, training: bool = False, dtype: str | None = None) -> tuple[Model, list[Diagnostic]]:
+    def elaborated(self, name: str, *, training: bool = False, fitting: bool = False, dtype: str = "") -> tuple[Model, list[Diagnostic]]:
         """A model of the file; the last one is what the spec is about, those before it are its parts."""
-        return elaborate_model(self.definitions.own["model", name], self.definitions, training=training, dtype=dtype or self.dtype)
+        function = self.definitions.own["model", name]
+        return elaborate_model(function, self.definitions, training=training, fitting=fitting, dtype=dtype or self.dtype)
 
     @cached_property
     def train_blocks(self) -> tuple[tuple[Training, ...], list[Diagnostic]]:
@@ -109,7 +115,9 @@ class Compilation:
         found = [*self.parsed[1], *self.imports.diagnostics]
         if not found:
             try:
-                found = [*self.names[2], *self._parts(), *self.inference_model[1], *self.training_model[1], *self.train_blocks[1]]
+                fitting = self.fitting_model[1] if self.fitting_model else []
+                models = [*self._parts(), *self.inference_model[1], *self.training_model[1], *fitting]
+                found = [*self.names[2], *models, *self.train_blocks[1]]
                 if not found:
                     self._check_rest()
                     found += self.tests[1]
@@ -179,10 +187,27 @@ class Compilation:
         """The inference graph after the rules."""
         return rewrite(self.graph, *RULES)
 
-    @cached_property
+    @property
     def evaluation(self) -> Graph:
-        """Outputs, loss and metrics, as in use and not as in training."""
-        return rewrite(self.model.graph, *RULES)
+        """Outputs, loss and metrics of a batch, as in use and not as in training; and for `metrics` what they read of each example."""
+        return self._evaluation[0]
+
+    @property
+    def metrics(self) -> Graph:
+        """The metrics that are no mean over examples, given what `evaluation` collects for them over a whole data set."""
+        return self._evaluation[1]
+
+    @cached_property
+    def _evaluation(self) -> tuple[Graph, Graph]:
+        return wholedata.split(rewrite(self.model.graph, *RULES))
+
+    @cached_property
+    def fitting(self) -> Graph | None:
+        """From the whole training data to the states that are learnt from it before the first step."""
+        if self.fitting_model is None:
+            return None
+        graph = self.fitting_model[0].graph
+        return rewrite(graph.only(step.outputs_of(graph, "state")), *RULES)
 
     @cached_property
     def stable(self) -> Graph:

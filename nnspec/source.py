@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nnspec import resources
+from nnspec import gallery, resources
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault
 from nnspec.files import contained
 from nnspec.syntax import ast
@@ -38,7 +38,7 @@ def read_source(name: str | Path) -> Source:
         help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
         raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
     if not path.is_file():
-        known = sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
+        known = gallery.names()
         raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
     return source_of(str(name) if path.name == Path(name).name else path.name, _bytes(path))
 

@@ -41,7 +41,7 @@ def describe(spec: Compilation) -> dict[str, Any]:
 
 def _cells(row: TableRow) -> tuple[str, ...]:
     formula = row.formula if len(row.formula) <= MAX_FORMULA else row.formula[: MAX_FORMULA - 3] + "..."
-    sees = f"{row.field[0]}x{row.field[1]}" if row.field else ""
+    sees = "x".join(map(str, row.field or ()))
     return (row.name, formula, row.shape, _number(row.parameters), _number(row.flops), sees)
 
 

@@ -88,16 +88,22 @@ def broadcast_case(row: Op) -> Case:
 
 
 def drawn(c: Case, rng: np.random.Generator, dtype: str = "float64") -> dict[str, Array]:
-    """Random floats from the domain; without a gradient the example's own, scaled, since one input may be made from another."""
+    """Random floats from the domain; what chooses, and all without a gradient, is the example's own, scaled: it fits together."""
     low, high = c.row.domain
     scale = rng.uniform(0.5, 2.0)
 
-    def draw(a: Array) -> Array:
+    def draw(name: str, a: Array) -> Array:
         if a.dtype.kind != "f":
             return a
-        return np.asarray(rng.uniform(low, high, a.shape) if c.row.grad else a * scale, dtype)
+        keeps = name in c.row.choosing or not c.row.grad
+        return np.asarray(a * scale if keeps else rng.uniform(low, high, a.shape), dtype)
 
-    return {name: draw(a) for name, a in c.arrays(dtype).items()}
+    return {name: draw(name, a) for name, a in c.arrays(dtype).items()}
+
+
+def slopes_of(c: Case, feeds: dict[str, Array]) -> list[str]:
+    """The inputs that a row can be differentiated for."""
+    return [n for n, a in feeds.items() if a.dtype.kind == "f" and n not in c.row.choosing]
 
 
 # ---- gradients against differences
@@ -137,7 +143,7 @@ def check_gradient(graph: Graph, of: Var, wrt: list[str], feeds: dict[str, Array
 def first_order(c: Case, feeds: dict[str, Array], rng: np.random.Generator) -> tuple[Graph, Var, list[str]]:
     """out times random numbers, and the inputs it can be differentiated for."""
     graph, out = c.graph(feeds, "float64")
-    wrt = [n for n, a in feeds.items() if a.dtype.kind == "f"]
+    wrt = slopes_of(c, feeds)
     feeds["cotangent"] = rng.normal(size=out.type.shape)  # type: ignore[arg-type]  # no run-time sizes here
     scaled = out * graph.source(OPS["input"], "cotangent", out.type)
     return graph, scaled, wrt
@@ -186,7 +192,7 @@ def check_engine(c: Case, optimise: bool = True, opset: int = DEFAULT_OPSET) -> 
     """onnxruntime agrees with the kernel in float32, and where there is a gradient, with that."""
     feeds = drawn(c, np.random.default_rng(0), "float32")
     graph, out = c.graph(feeds, "float32")
-    wrt = [n for n, a in feeds.items() if a.dtype.kind == "f"] if c.row.grad and out.type.is_float else []
+    wrt = slopes_of(c, feeds) if c.row.grad and out.type.is_float else []
     graph.outputs |= {f"grad:{w}": g.name for w, g in zip(wrt, gradients(graph, out.name, wrt), strict=True)}
     expected = reference.run(graph, feeds)
     got = Session(to_onnx(graph, {}, opset=opset).SerializeToString(), optimise=optimise).run(feeds)

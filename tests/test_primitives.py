@@ -132,3 +132,46 @@ def test_erf_and_its_inverse_are_right_to_the_last_digits_of_float64() -> None:
     np.testing.assert_allclose([math.erfc(v) for v in y], 1 - (1 - 2 * tails), rtol=1e-13)
     np.testing.assert_allclose([OPS["erfinv"].on_numbers(float(v)) for v in 2 * tails - 1], -y, rtol=1e-15, atol=1e-16)
     assert list(OPS["erfinv"].kernel(np.array([-1.0, 1.0]))) == [-np.inf, np.inf]
+
+
+# ---- windows over one, two and three axes
+
+
+@pytest.mark.parametrize("size", [[5], [5, 4], [5, 4, 3]])
+def test_windows_move_over_as_many_axes_as_an_image_has(size: list[int]) -> None:
+    x, kernel = RNG.random((3, 2, *size)), [2] * len(size)
+    y = value(f"input x: {[2, *size]}  param W: {[4, 2, *kernel]} ~ he_normal  output y = pool_max(convolve(x, W, pad = same), 2)", x=x)
+    assert y.shape == (3, 4, *(n // 2 for n in size))
+    mean = value(f"input x: {[2, *size]}  output y = pool_mean(x, kernel = {kernel}, stride = 1, pad = 1)", x=x)
+    assert mean.shape == (3, 2, *(n + 1 for n in size))
+    np.testing.assert_allclose(mean[(..., *(0,) * len(size))], x[(..., *(0,) * len(size))], rtol=1e-6)
+
+
+def test_a_signal_of_any_length_is_convolved() -> None:
+    for length in (4, 9):
+        x = RNG.random((3, 2, length))
+        y = value("input x: [2, T]  param W: [1, 2, 3] = [[[1, 0, 0], [0, 0, 2]]]  output y = convolve(x, W, pad = 1)", x=x)
+        np.testing.assert_allclose(y[:, 0, 1:-1], x[:, 0, :-2] + 2 * x[:, 1, 2:], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("input x: [2, 8]  param W: [4, 2, 3, 3] = 1  output y = convolve(x, W)", r"E202.* W is \[units, channels / groups, width\]"),
+        ("input x: [2, 8, 8]  param W: [4, 2, 3, 3] = 1  output y = convolve(x, W, stride = [1, 1, 1])", "E106.* one number or two"),
+        ("input x: [2, 8]  output y = pool_max(x, [2, 2])", "E106.* `kernel` is one number, not"),
+        ("input x: [2, 8, 8, 8]  output y = pool_max(x, 2, pad = [1, 1])", "E106.* `pad` is one number or three"),
+        ("input x: [8]  output y = pool_max(x, 2)", r"E202.* an image is \[channels, height, width\], not \[8\]"),
+        ("input x: [2, 8]  output y = pool_mean(x, 2, pad = 2)", "E206.* a window of 2 would lie wholly"),
+        ("input x: [2, T]  param W: [4, 2, 3] = 1  output y = convolve(x, W, stride = 2)", "E202.* step by 2 over a size known only"),
+        ("input x: [2, T]  output y = pool_max(x, 2, stride = 1)", "E202.* pooling over a size known only at run time"),
+    ],
+)
+def test_windows_refuse(model: str, message: str) -> None:
+    assert re.search(message, refused(model), re.S)
+
+
+def test_the_receptive_field_has_a_number_for_each_axis() -> None:
+    model = "input x: {}  param W: {} = 1  y = pool_max(convolve(x, W, stride = 2), 2)  output y  expect receptive_field(y) == {}"
+    nnspec.loads(f"model M {{ {model.format('[1, 20]', '[1, 1, 3]', '[5]')} }}")
+    nnspec.loads(f"model M {{ {model.format('[1, 9, 9, 9]', '[1, 1, 3, 3, 2]', '[5, 5, 4]')} }}")

@@ -69,6 +69,8 @@ GIVEN = "given x = [1, 2], y = 1 "
         "logits[2] ~= -1.00",
         "100 * probs[2] ~= 3.5",
         "1000 * loss ~= 1.6e3",
+        "x + [1, 1] == [2, 3] and [1, 2] + [1, 1] == [2, 3]",
+        "not (loss ~= 1e-400)",
     ],
 )
 def test_a_condition_that_holds(condition: str) -> None:
@@ -179,6 +181,7 @@ def test_a_let_and_its_setting_reach_a_test() -> None:
         (f"{GIVEN} expect logits ~= probs", "E106", "probs"),
         (f"{GIVEN} expect logits ~= [1, 2]", "E201", "logits ~= [1, 2]"),
         (f"{GIVEN} expect logits", "E106", "logits"),
+        (f"{GIVEN} expect loss ~= 1e400", "E106", "1e400"),
         (f"{GIVEN} expect sum(dense(x, 2)) > 0", "E108", "sum(dense(x, 2)) > 0"),
         (f"{GIVEN} expect grad(loss, 3) > 0", "E106", "3"),
     ],

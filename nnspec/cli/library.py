@@ -1,16 +1,24 @@
-"""Commands about specs as documents: `test`."""
+"""Commands about what is written: the tests of a spec, the library, the gallery."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nnspec import gallery
 from nnspec.cli.options import JSON, SET, compilation, options
+from nnspec.diagnostics import Source
+from nnspec.syntax import ast
+from nnspec.syntax.parser import parse
 
 if TYPE_CHECKING:
+    from nnspec.doc import Entry
     from nnspec.testing import Outcome
 
 
@@ -56,3 +64,62 @@ def _failure_json(condition: str, place: str, at: tuple[int, ...], sides: tuple[
         "found": found,
         "expected": expected,
     }
+
+
+@click.command()
+@click.argument("name", required=False)
+@JSON
+def doc(name: str | None, as_json: bool) -> None:
+    """Show what NAME of the library is: its formula, source, shapes and an example; without NAME, list the library."""
+    from nnspec.doc import about, entries
+
+    found = about(name) if name else list(entries())
+    if as_json:
+        click.echo(json.dumps([e.as_json() for e in found], indent=2))
+    else:
+        click.echo("\n\n".join(map(_entry_text, found)) if name else _listing(found))
+
+
+def _entry_text(entry: Entry) -> str:
+    """What it is, what it means, its formula, its shapes, its examples: each part if there is one."""
+    title = f"{entry.kind} {entry.signature}" + (f"  ({entry.source})" if entry.source else "")
+    shape = f"shape: {entry.shape}" if entry.shape else ""
+    examples = "\n".join(f"example: {e}" for e in entry.examples)
+    return "\n\n".join(part for part in (title, entry.doc, entry.definition, "\n".join(filter(None, (shape, examples)))) if part)
+
+
+def _listing(found: list[Entry]) -> str:
+    width = max(len(e.name) for e in found)
+    lines = []
+    for kind, group in groupby(found, lambda e: e.kind):
+        lines += ["", kind, *(f"  {e.name:<{width}}  {e.headline}" for e in group)]
+    return "\n".join(lines[1:])
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--from", "origin", metavar="SPEC", default="digits", show_default=True, help="The spec of the gallery to begin with.")
+@click.option("--list", "as_list", is_flag=True, help="List the gallery, as without NAME.")
+def new(name: str | None, origin: str, as_list: bool) -> None:
+    """Begin a spec NAME.nn from one of the gallery; without NAME, list the gallery."""
+    if as_list or name is None:
+        click.echo(_gallery())
+        return
+    if not Path(name).name.removesuffix(".nn"):
+        raise click.BadParameter(f"{name!r} names no file", param_hint="NAME")
+    source = gallery.read(origin)
+    path = gallery.start(name, source)
+    click.echo(f"{path}, from `{origin}` of the gallery:")
+    click.echo("\n".join(f"  {line}" for line in gallery.header(source)))
+    click.echo("Go on with:")
+    for command in ("check", "train", *(("test",) if _has_tests(source) else ())):
+        click.echo(f"  nnspec {command} {shlex.quote(str(path))}")
+
+
+def _gallery() -> str:
+    width = max(map(len, gallery.names()))
+    return "\n".join(f"{name:<{width}}  {gallery.header(gallery.read(name))[0]}" for name in gallery.names())
+
+
+def _has_tests(source: Source) -> bool:
+    return any(isinstance(d, ast.Test) for d in parse(source)[0].definitions)

@@ -132,11 +132,12 @@ def train(
 def eval_(run: str, data: str | None, as_json: bool) -> None:
     """Loss and metrics of a trained run, on its test data or on other data."""
     from nnspec.cli.train import held_out, metrics_text
+    from nnspec.train.epoch import as_lists
 
     net = api.open(run)
     part, fields = held_out(net, data, {**net.inputs, **net.targets})
     metrics = net.evaluate(fields)
-    click.echo(json.dumps({"part": part, **metrics}, indent=2) if as_json else metrics_text(part, metrics))
+    click.echo(json.dumps({"part": part, **as_lists(metrics)}, indent=2) if as_json else metrics_text(part, metrics))
 
 
 @cli.command()
@@ -189,4 +190,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-cli.add_command(library.test)
+for command in (library.test, library.doc, library.new):
+    cli.add_command(command)

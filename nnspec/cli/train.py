@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from nnspec.api import Net
 from nnspec.compile import Compilation
 from nnspec.graph import Type
 from nnspec.train import data as data_sets
 from nnspec.train import rundir
-from nnspec.train.epoch import Epoch
+from nnspec.train.epoch import Epoch, as_lists
 from nnspec.train.loop import Progress, length
 
 MOST_LINES = 100
@@ -41,8 +42,8 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],
-        "final": dict(history.epochs[-1].metrics),
-        "test": test,
+        "final": as_lists(history.epochs[-1].metrics),
+        "test": as_lists(test),
         "seconds": round(time.perf_counter() - started, 3),
         "engine": engine,
         "stopped": history.stopped or None,
@@ -61,8 +62,22 @@ def report(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def metrics_text(part: str, metrics: Mapping[str, float]) -> str:
-    return f"{part}: " + "  ".join(f"{n} {_shown(n, v)}" for n, v in metrics.items())
+def metrics_text(part: str, metrics: Mapping[str, Any]) -> str:
+    """Numbers in a line, and a table for each metric that is more than one."""
+    tables = [f"{part}: {n}\n{_table(v)}" for n, v in metrics.items() if not isinstance(v, float)]
+    return "\n".join([f"{part}: {_numbers(metrics)}", *tables])
+
+
+def _numbers(metrics: Mapping[str, Any]) -> str:
+    return "  ".join(f"{n} {_shown(n, v)}" for n, v in metrics.items() if isinstance(v, float))
+
+
+def _table(value: Any) -> str:
+    """A row of the last axis a line, in columns."""
+    array = np.asarray(value)
+    rows = [[f"{v:.4g}" for v in row] for row in array.reshape(-1, array.shape[-1])]
+    width = max(len(cell) for row in rows for cell in row)
+    return "\n".join("  " + "  ".join(f"{cell:>{width}}" for cell in row) for row in rows)
 
 
 def _shown(name: str, value: float) -> str:
@@ -115,4 +130,4 @@ def _lines(epochs: int, folder: Path) -> Progress:
 
 
 def _line(epoch: Epoch) -> str:
-    return "  ".join(f"{n} {_shown(n, v)}" for n, v in epoch.metrics.items()) + f"  {epoch.seconds:.2g} s"
+    return f"{_numbers(epoch.metrics)}  {epoch.seconds:.2g} s"

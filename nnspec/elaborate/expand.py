@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import islice
+from math import inf
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault
@@ -46,17 +47,19 @@ SIGNS = {op: sign for sign, op in BINARY.items()}
 
 
 class Elaborator:
-    """Turns the formulas of one spec into one graph, for training or for inference."""
+    """Turns the formulas of one spec into one graph: for training, for fitting states to a whole data set, or for inference."""
 
-    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool) -> None:
-        self.graph, self.definitions, self.training = graph, definitions, training
+    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool, fitting: bool = False) -> None:
+        self.graph, self.definitions, self.training, self.fitting = graph, definitions, training, fitting
         self.diagnostics: list[Diagnostic] = []
         self.calls: list[Function] = []
-        self.always = {"training": training} | ({"batch": BATCH} if training else {})
+        self.always = {"training": training, "fitting": fitting} | ({"batch": BATCH} if training or fitting else {})
+        self.fits = False
         self.frame = Frame()
         self.rows: list[Row] = []
         self.watched: Scope | None = None
         self.last_name = ""
+        self.reporting = ""
         self.owned: dict[str, Owned] = {}
         self.updates: dict[str, str] = {}
         self.unsized: dict[str, Unsized] = {}
@@ -297,6 +300,7 @@ class Elaborator:
         inner = Scope(f.scope, frame, dict(self.always))
         inner.spans.update(spans)
         self.calls.append(f)
+        self.fits = self.fits or f.fits
         outer, self.frame = self.frame, frame
         try:
             with self.graph.at(scope=frame.path.replace(".", "/")):
@@ -367,7 +371,10 @@ def half_digit(written: ast.Expr) -> float:
     text = written.span.text.strip("() ").replace("_", "").lower()
     mantissa, _, exponent = text.partition("e")
     decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-    return 0.5000001 * 10.0**-decimals
+    margin = float(f"0.5000001e{-decimals}")
+    if margin == inf:
+        raise fault("E106", "this number is too large to compare with", written.span)
+    return margin
 
 
 def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:

@@ -47,6 +47,7 @@ class Model:
     owned: dict[str, Owned] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
+    fits: bool = False
 
     @property
     def parameters(self) -> dict[str, Owned]:
@@ -56,10 +57,15 @@ class Model:
     def states(self) -> dict[str, Owned]:
         return {n: o for n, o in self.owned.items() if o.kind == "state"}
 
+    def is_number(self, metric: str) -> bool:
+        return self.graph[self.graph.outputs[f"metric:{metric}"]].type.rank == 0
 
-def elaborate_model(f: Function, definitions: Definitions, *, training: bool, dtype: str = "float32") -> tuple[Model, list[Diagnostic]]:
+
+def elaborate_model(
+    f: Function, definitions: Definitions, *, training: bool, fitting: bool = False, dtype: str = "float32"
+) -> tuple[Model, list[Diagnostic]]:
     """The model as one graph, with everything that is wrong with it."""
-    work = _ModelWork(f, definitions, training, dtype)
+    work = _ModelWork(f, Elaborator(Graph(f.name, dtype), definitions, training=training, fitting=fitting))
     work.run()
     return work.model, work.e.diagnostics
 
@@ -67,12 +73,11 @@ def elaborate_model(f: Function, definitions: Definitions, *, training: bool, dt
 class _ModelWork:
     """The state of elaborating one model."""
 
-    def __init__(self, f: Function, definitions: Definitions, training: bool, dtype: str) -> None:
-        graph = Graph(f.name, dtype)
-        self.f, self.e = f, Elaborator(graph, definitions, training=training)
+    def __init__(self, f: Function, e: Elaborator) -> None:
+        self.f, self.e = f, e
         self.scope = Scope(f.scope, Frame("", owns=True), dict(self.e.always))
         self.e.watched, self.e.frame = self.scope, self.scope.frame
-        self.model = Model(f.name, graph, f.definition.span, self.scope)
+        self.model = Model(f.name, e.graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}
         self.has_output = False
 
@@ -100,7 +105,8 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                check_expectation(self.e, self.scope, self.outputs.values(), s)
+                if not self.e.fitting:  # its numbers are of twice the bytes
+                    check_expectation(self.e, self.scope, self.outputs.values(), s)
             case ast.Assign():
                 self.formula(s)
             case ast.If():
@@ -183,14 +189,16 @@ class _ModelWork:
         self.outputs[f"output:{name.id}"] = tensor.var.name
 
     def report(self, s: ast.Report) -> None:
-        """A loss or metric: a number per example, any further axes and then the batch averaged."""
+        """A loss or metric: a number per example, any further axes and then the batch averaged; a metric of no example stays as it is."""
+        self.e.reporting = s.kind
         with self.e.graph.at(role="loss"):
             value = self.e.evaluate(s.value, self.scope)
             t = batch.lift(self.e.graph, value, self.e.graph.dtype, s.value.span)
             if not t.var.type.is_float:
                 t = Tensor(OPS["cast"](t.var, dtype=self.e.graph.dtype), t.batched)
-            axes = tuple(range(t.var.type.rank))
+            axes = tuple(range(t.var.type.rank)) if s.kind == "loss" or t.batched else ()
             mean = OPS["mean"](t.var, axes=axes, keep=False) if axes else t.var
+        self.e.reporting = ""
         named = self.model.losses if s.kind == "loss" else self.model.metrics
         name = s.name.id if s.name else _callee(s.value) or s.kind
         if name in named:
@@ -201,7 +209,7 @@ class _ModelWork:
 
     def _finish(self) -> None:
         model, e = self.model, self.e
-        model.owned, model.rows = e.owned, e.rows
+        model.owned, model.rows, model.fits = e.owned, e.rows, e.fits or self.f.fits
         if not e.diagnostics and not self.has_output:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")

@@ -10,8 +10,9 @@ from nnspec.elaborate.values import Owned, Row
 from nnspec.graph import Dim, Graph, Node, Size
 from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show
 
-Field = tuple[int, int, int, int]
-"""Receptive field and step between neighbours, in pixels of the image: (height, width, vertical, horizontal)."""
+Field = tuple[tuple[int, ...], tuple[int, ...]]
+"""Receptive field and step between neighbours along each axis of an image, in its pixels."""
+WINDOWS = ("conv", "max_pool", "avg_pool")
 
 
 class Facts:
@@ -39,12 +40,13 @@ class Facts:
             _sum(count(n.type.shape) * ITEM_BYTES[n.type.dtype] for n in self.graph if n.name in needed and n.role != "param")
         )
 
-    def receptive_field(self, name: str) -> tuple[int, int] | None:
+    def receptive_field(self, name: str) -> tuple[int, ...] | None:
         """Height and width in pixels of what one position of an image sees; None where there are no positions."""
         if self._fields is None:
             self._fields = _fields(self.graph)
-        field = self._fields.get(name)
-        return field[:2] if field else None
+        seen, _ = self._fields.get(name, ((), ()))
+        is_image = len(seen) == 2 or any(n > 1 for n in seen)  # [T, n] may be a signal or rows of any kind, until a window moves over it
+        return seen if is_image else None
 
 
 def one_example(size: Dim) -> Dim:
@@ -66,10 +68,11 @@ def _flops(graph: Graph, node: Node) -> Dim:
 def _fields(graph: Graph) -> dict[str, Field]:
     fields: dict[str, Field] = {}
     for node in graph:
-        if node.role == "input" and node.type.rank == 4:
-            fields[node.name] = (1, 1, 1, 1)
-        elif node.type.rank == 4:
-            seen = [fields[i] for i in node.inputs if i in fields]
+        axes = node.type.rank - 2
+        if node.role == "input" and axes in (1, 2, 3):
+            fields[node.name] = ((1,) * axes, (1,) * axes)
+        elif "strides" not in node.attributes or node.op.name in WINDOWS:
+            seen = [fields[i] for i in node.inputs if i in fields and len(fields[i][0]) == axes]
             if seen:
                 widest = max(seen)
                 fields[node.name] = _widened(graph, node, widest) if "strides" in node.attributes else widest
@@ -77,15 +80,12 @@ def _fields(graph: Graph) -> dict[str, Field]:
 
 
 def _widened(graph: Graph, node: Node, field: Field) -> Field:
-    a = node.attributes
+    a, (seen, steps) = node.attributes, field
     kernel = a.get("kernel") or graph[node.inputs[1]].type.shape[2:]
-    dilation = a.get("dilations", (1, 1))
-    h, w, v, z = field
+    dilations = a.get("dilations", (1,) * len(seen))
     return (
-        h + (kernel[0] - 1) * dilation[0] * v,
-        w + (kernel[1] - 1) * dilation[1] * z,
-        v * a["strides"][0],
-        z * a["strides"][1],
+        tuple(n + (k - 1) * d * step for n, k, d, step in zip(seen, kernel, dilations, steps, strict=True)),
+        tuple(step * stride for step, stride in zip(steps, a["strides"], strict=True)),
     )
 
 
@@ -96,7 +96,7 @@ class TableRow:
     shape: str
     parameters: int
     flops: Dim
-    field: tuple[int, int] | None
+    field: tuple[int, ...] | None
 
 
 def table(graph: Graph, owned: Mapping[str, Owned], rows: Iterable[Row]) -> list[TableRow]:

@@ -272,5 +272,5 @@ def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
         message = f"the state `{s.name.id}` is {show(e.owned[name].type.shape)} and gets {kind}"
         raise fault("E202", message, s.value.span, help="average over the batch with batch_mean" if value.batched else "")
     scope.names[s.name.id] = value
-    if e.training:
+    if e.training or e.fitting:
         e.updates[name] = value.var.name

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from nnspec.autodiff import gradients
-from nnspec.diagnostics import Diagnostic, did_you_mean, fault
+from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator, half_digit
 from nnspec.elaborate.library import Definitions
@@ -208,6 +209,13 @@ class _Asker(Elaborator):
         if isinstance(e, ast.Attribute) and ast.dotted(e) in self.stored:
             return self.stored[ast.dotted(e) or ""]
         return super()._evaluate(e, scope)
+
+    def apply(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
+        """Lists are tensors: there is a network to compute with them."""
+        if op.name in ("equal", "not_equal"):
+            return super().apply(op, values, spans, span)
+        lifted = (batch.lift(self.graph, v, self.graph.dtype, s) if isinstance(v, tuple) else v for v, s in zip(values, spans, strict=True))
+        return super().apply(op, list(lifted), spans, span)
 
     def _binary(self, e: ast.Binary, left: Value, right: Value) -> Value:
         if e.operator != "~=":

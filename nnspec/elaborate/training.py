@@ -248,7 +248,12 @@ def check_against_model(training: Training, model: Model) -> None:
     losses = [n for phase in training.phases for n in losses_of(phase, model.losses)]
     for phase in training.phases:
         trained_by(phase, model.parameters)
-    watched = ["loss", "val.loss", *(f"val.{m}" for m in model.metrics), *(losses if len(training.phases) > 1 else ())]
+    watched = [
+        "loss",
+        "val.loss",
+        *(f"val.{m}" for m in model.metrics if model.is_number(m)),
+        *(losses if len(training.phases) > 1 else ()),
+    ]
     if training.stop and training.stop.metric and training.stop.metric not in watched:
         help_ = did_you_mean(training.stop.metric, watched) or f"there are {', '.join(watched)}"
         raise fault("E402", f"there is no metric `{training.stop.metric}` to watch", training.stop.span, help=help_)

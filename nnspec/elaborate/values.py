@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from nnspec.diagnostics import Fault, Span, fault
@@ -50,6 +52,11 @@ class Function:
     @property
     def kind(self) -> str:
         return self.definition.kind
+
+    @cached_property
+    def fits(self) -> bool:
+        """Whether it asks if the whole training data is before it."""
+        return re.search(r"\bfitting\b", self.definition.span.text) is not None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Op:
     real:      its values are fractions: whole numbers are taken as floats.
     in_place:  a pointwise op may write over any of its inputs.
     scalar:    the same function of plain numbers, for compile time.
+    choosing:  inputs that only choose which elements are meant: they get no gradient, and checks take them from the examples.
     smooth:    has a second derivative everywhere; `why` says why a facet is None.
     flops:     `flops(out, *types, **attributes)`; without it a pointwise op counts one an element, and any other none.
     domain:    where random inputs for its checks are drawn from.
@@ -66,6 +67,7 @@ class Op:
     in_place: bool = True
     commutative: bool = False
     scalar: Callable[..., Any] | None = None
+    choosing: tuple[str, ...] = ()
     smooth: bool = True
     why: str = ""
     flops: Callable[..., Any] | None = None

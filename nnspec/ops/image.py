@@ -1,46 +1,56 @@
-"""Convolution and pooling over images, `[batch, channels, height, width]`.
+"""Convolution over images of one, two or three axes: `[batch, channels, width]`, `[batch, channels, height, width]`, `[batch, channels,
+depth, height, width]`.
 
-`strides` and `dilations` are (vertical, horizontal), `pads` (top, left, bottom, right), `kernel` (height, width).
+`kernel`, `strides` and `dilations` have a number for each axis; `pads` has those before every axis and then those after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
+from math import prod
 from typing import Any
 
-from nnspec.graph import Mismatch, Op, Shape, Type, Var
+from nnspec.graph import Mismatch, Op, Shape, Size, Type, Var
 from nnspec.graph.types import Dim, count, show
 from nnspec.lazy import np
 
-Pair = tuple[int, int]
-Pads = tuple[int, int, int, int]
+Numbers = tuple[int, ...]
 # Columns of a chunk of images stay in the second-level cache.
 CHUNK_BYTES = 1 << 20
-# Batch and channels exchanged.
-_SWAP = [1, 0, 2, 3]
 
 
-def window_count(size: Dim, kernel: int, stride: int, before: int, after: int, dilation: int) -> int:
+def window_count(size: Dim, kernel: int, stride: int, before: int, after: int, dilation: int) -> Dim:
     """How many windows fit along one axis."""
-    if not isinstance(size, int):
-        raise Mismatch(f"windows over a size known only at run time, `{size}`, are not supported", "x")
     reach = dilation * (kernel - 1) + 1
     padded = size + before + after
+    if isinstance(padded, Size):
+        if stride == 1:
+            return padded - reach + 1
+        raise Mismatch(f"windows that step by {stride} over a size known only at run time, `{size}`, are not supported", "x")
     if reach > padded:
         raise Mismatch(f"the kernel reaches over {reach}, the image has {padded}", "kernel")
     return (padded - reach) // stride + 1
 
 
-def grid_of(x: Type, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair) -> tuple[int, int]:
-    h, w = (window_count(x.shape[2 + i], kernel[i], strides[i], pads[i], pads[2 + i], dilations[i]) for i in (0, 1))
-    return h, w
+def grid_of(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> Shape:
+    """How many windows fit along each axis of an image."""
+    axes = zip(shape[2:], kernel, strides, pads[: len(kernel)], pads[len(kernel) :], dilations, strict=True)
+    return tuple(window_count(*axis) for axis in axes)
 
 
-def _conv_shape(x: Type, w: Type, strides: Pair, pads: Pads, dilations: Pair, groups: int) -> Shape:
+def _conv_shape(x: Type, w: Type, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Shape:
     units, channels, *kernel = w.shape
     if x.shape[1] != channels * groups:
         raise Mismatch(f"x has {x.shape[1]} channels, the kernel {show(w.shape)} in {groups} groups takes {channels * groups}", "w")
-    return (x.shape[0], units, *grid_of(x, (kernel[0], kernel[1]), strides, pads, dilations))  # type: ignore[arg-type]  # kernels are numbers
+    return (x.shape[0], units, *grid_of(x.shape, tuple(kernel), strides, pads, dilations))  # type: ignore[arg-type]  # kernels are numbers
+
+
+def offsets(kernel: Numbers, strides: Numbers, dilations: Numbers, grid: Numbers) -> Iterator[Any]:
+    """For each place in the kernel, the part of the padded image it sees over all windows."""
+    axes = zip(kernel, strides, dilations, grid, strict=True)
+    for seen in product(*([_seen(place, d, windows, s) for place in range(k)] for k, s, d, windows in axes)):
+        yield (..., *seen)
 
 
 def _seen(place: int, dilation: int, windows: int, stride: int) -> slice:
@@ -48,79 +58,84 @@ def _seen(place: int, dilation: int, windows: int, stride: int) -> slice:
     return slice(first, first + (windows - 1) * stride + 1, stride)
 
 
-def offsets(kernel: Pair, strides: Pair, dilations: Pair, grid: Pair) -> Iterator[tuple[Any, Any]]:
-    """For each place in the kernel, the (rows, columns) of the padded image it sees over all windows."""
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            yield _seen(i, dilations[0], grid[0], strides[0]), _seen(j, dilations[1], grid[1], strides[1])
+def padded_shape(shape: Numbers, pads: Numbers) -> Numbers:
+    axes = len(shape) - 2
+    return (*shape[:2], *(n + pads[i] + pads[axes + i] for i, n in enumerate(shape[2:])))
 
 
-def padded(x: Any, pads: Pads, value: float = 0.0) -> Any:
-    top, left, bottom, right = pads
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value) if any(pads) else x
+def padded(x: Any, pads: Numbers, value: float = 0.0) -> Any:
+    if not any(pads):
+        return x
+    whole = np.full(padded_shape(x.shape, pads), value, x.dtype)
+    inside(whole, pads)[...] = x
+    return whole
 
 
-def inside(padded: Any, pads: Pads) -> Any:
-    top, left, bottom, right = pads
-    return padded[:, :, top : padded.shape[2] - bottom, left : padded.shape[3] - right]
+def inside(padded: Any, pads: Numbers) -> Any:
+    axes = padded.ndim - 2
+    return padded[(..., *(slice(pads[i], padded.shape[2 + i] - pads[axes + i]) for i in range(axes)))]
 
 
-def _windows(x: Any, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair) -> Any:
-    """[n, c, oh, ow, kh, kw], a view of the padded image."""
-    p = padded(x, pads)
+def _windows(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> Any:
+    """[n, c, *grid, *kernel], a view of the padded image."""
     reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
-    v = np.lib.stride_tricks.sliding_window_view(p, reach, axis=(2, 3))
-    return v[:, :, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
+    v = np.lib.stride_tricks.sliding_window_view(padded(x, pads), reach, axis=tuple(range(2, x.ndim)))
+    return v[(slice(None), slice(None), *(slice(None, None, s) for s in (*strides, *dilations)))]
 
 
 def _grouped(x: Any, groups: int, axis: int) -> Any:
     return x.reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
 
 
-def _conv(x: Any, w: Any, strides: Pair, pads: Pads, dilations: Pair, groups: int) -> Any:
+def _sum_of_products(pattern: str, axes: int, x: Any, y: Any) -> Any:
+    """`np.einsum`, where P stands for the axes of the grid and K for those of the kernel."""
+    return np.einsum(pattern.replace("P", "xyz"[:axes]).replace("K", "ijk"[:axes]), x, y, optimize=True)
+
+
+def _conv(x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Any:
     v = _grouped(_windows(x, w.shape[2:], strides, pads, dilations), groups, 1)
-    y = np.einsum("ngchwij,gocij->ngohw", v, _grouped(w, groups, 0), optimize=True)
+    y = _sum_of_products("ngcPK,gocK->ngoP", w.ndim - 2, v, _grouped(w, groups, 0))
     return y.reshape(len(x), len(w), *y.shape[3:])
 
 
-def _conv_input_grad(g: Any, w: Any, size: Pair, strides: Pair, pads: Pads, dilations: Pair, groups: int) -> Any:
-    padded = np.zeros((len(g), w.shape[1] * groups, size[0] + pads[0] + pads[2], size[1] + pads[1] + pads[3]), g.dtype)
-    columns = np.einsum("ngohw,gocij->ijngchw", _grouped(g, groups, 1), _grouped(w, groups, 0), optimize=True)
-    columns = columns.reshape(-1, len(g), padded.shape[1], *g.shape[2:])
-    for (rows, cols), part in zip(offsets(w.shape[2:], strides, dilations, g.shape[2:]), columns, strict=True):
-        padded[:, :, rows, cols] += part
-    return inside(padded, pads)
+def _conv_input_grad(g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Any:
+    whole = np.zeros(padded_shape((len(g), w.shape[1] * groups, *size), pads), g.dtype)
+    columns = _sum_of_products("ngoP,gocK->KngcP", w.ndim - 2, _grouped(g, groups, 1), _grouped(w, groups, 0))
+    columns = columns.reshape(-1, *whole.shape[:2], *g.shape[2:])
+    for seen, part in zip(offsets(w.shape[2:], strides, dilations, g.shape[2:]), columns, strict=True):
+        whole[seen] += part
+    return inside(whole, pads)
 
 
-def _conv_weight_grad(x: Any, g: Any, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair, groups: int) -> Any:
-    v = _grouped(_windows(x, kernel, strides, pads, dilations), groups, 1)[:, :, :, : g.shape[2], : g.shape[3]]
-    w = np.einsum("ngchwij,ngohw->gocij", v, _grouped(g, groups, 1), optimize=True)
+def _conv_weight_grad(x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Any:
+    v = _windows(x, kernel, strides, pads, dilations)[(slice(None), slice(None), *(slice(n) for n in g.shape[2:]))]
+    w = _sum_of_products("ngcPK,ngoP->gocK", len(kernel), _grouped(v, groups, 1), _grouped(g, groups, 1))
     return w.reshape(-1, *w.shape[2:])
 
 
 class _Columns:
-    """The windows of a chunk of images as matrices [groups, channels * kh * kw, oh * ow] an image, in memory of its own."""
+    """The windows of a chunk of images as matrices [groups, channels * places, windows] an image, in memory of its own."""
 
     def __init__(
         self,
         images: int,
         x_shape: tuple[int, ...],
         dtype: Any,
-        kernel: Pair,
-        strides: Pair,
-        pads: Pads,
-        dilations: Pair,
-        grid: Pair,
+        kernel: Numbers,
+        strides: Numbers,
+        pads: Numbers,
+        dilations: Numbers,
+        grid: Numbers,
         groups: int,
     ) -> None:
-        _, c, h, w = x_shape
+        c = x_shape[1]
         self.pads, self.groups = pads, groups
         self.offsets = list(offsets(kernel, strides, dilations, grid))
-        bytes_an_image = c * len(self.offsets) * grid[0] * grid[1] * np.dtype(dtype).itemsize
+        bytes_an_image = c * len(self.offsets) * prod(grid) * np.dtype(dtype).itemsize
         self.chunk = min(images, max(1, CHUNK_BYTES // bytes_an_image))
-        self.padded = np.zeros((self.chunk, c, h + pads[0] + pads[2], w + pads[1] + pads[3]), dtype)
+        self.padded = np.zeros(padded_shape((self.chunk, *x_shape[1:]), pads), dtype)
         self.windows = np.empty((self.chunk, c, len(self.offsets), *grid), dtype)
-        self.matrix = self.windows.reshape(self.chunk, groups, c // groups * len(self.offsets), grid[0] * grid[1])
+        self.matrix = self.windows.reshape(self.chunk, groups, c // groups * len(self.offsets), prod(grid))
 
     def chunks(self, images: int) -> Iterator[slice]:
         return (slice(i, min(i + self.chunk, images)) for i in range(0, images, self.chunk))
@@ -130,16 +145,16 @@ class _Columns:
         if any(self.pads):
             np.copyto(inside(self.padded[:n], self.pads), x)
             x = self.padded[:n]
-        for k, (rows, cols) in enumerate(self.offsets):
-            np.copyto(self.windows[:n, :, k], x[:, :, rows, cols])
+        for k, seen in enumerate(self.offsets):
+            np.copyto(self.windows[:n, :, k], x[seen])
         return self.matrix[:n]
 
     def scatter(self, out: Any) -> None:
         """Adds the windows up into images, the transpose of `gather`."""
         n = len(out)
         self.padded.fill(0)
-        for k, (rows, cols) in enumerate(self.offsets):
-            part = self.padded[:n, :, rows, cols]
+        for k, seen in enumerate(self.offsets):
+            part = self.padded[:n][seen]
             np.add(part, self.windows[:n, :, k], part)
         np.copyto(out, inside(self.padded[:n], self.pads))
 
@@ -148,7 +163,7 @@ def _weights(w: Any, groups: int) -> Any:
     return w.reshape(groups, len(w) // groups, -1)
 
 
-def _conv_into(out: Any, x: Any, w: Any, strides: Pair, pads: Pads, dilations: Pair, groups: int) -> Callable[[], Any]:
+def _conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Callable[[], Any]:
     n = len(x)
     columns = _Columns(n, x.shape, x.dtype, w.shape[2:], strides, pads, dilations, out.shape[2:], groups)
     y, weights = out.reshape(n, groups, len(w) // groups, -1), _weights(w, groups)
@@ -161,7 +176,7 @@ def _conv_into(out: Any, x: Any, w: Any, strides: Pair, pads: Pads, dilations: P
 
 
 def _conv_input_grad_into(
-    out: Any, g: Any, w: Any, size: Pair, strides: Pair, pads: Pads, dilations: Pair, groups: int
+    out: Any, g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
 ) -> Callable[[], Any]:
     n = len(g)
     columns = _Columns(n, out.shape, g.dtype, w.shape[2:], strides, pads, dilations, g.shape[2:], groups)
@@ -176,7 +191,7 @@ def _conv_input_grad_into(
 
 
 def _conv_weight_grad_into(
-    out: Any, x: Any, g: Any, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair, groups: int
+    out: Any, x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
 ) -> Callable[[], Any]:
     n, units = len(x), g.shape[1]
     columns = _Columns(n, x.shape, x.dtype, kernel, strides, pads, dilations, g.shape[2:], groups)
@@ -205,38 +220,44 @@ def _conv_flops(out: Type, x: Type, w: Type, **_: Any) -> Dim:
     return 2 * count(out.shape) * count(w.shape[1:])
 
 
-def _onnx_attributes(strides: Pair, pads: Pads, dilations: Pair, groups: int) -> dict[str, Any]:
+def _onnx_attributes(strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> dict[str, Any]:
     return {"strides": list(strides), "pads": list(pads), "dilations": list(dilations), "group": groups}
 
 
-def _onnx_input_grad(o: Any, g: str, w: str, size: Pair, strides: Pair, pads: Pads, dilations: Pair, groups: int) -> str:
-    kernel, grid = o.type(w).shape[2:], o.type(g).shape[2:]
-    reach = [(grid[i] - 1) * strides[i] + dilations[i] * (kernel[i] - 1) + 1 for i in (0, 1)]
-    # What the last window did not reach gets no gradient.
-    missing = [size[i] + pads[i] + pads[2 + i] - reach[i] for i in (0, 1)]
+def unreached(size: Numbers, grid: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[int]:
+    """How much of the padded image lies behind the last window along each axis."""
+    axes = zip(padded_shape((0, 0, *size), pads)[2:], grid, kernel, strides, dilations, strict=True)
+    return [n - ((windows - 1) * s + d * (k - 1) + 1) for n, windows, k, s, d in axes]
+
+
+def _onnx_input_grad(o: Any, g: str, w: str, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
+    missing = unreached(size, o.type(g).shape[2:], o.type(w).shape[2:], strides, pads, dilations)
     a = _onnx_attributes(strides, pads, dilations, groups)
     return str(o.node("ConvTranspose", g, w, output_padding=missing, **a))
 
 
-def _onnx_weight_grad(o: Any, x: str, g: str, kernel: Pair, strides: Pair, pads: Pads, dilations: Pair, groups: int) -> str:
+def _onnx_weight_grad(o: Any, x: str, g: str, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
     """The batch becomes the channels: a convolution of x with g, stride and dilation exchanged."""
-    channels = o.type(x).shape[1] // groups
+    channels, axes = o.type(x).shape[1] // groups, len(kernel)
+    swapped = [1, 0, *range(2, 2 + axes)]
     parts = []
     for i in range(groups):
-        xs = o.node("Transpose", o.channels(x, i * channels, channels), perm=_SWAP)
+        xs = o.node("Transpose", o.channels(x, i * channels, channels), perm=swapped)
         units = o.type(g).shape[1] // groups
-        gs = o.node("Transpose", o.channels(g, i * units, units), perm=_SWAP)
+        gs = o.node("Transpose", o.channels(g, i * units, units), perm=swapped)
         full = o.node("Conv", xs, gs, strides=list(dilations), dilations=list(strides), pads=list(pads))
-        cut = o.node("Slice", full, o.ints((0, 0)), o.ints(kernel), o.ints((2, 3)))
-        parts.append(o.node("Transpose", cut, perm=_SWAP))
+        cut = o.node("Slice", full, o.ints((0,) * axes), o.ints(kernel), o.ints(tuple(range(2, 2 + axes))))
+        parts.append(o.node("Transpose", cut, perm=swapped))
     return parts[0] if groups == 1 else str(o.node("Concat", *parts, axis=0))
 
 
 _EXAMPLE = "strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], groups = 1"
+_LINE = "strides = [2], pads = [1, 0], dilations = [2], groups = 1"
+_CUBE = "strides = [1, 1, 2], pads = [0, 1, 0, 0, 0, 1], dilations = [1, 1, 1], groups = 1"
 _ODD = "strides = [2, 1], pads = [1, 0, 0, 1], dilations = [1, 2], groups = 2"
 
 conv: Op = Op(
-    "conv(x: [n, c, h, v], w: [u, d, i, j], strides, pads, dilations, groups) -> [*r]",
+    "conv(x: [n, c, *s], w: [u, d, *k], strides, pads, dilations, groups) -> [*r]",
     "Cross-correlation, as every deep-learning text means by convolution.",
     kernel=_conv,
     grad=_conv_grad,
@@ -245,28 +266,31 @@ conv: Op = Op(
         f"conv([[[[1, 2], [3, 4]]]], [[[[1, 0], [0, 1]]]], {_EXAMPLE}) == [[[[5]]]]",
         f"conv([[[[1, 2, 3], [4, 5, 6]], [[1, 0, 1], [0, 2, 0]]]], [[[[1, 2]]], [[[3, 4]]]], {_ODD})"
         " == [[[[0, 0], [16, 5]], [[0, 0], [0, 6]]]]",
+        f"conv([[[1, 2, 3, 4]]], [[[1, 10]], [[0, 1]]], {_LINE}) == [[[20, 42], [2, 4]]]",
+        f"conv([[[[[1, 2]], [[3, 4]]]]], [[[[[1, 0, 2]], [[0, 1, 0]]]]], {_CUBE}) == [[[[[0], [5]]]]]",
     ),
     shape=_conv_shape,
     prepare=_conv_into,
     flops=_conv_flops,
 )
 conv_input_grad: Op = Op(
-    "conv_input_grad(g: [n, u, p, q], w: [u, d, i, j], size, strides, pads, dilations, groups) -> [*r]",
-    "The gradient of conv for its image of `size` (height, width).",
+    "conv_input_grad(g: [n, u, *p], w: [u, d, *k], size, strides, pads, dilations, groups) -> [*r]",
+    "The gradient of conv for its image of `size`.",
     kernel=_conv_input_grad,
     grad=lambda gg, out, g, w, size, **a: (conv(gg, w, **a), conv_weight_grad(gg, g, kernel=w.type.shape[2:], **a)),
     onnx=_onnx_input_grad,
     examples=(
         f"conv_input_grad([[[[1]]]], [[[[1, 2], [3, 4]]]], size = [2, 2], {_EXAMPLE}) == [[[[1, 2], [3, 4]]]]",
         f"conv_input_grad([[[[1, 2]], [[3, 4]]]], [[[[1, 2]]], [[[3, 4]]]], size = [1, 3], {_ODD}) == [[[[0, 0, 0]], [[0, 0, 0]]]]",
+        f"conv_input_grad([[[1, 2], [0, 3]]], [[[1, 10]], [[0, 1]]], size = [4], {_LINE}) == [[[0, 12, 0, 23]]]",
     ),
     shape=lambda g, w, size, groups, **_: (g.shape[0], w.shape[1] * groups, *size),
     prepare=_conv_input_grad_into,
     flops=lambda out, g, w, **_: 2 * count(g.shape) * count(w.shape[1:]),
 )
 conv_weight_grad: Op = Op(
-    "conv_weight_grad(x: [n, c, h, v], g: [n, u, p, q], kernel, strides, pads, dilations, groups) -> [*r]",
-    "The gradient of conv for its weights of `kernel` (height, width).",
+    "conv_weight_grad(x: [n, c, *s], g: [n, u, *p], kernel, strides, pads, dilations, groups) -> [*r]",
+    "The gradient of conv for its weights of `kernel`.",
     kernel=_conv_weight_grad,
     grad=lambda gw, out, x, g, kernel, **a: (conv_input_grad(g, gw, size=x.type.shape[2:], **a), conv(x, gw, **a)),
     onnx=_onnx_weight_grad,
@@ -274,6 +298,7 @@ conv_weight_grad: Op = Op(
         f"conv_weight_grad([[[[1, 2], [3, 4]]]], [[[[2]]]], kernel = [2, 2], {_EXAMPLE}) == [[[[2, 4], [6, 8]]]]",
         f"conv_weight_grad([[[[1, 2, 3], [4, 5, 6]], [[1, 0, 1], [0, 2, 0]]]], [[[[9, 9], [1, 0]], [[9, 9], [0, 1]]]],"
         f" kernel = [1, 2], {_ODD}) == [[[[4, 6]]], [[[2, 0]]]]",
+        f"conv_weight_grad([[[1, 2, 3, 4]]], [[[1, 2], [0, 3]]], kernel = [2], {_LINE}) == [[[4, 10]], [[6, 12]]]",
     ),
     shape=lambda x, g, kernel, groups, **_: (g.shape[1], x.shape[1] // groups, *kernel),
     prepare=_conv_weight_grad_into,

@@ -1,20 +1,36 @@
-"""Pooling over images: the largest or the mean of each window. Pads are never counted."""
+"""Pooling over images: the largest or the mean of each window. Numbers are never counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
-from nnspec.graph import Op, Shape, Type
+from nnspec.graph import Mismatch, Op, Shape, Size, Type
 from nnspec.graph.types import count
 from nnspec.lazy import np
-from nnspec.ops.image import Pads, Pair, grid_of, inside, offsets, padded
-
-_ONE = (1, 1)
+from nnspec.ops.image import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
 
 
-def _pool_shape(x: Type, kernel: Pair, strides: Pair, pads: Pads) -> Shape:
-    return (*x.shape[:2], *grid_of(x, kernel, strides, pads, _ONE))
+def _grid(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers) -> Shape:
+    return grid_of(shape, kernel, strides, pads, (1,) * len(kernel))
+
+
+def _places(kernel: Numbers, strides: Numbers, grid: Any) -> Iterator[Any]:
+    return offsets(kernel, strides, (1,) * len(kernel), grid)
+
+
+def _seen(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, value: float) -> list[Any]:
+    """What each place of a window sees of an image with pads of this value."""
+    whole = padded(x, pads, value)
+    return [whole[place] for place in _places(kernel, strides, _grid(x.shape, kernel, strides, pads))]
+
+
+def _pool_shape(x: Type, kernel: Numbers, strides: Numbers, pads: Numbers) -> Shape:
+    grid = _grid(x.shape, kernel, strides, pads)
+    if unknown := [n for n in grid if isinstance(n, Size)]:
+        raise Mismatch(f"pooling over a size known only at run time, `{unknown[0]}`, is not supported", "x")
+    return (*x.shape[:2], *grid)
 
 
 def _same_shape(x: Type, *_: Any, **__: Any) -> Shape:
@@ -24,21 +40,17 @@ def _same_shape(x: Type, *_: Any, **__: Any) -> Shape:
 class _Padded:
     """A padded image in memory of its own, and the slices of it that the places of a window see."""
 
-    def __init__(self, x: Any, kernel: Pair, strides: Pair, pads: Pads, grid: Pair, value: float) -> None:
-        top, left, bottom, right = pads
-        size = (*x.shape[:2], x.shape[2] + top + bottom, x.shape[3] + left + right)
-        self.whole = np.full(size, value, x.dtype) if any(pads) else x
+    def __init__(self, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, grid: Numbers, value: float) -> None:
+        self.whole = np.full(padded_shape(x.shape, pads), value, x.dtype) if any(pads) else x
         self.image = inside(self.whole, pads)
-        self.slices = [self.whole[:, :, rows, cols] for rows, cols in offsets(kernel, strides, _ONE, grid)]
+        self.slices = [self.whole[place] for place in _places(kernel, strides, grid)]
 
 
-def _max_pool(x: Any, kernel: Pair, strides: Pair, pads: Pads) -> Any:
-    grid = grid_of(Type("", x.shape), kernel, strides, pads, _ONE)
-    p = padded(x, pads, -np.inf)
-    return np.max([p[:, :, rows, cols] for rows, cols in offsets(kernel, strides, _ONE, grid)], axis=0)
+def _max_pool(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
+    return np.max(_seen(x, kernel, strides, pads, -np.inf), axis=0)
 
 
-def _max_pool_into(out: Any, x: Any, kernel: Pair, strides: Pair, pads: Pads) -> Callable[[], Any]:
+def _max_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
     p = _Padded(x, kernel, strides, pads, out.shape[2:], -np.inf)
 
     def run() -> None:
@@ -51,13 +63,13 @@ def _max_pool_into(out: Any, x: Any, kernel: Pair, strides: Pair, pads: Pads) ->
     return run
 
 
-def _max_pool_grad(g: Any, x: Any, y: Any, kernel: Pair, strides: Pair, pads: Pads) -> Any:
+def _max_pool_grad(g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
     out = np.empty_like(x)
     _max_pool_grad_into(out, g, x, y, kernel, strides, pads)()
     return out
 
 
-def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Pair, strides: Pair, pads: Pads) -> Callable[[], Any]:
+def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
     seen = _Padded(x, kernel, strides, pads, y.shape[2:], -np.inf)
     into = _Padded(np.empty_like(x), kernel, strides, pads, y.shape[2:], 0.0)
     free, hit, part = np.empty(y.shape, bool), np.empty(y.shape, bool), np.empty_like(g)
@@ -78,20 +90,47 @@ def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Pair, strides:
     return run
 
 
-def _onnx_pool(o: Any, kind: str, x: str, kernel: Pair, strides: Pair, pads: Pads, **more: Any) -> str:
+def _pick_max(x: Any, at: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
+    out = np.empty_like(y)
+    _pick_max_into(out, x, at, y, kernel, strides, pads)()
+    return out
+
+
+def _pick_max_into(out: Any, x: Any, at: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
+    def run() -> None:
+        out.fill(0)
+        free = np.ones(y.shape, bool)
+        for value, candidate in zip(_seen(x, kernel, strides, pads, 0.0), _seen(at, kernel, strides, pads, -np.inf), strict=True):
+            hit = (candidate == y) & free
+            np.logical_and(free, ~hit, free)
+            np.add(out, value * hit, out)
+
+    return run
+
+
+def _onnx_pool(o: Any, kind: str, x: str, kernel: Numbers, strides: Numbers, pads: Numbers, **more: Any) -> str:
     return str(o.node(kind, x, kernel_shape=list(kernel), strides=list(strides), pads=list(pads), **more))
 
 
-def _onnx_max_pool_grad(o: Any, g: str, x: str, y: str, kernel: Pair, strides: Pair, pads: Pads) -> str:
-    _, indices = o.nodes("MaxPool", 2, x, kernel_shape=list(kernel), strides=list(strides), pads=list(pads))
+def _onnx_places(o: Any, x: str, kernel: Numbers, strides: Numbers, pads: Numbers) -> str:
+    """Where in the whole image the largest of each window is."""
+    return str(o.nodes("MaxPool", 2, x, kernel_shape=list(kernel), strides=list(strides), pads=list(pads))[1])
+
+
+def _onnx_max_pool_grad(o: Any, g: str, x: str, y: str, **a: Any) -> str:
+    indices = _onnx_places(o, x, **a)
     flat = o.ints((-1,))
     zeros = o.node("Reshape", o.node("Expand", o.zero(x), o.node("Shape", x)), flat)
     summed = o.node("ScatterElements", zeros, o.node("Reshape", indices, flat), o.node("Reshape", g, flat), reduction="add")
     return str(o.node("Reshape", summed, o.node("Shape", x)))
 
 
+def _onnx_pick_max(o: Any, x: str, at: str, y: str, **a: Any) -> str:
+    return str(o.node("Gather", o.node("Reshape", x, o.ints((-1,))), _onnx_places(o, at, **a), axis=0))
+
+
 max_pool = Op(
-    "max_pool(x: [n, c, h, v], kernel, strides, pads) -> [*r]",
+    "max_pool(x: [n, c, *s], kernel, strides, pads) -> [*r]",
     "The largest of each window; the first of equal ones gets the gradient.",
     kernel=_max_pool,
     grad=lambda g, y, x, **a: (max_pool_grad(g, x, y, **a),),
@@ -99,45 +138,57 @@ max_pool = Op(
     examples=(
         "max_pool([[[[1, 2], [3, 0]]]], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0]) == [[[[3]]]]",
         "max_pool([[[[1, 2, 9], [3, 4, 5]]]], kernel = [2, 2], strides = [1, 1], pads = [0, 0, 1, 0]) == [[[[4, 9], [4, 5]]]]",
+        "max_pool([[[1, 2, 9, 4]]], kernel = [3], strides = [2], pads = [0, 1]) == [[[9, 9]]]",
+        "max_pool([[[[[1, 2]], [[3, 0]]]]], kernel = [2, 1, 1], strides = [1, 1, 1], pads = [0, 0, 0, 0, 0, 0]) == [[[[[3, 2]]]]]",
     ),
     shape=_pool_shape,
     prepare=_max_pool_into,
     smooth=False,
-    flops=lambda out, x, kernel, **_: count(out.shape) * kernel[0] * kernel[1],
+    flops=lambda out, x, kernel, **_: count(out.shape) * prod(kernel),
 )
 max_pool_grad: Op = Op(
-    "max_pool_grad(g: [n, c, p, q], x: [n, c, h, v], y: [n, c, p, q], kernel, strides, pads) -> [n, c, h, v]",
+    "max_pool_grad(g: [n, c, *p], x: [n, c, *s], y: [n, c, *p], kernel, strides, pads) -> [n, c, *s]",
     "The gradient of max_pool for its image x, given its value y.",
     kernel=_max_pool_grad,
+    grad=lambda gg, out, g, x, y, **a: (pick_max(gg, x, y, **a), None, None),
     onnx=_onnx_max_pool_grad,
     examples=(
         "max_pool_grad([[[[7]]]], [[[[1, 3], [3, 0]]]], [[[[3]]]], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0])"
         " == [[[[0, 7], [0, 0]]]]",
         "max_pool_grad([[[[1, 2, 4]]]], [[[[3, 3, 5, 1]]]], [[[[3, 5, 5]]]], kernel = [1, 2], strides = [1, 1], pads = [0, 0, 0, 0])"
         " == [[[[1, 0, 6, 0]]]]",
+        "max_pool_grad([[[1, 2]]], [[[3, 1, 4, 4]]], [[[4, 4]]], kernel = [3], strides = [2], pads = [0, 1]) == [[[0, 0, 3, 0]]]",
     ),
     prepare=_max_pool_grad_into,
-    smooth=False,
-    why="max_pool is piecewise linear, so nothing asks for its second derivative yet",
+    choosing=("x", "y"),
+)
+pick_max: Op = Op(
+    "pick_max(x: [n, c, *s], at: [n, c, *s], y: [n, c, *p], kernel, strides, pads) -> [n, c, *p]",
+    "x at the largest of each window of `at`, whose value under max_pool is y: the transpose of max_pool_grad.",
+    kernel=_pick_max,
+    grad=lambda g, out, x, at, y, **a: (max_pool_grad(g, at, y, **a), None, None),
+    onnx=_onnx_pick_max,
+    examples=(
+        "pick_max([[[[5, 6], [7, 8]]]], [[[[1, 3], [3, 0]]]], [[[[3]]]], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0])"
+        " == [[[[6]]]]",
+        "pick_max([[[5, 6, 7, 8]]], [[[3, 1, 4, 4]]], [[[4, 4]]], kernel = [3], strides = [2], pads = [0, 1]) == [[[7, 7]]]",
+    ),
+    prepare=_pick_max_into,
+    choosing=("at", "y"),
 )
 
 
-def _counts(shape: tuple[int, ...], kernel: Pair, strides: Pair, pads: Pads, dtype: Any) -> Any:
+def _counts(shape: tuple[int, ...], kernel: Numbers, strides: Numbers, pads: Numbers, dtype: Any) -> Any:
     """How many real pixels each window sees."""
-    ones = np.ones((1, 1, *shape[2:]), dtype)
-    grid = grid_of(Type("", shape), kernel, strides, pads, _ONE)
-    p = padded(ones, pads)
-    return np.sum([p[:, :, rows, cols] for rows, cols in offsets(kernel, strides, _ONE, grid)], axis=0)
+    return np.sum(_seen(np.ones((1, 1, *shape[2:]), dtype), kernel, strides, pads, 0.0), axis=0)
 
 
-def _avg_pool(x: Any, kernel: Pair, strides: Pair, pads: Pads) -> Any:
-    grid = grid_of(Type("", x.shape), kernel, strides, pads, _ONE)
-    p = padded(x, pads)
-    total = np.sum([p[:, :, rows, cols] for rows, cols in offsets(kernel, strides, _ONE, grid)], axis=0)
+def _avg_pool(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
+    total = np.sum(_seen(x, kernel, strides, pads, 0.0), axis=0)
     return total / _counts(x.shape, kernel, strides, pads, x.dtype)
 
 
-def _avg_pool_into(out: Any, x: Any, kernel: Pair, strides: Pair, pads: Pads) -> Callable[[], Any]:
+def _avg_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
     p = _Padded(x, kernel, strides, pads, out.shape[2:], 0.0)
     counts = _counts(x.shape, kernel, strides, pads, x.dtype)
 
@@ -152,13 +203,13 @@ def _avg_pool_into(out: Any, x: Any, kernel: Pair, strides: Pair, pads: Pads) ->
     return run
 
 
-def _avg_pool_grad(g: Any, size: Pair, kernel: Pair, strides: Pair, pads: Pads) -> Any:
+def _avg_pool_grad(g: Any, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
     out = np.empty((*g.shape[:2], *size), g.dtype)
     _avg_pool_grad_into(out, g, size, kernel, strides, pads)()
     return out
 
 
-def _avg_pool_grad_into(out: Any, g: Any, size: Pair, kernel: Pair, strides: Pair, pads: Pads) -> Callable[[], Any]:
+def _avg_pool_grad_into(out: Any, g: Any, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
     into = _Padded(np.empty_like(out), kernel, strides, pads, g.shape[2:], 0.0)
     counts, share = _counts(out.shape, kernel, strides, pads, g.dtype), np.empty_like(g)
 
@@ -172,19 +223,18 @@ def _avg_pool_grad_into(out: Any, g: Any, size: Pair, kernel: Pair, strides: Pai
     return run
 
 
-def _onnx_avg_pool_grad(o: Any, g: str, size: Pair, kernel: Pair, strides: Pair, pads: Pads) -> str:
+def _onnx_avg_pool_grad(o: Any, g: str, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> str:
     """Each pixel gets a share of every window over it: a transposed convolution of g over the counts, channel by channel."""
     dtype, channels = o.type(g).dtype, o.type(g).shape[1]
     counts = _counts((1, 1, *size), kernel, strides, pads, dtype)
     share = o.node("Div", g, o.constant(counts, dtype))
     ones = o.constant(np.ones((channels, 1, *kernel)), dtype)
-    grid = o.type(g).shape[2:]
-    missing = [size[i] + pads[i] + pads[2 + i] - ((grid[i] - 1) * strides[i] + kernel[i]) for i in (0, 1)]
+    missing = unreached(size, o.type(g).shape[2:], kernel, strides, pads, (1,) * len(kernel))
     return str(o.node("ConvTranspose", share, ones, strides=list(strides), pads=list(pads), group=channels, output_padding=missing))
 
 
 avg_pool = Op(
-    "avg_pool(x: [n, c, h, v], kernel, strides, pads) -> [*r]",
+    "avg_pool(x: [n, c, *s], kernel, strides, pads) -> [*r]",
     "The mean of each window.",
     kernel=_avg_pool,
     grad=lambda g, y, x, **a: (avg_pool_grad(g, size=x.type.shape[2:], **a),),
@@ -192,19 +242,24 @@ avg_pool = Op(
     examples=(
         "avg_pool([[[[1, 2], [3, 6]]]], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0]) == [[[[3]]]]",
         "avg_pool([[[[1, 2, 3], [3, 6, 5]]]], kernel = [2, 2], strides = [1, 1], pads = [0, 0, 1, 0]) == [[[[3, 4], [4.5, 5.5]]]]",
+        "avg_pool([[[1, 3, 9, 4]]], kernel = [2], strides = [2], pads = [1, 1]) == [[[1, 6, 4]]]",
+        "avg_pool([[[[[1, 2]], [[3, 0]]]]], kernel = [2, 1, 1], strides = [1, 1, 1], pads = [0, 0, 0, 0, 0, 0]) == [[[[[2, 1]]]]]",
     ),
     shape=_pool_shape,
     prepare=_avg_pool_into,
-    flops=lambda out, x, kernel, **_: count(out.shape) * kernel[0] * kernel[1],
+    flops=lambda out, x, kernel, **_: count(out.shape) * prod(kernel),
 )
 avg_pool_grad: Op = Op(
-    "avg_pool_grad(g: [n, c, p, q], size, kernel, strides, pads) -> [*r]",
-    "The gradient of avg_pool for its image of `size` (height, width).",
+    "avg_pool_grad(g: [n, c, *p], size, kernel, strides, pads) -> [*r]",
+    "The gradient of avg_pool for its image of `size`.",
     kernel=_avg_pool_grad,
     grad=lambda gg, out, g, size, **a: (avg_pool(gg, **a),),
     onnx=_onnx_avg_pool_grad,
-    examples=("avg_pool_grad([[[[4]]]], size = [2, 2], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0]) == [[[[1, 1], [1, 1]]]]",),
+    examples=(
+        "avg_pool_grad([[[[4]]]], size = [2, 2], kernel = [2, 2], strides = [2, 2], pads = [0, 0, 0, 0]) == [[[[1, 1], [1, 1]]]]",
+        "avg_pool_grad([[[1, 6, 4]]], size = [4], kernel = [2], strides = [2], pads = [1, 1]) == [[[1, 3, 3, 4]]]",
+    ),
     shape=lambda g, size, **_: (*g.shape[:2], *size),
     prepare=_avg_pool_grad_into,
-    flops=lambda out, g, kernel, **_: count(g.shape) * kernel[0] * kernel[1],
+    flops=lambda out, g, kernel, **_: count(g.shape) * prod(kernel),
 )

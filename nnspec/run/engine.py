@@ -22,6 +22,7 @@ from nnspec.run.flat import Flat
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.update import Buffers, Update
 from nnspec.weights import read
+from nnspec.wholedata import EXAMPLES
 
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
@@ -96,6 +97,13 @@ class Engine:
         optimizer = {f"optimizer/{s}/{n}": v for s in self._optimizer_starts() for n, v in self.optimizer_buffer(s).views.items()}
         return {**self.params, **self.states, **optimizer}
 
+    def fit_states(self, fields: Mapping[str, Array]) -> None:
+        """Set the states that are learnt from a whole data set at once."""
+        if self.spec.fitting:
+            feeds = {**self.params, **self.states, **fields, SEED: self.seed, STEP: 0}
+            for public, value in reference.run(self.spec.fitting, feeds).items():
+                np.copyto(self.states[public.removeprefix("state:")], value, "same_kind")
+
     # ---- running
 
     def outputs(self, fields: Mapping[str, Array], draw: int = 0) -> dict[str, Array]:
@@ -103,10 +111,14 @@ class Engine:
         self._draw[...] = draw
         return self._run(self.spec.inference, "inference", fields)
 
-    def evaluate(self, fields: Mapping[str, Array]) -> dict[str, float]:
-        """Loss and metrics of one batch, by public name."""
-        wanted = steps.outputs_of(self.spec.evaluation, "loss", "metric")
-        return {n: float(v) for n, v in self._run(self.spec.evaluation, "evaluation", fields).items() if n in wanted}
+    def evaluate(self, fields: Mapping[str, Array]) -> dict[str, Array]:
+        """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call."""
+        values = self._run(self.spec.evaluation, "evaluation", fields)
+        return {n: values[n] for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
+
+    def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
+        """The metrics that are no mean over examples, given what `evaluate` collected for them."""
+        return reference.run(self.spec.metrics, {**self.params, **self.states, **examples, SEED: self.seed, STEP: 0})
 
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""

@@ -17,10 +17,22 @@ class Epoch:
     number: int
     step: int
     lr: float
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Any]
     seconds: float
     stage: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         stage = {"stage": self.stage} if self.stage else {}
-        return {**stage, "epoch": self.number, "step": self.step, "lr": self.lr, **self.metrics, "seconds": round(self.seconds, 3)}
+        return {
+            **stage,
+            "epoch": self.number,
+            "step": self.step,
+            "lr": self.lr,
+            **as_lists(self.metrics),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def as_lists(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics as JSON has them: arrays as nested lists."""
+    return {n: v if isinstance(v, float) else v.tolist() for n, v in metrics.items()}

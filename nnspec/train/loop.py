@@ -20,6 +20,7 @@ from nnspec.train.data import Dataset
 from nnspec.train.epoch import Epoch
 from nnspec.train.schedule import LearningRate
 from nnspec.train.stop import stopper
+from nnspec.wholedata import EXAMPLES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
@@ -100,7 +101,7 @@ class Stage:
             several = len(self.training.phases) > 1
             mean.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
             self.progress.on_batch(before + number, done, self.length.an_epoch, mean.values["loss"])
-        metrics = mean.values
+        metrics: dict[str, Any] = {"loss": 0.0, **mean.values}
         if self.data.validation:
             metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}
         return Epoch(before + number, steps_before + self.step, lr, metrics, time.perf_counter() - started, self.training.name)
@@ -130,7 +131,7 @@ class _Mean:
     """Means of numbers over batches, each weighted by its size."""
 
     def __init__(self) -> None:
-        self.values: dict[str, float] = {"loss": 0.0}
+        self.values: dict[str, float] = {}
         self.seen = 0
 
     def add(self, numbers: Mapping[str, float], size: int) -> None:
@@ -140,16 +141,19 @@ class _Mean:
             self.values[name] = before + (number - before) * size / self.seen
 
 
-def evaluate(engine: Engine, fields: Fields) -> dict[str, float]:
-    """Loss and metrics over a whole data set, each batch weighted by its size."""
-    total: dict[str, float] = {}
-    examples = len(next(iter(fields.values())))
-    for start in range(0, examples, EVALUATION_BATCH):
+def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
+    """Loss and metrics over a whole data set: means, each batch weighted by its size, but for metrics that need all examples at once."""
+    means, collected = _Mean(), dict[str, list[Array]]()
+    for start in range(0, len(next(iter(fields.values()))), EVALUATION_BATCH):
         part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
-        share = len(next(iter(part.values()))) / examples
-        for public, value in engine.evaluate(part).items():
-            total[public] = total.get(public, 0.0) + share * value
-    return {public.split(":")[-1]: v for public, v in total.items() if public == "loss" or public.startswith("metric:")}
+        values = engine.evaluate(part)
+        for public in [n for n in values if n.startswith(EXAMPLES)]:
+            collected.setdefault(public, []).append(values.pop(public).copy())
+        means.add({n: float(v) for n, v in values.items()}, len(next(iter(part.values()))))
+    found: dict[str, Any] = {n: v for n, v in means.values.items() if n == "loss" or n.startswith("metric:")}
+    for public, value in engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()}).items():
+        found[public] = value if value.ndim else float(value)
+    return {n.split(":")[-1]: found[n] for n in (*(f"metric:{m}" for m in engine.spec.model.metrics), "loss") if n in found}
 
 
 def predict(engine: Engine, fields: Fields) -> Fields:

@@ -15,8 +15,13 @@ from nnspec.train.loop import History, Progress, Stage
 
 
 def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = None, keep: Callable[[], object] | None = None) -> History:
-    """Run every train block, with a data set for each; `keep` writes a checkpoint, where the spec asks for them."""
+    """Run every train block, with a data set for each; `keep` writes a checkpoint, where the spec asks for them.
+
+    Before the very first step, states that are fitted to data are fitted to that of the first block.
+    """
     progress, history = progress or Progress(), History()
+    if not engine.steps_done:
+        engine.fit_states(data[0].train)
     for number, (training, part) in enumerate(zip(engine.spec.trainings, data, strict=True)):
         engine.begin(number)
         if training.start:

@@ -33,7 +33,7 @@ def watched(stop: Stop, epoch: Epoch) -> float:
     if stop.metric not in epoch.metrics:
         message = f"there is no validation data, so no `{stop.metric}` to watch"
         raise fault("E402", message, stop.span, help="write for example `validation 0.1`")
-    return epoch.metrics[stop.metric]
+    return float(epoch.metrics[stop.metric])
 
 
 class _Early:

@@ -10,13 +10,16 @@ from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Choice, Tensor, Value, describe
 from nnspec.graph.types import show
 from nnspec.ops import OPS
+from nnspec.ops.image import Numbers
+
+AXES = {1: "width", 2: "height, width", 3: "depth, height, width"}
 
 
-def _pads(a: Arguments, x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, ...]:
-    """(top, left, bottom, right): `valid` pads nothing, `same` so that stride 1 keeps the size, a number pads every side."""
+def _pads(a: Arguments, x: Tensor, kernel: Numbers, stride: Numbers, dilation: Numbers) -> Numbers:
+    """Those before every axis, then those after: `valid` pads nothing, `same` so that stride 1 keeps the size, a number pads every side."""
     pad = a.get("pad", Choice("valid"))
     if isinstance(pad, Choice) and pad.name == "valid":
-        return (0, 0, 0, 0)
+        return (0,) * (2 * len(kernel))
     if isinstance(pad, Choice) and pad.name == "same":
         totals = [_same(s, *rest) for s, *rest in zip(x.shape[1:], kernel, stride, dilation, strict=True)]
         return (*(t // 2 for t in totals), *(t - t // 2 for t in totals))
@@ -24,11 +27,7 @@ def _pads(a: Arguments, x: Tensor, kernel: tuple[int, int], stride: tuple[int, i
         raise _no_pad(a, pad)
     if isinstance(pad, str):
         raise _no_pad(a, pad, help="a word of the language has no quotes: `pad = same`")
-    both = pad if isinstance(pad, tuple) else (pad, pad)
-    if len(both) != 2:
-        raise fault("E106", f"`pad` is one number or two, not {describe(pad)}", a.at("pad"))
-    vertical, horizontal = (a.whole("pad", p, 0) for p in both)
-    return (vertical, horizontal, vertical, horizontal)
+    return a.each("pad", len(kernel), least=0) * 2
 
 
 def _no_pad(a: Arguments, pad: Value, **more: str) -> Fault:
@@ -44,15 +43,25 @@ def _same(size: Any, kernel: int, stride: int, dilation: int) -> int:
 
 def _image(a: Arguments) -> Tensor:
     x = a.tensor("x")
-    if len(x.shape) != 3:
-        raise fault("E202", f"an image is [channels, height, width], not {show(x.shape)}", a.at("x"), notes=batch.origins([x], [a.at("x")]))
+    if len(x.shape) - 1 not in AXES:
+        raise fault("E202", f"an image is [channels, height, width], not {show(x.shape)}", a.at("x"), notes=batch.origins([x], [a.at("x")]),
+                    help="with one axis more or less, it is a volume or a signal")  # fmt: skip
     return x if x.batched else Tensor(OPS["reshape"](x.var, shape=(1, *x.shape)), True, x.origin)
+
+
+def _kernel(a: Arguments, x: Tensor, layout: str) -> Tensor:
+    w = a.tensor("W")
+    if len(w.shape) != len(x.shape) + 1 or w.batched:
+        raise fault("E202", f"for {describe(x)}, W is [{layout}, {AXES[len(x.shape) - 1]}], not {describe(w)}", a.at("W"),
+                    notes=batch.origins([x, w], [a.at("x"), a.at("W")]))  # fmt: skip
+    return w
 
 
 @builtin("convolve(x, W, stride = one, pad = valid, dilation = one, groups = one)")
 def _convolve(a: Arguments) -> Value:
-    x, w = _image(a), a.tensor("W")
-    stride, dilation, groups = a.pair("stride"), a.pair("dilation"), a.whole("groups", a.get("groups", 1))
+    x = _image(a)
+    w, axes = _kernel(a, x, "units, channels / groups"), len(x.shape) - 1
+    stride, dilation, groups = a.each("stride", axes), a.each("dilation", axes), a.whole("groups", a.get("groups", 1))
     if isinstance(w.shape[0], int) and w.shape[0] % groups:
         raise fault("E202", f"{w.shape[0]} units do not divide into {groups} groups", a.at("groups"))
     pads = _pads(a, x, w.shape[2:], stride, dilation)  # type: ignore[arg-type]  # kernels are numbers
@@ -61,11 +70,13 @@ def _convolve(a: Arguments) -> Value:
 
 
 def _pool(a: Arguments, op: str) -> Value:
-    x, kernel = _image(a), a.pair("kernel")
-    stride = a.pair("stride", kernel)
-    pads = _pads(a, x, kernel, stride, (1, 1))
+    x = _image(a)
+    axes = len(x.shape) - 1
+    kernel = a.each("kernel", axes)
+    stride = a.each("stride", axes, kernel)
+    pads = _pads(a, x, kernel, stride, (1,) * axes)
     if any(p >= k for p, k in zip(pads, kernel * 2, strict=True)):
-        raise fault("E206", f"a window of {kernel[0]}x{kernel[1]} would lie wholly in the padding", a.at("pad"))
+        raise fault("E206", f"a window of {'x'.join(map(str, kernel))} would lie wholly in the padding", a.at("pad"))
     y = OPS[op](x.var, kernel=kernel, strides=stride, pads=pads)
     return Tensor(y, True, a.span)
 

@@ -55,8 +55,8 @@ def _batch_mean(a: Arguments) -> Value:
 
 def _in_training(a: Arguments) -> Tensor:
     """A model in use sees one example at a time, whoever else is in the batch."""
-    if not a.e.training and a.e.graph.context.role != "loss":
-        raise fault("E108", "the batch is known in training only", a.span, help="write it inside `if training { }`")
+    if not (a.e.training or a.e.fitting) and a.e.graph.context.role != "loss":
+        raise fault("E108", "the batch is known in training only", a.span, help="write it inside `if training { }` or `if fitting { }`")
     return a.tensor("x")
 
 
@@ -65,3 +65,14 @@ def _batch_var(a: Arguments) -> Value:
     t = _in_training(a)
     deviation = a.e.apply(OPS["sub"], [t, batch.batch_mean(t, a.span)], [a.span, a.span], a.span)
     return batch.batch_mean(Tensor(OPS["square"](deviation.var), True), a.span)
+
+
+@builtin("batch_rank(x)")
+def _batch_rank(a: Arguments) -> Value:
+    if a.e.reporting != "metric":
+        raise fault("E108", "ranks are among all of a data set, and so in a metric only", a.span)
+    t = a.tensor("x")
+    if not t.batched:
+        raise fault("E106", "this has no batch to be ranked in", a.span)
+    x = t.var if t.var.type.is_float else OPS["cast"](t.var, dtype=a.e.graph.dtype)
+    return Tensor(OPS["batch_rank"](x), True, a.span)

@@ -49,13 +49,14 @@ class Arguments:
             raise fault("E106", f"`{name}` is a whole number from {least}, not {describe(value)}", self.at(name))
         return value
 
-    def pair(self, name: str, default: Value = 1) -> tuple[int, int]:
-        """One number for both directions, or `[vertical, horizontal]`."""
+    def each(self, name: str, axes: int, default: Value = 1, least: int = 1) -> tuple[int, ...]:
+        """One number for every axis, or one for each."""
         value = self.get(name, default)
-        both = value if isinstance(value, tuple) else (value, value)
-        if len(both) != 2:
-            raise fault("E106", f"`{name}` is one number or two, not {describe(value)}", self.at(name))
-        return self.whole(name, both[0]), self.whole(name, both[1])
+        numbers = value if isinstance(value, tuple) else (value,) * axes
+        if len(numbers) != axes:
+            expected = ("one number", "one number or two", "one number or three")[axes - 1]
+            raise fault("E106", f"`{name}` is {expected}, not {describe(value)}", self.at(name))
+        return tuple(self.whole(name, n, least) for n in numbers)
 
 
 _ROWS: list[tuple[str, Callable[[Arguments], Value]]] = []

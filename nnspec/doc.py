@@ -1,0 +1,214 @@
+"""The library as a person reads it: the definitions of `nnspec/std`, the primitives of the reference, the operations of the graph.
+
+A line `example: relu([-1, 2]) == [0, 2]` in the comment above a definition is an example, and so is a line
+`example: [28, 28] -> dense(10) gives [28, 10]`; an optimizer, schedule or init has `example: sgd(lr = 0.1)`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from textwrap import shorten
+
+from nnspec import resources
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source, fault
+from nnspec.elaborate.arguments import parameters_of, signature_text
+from nnspec.elaborate.library import nearest, std
+from nnspec.elaborate.primitives import builtins
+from nnspec.elaborate.values import Builtin, Choice, Function
+from nnspec.graph.types import show
+from nnspec.ops import OPS
+from nnspec.syntax import ast
+
+KINDS = ("fn", "layer", "loss", "metric", "optimizer", "schedule", "init", "primitive", "constant", "choice", "operation")
+KIND_OF_FILE = {"std/losses.nn": "loss", "std/metrics.nn": "metric"}
+PER_EXAMPLE = ("loss", "metric")
+CALLED = ("fn", "layer", *PER_EXAMPLE, "primitive")
+EXAMPLE = "example: "
+HEADLINE = 100
+NUMBERS = ("2", "0.5")
+TYPES = ("[4]", "class(4)", "[]")
+IMAGE = "[2, 8, 8]"
+
+_NET = "model Example { input x: [4] target y: [1] output z = x -> dense(1) loss mse(z, y) }"
+_PLACES = {
+    "optimizer": _NET + " train { epochs 1 optimizer %s }",
+    "schedule": _NET + " train { epochs 1 optimizer sgd(lr = 0.1) schedule %s }",
+    "init": "model Example { input x: [4] param W: [4, 4] ~ %s output y = x @ W }",
+}
+_GIVES = "model Example { input x: %s output y = x -> %s expect shape(y) == %s }"
+_TRUE = 'model Example { input x: [] output x } test "example" of Example { expect %s }'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of the library in one of its kinds; `shape` is its shape rule, `written` the examples of its author."""
+
+    kind: str
+    name: str
+    signature: str
+    doc: str
+    source: str = ""
+    definition: str = ""
+    shape: str = ""
+    written: tuple[str, ...] = ()
+    callee: Function | Builtin | None = None
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The author's, or else one made up from the signature."""
+        if self.written:
+            return self.written
+        made = made_up(self)
+        return (made,) if made else ()
+
+    @property
+    def headline(self) -> str:
+        """What fits on a line."""
+        return shorten(self.doc, HEADLINE, placeholder=" ...")
+
+    def as_json(self) -> dict[str, object]:
+        names = ("kind", "name", "signature", "doc", "source", "definition", "shape")
+        return {n: getattr(self, n) for n in names} | {"examples": self.examples}
+
+
+def about(name: str) -> list[Entry]:
+    """Everything of that name, in all its kinds; a Fault says what was probably meant."""
+    found = [e for e in entries() if e.name == name]
+    if not found:
+        guess = nearest(name, {e.name for e in entries()})
+        help_ = f"did you mean `{guess}`?" if guess else "`nnspec doc` lists what there is"
+        raise fault("E101", f"there is no `{name}` in the library", help=help_)
+    return found
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """The whole library, by kind."""
+    known = [*map(_definition, std().values()), *_primitives()]
+    names = {e.name for e in known}
+    operations = [Entry("operation", n, op.signature, op.doc, written=op.examples) for n, op in OPS.items() if n not in names]
+    return tuple(sorted([*known, *operations], key=lambda e: (KINDS.index(e.kind), e.name)))
+
+
+def _definition(f: Function) -> Entry:
+    d = f.definition
+    lines = d.doc.split("\n")
+    return Entry(
+        KIND_OF_FILE.get(d.span.source.name, d.kind) if d.kind == "fn" else d.kind,
+        f.name,
+        _signature(f),
+        "\n".join(line for line in lines if not line.startswith(EXAMPLE)),
+        d.span.source.name,
+        _text(d),
+        _shape_rule(d),
+        tuple(line.removeprefix(EXAMPLE) for line in lines if line.startswith(EXAMPLE)),
+        f,
+    )
+
+
+def _signature(f: Function) -> str:
+    """A layer or fn is called; an init or schedule without parameters stands alone."""
+    return f.name if f.kind not in CALLED and not f.definition.parameters else signature_text(f)
+
+
+def _text(d: ast.Definition) -> str:
+    """As it is written, up to the last closing brace."""
+    text, end = d.span.source.text, d.span.end
+    for _ in range(d.span.text.count("{") - d.span.text.count("}")):
+        end = text.index("}", end) + 1
+    return text[d.span.start : end]
+
+
+def _shape_rule(d: ast.Definition) -> str:
+    takes = ", ".join(f"{p.name}: {p.type.span.text}" for p in d.parameters if p.type)
+    return f"{takes} -> {d.returns.span.text}" if d.returns else takes
+
+
+def _primitives() -> Iterator[Entry]:
+    """Each with the meaning and shape that the reference says; a function of single elements with those of its operation."""
+    rows = _reference()
+    for name, value in builtins().items():
+        meaning, shape = rows.get(name, ("", ""))
+        op = OPS.get(name)
+        if not isinstance(value, Builtin):
+            yield Entry("choice" if isinstance(value, Choice) else "constant", name, name, meaning, shape=shape)
+        elif op and op.pointwise:
+            yield Entry("primitive", name, signature_text(value), op.doc, shape=shape, written=op.examples, callee=value)
+        else:
+            yield Entry("primitive", name, signature_text(value), meaning, shape=shape, callee=value)
+
+
+@cache
+def _reference() -> dict[str, tuple[str, str]]:
+    """Meaning and shape of each primitive, from the table of the language reference."""
+    text = (resources.folder("grammar") / "README.md").read_text("utf-8").split("\n## Primitives\n")[1].split("\n## ")[0]
+    rows: dict[str, tuple[str, str]] = {}
+    for names, meaning, shape in re.findall(r"^\| (`[^|]*) \| (.*) \|(.*)\|$", text, re.M):
+        for name in re.findall(r"`(\w+)", names):
+            earlier = rows.get(name)
+            rows[name] = (f"{earlier[0]}; or {meaning}", f"{earlier[1]}; or {shape.strip()}") if earlier else (meaning, shape.strip())
+    return rows
+
+
+# ---- examples
+
+
+def example_spec(kind: str, example: str) -> str:
+    """A spec that is right, and whose tests pass, if the example is true."""
+    if kind in _PLACES:
+        return _PLACES[kind] % example
+    given, gives, result = example.rpartition(" gives ")
+    if gives:
+        type, _, stages = given.partition(" -> ")
+        return _GIVES % (type, stages, result)
+    return _TRUE % example
+
+
+def made_up(entry: Entry) -> str | None:
+    """An example from the signature: a call of small inputs, with the shape that it gives."""
+    if entry.callee is None:
+        return None
+    required = [p for p in parameters_of(entry.callee) if p.default is None]
+    if entry.kind not in CALLED:
+        arguments = ", ".join(f"{p.name} = .." for p in required)
+        return f"{entry.name}({arguments})" if arguments else entry.name
+    for first in _first_types(required[0]) if required else ():
+        for other in _others(entry.kind, first):
+            result = _result(entry.name, required, first, other)
+            if result is not None and (entry.kind not in PER_EXAMPLE or result == "[]"):
+                return f"{_call(entry.name, required, first, other)} gives {result}"
+    return None
+
+
+def _first_types(p: ast.Parameter) -> tuple[str, ...]:
+    if p.type and len(p.type.dims) > 2:
+        return (IMAGE,)
+    return ("[4]", "[5, 4]", IMAGE, "int[4]", "class(4)")
+
+
+def _others(kind: str, first: str) -> tuple[str, ...]:
+    """What the further arguments may be, the likeliest first."""
+    return (first, *TYPES, *NUMBERS) if kind in PER_EXAMPLE else (*NUMBERS, first, *TYPES)
+
+
+def _result(name: str, required: list[ast.Parameter], first: str, other: str) -> str | None:
+    """The shape of a call, if it is right."""
+    types = {p.name: first if i == 0 else other for i, p in enumerate(required)}
+    inputs = {n: t for n, t in types.items() if t not in NUMBERS}
+    ports = " ".join(f"input in_{n}: {t}" for n, t in inputs.items())
+    arguments = ", ".join(f"{n} = {f'in_{n}' if n in inputs else t}" for n, t in types.items())
+    spec = Compilation(Source("<example>", f"model Example {{ {ports} output y = {name}({arguments}) }}"), {})
+    return None if spec.diagnostics else show(spec.model.outputs["y"].shape[1:])
+
+
+def _call(name: str, required: list[ast.Parameter], first: str, other: str) -> str:
+    """As a stage of a pipeline where there is one input, else as a call that says the type of each."""
+    further = [p.name for p in required[1:]]
+    if other in NUMBERS or not further:
+        arguments = ", ".join(f"{n} = {other}" for n in further)
+        return f"{first} -> {name}({arguments})" if arguments else f"{first} -> {name}"
+    return f"{name}({', '.join([f'{required[0].name}: {first}', *(f'{n}: {other}' for n in further)])})"

@@ -1,0 +1,57 @@
+"""The gallery: the specs that come with nnspec, and new ones begun from them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nnspec import resources
+from nnspec.diagnostics import Source, did_you_mean, fault
+from nnspec.syntax import ast
+from nnspec.syntax.parser import parse
+
+
+def names() -> list[str]:
+    return sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
+
+
+def read(name: str) -> Source:
+    """A spec of the gallery; a Fault (E501) when there is none of that name."""
+    if name not in names():
+        help_ = did_you_mean(name, names()) or f"it has {', '.join(names())}"
+        raise fault("E501", f"the gallery has no `{name}`", help=help_)
+    return Source(f"{name}.nn", (resources.folder("specs") / f"{name}.nn").read_text("utf-8"))
+
+
+def header(source: Source) -> list[str]:
+    """The comment that a spec opens with."""
+    lines = source.text.splitlines()
+    count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return [line.lstrip("# ") for line in lines[:count]]
+
+
+def start(name: str, source: Source) -> Path:
+    """Write a spec of the gallery into a new file, its model called after the file; a Fault (E504) where that cannot be."""
+    path = Path(name) if Path(name).suffix == ".nn" else Path(f"{name}.nn")
+    try:
+        with path.open("x", encoding="utf-8") as f:
+            f.write(renamed(source, path.stem))
+    except FileExistsError:
+        raise fault("E504", f"`{path}` is there already", help="choose another name, or remove it") from None
+    except OSError as error:
+        raise fault("E504", f"`{path}` cannot be written: {error.strerror}") from None
+    return path
+
+
+def renamed(source: Source, stem: str) -> str:
+    """The text with its one model called `MyNet` for a file `my_net.nn`; as it is, where that gives no name or there are several models."""
+    spec = parse(source)[0]
+    models = list(spec.all("model"))
+    title = "".join(word[0].upper() + word[1:] for word in re.findall(r"[^\W_]+", stem))
+    if len(models) != 1 or not title[:1].isalpha():
+        return source.text
+    uses = [d.model.span for d in spec.definitions if isinstance(d, ast.Test)]
+    text = source.text
+    for span in sorted([models[0].name.span, *uses], key=lambda s: -s.start):
+        text = text[: span.start] + title + text[span.end :]
+    return text

@@ -1,0 +1,162 @@
+"""`nnspec doc`: every name of the library has an entry, and every example in it is true."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from nnspec.cli.main import cli
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Fault, Source
+from nnspec.doc import CALLED, Entry, about, entries, example_spec, made_up
+from nnspec.elaborate.library import std
+from nnspec.elaborate.primitives import builtins
+from nnspec.ops import OPS
+from nnspec.testing import run_tests
+
+DEFINED = [e for e in entries() if e.source]
+WRITTEN = [pytest.param(e.kind, line, id=f"{e.kind} {line}") for e in DEFINED for line in e.written]
+KNOWN_WHEN_COMPILED = ("range", "rank", "shape", "size")
+IN_TRAINING = ("batch_mean", "batch_var")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments])
+
+
+def holds(kind: str, example: str) -> bool:
+    spec = Compilation(Source("example.nn", example_spec(kind, example)), {})
+    return not spec.diagnostics and not any(o.failures for o in run_tests(spec))
+
+
+@pytest.mark.parametrize(("kind", "line"), WRITTEN)
+def test_an_example_in_the_library_is_true(kind: str, line: str) -> None:
+    assert holds(kind, line)
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [
+        ("fn", "relu([-1, 2]) == [0, 1]"),
+        ("fn", "sigmoid(1) ~= 0.7310"),
+        ("fn", "sigmod(1) ~= 0.7311"),
+        ("layer", "[28, 28] -> dense(10) gives [10]"),
+        ("layer", "[28] -> conv(10) gives [10]"),
+        ("optimizer", "sgd(rate = 1)"),
+        ("schedule", "step_decay(gamma = 0.5)"),
+        ("init", "normal(sd = 1)"),
+    ],
+)
+def test_an_example_that_is_not_true_is_found(kind: str, example: str) -> None:
+    assert not holds(kind, example)
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [
+        ("fn", "relu([-1, 2]) == [0, 2]"),
+        ("fn", "[2, 3] -> softmax gives [2, 3]"),
+        ("layer", "[28, 28] -> dense(10) gives [28, 10]"),
+        ("layer", "[3, 8, 8] -> conv(5, 3) -> maxpool(2) gives [5, 3, 3]"),
+        ("loss", "cross_entropy([0, 0], argmax([0, 1])) ~= 0.693147"),
+        ("optimizer", "momentum(lr = 0.1, mu = 0.5)"),
+        ("schedule", "cosine(warmup = 10)"),
+        ("init", "normal(0, 0.1)"),
+    ],
+)
+def test_every_form_of_example_can_be_true(kind: str, example: str) -> None:
+    assert holds(kind, example)
+
+
+def test_everything_of_the_library_has_an_entry_that_says_what_it_is() -> None:
+    assert {e.name for e in entries()} == {name for _, name in std()} | set(builtins()) | set(OPS)
+    assert [e.name for e in entries() if not e.doc] == []
+
+
+@pytest.mark.parametrize("entry", [e for e in DEFINED if e.kind in CALLED], ids=lambda e: f"{e.kind} {e.name}")
+def test_an_example_can_be_made_up_for_every_definition_and_is_true(entry: Entry) -> None:
+    made = made_up(entry)
+    assert made and " gives [" in made
+    assert ": " in made or holds(entry.kind, made)
+
+
+def test_no_primitive_that_could_have_an_example_is_without() -> None:
+    without = {e.name for e in entries() if e.kind == "primitive" and not e.examples}
+    assert {*KNOWN_WHEN_COMPILED, *IN_TRAINING} <= without
+    assert not {"exp", "sum", "argmax", "transpose", "one_hot", "pool_max"} & without
+
+
+def test_an_entry_shows_all_its_parts() -> None:
+    assert run("doc", "relu").output == (
+        "fn relu(x)  (std/activations.nn)\n\n"
+        "The positive part (Nair and Hinton 2010); its gradient at 0 is 0.\n\n"
+        "fn relu(x) = max(x, 0)\n\n"
+        "example: relu([-1, 0, 2]) == [0, 0, 2]\n"
+    )
+    dense = run("doc", "dense").output
+    assert "  return y\n}\n\nshape: x: [*s, n] -> [*s, units]\nexample: [4] -> dense(units = 2) gives [2]\n" in dense
+
+
+def test_a_name_of_several_kinds_shows_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = std() | {("init", "identity"): std()["init", "zeros"]}
+    monkeypatch.setattr("nnspec.doc.std", lambda: table)
+    entries.cache_clear()
+    try:
+        assert {e.kind for e in entries() if e.name in ("identity", "zeros")} == {"fn", "init"}
+        assert len([e for e in entries() if e.name == "zeros"]) == 2
+        assert run("doc", "zeros").output.count("init zeros = 0") == 2
+    finally:
+        entries.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("mse", "loss"), ("accuracy", "metric"), ("adam", "optimizer"), ("cosine", "schedule"), ("zeros", "init"), ("pi", "constant"),
+     ("same", "choice"), ("convolve", "primitive"), ("matmul", "operation"), ("exp", "primitive")],
+)  # fmt: skip
+def test_a_name_has_its_kind(name: str, kind: str) -> None:
+    assert kind in [e.kind for e in about(name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("Linear", "dense"), ("nn.Conv2d", "conv"), ("softmx", "softmax"), ("BCEWithLogitsLoss", "bce_logits")]
+)
+def test_an_unknown_name_says_what_was_meant(name: str, meant: str) -> None:
+    with pytest.raises(Fault) as caught:
+        about(name)
+    assert caught.value.diagnostic.help == f"did you mean `{meant}`?"
+
+
+def test_a_name_that_is_near_nothing_points_at_the_list() -> None:
+    with pytest.raises(Fault) as caught:
+        about("qqqqqqqq")
+    assert "nnspec doc" in caught.value.diagnostic.help
+
+
+def test_the_list_has_a_line_for_every_name_under_its_kind() -> None:
+    lines = run("doc").output.splitlines()
+    assert len([line for line in lines if line.startswith("  ")]) == len(entries())
+    assert [line for line in lines if line and line[0] != " "][:3] == ["fn", "layer", "loss"]
+    assert next(line for line in lines if line.startswith("  half_mse ")).endswith("as worked examples use it.")
+
+
+def test_json_has_every_part() -> None:
+    (entry,) = json.loads(run("doc", "half_mse", "--json").output)
+    assert entry == {
+        "kind": "loss",
+        "name": "half_mse",
+        "signature": "half_mse(y_hat, y)",
+        "doc": "Half the sum of squared errors, as worked examples use it.",
+        "source": "std/losses.nn",
+        "definition": "fn half_mse(y_hat, y) = 0.5 * sum((y_hat - y)^2)",
+        "shape": "",
+        "examples": ["half_mse([1, 2], [0, 4]) == 2.5"],
+    }
+    assert len(json.loads(run("doc", "--json").output)) == len(entries())
+
+
+def test_a_kernel_of_another_rank_is_one_clear_error() -> None:
+    spec = Compilation(Source("net.nn", "model M { input x: [2, 8, 8] output y = convolve(x, 2) }"), {})
+    assert [d.code for d in spec.diagnostics] == ["E202"]

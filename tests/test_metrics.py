@@ -1,0 +1,114 @@
+"""Metrics over a whole data set, against scikit-learn, with more examples than one evaluation batch holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnspec
+from nnspec import SpecError
+from nnspec.cli.train import metrics_text
+from nnspec.train.loop import EVALUATION_BATCH
+
+EXAMPLES = 2 * EVALUATION_BATCH + 500
+
+SPEC = """
+fn outer(a, b) = reshape(a, [size(a), 1]) * reshape(b, [1, size(b)])
+
+# The share of pairs, one of each kind, that are in the right order: from the sum of ranks (Mann and Whitney 1947).
+fn area(score, hit) {
+  n = 2 * batch_mean(batch_rank(score)) - 1
+  hits = n * batch_mean(hit)
+  return (n * batch_mean(hit * batch_rank(score)) - hits * (hits + 1) / 2) / (hits * (n - hits))
+}
+
+model Judge {
+  input  score: []
+  input  logits: [3]
+  target y: []
+  target hit: []
+  target kind: class(3)
+  param  weights: [2, 2] = [[1, 2], [3, 4]]
+  output score, logits
+  loss   mse(score, y)
+  metric mse(score, y)
+  metric rmse = sqrt(batch_mean((score - y)^2))
+  metric r2 = 1 - batch_mean((y - score)^2) / batch_var(y)
+  metric spread = abs(y - batch_mean(y))
+  metric auc = area(score, hit)
+  metric shares = batch_mean(outer(one_hot(kind), one_hot(argmax(logits), 3)))
+  metric accuracy(logits, kind)
+  metric kept = weights
+}
+train { epochs 1  optimizer sgd(lr = 1) }
+"""
+
+
+def some_data() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    hit = rng.integers(0, 2, EXAMPLES)
+    score = np.round(rng.standard_normal(EXAMPLES) + hit, 1)  # with many ties
+    kind = np.sort(rng.integers(0, 3, EXAMPLES))  # so that no batch is like the whole
+    logits = rng.standard_normal((EXAMPLES, 3)) + 2 * np.eye(3)[kind]
+    return {"score": score, "logits": logits, "y": score + rng.standard_normal(EXAMPLES) + kind, "hit": hit, "kind": kind}
+
+
+@pytest.fixture(scope="module", params=["numpy", "reference"])
+def found(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return nnspec.loads(SPEC, dtype="float64", engine=request.param).evaluate(some_data())
+
+
+def test_metrics_are_scikit_learn_s(found: dict[str, Any]) -> None:
+    sk, data = pytest.importorskip("sklearn.metrics"), some_data()
+    guessed = data["logits"].argmax(1)
+    assert found["mse"] == found["loss"] == pytest.approx(sk.mean_squared_error(data["y"], data["score"]), rel=1e-12)
+    assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(data["y"], data["score"]), rel=1e-12)
+    assert found["r2"] == pytest.approx(sk.r2_score(data["y"], data["score"]), rel=1e-10)
+    assert found["auc"] == pytest.approx(sk.roc_auc_score(data["hit"], data["score"]), rel=1e-10)
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(data["kind"], guessed), rel=1e-12)
+    np.testing.assert_allclose(found["shares"] * EXAMPLES, sk.confusion_matrix(data["kind"], guessed), atol=1e-8)
+
+
+def test_a_value_of_each_example_may_read_all_of_them(found: dict[str, Any]) -> None:
+    y = some_data()["y"]
+    assert found["spread"] == pytest.approx(np.abs(y - y.mean()).mean(), rel=1e-12)
+
+
+def test_a_metric_without_examples_stays_as_it_is_and_the_order_is_the_spec_s(found: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(found["kept"], [[1, 2], [3, 4]])
+    assert list(found) == ["mse", "rmse", "r2", "spread", "auc", "shares", "accuracy", "kept", "loss"]
+
+
+def test_only_metrics_that_join_examples_are_taken_apart() -> None:
+    spec = nnspec.loads(SPEC).spec
+    assert {n.split(":")[1] for n in spec.metrics.outputs} == {"rmse", "r2", "spread", "auc", "shares", "kept"}
+    assert {"metric:mse", "metric:accuracy"} <= set(spec.evaluation.outputs)
+
+
+def test_validation_reports_them_and_json_has_lists() -> None:
+    net, data = nnspec.loads(SPEC), {n: v[:30] for n, v in some_data().items()}
+    (epoch,) = net.fit(data, validation=data).epochs
+    assert epoch.metrics["val.rmse"] == pytest.approx(epoch.metrics["val.mse"] ** 0.5, rel=1e-5)
+    assert np.shape(json.loads(json.dumps(epoch.as_json()))["val.shares"]) == (3, 3)
+
+
+def test_a_matrix_is_shown_as_a_table() -> None:
+    text = metrics_text("test", {"loss": 0.5, "confusion": np.array([[12.0, 3], [0, 7]])})
+    assert text == "test: loss 0.5\ntest: confusion\n  12   3\n   0   7"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["loss sum(batch_rank(x))", "output r = batch_rank(x)", "loss other = sum(x)  metric m = batch_rank(2)"],
+)
+def test_ranks_belong_to_metrics(line: str) -> None:
+    with pytest.raises(SpecError, match=r"E10[68]"):
+        nnspec.loads(f"model M {{ input x: [2]  output y = x  {line} }}")
+
+
+def test_a_table_cannot_be_watched() -> None:
+    with pytest.raises(SpecError, match="E402"):
+        nnspec.loads(SPEC.replace("epochs 1", "epochs 1  stop early(val.shares, patience = 1)"))

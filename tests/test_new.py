@@ -1,0 +1,108 @@
+"""`nnspec new`: a spec begun from the gallery is right as it stands, and nothing is written over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from helpers import GALLERY, ROOT
+
+from nnspec.cli.main import cli
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Fault, Source
+from nnspec.gallery import header, read, renamed, start
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments])
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_every_spec_of_the_gallery_begins_one_that_is_right(name: str) -> None:
+    assert run("new", "my_net", "--from", name).exit_code == 0
+    spec = Compilation(Source("my_net.nn", Path("my_net.nn").read_text("utf-8")), {})
+    assert not spec.diagnostics
+    assert spec.model.name == "MyNet"
+    assert run("check", "my_net.nn").exit_code == run("test", "my_net.nn").exit_code == 0
+
+
+def test_only_the_name_of_the_model_differs() -> None:
+    text = (ROOT / "specs" / "mazur.nn").read_text("utf-8")
+    run("new", "two.nn", "--from", "mazur")
+    expected = text.replace("model Mazur", "model Two").replace('numbers" of Mazur', 'numbers" of Two')
+    assert Path("two.nn").read_text("utf-8") == expected
+    assert expected.count("Two {") == 2
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [("my_net", "MyNet"), ("two words", "TwoWords"), ("a-b", "AB"), ("сеть", "Сеть"), ("2nd", None), ("_", None)],
+)
+def test_a_model_is_called_after_its_file_where_that_is_a_name(stem: str, name: str | None) -> None:
+    source = read("digits")
+    assert renamed(source, stem) == source.text.replace("model Digits", f"model {name or 'Digits'}")
+
+
+def test_a_file_of_several_models_keeps_their_names() -> None:
+    source = Source("two.nn", "model A { input x: [] output x }\nmodel B { input x: [] output x }")
+    assert renamed(source, "net") == source.text
+
+
+def test_without_from_it_is_the_first_network_to_train() -> None:
+    done = run("new", "net")
+    assert Path("net.nn").read_text("utf-8") == renamed(read("digits"), "net")
+    assert done.output.splitlines() == [
+        "net.nn, from `digits` of the gallery:",
+        *(f"  {line}" for line in header(read("digits"))),
+        "Go on with:",
+        "  nnspec check net.nn",
+        "  nnspec train net.nn",
+    ]
+
+
+def test_a_spec_with_tests_says_so_and_a_path_is_quoted() -> None:
+    Path("my specs").mkdir()
+    assert run("new", "my specs/a.nn", "--from", "mazur").output.splitlines()[-1] == "  nnspec test 'my specs/a.nn'"
+    assert Path("my specs/a.nn").is_file()
+
+
+def test_a_file_that_is_there_is_left_as_it_is() -> None:
+    Path("net.nn").write_text("mine")
+    with pytest.raises(Fault) as caught:
+        start("net", read("digits"))
+    assert caught.value.diagnostic.code == "E504"
+    assert Path("net.nn").read_text() == "mine"
+    assert run("new", "net").exit_code == 1
+
+
+def test_a_folder_that_is_not_there_is_one_clear_error() -> None:
+    with pytest.raises(Fault) as caught:
+        start("missing/net", read("digits"))
+    assert caught.value.diagnostic.code == "E504"
+
+
+def test_an_unknown_spec_of_the_gallery_says_what_was_meant_and_writes_nothing() -> None:
+    with pytest.raises(Fault) as caught:
+        read("lennet")
+    assert (caught.value.diagnostic.code, caught.value.diagnostic.help) == ("E501", "did you mean `lenet`?")
+    assert run("new", "net", "--from", "lennet").exit_code == 1
+    assert not Path("net.nn").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--list"], ["net", "--list"]])
+def test_the_list_has_a_line_for_every_spec(arguments: list[str]) -> None:
+    lines = run("new", *arguments).output.splitlines()
+    assert [line.split()[0] for line in lines] == GALLERY
+    assert lines[GALLERY.index("mazur")].endswith("  Two neurons by hand: the worked example of backpropagation every course uses")
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".nn", "folder/.nn"])
+def test_a_name_without_letters_is_a_mistake_of_usage(name: str) -> None:
+    assert run("new", name).exit_code == 2

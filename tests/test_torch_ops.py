@@ -1,0 +1,104 @@
+"""Windows and rows against PyTorch in float64: values, and the gradient for every input, over one, two and three axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from nnspec.autodiff import gradients
+from nnspec.graph import Graph, Type, Var
+from nnspec.ops import OPS
+from nnspec.run import reference
+
+SIZES = (7, 6, 5)
+
+
+def agrees(ours: Callable[..., Var], theirs: Callable[..., torch.Tensor], *values: Any) -> None:
+    """Two functions of arrays give the same, and the same gradients for a random cotangent."""
+    rng, graph = np.random.default_rng(0), Graph(dtype="float64")
+    feeds = {f"x{i}": np.asarray(v) for i, v in enumerate(values)}
+    inputs = [graph.source(OPS["input"], n, Type(str(a.dtype), a.shape)) for n, a in feeds.items()]
+    tensors = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in feeds.values()]
+    expected = theirs(*tensors)
+    feeds["cotangent"] = rng.normal(size=expected.shape)
+    expected.backward(torch.tensor(feeds["cotangent"]))
+    y = ours(*inputs)
+    scaled = y * graph.source(OPS["input"], "cotangent", y.type)
+    wrt = [n for n, a in feeds.items() if a.dtype.kind == "f" and n != "cotangent"]
+    graph.outputs = {"y": y.name} | {w: g.name for w, g in zip(wrt, gradients(graph, scaled.name, wrt), strict=True)}
+    found = reference.run(graph, feeds)
+    np.testing.assert_allclose(found["y"], expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+    for name, t in zip(feeds, tensors, strict=False):
+        if t.grad is not None:
+            np.testing.assert_allclose(found[name], t.grad.numpy(), rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def image(axes: int, channels: int = 4) -> Any:
+    return np.random.default_rng(1).normal(size=(2, channels, *SIZES[:axes]))
+
+
+def weights(axes: int, units: int = 6, channels: int = 4) -> Any:
+    return np.random.default_rng(2).normal(size=(units, channels, *(3, 2, 2)[:axes]))
+
+
+ARRANGEMENTS = [
+    pytest.param((1, 1, 1), (0, 0, 0), (1, 1, 1), 1, id="plain"),
+    pytest.param((2, 1, 3), (1, 0, 2), (1, 1, 1), 1, id="stride and pad"),
+    pytest.param((1, 2, 1), (2, 1, 1), (2, 3, 2), 1, id="dilation"),
+    pytest.param((2, 2, 1), (1, 2, 0), (1, 2, 1), 2, id="groups"),
+]
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(("strides", "pads", "dilations", "groups"), ARRANGEMENTS)
+def test_convolution(axes: int, strides: Any, pads: Any, dilations: Any, groups: int) -> None:
+    strides, pads, dilations = strides[:axes], pads[:axes], dilations[:axes]
+    agrees(
+        lambda x, w: OPS["conv"](x, w, strides=strides, pads=pads * 2, dilations=dilations, groups=groups),
+        lambda x, w: getattr(F, f"conv{axes}d")(x, w, None, strides, pads, dilations, groups),
+        image(axes), weights(axes, channels=4 // groups),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("kernel", "strides", "pads"),
+    [((2, 2, 2), (2, 2, 2), (0, 0, 0)), ((3, 3, 2), (1, 2, 1), (1, 1, 1)), ((3, 2, 3), (2, 1, 2), (0, 1, 1))],
+    ids=["apart", "overlapping", "mixed"],
+)
+def test_pooling(axes: int, kind: str, kernel: Any, strides: Any, pads: Any) -> None:
+    kernel, strides, pads = kernel[:axes], strides[:axes], pads[:axes]
+    more = {"count_include_pad": False} if kind == "avg" else {}
+    agrees(
+        lambda x: OPS[f"{kind}_pool"](x, kernel=kernel, strides=strides, pads=pads * 2),
+        lambda x: getattr(F, f"{kind}_pool{axes}d")(x, kernel, strides, pads, **more),
+        image(axes),
+    )  # fmt: skip
+
+
+def test_rows_by_number_with_repeats() -> None:
+    table, rows = np.random.default_rng(3).normal(size=(5, 4)), np.array([[3, 0, 3], [3, 1, 0]])
+    agrees(lambda w, i: OPS["take"](w, i), lambda w, i: F.embedding(i, w), table, rows)
+
+
+def test_the_second_derivative_passes_through_max_pooling() -> None:
+    """A penalty on the gradient of the image, as critics have: |d/dx sum(pool(x^2)^2)|^2."""
+    pooling = {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)}
+
+    def ours(x: Var) -> Var:
+        y = OPS["square"](OPS["max_pool"](OPS["square"](x), **pooling))
+        (slope,) = gradients(x.graph, y.name, [x.name])
+        return OPS["square"](slope)
+
+    def theirs(x: torch.Tensor) -> torch.Tensor:
+        y = F.max_pool2d(x**2, 3, 2, 1) ** 2
+        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return slope**2
+
+    agrees(ours, theirs, image(2))
