@@ -13,7 +13,7 @@ import pytest
 from test_std import check_gradients_and_export
 
 import nnspec
-from nnspec.gradcheck import random_values
+from nnspec.gradcheck import gradcheck, random_values
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -167,6 +167,40 @@ ATTENTION = [
     Layer("residual(prelu)", "[4]", lambda p, x: x + F.prelu(x, p["residual.prelu.alpha"].reshape(1))),
 ]
 
+# ---- images
+
+
+def convolution(axes: int, name: str = "conv", **options: Any) -> Callable[[Tensors, Any], Any]:
+    run = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
+    return lambda p, x: run(x, p[f"{name}.W"], p.get(f"{name}.b"), **options)
+
+
+def separated(p: Tensors, x: Any) -> Any:
+    each = convolution(2, "separable.depthwise.conv", stride=2, padding=1, groups=4)(p, x)
+    return convolution(2, "separable.conv")(p, each)
+
+
+IMAGES = [
+    Layer("conv(3, 3)", "[2, 7]", convolution(1)),
+    Layer("conv(4, 3, pad = same, dilation = 2, groups = 2)", "[4, T]", convolution(1, padding="same", dilation=2, groups=2)),
+    Layer("conv(3, [3, 2], stride = [2, 1], pad = [1, 0], bias = false)", "[2, 6, 5]", convolution(2, stride=(2, 1), padding=(1, 0))),
+    Layer("conv(2, 2, pad = 1)", "[2, 3, 4, 2]", convolution(3, padding=1)),
+    Layer("conv(2, [1, 3, 2], stride = [1, 2, 1])", "[2, 3, 4, 2]", convolution(3, stride=(1, 2, 1))),
+    Layer("depthwise(3, pad = same)", "[3, 5, 4]", convolution(2, "depthwise.conv", padding="same", groups=3)),
+    Layer("depthwise(3, stride = 2)", "[3, 9]", convolution(1, "depthwise.conv", stride=2, groups=3)),
+    Layer("separable(5, 3, stride = 2, pad = 1)", "[4, 6, 5]", separated),
+    Layer("maxpool(2)", "[2, 6]", lambda p, x: F.max_pool1d(x, 2)),
+    Layer("maxpool([2, 1], stride = 1)", "[2, 4, 3]", lambda p, x: F.max_pool2d(x, (2, 1), 1)),
+    Layer("maxpool(2, pad = 1)", "[1, 4, 3, 2]", lambda p, x: F.max_pool3d(x, 2, padding=1)),
+    Layer("avgpool(2)", "[2, 6]", lambda p, x: F.avg_pool1d(x, 2)),
+    Layer("avgpool(3, stride = 2, pad = 1)", "[2, 5, 4]", lambda p, x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)),
+    Layer("avgpool([1, 2, 2])", "[2, 3, 4, 2]", lambda p, x: F.avg_pool3d(x, (1, 2, 2))),
+    Layer("global_avgpool", "[3, 4, 5]", lambda p, x: F.adaptive_avg_pool2d(x, 1)[..., 0, 0]),
+    Layer("global_avgpool", "[3, T]", lambda p, x: F.adaptive_avg_pool1d(x, 1)[..., 0]),
+    Layer("global_maxpool", "[3, 4, 5]", lambda p, x: F.adaptive_max_pool2d(x, 1)[..., 0, 0]),
+    Layer("global_maxpool", "[2, 3, T, 2]", lambda p, x: F.adaptive_max_pool3d(x, 1)[..., 0, 0, 0]),
+]
+
 # ---- shapes, and models of one number
 
 
@@ -188,7 +222,7 @@ PLAIN = [
     Layer("dropout(0)", "[5]", lambda p, x: x),
 ]
 
-LAYERS = pytest.mark.parametrize("layer", [*RECURRENT, *ATTENTION, *PLAIN], ids=lambda layer: layer.stage)
+LAYERS = pytest.mark.parametrize("layer", [*RECURRENT, *ATTENTION, *IMAGES, *PLAIN], ids=lambda layer: layer.stage)
 
 
 def randomised(net: nnspec.Net) -> Tensors:
@@ -252,6 +286,19 @@ def test_shares_and_deviations_have_limits(stage: str) -> None:
         nnspec.loads(f"model M {{ input x: [3]  output y = x -> {stage} }}")
 
 
-@pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)", "transformer_block(2, rate = 0.5)"])
+@pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)"])
 def test_a_drawing_layer_has_the_right_gradient_here_and_in_onnxruntime(stage: str, tmp_path: Path) -> None:
     check_gradients_and_export(nnspec.loads(Layer(stage, "[T, 4]", lambda p, x: x).of_any_length()), tmp_path / "m.onnx")
+
+
+def test_a_transformer_block_has_the_right_gradient_with_dropout() -> None:
+    for checked in gradcheck(nnspec.loads(Layer("transformer_block(2, rate = 0.5)", "[T, 4]", lambda p, x: x).of_any_length()).spec):
+        assert checked.passed, checked
+
+
+@pytest.mark.parametrize("shape", ["[5]", "[2, 3, 3, 3, 3]"])
+@pytest.mark.parametrize("stage", ["conv(2, 3)", "depthwise(3)", "maxpool(2)", "avgpool(2)"])
+def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=r"E202.* an image is \[channels, height, width\]") as error:
+        nnspec.loads(f"model M {{ input x: {shape}  output y = x -> {stage} }}")
+    assert "<text>:1:" in str(error.value)
