@@ -107,6 +107,12 @@ def test_squeeze_refuses_an_axis_that_is_longer() -> None:
     assert "drops axes of length 1 only, and x is [1, 3]" in refused("input x: [1, 3]  output y = squeeze(x, axis = 1)")
 
 
+def test_cut_axis_is_a_slice_of_any_axis() -> None:
+    x = RNG.random((2, 3, 5))
+    np.testing.assert_allclose(value("input x: [3, T]  output y = cut_axis(x, -1, 1, 4)", x=x), x[:, :, 1:4], rtol=1e-6)
+    assert "E205" in refused("input x: [3, 5]  output y = cut_axis(x, 2, 1, 4)")
+
+
 # ---- joining
 
 

@@ -195,6 +195,9 @@ IMAGES = [
     Layer("avgpool(2)", "[2, 6]", lambda p, x: F.avg_pool1d(x, 2)),
     Layer("avgpool(3, stride = 2, pad = 1)", "[2, 5, 4]", lambda p, x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)),
     Layer("avgpool([1, 2, 2])", "[2, 3, 4, 2]", lambda p, x: F.avg_pool3d(x, (1, 2, 2))),
+    Layer("crop(1)", "[2, T]", lambda p, x: x[:, :, 1:-1]),
+    Layer("crop([0, 2])", "[2, 3, 5]", lambda p, x: x[..., 2:-2]),
+    Layer("crop(1)", "[2, 3, 4, 3]", lambda p, x: x[:, :, 1:-1, 1:-1, 1:-1]),
     Layer("global_avgpool", "[3, 4, 5]", lambda p, x: F.adaptive_avg_pool2d(x, 1)[..., 0, 0]),
     Layer("global_avgpool", "[3, T]", lambda p, x: F.adaptive_avg_pool1d(x, 1)[..., 0]),
     Layer("global_maxpool", "[3, 4, 5]", lambda p, x: F.adaptive_max_pool2d(x, 1)[..., 0, 0]),
@@ -302,3 +305,19 @@ def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
     with pytest.raises(nnspec.SpecError, match=r"E202.* an image is \[channels, height, width\]") as error:
         nnspec.loads(f"model M {{ input x: {shape}  output y = x -> {stage} }}")
     assert "<text>:1:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("crop(3)", "E205.* nothing lies from 3 up to 2"),
+        ("crop(-1)", "E106.* a whole number from 0, not -1"),
+        ("crop([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("flatten -> crop(1)", r"E202.* expected \[channels, n, \*s\]"),
+        ("flatten -> global_avgpool", r"E202.* expected \[channels, n, \*s\]"),
+        ("conv(2, [3, 3, 3])", r"E207.* size\(number\) == axes"),
+    ],
+)
+def test_an_image_has_positions_and_an_argument_a_number_for_each_axis(stage: str, message: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=message):
+        nnspec.loads(f"model M {{ input x: [2, 5, 5]  output y = x -> {stage} }}")

@@ -94,3 +94,11 @@ def _positions(a: Arguments) -> Value:
     (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
     numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[axis], dtype="int64")
     return Tensor(numbers, False, a.span)
+
+
+@builtin("cut_axis(x, axis, start, stop)")
+def _cut_axis(a: Arguments) -> Value:
+    """What a slice of any one axis is, where `x[:, 1:3]` has to say which it is."""
+    t, start = a.tensor("x"), a.whole("start", a.bound["start"], 0)
+    (axis,) = batch.axes_of(t, a.bound["axis"], a.at("axis"))
+    return batch.index(t, axis - t.batched, slice(start, a.bound["stop"]), a.span)[0]
