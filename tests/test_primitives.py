@@ -115,6 +115,12 @@ def test_a_row_that_is_not_there_is_an_error(engine: str, row: int) -> None:
         net(i=[[0, row]])
 
 
+def test_cut_axis_is_a_slice_of_any_axis() -> None:
+    x = RNG.random((2, 3, 5))
+    np.testing.assert_allclose(value("input x: [3, T]  output y = cut_axis(x, -1, 1, 4)", x=x), x[:, :, 1:4], rtol=1e-6)
+    assert "E205" in refused("input x: [3, 5]  output y = cut_axis(x, 2, 1, 4)")
+
+
 # ---- joining
 
 

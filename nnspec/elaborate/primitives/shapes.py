@@ -119,3 +119,11 @@ def _pad_axis(a: Arguments) -> Value:
     axis = a.one_axis(t, "axis")
     before, after = (a.whole(name, a.bound[name], 0) for name in ("before", "after"))
     return Tensor(OPS["pad"](t.var, axis=axis, before=before, after=after), t.batched, a.span)
+
+
+@builtin("cut_axis(x, axis, start, stop)")
+def _cut_axis(a: Arguments) -> Value:
+    """What a slice of any one axis is, where `x[:, 1:3]` has to say which it is."""
+    t, start = a.tensor("x"), a.whole("start", a.bound["start"], 0)
+    (axis,) = batch.axes_of(t, a.bound["axis"], a.at("axis"))
+    return batch.index(t, axis - t.batched, slice(start, a.bound["stop"]), a.span)[0]
