@@ -175,6 +175,11 @@ def convolution(axes: int, name: str = "conv", **options: Any) -> Callable[[Tens
     return lambda p, x: run(x, p[f"{name}.W"], p.get(f"{name}.b"), **options)
 
 
+def backwards(axes: int, **options: Any) -> Callable[[Tensors, Any], Any]:
+    run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
+    return lambda p, x: run(x, p["conv_transpose.W"], p.get("conv_transpose.b"), **options)
+
+
 def separated(p: Tensors, x: Any) -> Any:
     each = convolution(2, "separable.depthwise.conv", stride=2, padding=1, groups=4)(p, x)
     return convolution(2, "separable.conv")(p, each)
@@ -195,6 +200,20 @@ IMAGES = [
     Layer("avgpool(2)", "[2, 6]", lambda p, x: F.avg_pool1d(x, 2)),
     Layer("avgpool(3, stride = 2, pad = 1)", "[2, 5, 4]", lambda p, x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)),
     Layer("avgpool([1, 2, 2])", "[2, 3, 4, 2]", lambda p, x: F.avg_pool3d(x, (1, 2, 2))),
+    Layer("conv_transpose(3, 4, stride = 2)", "[2, 5]", backwards(1, stride=2)),
+    Layer("conv_transpose(4, 3, pad = 1, groups = 2)", "[2, T]", backwards(1, padding=1, groups=2)),
+    Layer(
+        "conv_transpose(4, [3, 2], stride = [2, 1], pad = [1, 0], output_pad = [1, 0], groups = 2)",
+        "[2, 4, 3]",
+        backwards(2, stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2),
+    ),
+    Layer("conv_transpose(2, 2, stride = 2, bias = false)", "[3, 2, 2, 1]", backwards(3, stride=2)),
+    Layer("upsample(3)", "[2, T]", lambda p, x: F.interpolate(x, scale_factor=3)),
+    Layer("upsample([2, 3])", "[2, 3, 2]", lambda p, x: F.interpolate(x, scale_factor=(2, 3))),
+    Layer("upsample(2)", "[2, 3, 1, 2]", lambda p, x: F.interpolate(x, scale_factor=2)),
+    Layer("pad(2)", "[2, T]", lambda p, x: F.pad(x, (2, 2))),
+    Layer("pad([1, 0])", "[2, 2, 3]", lambda p, x: F.pad(x, (0, 0, 1, 1))),
+    Layer("pad(1)", "[2, 1, 2, 2]", lambda p, x: F.pad(x, (1,) * 6)),
     Layer("crop(1)", "[2, T]", lambda p, x: x[:, :, 1:-1]),
     Layer("crop([0, 2])", "[2, 3, 5]", lambda p, x: x[..., 2:-2]),
     Layer("crop(1)", "[2, 3, 4, 3]", lambda p, x: x[:, :, 1:-1, 1:-1, 1:-1]),
@@ -313,6 +332,11 @@ def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
         ("crop(3)", "E205.* nothing lies from 3 up to 2"),
         ("crop(-1)", "E106.* a whole number from 0, not -1"),
         ("crop([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("pad(-1)", "E106.* a whole number from 0, not -1"),
+        ("pad([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("flatten -> pad(1)", r"E202.* expected \[channels, n, \*s\]"),
+        ("flatten -> upsample(2)", r"E202.* expected \[channels, n, \*s\]"),
+        ("upsample(1.5)", "E106.* a shape is a list of sizes"),
         ("flatten -> crop(1)", r"E202.* expected \[channels, n, \*s\]"),
         ("flatten -> global_avgpool", r"E202.* expected \[channels, n, \*s\]"),
         ("conv(2, [3, 3, 3])", r"E207.* size\(number\) == axes"),
