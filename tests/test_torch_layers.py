@@ -332,11 +332,14 @@ def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
         ("crop(3)", "E205.* nothing lies from 3 up to 2"),
         ("crop(-1)", "E106.* a whole number from 0, not -1"),
         ("crop([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("conv(2, 0)", "E106.* a size is a whole number from 1, not 0"),
+        ("conv(2, [3, 1.5])", "E106.* a size is a whole number from 1, not 1.5"),
         ("pad(-1)", "E106.* a whole number from 0, not -1"),
         ("pad([1, 1, 1])", r"E207.* size\(number\) == axes"),
         ("flatten -> pad(1)", r"E202.* expected \[channels, n, \*s\]"),
         ("flatten -> upsample(2)", r"E202.* expected \[channels, n, \*s\]"),
         ("upsample(1.5)", "E106.* a shape is a list of sizes"),
+        ("upsample(0)", "E106.* whole numbers from 1"),
         ("flatten -> crop(1)", r"E202.* expected \[channels, n, \*s\]"),
         ("flatten -> global_avgpool", r"E202.* expected \[channels, n, \*s\]"),
         ("conv(2, [3, 3, 3])", r"E207.* size\(number\) == axes"),
@@ -345,3 +348,21 @@ def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
 def test_an_image_has_positions_and_an_argument_a_number_for_each_axis(stage: str, message: str) -> None:
     with pytest.raises(nnspec.SpecError, match=message):
         nnspec.loads(f"model M {{ input x: [2, 5, 5]  output y = x -> {stage} }}")
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("multihead_attention(0)", "E207.* heads >= 1"),
+        ("multihead_attention(3)", "E207.* n % heads == 0"),
+        ("positional(0)", "E207.* base > 0"),
+        ("lstm(0)", "E106.* a size is a whole number from 1"),
+        ("learned_positional(4)", r"E201.* \[5, 4\] and \[4, 4\]"),
+        ("bidirectional(dense, 3)", "E102.* `dense` has no argument `reverse`"),
+        ("residual(dense)", "E103.* `dense` is missing `units`"),
+    ],
+)
+def test_a_sequence_layer_says_what_does_not_fit_where_it_is_called(stage: str, message: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=message) as error:
+        nnspec.loads(f"model M {{ input x: [5, 4]  output y = x -> {stage} }}")
+    assert "<text>:1:" in str(error.value)

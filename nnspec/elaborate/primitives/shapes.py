@@ -45,8 +45,8 @@ def _range(a: Arguments) -> Value:
 def _dims(a: Arguments) -> Shape:
     shape = a.bound["shape"]
     shape = shape if isinstance(shape, tuple) else (shape,)
-    if not all(is_dim(d) for d in shape):
-        raise fault("E106", f"a shape is a list of sizes, not {describe(shape)}", a.at("shape"))
+    if not all(is_dim(d) and (not isinstance(d, int) or d > 0) for d in shape):
+        raise fault("E106", f"a shape is a list of sizes, whole numbers from 1, not {describe(shape)}", a.at("shape"))
     return shape
 
 
