@@ -85,7 +85,7 @@ def test_an_example_that_is_made_up_is_true(entry: Entry) -> None:
     ("name", "example"),
     [
         ("softmax", "[4] -> softmax gives [4]"),
-        ("conv", "[2, 8, 8] -> conv(units = 2, kernel = 2) gives [2, 7, 7]"),
+        ("conv", "[5, 4] -> conv(units = 2, kernel = 2) gives [2, 3]"),
         ("dropout", "[4] -> dropout(rate = 0.5) gives [4]"),
         ("mse", "mse(y_hat: [4], y: [4]) gives []"),
         ("cross_entropy", "cross_entropy(logits: [4], y: class(4)) gives []"),

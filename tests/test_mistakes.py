@@ -153,7 +153,8 @@ MISTAKES = {
     # ---- shapes
     "elementwise": Mistake(model("output y = x + [1, 2, 3]"), "E201", 3, "x + [1, 2, 3]", "shapes [4] and [3] do not fit together"),
     "a vector where an image is due": Mistake(
-        model("output y = x -> conv(8, 3)"), "E202", 3, "conv(8, 3)", "`x` is [4], expected [channels, h, w]"
+        model("output y = x -> conv(8, 3)"), "E202", 3, "conv(8, 3)", "an image is [channels, height, width], not [4]",
+        "a volume or a signal",
     ),
     "too few logits": Mistake(
         model("target y: class(5)", "z = x -> dense(3)", "output z", "loss cross_entropy(z, y)"), "E202", 6, "cross_entropy(z, y)",

@@ -107,6 +107,30 @@ def test_squeeze_refuses_an_axis_that_is_longer() -> None:
     assert "drops axes of length 1 only, and x is [1, 3]" in refused("input x: [1, 3]  output y = squeeze(x, axis = 1)")
 
 
+@pytest.mark.parametrize("row", [3, -1])
+@pytest.mark.parametrize("engine", ["numpy", "reference"])
+def test_a_row_that_is_not_there_is_an_error(engine: str, row: int) -> None:
+    net = nnspec.loads("model M { input i: int[2]  param W: [3, 2] = 1  output y = take(W, i) }", engine=engine).init(0)
+    with pytest.raises(IndexError, match=f"row {row} of 3"):
+        net(i=[[0, row]])
+
+
+@pytest.mark.parametrize("shape", ["[-2, -3]", "[0]", "[6, 1.5]", "[true, 6]"])
+def test_a_shape_is_whole_numbers_from_1(shape: str) -> None:
+    assert "E106" in refused(f"input x: [2, 3]  output y = reshape(x, {shape})")
+
+
+def test_one_axis_is_not_several() -> None:
+    for formula in ("reverse(x, axis = [0, 1])", "positions(x, axis = [0, 1])", "cut_axis(x, [0, 1], 0, 1)"):
+        assert "E205" in refused(f"input x: [2, 3]  output y = {formula}")
+
+
+def test_cut_axis_is_a_slice_of_any_axis() -> None:
+    x = RNG.random((2, 3, 5))
+    np.testing.assert_allclose(value("input x: [3, T]  output y = cut_axis(x, -1, 1, 4)", x=x), x[:, :, 1:4], rtol=1e-6)
+    assert "E205" in refused("input x: [3, 5]  output y = cut_axis(x, 2, 1, 4)")
+
+
 # ---- joining
 
 
@@ -175,3 +199,67 @@ def test_the_receptive_field_has_a_number_for_each_axis() -> None:
     model = "input x: {}  param W: {} = 1  y = pool_max(convolve(x, W, stride = 2), 2)  output y  expect receptive_field(y) == {}"
     nnspec.loads(f"model M {{ {model.format('[1, 20]', '[1, 1, 3]', '[5]')} }}")
     nnspec.loads(f"model M {{ {model.format('[1, 9, 9, 9]', '[1, 1, 3, 3, 2]', '[5, 5, 4]')} }}")
+
+
+@pytest.mark.parametrize(("settings", "size"), [("pad = same", [10, 8]), ("", [11, 9]), ("pad = 1, output_pad = 1", [10, 8])])
+def test_a_transposed_convolution_gives_back_the_size(settings: str, size: list[int]) -> None:
+    x = RNG.random((3, 2, 5, 4))
+    model = f"input x: [2, 5, 4]  param W: [2, 3, 3, 3] ~ he_normal  output y = convolve_transpose(x, W, stride = 2, {settings})"
+    assert value(model.replace(", )", ")"), x=x).shape == (3, 3, *size)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("convolve_transpose(x, W, output_pad = 1)", "E106.* less than the stride"),
+        ("convolve_transpose(x, W, groups = 2)", "E202.* 3 channels do not fit W"),
+        ("convolve_transpose(x, W, pad = 9)", "E206.* takes all of the result"),
+        ("convolve_transpose(x, x)", r"E202.* W is \[channels, units / groups, width\]"),
+    ],
+)
+def test_a_transposed_convolution_refuses(call: str, message: str) -> None:
+    assert re.search(message, refused(f"input x: [3, 8]  param W: [3, 2, 3] = 1  output y = {call}"), re.S)
+
+
+# ---- shapes
+
+
+def test_expand_repeats_and_pad_axis_adds_zeros() -> None:
+    x = RNG.random((3, 2, 1))
+    np.testing.assert_allclose(value("input x: [2, 1]  output y = expand(x, [4, 2, 3])", x=x), np.tile(x[:, None], (1, 4, 1, 3)), rtol=1e-6)
+    padded = value("input x: [2, 1]  output y = pad_axis(x, -1, 1, 2)", x=x)
+    np.testing.assert_allclose(padded, np.pad(x, ((0, 0), (0, 0), (1, 2))), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("expand(x, [3, 3])", r"E204.* \[2, 1\] does not repeat to \[3, 3\]"),
+        ("expand(x, x)", "E106.* a shape is a list of sizes"),
+        ("pad_axis(x, [0, 1], 1, 1)", "E205.* `axis` is one axis, not 2"),
+        ("pad_axis(x, 0, -1, 1)", "E106.* `before` is a whole number from 0"),
+        ("rank_of(x, axis = 5)", "E205.* there is no axis 5"),
+        ("orthogonalise(sum(x))", "E202.* a matrix can be made orthogonal"),
+    ],
+)
+def test_shapes_and_axes_refuse(formula: str, message: str) -> None:
+    assert re.search(message, refused(f"input x: [2, 1]  output y = {formula}"), re.S)
+
+
+# ---- along an axis
+
+
+def test_ranks_and_running_sums_go_along_one_axis() -> None:
+    x = RNG.integers(0, 4, (3, 6)).astype(float)
+    ranks = [[(row < v).sum() + ((row == v).sum() + 1) / 2 for v in row] for row in x]
+    np.testing.assert_array_equal(value("input x: [6]  output y = rank_of(x)", x=x), ranks)
+    x = RNG.random((3, 6, 2))
+    np.testing.assert_allclose(value("input x: [6, 2]  output y = cumsum(x, axis = 0)", x=x), np.cumsum(x, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_an_init_can_be_orthogonal(shape: tuple[int, int]) -> None:
+    drawn = "init drawn = orthogonalise(random(shape) - 0.5)"
+    w = nnspec.loads(f"{drawn}  model M {{ param W: {list(shape)} ~ drawn  output y = sum(W) }}").init(1).params["W"]
+    product = w @ w.T if shape[0] < shape[1] else w.T @ w
+    np.testing.assert_allclose(product, np.eye(min(shape)), atol=1e-6)

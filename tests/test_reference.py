@@ -9,7 +9,7 @@ from helpers import ROOT
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, render
-from nnspec.elaborate.library import FOREIGN, NOT_YET, std
+from nnspec.elaborate.library import std
 from nnspec.elaborate.phases import PHASE_SETTINGS
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.sources import SOURCES
@@ -24,7 +24,6 @@ BLOCKS = [
     for kind, text in [match.groups()]
 ]
 RIGHT = [pytest.param(text, id=f"line {line}") for kind, text, line in BLOCKS if kind == "nn"]
-NOT_YET_BLOCKS = [pytest.param(text, id=f"line {line}") for kind, text, line in BLOCKS if kind == "nn not-yet"]
 IN_CODE = set(re.findall(r"[^\W\d]\w*", " ".join(re.findall(r"`([^`\n]+)`", REFERENCE))))
 
 # One text for each construct of the specification, whether this version has it or not.
@@ -177,22 +176,10 @@ def diagnostics(spec: str) -> tuple[Diagnostic, ...]:
     return Compilation(Source("reference.nn", spec), {}).diagnostics
 
 
-def test_there_are_blocks_of_both_kinds() -> None:
-    assert {kind for kind, *_ in BLOCKS} == {"nn", "nn not-yet"}
-
-
 @pytest.mark.parametrize("spec", RIGHT)
 def test_a_block_is_right(spec: str) -> None:
     found = diagnostics(spec)
     assert not found, render(found)
-
-
-@pytest.mark.parametrize("spec", NOT_YET_BLOCKS)
-def test_a_block_of_what_is_missing_parses_and_gives_only_e109(spec: str) -> None:
-    assert not parse(Source("reference.nn", spec))[1]
-    found = diagnostics(spec)
-    assert {d.code for d in found} == {"E109"}, render(found)
-    assert all(d.span for d in found)
 
 
 @pytest.mark.parametrize("name", sorted(CONSTRUCTS))
@@ -225,8 +212,3 @@ def test_a_signature_in_the_library_tables_is_the_definition_s() -> None:
     known = {(name, signature(f)) for (_, name), f in std().items()}
     for name, arguments in re.findall(r"^\| `(\w+)(?:\(([^`]*)\))?` \|", REFERENCE.split("## Standard library")[1], re.M):
         assert (name, arguments) in known
-
-
-@pytest.mark.parametrize("name", sorted(NOT_YET - set(FOREIGN)))
-def test_a_missing_name_of_the_library_gives_e109(name: str) -> None:
-    assert [d.code for d in diagnostics(f"model M {{ input x: [4] output y = x -> {name} }}")] == ["E109"]

@@ -13,7 +13,7 @@ import pytest
 from test_std import check_gradients_and_export
 
 import nnspec
-from nnspec.gradcheck import random_values
+from nnspec.gradcheck import gradcheck, random_values
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -128,6 +128,26 @@ def dot_products(p: Tensors, x: Any, causal: bool = False) -> Any:
     return F.scaled_dot_product_attention(x, x.sin()[..., 1:, :], x.cos()[..., 1:, :], is_causal=causal)
 
 
+def affine(p: Tensors, name: str) -> Tensors:
+    return {"weight": p[f"{name}.W"].T, "bias": p[f"{name}.b"]}
+
+
+def block(number: int, ffn: int, causal: bool, act: Callable[[Any], Any]) -> Callable[[Tensors, Any], Any]:
+    ours = "transformer_block"
+
+    def run(p: Tensors, x: Any) -> Any:
+        attention = {f"self_attn.{n}": w for n, w in projections(p, f"{ours}.multihead_attention").items()}
+        dense = {f"linear{i}.{n}": w for i, d in ((1, "dense"), (2, "dense_2")) for n, w in affine(p, f"{ours}.{d}").items()}
+        norms = {f"norm{i}.{n}": p[f"{ours}.{d}.{o}"] for i, d in ((1, "layernorm"), (2, "layernorm_2")) for n, o in NORM.items()}
+        options: Any = {"batch_first": True, "norm_first": True, "dtype": x.dtype}
+        layer = torch.nn.TransformerEncoderLayer(x.shape[-1], number, ffn, dropout=0, activation=act, **options)
+        mask = {"src_mask": torch.nn.Transformer.generate_square_subsequent_mask(x.shape[1], dtype=x.dtype)} if causal else {}
+        return torch.func.functional_call(layer, {**attention, **dense, **norms}, (x,), mask)
+
+    return run
+
+
+NORM = {"weight": "gamma", "bias": "beta"}
 KEYS = "sin(x + s)[:, 1:], cos(x + s)[:, 1:]"
 HEADS = "multihead_attention"
 ATTENTION = [
@@ -141,15 +161,73 @@ ATTENTION = [
     Layer(f"{HEADS}(2)", "[T, 6]", heads(HEADS, 2)),
     Layer(f"{HEADS}(3, causal = true, bias = false)", "[T, 6]", heads(HEADS, 3, causal=True)),
     Layer(f"{HEADS}(2, context = sin(x + s)[2:, :4])", "[T, 4]", heads(HEADS, 2, context=lambda x: x[:, 2:].sin())),
+    Layer("transformer_block(2)", "[T, 4]", block(2, 16, False, partial(F.gelu, approximate="tanh"))),
+    Layer("transformer_block(2, ffn = 5, causal = true, act = relu)", "[T, 4]", block(2, 5, True, F.relu)),
     Layer("residual(tanh)", "[T, 4]", lambda p, x: x + x.tanh()),
     Layer("residual(prelu)", "[4]", lambda p, x: x + F.prelu(x, p["residual.prelu.alpha"].reshape(1))),
+]
+
+# ---- images
+
+
+def convolution(axes: int, name: str = "conv", **options: Any) -> Callable[[Tensors, Any], Any]:
+    run = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
+    return lambda p, x: run(x, p[f"{name}.W"], p.get(f"{name}.b"), **options)
+
+
+def backwards(axes: int, **options: Any) -> Callable[[Tensors, Any], Any]:
+    run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
+    return lambda p, x: run(x, p["conv_transpose.W"], p.get("conv_transpose.b"), **options)
+
+
+def separated(p: Tensors, x: Any) -> Any:
+    each = convolution(2, "separable.depthwise.conv", stride=2, padding=1, groups=4)(p, x)
+    return convolution(2, "separable.conv")(p, each)
+
+
+IMAGES = [
+    Layer("conv(3, 3)", "[2, 7]", convolution(1)),
+    Layer("conv(4, 3, pad = same, dilation = 2, groups = 2)", "[4, T]", convolution(1, padding="same", dilation=2, groups=2)),
+    Layer("conv(3, [3, 2], stride = [2, 1], pad = [1, 0], bias = false)", "[2, 6, 5]", convolution(2, stride=(2, 1), padding=(1, 0))),
+    Layer("conv(2, 2, pad = 1)", "[2, 3, 4, 2]", convolution(3, padding=1)),
+    Layer("conv(2, [1, 3, 2], stride = [1, 2, 1])", "[2, 3, 4, 2]", convolution(3, stride=(1, 2, 1))),
+    Layer("depthwise(3, pad = same)", "[3, 5, 4]", convolution(2, "depthwise.conv", padding="same", groups=3)),
+    Layer("depthwise(3, stride = 2)", "[3, 9]", convolution(1, "depthwise.conv", stride=2, groups=3)),
+    Layer("separable(5, 3, stride = 2, pad = 1)", "[4, 6, 5]", separated),
+    Layer("maxpool(2)", "[2, 6]", lambda p, x: F.max_pool1d(x, 2)),
+    Layer("maxpool([2, 1], stride = 1)", "[2, 4, 3]", lambda p, x: F.max_pool2d(x, (2, 1), 1)),
+    Layer("maxpool(2, pad = 1)", "[1, 4, 3, 2]", lambda p, x: F.max_pool3d(x, 2, padding=1)),
+    Layer("avgpool(2)", "[2, 6]", lambda p, x: F.avg_pool1d(x, 2)),
+    Layer("avgpool(3, stride = 2, pad = 1)", "[2, 5, 4]", lambda p, x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)),
+    Layer("avgpool([1, 2, 2])", "[2, 3, 4, 2]", lambda p, x: F.avg_pool3d(x, (1, 2, 2))),
+    Layer("conv_transpose(3, 4, stride = 2)", "[2, 5]", backwards(1, stride=2)),
+    Layer("conv_transpose(4, 3, pad = 1, groups = 2)", "[2, T]", backwards(1, padding=1, groups=2)),
+    Layer(
+        "conv_transpose(4, [3, 2], stride = [2, 1], pad = [1, 0], output_pad = [1, 0], groups = 2)",
+        "[2, 4, 3]",
+        backwards(2, stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2),
+    ),
+    Layer("conv_transpose(2, 2, stride = 2, bias = false)", "[3, 2, 2, 1]", backwards(3, stride=2)),
+    Layer("upsample(3)", "[2, T]", lambda p, x: F.interpolate(x, scale_factor=3)),
+    Layer("upsample([2, 3])", "[2, 3, 2]", lambda p, x: F.interpolate(x, scale_factor=(2, 3))),
+    Layer("upsample(2)", "[2, 3, 1, 2]", lambda p, x: F.interpolate(x, scale_factor=2)),
+    Layer("pad(2)", "[2, T]", lambda p, x: F.pad(x, (2, 2))),
+    Layer("pad([1, 0])", "[2, 2, 3]", lambda p, x: F.pad(x, (0, 0, 1, 1))),
+    Layer("pad(1)", "[2, 1, 2, 2]", lambda p, x: F.pad(x, (1,) * 6)),
+    Layer("crop(1)", "[2, T]", lambda p, x: x[:, :, 1:-1]),
+    Layer("crop([0, 2])", "[2, 3, 5]", lambda p, x: x[..., 2:-2]),
+    Layer("crop(1)", "[2, 3, 4, 3]", lambda p, x: x[:, :, 1:-1, 1:-1, 1:-1]),
+    Layer("global_avgpool", "[3, 4, 5]", lambda p, x: F.adaptive_avg_pool2d(x, 1)[..., 0, 0]),
+    Layer("global_avgpool", "[3, T]", lambda p, x: F.adaptive_avg_pool1d(x, 1)[..., 0]),
+    Layer("global_maxpool", "[3, 4, 5]", lambda p, x: F.adaptive_max_pool2d(x, 1)[..., 0, 0]),
+    Layer("global_maxpool", "[2, 3, T, 2]", lambda p, x: F.adaptive_max_pool3d(x, 1)[..., 0, 0, 0]),
 ]
 
 # ---- shapes, and models of one number
 
 
 def linear(name: str) -> Callable[[Tensors, Any], Any]:
-    return lambda p, x: F.linear(x, p[f"{name}.dense.W"].T, p[f"{name}.dense.b"])[..., 0]
+    return lambda p, x: F.linear(x, **affine(p, f"{name}.dense"))[..., 0]
 
 
 PLAIN = [
@@ -166,7 +244,7 @@ PLAIN = [
     Layer("dropout(0)", "[5]", lambda p, x: x),
 ]
 
-LAYERS = pytest.mark.parametrize("layer", [*RECURRENT, *ATTENTION, *PLAIN], ids=lambda layer: layer.stage)
+LAYERS = pytest.mark.parametrize("layer", [*RECURRENT, *ATTENTION, *IMAGES, *PLAIN], ids=lambda layer: layer.stage)
 
 
 def randomised(net: nnspec.Net) -> Tensors:
@@ -232,4 +310,59 @@ def test_shares_and_deviations_have_limits(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)"])
 def test_a_drawing_layer_has_the_right_gradient_here_and_in_onnxruntime(stage: str, tmp_path: Path) -> None:
-    check_gradients_and_export(nnspec.loads(Layer(stage, "[3]", lambda p, x: x).of_any_length()), tmp_path / "m.onnx")
+    check_gradients_and_export(nnspec.loads(Layer(stage, "[T, 4]", lambda p, x: x).of_any_length()), tmp_path / "m.onnx")
+
+
+def test_a_transformer_block_has_the_right_gradient_with_dropout() -> None:
+    for checked in gradcheck(nnspec.loads(Layer("transformer_block(2, rate = 0.5)", "[T, 4]", lambda p, x: x).of_any_length()).spec):
+        assert checked.passed, checked
+
+
+@pytest.mark.parametrize("shape", ["[5]", "[2, 3, 3, 3, 3]"])
+@pytest.mark.parametrize("stage", ["conv(2, 3)", "depthwise(3)", "maxpool(2)", "avgpool(2)"])
+def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=r"E202.* an image is \[channels, height, width\]") as error:
+        nnspec.loads(f"model M {{ input x: {shape}  output y = x -> {stage} }}")
+    assert "<text>:1:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("crop(3)", "E205.* nothing lies from 3 up to 2"),
+        ("crop(-1)", "E106.* a whole number from 0, not -1"),
+        ("crop([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("conv(2, 0)", "E106.* a size is a whole number from 1, not 0"),
+        ("conv(2, [3, 1.5])", "E106.* a size is a whole number from 1, not 1.5"),
+        ("pad(-1)", "E106.* a whole number from 0, not -1"),
+        ("pad([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("flatten -> pad(1)", r"E202.* expected \[channels, n, \*s\]"),
+        ("flatten -> upsample(2)", r"E202.* expected \[channels, n, \*s\]"),
+        ("upsample(1.5)", "E106.* a shape is a list of sizes"),
+        ("upsample(0)", "E106.* whole numbers from 1"),
+        ("flatten -> crop(1)", r"E202.* expected \[channels, n, \*s\]"),
+        ("flatten -> global_avgpool", r"E202.* expected \[channels, n, \*s\]"),
+        ("conv(2, [3, 3, 3])", r"E207.* size\(number\) == axes"),
+    ],
+)
+def test_an_image_has_positions_and_an_argument_a_number_for_each_axis(stage: str, message: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=message):
+        nnspec.loads(f"model M {{ input x: [2, 5, 5]  output y = x -> {stage} }}")
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("multihead_attention(0)", "E207.* heads >= 1"),
+        ("multihead_attention(3)", "E207.* n % heads == 0"),
+        ("positional(0)", "E207.* base > 0"),
+        ("lstm(0)", "E106.* a size is a whole number from 1"),
+        ("learned_positional(4)", r"E201.* \[5, 4\] and \[4, 4\]"),
+        ("bidirectional(dense, 3)", "E102.* `dense` has no argument `reverse`"),
+        ("residual(dense)", "E103.* `dense` is missing `units`"),
+    ],
+)
+def test_a_sequence_layer_says_what_does_not_fit_where_it_is_called(stage: str, message: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=message) as error:
+        nnspec.loads(f"model M {{ input x: [5, 4]  output y = x -> {stage} }}")
+    assert "<text>:1:" in str(error.value)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import nnspec
 from nnspec.autodiff import gradients
 from nnspec.graph import Graph, Type, Var
 from nnspec.ops import OPS
@@ -102,3 +103,22 @@ def test_the_second_derivative_passes_through_max_pooling() -> None:
         return slope**2
 
     agrees(ours, theirs, image(2))
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(("strides", "pads", "dilations", "groups"), ARRANGEMENTS)
+def test_transposed_convolution_in_the_language(axes: int, strides: Any, pads: Any, dilations: Any, groups: int) -> None:
+    strides, pads, dilations = (list(v[:axes]) for v in (strides, pads, dilations))
+    more = [s - 1 for s in strides]
+    x, w = image(axes), weights(axes, units=4, channels=3)
+    settings = f"stride = {strides}, pad = {pads}, output_pad = {more}, dilation = {dilations}, groups = {groups}"
+    text = f"input x: {list(x.shape[1:])}  param W: {list(w.shape)} = 1  output y = convolve_transpose(x, W, {settings})  loss sum(y^2)"
+    net = nnspec.loads(f"model M {{ {text} }}", dtype="float64")
+    net.params["W"] = w
+    theirs = torch.tensor(w, requires_grad=True)
+    function = getattr(F, f"conv_transpose{axes}d")
+    expected = function(torch.tensor(x), theirs, None, strides, pads, more, groups, dilations)
+    np.testing.assert_allclose(net(x=x)["y"], expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+    (expected**2).sum(dim=list(range(1, axes + 2))).mean().backward()
+    assert theirs.grad is not None
+    np.testing.assert_allclose(net.gradients(x=x)[1]["W"], theirs.grad.numpy(), rtol=1e-12, atol=1e-10)

@@ -12,7 +12,7 @@ from typing import Any
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors
-from nnspec.elaborate.library import CALLED_IN_FORMULAS, NOT_YET, Definitions, nearest
+from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions, nearest
 from nnspec.elaborate.models import as_layer
 from nnspec.elaborate.names import callee_of, unknown, value_of
 from nnspec.elaborate.pipelines import pipe
@@ -33,7 +33,6 @@ from nnspec.elaborate.values import (
     describe,
     is_dim,
     is_number,
-    not_yet,
 )  # fmt: skip
 from nnspec.graph import BATCH, Graph, Size
 from nnspec.ops import OPS
@@ -337,8 +336,6 @@ class Elaborator:
             value = Applied(found, {}, e.span) if (found := self.definitions.find(kind, value.name)) else value
         if isinstance(value, Applied) and value.function.kind == kind:
             return value
-        if name in NOT_YET and value is None:
-            raise not_yet(f"the {kind} `{name}`", e.span)
         guess = nearest(value if isinstance(value, str) else name or "", self.definitions.names(kind))
         help_ = f"did you mean `{guess}`?" if guess else f"known are {', '.join(sorted(self.definitions.names(kind)))}"
         if value is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 
 from nnspec.diagnostics import Fault, Span, fault
-from nnspec.elaborate.library import FOREIGN, NOT_YET, Definitions, nearest
-from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable, not_yet
+from nnspec.elaborate.library import Definitions, nearest
+from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable
 from nnspec.syntax import ast
 
 
@@ -48,8 +48,6 @@ def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions)
 
 def unknown(name: str, span: Span, scope: Scope, definitions: Definitions, paths: Set[str] = frozenset()) -> Fault:
     """The mistake of a name that stands for nothing."""
-    if name in NOT_YET and name.lower() not in FOREIGN:
-        return not_yet(f"`{name}`", span)
     known = {*paths} | scope.all_names() | (definitions.names() - definitions.names("model"))
     guess = nearest(name, known)
     return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{guess}`?" if guess else "")

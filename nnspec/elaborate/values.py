@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from nnspec.diagnostics import Fault, Span, fault
+from nnspec.diagnostics import Span, fault
 from nnspec.graph import Dim, Shape, Size, Type, Var
 from nnspec.graph.types import show
 from nnspec.syntax import ast
@@ -251,7 +251,3 @@ def describe(value: Value) -> str:
             return str(int(value))
         case _:
             return f"`{value}`" if isinstance(value, Choice) else str(value)
-
-
-def not_yet(what: str, span: Span) -> Fault:
-    return fault("E109", f"{what} is part of the language, but not of this version yet", span)

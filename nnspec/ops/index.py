@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -78,6 +77,24 @@ pick = Op(
 # ---- rows
 
 
+def _check_rows(i: Any, rows: int) -> None:
+    if i.size and not (i.min() >= 0 and i.max() < rows):
+        raise IndexError(f"row {i.min() if i.min() < 0 else i.max()} of {rows}: rows are numbered from 0")
+
+
+def _take(x: Any, i: Any) -> Any:
+    _check_rows(i, len(x))
+    return np.take(x, i, 0)
+
+
+def _take_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
+    def run() -> None:
+        _check_rows(i, len(x))
+        np.take(x, i, 0, out, "clip")  # checking as it goes, NumPy takes three times as long
+
+    return run
+
+
 def _put_rows(g: Any, i: Any, size: int) -> Any:
     out = np.zeros((size, *g.shape[i.ndim :]), g.dtype)
     np.add.at(out, i, g)
@@ -108,7 +125,7 @@ def _onnx_put_rows(o: Any, g: str, i: str, size: Dim) -> str:
 take: Op = Op(
     "take(x: [n, *s], i: int[*r]) -> [*t]",
     "The rows of x of these numbers, laid out as the numbers are; a row taken twice gets both gradients.",
-    kernel=lambda x, i: np.take(x, i, 0),
+    kernel=_take,
     grad=lambda g, out, x, i: (put_rows(g, i, size=x.type.shape[0]), None),
     onnx=lambda o, x, i: o.node("Gather", x, i, axis=0),
     examples=(
@@ -117,7 +134,7 @@ take: Op = Op(
         "take([7, 8, 9], 1) == 8",
     ),
     shape=lambda x, i: (*i.shape, *x.shape[1:]),
-    prepare=lambda out, x, i: partial(np.take, x, i, 0, out, "clip"),
+    prepare=_take_into,
 )
 put_rows: Op = Op(
     "put_rows(g: [*t], i: int[*r], size) -> [size, *s]",

@@ -1,4 +1,4 @@
-"""The matrix product."""
+"""The matrix product, and orthogonal matrices."""
 
 from __future__ import annotations
 
@@ -44,4 +44,24 @@ matmul = Op(
     prepare=_matmul_into,
     strided=True,
     flops=_matmul_flops,
+)
+
+
+def _orthogonal(x: Any) -> Any:
+    tall = x.shape[-2] >= x.shape[-1]
+    q, r = np.linalg.qr(x if tall else x.mT)
+    q = q * np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1, 1).astype(x.dtype)[..., None, :]
+    return q if tall else q.mT
+
+
+orthogonal = Op(
+    "orthogonal(x: [*s, m, n]) -> [*s, m, n]",
+    "Orthonormal columns that span those of x, or rows where x is wide: Q of x = QR with a positive diagonal of R, which makes it unique.",
+    kernel=_orthogonal,
+    examples=(
+        "orthogonal([[3, 1], [4, 2]]) ~= [[0.6, -0.8], [0.8, 0.6]]",
+        "orthogonal([[-3], [4], [0]]) ~= [[-0.6], [0.8], [0.0]]",
+        "orthogonal([[-3, 4, 0]]) ~= [[-0.6, 0.8, 0.0]]",
+    ),
+    why="it is for initial weights, which have no gradient and are not exported",
 )

@@ -1,4 +1,4 @@
-"""Where first values come from: the seeded generator, or a file."""
+"""Where first values come from: the seeded generator, and what turns its numbers into initial weights; or a file."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ def _random(a: Arguments) -> Value:
     attrs = {"stream": stream, "shape": (BATCH, *shape) if batched else shape, "dtype": graph.dtype}
     seed, step = (graph.source(OPS["input"], name, Type("int64")) for name in (SEED, STEP))
     return Tensor(graph.call(OPS["random"], seed, step, **attrs), batched, a.span)
+
+
+@builtin("orthogonalise(x)")
+def _orthogonalise(a: Arguments) -> Value:
+    x = a.tensor("x")
+    if len(x.shape) != 2:
+        raise fault("E202", f"a matrix can be made orthogonal, not {describe(x)}", a.at("x"), help="`reshape` makes a matrix of a kernel")
+    return Tensor(OPS["orthogonal"](x.var), x.batched, a.span)

@@ -8,6 +8,7 @@ from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Choice, Tensor, Value, describe
+from nnspec.graph import Shape, Size
 from nnspec.graph.types import show
 from nnspec.ops import OPS
 from nnspec.ops.image import Numbers
@@ -15,13 +16,13 @@ from nnspec.ops.image import Numbers
 AXES = {1: "width", 2: "height, width", 3: "depth, height, width"}
 
 
-def _pads(a: Arguments, x: Tensor, kernel: Numbers, stride: Numbers, dilation: Numbers) -> Numbers:
+def _pads(a: Arguments, sizes: Shape, kernel: Any, stride: Numbers, dilation: Numbers) -> Numbers:
     """Those before every axis, then those after: `valid` pads nothing, `same` so that stride 1 keeps the size, a number pads every side."""
     pad = a.get("pad", Choice("valid"))
     if isinstance(pad, Choice) and pad.name == "valid":
         return (0,) * (2 * len(kernel))
     if isinstance(pad, Choice) and pad.name == "same":
-        totals = [_same(s, *rest) for s, *rest in zip(x.shape[1:], kernel, stride, dilation, strict=True)]
+        totals = [_same(s, *rest) for s, *rest in zip(sizes, kernel, stride, dilation, strict=True)]
         return (*(t // 2 for t in totals), *(t - t // 2 for t in totals))
     if isinstance(pad, Choice):
         raise _no_pad(a, pad)
@@ -64,9 +65,40 @@ def _convolve(a: Arguments) -> Value:
     stride, dilation, groups = a.each("stride", axes), a.each("dilation", axes), a.whole("groups", a.get("groups", 1))
     if isinstance(w.shape[0], int) and w.shape[0] % groups:
         raise fault("E202", f"{w.shape[0]} units do not divide into {groups} groups", a.at("groups"))
-    pads = _pads(a, x, w.shape[2:], stride, dilation)  # type: ignore[arg-type]  # kernels are numbers
+    pads = _pads(a, x.shape[1:], w.shape[2:], stride, dilation)
     y = OPS["conv"](x.var, w.var, strides=stride, pads=pads, dilations=dilation, groups=groups)
     return Tensor(y, True, a.span)
+
+
+@builtin("convolve_transpose(x, W, stride = one, pad = valid, output_pad = zero, dilation = one, groups = one)")
+def _convolve_transpose(a: Arguments) -> Value:
+    """The gradient of a convolution for its image, with x as the gradient of its output."""
+    x = _image(a)
+    w, axes = _kernel(a, x, "channels, units / groups"), len(x.shape) - 1
+    stride, dilation, groups = a.each("stride", axes), a.each("dilation", axes), a.whole("groups", a.get("groups", 1))
+    if x.shape[0] != w.shape[0] or (isinstance(x.shape[0], int) and x.shape[0] % groups):
+        raise fault("E202", f"{x.shape[0]} channels do not fit W, {show(w.shape)}, in {groups} groups", a.at("W"),
+                    notes=batch.origins([x, w], [a.at("x"), a.at("W")]))  # fmt: skip
+    whole = tuple(n * s for n, s in zip(x.shape[1:], stride, strict=True))
+    pads = _pads(a, whole, w.shape[2:], stride, dilation)
+    size = _size_before(a, x, w, stride, pads, dilation)
+    y = OPS["conv_input_grad"](x.var, w.var, size=size, strides=stride, pads=pads, dilations=dilation, groups=groups)
+    return Tensor(y, True, a.span)
+
+
+def _size_before(a: Arguments, x: Tensor, w: Tensor, stride: Numbers, pads: Numbers, dilation: Numbers) -> Shape:
+    """The size of an image whose convolution is as large as x."""
+    axes = len(stride)
+    more = a.each("output_pad", axes, 0, least=0)
+    if any(m >= s for m, s in zip(more, stride, strict=True) if m):
+        raise fault("E106", "`output_pad` is less than the stride", a.at("output_pad"), help="nothing would reach the rest")
+    if any(isinstance(n, Size) and s > 1 for n, s in zip(x.shape[1:], stride, strict=True)):
+        raise fault("E202", f"steps of more than 1 over a size known only at run time, {show(x.shape)}, are not supported", a.at("x"))
+    reach = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
+    size = tuple((x.shape[1 + i] - 1) * stride[i] + reach[i] + more[i] - pads[i] - pads[axes + i] for i in range(axes))
+    if any(isinstance(n, int) and n < 1 for n in size):
+        raise fault("E206", f"the padding takes all of the result, which would be {show(size)}", a.at("pad"))
+    return size
 
 
 def _pool(a: Arguments, op: str) -> Value:
@@ -74,7 +106,7 @@ def _pool(a: Arguments, op: str) -> Value:
     axes = len(x.shape) - 1
     kernel = a.each("kernel", axes)
     stride = a.each("stride", axes, kernel)
-    pads = _pads(a, x, kernel, stride, (1,) * axes)
+    pads = _pads(a, x.shape[1:], kernel, stride, (1,) * axes)
     if any(p >= k for p, k in zip(pads, kernel * 2, strict=True)):
         raise fault("E206", f"a window of {'x'.join(map(str, kernel))} would lie wholly in the padding", a.at("pad"))
     y = OPS[op](x.var, kernel=kernel, strides=stride, pads=pads)

@@ -1,6 +1,8 @@
-"""Sums, means and extremes over axes of an example, and over the batch."""
+"""Sums, means and extremes over axes of an example, along one of them, and over the batch."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
@@ -43,9 +45,23 @@ def _larger(a: Arguments, reduction: str, op: str) -> Value:
 
 @builtin("argmax(x, axis = last)")
 def _argmax(a: Arguments) -> Value:
+    return _along(a, "argmax")
+
+
+@builtin("cumsum(x, axis = last)")
+def _cumsum(a: Arguments) -> Value:
+    return _along(a, "cumsum", reverse=False)
+
+
+@builtin("rank_of(x, axis = last)")
+def _rank_of(a: Arguments) -> Value:
+    return _along(a, "rank_of")
+
+
+def _along(a: Arguments, op: str, **attrs: Any) -> Value:
     t = a.tensor("x")
-    (axis,) = batch.axes_of(t, a.get("axis", -1), a.at("axis"))
-    return Tensor(OPS["argmax"](t.var, axis=axis), t.batched, a.span)
+    t = t if op == "argmax" else batch.as_dtype(t, a.e.graph.dtype)
+    return Tensor(OPS[op](t.var, axis=a.one_axis(t, "axis"), **attrs), t.batched, a.span)
 
 
 @builtin("batch_mean(x)")

@@ -7,7 +7,7 @@ from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe, is_dim
 from nnspec.graph import Shape
-from nnspec.graph.types import count, show
+from nnspec.graph.types import broadcast, count, show
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
 
@@ -42,12 +42,17 @@ def _range(a: Arguments) -> Value:
     return tuple(range(start, stop))
 
 
+def _dims(a: Arguments) -> Shape:
+    shape = a.bound["shape"]
+    shape = shape if isinstance(shape, tuple) else (shape,)
+    if not all(is_dim(d) and (not isinstance(d, int) or d > 0) for d in shape):
+        raise fault("E106", f"a shape is a list of sizes, whole numbers from 1, not {describe(shape)}", a.at("shape"))
+    return shape
+
+
 @builtin("reshape(x, shape)")
 def _reshape(a: Arguments) -> Value:
-    t, shape = a.tensor("x"), a.bound["shape"]
-    shape = shape if isinstance(shape, tuple) else (shape,)
-    if not all(is_dim(d) for d in shape):
-        raise fault("E106", f"a shape is a list of sizes, not {describe(shape)}", a.at("shape"))
+    t, shape = a.tensor("x"), _dims(a)
     if count(shape) != count(t.shape):
         message = f"{show(t.shape)} has {count(t.shape)} elements, {show(shape)} has {count(shape)}"
         raise fault("E204", message, a.at("shape"), notes=batch.origins([t], [a.at("x")]))
@@ -83,14 +88,39 @@ def _along(a: Arguments) -> Value:
 @builtin("reverse(x, axis = first)")
 def _reverse(a: Arguments) -> Value:
     t = a.tensor("x")
-    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
-    return Tensor(OPS["flip"](t.var, axis=axis), t.batched, a.span)
+    return Tensor(OPS["flip"](t.var, axis=a.one_axis(t, "axis", 0)), t.batched, a.span)
 
 
 @builtin("positions(x, axis = first)")
 def _positions(a: Arguments) -> Value:
     """The numbers 0, 1, 2, ... along an axis: a vector of its length, the same for every example."""
     t = a.tensor("x")
-    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
-    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[axis], dtype="int64")
+    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[a.one_axis(t, "axis", 0)], dtype="int64")
     return Tensor(numbers, False, a.span)
+
+
+@builtin("expand(x, shape)")
+def _expand(a: Arguments) -> Value:
+    """x repeated along new axes in front and along axes of length 1."""
+    t, shape = a.tensor("x"), _dims(a)
+    if broadcast(t.shape, shape) != shape:
+        raise fault("E204", f"{show(t.shape)} does not repeat to {show(shape)}", a.at("shape"), notes=batch.origins([t], [a.at("x")]))
+    full = (*t.var.type.shape[: t.batched], *shape)
+    aligned = batch.reshape(t, (*(1,) * (len(shape) - len(t.shape)), *t.shape), a.span)
+    return Tensor(OPS["expand"](aligned.var, shape=full), t.batched, a.span)
+
+
+@builtin("pad_axis(x, axis, before, after)")
+def _pad_axis(a: Arguments) -> Value:
+    """Zeros before and after x along one axis."""
+    t = a.tensor("x")
+    axis = a.one_axis(t, "axis")
+    before, after = (a.whole(name, a.bound[name], 0) for name in ("before", "after"))
+    return Tensor(OPS["pad"](t.var, axis=axis, before=before, after=after), t.batched, a.span)
+
+
+@builtin("cut_axis(x, axis, start, stop)")
+def _cut_axis(a: Arguments) -> Value:
+    """What a slice of any one axis is, where `x[:, 1:3]` has to say which it is."""
+    t, start = a.tensor("x"), a.whole("start", a.bound["start"], 0)
+    return batch.index(t, a.one_axis(t, "axis") - t.batched, slice(start, a.bound["stop"]), a.span)[0]
