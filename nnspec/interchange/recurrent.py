@@ -125,7 +125,18 @@ def _attributes(node: Node) -> list[tuple[str, Any]]:
 
 
 def _canonical(body: Graph) -> tuple[Any, ...]:
-    """A body but for the names of its nodes."""
-    number = {n.name: i for i, n in enumerate(body)}
-    nodes = tuple((n.name if n.op.is_source else n.op.name, tuple(number[i] for i in n.inputs), n.attrs, n.type) for n in body)
-    return nodes, tuple((public, number[n]) for public, n in body.outputs.items())
+    """A body but for the names and the order of its nodes."""
+    number: dict[str, int] = {}
+    for output in body.outputs.values():
+        _visit(body, output, number)
+    nodes = (body[name] for name in number)
+    said = tuple((n.name if n.op.is_source else n.op.name, tuple(number[i] for i in n.inputs), n.attrs, n.type) for n in nodes)
+    return said, tuple((public, number[n]) for public, n in body.outputs.items())
+
+
+def _visit(body: Graph, name: str, number: dict[str, int]) -> None:
+    """Number what a node needs, and then the node, in the order in which it is read."""
+    for source in body[name].inputs:
+        if source not in number:
+            _visit(body, source, number)
+    number.setdefault(name, len(number))
