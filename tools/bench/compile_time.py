@@ -2,7 +2,8 @@
 
     python tools/bench/compile_time.py [--rounds 3] [--profile]
 
-GoogLeNet is the gallery's; GPT-2 XL has 48 layers and 1.56 billion parameters, and its half shows that time and memory grow with the layers.
+GoogLeNet is the gallery's; GPT-2 XL has 48 layers and 1.56 billion parameters,
+and its half shows that time and memory grow with the layers.
 """
 
 from __future__ import annotations
