@@ -15,7 +15,7 @@ from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import TableRow, table
-from nnspec.elaborate.tests import Tests, elaborate_tests
+from nnspec.elaborate.tests import Tests, elaborate_tests, tested_models
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.update import Initial, check_optimizer, initial_values, schedule_graph
 from nnspec.elaborate.values import Scope
@@ -33,7 +33,10 @@ RULES = ("stability", "algebra")
 
 @dataclass(frozen=True, eq=False)
 class Compilation:
-    """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train block's settings."""
+    """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train block's settings.
+
+    It is about the last model of the file, or the one that `about` names.
+    """
 
     source: Source
     settings: Mapping[str, str | int | float | bool]
@@ -41,6 +44,7 @@ class Compilation:
     folder: Path = Path()
     changes: Mapping[str, Any] = field(default_factory=dict)
     imports_from: Path | None = None
+    about: str = ""
 
     @cached_property
     def parsed(self) -> tuple[ast.Spec, list[Diagnostic]]:
@@ -84,10 +88,10 @@ class Compilation:
         models = list(self.ast.all("model"))
         if not models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
-        return self.elaborated(models[-1].name.id, **how)
+        return self.elaborated(self.about or models[-1].name.id, **how)
 
     def elaborated(self, name: str, *, training: bool = False, fitting: bool = False, dtype: str = "") -> tuple[Model, list[Diagnostic]]:
-        """A model of the file; the last one is what the spec is about, those before it are its parts."""
+        """A model of the file."""
         function = self.definitions.own["model", name]
         return elaborate_model(function, self.definitions, training=training, fitting=fitting, dtype=dtype or self.dtype)
 
@@ -103,11 +107,16 @@ class Compilation:
         return tuple(replace(t, **self.changes) for t in found), diagnostics
 
     @cached_property
+    def tested(self) -> tuple[tuple[Compilation, ...], list[Diagnostic]]:
+        """The spec about each of its models that has tests."""
+        names, wrong = tested_models(self.ast)
+        return tuple(self if name == self.model.name else replace(self, about=name) for name in names), wrong
+
+    @cached_property
     def tests(self) -> tuple[Tests, list[Diagnostic]]:
-        """The test blocks, asked of an elaboration of the model in float64."""
-        blocks = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
-        model = self._model(training=False, dtype="float64")[0] if blocks else self.model
-        return elaborate_tests(blocks, model, self.definitions)
+        """The test blocks of this model, asked of an elaboration in float64."""
+        model = self._model(training=False, dtype="float64")[0]
+        return elaborate_tests(self.ast, model, self.definitions)
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -120,7 +129,7 @@ class Compilation:
                 found = [*self.names[2], *models, *self.train_blocks[1]]
                 if not found:
                     self._check_rest()
-                    found += self.tests[1]
+                    found += [*self.tested[1], *(d for spec in self.tested[0] for d in spec.tests[1])]
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}

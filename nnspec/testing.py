@@ -48,11 +48,15 @@ class Outcome:
 
 
 def run_tests(spec: Compilation) -> list[Outcome]:
-    """The outcome of every test of a spec."""
+    """The outcome of every test of a spec, in the order of the file."""
     spec = replace(spec, dtype=DTYPE).checked()
+    outcomes = [outcome for model in spec.tested[0] for outcome in _outcomes(model)]
+    return sorted(outcomes, key=lambda o: o.test.block.span.start)
+
+
+def _outcomes(spec: Compilation) -> list[Outcome]:
+    """Of the tests of one model."""
     tests = spec.tests[0]
-    if not tests.tests:
-        return []
     questions = rewrite(tests.model.graph, *RULES)
     weights = reference.run(spec.initial, {SEED: 0, STEP: 0})
     return [Outcome(t, tuple(_Network(spec, questions, weights).failures(t))) for t in tests.tests]
