@@ -18,7 +18,7 @@ SHAPES = {"prelu(per_channel = true)": [3, 2, 4], "glu(axis = 0)": [4, 2, 3], "g
 
 ACTIVATIONS = (
     "identity", "heaviside", "sigmoid", "hard_sigmoid", "softsign", "relu", "leaky_relu", "leaky_relu(0.2)", "prelu",
-    "prelu(per_channel = true)", "elu", "elu(alpha = 0.7)", "selu", "softplus", "softplus(beta = 3)", "gelu_tanh", "gelu_sigmoid",
+    "prelu(per_channel = true)", "elu", "elu(alpha = 0.7)", "selu", "softplus", "softplus(beta = 3)", "gelu", "gelu_tanh", "gelu_sigmoid",
     "swish(beta = 2)", "silu", "hard_swish", "mish", "softmax", "log_softmax", "glu", "glu(axis = 0)", "glu(axis = 1)",
 )  # fmt: skip
 

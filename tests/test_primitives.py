@@ -115,6 +115,16 @@ def test_a_row_that_is_not_there_is_an_error(engine: str, row: int) -> None:
         net(i=[[0, row]])
 
 
+@pytest.mark.parametrize("shape", ["[-2, -3]", "[0]", "[6, 1.5]", "[true, 6]"])
+def test_a_shape_is_whole_numbers_from_1(shape: str) -> None:
+    assert "E106" in refused(f"input x: [2, 3]  output y = reshape(x, {shape})")
+
+
+def test_one_axis_is_not_several() -> None:
+    for formula in ("reverse(x, axis = [0, 1])", "positions(x, axis = [0, 1])", "cut_axis(x, [0, 1], 0, 1)"):
+        assert "E205" in refused(f"input x: [2, 3]  output y = {formula}")
+
+
 def test_cut_axis_is_a_slice_of_any_axis() -> None:
     x = RNG.random((2, 3, 5))
     np.testing.assert_allclose(value("input x: [3, T]  output y = cut_axis(x, -1, 1, 4)", x=x), x[:, :, 1:4], rtol=1e-6)

@@ -98,7 +98,10 @@ INITS: dict[str, tuple[float, float, float | None]] = {
     "constant(0.3)": (0.3, 0, 0),
     "bernoulli(0.2)": (0.2, 0.4, 0.8),
     "normal(0.5, 2)": (0.5, 2, None),
+    "truncated_normal": (0, 0.879626, 2),
+    "truncated_normal(0.5, 0.2)": (0.5, 0.2 * 0.879626, 0.4),
     "uniform(-1, 3)": (1, 4 / 12**0.5, 2),
+    "orthogonal(gain = 2)": (0, 2 / 400**0.5, None),
     "xavier_uniform": (0, (2 / 700) ** 0.5, (6 / 700) ** 0.5),
     "xavier_normal": (0, (2 / 700) ** 0.5, None),
     "lecun_normal": (0, (1 / 400) ** 0.5, None),
@@ -132,3 +135,10 @@ def test_the_identity_is_that_of_any_matrix_and_keeps_its_name_beside_the_functi
     np.testing.assert_array_equal(drawn("identity", str(list(shape))), np.eye(*shape))
     net = nnspec.loads("model M { input x: [3]  output y = x -> dense(3, bias = false, init = identity) -> identity }")
     np.testing.assert_array_equal(net(x=[[1, 2, 3]])["y"], [[1, 2, 3]])
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7), (7, 3), (4, 2, 3, 3), (20, 2, 3, 3)])
+def test_orthogonal_weights_have_orthonormal_rows_or_columns(shape: tuple[int, ...]) -> None:
+    w = drawn("orthogonal(gain = 2)", str(list(shape))).reshape(shape[0], -1) / 2
+    product = w @ w.T if len(w) <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(product, np.eye(min(w.shape)), atol=1e-12)

@@ -18,7 +18,7 @@ METRICS: dict[str, Callable[..., float]] = {
     "precision(z, y)": lambda y, p, z: metrics.precision_score(y, p, average="macro"),
     "recall(z, y)": lambda y, p, z: metrics.recall_score(y, p, average="macro"),
     "f1(z, y)": lambda y, p, z: metrics.f1_score(y, p, average="macro"),
-    "f1(z, y)[2]": lambda y, p, z: metrics.f1_score(y, p, average=None)[2],
+    "f1(z, y, each = true)[2]": lambda y, p, z: metrics.f1_score(y, p, average=None)[2],
     "confusion(z, y)[1, 3]": lambda y, p, z: metrics.confusion_matrix(y, p, normalize="all")[1, 3],
     "confusion(z, y)[3, 1]": lambda y, p, z: metrics.confusion_matrix(y, p, normalize="all")[3, 1],
     "perplexity(z, y)": lambda y, p, z: math.exp(metrics.log_loss(y, softmax(z))),
@@ -47,7 +47,8 @@ def measured(metric: str, types: tuple[str, str], x: Array, y: Array) -> float:
 
 
 def test_every_metric_is_tested() -> None:
-    assert library("metrics", "fn") == words((*METRICS, *REGRESSION)) - {"mse", "mae"} | {"said_and_true", "frequency"}
+    parts = {"said_and_true", "frequency", "over_classes"}
+    assert library("metrics", "fn") == words((*METRICS, *REGRESSION)) - {"mse", "mae"} | parts | {"auc"}
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -75,6 +76,13 @@ def test_a_metric_of_numbers_equals_scikit_learn(metric: str, shape: tuple[int, 
     y = rng.normal(2, 3, (100, *shape))
     z = y + rng.normal(size=y.shape)
     assert measured(metric, (str(list(shape)), str(list(shape))), z, y) == pytest.approx(REGRESSION[metric](y, z), rel=1e-9)
+
+
+def test_the_area_under_the_curve_equals_scikit_learn_over_several_batches_and_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 2500).astype(float)
+    z = np.round(rng.normal(size=2500) + y, 1)
+    assert measured("auc(z, y)", ("[]", "[]"), z, y) == pytest.approx(metrics.roc_auc_score(y, z), rel=1e-9)
 
 
 def test_nothing_said_of_a_class_is_precision_zero() -> None:

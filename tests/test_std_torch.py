@@ -36,6 +36,7 @@ ACTIVATIONS_OF_TORCH: dict[str, Callable[..., Any]] = {
     "selu": F.selu,
     "softplus": F.softplus,
     "softplus(beta = 3)": lambda x: F.softplus(x, 3),
+    "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "gelu_sigmoid": lambda x: x * torch.sigmoid(1.702 * x),
     "swish(beta = 2)": lambda x: F.silu(2 * x) / 2,

@@ -155,17 +155,6 @@ def test_each_test_starts_afresh() -> None:
     assert [bool(o.failures) for o in run_tests(Compilation(Source("net.nn", text), {}))] == [False, False]
 
 
-def test_every_model_of_the_file_can_be_tested_in_the_order_of_the_file() -> None:
-    part = "model Part { input x: [2] param w: [2] = 3 output y = x * w loss sum(y) }"
-    part_steps = 'test "2" of Part { given x = [1, 2] steps 1 with sgd(lr = 1) expect w == [2, 1] and w == 3 }'
-    tests = [
-        f'test "{i}" of {m} {{ given x = [1, 2] expect y == {v} }}' for i, (m, v) in enumerate([("Part", "[3, 6]"), ("All", "[4, 7]")])
-    ]
-    whole = "model All { input x: [2] output y = Part(x) + 1 }"
-    spec = Compilation(Source("net.nn", " ".join([tests[1], part, whole, tests[0], part_steps])), {})
-    assert [(o.test.title, bool(o.failures)) for o in run_tests(spec)] == [("1", False), ("0", False), ("2", True)]
-
-
 def test_a_let_and_its_setting_reach_a_test() -> None:
     text = f'let one = 1 {MODEL} test "a" of Net {{ given x = [one, 2] expect x[0] == one and x[0] == 1 }}'
     assert not run_tests(Compilation(Source("net.nn", text), {}))[0].failures
@@ -258,3 +247,17 @@ def test_a_published_digit_that_is_wrong_fails() -> None:
     text = (ROOT / "specs" / "mazur.nn").read_text("utf-8").replace("0.298371109", "0.298371108")
     (found,) = run_tests(Compilation(Source("mazur.nn", text), {}))
     assert [str(f) for f in found.failures] == ["found 0.29837110876, expected 0.298371108"]
+
+
+PARTS = """
+model Part(k = 2) { input x: [2]  output y = k * x }
+model Whole { input x: [2]  output z = sum(x -> Part(3)) }
+test "part" of Part { given x = [1, 2]  expect y ~= [2, 4] }
+test "whole" of Whole { given x = [1, 2]  expect z ~= 9 }
+test "wrong" of Part { given x = [1, 2]  expect y ~= [2, 5] }
+"""
+
+
+def test_each_model_of_a_file_has_its_tests() -> None:
+    outcomes = run_tests(Compilation(Source("parts.nn", PARTS), {}))
+    assert [(o.test.title, len(o.failures)) for o in outcomes] == [("part", 0), ("whole", 0), ("wrong", 1)]

@@ -13,13 +13,13 @@ import pytest
 from test_std import check_gradients_and_export
 
 import nnspec
-from nnspec.gradcheck import gradcheck, random_values
+from nnspec.gradcheck import random_values
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 Tensors = dict[str, Any]
 
-RTOL, ATOL = 1e-8, 1e-12  # the bias of a key has no gradient but rounding
+RTOL, ATOL = 1e-8, 1e-12
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ def heads(name: str, number: int, causal: bool = False, context: Callable[[Any],
 
 
 def projections(p: Tensors, name: str, biased: bool = True) -> Tensors:
-    """The four dense layers of ours in the names of torch."""
-
-    def joined(of: str) -> Any:
-        return torch.cat([p[f"{name}.{layer}.{of}"] for layer in ("query", "key", "value")], -1)
-
-    weights = {"in_proj_weight": joined("W").T, "out_proj.weight": p[f"{name}.out.W"].T}
-    return weights | ({"in_proj_bias": joined("b"), "out_proj.bias": p[f"{name}.out.b"]} if biased else {})
+    """The four dense layers of ours in the names of torch, where the keys have a bias that changes nothing."""
+    weights = torch.cat([p[f"{name}.{layer}.W"] for layer in ("query", "key", "value")], -1)
+    found = {"in_proj_weight": weights.T, "out_proj.weight": p[f"{name}.out.W"].T}
+    if biased:
+        query, value = p[f"{name}.query.b"], p[f"{name}.value.b"]
+        found |= {"in_proj_bias": torch.cat([query, torch.ones_like(query), value]), "out_proj.bias": p[f"{name}.out.b"]}
+    return found
 
 
 def dot_products(p: Tensors, x: Any, causal: bool = False) -> Any:
@@ -175,6 +175,11 @@ def convolution(axes: int, name: str = "conv", **options: Any) -> Callable[[Tens
     return lambda p, x: run(x, p[f"{name}.W"], p.get(f"{name}.b"), **options)
 
 
+def backwards(axes: int, **options: Any) -> Callable[[Tensors, Any], Any]:
+    run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
+    return lambda p, x: run(x, p["conv_transpose.W"], p.get("conv_transpose.b"), **options)
+
+
 def separated(p: Tensors, x: Any) -> Any:
     each = convolution(2, "separable.depthwise.conv", stride=2, padding=1, groups=4)(p, x)
     return convolution(2, "separable.conv")(p, each)
@@ -195,6 +200,20 @@ IMAGES = [
     Layer("avgpool(2)", "[2, 6]", lambda p, x: F.avg_pool1d(x, 2)),
     Layer("avgpool(3, stride = 2, pad = 1)", "[2, 5, 4]", lambda p, x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)),
     Layer("avgpool([1, 2, 2])", "[2, 3, 4, 2]", lambda p, x: F.avg_pool3d(x, (1, 2, 2))),
+    Layer("conv_transpose(3, 4, stride = 2)", "[2, 5]", backwards(1, stride=2)),
+    Layer("conv_transpose(4, 3, pad = 1, groups = 2)", "[2, T]", backwards(1, padding=1, groups=2)),
+    Layer(
+        "conv_transpose(4, [3, 2], stride = [2, 1], pad = [1, 0], output_pad = [1, 0], groups = 2)",
+        "[2, 4, 3]",
+        backwards(2, stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2),
+    ),
+    Layer("conv_transpose(2, 2, stride = 2, bias = false)", "[3, 2, 2, 1]", backwards(3, stride=2)),
+    Layer("upsample(3)", "[2, T]", lambda p, x: F.interpolate(x, scale_factor=3)),
+    Layer("upsample([2, 3])", "[2, 3, 2]", lambda p, x: F.interpolate(x, scale_factor=(2, 3))),
+    Layer("upsample(2)", "[2, 3, 1, 2]", lambda p, x: F.interpolate(x, scale_factor=2)),
+    Layer("pad(2)", "[2, T]", lambda p, x: F.pad(x, (2, 2))),
+    Layer("pad([1, 0])", "[2, 2, 3]", lambda p, x: F.pad(x, (0, 0, 1, 1))),
+    Layer("pad(1)", "[2, 1, 2, 2]", lambda p, x: F.pad(x, (1,) * 6)),
     Layer("crop(1)", "[2, T]", lambda p, x: x[:, :, 1:-1]),
     Layer("crop([0, 2])", "[2, 3, 5]", lambda p, x: x[..., 2:-2]),
     Layer("crop(1)", "[2, 3, 4, 3]", lambda p, x: x[:, :, 1:-1, 1:-1, 1:-1]),
@@ -289,14 +308,9 @@ def test_shares_and_deviations_have_limits(stage: str) -> None:
         nnspec.loads(f"model M {{ input x: [3]  output y = x -> {stage} }}")
 
 
-@pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)"])
+@pytest.mark.parametrize("stage", ["dropout_classic(0.7)", "gaussian_noise(0.5)", "transformer_block(2, rate = 0.5)"])
 def test_a_drawing_layer_has_the_right_gradient_here_and_in_onnxruntime(stage: str, tmp_path: Path) -> None:
     check_gradients_and_export(nnspec.loads(Layer(stage, "[T, 4]", lambda p, x: x).of_any_length()), tmp_path / "m.onnx")
-
-
-def test_a_transformer_block_has_the_right_gradient_with_dropout() -> None:
-    for checked in gradcheck(nnspec.loads(Layer("transformer_block(2, rate = 0.5)", "[T, 4]", lambda p, x: x).of_any_length()).spec):
-        assert checked.passed, checked
 
 
 @pytest.mark.parametrize("shape", ["[5]", "[2, 3, 3, 3, 3]"])
@@ -313,6 +327,14 @@ def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
         ("crop(3)", "E205.* nothing lies from 3 up to 2"),
         ("crop(-1)", "E106.* a whole number from 0, not -1"),
         ("crop([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("conv(2, 0)", "E106.* a size is a whole number from 1, not 0"),
+        ("conv(2, [3, 1.5])", "E106.* a size is a whole number from 1, not 1.5"),
+        ("pad(-1)", "E106.* a whole number from 0, not -1"),
+        ("pad([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("flatten -> pad(1)", r"E202.* expected \[channels, n, \*s\]"),
+        ("flatten -> upsample(2)", r"E202.* expected \[channels, n, \*s\]"),
+        ("upsample(1.5)", "E106.* a shape is a list of sizes"),
+        ("upsample(0)", "E106.* whole numbers from 1"),
         ("flatten -> crop(1)", r"E202.* expected \[channels, n, \*s\]"),
         ("flatten -> global_avgpool", r"E202.* expected \[channels, n, \*s\]"),
         ("conv(2, [3, 3, 3])", r"E207.* size\(number\) == axes"),
@@ -321,3 +343,21 @@ def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
 def test_an_image_has_positions_and_an_argument_a_number_for_each_axis(stage: str, message: str) -> None:
     with pytest.raises(nnspec.SpecError, match=message):
         nnspec.loads(f"model M {{ input x: [2, 5, 5]  output y = x -> {stage} }}")
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("multihead_attention(0)", "E207.* heads >= 1"),
+        ("multihead_attention(3)", "E207.* n % heads == 0"),
+        ("positional(0)", "E207.* base > 0"),
+        ("lstm(0)", "E106.* a size is a whole number from 1"),
+        ("learned_positional(4)", r"E201.* \[5, 4\] and \[4, 4\]"),
+        ("bidirectional(dense, 3)", "E102.* `dense` has no argument `reverse`"),
+        ("residual(dense)", "E103.* `dense` is missing `units`"),
+    ],
+)
+def test_a_sequence_layer_says_what_does_not_fit_where_it_is_called(stage: str, message: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=message) as error:
+        nnspec.loads(f"model M {{ input x: [5, 4]  output y = x -> {stage} }}")
+    assert "<text>:1:" in str(error.value)

@@ -228,7 +228,7 @@ def shape_of(e: Elaborator, t: ast.TypeExpr, scope: Scope) -> Shape:
             run = scope.names.get(dim.name)
             if not isinstance(run, tuple):
                 raise fault("E101", f"`*{dim.name}` is not known here", dim.span)
-            out += run
+            out += [_size(length, dim, scope.span_of(dim.name)) for length in run]
         else:
             out.append(dimension(e, dim, scope))
     if len(out) > batch.MAX_RANK:
@@ -243,14 +243,17 @@ def _is_open(dim: ast.Expr | ast.Star) -> bool:
 def dimension(e: Elaborator, dim: ast.Expr, scope: Scope) -> Dim:
     if _is_open(dim):
         raise fault("E108", "only a parameter can leave a size to its first use, `_`", dim.span)
-    value = e.evaluate(dim, scope)
-    at = (scope.span_of(dim.id) if isinstance(dim, ast.Name) else None) or dim.span
+    return _size(e.evaluate(dim, scope), dim, scope.span_of(dim.id) if isinstance(dim, ast.Name) else None)
+
+
+def _size(value: Value, dim: ast.Expr | ast.Star, origin: Span | None) -> Dim:
+    """A value as the size it is written for, `origin` being where it came from."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not is_dim(value) or (isinstance(value, int) and not 1 <= value <= MAX_DIMENSION):
         label = "" if isinstance(dim, ast.Name | ast.Number) else f"`{dim.span.text}` is {describe(value)}"
         most = f" to {MAX_DIMENSION:,}" if isinstance(value, int) and value > 1 else ""
-        raise fault("E106", f"a size is a whole number from 1{most}, not {describe(value)}", at, label=label)
+        raise fault("E106", f"a size is a whole number from 1{most}, not {describe(value)}", origin or dim.span, label=label)
     size: int | Size = value
     return size
 

@@ -63,30 +63,14 @@ class Tests:
     tests: tuple[Test, ...]
 
 
-def tested_models(spec: ast.Spec) -> tuple[list[str], list[Diagnostic]]:
-    """The models that a file tests, each once, and what is wrong with the names of others."""
-    known, wrong = [m.name.id for m in spec.all("model")], []
-    names = [block.model for block in _blocks(spec)]
-    for name in names:
-        if name.id not in known:
-            help_ = did_you_mean(name.id, known) or f"this file has {', '.join(f'`{n}`' for n in known)}"
-            wrong.append(fault("E101", f"there is no model `{name.id}`", name.span, help=help_).diagnostic)
-    return list(dict.fromkeys(n.id for n in names if n.id in known)), wrong
-
-
-def elaborate_tests(spec: ast.Spec, model: Model, definitions: Definitions) -> tuple[Tests, list[Diagnostic]]:
+def elaborate_tests(blocks: Iterable[ast.Test], model: Model, definitions: Definitions) -> tuple[Tests, list[Diagnostic]]:
     """The tests of a model that is right, with everything that is wrong with them."""
     tests, diagnostics = [], []
-    for block in _blocks(spec):
-        if block.model.id == model.name:
-            reader = _Reader(model, definitions)
-            tests.append(Test(block.title, block, reader.read(block)))
-            diagnostics += reader.e.diagnostics
+    for block in blocks:
+        reader = _Reader(model, definitions)
+        tests.append(Test(block.title, block, reader.read(block)))
+        diagnostics += reader.e.diagnostics
     return Tests(model, tuple(tests)), diagnostics
-
-
-def _blocks(spec: ast.Spec) -> list[ast.Test]:
-    return [d for d in spec.definitions if isinstance(d, ast.Test)]
 
 
 @dataclass

@@ -45,8 +45,8 @@ def _range(a: Arguments) -> Value:
 def _dims(a: Arguments) -> Shape:
     shape = a.bound["shape"]
     shape = shape if isinstance(shape, tuple) else (shape,)
-    if not all(is_dim(d) for d in shape):
-        raise fault("E106", f"a shape is a list of sizes, not {describe(shape)}", a.at("shape"))
+    if not all(is_dim(d) and (not isinstance(d, int) or d > 0) for d in shape):
+        raise fault("E106", f"a shape is a list of sizes, whole numbers from 1, not {describe(shape)}", a.at("shape"))
     return shape
 
 
@@ -88,16 +88,14 @@ def _along(a: Arguments) -> Value:
 @builtin("reverse(x, axis = first)")
 def _reverse(a: Arguments) -> Value:
     t = a.tensor("x")
-    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
-    return Tensor(OPS["flip"](t.var, axis=axis), t.batched, a.span)
+    return Tensor(OPS["flip"](t.var, axis=a.one_axis(t, "axis", 0)), t.batched, a.span)
 
 
 @builtin("positions(x, axis = first)")
 def _positions(a: Arguments) -> Value:
     """The numbers 0, 1, 2, ... along an axis: a vector of its length, the same for every example."""
     t = a.tensor("x")
-    (axis,) = batch.axes_of(t, a.get("axis", 0), a.at("axis"))
-    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[axis], dtype="int64")
+    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[a.one_axis(t, "axis", 0)], dtype="int64")
     return Tensor(numbers, False, a.span)
 
 
@@ -125,5 +123,4 @@ def _pad_axis(a: Arguments) -> Value:
 def _cut_axis(a: Arguments) -> Value:
     """What a slice of any one axis is, where `x[:, 1:3]` has to say which it is."""
     t, start = a.tensor("x"), a.whole("start", a.bound["start"], 0)
-    (axis,) = batch.axes_of(t, a.bound["axis"], a.at("axis"))
-    return batch.index(t, axis - t.batched, slice(start, a.bound["stop"]), a.span)[0]
+    return batch.index(t, a.one_axis(t, "axis") - t.batched, slice(start, a.bound["stop"]), a.span)[0]

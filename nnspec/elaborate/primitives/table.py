@@ -49,9 +49,9 @@ class Arguments:
             raise fault("E106", f"`{name}` is a whole number from {least}, not {describe(value)}", self.at(name))
         return value
 
-    def one_axis(self, t: Tensor, name: str) -> int:
-        """One axis of the node for a per-example axis, the last where none is given."""
-        axes = batch.axes_of(t, self.get(name, -1), self.at(name))
+    def one_axis(self, t: Tensor, name: str, default: int = -1) -> int:
+        """One axis of the node for a per-example axis, the last where nothing else is said."""
+        axes = batch.axes_of(t, self.get(name, default), self.at(name))
         if len(axes) != 1:
             raise fault("E205", f"`{name}` is one axis, not {len(axes)}", self.at(name))
         return axes[0]
