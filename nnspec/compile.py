@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnspec import step, wholedata
-from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault
+from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, did_you_mean, fault
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
@@ -25,6 +25,8 @@ from nnspec.rewrite import rewrite
 from nnspec.source import Imports
 from nnspec.step import AFTER_GRADIENTS, Phase
 from nnspec.syntax import ast
+from nnspec.syntax.ast import Definition
+from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
 from nnspec.weights import name_in
 
@@ -33,7 +35,10 @@ RULES = ("stability", "algebra")
 
 @dataclass(frozen=True, eq=False)
 class Compilation:
-    """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train block's settings."""
+    """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train blocks' settings.
+
+    The last model of a file is what it is about; `part` names another one to look at by itself.
+    """
 
     source: Source
     settings: Mapping[str, str | int | float | bool]
@@ -41,6 +46,7 @@ class Compilation:
     folder: Path = Path()
     changes: Mapping[str, Any] = field(default_factory=dict)
     imports_from: Path | None = None
+    part: str = ""
 
     @cached_property
     def parsed(self) -> tuple[ast.Spec, list[Diagnostic]]:
@@ -81,13 +87,16 @@ class Compilation:
         return self._model(fitting=True, dtype="float64") if self.inference_model[0].fits else None
 
     def _model(self, **how: Any) -> tuple[Model, list[Diagnostic]]:
-        models = list(self.ast.all("model"))
-        if not models:
+        if not self.models:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
-        return self.elaborated(models[-1].name.id, **how)
+        return self.elaborated(self.part or self.models[-1].name.id, **how)
+
+    @property
+    def models(self) -> list[Definition]:
+        return list(self.ast.all("model"))
 
     def elaborated(self, name: str, *, training: bool = False, fitting: bool = False, dtype: str = "") -> tuple[Model, list[Diagnostic]]:
-        """A model of the file; the last one is what the spec is about, those before it are its parts."""
+        """A model of the file."""
         function = self.definitions.own["model", name]
         return elaborate_model(function, self.definitions, training=training, fitting=fitting, dtype=dtype or self.dtype)
 
@@ -96,7 +105,7 @@ class Compilation:
         """The train blocks, in the order in which they run."""
         found: list[Training] = []
         diagnostics: list[Diagnostic] = []
-        for block in (d for d in self.ast.definitions if isinstance(d, ast.Train)):
+        for block in (d for d in self.ast.definitions if isinstance(d, ast.Train) and not self.part):
             training, wrong = elaborate_training(block, self.definitions, self.names[0], found[-1] if found else None)
             found.append(training)
             diagnostics += wrong + _named_twice(block, found)
@@ -104,10 +113,28 @@ class Compilation:
 
     @cached_property
     def tests(self) -> tuple[Tests, list[Diagnostic]]:
-        """The test blocks, asked of an elaboration of the model in float64."""
-        blocks = [d for d in self.ast.definitions if isinstance(d, ast.Test)]
-        model = self._model(training=False, dtype="float64")[0] if blocks else self.model
+        """The test blocks of the model, asked of an elaboration of it in float64."""
+        blocks = [b for b in self.test_blocks if b.model.id == self.model.name]
+        model = self._model(dtype="float64")[0] if blocks else self.model
         return elaborate_tests(blocks, model, self.definitions)
+
+    @property
+    def test_blocks(self) -> list[TestBlock]:
+        return [d for d in self.ast.definitions if isinstance(d, ast.Test)]
+
+    def of(self, model: str) -> Compilation:
+        """The spec as if it were about another of its models, which has no training."""
+        return self if model == self.model.name else replace(self, part=model)
+
+    def _tests(self) -> Iterator[Diagnostic]:
+        """What is wrong with the test blocks of all models."""
+        known = [m.name.id for m in self.models]
+        for block in self.test_blocks:
+            if block.model.id not in known:
+                help_ = did_you_mean(block.model.id, known) or f"there are {', '.join(known)}"
+                yield Diagnostic("E101", f"there is no model `{block.model.id}`", block.model.span, help=help_)
+        for name in {b.model.id for b in self.test_blocks} & set(known):
+            yield from self.of(name).tests[1]
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -120,7 +147,7 @@ class Compilation:
                 found = [*self.names[2], *models, *self.train_blocks[1]]
                 if not found:
                     self._check_rest()
-                    found += self.tests[1]
+                    found += self._tests()
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}
@@ -128,7 +155,7 @@ class Compilation:
 
     def _parts(self) -> Iterator[Diagnostic]:
         """What is wrong with the models before the last."""
-        for model in list(self.ast.all("model"))[:-1]:
+        for model in self.models[:-1]:
             if any(p.default is None for p in model.parameters):
                 continue  # what it is shows where it is used
             yield from self.elaborated(model.name.id)[1]

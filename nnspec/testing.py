@@ -18,6 +18,7 @@ from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
+from nnspec.run.engine import first_values
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DTYPE = "float64"
@@ -50,11 +51,16 @@ class Outcome:
 def run_tests(spec: Compilation) -> list[Outcome]:
     """The outcome of every test of a spec."""
     spec = replace(spec, dtype=DTYPE).checked()
+    names = dict.fromkeys(b.model.id for b in spec.test_blocks)
+    outcomes = [outcome for name in names for outcome in _outcomes(spec.of(name))]
+    return sorted(outcomes, key=lambda o: o.test.block.span.start)
+
+
+def _outcomes(spec: Compilation) -> list[Outcome]:
+    """Those of the tests of one model."""
     tests = spec.tests[0]
-    if not tests.tests:
-        return []
     questions = rewrite(tests.model.graph, *RULES)
-    weights = reference.run(spec.initial, {SEED: 0, STEP: 0})
+    weights = first_values(spec, 0)
     return [Outcome(t, tuple(_Network(spec, questions, weights).failures(t))) for t in tests.tests]
 
 

@@ -12,7 +12,7 @@ import nnspec
 from nnspec.graph import Graph, Mismatch, Type, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
-from nnspec.rewrite import Rule, load_rules
+from nnspec.rewrite import Rule, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
@@ -133,3 +133,30 @@ def test_a_users_own_softmax_becomes_the_same_operation_as_the_librarys() -> Non
     own = nnspec.loads("fn mine(z) = exp(z) / sum(exp(z))  model M { input x: [5]  output y = mine(x) }")
     std = nnspec.loads("model M { input x: [5]  output y = softmax(x) }")
     assert [n.op.name for n in own.graph] == [n.op.name for n in std.graph] == ["input", "softmax"]
+
+
+# ---- parts side by side
+
+PADS = {
+    "all of it": ([(0, 2, 4), (2, 1, 3), (3, 3, 0)], ["concat"]),
+    "in another order": ([(3, 3, 0), (0, 2, 4), (2, 1, 3)], ["concat"]),
+    "a part of it": ([(1, 2, 3), (3, 2, 1)], ["concat", "pad"]),
+    "a gap": ([(0, 2, 4), (4, 2, 0)], ["add", "pad", "pad"]),
+    "an overlap": ([(0, 3, 3), (2, 4, 0)], ["add", "pad", "pad"]),
+}
+
+
+@pytest.mark.parametrize("case", PADS)
+def test_sums_of_pads_are_laid_side_by_side_where_they_tile(case: str) -> None:
+    places, expected = PADS[case]
+    graph = Graph(dtype="float64")
+    feeds = {f"x{i}": np.random.default_rng(i).normal(size=(2, length)) for i, (_, length, _) in enumerate(places)}
+    parts = [graph.source(OPS["input"], n, Type("float64", a.shape)) for n, a in feeds.items()]
+    padded = [OPS["pad"](p, axis=1, before=b, after=a) for p, (b, _, a) in zip(parts, places, strict=True)]
+    total = padded[0]
+    for other in padded[1:]:
+        total = total + other
+    graph.outputs["y"] = total.name
+    better = rewrite(graph, "algebra")
+    assert sorted(n.op.name for n in better if n.op.name != "input") == expected
+    np.testing.assert_array_equal(reference.run(better, feeds)["y"], reference.run(graph, feeds)["y"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from helpers import distance, random_batch
 
@@ -209,3 +210,30 @@ def test_mistakes_are_pointed_at(carried: str) -> None:
         nnspec.loads(text)
     assert [d.code for d in error.value.diagnostics] == [code]
     assert words in str(error.value)
+
+
+# ---- the library's layers in ONNX
+
+LAYERS_IN_ONNX = {
+    "x -> lstm(5)": ["LSTM"],
+    "x -> gru(5)": ["GRU"],
+    "x -> lstm(5) -> lstm(4)": ["LSTM", "LSTM"],
+    "x -> bidirectional(gru, 4)": ["GRU", "GRU"],
+    "x -> rnn(4)": ["Scan"],
+    "x -> dense(4) -> gru(4) -> rnn(2)": ["GRU", "Scan"],
+}
+
+
+@pytest.mark.parametrize("length", ["T", "6"])
+@pytest.mark.parametrize("pipeline", LAYERS_IN_ONNX)
+def test_lstm_and_gru_are_exported_as_the_ops_of_that_name(pipeline: str, length: str, tmp_path: Path) -> None:
+    net = nnspec.loads(f"model M {{ input x: [{length}, 3]  output y = {pipeline} }}").init(seed=0)
+    assert net.export(tmp_path / "m.onnx").difference < 1e-5
+    nodes = [n.op_type for n in onnx.load(tmp_path / "m.onnx").graph.node]
+    assert [n for n in nodes if n in ("LSTM", "GRU", "Scan")] == LAYERS_IN_ONNX[pipeline]
+
+
+def test_another_cell_than_the_library_s_is_exported_as_a_loop(tmp_path: Path) -> None:
+    net = nnspec.loads(spec(NETS["two values"]))
+    net.export(tmp_path / "m.onnx")
+    assert "Scan" in [n.op_type for n in onnx.load(tmp_path / "m.onnx").graph.node]

@@ -47,7 +47,8 @@ def measured(metric: str, types: tuple[str, str], x: Array, y: Array) -> float:
 
 
 def test_every_metric_is_tested() -> None:
-    assert library("metrics", "fn") == words((*METRICS, *REGRESSION)) - {"mse", "mae"} | {"said_and_true", "frequency", "over_classes", "auc"}
+    parts = {"said_and_true", "frequency", "over_classes"}
+    assert library("metrics", "fn") == words((*METRICS, *REGRESSION)) - {"mse", "mae"} | parts | {"auc"}
 
 
 @pytest.mark.parametrize("metric", METRICS)

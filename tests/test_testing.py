@@ -247,3 +247,17 @@ def test_a_published_digit_that_is_wrong_fails() -> None:
     text = (ROOT / "specs" / "mazur.nn").read_text("utf-8").replace("0.298371109", "0.298371108")
     (found,) = run_tests(Compilation(Source("mazur.nn", text), {}))
     assert [str(f) for f in found.failures] == ["found 0.29837110876, expected 0.298371108"]
+
+
+PARTS = """
+model Part(k = 2) { input x: [2]  output y = k * x }
+model Whole { input x: [2]  output z = sum(x -> Part(3)) }
+test "part" of Part { given x = [1, 2]  expect y ~= [2, 4] }
+test "whole" of Whole { given x = [1, 2]  expect z ~= 9 }
+test "wrong" of Part { given x = [1, 2]  expect y ~= [2, 5] }
+"""
+
+
+def test_each_model_of_a_file_has_its_tests() -> None:
+    outcomes = run_tests(Compilation(Source("parts.nn", PARTS), {}))
+    assert [(o.test.title, len(o.failures)) for o in outcomes] == [("part", 0), ("whole", 0), ("wrong", 1)]

@@ -99,9 +99,6 @@ class _Reader:
     def read(self, block: ast.Test) -> tuple[Given | Steps | Condition, ...]:
         actions: list[Given | Steps | Condition] = []
         with self.e.recovering(block.span):
-            if block.model.id != self.model.name:
-                help_ = did_you_mean(block.model.id, [self.model.name]) or f"the model of this file is `{self.model.name}`"
-                raise fault("E101", f"there is no model `{block.model.id}`", block.model.span, help=help_)
             for s in block.statements:
                 with self.e.recovering(s.span):
                     actions += self.statement(s)

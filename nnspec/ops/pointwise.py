@@ -73,11 +73,13 @@ def _logistic(x: Any) -> Any:
 
 
 def _logistic_into(out: Any, x: Any) -> Callable[[], Any]:
+    negative, exp, add, reciprocal, one = np.negative, np.exp, np.add, np.reciprocal, np.ones((), x.dtype)
+
     def run() -> None:
-        with np.errstate(over="ignore"):
-            np.exp(np.negative(x, out), out)
-        np.add(out, 1.0, out)
-        np.reciprocal(out, out)
+        negative(x, out)
+        exp(out, out)
+        add(out, one, out)
+        reciprocal(out, out)
 
     return run
 

@@ -17,7 +17,7 @@ def _outside(**_: Any) -> Any:
 
 def value_shape(value: Any) -> Shape:
     """The shape of nested tuples of numbers."""
-    return (len(value), *value_shape(value[0])) if isinstance(value, tuple) and value else ()
+    return (len(value), *(value_shape(value[0]) if value else ())) if isinstance(value, tuple) else ()
 
 
 _WHY_SOURCE = "it is fed, not computed"

@@ -15,6 +15,7 @@ from nnspec.graph import Graph, Node, Var
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
+from nnspec.rewrite.tiles import side_by_side
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_expression
 
@@ -67,7 +68,7 @@ def _by_root(file: str) -> dict[str, list[Rule]]:
 
 
 def rewrite(graph: Graph, *files: str) -> Graph:
-    """The graph with the rules of these files applied wherever they fit, inputs before what uses them."""
+    """The graph with the rules of these files applied wherever they fit, inputs before what uses them, and parts laid side by side."""
     tables = [_by_root(f) for f in files]
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
@@ -88,7 +89,7 @@ def _first(graph: Graph, name: str, tables: list[dict[str, list[Rule]]]) -> str 
         for rule in table.get(graph[name].op.name, ()):
             if better := rule.apply(graph, name):
                 return better
-    return None
+    return side_by_side(graph, name) if graph[name].op.name == "add" else None
 
 
 def _operation(pattern: ast.Expr) -> tuple[str, tuple[ast.Expr, ...], dict[str, ast.Expr]]:

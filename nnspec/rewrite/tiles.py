@@ -1,0 +1,38 @@
+"""Parts that were padded to be added up, laid side by side instead: what the gradients of slices of one value come to."""
+
+from __future__ import annotations
+
+from nnspec.graph import Graph, Node
+from nnspec.ops.arrange import concat, pad
+
+
+def side_by_side(graph: Graph, name: str) -> str | None:
+    """For a sum of pads, the concatenation of what they pad; None where that is not all, or parts overlap or leave a gap."""
+    parts = _pads(graph, graph[name])
+    if len(parts) < 2 or len({p.attributes["axis"] for p in parts}) > 1 or len({p.type for p in parts}) > 1:
+        return None
+    axis = parts[0].attributes["axis"]
+    places = sorted((p.attributes["before"], i) for i, p in enumerate(parts) if isinstance(p.attributes["before"], int))
+    ordered = [parts[i] for _, i in places]
+    inner = [graph.var(p.inputs[0]) for p in ordered]
+    ends = [p.attributes["before"] + v.type.shape[axis] for p, v in zip(ordered, inner, strict=True)]
+    if len(ordered) < len(parts) or [p.attributes["before"] for p in ordered[1:]] != ends[:-1]:
+        return None
+    joined = concat(*(graph.var(n) for v in inner for n in _joined(v.node, axis)), axis=axis)
+    before, after = ordered[0].attributes["before"], ordered[-1].attributes["after"]
+    return (joined if (before, after) == (0, 0) else pad(joined, axis=axis, before=before, after=after)).name
+
+
+def _joined(node: Node, axis: int) -> tuple[str, ...]:
+    """What a value is made of along an axis."""
+    return node.inputs if node.op is concat and node.attributes["axis"] == axis else (node.name,)
+
+
+def _pads(graph: Graph, node: Node) -> list[Node]:
+    """The pads of a sum; none if it has any other part."""
+    if node.op is pad:
+        return [node]
+    if node.op.name != "add" or any(graph[i].type != node.type for i in node.inputs):
+        return []
+    left, right = (_pads(graph, graph[i]) for i in node.inputs)
+    return left + right if left and right else []
