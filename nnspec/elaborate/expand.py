@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault
-from nnspec.elaborate import batch
+from nnspec.elaborate import batch, lists
 from nnspec.elaborate.arguments import bind, check_tensors
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions, nearest
 from nnspec.elaborate.models import as_layer
@@ -19,11 +19,13 @@ from nnspec.elaborate.pipelines import pipe
 from nnspec.elaborate.scan import scan
 from nnspec.elaborate.statements import run_body
 from nnspec.elaborate.values import (
+    POISON,
     Applied,
     Builtin,
     Frame,
     Function,
     Owned,
+    Poison,
     Poisoned,
     Row,
     Scope,
@@ -148,6 +150,8 @@ class Elaborator:
     def on_numbers(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         if op.name in ("equal", "not_equal"):
             return (values[0] == values[1]) == (op.name == "equal")
+        if lists.are_numbers(values):
+            return lists.elementwise(values, lambda row: self.on_numbers(op, row, spans, span), span)
         for value, at in zip(values, spans, strict=True):
             if not (is_number(value) or is_dim(value) or isinstance(value, bool)):
                 raise fault("E106", f"`{SIGNS.get(op.name, op.name)}` takes numbers or tensors, not {describe(value)}", at)
@@ -323,24 +327,31 @@ class Elaborator:
 
     def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:
         """An init, optimizer or schedule: `adam` or `adam(lr = 1e-3)`, of that kind even where a layer has the same name."""
-        callee = e.callee if isinstance(e, ast.Call) else e
+        callee, written = (e.callee, e.arguments) if isinstance(e, ast.Call) else (e, ())
         name = ast.dotted(callee)
-        library = e.span.source.library
-        found = self.definitions.find(kind, name, library) if name else None
-        if found and name not in scope.names:
-            written = e.arguments if isinstance(e, ast.Call) else ()
+        value = self.meant(kind, name, scope, e.span.source.library) if name else self.evaluate(callee, scope)
+        if isinstance(value, Function) and (found := value if value.kind == kind else self.definitions.find(kind, value.name)):
             arguments = [(a, self.evaluate(a.value, scope)) for a in written]
             return Applied(found, bind(found, arguments, e.span)[0], e.span)
-        value = self.evaluate(e, scope) if name in scope.names or not name else self.definitions.meaning(name)
-        if isinstance(value, Function):
-            value = Applied(found, {}, e.span) if (found := self.definitions.find(kind, value.name)) else value
         if isinstance(value, Applied) and value.function.kind == kind:
+            if callee is not e:
+                raise fault("E104", f"`{name}` has its arguments already", e.span, help=f"write `{name}` alone")
             return value
         guess = nearest(value if isinstance(value, str) else name or "", self.definitions.names(kind))
         help_ = f"did you mean `{guess}`?" if guess else f"known are {', '.join(sorted(self.definitions.names(kind)))}"
         if value is None:
             raise fault("E101", f"there is no {kind} `{name}`", callee.span, help=help_)
         raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, help=help_)
+
+    def meant(self, kind: str, name: str, scope: Scope, library: bool) -> Value:
+        """What a name stands for where one of that kind is due: an argument, a `let` that is no plain value, or a definition."""
+        try:
+            value = scope.names[name] if name in scope.names else scope.find(name, lambda v: isinstance(v, Function | Applied | Poison))
+        except KeyError:
+            return self.definitions.find(kind, name, library) or self.definitions.meaning(name)
+        if value is POISON:
+            raise Poisoned
+        return value
 
     @contextmanager
     def recovering(self, span: Span) -> Iterator[None]:

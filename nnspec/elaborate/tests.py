@@ -232,7 +232,6 @@ class _Asker(Elaborator):
         distance = self.apply(OPS["abs"], [self.apply(OPS["sub"], [t, right], spans, e.span)], [e.span], e.span)
         return self.apply(OPS["less_equal"], [distance, margin], [e.span, e.right.span], e.span)
 
-
     def sized(self, value: Value, span: Span) -> Value:
         """A tensor with the sizes of the example that is given, instead of open ones: all of each axis, which has that length."""
         if not isinstance(value, Tensor) or not size_names(value.shape) <= set(self.sizes):
