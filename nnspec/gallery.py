@@ -44,14 +44,15 @@ def start(name: str, source: Source) -> Path:
 
 
 def renamed(source: Source, stem: str) -> str:
-    """The text with its one model called `MyNet` for a file `my_net.nn`; as it is, where that gives no name or there are several models."""
+    """The text with its model, the last one, called `MyNet` for a file `my_net.nn`; as it is, where that gives no name or a taken one."""
     spec = parse(source)[0]
     models = list(spec.all("model"))
     title = "".join(word[0].upper() + word[1:] for word in re.findall(r"[^\W_]+", stem))
-    if len(models) != 1 or not title[:1].isalpha():
+    if not models or title in {m.name.id for m in models} or not title[:1].isalpha():
         return source.text
-    uses = [d.model.span for d in spec.definitions if isinstance(d, ast.Test)]
+    name = models[-1].name
+    uses = [d.model.span for d in spec.definitions if isinstance(d, ast.Test) and d.model.id == name.id]
     text = source.text
-    for span in sorted([models[0].name.span, *uses], key=lambda s: -s.start):
+    for span in sorted([name.span, *uses], key=lambda s: -s.start):
         text = text[: span.start] + title + text[span.end :]
     return text
