@@ -17,9 +17,14 @@ from nnspec.run.ort import Session
 Nets = tuple[nnspec.Net, nnspec.Net, dict[str, Any]]
 
 
+def _pair(name: str, dtype: str = "float32") -> tuple[nnspec.Net, nnspec.Net]:
+    definition, planned = (nnspec.load(name, engine=e, dtype=dtype).init(seed=5) for e in ("reference", "numpy"))
+    return definition, planned
+
+
 @pytest.fixture(params=GALLERY)
 def nets(request: pytest.FixtureRequest) -> Nets:
-    definition, planned = (nnspec.load(request.param, engine=e).init(seed=5) for e in ("reference", "numpy"))
+    definition, planned = _pair(request.param)
     return definition, planned, random_batch({**planned.inputs, **planned.targets}, 8)
 
 
@@ -39,14 +44,14 @@ def test_gradients_agree(nets: Nets) -> None:
     assert all(abs(g - expected[n]).max() < 1e-4 * largest for n, g in gradients.items())
 
 
-def test_one_optimizer_step_agrees(nets: Nets) -> None:
-    definition, planned, batch = nets
-    assert abs(definition.step(**batch) - planned.step(**batch)) < 1e-4
-    for name, value in planned.engine.all_arrays().items():
-        expected = definition.engine.all_arrays()[name]
-        if "conv" in name and name.endswith("b"):
-            continue  # before batchnorm its gradient is rounding, and adam's first step is the sign of it
-        assert distance(value, expected) < 1e-4, name
+@pytest.mark.parametrize("name", GALLERY)
+def test_one_optimizer_step_agrees(name: str) -> None:
+    """In float64, for the first step of adam is nearly the sign of a gradient, be it as small as rounding."""
+    definition, planned = _pair(name, "float64")
+    batch = random_batch({**planned.inputs, **planned.targets}, 8)
+    assert abs(definition.step(**batch) - planned.step(**batch)) < 1e-9
+    for key, value in planned.engine.all_arrays().items():
+        np.testing.assert_allclose(value, definition.engine.all_arrays()[key], rtol=1e-6, atol=1e-9, err_msg=key)
 
 
 def test_the_step_as_one_graph_is_what_the_engine_does(nets: Nets) -> None:
