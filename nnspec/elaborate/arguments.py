@@ -13,7 +13,7 @@ from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
-    from nnspec.elaborate.expand import Elaborator
+    from nnspec.elaborate.calls import Calls
 
 Written = list[tuple[ast.Argument, Value]]
 
@@ -79,7 +79,7 @@ def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fau
     return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, help=help_, fix=fix)
 
 
-def check_tensors(e: Elaborator, f: Function, scope: Scope, span: Span) -> None:
+def check_tensors(e: Calls, f: Function, scope: Scope, span: Span) -> None:
     """Match arguments with declared types; the sizes they name become names of the definition."""
     bindings = Bindings()
     for p in f.definition.parameters:

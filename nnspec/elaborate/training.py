@@ -92,7 +92,7 @@ def elaborate_training(
             spans[name] = setting.span
             found[name] = found.get(name, ()) + reader.read(setting) if name == "augment" else reader.read(setting)
     if not reader.e.diagnostics:
-        reader.e.diagnostics += _missing(block, found)
+        reader.e.diagnostics += _missing(block, spans)
     title = block.name.id if block.name else None
     own = {**_inherited(before, found), **found}
     return Training(span=block.span, name=title, spans=spans, phases=phases.phases(), **own), reader.e.diagnostics
@@ -106,12 +106,12 @@ def _inherited(before: Training | None, found: Mapping[str, Any]) -> dict[str, A
     return {n: getattr(before, n) for n in names}
 
 
-def _missing(block: ast.Train, found: dict[str, Any]) -> list[Diagnostic]:
+def _missing(block: ast.Train, written: Mapping[str, Span]) -> list[Diagnostic]:
     place = Span(block.span.source, block.span.start, block.span.start + len("train"))
     out = []
-    if "optimizer" not in found:
+    if "optimizer" not in written:
         out.append(Diagnostic("E110", "this train block has no optimizer", place, help="write for example `optimizer adam(lr = 1e-3)`"))
-    if "epochs" not in found and "steps" not in found:
+    if "epochs" not in written and "steps" not in written:
         out.append(Diagnostic("E110", "this train block does not say how long to train", place, help="write for example `epochs 10`"))
     return out
 

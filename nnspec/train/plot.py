@@ -9,7 +9,9 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 120, 36, 44
 MOST_POINTS = 1000
-COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
+COLORS = (
+    "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#db2777", "#65a30d", "#78350f", "#64748b", "#111827",
+)  # fmt: skip
 
 
 def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "epoch") -> str:

@@ -1,0 +1,34 @@
+"""Lists of plain numbers in formulas: computed element by element when the spec is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nnspec.diagnostics import Span, fault
+from nnspec.elaborate.values import Value, is_number
+
+
+def are_numbers(values: Sequence[Value]) -> bool:
+    """Whether all are numbers or nested lists of them, and one is a list."""
+    return any(isinstance(v, tuple) for v in values) and all(map(_is_numbers, values))
+
+
+def _is_numbers(value: Value) -> bool:
+    return all(map(_is_numbers, value)) if isinstance(value, tuple) else is_number(value)
+
+
+def elementwise(values: Sequence[Value], operation: Callable[[list[Value]], Value], span: Span) -> Value:
+    """The operation on each element; by NumPy's rule, a value with fewer axes is laid along the last ones."""
+    depth = max(map(_depth, values))
+    if depth == 0:
+        return operation(list(values))
+    deep = [_depth(v) == depth for v in values]
+    lengths = sorted({len(v) for v, inside in zip(values, deep, strict=True) if inside} - {1}) or [1]
+    if len(lengths) > 1:
+        raise fault("E201", f"lists of {lengths[0]:,} and {lengths[1]:,} elements do not fit together", span)
+    rows = ([v[i % len(v)] if inside else v for v, inside in zip(values, deep, strict=True)] for i in range(lengths[0]))
+    return tuple(elementwise(row, operation, span) for row in rows)
+
+
+def _depth(value: Value) -> int:
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, tuple) else 0

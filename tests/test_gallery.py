@@ -1,0 +1,63 @@
+"""The gallery does what it says: its tests hold, and the quick ones reach their figures."""
+
+from __future__ import annotations
+
+import runpy
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import GALLERY, ROOT
+
+import nnspec
+from nnspec.compile import Compilation
+from nnspec.elaborate.library import std
+from nnspec.gallery import header, read
+from nnspec.source import folder_of
+from nnspec.testing import run_tests
+
+QUICK = ("approximation", "diabetes", "heat", "iris", "linear_models", "logistic", "regression_1d", "wine", "xor")
+
+
+@cache
+def tool(name: str) -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_its_tests_hold(name: str) -> None:
+    assert not [o.test.title for o in run_tests(Compilation(read(name), {}, folder=folder_of(name))) if o.failures]
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_it_opens_with_three_lines_about_it(name: str) -> None:
+    assert len(header(read(name))) == 3
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_quick_one_reaches_its_figure(name: str) -> None:
+    figure = tool("figures")["FIGURES"][name]
+    assert figure.holds(tool("figures")["measured"](name, figure, None))
+
+
+def test_every_figure_is_of_a_spec_of_the_gallery() -> None:
+    assert set(tool("figures")["FIGURES"]) <= set(GALLERY)
+
+
+def test_gradient_descent_finds_the_line_of_least_squares() -> None:
+    net = nnspec.load("regression_1d")
+    net.fit()
+    data = net.dataset().train
+    slope, intercept = np.polyfit(data["x"].astype("float64"), data["y"].astype("float64"), 1)
+    assert f"{net.params['slope']:.4g} {net.params['intercept']:.4g}" == f"{slope:.4g} {intercept:.4g}" == "0.5001 3"
+
+
+def test_three_linear_models_learn_the_plane_and_nothing_else() -> None:
+    net = nnspec.load("linear_models")
+    net.fit()
+    np.testing.assert_allclose(net(x=[[10, 20], [0, 0]])["y_hat"], [[-39], [1]], atol=1e-4)
+
+
+def test_every_optimizer_of_the_library_is_compared() -> None:
+    assert set(tool("compare_optimizers")["RATES"]) == {name for kind, name in std() if kind == "optimizer"}

@@ -1,0 +1,88 @@
+"""What a `let` can hold, and formulas of plain lists, which are computed when the spec is compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nnspec
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source
+
+KINDS = """
+let rule    = momentum
+let curve   = exponential(0.5)
+let narrow  = uniform(2, 3)
+let linear  = 3
+let falling = linear
+model M {
+  input  x: [4]
+  target y: []
+  param  W: [4, 4] ~ narrow
+  param  V: [4, linear] ~ lecun_normal
+  output z = x @ W @ V -> dense(1, init = narrow) -> squeeze
+  loss   mse(z, y)
+}
+train {
+  data      { x = [[1, 2, 3, 4]], y = [1] }
+  epochs    1
+  optimizer rule(lr = 0.1)
+  schedule  curve
+}
+"""
+
+
+def test_a_let_can_be_an_init_an_optimizer_or_a_schedule() -> None:
+    net = nnspec.loads(KINDS)
+    assert all(net.params[n].min() >= 2 and net.params[n].max() < 3 for n in ("W", "dense.W"))
+    assert net.spec.training and net.spec.training.optimizer and net.spec.training.optimizer.name == "momentum"
+    assert net.spec.training.schedule and net.spec.training.schedule.name == "exponential"
+    other = nnspec.loads(KINDS, rule="adam", curve="cosine").spec.training
+    assert other and other.optimizer and other.schedule and (other.optimizer.name, other.schedule.name) == ("adam", "cosine")
+
+
+def test_a_let_of_a_number_does_not_hide_the_schedule_of_its_name() -> None:
+    text = KINDS.replace("schedule  curve", "schedule  linear(final = 0.1)")
+    training = nnspec.loads(text).spec.training
+    assert training and training.schedule and training.schedule.name == "linear"
+
+
+@pytest.mark.parametrize(
+    ("rule", "messages"),
+    [
+        ("momentun", ["there is no `momentun` here"]),
+        ("relu", ["the fn `relu` is not an optimizer"]),
+        ("cosine", ["the fn `cosine` is not an optimizer"]),
+        ("adam(1)", ["`rule` has its arguments already"]),
+        ("3", ["there is no optimizer `rule`"]),
+    ],
+)
+def test_a_let_that_is_no_optimizer_says_what_it_is(rule: str, messages: list[str]) -> None:
+    assert [d.message for d in Compilation(Source("spec.nn", KINDS), {"rule": rule}).diagnostics] == messages
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("range(0, 5) / 4", [0, 0.25, 0.5, 0.75, 1]),
+        ("2 - [1, 2]", [1, 0]),
+        ("cos(pi * range(0, 3))", [1, -1, 1]),
+        ("[[1, 2], [3, 4]] * [5, 6]", [[5, 12], [15, 24]]),
+        ("[[1], [2]] + [[3, 4]]", [[4, 5], [5, 6]]),
+        ("-[1, 2]^2 % 3", [2, 2]),
+        ("max([1, 5], [3, 4])", [3, 5]),
+    ],
+)
+def test_a_formula_of_lists_is_computed_element_by_element(formula: str, expected: object) -> None:
+    net = nnspec.loads(f"let a = {formula} model M {{ input x: [] output y = x + a }}")
+    np.testing.assert_allclose(net(x=[0])["y"][0], expected, atol=1e-6)
+
+
+def test_lists_that_do_not_fit_are_pointed_at() -> None:
+    (d,) = Compilation(Source("spec.nn", "let a = [1, 2] + [1, 2, 3] model M { input x: [] output y = x + a }"), {}).diagnostics
+    assert (d.code, d.message) == ("E201", "lists of 2 and 3 elements do not fit together")
+
+
+def test_data_can_be_written_as_formulas() -> None:
+    net = nnspec.loads("let i = range(0, 4) fn f(x) = x^2 " + KINDS.replace("{ x = [[1, 2, 3, 4]], y = [1] }", "{ x = [i / 2], y = [1] }"))
+    np.testing.assert_allclose(net.dataset().train["x"], [[0, 0.5, 1, 1.5]])
