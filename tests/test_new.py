@@ -58,9 +58,10 @@ def test_a_model_is_called_after_its_file_where_that_is_a_name(stem: str, name: 
     assert renamed(source, stem) == source.text.replace("model Digits", f"model {name or 'Digits'}")
 
 
-def test_a_file_of_several_models_keeps_their_names() -> None:
-    source = Source("two.nn", "model A { input x: [] output x }\nmodel B { input x: [] output x }")
-    assert renamed(source, "net") == source.text
+def test_of_several_models_the_last_is_called_after_the_file() -> None:
+    text = 'model A { input x: [] output x }\nmodel B { input x: [] output x }\ntest "a" of A { given x = 1 expect x == 1 }'
+    assert renamed(Source("two.nn", text), "net") == text.replace("model B", "model Net")
+    assert renamed(Source("two.nn", text), "a") == text
 
 
 def test_without_from_it_is_the_first_network_to_train() -> None:

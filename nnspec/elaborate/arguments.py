@@ -49,9 +49,9 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
 
 
 def _as_list(written: Written, span: Span) -> Written:
-    """All values without a name as one list."""
+    """Several values without a name as one list."""
     values = [(a, v) for a, v in written if a.name is None]
-    if not values or (len(values) == 1 and isinstance(values[0][1], tuple)):
+    if len(values) < 2:
         return written
     listed = ast.Argument(span, None, ast.List(span, tuple(a.value for a, _ in values)))
     return [(listed, tuple(v for _, v in values)), *((a, v) for a, v in written if a.name)]
