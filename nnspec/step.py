@@ -19,6 +19,8 @@ from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
 
 AFTER_GRADIENTS = ("algebra", "broadcast")
+LR, T = "optimizer:lr", "optimizer:t"
+"""The inputs of a step that are rate and count: a model may have an `lr` or `t` of its own."""
 Attributes = tuple[tuple[str, Any], ...]
 Penalty = tuple[tuple[str, float], ...]
 
@@ -158,7 +160,7 @@ def _states(graph: Graph, optimizer: Applied, w: Var) -> dict[str, Var]:
 
 
 def _scalars(graph: Graph) -> dict[str, Var]:
-    return {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in ("lr", "t")}
+    return {n: graph.source(OPS["input"], port, Type(graph.dtype)) for n, port in (("lr", LR), ("t", T))}
 
 
 def _updated(graph: Graph, definitions: Definitions, training: Training, ws: list[Var], gs: list[Var]) -> Graph:

@@ -110,7 +110,7 @@ class _Network:
             }
         graph = self.step_graph(steps.optimizer)
         for _ in range(steps.count):
-            new = reference.run(graph, {**self.feeds(), "lr": steps.rate, "t": self.steps_done + 1})
+            new = reference.run(graph, {**self.feeds(), step.LR: steps.rate, step.T: self.steps_done + 1})
             self.weights = self.weights | _of(new, "param:") | _of(new, "state:")
             self.memory = self.memory | _of(new, "opt:")
             self.steps_done += 1

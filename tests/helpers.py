@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.graph import Type
+from nnspec.graph.types import size_names
 
 ROOT = Path(__file__).parent.parent
 GALLERY = sorted(p.stem for p in (ROOT / "specs").glob("*.nn"))
@@ -22,10 +23,10 @@ def distance(value: Any, reference: Any) -> float:
 
 
 def random_batch(ports: dict[str, Type], examples: int, seed: int = 0) -> dict[str, Any]:
-    """A batch that these inputs and targets could hold."""
+    """A batch that these inputs and targets could hold; every size that is known only at run time is 6."""
     rng = np.random.default_rng(seed)
     out: dict[str, Any] = {}
     for name, port in ports.items():
-        shape = port.bound({"batch": examples}).shape
+        shape = port.bound({**dict.fromkeys(size_names(port.shape), 6), "batch": examples}).shape
         out[name] = rng.integers(0, port.classes or 2, shape) if port.dtype == "int64" else rng.random(shape)
     return out

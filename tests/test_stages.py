@@ -15,6 +15,7 @@ from nnspec.api import read_source
 from nnspec.cli.train import train_run
 from nnspec.compile import Compilation
 from nnspec.run import reference
+from nnspec.step import LR, T
 from nnspec.train.loop import Progress
 from nnspec.train.rundir import newest
 from nnspec.train.schedule import LearningRate
@@ -81,7 +82,7 @@ def test_looking_ahead_is_one_graph_and_both_engines_agree_with_it(optimizer: st
     train = "train { epochs 1  optimizer ahead(lr = 0.1)  penalty l2(0.1)  clip norm(0.5) }"
     ours, data = net(f"{optimizer} {train}", dtype="float64", engine=engine), some_data()
     for t in range(1, 4):
-        feeds = {**{n: v.copy() for n, v in ours.engine.params.items()}, **data, "seed": 0, "step": t - 1, "lr": 0.1, "t": t}
+        feeds = {**{n: v.copy() for n, v in ours.engine.params.items()}, **data, "seed": 0, "step": t - 1, LR: 0.1, T: t}
         feeds |= {f"{n}.v": v.copy() for n, v in ours.engine.optimizer_buffer("v").views.items()}
         expected = reference.run(ours.spec.step, feeds)
         assert ours.step(**data) == pytest.approx(float(expected["loss"]), rel=1e-12)
@@ -258,7 +259,7 @@ def test_phases_alternate_on_every_batch_each_with_its_losses_and_parameters(eng
     first, second = ours.spec.stages[0]
     assert (first.states, second.states) == (["norm.mu", "norm.var"], [])
     feeds: dict[str, Any] = {n: v.copy() for n, v in {**ours.params, **ours.states}.items()}
-    feeds |= {f"{n}.{s}": np.zeros(v.shape) for n, v in ours.params.items() for s in "mv"} | {"x": x, "seed": 0, "lr": 0.01, "t": 1}
+    feeds |= {f"{n}.{s}": np.zeros(v.shape) for n, v in ours.params.items() for s in "mv"} | {"x": x, "seed": 0, LR: 0.01, T: 1}
     values = reference.run(first.step, {**feeds, "step": 0})
     after = {**feeds, **{n.split(":")[1]: v for n, v in values.items() if n.startswith(("param:", "state:", "opt:"))}}
     more = reference.run(second.step, {**after, "step": 1 << 28})

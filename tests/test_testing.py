@@ -268,3 +268,8 @@ test "wrong" of Part { given x = [1, 2]  expect y ~= [2, 5] }
 def test_each_model_of_a_file_has_its_tests() -> None:
     outcomes = run_tests(Compilation(Source("parts.nn", PARTS), {}))
     assert [(o.test.title, len(o.failures)) for o in outcomes] == [("part", 0), ("whole", 0), ("wrong", 1)]
+
+
+def test_a_model_may_have_an_lr_and_a_t_of_its_own_while_steps_are_taken() -> None:
+    model = "model M { input t: [2] param lr: [2] = 1 output y = t * lr loss sum(y) }"
+    assert not outcome("given t = [2, 3] steps 1 with sgd(lr = 0.5) expect lr == [0, -0.5]", model).failures

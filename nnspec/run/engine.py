@@ -150,7 +150,7 @@ class Engine:
 
     def _buffers(self) -> Buffers:
         states = {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
-        return Buffers(self._params, self._grads, states, {"lr": self._lr, "t": self._t})
+        return Buffers(self._params, self._grads, states, {steps.LR: self._lr, steps.T: self._t})
 
     def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str] | None = None) -> dict[str, Array]:
         program, inputs = self._program(graph, kind, fields, given or {})
