@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copyfile
 
 from nnspec import resources
 from nnspec.diagnostics import Source, did_you_mean, fault
@@ -31,16 +32,27 @@ def header(source: Source) -> list[str]:
 
 
 def start(name: str, source: Source) -> Path:
-    """Write a spec of the gallery into a new file, its model called after the file; a Fault (E504) where that cannot be."""
+    """Write a spec of the gallery into a new file, its model called after the file, its data beside it; a Fault (E504) where that fails."""
     path = Path(name) if Path(name).suffix == ".nn" else Path(f"{name}.nn")
     try:
         with path.open("x", encoding="utf-8") as f:
             f.write(renamed(source, path.stem))
+        _copy_data(source, path.parent)
     except FileExistsError:
         raise fault("E504", f"`{path}` is there already", help="choose another name, or remove it") from None
     except OSError as error:
         raise fault("E504", f"`{path}` cannot be written: {error.strerror}") from None
     return path
+
+
+def _copy_data(source: Source, folder: Path) -> None:
+    """The files of the gallery that a spec reads, where there are none of that name."""
+    gallery = resources.folder("specs")
+    for file in (p for p in gallery.rglob("*.*") if p.suffix != ".nn"):
+        copy = folder / file.relative_to(gallery)
+        if f'"{file.relative_to(gallery).as_posix()}"' in source.text and not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            copyfile(file, copy)
 
 
 def renamed(source: Source, stem: str) -> str:

@@ -32,6 +32,15 @@ def test_every_spec_of_the_gallery_begins_one_that_is_right(name: str) -> None:
     assert run("check", "my_net.nn").exit_code == run("test", "my_net.nn").exit_code == 0
 
 
+def test_the_data_of_a_spec_comes_with_it_and_nothing_is_written_over() -> None:
+    assert run("new", "net", "--from", "rnn_series").exit_code == 0
+    data = Path("data/mackey_glass.csv")
+    assert data.read_bytes() == (ROOT / "specs" / data).read_bytes()
+    data.write_text("time,x\n1,2\n")
+    assert run("new", "other", "--from", "rnn_series").exit_code == 0
+    assert data.read_text() == "time,x\n1,2\n"
+
+
 def test_only_the_name_of_the_model_differs() -> None:
     text = (ROOT / "specs" / "mazur.nn").read_text("utf-8")
     run("new", "two.nn", "--from", "mazur")

@@ -131,4 +131,5 @@ def _lines(epochs: int, folder: Path) -> Progress:
 
 
 def _line(epoch: Epoch) -> str:
-    return f"{_numbers(epoch.metrics)}  {epoch.seconds:.2g} s"
+    seconds = f"{epoch.seconds:.0f}" if epoch.seconds >= 10 else f"{epoch.seconds:.2g}"
+    return f"{_numbers(epoch.metrics)}  {seconds} s"
