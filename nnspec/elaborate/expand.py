@@ -202,6 +202,8 @@ class Elaborator:
             value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
         except Fault as error:
             raise blame(error, {}, applied.span) from None
+        if isinstance(value, Function) and value.kind == "init":
+            value = Applied(value, bind(value, [], applied.span)[0], applied.span)
         return self.sample(value, known, frame) if isinstance(value, Applied) else value
 
     def conditional(self, e: ast.Conditional, scope: Scope) -> Value:
