@@ -40,6 +40,12 @@ def test_nothing_that_owns_parameters_is_named() -> None:
     assert d.message == "no parameter belongs to `x`"
 
 
+def test_half_a_path_is_completed() -> None:
+    layer = "layer block(x) = x -> dense(2) as head "
+    (d,) = diagnostics(f'{layer} model M {{ input x: [4] share enc = block output y = x -> enc expect params("enc.head") == 10 }}')
+    assert d.help == "did you mean `enc.block.head`?"
+
+
 @pytest.mark.parametrize("init", ["zeros", "if size(shape) == 1 then zeros else ones"])
 def test_an_init_may_be_another_without_arguments(init: str) -> None:
     assert not diagnostics(f"init own = {init} model M {{ input x: [4] param w: [4] ~ own output y = x * w }}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator, about
 from nnspec.elaborate.fields import names_in
 from nnspec.elaborate.primitives import Arguments, make_builtin
@@ -57,7 +57,10 @@ def _functions(e: Elaborator, facts: Facts) -> dict[str, Value]:
         path = layer if isinstance(layer, str) else layer.name if isinstance(layer, Function) else a.at("layer").text
         owned = [n for n in e.owned if n == path or n.startswith(f"{path}.")]
         if not owned:
-            raise fault("E101", f"no parameter belongs to `{path}`", a.at("layer"), help='write the path as a text: params("conv_2")')
+            parts = list(dict.fromkeys(name.rsplit(".", n)[0] for name in e.owned for n in range(name.count(".") + 1)))
+            near = next((p for p in parts if p.endswith(f".{path.rsplit('.', 1)[-1]}")), None)
+            help_ = f"did you mean `{near}`?" if near else did_you_mean(path, parts) or 'write the path as a text: params("conv_2")'
+            raise fault("E101", f"no parameter belongs to `{path}`", a.at("layer"), help=help_)
         return facts.parameters(owned)
 
     rows = (
