@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nnspec.graph import Dim, Graph, Node, Type, Var
 from nnspec.graph.loop import KINDS, Loop
-from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
-from nnspec.ops.arrange import concat, cut, expand, reshape
+from nnspec.loops import Carried, Item, apart, close, of_step, places, stand_in
+from nnspec.ops.arrange import concat, cut, expand, pad, reshape
 from nnspec.ops.loop import scan
 from nnspec.ops.reduce import sum as sum_over
 
@@ -62,27 +62,50 @@ def _zero(graph: Graph, type: Type) -> Var:
 def _through_time(graph: Graph, node: Node, g: Var) -> list[Var | None]:
     """Backpropagation through time (Werbos 1990): a loop the other way that carries the gradients of the carried values.
 
-    Each step is computed again from the carried values before it, for all steps at once.
+    Each step is computed again from the carried values before it, for all steps at once; but for what it has yielded.
     """
     a, inputs = node.attributes, [graph.var(i) for i in node.inputs]
     loop, n, length, reverse = a["body"], a["carries"], a["length"], a["reverse"]
     starts, sequences, given = inputs[:n], inputs[n : n + a["items"]], inputs[n + a["items"] :]
     outs = apart(graph.var(node.name), loop)
     before = [_item(graph, _shifted(s, out, length, reverse)) for s, out in zip(starts, outs, strict=False)]
-    items, arriving = [_item(graph, s) for s in sequences], _item(graph, g)
+    items = [_item(graph, s) for s in sequences]
+    arriving = {i: _item(graph, part) for i, part in _arriving(g, loop)}
     after = [stand_in(graph, s.type) for s in starts]
     values = _step(graph, loop, before, items, given)
-    seeds = [(values[f"out:{i}"], part) for i, part in enumerate(apart(arriving.at_step, loop))]
+    done = [Item(graph.var(values[f"out:{i}"]), out) for i, out in enumerate(outs) if loop.body[loop.body.outputs[f"out:{i}"]].inputs]
+    seeds = [(values[f"out:{i}"], item.at_step) for i, item in arriving.items()]
     seeds += [(values[f"carry:{i}"], dc) for i, dc in enumerate(after)]
     found = pull_back(graph, seeds, [v.name for v in (*_at_step(before), *_at_step(items), *given)])
     carried = [Carried(dc, _zero(graph, dc.type), new) for dc, new in zip(after, found, strict=False)]
-    over_time = close(graph, carried, [*before, *items, arriving], length, found, reverse=not reverse)
+    over_time = close(graph, carried, [*before, *items, *arriving.values(), *done], length, found, reverse=not reverse)
     first = length - 1 if reverse else 0
     return [
         *(reshape(cut(d, axis=0, start=first, stop=first + 1), shape=s.type.shape) for d, s in zip(over_time, starts, strict=False)),
         *over_time[n : n + len(items)],
         *(_over_steps(d, v) for d, v in zip(over_time[n + len(items) :], given, strict=True)),
     ]
+
+
+def _arriving(g: Var, loop: Loop) -> Iterator[tuple[int, Var]]:
+    """The gradient of each thing that the steps yield, by its number, but for those whose gradient is zero."""
+    for i, (start, stop, shape) in enumerate(places(loop)):
+        part = _part(g, start, stop)
+        if part:
+            yield i, reshape(part, shape=(g.type.shape[0], *shape))
+
+
+def _part(g: Var, start: Dim, stop: Dim) -> Var | None:
+    """A stretch of a gradient along its last axis; nothing if it lies in the zeros around a value."""
+    axis, attributes = g.type.rank - 1, g.node.attributes
+    if g.node.op is pad and attributes["axis"] == axis:
+        inner = g.graph.var(g.node.inputs[0])
+        match start, stop, attributes["before"], inner.type.shape[-1]:
+            case int(), int(), int(before), int(width) if stop <= before or start >= before + width:
+                return None
+            case int(), int(), int(before), int(width) if before <= start and stop <= before + width:
+                return _part(inner, start - before, stop - before)
+    return g if stop - start == g.type.shape[-1] else cut(g, axis=axis, start=start, stop=stop)
 
 
 def _item(graph: Graph, sequence: Var) -> Item:

@@ -16,7 +16,7 @@ from nnspec import resources
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.arguments import parameters_of, signature_text
-from nnspec.elaborate.library import nearest, std
+from nnspec.elaborate.library import nearest, public
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Builtin, Choice, Function
 from nnspec.graph import BATCH
@@ -90,7 +90,7 @@ def about(name: str) -> list[Entry]:
 @cache
 def entries() -> tuple[Entry, ...]:
     """The whole library, by kind."""
-    known = [*map(_definition, std().values()), *_primitives()]
+    known = [*map(_definition, public().values()), *_primitives()]
     names = {e.name for e in known}
     operations = [Entry("operation", n, op.signature, op.doc, written=op.examples) for n, op in OPS.items() if n not in names]
     return tuple(sorted([*known, *operations], key=lambda e: (KINDS.index(e.kind), e.name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copyfile
 
 from nnspec import resources
 from nnspec.diagnostics import Source, did_you_mean, fault
@@ -31,11 +32,12 @@ def header(source: Source) -> list[str]:
 
 
 def start(name: str, source: Source) -> Path:
-    """Write a spec of the gallery into a new file, its model called after the file; a Fault (E504) where that cannot be."""
+    """Write a spec of the gallery into a new file, its model called after the file, its data beside it; a Fault (E504) where that fails."""
     path = Path(name) if Path(name).suffix == ".nn" else Path(f"{name}.nn")
     try:
         with path.open("x", encoding="utf-8") as f:
             f.write(renamed(source, path.stem))
+        _copy_data(source, path.parent)
     except FileExistsError:
         raise fault("E504", f"`{path}` is there already", help="choose another name, or remove it") from None
     except OSError as error:
@@ -43,15 +45,26 @@ def start(name: str, source: Source) -> Path:
     return path
 
 
+def _copy_data(source: Source, folder: Path) -> None:
+    """The files of the gallery that a spec reads, where there are none of that name."""
+    gallery = resources.folder("specs")
+    for file in (p for p in gallery.rglob("*.*") if p.suffix != ".nn"):
+        copy = folder / file.relative_to(gallery)
+        if f'"{file.relative_to(gallery).as_posix()}"' in source.text and not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            copyfile(file, copy)
+
+
 def renamed(source: Source, stem: str) -> str:
-    """The text with its one model called `MyNet` for a file `my_net.nn`; as it is, where that gives no name or there are several models."""
+    """The text with its model, the last one, called `MyNet` for a file `my_net.nn`; as it is, where that gives no name or a taken one."""
     spec = parse(source)[0]
     models = list(spec.all("model"))
     title = "".join(word[0].upper() + word[1:] for word in re.findall(r"[^\W_]+", stem))
-    if len(models) != 1 or not title[:1].isalpha():
+    if not models or title in {m.name.id for m in models} or not title[:1].isalpha():
         return source.text
-    uses = [d.model.span for d in spec.definitions if isinstance(d, ast.Test)]
+    name = models[-1].name
+    uses = [d.model.span for d in spec.definitions if isinstance(d, ast.Test) and d.model.id == name.id]
     text = source.text
-    for span in sorted([models[0].name.span, *uses], key=lambda s: -s.start):
+    for span in sorted([name.span, *uses], key=lambda s: -s.start):
         text = text[: span.start] + title + text[span.end :]
     return text

@@ -6,7 +6,7 @@ one product before the loop, and the gradient of a weight, a sum over the batch,
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
@@ -58,17 +58,41 @@ def split_batch(shape: Shape, *between: Dim) -> Shape:
     return (*shape[:axis], shape[axis] // BATCH, *between, BATCH, *shape[axis + 1 :])  # type: ignore[operator]  # it has the batch: a size
 
 
+def places(loop: Loop) -> Iterator[tuple[Dim, Dim, Shape]]:
+    """Where along the last axis of a loop's value each thing that a step yields begins and ends, and its shape."""
+    start: Dim = 0
+    for width, shape in zip(widths(loop), loop.shapes("out:"), strict=True):
+        yield start, start + width, shape
+        start = start + width
+
+
 def apart(packed: Var, loop: Loop) -> list[Var]:
     """What the steps yield side by side along the last axis, each in its shape."""
-    parts: list[Var] = []
-    start: Dim = 0
-    shapes = loop.shapes("out:")
-    leading = packed.type.shape[: packed.type.rank - 2]
-    for width, shape in zip(widths(loop), shapes, strict=True):
-        part = cut(packed, axis=packed.type.rank - 1, start=start, stop=start + width) if len(shapes) > 1 else packed
-        parts.append(reshape(part, shape=(*leading, *shape)))
-        start = start + width
-    return parts
+    leading, axis = packed.type.shape[: packed.type.rank - 2], packed.type.rank - 1
+    parts = [(packed if len(loop.shapes("out:")) == 1 else cut(packed, axis=axis, start=a, stop=b), shape) for a, b, shape in places(loop)]
+    return [reshape(part, shape=(*leading, *shape)) for part, shape in parts]
+
+
+def keeping_products(graph: Graph) -> Graph:
+    """The same with loops that yield the products of their steps too, so that backward need not compute them again."""
+
+    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        wider = _with_products(node.attributes["body"]) if node.op is scan else None
+        if wider is None:
+            return new.copy_node(node, inputs)
+        value = new.call(scan, *map(new.var, inputs), **{**node.attributes, "body": wider})
+        return cut(value, axis=node.type.rank - 1, start=0, stop=node.type.shape[-1]).name
+
+    return graph.rebuilt(rule)
+
+
+def _with_products(loop: Loop) -> Loop | None:
+    """The loop with whatever takes more than one operation a number among what it yields; nothing if all is there."""
+    body = loop.body.only(loop.body.outputs)
+    batch = loop.shapes("out:")[0][0]
+    costly = [n.name for n in body if n.op.flops and n.type.shape[:1] == (batch,) and n.name not in body.outputs.values()]
+    body.outputs |= {f"out:{i}": name for i, name in enumerate(costly, len(widths(loop)))}
+    return Loop(body) if costly else None
 
 
 def close(

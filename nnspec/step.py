@@ -14,6 +14,7 @@ from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph, Node, Op, Type, Var
 from nnspec.graph.types import BATCH_NAME, size_names
+from nnspec.loops import keeping_products
 from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
 
@@ -88,7 +89,7 @@ def _minimising(forward: Graph, losses: Sequence[str], states: Collection[str]) 
 
 def add_gradients(forward: Graph, parameters: Mapping[str, Type], penalty: Penalty) -> Graph:
     """Loss, new states, and `grad:NAME` for every parameter."""
-    graph = forward.only(outputs_of(forward, "loss", "state"))
+    graph = keeping_products(forward.only(outputs_of(forward, "loss", "state")))
     for name, type in parameters.items():
         graph.source(OPS["param"], name, type)  # one that the loss does not use has a gradient too: zero
     objective = _with_penalty(graph, list(parameters), penalty)

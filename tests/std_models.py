@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import nnspec
-from nnspec.elaborate.library import std
+from nnspec.elaborate.library import public
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EXAMPLES = 5
@@ -58,7 +58,6 @@ LOSSES = {
     "kl(softmax(y), softmax(z))": ("[4]", "[4]"),
     "kl(softmax(z), softmax(y))": ("[4]", "[4]"),
     "cosine(z, y)": ("[4]", "[4]"),
-    "clamped_log(sigmoid(z))": ("[]", "[]"),
     "distance(z, y)": ("[4]", "[4]"),
     "contrastive(sum(z^2), y, 2)": ("[2]", "class(2)"),
     "triplet(z[0], z[1], y)": ("[2, 4]", "[4]"),
@@ -68,7 +67,7 @@ LOSSES = {
 
 def library(file: str, *kinds: str) -> set[str]:
     """The names that a file of the library defines."""
-    return {name for (kind, name), f in std().items() if f.definition.span.source.name == f"std/{file}.nn" and kind in kinds}
+    return {name for (kind, name), f in public().items() if f.definition.span.source.name == f"std/{file}.nn" and kind in kinds}
 
 
 def words(texts: Iterable[str]) -> set[str]:

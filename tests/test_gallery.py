@@ -17,7 +17,7 @@ from nnspec.gallery import header, read
 from nnspec.source import folder_of
 from nnspec.testing import run_tests
 
-QUICK = ("approximation", "diabetes", "heat", "iris", "linear_models", "logistic", "regression_1d", "wine", "xor")
+QUICK = ("approximation", "diabetes", "heat", "iris", "linear_models", "logistic", "regression_1d", "rnn_series", "wine", "xor")
 
 
 @cache

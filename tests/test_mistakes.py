@@ -92,6 +92,16 @@ MISTAKES = {
         model("output y = x -> dense(3, init = relu)"), "E106", 3, "relu", "the fn `relu` is not an init", "did you mean"
     ),
     "padding in quotes": Mistake(image('conv(4, 3, pad = "same")'), "E106", 3, '"same"', "`pad` is same, valid or a number", "pad = same"),
+    "padding that a target hides": Mistake(
+        'model M {\n  input image: [1, 8, 8]\n  target same: []\n  output y = image -> conv(4, 3, pad = same)\n}',
+        "E106", 4, "same", "`pad` is same, valid or a number", "give the value another name",
+    ),
+    "a pipeline kept for later": Mistake(
+        model("enc = dense(8) -> relu", "output y = x -> enc"), "E103", 3, "dense(8)", "missing `units`", "`share enc = dense(8) -> relu`"
+    ),
+    "a weight of a layer inside a shared pipeline": Mistake(
+        model("share enc = dense(8) -> relu", "output y = (x -> enc) @ transpose(enc.W)"), "E101", 4, "enc.W", "`enc.W`", "`enc.dense.W`?"
+    ),
     "a function that is not applied": Mistake(
         model("output y = relu"), "E106", 3, "y", "an output is a tensor, not the fn `relu`", "`x -> relu`"
     ),

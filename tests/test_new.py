@@ -32,6 +32,15 @@ def test_every_spec_of_the_gallery_begins_one_that_is_right(name: str) -> None:
     assert run("check", "my_net.nn").exit_code == run("test", "my_net.nn").exit_code == 0
 
 
+def test_the_data_of_a_spec_comes_with_it_and_nothing_is_written_over() -> None:
+    assert run("new", "net", "--from", "rnn_series").exit_code == 0
+    data = Path("data/mackey_glass.csv")
+    assert data.read_bytes() == (ROOT / "specs" / data).read_bytes()
+    data.write_text("time,x\n1,2\n")
+    assert run("new", "other", "--from", "rnn_series").exit_code == 0
+    assert data.read_text() == "time,x\n1,2\n"
+
+
 def test_only_the_name_of_the_model_differs() -> None:
     text = (ROOT / "specs" / "mazur.nn").read_text("utf-8")
     run("new", "two.nn", "--from", "mazur")
@@ -49,9 +58,10 @@ def test_a_model_is_called_after_its_file_where_that_is_a_name(stem: str, name: 
     assert renamed(source, stem) == source.text.replace("model Digits", f"model {name or 'Digits'}")
 
 
-def test_a_file_of_several_models_keeps_their_names() -> None:
-    source = Source("two.nn", "model A { input x: [] output x }\nmodel B { input x: [] output x }")
-    assert renamed(source, "net") == source.text
+def test_of_several_models_the_last_is_called_after_the_file() -> None:
+    text = 'model A { input x: [] output x }\nmodel B { input x: [] output x }\ntest "a" of A { given x = 1 expect x == 1 }'
+    assert renamed(Source("two.nn", text), "net") == text.replace("model B", "model Net")
+    assert renamed(Source("two.nn", text), "a") == text
 
 
 def test_without_from_it_is_the_first_network_to_train() -> None:

@@ -39,6 +39,18 @@ def refused(model: str) -> str:
     return str(error.value)
 
 
+# ---- random numbers
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_drawn_piece_by_piece_are_those_of_the_definition(dtype: str) -> None:
+    shape, seed, step = (3, 7001), np.array(5), np.array(2)
+    out = np.empty(shape, dtype)
+    assert OPS["random"].prepare
+    OPS["random"].prepare(out, seed, step, stream=11, shape=shape, dtype=dtype)()
+    np.testing.assert_array_equal(out, OPS["random"].kernel(seed, step, stream=11, shape=shape, dtype=dtype))
+
+
 # ---- rows by number
 
 TABLE = np.arange(6.0).reshape(3, 2)

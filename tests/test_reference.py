@@ -9,7 +9,7 @@ from helpers import ROOT
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, render
-from nnspec.elaborate.library import std
+from nnspec.elaborate.library import public
 from nnspec.elaborate.phases import PHASE_SETTINGS
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.sources import SOURCES
@@ -188,7 +188,7 @@ def test_a_construct_of_the_specification_parses(name: str) -> None:
     assert not found, render(found)
 
 
-@pytest.mark.parametrize("name", sorted({name for _, name in std()} | set(builtins())))
+@pytest.mark.parametrize("name", sorted({name for _, name in public()} | set(builtins())))
 def test_every_definition_and_primitive_is_mentioned(name: str) -> None:
     assert name in IN_CODE
 
@@ -209,6 +209,6 @@ def signature(f: Function) -> str:
 
 
 def test_a_signature_in_the_library_tables_is_the_definition_s() -> None:
-    known = {(name, signature(f)) for (_, name), f in std().items()}
+    known = {(name, signature(f)) for (_, name), f in public().items()}
     for name, arguments in re.findall(r"^\| `(\w+)(?:\(([^`]*)\))?` \|", REFERENCE.split("## Standard library")[1], re.M):
         assert (name, arguments) in known

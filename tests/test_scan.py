@@ -155,6 +155,19 @@ def test_what_no_step_waits_for_is_one_operation_over_all_steps() -> None:
     assert len(products) == 2  # the gradients of W and R: one product each, over all steps
 
 
+def test_backward_computes_no_product_of_a_step_again() -> None:
+    net = nnspec.loads(spec("x -> lstm(5) -> gru(4) -> rnn(3)"), dtype="float64")
+    products = [n for n in net.spec.gradients if n.op.name == "matmul"]
+    assert not {i for n in products for i in n.inputs} & {"lstm.R", "gru.R", "rnn.R"}
+    assert len(products) == 3 * 3 + 2  # for each loop x W before it and the gradients of W and R after it, and for two that of x
+    assert all(checked.passed for checked in gradcheck(net.spec))
+
+
+def test_what_nobody_reads_of_a_loop_brings_no_zeros_into_its_gradient() -> None:
+    gradients = nnspec.loads(spec("x -> lstm(5)")).spec.gradients
+    assert not any(n.op.name == "pad" and n.type.shape[-1] == 10 for n in gradients)
+
+
 def test_a_body_without_recurrence_is_no_loop() -> None:
     assert not scans(nnspec.loads(spec(NETS["no recurrence"])))
 

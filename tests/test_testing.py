@@ -150,6 +150,13 @@ def test_a_size_known_at_run_time_is_that_of_the_example() -> None:
     assert not outcome("given x = [1, 2, 3], z = [4, 5, 6] expect y == 32 given x = [1], z = [2] expect y == 2", SEQUENCE).failures
 
 
+def test_values_of_an_open_size_are_compared_with_lists_as_long_as_the_example() -> None:
+    model = "model Seq { input x: [T] output y = concat(x, 2 * x) }"
+    assert not outcome("given x = [1, 2] expect y == [1, 2, 2, 4] given x = [3] expect y ~= [3.0, 6.0] and y > [2, 5]", model).failures
+    assert str(outcome("given x = [1, 2] expect y ~= [1, 2, 3, 4]", model).failures[0]) == "found 2 at [2], expected 3"
+    assert codes("given x = [1] expect y ~= [1, 2, 3]", model, "Seq") == [("E201", "y ~= [1, 2, 3]")]
+
+
 def test_each_test_starts_afresh() -> None:
     text = f'{MODEL} test "a" of Net {{ {GIVEN} steps 1 with sgd(lr = 1) }} test "b" of Net {{ expect W[0, 0] == 1 and seen == 0 }}'
     assert [bool(o.failures) for o in run_tests(Compilation(Source("net.nn", text), {}))] == [False, False]

@@ -16,7 +16,7 @@ from nnspec.api import Net
 from nnspec.compile import Compilation
 from nnspec.graph import Type
 from nnspec.train import data as data_sets
-from nnspec.train import rundir
+from nnspec.train import rundir, templates
 from nnspec.train.epoch import Epoch, as_lists
 from nnspec.train.loop import Progress, length
 
@@ -37,6 +37,7 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     net.save(folder)
     rundir.prune(folder)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
+    templates.draw(folder, spec.graph, net.params)
     proof = net.export(folder / rundir.MODEL)
     test = net.evaluate(datasets[-1].test) if datasets[-1].test else {}
     return {
@@ -130,4 +131,5 @@ def _lines(epochs: int, folder: Path) -> Progress:
 
 
 def _line(epoch: Epoch) -> str:
-    return f"{_numbers(epoch.metrics)}  {epoch.seconds:.2g} s"
+    seconds = f"{epoch.seconds:.0f}" if epoch.seconds >= 10 else f"{epoch.seconds:.2g}"
+    return f"{_numbers(epoch.metrics)}  {seconds} s"

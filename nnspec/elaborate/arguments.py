@@ -13,7 +13,7 @@ from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
-    from nnspec.elaborate.expand import Elaborator
+    from nnspec.elaborate.calls import Calls
 
 Written = list[tuple[ast.Argument, Value]]
 
@@ -49,9 +49,9 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
 
 
 def _as_list(written: Written, span: Span) -> Written:
-    """All values without a name as one list."""
+    """Several values without a name as one list."""
     values = [(a, v) for a, v in written if a.name is None]
-    if not values or (len(values) == 1 and isinstance(values[0][1], tuple)):
+    if len(values) < 2:
         return written
     listed = ast.Argument(span, None, ast.List(span, tuple(a.value for a, _ in values)))
     return [(listed, tuple(v for _, v in values)), *((a, v) for a, v in written if a.name)]
@@ -79,7 +79,7 @@ def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fau
     return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, help=help_, fix=fix)
 
 
-def check_tensors(e: Elaborator, f: Function, scope: Scope, span: Span) -> None:
+def check_tensors(e: Calls, f: Function, scope: Scope, span: Span) -> None:
     """Match arguments with declared types; the sizes they name become names of the definition."""
     bindings = Bindings()
     for p in f.definition.parameters:

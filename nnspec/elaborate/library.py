@@ -34,9 +34,9 @@ class Definitions:
     own: dict[tuple[str, str], Function] = field(default_factory=dict)
 
     def find(self, kind: str, name: str, library: bool = False) -> Function | None:
-        """The definition of that kind and name; the library itself does not see the user's."""
+        """The definition of that kind and name; the library itself does not see the user's, nor the user its `_` names."""
         own = None if library else self.own.get((kind, name))
-        return own or std().get((kind, name))
+        return own or (std() if library else public()).get((kind, name))
 
     def meaning(self, name: str, library: bool = False) -> Value | None:
         """What a name means in a formula: a function or layer, else an init, optimizer or schedule, else a primitive."""
@@ -45,7 +45,7 @@ class Definitions:
         return found if found is not None else builtins().get(name)
 
     def names(self, *kinds: str) -> set[str]:
-        defined = {name for kind, name in (*self.own, *std()) if kind in (kinds or KINDS)}
+        defined = {name for kind, name in (*self.own, *public()) if kind in (kinds or KINDS)}
         return defined if kinds else defined | set(builtins())
 
 
@@ -60,6 +60,12 @@ def std() -> dict[tuple[str, str], Function]:
         assert not diagnostics, diagnostics
         add_definitions(found, spec, scope)
     return found
+
+
+@cache
+def public() -> dict[tuple[str, str], Function]:
+    """What of the standard library specs can use: all but the names that begin with `_`, which it uses itself."""
+    return {(kind, name): f for (kind, name), f in std().items() if not name.startswith("_")}
 
 
 def add_definitions(table: dict[tuple[str, str], Function], spec: ast.Spec, scope: Scope) -> list[Diagnostic]:

@@ -49,5 +49,12 @@ def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions)
 def unknown(name: str, span: Span, scope: Scope, definitions: Definitions, paths: Set[str] = frozenset()) -> Fault:
     """The mistake of a name that stands for nothing."""
     known = {*paths} | scope.all_names() | (definitions.names() - definitions.names("model"))
-    guess = nearest(name, known)
+    guess = _within(name, paths) or nearest(name, known)
     return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{guess}`?" if guess else "")
+
+
+def _within(name: str, paths: Set[str]) -> str | None:
+    """`enc.dense.W` for `enc.W`, where there is no other between them."""
+    head, _, tail = name.partition(".")
+    found = [p for p in paths if p.startswith(f"{head}.") and p.endswith(f".{tail}")]
+    return found[0] if len(found) == 1 else None

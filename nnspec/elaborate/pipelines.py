@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate.names import callee_of
 from nnspec.elaborate.values import POISON, Builtin, Scope, Value, describe
 from nnspec.syntax import ast
@@ -18,7 +19,19 @@ MAX_REPEATS = 10_000
 
 def pipe(e: Elaborator, tree: ast.Pipe, scope: Scope) -> Value:
     scope.names.update({s.label.id: POISON for s in tree.stages if s.label})  # until they have a value
-    return run_stages(e, tree.stages, e.evaluate(tree.head, scope), tree.head, scope)
+    return run_stages(e, tree.stages, _start(e, tree.head, scope), tree.head, scope)
+
+
+def _start(e: Elaborator, head: ast.Expr, scope: Scope) -> Value:
+    """What a pipeline starts from."""
+    try:
+        return e.evaluate(head, scope)
+    except Fault as error:
+        d = error.diagnostic
+        if d.code != "E103" or d.span != head.span:
+            raise
+        how = "a pipeline that waits for its value is named by `share`: `share enc = dense(8) -> relu`"
+        raise Fault(replace(d, help=f"{d.help}; {how}")) from None
 
 
 def stages_of(pipeline: ast.Expr) -> tuple[ast.Stage, ...]:

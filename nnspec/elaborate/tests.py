@@ -17,7 +17,7 @@ from nnspec.elaborate.training import learning_rate
 from nnspec.elaborate.update import check_optimizer
 from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe
 from nnspec.graph import Shape, Size, Type
-from nnspec.graph.types import show
+from nnspec.graph.types import show, size_names
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
 from nnspec.syntax import ast
@@ -84,6 +84,7 @@ class _Reader:
     def __post_init__(self) -> None:
         self.e = _Asker(self.model.graph, self.definitions, training=False)
         self.e.stored = {n: Tensor(self.model.graph.var(n), False) for n in self.model.owned}
+        self.e.sizes = {}
         self.file = Scope(self.model.scope.parent)
         self.scope = Scope(self.model.scope, self.model.scope.frame, self._names())
         self.ports = self.model.inputs | self.model.targets
@@ -156,6 +157,7 @@ class _Reader:
                 first, where = found.setdefault(str(dim), (int(str(length)), name))
                 if isinstance(dim, Size) and first != length:
                     raise fault("E208", f"`{dim}` is {first} in `{where}` and {length} in `{name}`", s.span)
+        self.e.sizes = {name: length for name, (length, _) in found.items()}
 
     # ---- steps
 
@@ -198,9 +200,10 @@ class _Reader:
 
 
 class _Asker(Elaborator):
-    """Evaluates conditions over a model: `stored` are its parameters and states by public name."""
+    """Evaluates conditions over a model: `stored` are its parameters and states by public name, `sizes` those of the example."""
 
     stored: dict[str, Tensor]
+    sizes: dict[str, int]
 
     def _evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         if isinstance(e, ast.Attribute) and ast.dotted(e) in self.stored:
@@ -215,6 +218,8 @@ class _Asker(Elaborator):
         return super().apply(op, list(lifted), spans, span)
 
     def _binary(self, e: ast.Binary, left: Value, right: Value) -> Value:
+        if e.operator in COMPARISONS:
+            left, right = self.sized(left, e.left.span), self.sized(right, e.right.span)
         if e.operator != "~=":
             return super()._binary(e, left, right)
         margin = _margin(e.right)
@@ -226,6 +231,15 @@ class _Asker(Elaborator):
         spans = (e.left.span, e.right.span)
         distance = self.apply(OPS["abs"], [self.apply(OPS["sub"], [t, right], spans, e.span)], [e.span], e.span)
         return self.apply(OPS["less_equal"], [distance, margin], [e.span, e.right.span], e.span)
+
+    def sized(self, value: Value, span: Span) -> Value:
+        """A tensor with the sizes of the example that is given, instead of open ones: all of each axis, which has that length."""
+        if not isinstance(value, Tensor) or not size_names(value.shape) <= set(self.sizes):
+            return value
+        for axis, size in enumerate(value.shape):
+            if isinstance(size, Size):
+                value, _ = batch.index(value, axis, slice(0, size.bind(self.sizes)), span)
+        return value
 
 
 def _gradient(a: Arguments) -> Value:

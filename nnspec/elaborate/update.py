@@ -8,7 +8,8 @@ from math import prod
 
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.expand import Elaborator, blame
+from nnspec.elaborate.calls import blame
+from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.statements import assign

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -61,20 +62,55 @@ def _mix(h: Any) -> Any:
     return h
 
 
+def _mix_into(h: Any, aside: Any) -> None:
+    for shift, factor in _ROUNDS:
+        np.bitwise_xor(h, np.right_shift(h, np.uint32(shift), aside), h)
+        if factor:
+            np.multiply(h, np.uint32(factor), h)
+
+
 def _stream_key(stream: int) -> Any:
     """Mixed before the seed is added to it, or neighbouring streams and seeds would draw the same numbers."""
     with np.errstate(over="ignore"):
         return _mix(np.uint32(stream ^ _GOLDEN))
 
 
+def _keys(seed: Any, step: Any, stream: int) -> tuple[Any, Any]:
+    key = _stream_key(stream)
+    for number in (seed, step):
+        key = _mix(key + np.asarray(number).astype(np.uint32))
+    return key, _mix(key + np.uint32(_GOLDEN))
+
+
 def _random(seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: str) -> Any:
     with np.errstate(over="ignore"):
-        key = _stream_key(stream)
-        for number in (seed, step):
-            key = _mix(key + np.asarray(number).astype(np.uint32))
+        key, other = _keys(seed, step, stream)
         index = np.arange(prod(shape), dtype=np.uint32)
-        bits = _mix(_mix(index + key) ^ _mix(key + np.uint32(_GOLDEN)))
+        bits = _mix(_mix(index + key) ^ other)
     return ((bits >> np.uint32(8)).astype(dtype) * np.asarray(2.0**-24, dtype)).reshape(shape)
+
+
+_PIECE = 1 << 14  # numbers that stay in the cache through all passes over them
+
+
+def _random_into(out: Any, seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: str) -> Callable[[], Any]:
+    flat = out.reshape(-1)
+    index, bits, aside = np.arange(_PIECE, dtype=np.uint32), np.empty(_PIECE, np.uint32), np.empty(_PIECE, np.uint32)
+
+    def fill(piece: Any, key: Any, other: Any) -> None:
+        h, shifted = bits[: len(piece)], aside[: len(piece)]
+        _mix_into(np.add(index[: len(piece)], key, h), shifted)
+        _mix_into(np.bitwise_xor(h, other, h), shifted)
+        np.copyto(piece, np.right_shift(h, np.uint32(8), h), "unsafe")
+        np.multiply(piece, np.asarray(2.0**-24, dtype), piece)
+
+    def run() -> None:
+        with np.errstate(over="ignore"):
+            key, other = _keys(seed, step, stream)
+            for start in range(0, flat.size, _PIECE):
+                fill(flat[start : start + _PIECE], key + np.uint32(start), other)
+
+    return run
 
 
 def _onnx_mix(o: Any, h: str) -> str:
@@ -103,5 +139,6 @@ random = Op(
     onnx=_onnx_random,
     examples=("random(0, 0, stream = 0, shape = [2], dtype = float32) ~= [0.89635, 0.58357]",),
     shape=lambda seed, step, stream, shape, dtype: shape,
+    prepare=_random_into,
     why="it does not depend on a float",
 )

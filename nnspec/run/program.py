@@ -30,11 +30,11 @@ class ReferenceProgram:
     """The definition behind the same interface: walks the graph at each run."""
 
     def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None) -> None:
-        self.graph, self.memory, self.given = graph, memory, given or {}
+        self.graph, self.sizes, self.memory, self.given = graph, sizes, memory, given or {}
         self.values: dict[str, Array] = {}
 
     def run(self) -> None:
-        self.values = reference.run(self.graph, self.memory)
+        self.values = reference.run(self.graph, self.memory, sizes=self.sizes)
         for public, target in self.given.items():
             np.copyto(self.memory[target], self.values[public])
 

@@ -14,11 +14,16 @@ from nnspec.graph.walk import walk
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def run(graph: Graph, feeds: Mapping[str, Any], outputs: Iterable[str] | None = None) -> dict[str, Array]:
-    """The outputs by public name (all, or those asked for), given values for the inputs, parameters and states they need."""
+def run(
+    graph: Graph, feeds: Mapping[str, Any], outputs: Iterable[str] | None = None, sizes: Mapping[str, int] | None = None
+) -> dict[str, Array]:
+    """The outputs by public name (all, or those asked for), given values for the inputs, parameters and states they need.
+
+    Without `sizes` they are read off those values; a graph that reads no input has a batch of 1.
+    """
     wanted = {name: graph.outputs[name] for name in (graph.outputs if outputs is None else outputs)}
     needed = graph.needed(wanted.values())
-    sizes = sizes_of({n.name: n.type for n in graph if n.op.is_source}, feeds)
+    sizes = sizes or sizes_of({n.name: n.type for n in graph if n.op.is_source}, feeds)
     with np.errstate(all="ignore"):
         values = walk(graph, feeds, sizes, needed)
     return {public: values[name] for public, name in wanted.items()}

@@ -84,7 +84,7 @@ def existing(path: Path, span: Span | None) -> Path:
     if is_plain_file(path):
         return path
     message = f"the data file {path} does not exist, or is not a plain file"
-    raise fault("E302", message, span, help="a path in a spec is taken from the folder of the spec")
+    raise fault("E302", message, span, help="a path in a spec is taken from the folder of the spec; `--data FILE` gives another")
 
 
 def package(module: str, name: str, what: str, extra: str, span: Span | None) -> ModuleType:

@@ -23,17 +23,13 @@ from nnspec.elaborate.library import std
 from nnspec.gallery import read
 
 GPT2 = """
-# Radford et al., Language Models are Unsupervised Multitask Learners, 2019: layers of attention and of two dense layers each.
-layer block(x: [t, d], heads) {
-  attended = x + (x -> layernorm -> multihead_attention(heads, causal = true))
-  return attended + (attended -> layernorm -> dense(4 * d) -> gelu_tanh -> dense(d))
-}
-
+# Radford et al., Language Models are Unsupervised Multitask Learners, 2019; the keys have no bias here.
 model GPT2 {
   input  text: class(50257)[1024]
   target next: class(50257)[1024]
   param  W: [50257, 1600] ~ normal(0, 0.02)
-  logits = (take(W, text) -> learned_positional(1024) -> repeat(LAYERS) { block(25) } -> layernorm) @ transpose(W)
+  h = take(W, text) -> learned_positional(1024) -> repeat(LAYERS) { transformer_block(25, causal = true) } -> layernorm
+  logits = h @ transpose(W)
   output logits
   loss   cross_entropy(logits, next)
   expect params == 82_052_800 + LAYERS * 30_739_200

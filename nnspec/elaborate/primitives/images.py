@@ -26,6 +26,8 @@ def _pads(a: Arguments, sizes: Shape, kernel: Any, stride: Numbers, dilation: Nu
         return (*(t // 2 for t in totals), *(t - t // 2 for t in totals))
     if isinstance(pad, Choice):
         raise _no_pad(a, pad)
+    if isinstance(pad, Tensor):
+        raise _no_pad(a, pad, help="a value of the model with the name of a choice hides it: give the value another name")
     if isinstance(pad, str):
         raise _no_pad(a, pad, help="a word of the language has no quotes: `pad = same`")
     return a.each("pad", len(kernel), least=0) * 2

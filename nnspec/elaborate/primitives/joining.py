@@ -13,6 +13,8 @@ from nnspec.ops import OPS
 
 def _tensors(a: Arguments, name: str) -> list[Tensor]:
     values = a.bound["xs"]
+    if isinstance(values, Tensor) and name == "stack":
+        values = (values,)  # a new axis for one value
     if not isinstance(values, tuple) or not values:
         raise fault("E106", f"`{name}` takes several values, or a list of branches, not {describe(values)}", a.at("xs"))
     tensors = [batch.lift(a.e.graph, v, a.e.graph.dtype, a.at("xs")) for v in values]

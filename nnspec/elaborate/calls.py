@@ -1,0 +1,215 @@
+"""Calls: a definition or primitive with its arguments, run in a frame of its own; and inits, optimizers and schedules to be run later."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from itertools import islice
+
+from nnspec.diagnostics import Diagnostic, Fault, Span, fault
+from nnspec.elaborate import batch
+from nnspec.elaborate.arguments import bind, check_tensors
+from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions, nearest
+from nnspec.elaborate.models import as_layer
+from nnspec.elaborate.names import callee_of
+from nnspec.elaborate.values import (
+    POISON,
+    Applied,
+    Builtin,
+    Frame,
+    Function,
+    Owned,
+    Poison,
+    Poisoned,
+    Row,
+    Scope,
+    Tensor,
+    Unsized,
+    Value,
+    describe,
+    is_dim,
+)  # fmt: skip
+from nnspec.graph import BATCH, Graph
+from nnspec.ops import OPS
+from nnspec.syntax import ast
+
+MAX_CALL_DEPTH = 64
+MAX_NODES = 100_000
+
+
+class Calls(ABC):
+    """What elaborating one spec knows so far: its graph, what its layers own, and how deep in calls it is."""
+
+    def __init__(self, graph: Graph, definitions: Definitions, *, training: bool, fitting: bool = False) -> None:
+        self.graph, self.definitions, self.training, self.fitting = graph, definitions, training, fitting
+        self.diagnostics: list[Diagnostic] = []
+        self.calls: list[Function] = []
+        self.always = {"training": training, "fitting": fitting} | ({"batch": BATCH} if training or fitting else {})
+        self.fits = False
+        self.frame = Frame()
+        self.rows: list[Row] = []
+        self.watched: Scope | None = None
+        self.last_name = ""
+        self.reporting = ""
+        self.owned: dict[str, Owned] = {}
+        self.updates: dict[str, str] = {}
+        self.unsized: dict[str, Unsized] = {}
+
+    @abstractmethod
+    def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        """The value of an expression."""
+
+    @abstractmethod
+    def run_body(self, f: Function, scope: Scope, span: Span) -> Value:
+        """The value of a definition whose arguments are in the scope."""
+
+    def at(self, span: Span) -> AbstractContextManager[None]:
+        """Nodes made inside come from this place; a place in the library leaves them with the user's line that called it."""
+        keep = span.source.library and self.graph.context.span
+        return self.graph.at() if keep else self.graph.at(span=span)
+
+    @contextmanager
+    def recovering(self, span: Span) -> Iterator[None]:
+        """Takes the mistake of the statement at `span` and goes on with the next."""
+        try:
+            yield
+        except Fault as error:
+            self.diagnostics.append(error.diagnostic)
+        except RecursionError:
+            self.diagnostics.append(Diagnostic("E502", "this formula is nested too deeply", span))
+        except Poisoned:
+            pass
+
+    def marks(self) -> tuple[int, int, int]:
+        """How much there is before a row of the layer table."""
+        return len(self.graph), len(self.owned), len(self.rows)
+
+    def record(self, name: str, span: Span, value: Value, marks: tuple[int, int, int], scope: Scope) -> None:
+        """One row of the layer table: what was added since `marks` and is in no row yet, for formulas of the model itself."""
+        if scope is self.watched and isinstance(value, Tensor):
+            shown = {n for row in self.rows[marks[2] :] for n in (*row.nodes, *row.owned)}
+            nodes, owned = islice(self.graph.nodes, marks[0], None), islice(self.owned, marks[1], None)
+            self.rows.append(Row(name, span, value, tuple(n for n in nodes if n not in shown), tuple(n for n in owned if n not in shown)))
+
+    def call(self, e: ast.Call, scope: Scope) -> Value:
+        callee = callee_of(e.callee, scope, self.definitions)
+        return self.invoke(callee, [(a, self.evaluate(a.value, scope)) for a in e.arguments], scope, e.span, None)
+
+    def invoke(
+        self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None
+    ) -> Value:
+        """Call with evaluated arguments. A mistake inside the library is reported where the user called it."""
+        if isinstance(callee, Function) and callee.kind == "model":
+            callee = as_layer(callee)
+        if isinstance(callee, Function) and callee.kind == "init" and arguments and not callee.definition.parameters:
+            return self.of_shape(callee, arguments, scope, span)
+        bound, spans = bind(callee, arguments, span)
+        try:
+            result = self._invoke(callee, bound, spans, scope, span, label)
+        except Fault as error:
+            raise blame(error, spans, span) from None
+        return result.at(span) if isinstance(result, Tensor) else result
+
+    def _invoke(
+        self, callee: Function | Builtin, bound: dict[str, Value], spans: dict[str, Span], scope: Scope, span: Span, label: str | None
+    ) -> Value:
+        if isinstance(callee, Builtin):
+            return batch.attempt(spans, span, lambda: callee.run(self, bound, spans, span, scope))
+        if callee.kind not in CALLED_IN_FORMULAS:
+            return Applied(callee, bound, span)
+        owns = callee.kind == "layer"
+        frame = scope.frame.enter(scope.frame.child(callee.name, label), owns=True) if owns else scope.frame
+        result = self.run_function(callee, bound, spans, frame, span)
+        self.last_name = frame.path if owns else callee.name
+        return result
+
+    def run_function(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
+        """The value of a definition's body for bound arguments."""
+        if len(self.calls) > MAX_CALL_DEPTH:
+            raise fault("E502", f"calls are nested deeper than {MAX_CALL_DEPTH}: does `{f.name}` call itself without end?", span)
+        if len(self.graph) > MAX_NODES:
+            raise fault("E502", f"the spec expands to more than {MAX_NODES:,} operations", span)
+        inner = Scope(f.scope, frame, dict(self.always))
+        inner.spans.update(spans)
+        self.calls.append(f)
+        self.fits = self.fits or f.fits
+        outer, self.frame = self.frame, frame
+        try:
+            with self.graph.at(scope=frame.path.replace(".", "/")):
+                self._fill(f, bound, inner)
+                check_tensors(self, f, inner, span)
+                return self.run_body(f, inner, span)
+        finally:
+            self.calls.pop()
+            self.frame = outer
+
+    def _fill(self, f: Function, bound: dict[str, Value], inner: Scope) -> None:
+        """Arguments by name; a default is evaluated in the definition, after the parameters before it."""
+        extra = {k: v for k, v in bound.items() if k not in {p.name for p in f.definition.parameters}}
+        inner.names.update(extra)
+        for p in f.definition.parameters:
+            if p.name in bound:
+                inner.names[p.name] = bound[p.name]
+            else:
+                assert p.default is not None
+                inner.names[p.name] = self.evaluate(p.default, inner)
+
+    def of_shape(self, init: Function, sizes: list[tuple[ast.Argument, Value]], scope: Scope, span: Span) -> Tensor:
+        """`zeros(3, 4)`: what an init without arguments of its own gives for a shape."""
+        for argument, size in sizes:
+            if argument.name or not is_dim(size):
+                raise fault("E106", f"`{init.name}` takes sizes here, not {describe(size)}", argument.span)
+        shape = tuple(size for _, size in sizes)
+        drawn = self.sample(Applied(init, {}, span), {"shape": shape}, scope.frame)
+        t = batch.lift(self.graph, drawn, self.graph.dtype, span)
+        return t if t.shape == shape else Tensor(OPS["expand"](t.var, shape=shape), False, span)
+
+    def sample(self, applied: Applied, known: dict[str, Value], frame: Frame) -> Value:
+        """What an init draws, `known` being the names it may ask for; an init may be another with other arguments."""
+        try:
+            value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
+        except Fault as error:
+            raise blame(error, {}, applied.span) from None
+        if isinstance(value, Function) and value.kind == "init":
+            value = Applied(value, bind(value, [], applied.span)[0], applied.span)
+        return self.sample(value, known, frame) if isinstance(value, Applied) else value
+
+    def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:
+        """An init, optimizer or schedule: `adam` or `adam(lr = 1e-3)`, of that kind even where a layer has the same name."""
+        callee, written = (e.callee, e.arguments) if isinstance(e, ast.Call) else (e, ())
+        name = ast.dotted(callee)
+        value = self.meant(kind, name, scope, e.span.source.library) if name else self.evaluate(callee, scope)
+        if isinstance(value, Function) and (found := value if value.kind == kind else self.definitions.find(kind, value.name)):
+            arguments = [(a, self.evaluate(a.value, scope)) for a in written]
+            return Applied(found, bind(found, arguments, e.span)[0], e.span)
+        if isinstance(value, Applied) and value.function.kind == kind:
+            if callee is not e:
+                raise fault("E104", f"`{name}` has its arguments already", e.span, help=f"write `{name}` alone")
+            return value
+        guess = nearest(value if isinstance(value, str) else name or "", self.definitions.names(kind))
+        help_ = f"did you mean `{guess}`?" if guess else f"known are {', '.join(sorted(self.definitions.names(kind)))}"
+        if value is None:
+            raise fault("E101", f"there is no {kind} `{name}`", callee.span, help=help_)
+        raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, help=help_)
+
+    def meant(self, kind: str, name: str, scope: Scope, library: bool) -> Value:
+        """What a name stands for where one of that kind is due: an argument, a `let` that is no plain value, or a definition."""
+        try:
+            value = scope.names[name] if name in scope.names else scope.find(name, lambda v: isinstance(v, Function | Applied | Poison))
+        except KeyError:
+            return self.definitions.find(kind, name, library) or self.definitions.meaning(name)
+        if value is POISON:
+            raise Poisoned
+        return value
+
+
+def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
+    """A mistake found inside a library definition, moved to the argument it speaks of, or else to the call."""
+    d = error.diagnostic
+    if d.span and (not d.span.source.library or (d.span.source is call.source and call.start <= d.span.start and d.span.end <= call.end)):
+        return error
+    word = "kernel" if d.code == "E206" else d.span.text if d.span else ""
+    notes = tuple(n for n in d.notes if not n[0].source.library)
+    return Fault(replace(d, span=arguments.get(word, call), notes=notes))
