@@ -105,8 +105,8 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                if not self.e.fitting:  # its numbers are of twice the bytes
-                    check_expectation(self.e, self.scope, self.outputs.values(), s)
+                if not (self.e.training or self.e.fitting):  # it is about the network in use
+                    check_expectation(self.e, self.scope, self.outputs, s)
             case ast.Assign():
                 self.formula(s)
             case ast.If():
