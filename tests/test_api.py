@@ -117,3 +117,13 @@ def test_errors_of_the_interface_are_spec_errors_with_their_code() -> None:
     ):
         with pytest.raises(SpecError, match=r"error\[E\d{3}\]"):
             call()
+
+
+def test_a_sequence_that_reaches_beyond_a_parameter_is_pointed_at() -> None:
+    net = nnspec.loads("model M { input x: [T, 2]  output y = x -> learned_positional(longest = 3) }")
+    assert net(x=np.zeros((1, 3, 2)))["y"].shape == (1, 3, 2)
+    with pytest.raises(nnspec.SpecError) as error:
+        net(x=np.zeros((1, 4, 2)))
+    (d,) = error.value.diagnostics
+    assert d.span and (d.code, d.span.text) == ("E205", "learned_positional(longest = 3)")
+    assert (d.message, d.help) == ("elements 0 to 4 are wanted of an axis of 3", "in this data `T` is 4")

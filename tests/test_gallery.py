@@ -12,7 +12,7 @@ from helpers import GALLERY, ROOT
 
 import nnspec
 from nnspec.compile import Compilation
-from nnspec.elaborate.library import std
+from nnspec.elaborate.library import public
 from nnspec.gallery import header, read
 from nnspec.source import folder_of
 from nnspec.testing import run_tests
@@ -60,4 +60,4 @@ def test_three_linear_models_learn_the_plane_and_nothing_else() -> None:
 
 
 def test_every_optimizer_of_the_library_is_compared() -> None:
-    assert set(tool("compare_optimizers")["RATES"]) == {name for kind, name in std() if kind == "optimizer"}
+    assert set(tool("compare_optimizers")["RATES"]) == {name for kind, name in public() if kind == "optimizer"}

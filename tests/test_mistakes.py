@@ -177,6 +177,9 @@ MISTAKES = {
     "an axis that counts the batch": Mistake(
         model("output y = sum(x, axis = 1)"), "E205", 3, "1", "there is no axis 1", "leave the batch out"
     ),
+    "a misspelled path of a parameter": Mistake(
+        model("h = x -> dense(4)", "output y = h @ transpose(denze.W)"), "E101", 4, "denze.W", "there is no `denze.W`", "`dense.W`"
+    ),
     "a slice of nothing": Mistake(model("output y = x[3:1]"), "E205", 3, "3:1", "nothing lies from 3 up to 1"),
     "a slice up to a function": Mistake(model("output y = x[0:relu]"), "E106", 3, "0:relu", "a slice goes from one whole number"),
     "an index from 1": Mistake(model("output y = x[4]"), "E205", 3, "4", "there is no element 4"),
@@ -367,6 +370,11 @@ def test_an_argument_that_a_definition_does_not_expect_is_pointed_at() -> None:
     assert (d.code, d.span.text if d.span else "", d.label) == ("E207", "2", "rate is 2")
     (d,) = diagnostics("fn half(x, share) { expect share < 1  return share * x }\n" + model("output y = half(x, share = 3)"))
     assert (d.code, d.span.text if d.span else "", d.message) == ("E207", "3", "`half` expects share < 1")
+
+
+def test_a_mistake_in_a_formula_is_not_counted_as_a_broken_expectation_too() -> None:
+    (d,) = diagnostics(model("h = x -> dens(3)", "output y = x -> dense(2)", "expect params == 25"))
+    assert d.code == "E101"
 
 
 def test_the_batch_is_for_training_only() -> None:

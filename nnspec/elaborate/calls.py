@@ -172,6 +172,8 @@ class Calls(ABC):
             value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
         except Fault as error:
             raise blame(error, {}, applied.span) from None
+        if isinstance(value, Function) and value.kind == "init":
+            value = Applied(value, bind(value, [], applied.span)[0], applied.span)
         return self.sample(value, known, frame) if isinstance(value, Applied) else value
 
     def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:

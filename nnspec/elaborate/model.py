@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from nnspec.diagnostics import Diagnostic, Span, fault
@@ -85,10 +86,16 @@ class _ModelWork:
         for p in self.f.definition.parameters:
             with self.e.recovering(p.span):
                 self.scope.names[p.name] = self._default(p)
-        for statement in sorted(self.f.definition.body, key=_turn):
+        body = sorted(self.f.definition.body, key=_turn)
+        self._run([s for s in body if not isinstance(s, ast.Expect)])
+        if not self.e.diagnostics:  # or what is missing would not be counted
+            self._run([s for s in body if isinstance(s, ast.Expect)])
+        self._finish()
+
+    def _run(self, statements: Sequence[ast.Statement]) -> None:
+        for statement in statements:
             with self.e.recovering(statement.span), self.e.graph.at(span=statement.span):
                 self.statement(statement)
-        self._finish()
 
     def _default(self, p: ast.Parameter) -> Value:
         if p.default is None:
@@ -105,8 +112,8 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                if not self.e.fitting:  # its numbers are of twice the bytes
-                    check_expectation(self.e, self.scope, self.outputs.values(), s)
+                if not (self.e.training or self.e.fitting):  # it is about the network in use
+                    check_expectation(self.e, self.scope, self.outputs, s)
             case ast.Assign():
                 self.formula(s)
             case ast.If():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from nnspec.diagnostics import Fault, Span, fault
+from nnspec.diagnostics import Fault, Span, fault, suggest
 from nnspec.elaborate.library import Definitions, nearest
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable
 from nnspec.syntax import ast
@@ -49,7 +49,7 @@ def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions)
 def unknown(name: str, span: Span, scope: Scope, definitions: Definitions, paths: Set[str] = frozenset()) -> Fault:
     """The mistake of a name that stands for nothing."""
     known = {*paths} | scope.all_names() | (definitions.names() - definitions.names("model"))
-    guess = _within(name, paths) or nearest(name, known)
+    guess = _within(name, paths) or suggest(name, paths) or nearest(name, known)
     return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{guess}`?" if guess else "")
 
 

@@ -17,7 +17,7 @@ from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
 from nnspec.run import reference
-from nnspec.run.batches import fill, shapes_of
+from nnspec.run.batches import check_reach, fill, shapes_of
 from nnspec.run.flat import Flat
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.update import Buffers, Update
@@ -163,6 +163,7 @@ class Engine:
         key = (kind, *shapes_of(fields))
         if key not in self._programs:
             sizes = reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
+            check_reach(graph, sizes)
             ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP)]
             inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
             self._programs[key] = self.make_program(graph, sizes, {**self._memory(), **inputs}, given), inputs
