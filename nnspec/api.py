@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Fault, SpecError, did_you_mean, fault
+from nnspec.diagnostics import as_spec_error, did_you_mean, fault
 from nnspec.elaborate.training import MAX_SEED, Training
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
@@ -30,16 +29,7 @@ ENGINES, DTYPES = ("numpy", "reference"), ("float32", "float64")
 Setting = str | int | float | bool
 
 
-@contextmanager
-def _raising() -> Iterator[None]:
-    """Mistakes as the SpecError that the interface promises."""
-    try:
-        yield
-    except Fault as error:
-        raise SpecError([error.diagnostic]) from None
-
-
-@_raising()
+@as_spec_error()
 def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
     """A network from a file or the gallery; keyword arguments override its `let` values.
 
@@ -53,7 +43,7 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **s
     return Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine)
 
 
-@_raising()
+@as_spec_error()
 def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
     """A network from the text of a spec.
 
@@ -65,7 +55,7 @@ def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **setting
     return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine)
 
 
-@_raising()
+@as_spec_error()
 def open(run: str | Path) -> Net:
     """A trained network from its run directory.
 
@@ -160,7 +150,7 @@ class Net:
 
     # ---- running
 
-    @_raising()
+    @as_spec_error()
     def init(self, seed: int = 0) -> Net:
         """Draw all parameters anew from a seed.
 
@@ -174,7 +164,7 @@ class Net:
         self.engine.initialise(seed)
         return self
 
-    @_raising()
+    @as_spec_error()
     def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
         """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name."""
         if single:
@@ -182,7 +172,7 @@ class Net:
         fields = self._checked(inputs, self.inputs)
         return {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()}
 
-    @_raising()
+    @as_spec_error()
     def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
         """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}).
 
@@ -196,7 +186,7 @@ class Net:
         loss, gradients = self.engine.gradients(self._checked(fields, self.inputs | self.targets))
         return loss, {n: g.copy() for n, g in gradients.items()}
 
-    @_raising()
+    @as_spec_error()
     def step(self, *, lr: float | None = None, **fields: Any) -> float:
         """One step of the first train block, or the one trained last, on a batch; returns the loss before it.
 
@@ -212,7 +202,7 @@ class Net:
 
         return [base_rate(self.spec, stage) for stage in range(len(self.spec.trainings))]
 
-    @_raising()
+    @as_spec_error()
     def fit(
         self,
         data: Mapping[str, Any] | None = None,
@@ -241,7 +231,7 @@ class Net:
         dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
         return self.fit_datasets([dataset] * len(self.spec.trainings), progress)
 
-    @_raising()
+    @as_spec_error()
     def fit_datasets(self, datasets: Sequence[Dataset], progress: Progress | None = None, folder: Path | None = None) -> History:
         """Train by the spec's train blocks on data that is checked already; with a run directory, `checkpoint` writes into it."""
         from nnspec.train.stages import fit
@@ -256,7 +246,7 @@ class Net:
         self.save(folder)
         rundir.prune(folder)
 
-    @_raising()
+    @as_spec_error()
     def datasets(self, path: str | None = None) -> list[Dataset]:
         """The data of every train block, checked and split; blocks that share their data share the arrays."""
         found: list[Dataset] = []
@@ -266,7 +256,7 @@ class Net:
             found.append(found[-1] if same else self._data_of(training, path))
         return found
 
-    @_raising()
+    @as_spec_error()
     def dataset(self, path: str | None = None) -> Dataset:
         """The data of the last train block, checked and split."""
         self._needs_training()
@@ -277,14 +267,14 @@ class Net:
 
         return load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels)
 
-    @_raising()
+    @as_spec_error()
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number."""
         from nnspec.train.loop import evaluate
 
         return evaluate(self.engine, self._checked(data, self.inputs | self.targets))
 
-    @_raising()
+    @as_spec_error()
     def predict(self, data: Any) -> Any:
         """Outputs for many examples: from {input: array}, or from one array where there is one input (then one output gives one array)."""
         from nnspec.train.loop import predict
@@ -296,7 +286,7 @@ class Net:
 
     # ---- keeping
 
-    @_raising()
+    @as_spec_error()
     def export(self, path: str | Path) -> Proof:
         """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal."""
         from nnspec.deploy import export
@@ -306,7 +296,7 @@ class Net:
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
         return export(single.inference, weights, Path(path), metadata=metadata(self.engine))
 
-    @_raising()
+    @as_spec_error()
     def save(self, run: str | Path) -> Path:
         """Write a run directory that `nnspec.open` reads, or a further checkpoint into that of the same spec; returns its folder.
 

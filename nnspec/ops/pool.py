@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.graph import Mismatch, Op, Shape, Size, Type
 from nnspec.graph.types import count
 from nnspec.lazy import np
-from nnspec.ops.image import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
+from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
 
 
 def _grid(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers) -> Shape:
