@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
-from functools import cache
-from typing import Any
-
 import numpy as np
 import pytest
-from helpers import GALLERY, ROOT
+from helpers import GALLERY, tool
 
 import nnspec
 from nnspec.compile import Compilation
@@ -18,11 +14,6 @@ from nnspec.source import folder_of
 from nnspec.testing import run_tests
 
 QUICK = ("approximation", "diabetes", "heat", "iris", "linear_models", "logistic", "regression_1d", "rnn_series", "wine", "xor")
-
-
-@cache
-def tool(name: str) -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
 
 
 @pytest.mark.parametrize("name", GALLERY)

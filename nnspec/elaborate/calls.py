@@ -12,8 +12,8 @@ from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions, nearest
-from nnspec.elaborate.models import as_layer
 from nnspec.elaborate.names import callee_of
+from nnspec.elaborate.submodels import as_layer
 from nnspec.elaborate.values import (
     POISON,
     Applied,
