@@ -57,7 +57,7 @@ def test_what_has_no_batch_is_joined_to_every_example() -> None:
         ("[dense(2), sum] -> concat", "E201", "the same number of axes"),
         ("dense(2) -> concat", "E106", "a list of branches"),
         ("[dense(2), 3]", "E106", "a stage of a pipeline"),
-        ("repeat(0) { relu }", "E106", "from 1"),
+        ("repeat(-1) { relu }", "E106", "from 0"),
         ("repeat(1.5) { relu }", "E106", "whole number"),
     ],
 )
@@ -71,6 +71,10 @@ def test_repeat_is_as_many_copies_each_with_its_own_parameters() -> None:
     written = net("output y = x -> dense(4) -> tanh -> dense(4) -> tanh -> dense(4) -> tanh")
     assert list(repeated.params) == list(written.params) == ["dense.W", "dense.b", "dense_2.W", "dense_2.b", "dense_3.W", "dense_3.b"]
     np.testing.assert_array_equal(repeated(x=X)["y"], written(x=X)["y"])
+
+
+def test_repeat_of_none_is_the_value_itself() -> None:
+    assert list(net("output y = x -> repeat(0) { dense(4) } -> dense(1)").params) == ["dense.W", "dense.b"]
 
 
 def test_an_inline_stage_has_one_name_for_all_of_it() -> None:

@@ -93,8 +93,8 @@ def _named(scope: Scope, label: str | None) -> Scope:
 
 def _repeat(e: Elaborator, body: ast.Repeat, value: Value, head: ast.Expr, scope: Scope) -> Value:
     times = e.evaluate(body.count, scope)
-    if not isinstance(times, int) or isinstance(times, bool) or not 1 <= times <= MAX_REPEATS:
-        raise fault("E106", f"`repeat` takes a whole number from 1 to {MAX_REPEATS:,}, not {describe(times)}", body.count.span)
+    if not isinstance(times, int) or isinstance(times, bool) or not 0 <= times <= MAX_REPEATS:
+        raise fault("E106", f"`repeat` takes a whole number from 0 to {MAX_REPEATS:,}, not {describe(times)}", body.count.span)
     for _ in range(times):
         value = run_stages(e, stages_of(body.body), value, head, scope)
     return value
