@@ -125,6 +125,17 @@ def test_onnxruntime_agrees_at_every_length(net: str, tmp_path: Path) -> None:
     assert nnspec.loads(spec(NETS[net])).export(tmp_path / "m.onnx").difference < 1e-5
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_loss_of_derivatives_through_a_loop_has_the_right_gradient(cell: str) -> None:
+    text = f"model M {{ input x: [5, 2]  h = x -> {cell}(3)  g = grad(sum(h[-1]^2), x)  output g  loss sum(g^2) + sum(h) }}"
+    net = nnspec.loads(text, dtype="float64").init(seed=0)
+    assert all(checked.passed for checked in gradcheck(net.spec))
+    reference = nnspec.loads(text, dtype="float64", engine="reference").init(seed=0)
+    x = np.random.default_rng(0).normal(size=(3, 5, 2))
+    expected = reference.gradients(x=x)[1]
+    assert all(distance(g, expected[n]) < 1e-12 for n, g in net.gradients(x=x)[1].items())
+
+
 def test_a_loop_is_its_formulas_written_out() -> None:
     unrolled = """
     model Net {
