@@ -287,4 +287,4 @@ class Compilation:
 def _named_twice(block: ast.Train, found: list[Training]) -> list[Diagnostic]:
     if block.name is None or all(t.name != block.name.id for t in found[:-1]):
         return []
-    return [Diagnostic("E105", f"there are two stages `{block.name.id}`", block.name.span)]
+    return [Diagnostic("E105", f"there are two train blocks called `{block.name.id}`", block.name.span)]
