@@ -103,7 +103,7 @@ class Net:
         from nnspec.run.engine import Engine
 
         engine = Engine(self.spec, self.engine_name)
-        engine.initialise(self.spec.training.seed if self.spec.training else 0)
+        engine.initialise(self.spec.trainings[0].seed if self.spec.trainings else 0)
         return engine
 
     # ---- what it is
@@ -330,5 +330,5 @@ class Net:
 
     def _needs_training(self) -> None:
         self._needs_loss()
-        if self.spec.training is None:
+        if not self.spec.trainings:
             raise fault("E110", "this spec has no train block", self.spec.model.span)

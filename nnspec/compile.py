@@ -191,11 +191,6 @@ class Compilation:
         return self.train_blocks[0]
 
     @property
-    def training(self) -> Training | None:
-        """The first train block, if there is one."""
-        return next(iter(self.trainings), None)
-
-    @property
     def parameter_types(self) -> dict[str, Type]:
         return {n: o.type for n, o in self.model.parameters.items()}
 
@@ -258,11 +253,6 @@ class Compilation:
         return tuple(Phase(self.stable, self.definitions, training, *part) for part in parts)
 
     @property
-    def objective(self) -> Graph:
-        """What the first phase of training computes: as `gradients`, of its losses with the penalties of the train block."""
-        return self.stages[0][0].objective if self.stages else self.gradients
-
-    @property
     def step(self) -> Graph:
         """The first phase of a training step: forward, loss, backward and update in one graph."""
         if not self.stages:
@@ -290,11 +280,11 @@ class Compilation:
         return found
 
     def with_training(self, **changes: object) -> Compilation:
-        """The same spec with other settings in its train block."""
+        """The same spec with other settings in its train blocks."""
         return replace(self, changes={**self.changes, **changes})
 
 
 def _named_twice(block: ast.Train, found: list[Training]) -> list[Diagnostic]:
     if block.name is None or all(t.name != block.name.id for t in found[:-1]):
         return []
-    return [Diagnostic("E105", f"there are two stages `{block.name.id}`", block.name.span)]
+    return [Diagnostic("E105", f"there are two train blocks called `{block.name.id}`", block.name.span)]

@@ -54,6 +54,13 @@ def split_batch(shape: Shape, *between: Dim) -> Shape:
     return (*shape[:axis], shape[axis] // BATCH, *between, BATCH, *shape[axis + 1 :])  # type: ignore[operator]  # it has the batch: a size
 
 
+def moved(value: Var, axis: int, to: int) -> Var:
+    """A value with one of its axes in another place."""
+    order = [i for i in range(value.type.rank) if i != axis]
+    order.insert(to, axis)
+    return transpose(value, axes=tuple(order))
+
+
 def places(loop: Loop) -> Iterator[tuple[Dim, Dim, Shape]]:
     """Where along the last axis of a loop's value each thing that a step yields begins and ends, and its shape."""
     start: Dim = 0
@@ -143,15 +150,13 @@ class _Closing:
         shape = sequence.type.shape[1:]
         axis = batch_axis(shape)
         split = reshape(sequence, shape=(self.length, *split_batch(shape)))
-        order = (*range(1, axis + 2), 0, *range(axis + 2, split.type.rank))
-        return reshape(split if shape[0] == BATCH else transpose(split, axes=order), shape=with_batch(shape, self.steps))
+        return reshape(split if shape[0] == BATCH else moved(split, 0, axis + 1), shape=with_batch(shape, self.steps))
 
     def unfold(self, value: Var, shape: Shape) -> Var:
         """[length, *shape] of a value with the steps in the batch, whose shape at one step is this."""
         axis = batch_axis(shape)
         split = reshape(value, shape=split_batch(shape, self.length))
-        order = (axis + 1, *(i for i in range(split.type.rank) if i != axis + 1))
-        return reshape(split if shape[0] == BATCH else transpose(split, axes=order), shape=(self.length, *shape))
+        return reshape(split if shape[0] == BATCH else moved(split, axis + 1, 0), shape=(self.length, *shape))
 
     def repeated(self, name: str) -> Var:
         """What does not vary, once for every step where each example has its own."""
@@ -251,5 +256,4 @@ class _Body:
 
     def _batch_first(self, value: Var) -> Var:
         shape = value.type.shape
-        split, axis = reshape(value, shape=split_batch(shape)), batch_axis(shape) + 1
-        return value if shape[0] == BATCH else transpose(split, axes=(axis, *(i for i in range(split.type.rank) if i != axis)))
+        return value if shape[0] == BATCH else moved(reshape(value, shape=split_batch(shape)), batch_axis(shape) + 1, 0)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnspec.compile import Compilation
+from nnspec.elaborate.model import Model
 from nnspec.elaborate.report import Facts, TableRow
 from nnspec.graph import Dim
+from nnspec.step import outputs_of
 
 HEADINGS = ("name", "formula", "output", "params", "FLOPs", "sees")
 MAX_FORMULA = 48
@@ -15,28 +17,31 @@ MAX_FORMULA = 48
 
 def summary(spec: Compilation) -> str:
     """Name, formula, output shape, parameters, operations and receptive field of each stage, and the totals."""
-    model = spec.model
-    facts = Facts(model.graph, model.owned)
-    flops = facts.flops(n for p, n in model.graph.outputs.items() if p.startswith("output:"))
+    parameters, flops = _totals(spec.model)
     rows = [_cells(row) for row in spec.table]
-    total = (model.name, "", "", _number(facts.parameters()), _number(flops), "")
+    total = (spec.model.name, "", "", _number(parameters), _number(flops), "")
     return "\n".join(_aligned([HEADINGS, *rows, total]))
 
 
 def describe(spec: Compilation) -> dict[str, Any]:
     """The document of `compile --json`."""
     model = spec.model
-    facts = Facts(model.graph, model.owned)
-    flops = facts.flops(n for p, n in model.graph.outputs.items() if p.startswith("output:"))
+    parameters, flops = _totals(model)
     return {
         "model": model.name,
-        "params": facts.parameters(),
+        "params": parameters,
         "flops": flops if isinstance(flops, int) else str(flops),
         "inputs": {n: str(t) for n, t in model.inputs.items()},
         "outputs": {n: str(t) for n, t in model.outputs.items()},
         "parameters": [{"name": n, "shape": list(o.type.shape)} for n, o in model.parameters.items()],
         "nodes": len(spec.inference),
     }
+
+
+def _totals(model: Model) -> tuple[int, Dim]:
+    """Parameters, and operations for the outputs of one example."""
+    facts = Facts(model.graph, model.owned)
+    return facts.parameters(), facts.flops(outputs_of(model.graph, "output").values())
 
 
 def _cells(row: TableRow) -> tuple[str, ...]:

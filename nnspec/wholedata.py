@@ -46,4 +46,6 @@ def _read(graph: Graph, whole: dict[str, str]) -> list[str]:
 
 def _gathers(graph: Graph, node: Node) -> bool:
     """Whether it joins what the examples of a batch have given."""
-    return node.op is OPS["batch_rank"] or (not node.type.has_batch and any(graph[i].type.has_batch for i in node.inputs))
+    if not node.type.has_batch:
+        return any(graph[i].type.has_batch for i in node.inputs)
+    return node.op is OPS["rank_of"] and node.attributes["axis"] == 0

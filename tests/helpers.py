@@ -35,6 +35,6 @@ def random_batch(ports: dict[str, Type], examples: int, seed: int = 0) -> dict[s
     rng = np.random.default_rng(seed)
     out: dict[str, Any] = {}
     for name, port in ports.items():
-        shape = port.bound({**dict.fromkeys(size_names(port.shape), 6), "batch": examples}).shape
+        shape = port.bound({**dict.fromkeys(size_names(port.shape), 6), "batch": examples}).numbers
         out[name] = rng.integers(0, port.classes or 2, shape) if port.dtype == "int64" else rng.random(shape)
     return out

@@ -198,7 +198,7 @@ TRAIN = "train { data { x = [[1, 2, 3, 4]], y = [[1, 2]] }  epochs 1  optimizer 
 def test_an_import_brings_definitions_and_lets_but_no_training(tmp_path: Path) -> None:
     spec = write(tmp_path, main=f'import "parts/blocks.nn" {MAIN}', parts__blocks=f'import "deeper.nn" {TRAIN}', parts__deeper=BLOCK)
     n = nnspec.load(spec, act="tanh")
-    assert list(n.params) == ["block.dense.W", "block.dense.b"] and n.spec.training is None
+    assert list(n.params) == ["block.dense.W", "block.dense.b"] and not n.spec.trainings
     np.testing.assert_allclose(n(x=X)["z"], np.tanh(X @ n.params["block.dense.W"] + n.params["block.dense.b"]), rtol=1e-6)
 
 

@@ -34,13 +34,18 @@ train {
 """
 
 
+def rules(net: nnspec.Net) -> tuple[str, str]:
+    """The optimizer and the schedule."""
+    (training,) = net.spec.trainings
+    assert training.optimizer and training.schedule
+    return training.optimizer.name, training.schedule.name
+
+
 def test_a_let_can_be_an_init_an_optimizer_or_a_schedule() -> None:
     net = nnspec.loads(KINDS)
     assert all(net.params[n].min() >= 2 and net.params[n].max() < 3 for n in ("W", "dense.W"))
-    assert net.spec.training and net.spec.training.optimizer and net.spec.training.optimizer.name == "momentum"
-    assert net.spec.training.schedule and net.spec.training.schedule.name == "exponential"
-    other = nnspec.loads(KINDS, rule="adam", curve="cosine").spec.training
-    assert other and other.optimizer and other.schedule and (other.optimizer.name, other.schedule.name) == ("adam", "cosine")
+    assert rules(net) == ("momentum", "exponential")
+    assert rules(nnspec.loads(KINDS, rule="adam", curve="cosine")) == ("adam", "cosine")
 
 
 def test_a_let_can_be_the_file_of_a_source(tmp_path: Path) -> None:
@@ -52,8 +57,7 @@ def test_a_let_can_be_the_file_of_a_source(tmp_path: Path) -> None:
 
 def test_a_let_of_a_number_does_not_hide_the_schedule_of_its_name() -> None:
     text = KINDS.replace("schedule  curve", "schedule  linear(final = 0.1)")
-    training = nnspec.loads(text).spec.training
-    assert training and training.schedule and training.schedule.name == "linear"
+    assert rules(nnspec.loads(text)) == ("momentum", "linear")
 
 
 @pytest.mark.parametrize(

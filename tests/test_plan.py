@@ -21,7 +21,9 @@ from nnspec.run.program import Program
 def objective(name: str) -> Graph:
     """What training runs, or for a spec without losses what use does."""
     spec = nnspec.load(name).spec
-    return spec.objective if spec.model.losses else spec.inference
+    if spec.stages:
+        return spec.stages[0][0].objective
+    return spec.gradients if spec.model.losses else spec.inference
 
 
 @pytest.mark.parametrize("name", GALLERY)

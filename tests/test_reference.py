@@ -210,5 +210,5 @@ def signature(f: Function) -> str:
 
 def test_a_signature_in_the_library_tables_is_the_definition_s() -> None:
     known = {(name, signature(f)) for (_, name), f in public().items()}
-    for name, arguments in re.findall(r"^\| `(\w+)(?:\(([^`]*)\))?` \|", REFERENCE.split("## Standard library")[1], re.M):
-        assert (name, arguments) in known
+    rows = re.findall(r"^\| `(\w+)(?:\(([^`]*)\))?` \|", REFERENCE.split("## Standard library")[1], re.M)
+    assert rows and not set(rows) - known

@@ -196,7 +196,7 @@ def moved(net: nnspec.Net, data: dict[str, Any]) -> set[str]:
 def test_only_what_is_chosen_is_trained(lines: str, trained: set[str], engine: str) -> None:
     ours, data = net(f"train {{ epochs 1  optimizer adam(lr = 0.1)  {lines} }}", engine=engine), some_data()
     assert moved(ours, data) == trained
-    gradients = {n.removeprefix("grad:") for n in ours.spec.objective.outputs if n.startswith("grad:")}
+    gradients = {n.removeprefix("grad:") for n in ours.spec.stages[0][0].objective.outputs if n.startswith("grad:")}
     assert gradients == trained
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from functools import wraps
 from typing import Any
 
 import click
@@ -40,7 +39,7 @@ def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def add(command: Any) -> Any:
         for adder in reversed(adders):
             command = adder(command)
-        return wraps(command)(command)
+        return command
 
     return add
 

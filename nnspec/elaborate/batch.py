@@ -51,7 +51,7 @@ def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Spa
     _check_truths(itertools.compress(zip(tensors, spans, strict=True), takes_truth))
     shape = broadcast(*(t.shape for t in tensors))
     if shape is None:
-        raise _differ(op, tensors, spans, span)
+        raise _differ(tensors, spans, span)
     inputs = [_aligned(t, len(shape)) for t in tensors]
     return Tensor(graph.call(op, *inputs), any(t.batched for t in tensors), span)
 
@@ -80,7 +80,7 @@ def _aligned(t: Tensor, rank: int) -> Any:
     return OPS["reshape"](t.var, shape=(BATCH, *(1,) * (rank - len(t.shape)), *t.shape))
 
 
-def _differ(op: Op, tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exception:
+def _differ(tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exception:
     a, b = tensors[-2:]
     label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {_clash(a.shape, b.shape)}"
     return fault(

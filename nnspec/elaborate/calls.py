@@ -62,7 +62,7 @@ class Calls(ABC):
         """The value of an expression."""
 
     @abstractmethod
-    def run_body(self, f: Function, scope: Scope, span: Span) -> Value:
+    def run_body(self, f: Function, scope: Scope) -> Value:
         """The value of a definition whose arguments are in the scope."""
 
     def at(self, span: Span) -> AbstractContextManager[None]:
@@ -140,7 +140,7 @@ class Calls(ABC):
             with self.graph.at(scope=frame.path.replace(".", "/")):
                 self._fill(f, bound, inner)
                 check_tensors(self, f, inner, span)
-                return self.run_body(f, inner, span)
+                return self.run_body(f, inner)
         finally:
             self.calls.pop()
             self.frame = outer

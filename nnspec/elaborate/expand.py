@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch, lists
@@ -24,7 +23,7 @@ from nnspec.elaborate.values import (
     is_dim,
     is_number,
 )  # fmt: skip
-from nnspec.graph import Size
+from nnspec.graph import Op, Size
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.syntax import ast
@@ -36,8 +35,8 @@ SIGNS = {op: sign for sign, op in BINARY.items()}
 class Elaborator(Calls):
     """Turns the formulas of one spec into one graph: for training, for fitting states to a whole data set, or for inference."""
 
-    def run_body(self, f: Function, scope: Scope, span: Span) -> Value:
-        return run_body(self, f, scope, span)
+    def run_body(self, f: Function, scope: Scope) -> Value:
+        return run_body(self, f, scope)
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         with self.at(e.span):
@@ -100,7 +99,7 @@ class Elaborator(Calls):
             left = left.with_dims((right.shape[-2],))
         return left, right
 
-    def apply(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
+    def apply(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """A pointwise op: on numbers at once, on tensors as a node."""
         tensor = next((v for v in values if isinstance(v, Tensor)), None)
         if tensor:
@@ -110,7 +109,7 @@ class Elaborator(Calls):
             return self.on_numbers(op, values, spans, span)
         return batch.pointwise(self.graph, op, values, spans, span)
 
-    def on_numbers(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
+    def on_numbers(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         if op.name in ("equal", "not_equal"):
             return (values[0] == values[1]) == (op.name == "equal")
         if lists.are_numbers(values):
@@ -125,7 +124,7 @@ class Elaborator(Calls):
         except (ArithmeticError, ValueError) as error:
             raise fault("E107", f"this has no value: {error}", span) from None
 
-    def number(self, op: Any, values: list[Value], span: Span) -> Value:
+    def number(self, op: Op, values: list[Value], span: Span) -> Value:
         """The op on plain numbers; a quotient of whole numbers that is whole can be a size."""
         whole = all(isinstance(v, int) for v in values)
         if whole and op.name == "pow" and values[1] * abs(values[0]).bit_length() > 2 * MAX_BITS:
@@ -137,7 +136,7 @@ class Elaborator(Calls):
             raise fault("E107", "this number is too large for the graph", span)
         return result
 
-    def on_sizes(self, op: Any, values: list[Value], span: Span) -> Value:
+    def on_sizes(self, op: Op, values: list[Value], span: Span) -> Value:
         """Sizes add, subtract and multiply as sizes; anything else makes a number of the graph."""
         if op.name in ("add", "sub", "mul", "neg") and all(is_dim(v) for v in values):
             return op.on_numbers(*values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from nnspec.diagnostics import Span, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
@@ -37,16 +37,16 @@ class Option:
 class Named:
     """An argument that names a column."""
 
-    default: None = None
-    required: bool = True
+    default: ClassVar[None] = None
+    required: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
 class Pair:
     """An argument of two whole numbers, `[vertical, horizontal]`."""
 
-    default: None = None
-    required: bool = False
+    default: ClassVar[None] = None
+    required: ClassVar[bool] = False
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, tuple) and len(value) == 2 and all(Option().fits(v) for v in value)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_DIMENSION = 2**31 - 1
 
 
-def run_body(e: Elaborator, f: Function, scope: Scope, span: Span) -> Value:
+def run_body(e: Elaborator, f: Function, scope: Scope) -> Value:
     """Run a definition's statements up to its `return`."""
     result = run_statements(e, f.definition.body, scope)
     if result is None:

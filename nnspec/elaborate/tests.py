@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nnspec.autodiff import gradients
 from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
@@ -17,7 +16,7 @@ from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.training import learning_rate
 from nnspec.elaborate.update import check_optimizer
 from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe
-from nnspec.graph import Shape, Size, Type
+from nnspec.graph import Op, Shape, Size, Type
 from nnspec.graph.types import show, size_names
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
@@ -208,7 +207,7 @@ class _Asker(Elaborator):
             return self.stored[ast.dotted(e) or ""]
         return super()._evaluate(e, scope)
 
-    def apply(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
+    def apply(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """Lists are tensors: there is a network to compute with them."""
         if op.name in ("equal", "not_equal"):
             return super().apply(op, values, spans, span)

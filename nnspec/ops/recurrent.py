@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from nnspec.graph import Op
@@ -15,14 +15,10 @@ def _sigmoid(x: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-x))
 
 
-def _steps(x: Any, w: Any, r: Any, b: Any) -> Iterator[Any]:
-    yield from x @ w + b
-
-
 def _lstm(x: Any, w: Any, r: Any, b: Any) -> Any:
     h = c = np.zeros((x.shape[1], len(r)), x.dtype)
     rows = []
-    for gates in _steps(x, w, r, b):
+    for gates in x @ w + b:
         i, o, f, new = np.split(gates + h @ r, 4, axis=-1)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(new)
         h = _sigmoid(o) * np.tanh(c)
@@ -33,7 +29,7 @@ def _lstm(x: Any, w: Any, r: Any, b: Any) -> Any:
 def _gru(x: Any, w: Any, r: Any, b: Any, b_r: Any) -> Any:
     h = np.zeros((x.shape[1], len(r)), x.dtype)
     rows = []
-    for now in _steps(x, w, r, b):
+    for now in x @ w + b:
         z, reset, new = np.split(now, 3, axis=-1)
         before_z, before_r, before = np.split(h @ r, 3, axis=-1)
         z = _sigmoid(z + before_z)

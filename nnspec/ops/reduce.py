@@ -139,25 +139,6 @@ argmax = Op(
     why="its output is not a float",
 )
 
-
-def _batch_rank(x: Any) -> Any:
-    columns = x.reshape(len(x), -1)
-    out = np.empty(columns.shape, x.dtype)
-    for column, ranks in zip(columns.T, out.T, strict=True):
-        _, place, number = np.unique(column, return_inverse=True, return_counts=True)
-        ranks[:] = (np.cumsum(number) - (number - 1) / 2)[place]
-    return out.reshape(x.shape)
-
-
-batch_rank = Op(
-    "batch_rank(x: [*s]) -> [*s]",
-    "The rank along the first axis, from 1; equal elements share the mean of theirs.",
-    kernel=_batch_rank,
-    examples=("batch_rank([5, 2, 5, 9]) == [2.5, 1, 2.5, 4]", "batch_rank([[1, 4], [2, 3]]) == [[1, 2], [2, 1]]"),
-    smooth=False,
-    why="a rank is flat but where it jumps, and metrics are not exported",
-)
-
 # ---- the softmax family: what the formulas of the library become, without overflow
 
 

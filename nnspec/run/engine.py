@@ -100,8 +100,7 @@ class Engine:
     def fit_states(self, fields: Mapping[str, Array]) -> None:
         """Set the states that are learnt from a whole data set at once."""
         if self.spec.fitting:
-            feeds = {**self.params, **self.states, **fields, SEED: self.seed, STEP: 0}
-            for public, value in reference.run(self.spec.fitting, feeds).items():
+            for public, value in self._by_definition(self.spec.fitting, fields).items():
                 np.copyto(self.states[public.removeprefix("state:")], value, "same_kind")
 
     # ---- running
@@ -118,7 +117,11 @@ class Engine:
 
     def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
         """The metrics that are no mean over examples, given what `evaluate` collected for them."""
-        return reference.run(self.spec.metrics, {**self.params, **self.states, **examples, SEED: self.seed, STEP: 0})
+        return self._by_definition(self.spec.metrics, examples)
+
+    def _by_definition(self, graph: Graph, fields: Mapping[str, Array]) -> dict[str, Array]:
+        """What is computed once, over a whole data set."""
+        return reference.run(graph, {**self.params, **self.states, **fields, SEED: self.seed, STEP: 0})
 
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
 from nnspec.elaborate.sources import DataSource
+from nnspec.train.check import examples
 from nnspec.train.files import Parts, Readers, in_memory, is_plain_file, package, read_csv, read_idx, read_npz
 from nnspec.train.images import read_images
 from nnspec.train.parquet import read_parquet
@@ -29,25 +29,23 @@ LABELLED = {"text": TEXT_FIELDS, "images": ("label",)}
 """The fields of a source that are class numbers with names."""
 
 
+def _suffix(path: str) -> str:
+    return Path(path).suffix.lower().removeprefix(".")
+
+
 def source_from_path(path: str) -> DataSource:
     """The source that `--data FILE` stands for, by the file's suffix."""
     span = Span(Source("--data", path), 0, len(path))
-    name = Path(path).suffix.lower().removeprefix(".")
+    name = _suffix(path)
     if name not in TABLES:
         message = f"`{path}` is not a .csv, .npz or .parquet file"
         raise fault("E302", message, span, help="a folder of MNIST files needs `data mnist` in the spec")
     return DataSource(name, span, str(Path(path).absolute()))
 
 
-def redirected(source: DataSource, data: str) -> DataSource:
-    """A csv or npz source that reads the file of `--data` instead, with the same columns for the same ports."""
-    name = Path(data).suffix.lower().removeprefix(".")
-    return replace(source, name=name if name in TABLES else source.name, path=str(Path(data).absolute()))
-
-
 def source_for(own: DataSource | None, data: str) -> DataSource | None:
     """What a file of `--data` is read as, beside the spec's own source: as that, if it is of its kind; or a table, by its suffix."""
-    suffix = Path(data).suffix.lower().removeprefix(".")
+    suffix = _suffix(data)
     if own and own.path and (own.name == suffix or own.name not in TABLES):
         return own
     return source_from_path(data) if suffix in TABLES else None
@@ -66,8 +64,8 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
         case "series":
             return series_parts(source, path, dtype)
         case name if name in TABLES:
-            placed = redirected(source, data) if data else source
-            return Parts(TABLES[placed.name](path, source.span))
+            read = TABLES.get(_suffix(data), TABLES[name]) if data else TABLES[name]
+            return Parts(read(path, source.span))
         case name if name in IDX_SOURCES:
             return _idx_parts(source, Path(data) if data else resources.cache() / name, dtype)
     if data:
@@ -116,7 +114,7 @@ def _bundled(source: DataSource, dtype: str) -> dict[str, np.ndarray]:
 
 def _held_out(fields: dict[str, np.ndarray], labels: Mapping[str, Sequence[str]] | None = None) -> Parts:
     """One fifth, always the same, kept for testing; none of fewer than five."""
-    count = len(next(iter(fields.values())))
+    count = examples(fields)
     order = np.random.default_rng(HELD_OUT_SEED).permutation(count)
     test, train = np.sort(order[: count // HELD_OUT]), np.sort(order[count // HELD_OUT :])
     return Parts(_rows(fields, train), _rows(fields, test) if len(test) else None, labels=labels or {})

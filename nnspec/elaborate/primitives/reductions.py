@@ -90,4 +90,4 @@ def _batch_rank(a: Arguments) -> Value:
     t = batch.as_dtype(a.tensor("x"), a.e.graph.dtype)
     if not t.batched:
         raise fault("E106", "this has no batch to be ranked in", a.span)
-    return Tensor(OPS["batch_rank"](t.var), True, a.span)
+    return Tensor(OPS["rank_of"](t.var, axis=0), True, a.span)
