@@ -13,6 +13,7 @@ from nnspec.run.engine import Engine
 from nnspec.train import rundir
 from nnspec.train.data import Dataset
 from nnspec.train.loop import History, Progress, Stage
+from nnspec.train.stop import refuse_unwatched
 
 
 def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = None, keep: Callable[[], object] | None = None) -> History:
@@ -21,9 +22,13 @@ def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = Non
     Before the very first step, states that are fitted to data are fitted to that of the first block.
     """
     progress, history = progress or Progress(), History()
+    stages = list(zip(engine.spec.trainings, data, strict=True))
+    for training, part in stages:
+        if training.stop:
+            refuse_unwatched(training.stop, bool(part.validation))
     if not engine.steps_done:
         engine.fit_states(data[0].train)
-    for number, (training, part) in enumerate(zip(engine.spec.trainings, data, strict=True)):
+    for number, (training, part) in enumerate(stages):
         engine.begin(number)
         if training.start:
             progress.on_note(start_from(engine, training.start))
