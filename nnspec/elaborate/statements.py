@@ -27,7 +27,7 @@ def run_body(e: Elaborator, f: Function, scope: Scope, span: Span) -> Value:
     """Run a definition's statements up to its `return`."""
     result = run_statements(e, f.definition.body, scope)
     if result is None:
-        raise fault("E108", f"`{f.name}` returns nothing", f.definition.name.span)
+        raise fault("E108", f"`{f.name}` returns nothing", f.definition.name.span, help="end it with `return ...`")
     returns = f.definition.returns
     if returns and isinstance(result, Tensor):
         _check_result(e, f, returns, result, scope)
