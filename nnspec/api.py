@@ -249,6 +249,7 @@ class Net:
     @as_spec_error()
     def datasets(self, path: str | None = None) -> list[Dataset]:
         """The data of every train block, checked and split; blocks that share their data share the arrays."""
+        self._needs_training()
         found: list[Dataset] = []
         trainings = self.spec.trainings
         for number, training in enumerate(trainings):

@@ -193,3 +193,9 @@ def test_usage_errors_exit_with_2() -> None:
 def test_a_folder_that_is_no_run_is_one_clear_error(tmp_path: Path) -> None:
     done = run("eval", str(tmp_path))
     assert done.returncode == 1 and "E503" in done.stderr
+
+
+def test_a_spec_that_cannot_be_trained_leaves_no_run_directory(tmp_path: Path) -> None:
+    done = run("train", "-", cwd=tmp_path, stdin="model M { input x: [2]  output y = x -> dense(1)  loss y }")
+    assert done.returncode == 1 and "E110" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -98,6 +98,11 @@ def test_tied_weights_get_the_gradient_of_both_uses() -> None:
     assert all(checked.passed for checked in gradcheck(spec))
 
 
+def test_a_layer_that_starts_with_zeros_does_not_hide_what_is_behind_it_from_gradcheck() -> None:
+    found = gradcheck(net("output z = x -> dense(3) -> tanh -> linear  loss mse(z, 1)").spec)
+    assert all(checked.passed and checked.error > 0 for checked in found)  # rounding: 0 is what only a gradient of 0 gives
+
+
 def test_a_shared_dropout_draws_anew_in_each_use() -> None:
     n = net("share drop = dropout(0.5)  both = (x -> drop) - (x -> drop)  output y = x  loss sum(abs(both))")
     assert n.gradients(x=X)[0] > 0.1

@@ -185,7 +185,7 @@ def test_json_has_every_part() -> None:
         "signature": "half_mse(y_hat, y)",
         "doc": "Half the sum of squared errors, as worked examples use it.",
         "source": "std/losses.nn",
-        "definition": "fn half_mse(y_hat, y) = 0.5 * sum((y_hat - y)^2)",
+        "definition": "fn half_mse(y_hat, y) = 0.5 * sum(_error(y_hat, y)^2)",
         "shape": "",
         "examples": ["half_mse([1, 2], [0, 4]) == 2.5"],
     }

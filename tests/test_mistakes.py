@@ -22,6 +22,9 @@ class Mistake:
     help: str = ""
 
 
+IMAGE = "an image is [channels, height, width]"
+
+
 def model(*lines: str) -> str:
     return "\n".join(("model M {", "  input x: [4]", *(f"  {line}" for line in lines), "}"))
 
@@ -136,7 +139,9 @@ MISTAKES = {
     "more after the return": Mistake(
         "fn f(x) {\n  return x\n  y = 3\n}\n" + model("output y = f(x)"), "E108", 3, "y = 3", "nothing after a `return` is reached"
     ),
-    "no return": Mistake("fn f(x) {\n  y = x\n}\n" + model("output y = f(x)"), "E108", 1, "f", "`f` returns nothing"),
+    "no return": Mistake(
+        "fn f(x) {\n  y = x\n}\n" + model("output y = f(x)"), "E108", 1, "f", "`f` returns nothing", "end it with `return ...`"
+    ),
     "no output": Mistake(model("y = x -> dense(1)"), "E110", 1, "M", "the model `M` has no output", "output NAME"),
     "a let twice": Mistake("let n = 3\nlet n = 4\n" + model("output x"), "E105", 2, "n", "`let n` is written twice"),
     "two arguments of one name": Mistake(
@@ -183,9 +188,9 @@ MISTAKES = {
     "a slice of nothing": Mistake(model("output y = x[3:1]"), "E205", 3, "3:1", "nothing lies from 3 up to 1"),
     "a slice up to a function": Mistake(model("output y = x[0:relu]"), "E106", 3, "0:relu", "a slice goes from one whole number"),
     "an index from 1": Mistake(model("output y = x[4]"), "E205", 3, "4", "there is no element 4"),
-    "a kernel larger than its image": Mistake(image("conv(4, 9)"), "E206", 3, "9", "the kernel reaches over 9, the image has 8"),
-    "a named kernel": Mistake(image("conv(4, kernel = 9)"), "E206", 3, "9", "the kernel reaches over 9, the image has 8"),
-    "a pooling too many": Mistake(image("maxpool(4) -> maxpool(3)"), "E206", 3, "3", "the kernel reaches over 3, the image has 2"),
+    "a kernel larger than its image": Mistake(image("conv(4, 9)"), "E206", 3, "9", "the kernel reaches over 9, the image has 8", IMAGE),
+    "a named kernel": Mistake(image("conv(4, kernel = 9)"), "E206", 3, "9", "the kernel reaches over 9, the image has 8", IMAGE),
+    "a pooling too many": Mistake(image("maxpool(4) -> maxpool(3)"), "E206", 3, "3", "the kernel reaches over 3, the image has 2", IMAGE),
     "groups that do not divide": Mistake(
         image("conv(4, 3) -> conv(4, 3, groups = 3)"), "E106", 3, "conv(4, 3, groups = 3)", "a size is a whole number from 1"
     ),
@@ -210,6 +215,33 @@ MISTAKES = {
     "a missing value": Mistake(model("y = x ->", "output y"), "E001", 4, "output", "`output` cannot stand here"),
     "the power of Python": Mistake(model("output y = x ** 2"), "E001", 3, "*", "`*` cannot stand here", "x ^ 2"),
     "no colon": Mistake("model M {\n  input x [4]\n  output x\n}", "E001", 2, "[", "`[` cannot stand here"),
+    "branches that are not joined": Mistake(
+        model("output y = x -> [dense(3), dense(2)]"), "E106", 3, "y", "an output is a tensor, not [[3], [2]]", "-> concat(axis = 0)"
+    ),
+    "a column beside a row": Mistake(
+        "model M {\n  input x: [T, 4]\n  target y: [T]\n  output z = x -> dense(1)\n  loss mse(z, y)\n}",
+        "E207", 5, "mse(z, y)", "`mse` expects shape(difference) == shape(y_hat)",
+    ),
+    "noise alone": Mistake(model("output y = normal(0, 1)"), "E106", 3, "y", "not the init `normal`", "x + normal(0, 0.1)"),
+    "branches joined along the batch's axis": Mistake(
+        model("output y = x -> [dense(3), dense(3)] -> concat(axis = 1)"),
+        "E205", 3, "1", "no axis 1: the result has 1 axis", "leave the batch out",
+    ),
+    "a recursion past its end": Mistake(
+        "layer f(x, n) = if n == 0 then x else f(x -> dense(4), n - 1)\n" + model("output y = x -> f(2.5)"),
+        "E502", 1, "dense(4)", "does `f` call itself without end?",
+    ),
+    "a weight that a test calls by its layer": Mistake(
+        model("output y = x -> linear") + '\ntest "t" of M {\n  given x = [1, 2, 3, 4]\n  expect linear.W == 0\n}',
+        "E101", 7, "linear.W", "there is no `linear.W` here", "did you mean `linear.dense.W`?",
+    ),
+    "a pipeline after a choice": Mistake(
+        model("y = if rank(x) == 1 then x else x -> dense(3)", "output y"), "E001", 3, "->", "`->` cannot stand here", "else (x -> f)"
+    ),
+    "a pipeline in a choice": Mistake(
+        "layer f(x) =\n  if rank(x) == 1 then x -> dense(3) else x\n" + model("output y = x -> f"),
+        "E001", 2, "->", "`->` cannot stand here", "(if c then x else y) -> f",
+    ),
     "an open bracket": Mistake(model("output y = x -> dense(3"), "E002", 3, "(", "`(` is never closed"),
     "an open text": Mistake(model('output y = "abc'), "E001", 3, '"', "a text is not closed"),
     "a version of the future": Mistake("nnspec 2\n" + model("output x"), "E109", 1, "2", "reads version 1 of the language"),

@@ -37,6 +37,11 @@ def test_a_template_is_grey_at_zero_and_white_or_black_at_its_largest() -> None:
     assert picture[0].min() == 255 and (picture[4:88, 92:176] == 128).all()
 
 
+def test_a_sequence_of_single_numbers_is_no_image() -> None:
+    net = nnspec.loads("model Net { input x: [8]  output h = reshape(x, [8, 1]) -> gru(3) }")
+    assert not dict(templates(net.spec.graph, net.params))
+
+
 @pytest.mark.parametrize(("units", "rows", "columns"), [(3, 1, 3), (10, 1, 10), (12, 2, 10), (250, 10, 10)])
 def test_templates_stand_in_rows_of_ten(units: int, rows: int, columns: int) -> None:
     assert grid(np.ones((units, 84, 84))).shape == (rows * 88 + 4, columns * 88 + 4)

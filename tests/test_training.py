@@ -212,6 +212,14 @@ def test_watching_a_metric_that_is_not_there_says_which_are() -> None:
     assert "val.acuracy" in str(error.value)
 
 
+def test_watching_validation_data_that_is_not_there_is_refused_before_the_first_epoch() -> None:
+    net = small("stop early(val.loss, patience = 2)")
+    before = {n: v.copy() for n, v in net.params.items()}
+    with pytest.raises(SpecError, match=r"E402.*there is no validation data"):
+        net.fit(some_data())
+    assert all(np.array_equal(v, before[n]) for n, v in net.params.items())
+
+
 @pytest.mark.parametrize("length", ["steps 10", "epochs 9 steps 10"])
 def test_steps_limit_the_training(length: str) -> None:
     history = nnspec.loads(SMALL.replace("epochs 4", length).replace("SETTINGS", "")).fit(some_data())

@@ -208,4 +208,6 @@ def attempt(spans: dict[str, Span], span: Span, build: Any) -> Any:
     try:
         return build()
     except Mismatch as error:
-        raise fault("E206" if error.parameter == "kernel" else "E202", error.message, spans.get(error.parameter, span)) from None
+        windows = error.parameter == "kernel"
+        help_ = "an image is [channels, height, width]; `pad` adds to it" if windows else ""
+        raise fault("E206" if windows else "E202", error.message, spans.get(error.parameter, span), help=help_) from None

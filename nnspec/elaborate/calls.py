@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -128,7 +129,8 @@ class Calls(ABC):
     def run_function(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
         """The value of a definition's body for bound arguments."""
         if len(self.calls) > MAX_CALL_DEPTH:
-            raise fault("E502", f"calls are nested deeper than {MAX_CALL_DEPTH}: does `{f.name}` call itself without end?", span)
+            [(most, _)] = Counter(c.name for c in self.calls).most_common(1)
+            raise fault("E502", f"calls are nested deeper than {MAX_CALL_DEPTH}: does `{most}` call itself without end?", span)
         if len(self.graph) > MAX_NODES:
             raise fault("E502", f"the spec expands to more than {MAX_NODES:,} operations", span)
         inner = Scope(f.scope, frame, dict(self.always))

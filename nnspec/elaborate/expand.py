@@ -157,12 +157,16 @@ class Elaborator(Calls):
         values = [condition, self.evaluate(e.then, scope), self.evaluate(e.otherwise, scope)]
         return self.apply(OPS["where"], values, (e.condition.span, e.then.span, e.otherwise.span), e.span)
 
+    def paths(self) -> set[str]:
+        """The public names of what has been declared so far."""
+        return set(self.owned)
+
     def owned_value(self, e: ast.Attribute, scope: Scope) -> Tensor:
         """`enc.dense.W`: a parameter by its path."""
         path = ast.dotted(e)
         name = scope.frame.join(path) if path else ""
         if name not in self.owned:
-            raise unknown(path or e.name, e.span, scope, self.definitions, set(self.owned))
+            raise unknown(path or e.name, e.span, scope, self.definitions, self.paths())
         return Tensor(self.graph.var(name), False, self.owned[name].span)
 
     def subscript(self, e: ast.Subscript, scope: Scope) -> Value:

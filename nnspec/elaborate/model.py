@@ -17,6 +17,7 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.statements import branch, declare, dimension, run_statement, shape_of
 from nnspec.elaborate.values import (
     POISON,
+    Applied,
     Builtin,
     Frame,
     Function,
@@ -188,8 +189,7 @@ class _ModelWork:
         tensor = value_of(name, self.scope, self.e.definitions)
         if not isinstance(tensor, Tensor):
             self.scope.names[name.id] = POISON
-            help_ = f"apply it to a value: `x -> {tensor.name}`" if isinstance(tensor, Function | Builtin) else ""
-            raise fault("E106", f"an output is a tensor, not {describe(tensor)}", name.span, help=help_)
+            raise fault("E106", f"an output is a tensor, not {describe(tensor)}", name.span, help=_made_a_tensor(tensor))
         if name.id in self.model.outputs:
             raise fault("E105", f"`{name.id}` is an output twice", name.span)
         self.model.outputs[name.id] = tensor.var.type
@@ -256,3 +256,16 @@ def _turn(s: ast.Statement) -> int:
 
 def _callee(e: ast.Expr) -> str | None:
     return ast.dotted(e.callee) if isinstance(e, ast.Call) else None
+
+
+def _made_a_tensor(value: Value) -> str:
+    """How to get a tensor from what is none."""
+    match value:
+        case Function() | Builtin():
+            return f"apply it to a value: `x -> {value.name}`"
+        case tuple():
+            return "join them: `-> concat(axis = 0)`, `-> stack` or `-> add`"
+        case Applied():
+            return "it is drawn next to a tensor, in its shape: `x + normal(0, 0.1)`"
+        case _:
+            return ""

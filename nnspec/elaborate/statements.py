@@ -27,7 +27,7 @@ def run_body(e: Elaborator, f: Function, scope: Scope) -> Value:
     """Run a definition's statements up to its `return`."""
     result = run_statements(e, f.definition.body, scope)
     if result is None:
-        raise fault("E108", f"`{f.name}` returns nothing", f.definition.name.span)
+        raise fault("E108", f"`{f.name}` returns nothing", f.definition.name.span, help="end it with `return ...`")
     returns = f.definition.returns
     if returns and isinstance(result, Tensor):
         _check_result(e, f, returns, result, scope)
@@ -89,7 +89,8 @@ def _require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
         names = sorted(n for n in scope.spans if re.search(rf"\b{n}\b", s.condition.span.text))
         given = ", ".join(f"{n} is {describe(scope.names[n])}" for n in names)
         at = scope.spans[names[0]] if names else s.condition.span
-        raise fault("E207", f"`{e.calls[-1].name}` expects {s.condition.span.text}", at, label=given)
+        asked = next((c.name for c in reversed(e.calls) if not c.name.startswith("_")), e.calls[-1].name)
+        raise fault("E207", f"`{asked}` expects {s.condition.span.text}", at, label=given)
 
 
 def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:

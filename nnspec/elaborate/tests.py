@@ -207,6 +207,9 @@ class _Asker(Elaborator):
             return self.stored[ast.dotted(e) or ""]
         return super()._evaluate(e, scope)
 
+    def paths(self) -> set[str]:
+        return set(self.stored)
+
     def apply(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """Lists are tensors: there is a network to compute with them."""
         if op.name in ("equal", "not_equal"):

@@ -26,6 +26,7 @@ _LEXED = re.compile(r'"[^"\n]*"|#[^\n]*|[\[\](){}]')
 _STATEMENT = re.compile(rf"^[ \t]*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*\s*(?:=(?!=)|<-)|\}})", re.M)
 _DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
 _LONE_WORD = re.compile(r"(?:(?P<before>[^\W\d]\w*)\s+)?\b(?P<word>[^\W\d]\w*)\s*\Z")
+_BRANCH = re.compile(r"\b(?:then|else)\b(?!\s*[{])")
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 _lock = threading.Lock()
 
@@ -149,6 +150,8 @@ def _explain(source: Source, error: UnexpectedInput, offset: int) -> Diagnostic:
     help_ = did_you_mean(str(token), DEFINITION_WORDS) if expected == "expected a definition" else ""
     if source.text[at - 1 : at + 1] == "**":
         help_ = "a power is written `x ^ 2`"
+    if token.type == "ARROW" and _BRANCH.search(source.text, _start_of_statement(source.text, at), at):
+        help_ = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", _token_span(source, token, offset), expected, help=help_)
 
 
@@ -181,10 +184,15 @@ def _blank_statement(text: str, at: int) -> str:
 
 
 def _start_of_statement(text: str, at: int) -> int:
-    starts = [m.start() for m in _STATEMENT.finditer(text, 0, at + 2)]
+    starts = [m.start() for m in _STATEMENT.finditer(text, 0, at + 2) if not _is_value(text, m.start())]
     if len(starts) > 1 and text[starts[-1] : at].strip().isidentifier():
         return starts[-2]  # `h = x +` shows only at the `=` of the next line: both go
     return starts[-1] if starts else 0
+
+
+def _is_value(text: str, start: int) -> bool:
+    """Whether the line of an `if` is what the line before is equal to."""
+    return text[max(0, start - MAX_LOOK_BACK) : start].rstrip().endswith("=")
 
 
 def _start_of_definition(text: str, at: int) -> int:

@@ -14,6 +14,7 @@ from nnspec.run.engine import Engine
 from nnspec.train import rundir
 from nnspec.train.data import Dataset
 from nnspec.train.loop import History, Progress, Stage
+from nnspec.train.stop import refuse_unwatched
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,10 +25,14 @@ def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = Non
     Before the very first step, states that are fitted to data are fitted to that of the first block.
     """
     progress, history = progress or Progress(), History()
-    starts = [saved(engine, t.start) if t.start else {} for t in engine.spec.trainings]  # all, so that a missing run costs no training
+    stages = list(zip(engine.spec.trainings, data, strict=True))
+    for training, part in stages:  # before any training, so that a mistake of a later stage costs none
+        if training.stop:
+            refuse_unwatched(training.stop, bool(part.validation))
+    starts = [saved(engine, t.start) if t.start else {} for t, _ in stages]
     if not engine.steps_done:
         engine.fit_states(data[0].train)
-    for number, (training, part, start) in enumerate(zip(engine.spec.trainings, data, starts, strict=True)):
+    for number, ((training, part), start) in enumerate(zip(stages, starts, strict=True)):
         engine.begin(number)
         if training.start:
             take(engine, start)

@@ -29,10 +29,14 @@ def stopper(stop: Stop, engine: Engine) -> Stopper:
     return _Plateau(stop) if stop.kind == "plateau" else _Converged(stop, engine)
 
 
-def watched(stop: Stop, epoch: Epoch) -> float:
-    if stop.metric not in epoch.metrics:
+def refuse_unwatched(stop: Stop, validated: bool) -> None:
+    """Before the first epoch: what is watched on validation data needs some."""
+    if stop.metric.startswith("val.") and not validated:
         message = f"there is no validation data, so no `{stop.metric}` to watch"
         raise fault("E402", message, stop.span, help="write for example `validation 0.1`")
+
+
+def watched(stop: Stop, epoch: Epoch) -> float:
     return float(epoch.metrics[stop.metric])
 
 

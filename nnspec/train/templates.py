@@ -12,6 +12,7 @@ import numpy as np
 
 from nnspec.files import write_whole
 from nnspec.graph import Graph
+from nnspec.graph.types import count
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ACROSS, MOST = 10, 100
@@ -35,8 +36,8 @@ def templates(graph: Graph, weights: Mapping[str, Array]) -> Iterator[tuple[str,
             yield weight.name, values[:, 0]
         elif node.op.name == "matmul" and place.op.name == "reshape":
             image = graph[place.inputs[0]].type.shape
-            if len(image) == 4 and image[1] == 1 and values.ndim == 2:
-                yield weight.name, values.T.reshape(-1, *image[2:])  # type: ignore[arg-type]  # a parameter has no open sizes
+            if len(image) == 4 and image[1] == 1 and values.ndim == 2 and count(image[2:]) == len(values):
+                yield weight.name, values.T.reshape(-1, *image[2:])  # type: ignore[arg-type]  # as many numbers: no open sizes
 
 
 def grid(images: Array) -> Array:

@@ -49,7 +49,8 @@ def _stack(a: Arguments) -> Value:
 def _axis(a: Arguments, rank: int) -> int:
     axis = a.get("axis", 0)
     if not isinstance(axis, int) or isinstance(axis, bool) or not -rank <= axis < rank:
-        raise fault("E205", f"there is no axis {describe(axis)} among {rank}", a.at("axis"))
+        message = f"there is no axis {describe(axis)}: the result has {'1 axis' if rank == 1 else f'{rank} axes'}"
+        raise fault("E205", message, a.at("axis"), help="axes count from 0 and leave the batch out; -1 is the last")
     return axis % rank
 
 
