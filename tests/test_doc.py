@@ -185,7 +185,8 @@ def test_json_has_every_part() -> None:
         "signature": "half_mse(y_hat, y)",
         "doc": "Half the sum of squared errors, as worked examples use it.",
         "source": "std/losses.nn",
-        "definition": "fn half_mse(y_hat, y) = 0.5 * sum(_error(y_hat, y)^2)",
+        "definition": "fn half_mse(y_hat, y) {\n  expect shape(y_hat - y) == shape(y_hat) or shape(y_hat - y) == shape(y)\n"
+        "  return 0.5 * sum((y_hat - y)^2)\n}",
         "shape": "",
         "examples": ["half_mse([1, 2], [0, 4]) == 2.5"],
     }

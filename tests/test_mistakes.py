@@ -220,7 +220,7 @@ MISTAKES = {
     ),
     "a column beside a row": Mistake(
         "model M {\n  input x: [T, 4]\n  target y: [T]\n  output z = x -> dense(1)\n  loss mse(z, y)\n}",
-        "E207", 5, "mse(z, y)", "`mse` expects shape(difference) == shape(y_hat)",
+        "E207", 5, "y", "`mse` expects shape(y_hat - y) == shape(y_hat)",
     ),
     "noise alone": Mistake(model("output y = normal(0, 1)"), "E106", 3, "y", "not the init `normal`", "x + normal(0, 0.1)"),
     "branches joined along the batch's axis": Mistake(
