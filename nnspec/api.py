@@ -219,17 +219,21 @@ class Net:
         from nnspec.train.data import Dataset
 
         self._needs_training()
-        if epochs is not None:
-            if not isinstance(epochs, int) or epochs < 1:
-                raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
-            self.spec = self.engine.spec = self.spec.with_training(epochs=epochs, steps=None)
-        ports = self.inputs | self.targets
+        if epochs is not None and (not isinstance(epochs, int) or epochs < 1):
+            raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
         if data is None:
-            return self.fit_datasets(self.datasets(path), progress)
-        labels = self._labels()
-        trained = self._checked(data, ports, labels)
-        dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
-        return self.fit_datasets([dataset] * len(self.spec.trainings), progress)
+            datasets = self.datasets(path)
+        else:
+            ports, labels = self.inputs | self.targets, self._labels()
+            trained = self._checked(data, ports, labels)
+            dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
+            datasets = [dataset] * len(self.spec.trainings)
+        written = self.spec
+        try:
+            self.spec = self.engine.spec = written.with_training(epochs=epochs, steps=None) if epochs else written
+            return self.fit_datasets(datasets, progress)
+        finally:
+            self.spec = self.engine.spec = written
 
     @as_spec_error()
     def fit_datasets(self, datasets: Sequence[Dataset], progress: Progress | None = None, folder: Path | None = None) -> History:

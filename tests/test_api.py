@@ -127,3 +127,12 @@ def test_a_sequence_that_reaches_beyond_a_parameter_is_pointed_at() -> None:
     (d,) = error.value.diagnostics
     assert d.span and (d.code, d.span.text) == ("E205", "learned_positional(longest = 3)")
     assert (d.message, d.help) == ("elements 0 to 4 are wanted of an axis of 3", "in this data `T` is 4")
+
+
+def test_epochs_given_to_fit_are_of_that_fit_alone() -> None:
+    net = nnspec.loads(
+        "model M { input x: [2]  target y: [1]  output z = x -> dense(1)  loss mse(z, y) }"
+        "train { data { x = [[1, 2]], y = [[1]] }  epochs 5  optimizer sgd(lr = 0.01) }"
+    )
+    assert [len(net.fit(epochs=n).epochs) for n in (2, 3)] == [2, 3]
+    assert len(net.fit().epochs) == 5
