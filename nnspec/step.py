@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
-from typing import Any
 
 from nnspec.autodiff import gradients
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Training
-from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
-from nnspec.elaborate.values import Applied
-from nnspec.graph import Graph, Node, Op, Type, Var
+from nnspec.graph import Graph, Type, Var
 from nnspec.loops import keeping_products
 from nnspec.ops import OPS
+from nnspec.optimization import Optimization
 from nnspec.rewrite import AFTER_GRADIENTS, rewrite
 
-LR, T = "optimizer:lr", "optimizer:t"
-"""The inputs of a step that are rate and count: a model may have an `lr` or `t` of its own."""
 Penalty = tuple[tuple[str, float], ...]
 
 
@@ -42,6 +38,11 @@ class Phase:
     parameters: Mapping[str, Type]
     states: Collection[str]
 
+    @property
+    def optimization(self) -> Optimization:
+        assert self.training.optimizer  # a train block without one is refused
+        return Optimization(self.definitions, self.training.optimizer, self.training.clip)
+
     @cached_property
     def objective(self) -> Graph:
         """The losses and their sum, the new states, and the gradient of sum and penalties for every trained parameter."""
@@ -51,7 +52,7 @@ class Phase:
     @cached_property
     def step(self) -> Graph:
         """Forward, loss, backward and update in one graph."""
-        return rewrite(add_update(self.objective, self.definitions, self.training, self.parameters), *AFTER_GRADIENTS)
+        return rewrite(self.optimization.added(self.objective, self.parameters), *AFTER_GRADIENTS)
 
 
 def states_by_phase(forward: Graph, losses: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -105,96 +106,3 @@ def _with_penalty(graph: Graph, parameters: Sequence[str], penalty: Penalty) -> 
                     size = OPS["square"](w) * 0.5 if kind == "l2" else OPS["abs"](w)
                     total = total + strength * OPS["sum"](size, axes=tuple(range(w.type.rank)), keep=False)
     return total
-
-
-def add_update(graph: Graph, definitions: Definitions, training: Training, types: Mapping[str, Type]) -> Graph:
-    """`param:NAME` and `opt:NAME.STATE` for every parameter, given lr and t; the loss and the new states stay outputs."""
-    assert training.optimizer
-    graph = _looked_ahead(graph, definitions, training.optimizer, types)
-    ws = [graph.source(OPS["param"], n, t) for n, t in types.items()]
-    gs = [graph.var(graph.outputs.pop(f"grad:{n}")) for n in types]
-    with graph.at(role="update"):
-        return _updated(graph, definitions, training, ws, gs)
-
-
-def _looked_ahead(graph: Graph, definitions: Definitions, optimizer: Applied, types: Mapping[str, Type]) -> Graph:
-    """The graph with these parameters where the optimizer looks ahead to, loss and gradients with them."""
-
-    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        if node.name not in types:
-            return new.copy_node(node, inputs)
-        w = new.source(OPS["param"], node.name, node.type)
-        ahead = lookahead(new, definitions, optimizer, w, _states(new, optimizer, w), _scalars(new))
-        return ahead.name if ahead else w.name
-
-    return graph.rebuilt(rule, name="step")
-
-
-def flat_update(definitions: Definitions, training: Training, shapes: Sequence[tuple[str, Type]], dtype: str) -> Graph:
-    """The same update on its own, gradients as inputs `grad:NAME`: what an engine runs over its flat buffers."""
-    graph = Graph("update", dtype)
-    ws = [graph.source(OPS["param"], n, t) for n, t in shapes]
-    gs = [graph.source(OPS["input"], f"grad:{n}", t) for n, t in shapes]
-    return _updated(graph, definitions, training, ws, gs)
-
-
-def flat_lookahead(definitions: Definitions, training: Training, shapes: Sequence[tuple[str, Type]], dtype: str) -> Graph | None:
-    """`ahead:NAME` for every parameter: where its gradient is taken; nothing for an optimizer that does not look ahead."""
-    assert training.optimizer
-    graph = Graph("lookahead", dtype)
-    for name, type in shapes:
-        w = graph.source(OPS["param"], name, type)
-        ahead = lookahead(graph, definitions, training.optimizer, w, _states(graph, training.optimizer, w), _scalars(graph))
-        if ahead is None:
-            return None
-        graph.outputs[f"ahead:{name}"] = ahead.name
-    return graph
-
-
-def _states(graph: Graph, optimizer: Applied, w: Var) -> dict[str, Var]:
-    return {s: graph.source(OPS["state"], f"{w.name}.{s}", w.type) for s in optimizer_states(optimizer)}
-
-
-def _scalars(graph: Graph) -> dict[str, Var]:
-    return {n: graph.source(OPS["input"], port, Type(graph.dtype)) for n, port in (("lr", LR), ("t", T))}
-
-
-def _updated(graph: Graph, definitions: Definitions, training: Training, ws: list[Var], gs: list[Var]) -> Graph:
-    assert training.optimizer
-    if training.clip:
-        gs = _clipped(gs, *training.clip)
-    for w, g in zip(ws, gs, strict=True):
-        new = apply_optimizer(graph, definitions, training.optimizer, w, g, _states(graph, training.optimizer, w), _scalars(graph))
-        graph.outputs[f"param:{w.name}"] = new.parameter.name
-        graph.outputs |= {f"opt:{w.name}.{s}": v.name for s, v in new.states.items()}
-    return graph
-
-
-def _clipped(gs: list[Var], kind: str, limit: float) -> list[Var]:
-    """By value each element; by norm all gradients together, scaled to the limit (Pascanu et al. 2013)."""
-    if kind == "value":
-        return [OPS["minimum"](OPS["maximum"](g, -limit), limit) for g in gs]
-    total = gs[0].graph.constant(0.0)
-    for g in gs:
-        total = total + OPS["sum"](OPS["square"](g), axes=tuple(range(g.type.rank)), keep=False)
-    factor = OPS["minimum"](limit / (OPS["sqrt"](total) + 1e-6), 1.0)
-    return [g * factor for g in gs]
-
-
-def is_pointwise(definitions: Definitions, training: Training, types: Iterable[Type]) -> bool:
-    """Whether the optimizer treats every element of parameters of these types alike, so that all can be updated as one vector.
-
-    It does where it is made of pointwise ops and is the same formula for every type. Clipping does not count: its norm is over all
-    parameters together, in either form.
-    """
-    alone = replace(training, clip=None)
-    formulas = {_formula(definitions, alone, t) for t in types}
-    return len(formulas) == 1 and all(op.pointwise or op.is_source or op.name == "const" for op, _, _ in formulas.pop())
-
-
-def _formula(
-    definitions: Definitions, training: Training, type: Type
-) -> tuple[tuple[Op, tuple[str, ...], tuple[tuple[str, Any], ...]], ...]:
-    """What an optimizer does to a parameter of one type, but for the type."""
-    parts = [f(definitions, training, [("w", type)], type.dtype) for f in (flat_lookahead, flat_update)]
-    return tuple((n.op, n.inputs, n.attrs) for graph in parts if graph for n in graph)

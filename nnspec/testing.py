@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from nnspec import step
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Span
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.tests import Condition, Given, Steps, Test
-from nnspec.elaborate.training import Training
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph
+from nnspec.optimization import LR, Optimization, T
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 from nnspec.run import reference
 from nnspec.run.engine import first_values
@@ -110,15 +109,14 @@ class _Network:
             }
         graph = self.step_graph(steps.optimizer)
         for _ in range(steps.count):
-            new = reference.run(graph, {**self.feeds(), step.LR: steps.rate, step.T: self.steps_done + 1})
+            new = reference.run(graph, {**self.feeds(), LR: steps.rate, T: self.steps_done + 1})
             self.weights = self.weights | _of(new, "param:") | _of(new, "state:")
             self.memory = self.memory | _of(new, "opt:")
             self.steps_done += 1
 
     def step_graph(self, optimizer: Applied) -> Graph:
-        training = Training(optimizer.span, optimizer=optimizer)
-        graph = step.add_update(self.spec.gradients, self.spec.definitions, training, self.spec.parameter_types)
-        return rewrite(graph, *AFTER_GRADIENTS)
+        added = Optimization(self.spec.definitions, optimizer).added(self.spec.gradients, self.spec.parameter_types)
+        return rewrite(added, *AFTER_GRADIENTS)
 
     def check(self, condition: Condition) -> list[Failure]:
         tensors = (condition.holds, *condition.sides)

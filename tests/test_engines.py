@@ -15,11 +15,11 @@ from nnspec.diagnostics import Source
 from nnspec.gallery import read
 from nnspec.graph.verify import verify
 from nnspec.interchange.to_onnx import to_onnx
+from nnspec.optimization import LR, T
 from nnspec.run import reference
 from nnspec.run.engine import PHASE_SHIFT
 from nnspec.run.ort import Session
 from nnspec.source import folder_of
-from nnspec.step import LR, T
 
 Feeds = dict[str, Any]
 

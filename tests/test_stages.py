@@ -14,8 +14,8 @@ from nnspec import SpecError
 from nnspec.api import read_source
 from nnspec.cli.train import train_run
 from nnspec.compile import Compilation
+from nnspec.optimization import LR, T
 from nnspec.run import reference
-from nnspec.step import LR, T
 from nnspec.train.loop import Progress
 from nnspec.train.rundir import newest
 from nnspec.train.schedule import LearningRate

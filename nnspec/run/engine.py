@@ -16,6 +16,7 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
+from nnspec.optimization import LR, T
 from nnspec.run import reference
 from nnspec.run.batches import check_reach, fill, shapes_of
 from nnspec.run.flat import Flat
@@ -153,7 +154,7 @@ class Engine:
 
     def _buffers(self) -> Buffers:
         states = {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
-        return Buffers(self._params, self._grads, states, {steps.LR: self._lr, steps.T: self._t})
+        return Buffers(self._params, self._grads, states, {LR: self._lr, T: self._t})
 
     def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str] | None = None) -> dict[str, Array]:
         program, inputs = self._program(graph, kind, fields, given or {})

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnspec import step as steps
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import rewrite
 from nnspec.run.flat import Flat
@@ -47,8 +46,8 @@ class Update:
         self.pieces = _pieces(phase, buffers)
         shapes = [(p.name, p.type) for p in self.pieces]
         dtype = buffers.params.buffer.dtype.name
-        self.update = self._bound(steps.flat_update(phase.definitions, phase.training, shapes, dtype), {p.name: p.w for p in self.pieces})
-        ahead = steps.flat_lookahead(phase.definitions, phase.training, shapes, dtype)
+        self.update = self._bound(phase.optimization.update(shapes, dtype), {p.name: p.w for p in self.pieces})
+        ahead = phase.optimization.ahead(shapes, dtype)
         self.kept = {p.name: np.empty_like(p.w) for p in self.pieces} if ahead else {}
         self.ahead = self._bound(ahead, self.kept) if ahead else None
 
@@ -79,7 +78,7 @@ class Update:
 def _pieces(phase: Phase, buffers: Buffers) -> list[Piece]:
     """Runs of neighbours as one vector each where the optimizer treats every element alike, else one by one."""
     vectors = list(_vectors(phase, buffers))
-    if steps.is_pointwise(phase.definitions, phase.training, {*phase.parameters.values(), *(p.type for p in vectors)}):
+    if phase.optimization.is_pointwise({*phase.parameters.values(), *(p.type for p in vectors)}):
         return vectors
     states = buffers.states
     return [Piece(n, buffers.params.views[n], buffers.grads.views[n], {s: f.views[n] for s, f in states.items()}) for n in phase.parameters]

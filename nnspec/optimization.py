@@ -1,0 +1,107 @@
+"""What an optimizer does in a step, as graphs: to gradients computed before it, or on its own over an engine's flat buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
+from nnspec.elaborate.values import Applied
+from nnspec.graph import Graph, Node, Op, Type, Var
+from nnspec.ops import OPS
+
+LR, T = "optimizer:lr", "optimizer:t"
+"""The inputs of a step that are rate and count: a model may have an `lr` or `t` of its own."""
+Shapes = Sequence[tuple[str, Type]]
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """An optimizer and how its gradients are clipped: ("norm" or "value", limit)."""
+
+    definitions: Definitions
+    optimizer: Applied
+    clip: tuple[str, float] | None = None
+
+    def added(self, graph: Graph, types: Mapping[str, Type]) -> Graph:
+        """`param:NAME` and `opt:NAME.STATE` for every parameter after its `grad:NAME`; the loss and the new states stay outputs."""
+        graph = self._looked_ahead(graph, types)
+        ws = [graph.source(OPS["param"], n, t) for n, t in types.items()]
+        gs = [graph.var(graph.outputs.pop(f"grad:{n}")) for n in types]
+        with graph.at(role="update"):
+            return self._updated(graph, ws, gs)
+
+    def update(self, shapes: Shapes, dtype: str) -> Graph:
+        """The same on its own, gradients as inputs `grad:NAME`."""
+        graph = Graph("update", dtype)
+        ws = [graph.source(OPS["param"], n, t) for n, t in shapes]
+        gs = [graph.source(OPS["input"], f"grad:{n}", t) for n, t in shapes]
+        return self._updated(graph, ws, gs)
+
+    def ahead(self, shapes: Shapes, dtype: str) -> Graph | None:
+        """`ahead:NAME` for every parameter: where its gradient is taken; nothing for an optimizer that does not look ahead."""
+        graph = Graph("lookahead", dtype)
+        for name, type in shapes:
+            ahead = self._ahead(graph.source(OPS["param"], name, type))
+            if ahead is None:
+                return None
+            graph.outputs[f"ahead:{name}"] = ahead.name
+        return graph
+
+    def is_pointwise(self, types: Iterable[Type]) -> bool:
+        """Whether every element of parameters of these types is treated alike, so that all can be updated as one vector.
+
+        It is where the optimizer is made of pointwise ops and is the same formula for every type. Clipping does not count: its norm is
+        over all parameters together, in either form.
+        """
+        alone = replace(self, clip=None)
+        formulas = {alone._formula(t) for t in types}
+        return len(formulas) == 1 and all(op.pointwise or op.is_source or op.name == "const" for op, _, _ in formulas.pop())
+
+    def _formula(self, type: Type) -> tuple[tuple[Op, tuple[str, ...], tuple[tuple[str, Any], ...]], ...]:
+        """What is done to a parameter of one type, but for the type."""
+        parts = [f([("w", type)], type.dtype) for f in (self.ahead, self.update)]
+        return tuple((n.op, n.inputs, n.attrs) for graph in parts if graph for n in graph)
+
+    def _looked_ahead(self, graph: Graph, types: Mapping[str, Type]) -> Graph:
+        """The graph with these parameters where the optimizer looks ahead to, loss and gradients with them."""
+
+        def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+            if node.name not in types:
+                return new.copy_node(node, inputs)
+            w = new.source(OPS["param"], node.name, node.type)
+            return (self._ahead(w) or w).name
+
+        return graph.rebuilt(rule, name="step")
+
+    def _ahead(self, w: Var) -> Var | None:
+        return lookahead(w.graph, self.definitions, self.optimizer, w, self._states(w), _scalars(w.graph))
+
+    def _states(self, w: Var) -> dict[str, Var]:
+        return {s: w.graph.source(OPS["state"], f"{w.name}.{s}", w.type) for s in optimizer_states(self.optimizer)}
+
+    def _updated(self, graph: Graph, ws: list[Var], gs: list[Var]) -> Graph:
+        if self.clip:
+            gs = _clipped(gs, *self.clip)
+        for w, g in zip(ws, gs, strict=True):
+            new = apply_optimizer(graph, self.definitions, self.optimizer, w, g, self._states(w), _scalars(graph))
+            graph.outputs[f"param:{w.name}"] = new.parameter.name
+            graph.outputs |= {f"opt:{w.name}.{s}": v.name for s, v in new.states.items()}
+        return graph
+
+
+def _scalars(graph: Graph) -> dict[str, Var]:
+    return {n: graph.source(OPS["input"], port, Type(graph.dtype)) for n, port in (("lr", LR), ("t", T))}
+
+
+def _clipped(gs: list[Var], kind: str, limit: float) -> list[Var]:
+    """By value each element; by norm all gradients together, scaled to the limit (Pascanu et al. 2013)."""
+    if kind == "value":
+        return [OPS["minimum"](OPS["maximum"](g, -limit), limit) for g in gs]
+    total = reduce(add, (OPS["sum"](OPS["square"](g), axes=tuple(range(g.type.rank)), keep=False) for g in gs))
+    factor = OPS["minimum"](limit / (OPS["sqrt"](total) + 1e-6), 1.0)
+    return [g * factor for g in gs]
