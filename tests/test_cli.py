@@ -199,3 +199,12 @@ def test_a_spec_that_cannot_be_trained_leaves_no_run_directory(tmp_path: Path) -
     done = run("train", "-", cwd=tmp_path, stdin="model M { input x: [2]  output y = x -> dense(1)  loss y }")
     assert done.returncode == 1 and "E110" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_fails_in_its_first_epoch_leaves_no_run(tmp_path: Path) -> None:
+    spec = "model M { input x: [1]  target y: [1]  output z = x -> dense(1)  loss exp(sum((z - y)^2) * 1e9) }"
+    (tmp_path / "m.nn").write_text(f"{spec} train {{ data {{ x = [[1]], y = [[9]] }}  epochs 2  optimizer sgd(lr = 1) }}", "utf-8")
+    for _ in range(2):
+        done = run("train", "m.nn", "--run", "r", cwd=tmp_path)
+        assert done.returncode == 1 and "E401" in done.stderr
+        assert not (tmp_path / "r").exists()

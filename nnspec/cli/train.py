@@ -32,8 +32,12 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     rundir.refuse_used(folder)
     rundir.create(folder, spec.source.text, spec.imports.texts)
     epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
-    with _progress(epochs, folder) as progress:
-        history = net.fit_datasets(datasets, progress, folder)
+    try:
+        with _progress(epochs, folder) as progress:
+            history = net.fit_datasets(datasets, progress, folder)
+    except BaseException:
+        rundir.take_back(folder)
+        raise
     net.save(folder)
     rundir.prune(folder)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)

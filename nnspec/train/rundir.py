@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,15 @@ def create(folder: Path, spec: str, imported: Mapping[str, str]) -> None:
         write_whole(folder / SPEC, spec.encode())
     except OSError as error:
         raise fault("E504", f"cannot write to {folder}: {error.strerror}") from None
+
+
+def take_back(folder: Path) -> None:
+    """Remove what `create` made of a run that ended before its first epoch."""
+    if not (folder / METRICS).exists():
+        rmtree(folder / IMPORTS, ignore_errors=True)
+        (folder / SPEC).unlink(missing_ok=True)
+        with suppress(OSError):  # something else lies there
+            folder.rmdir()
 
 
 def log(folder: Path, epoch: Epoch) -> None:
