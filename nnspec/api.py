@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Fault, SpecError, did_you_mean, fault
+from nnspec.diagnostics import as_spec_error, did_you_mean, fault
 from nnspec.elaborate.training import MAX_SEED, Training
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 ENGINES, DTYPES = ("numpy", "reference"), ("float32", "float64")
 Setting = str | int | float | bool
-T = TypeVar("T")
 
 
+@as_spec_error()
 def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
     """A network from a file or the gallery; keyword arguments override its `let` values.
 
@@ -40,9 +40,10 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **s
 
     Raises SpecError with every mistake of the spec.
     """
-    return _raising(lambda: Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine))
+    return Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine)
 
 
+@as_spec_error()
 def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
     """A network from the text of a spec.
 
@@ -51,26 +52,26 @@ def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **setting
     >>> float(net(x=[21.0])["y"][0])
     42.0
     """
-    return _raising(lambda: Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine))
+    return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine)
 
 
+@as_spec_error()
 def open(run: str | Path) -> Net:
     """A trained network from its run directory.
 
     Raises SpecError (E503) when the directory holds no run, or no weights that can be read.
     """
     from nnspec.train import rundir
+    from nnspec.train.checkpoint import restore
 
-    def opened() -> Net:
-        arrays, manifest = rundir.newest(Path(run))
-        source = source_of(str(Path(run) / rundir.SPEC), (Path(run) / rundir.SPEC).read_bytes())
-        folder = Path(manifest.get("folder", "."))
-        settings, dtype = manifest.get("settings", {}), manifest.get("dtype", "float32")
-        net = Net(Compilation(source, settings, dtype, folder, imports_from=Path(run) / rundir.IMPORTS))
-        net.restore(arrays, manifest)
-        return net
-
-    return _raising(opened)
+    arrays, manifest = rundir.newest(Path(run))
+    source = source_of(str(Path(run) / rundir.SPEC), (Path(run) / rundir.SPEC).read_bytes())
+    folder = Path(manifest.get("folder", "."))
+    settings, dtype = manifest.get("settings", {}), manifest.get("dtype", "float32")
+    net = Net(Compilation(source, settings, dtype, folder, imports_from=Path(run) / rundir.IMPORTS))
+    restore(net.engine, arrays, manifest)
+    net.labels = manifest.get("labels", {})
+    return net
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,14 +83,6 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
         return value.item() if type(value).__module__ == "numpy" else value
 
     return {name: plain(value) for name, value in settings.items()}
-
-
-def _raising(build: Callable[[], T]) -> T:
-    """Mistakes as the SpecError that the interface promises."""
-    try:
-        return build()
-    except Fault as error:
-        raise SpecError([error.diagnostic]) from None
 
 
 class Net:
@@ -157,6 +150,7 @@ class Net:
 
     # ---- running
 
+    @as_spec_error()
     def init(self, seed: int = 0) -> Net:
         """Draw all parameters anew from a seed.
 
@@ -166,17 +160,19 @@ class Net:
         True
         """
         if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-            raise SpecError([fault("E106", f"a seed is a whole number from 0 to {MAX_SEED:,}, not {seed!r}").diagnostic])
+            raise fault("E106", f"a seed is a whole number from 0 to {MAX_SEED:,}, not {seed!r}")
         self.engine.initialise(seed)
         return self
 
+    @as_spec_error()
     def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
         """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name."""
         if single:
             inputs = dict(zip(self.inputs, single, strict=True))
         fields = self._checked(inputs, self.inputs)
-        return _raising(lambda: {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()})
+        return {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()}
 
+    @as_spec_error()
     def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
         """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}).
 
@@ -190,6 +186,7 @@ class Net:
         loss, gradients = self.engine.gradients(self._checked(fields, self.inputs | self.targets))
         return loss, {n: g.copy() for n, g in gradients.items()}
 
+    @as_spec_error()
     def step(self, *, lr: float | None = None, **fields: Any) -> float:
         """One step of the first train block, or the one trained last, on a batch; returns the loss before it.
 
@@ -205,6 +202,7 @@ class Net:
 
         return [base_rate(self.spec, stage) for stage in range(len(self.spec.trainings))]
 
+    @as_spec_error()
     def fit(
         self,
         data: Mapping[str, Any] | None = None,
@@ -223,7 +221,7 @@ class Net:
         self._needs_training()
         if epochs is not None:
             if not isinstance(epochs, int) or epochs < 1:
-                raise SpecError([fault("E106", f"epochs is a whole number from 1, not {epochs!r}").diagnostic])
+                raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
             self.spec = self.engine.spec = self.spec.with_training(epochs=epochs, steps=None)
         ports = self.inputs | self.targets
         if data is None:
@@ -233,13 +231,14 @@ class Net:
         dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
         return self.fit_datasets([dataset] * len(self.spec.trainings), progress)
 
+    @as_spec_error()
     def fit_datasets(self, datasets: Sequence[Dataset], progress: Progress | None = None, folder: Path | None = None) -> History:
         """Train by the spec's train blocks on data that is checked already; with a run directory, `checkpoint` writes into it."""
         from nnspec.train.stages import fit
 
         self._needs_training()
         self.labels = {**self.labels, **datasets[-1].labels}
-        return _raising(lambda: fit(self.engine, datasets, progress, (lambda: self._checkpoint(folder)) if folder else None))
+        return fit(self.engine, datasets, progress, (lambda: self._checkpoint(folder)) if folder else None)
 
     def _checkpoint(self, folder: Path) -> None:
         from nnspec.train import rundir
@@ -247,6 +246,7 @@ class Net:
         self.save(folder)
         rundir.prune(folder)
 
+    @as_spec_error()
     def datasets(self, path: str | None = None) -> list[Dataset]:
         """The data of every train block, checked and split; blocks that share their data share the arrays."""
         found: list[Dataset] = []
@@ -256,6 +256,7 @@ class Net:
             found.append(found[-1] if same else self._data_of(training, path))
         return found
 
+    @as_spec_error()
     def dataset(self, path: str | None = None) -> Dataset:
         """The data of the last train block, checked and split."""
         self._needs_training()
@@ -264,14 +265,16 @@ class Net:
     def _data_of(self, training: Training, path: str | None) -> Dataset:
         from nnspec.train.data import load as load_data
 
-        return _raising(lambda: load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels))
+        return load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels)
 
+    @as_spec_error()
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number."""
         from nnspec.train.loop import evaluate
 
         return evaluate(self.engine, self._checked(data, self.inputs | self.targets))
 
+    @as_spec_error()
     def predict(self, data: Any) -> Any:
         """Outputs for many examples: from {input: array}, or from one array where there is one input (then one output gives one array)."""
         from nnspec.train.loop import predict
@@ -283,56 +286,27 @@ class Net:
 
     # ---- keeping
 
+    @as_spec_error()
     def export(self, path: str | Path) -> Proof:
         """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal."""
         from nnspec.deploy import export
+        from nnspec.train.checkpoint import metadata
 
         single = self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
-        return _raising(lambda: export(single.inference, weights, Path(path), metadata=self._metadata()))
+        return export(single.inference, weights, Path(path), metadata=metadata(self.engine))
 
-    def _metadata(self) -> dict[str, str]:
-        import hashlib
-
-        from nnspec.version import VERSION
-
-        digest = hashlib.sha256(self.spec.source.text.encode()).hexdigest()
-        return {"nnspec_version": VERSION, "spec_sha256": digest, "model": self.name, "seed": str(int(self.engine.seed))}
-
+    @as_spec_error()
     def save(self, run: str | Path) -> Path:
         """Write a run directory that `nnspec.open` reads, or a further checkpoint into that of the same spec; returns its folder.
 
         Raises SpecError (E504) for a directory that holds another spec's run or this step already, or cannot be written.
         """
         from nnspec.train import rundir
+        from nnspec.train.checkpoint import manifest
 
-        folder, text = Path(run), self.spec.source.text
-
-        def saved() -> Path:
-            rundir.create(folder, text, self.spec.imports.texts)
-            return rundir.save(folder, int(self.engine.steps_done), self.engine.all_arrays(), self.manifest())
-
-        return _raising(saved)
-
-    def manifest(self) -> dict[str, Any]:
-        """What a checkpoint says about how it came to be."""
-        from nnspec.train.environment import environment
-
-        stage = {"stage": self.engine.stage, "stage_start": self.engine.stage_start}
-        where = {"folder": str(self.spec.folder.resolve()), "settings": dict(self.spec.settings), "dtype": self.spec.dtype}
-        how = {**stage, "labels": self._labels(), "engine": self.engine.name, **environment()}
-        return {**self._metadata(), "seed": int(self.engine.seed), **where, **how}
-
-    def restore(self, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
-        """Put saved weights, states and optimizer states back, and seed and step as they were."""
-        import numpy as np
-
-        self.engine.resume(manifest.get("stage", 0), manifest.get("stage_start", 0), manifest["step"], manifest.get("seed", 0))
-        for name, array in self.engine.all_arrays().items():
-            if name not in arrays or arrays[name].shape != array.shape:
-                raise fault("E503", f"the weights do not fit the spec: `{name}` is missing or of another shape")
-            np.copyto(array, arrays[name])
-        self.labels = manifest.get("labels", {})
+        rundir.create(Path(run), self.spec.source.text, self.spec.imports.texts)
+        return rundir.save(Path(run), int(self.engine.steps_done), self.engine.all_arrays(), manifest(self.engine, self._labels()))
 
     # ---- checks
 
@@ -346,15 +320,15 @@ class Net:
 
         for name in fields:
             if name not in ports:
-                raise SpecError([fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports)).diagnostic])
+                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports))
         known = self._labels() if labels is None else labels
-        return _raising(lambda: check(fields, ports, None, self.spec.dtype, known))
+        return check(fields, ports, None, self.spec.dtype, known)
 
     def _needs_loss(self) -> None:
         if not self.spec.model.losses:
-            raise SpecError([fault("E110", "the model has no loss", self.spec.model.span).diagnostic])
+            raise fault("E110", "the model has no loss", self.spec.model.span)
 
     def _needs_training(self) -> None:
         self._needs_loss()
         if self.spec.training is None:
-            raise SpecError([fault("E110", "this spec has no train block", self.spec.model.span).diagnostic])
+            raise fault("E110", "this spec has no train block", self.spec.model.span)

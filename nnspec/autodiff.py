@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from operator import add
 
 from nnspec.graph import Dim, Graph, Node, Type, Var
 from nnspec.graph.loop import KINDS, Loop
@@ -28,12 +30,12 @@ def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]
     for node in [n for n in reversed(list(graph)) if n.name in needed & dependent]:
         if node.inputs and node.name in parts:
             _differentiate(graph, node, parts, dependent)
-    return [_total(parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
+    return [reduce(add, parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
 
 
 def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str]) -> None:
     """Send the gradient of a node on to those of its inputs that matter."""
-    total = _total(parts[node.name])
+    total = reduce(add, parts[node.name])
     parts[node.name] = [total]
     if node.op.grad is None and node.op is not scan:
         return
@@ -46,13 +48,6 @@ def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], depend
         for source, share in zip(inputs, shares, strict=True):
             if share is not None and source.name in dependent and source.type.is_float:
                 parts.setdefault(source.name, []).append(unbroadcast(share, source.type))
-
-
-def _total(parts: list[Var]) -> Var:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
 
 
 def _zero(graph: Graph, type: Type) -> Var:

@@ -10,6 +10,7 @@ from typing import Any
 
 from nnspec import step, wholedata
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, did_you_mean, fault
+from nnspec.elaborate.initial import Initial, initial_values
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
@@ -17,20 +18,18 @@ from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
-from nnspec.elaborate.update import Initial, check_optimizer, initial_values, schedule_graph
+from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
-from nnspec.rewrite import rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 from nnspec.source import Imports
-from nnspec.step import AFTER_GRADIENTS, Phase
+from nnspec.step import Phase
 from nnspec.syntax import ast
 from nnspec.syntax.ast import Definition
 from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
 from nnspec.weights import name_in
-
-RULES = ("stability", "algebra")
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +211,7 @@ class Compilation:
     @cached_property
     def inference(self) -> Graph:
         """The inference graph after the rules."""
-        return rewrite(self.graph, *RULES)
+        return rewrite(self.graph, *BEFORE_GRADIENTS)
 
     @property
     def evaluation(self) -> Graph:
@@ -226,7 +225,7 @@ class Compilation:
 
     @cached_property
     def _evaluation(self) -> tuple[Graph, Graph]:
-        return wholedata.split(rewrite(self.model.graph, *RULES))
+        return wholedata.split(rewrite(self.model.graph, *BEFORE_GRADIENTS))
 
     @cached_property
     def fitting(self) -> Graph | None:
@@ -234,12 +233,12 @@ class Compilation:
         if self.fitting_model is None:
             return None
         graph = self.fitting_model[0].graph
-        return rewrite(graph.only(step.outputs_of(graph, "state")), *RULES)
+        return rewrite(graph.only(step.outputs_of(graph, "state")), *BEFORE_GRADIENTS)
 
     @cached_property
     def stable(self) -> Graph:
         """The training graph after the rules and before the gradients."""
-        return rewrite(self.training_model[0].graph, *RULES)
+        return rewrite(self.training_model[0].graph, *BEFORE_GRADIENTS)
 
     @cached_property
     def gradients(self) -> Graph:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -113,6 +114,15 @@ class Fault(Exception):
 def fault(code: str, message: str, span: Span | None = None, **more: Any) -> Fault:
     """The exception for one diagnostic, to be raised."""
     return Fault(Diagnostic(code, message, span, **more))
+
+
+@contextmanager
+def as_spec_error() -> Iterator[None]:
+    """A fault inside as the SpecError that the Python API promises."""
+    try:
+        yield
+    except Fault as error:
+        raise SpecError([error.diagnostic]) from None
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:

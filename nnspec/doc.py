@@ -35,15 +35,6 @@ CLASS = "class(4)"
 TYPES = ("[4]", CLASS, "[]")
 IMAGE = "[2, 8, 8]"
 
-_NET = "model Example { input x: [4] target y: [1] output z = x -> dense(1) loss mse(z, y) }"
-_PLACES = {
-    "optimizer": _NET + " train { epochs 1 optimizer %s }",
-    "schedule": _NET + " train { epochs 1 optimizer sgd(lr = 0.1) schedule %s }",
-    "init": "model Example { input x: [4] param W: [4, 4] ~ %s output y = x @ W }",
-}
-_GIVES = "model Example { input x: %s output y = x -> %s expect shape(y) == %s }"
-_TRUE = 'model Example { input x: [] output x } test "example" of Example { expect %s }'
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -157,17 +148,6 @@ def _reference() -> dict[str, tuple[str, str]]:
 
 
 # ---- examples
-
-
-def example_spec(kind: str, example: str) -> str:
-    """A spec that is right, and whose tests pass, if the example is true."""
-    if kind in _PLACES:
-        return _PLACES[kind] % example
-    given, gives, result = example.rpartition(" gives ")
-    if gives:
-        type, _, stages = given.partition(" -> ")
-        return _GIVES % (type, stages, result)
-    return _TRUE % example
 
 
 def made_up(entry: Entry) -> str | None:

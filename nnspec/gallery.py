@@ -16,12 +16,17 @@ def names() -> list[str]:
     return sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
 
 
+def path(name: str) -> Path:
+    """Where the gallery has, or would have, a spec of that name."""
+    return resources.folder("specs") / f"{name}.nn"
+
+
 def read(name: str) -> Source:
     """A spec of the gallery; a Fault (E501) when there is none of that name."""
     if name not in names():
         help_ = did_you_mean(name, names()) or f"it has {', '.join(names())}"
         raise fault("E501", f"the gallery has no `{name}`", help=help_)
-    return Source(f"{name}.nn", (resources.folder("specs") / f"{name}.nn").read_text("utf-8"))
+    return Source(f"{name}.nn", path(name).read_text("utf-8"))
 
 
 def header(source: Source) -> list[str]:
@@ -33,16 +38,16 @@ def header(source: Source) -> list[str]:
 
 def start(name: str, source: Source) -> Path:
     """Write a spec of the gallery into a new file, its model called after the file, its data beside it; a Fault (E504) where that fails."""
-    path = Path(name) if Path(name).suffix == ".nn" else Path(f"{name}.nn")
+    new = Path(name) if Path(name).suffix == ".nn" else Path(f"{name}.nn")
     try:
-        with path.open("x", encoding="utf-8") as f:
-            f.write(renamed(source, path.stem))
-        _copy_data(source, path.parent)
+        with new.open("x", encoding="utf-8") as f:
+            f.write(renamed(source, new.stem))
+        _copy_data(source, new.parent)
     except FileExistsError:
-        raise fault("E504", f"`{path}` is there already", help="choose another name, or remove it") from None
+        raise fault("E504", f"`{new}` is there already", help="choose another name, or remove it") from None
     except OSError as error:
-        raise fault("E504", f"`{path}` cannot be written: {error.strerror}") from None
-    return path
+        raise fault("E504", f"`{new}` cannot be written: {error.strerror}") from None
+    return new
 
 
 def _copy_data(source: Source, folder: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
+from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import size_names
 from nnspec.run import reference
@@ -43,7 +44,7 @@ def gradcheck(spec: Compilation, seed: int = 0) -> list[Checked]:
         raise fault("E110", f"the model `{model.name}` has no loss, so there are no gradients to check", model.span)
     weights = first_values(spec, seed)
     feeds: dict[str, Any] = {n: random_values(t, random) for n, t in (model.inputs | model.targets).items()}
-    feeds |= {"seed": seed, "step": 1, **weights}
+    feeds |= {SEED: seed, STEP: 1, **weights}
     gradients = reference.run(spec.gradients, feeds)
     forward = spec.training_model[0].graph
     return [_check(forward, feeds, n, gradients[f"grad:{n}"], random) for n in model.parameters]

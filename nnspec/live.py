@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nnspec.diagnostics import SpecError, did_you_mean, fault
+from nnspec.diagnostics import as_spec_error, did_you_mean, fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,14 +22,15 @@ class LiveArrays(Mapping[str, "Array"]):
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
 
+    @as_spec_error()
     def __setitem__(self, name: str, value: Any) -> None:
         import numpy as np
 
         if name not in self._arrays:
-            raise SpecError([fault("E101", f"there is no parameter `{name}`", help=did_you_mean(name, self._arrays)).diagnostic])
+            raise fault("E101", f"there is no parameter `{name}`", help=did_you_mean(name, self._arrays))
         target, given = self._arrays[name], np.asarray(value)
         if given.shape not in ((), target.shape):
-            raise SpecError([fault("E208", f"`{name}` is {list(target.shape)} and set to {list(given.shape)}").diagnostic])
+            raise fault("E208", f"`{name}` is {list(target.shape)} and set to {list(given.shape)}")
         target[...] = given
 
     def __iter__(self) -> Iterator[str]:

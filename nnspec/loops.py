@@ -44,10 +44,6 @@ def of_step(sequence: Type) -> Type:
     return replace(sequence, shape=sequence.shape[1:])
 
 
-def has_batch(type: Type) -> bool:
-    return BATCH_NAME in size_names(type.shape)
-
-
 def batch_axis(shape: Shape) -> int:
     return next(i for i, d in enumerate(shape) if BATCH_NAME in size_names((d,)))
 
@@ -133,7 +129,7 @@ class _Closing:
         self.steps = length * BATCH
         stand_ins = {c.at_step.name for c in carried}
         self.varying = graph.dependents({*stand_ins, *(i.at_step.name for i in items), *drawn})
-        unfoldable = {n for n in self.varying if not has_batch(graph[n].type)}
+        unfoldable = {n for n in self.varying if not graph[n].type.has_batch}
         self.core = (graph.dependents(stand_ins | unfoldable) & graph.needed([c.next.name for c in carried])) - stand_ins
         self.in_loop = self.core | stand_ins
         self.results = results
@@ -160,7 +156,7 @@ class _Closing:
     def repeated(self, name: str) -> Var:
         """What does not vary, once for every step where each example has its own."""
         value = self.graph.var(name)
-        if not has_batch(value.type):
+        if not value.type.has_batch:
             return value
         shape = value.type.shape
         once = reshape(value, shape=split_batch(shape, 1))
@@ -191,7 +187,7 @@ class _Closing:
     def over_all_steps(self, name: str) -> Var:
         folded = self.graph.var(self.fold(name)) if name in self.varying else self.repeated(name)
         type = self.graph[name].type
-        return self.unfold(folded, type.shape) if has_batch(type) else folded
+        return self.unfold(folded, type.shape) if type.has_batch else folded
 
     # ---- the loop
 

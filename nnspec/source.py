@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nnspec import gallery, resources
+from nnspec import gallery
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault
 from nnspec.files import contained
 from nnspec.syntax import ast
@@ -19,8 +19,9 @@ MAX_IMPORTS, MAX_DEPTH = 64, 16
 
 def path_of(name: str | Path) -> Path:
     """The file of a spec, or of the gallery's spec of that name."""
-    path, gallery = Path(name), resources.folder("specs") / f"{Path(name).name}.nn"
-    return gallery if not path.is_file() and len(path.parts) == 1 and gallery.is_file() else path
+    path = Path(name)
+    own = gallery.path(path.name)
+    return own if not path.is_file() and len(path.parts) == 1 and own.is_file() else path
 
 
 def folder_of(name: str | Path) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 from nnspec.autodiff import gradients
@@ -13,15 +14,12 @@ from nnspec.elaborate.training import Training
 from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph, Node, Op, Type, Var
-from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.loops import keeping_products
 from nnspec.ops import OPS
-from nnspec.rewrite import rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, rewrite
 
-AFTER_GRADIENTS = ("algebra", "broadcast")
 LR, T = "optimizer:lr", "optimizer:t"
 """The inputs of a step that are rate and count: a model may have an `lr` or `t` of its own."""
-Attributes = tuple[tuple[str, Any], ...]
 Penalty = tuple[tuple[str, float], ...]
 
 
@@ -72,7 +70,7 @@ def states_by_phase(forward: Graph, losses: Sequence[Sequence[str]]) -> list[lis
 
 
 def _reads_batch(graph: Graph, name: str) -> bool:
-    return any(BATCH_NAME in size_names(graph[n].type.shape) for n in (name, *graph[name].inputs))
+    return any(graph[n].type.has_batch for n in (name, *graph[name].inputs))
 
 
 def _minimising(forward: Graph, losses: Sequence[str], states: Collection[str]) -> Graph:
@@ -80,9 +78,7 @@ def _minimising(forward: Graph, losses: Sequence[str], states: Collection[str]) 
     chosen = {f"loss:{n}": forward.outputs[f"loss:{n}"] for n in losses} | {f"state:{n}": forward.outputs[f"state:{n}"] for n in states}
     graph = forward.only(chosen)
     with graph.at(role="loss"):
-        total, *others = (graph.var(graph.outputs[f"loss:{n}"]) for n in losses)
-        for other in others:
-            total = total + other
+        total = reduce(add, (graph.var(graph.outputs[f"loss:{n}"]) for n in losses))
     graph.outputs["loss"] = total.name
     return graph
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnspec import step
-from nnspec.compile import RULES, Compilation
+from nnspec.compile import Compilation
 from nnspec.diagnostics import Span
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.tests import Condition, Given, Steps, Test
@@ -16,7 +16,7 @@ from nnspec.elaborate.training import Training
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph
-from nnspec.rewrite import rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 from nnspec.run import reference
 from nnspec.run.engine import first_values
 
@@ -59,7 +59,7 @@ def run_tests(spec: Compilation) -> list[Outcome]:
 def _outcomes(spec: Compilation) -> list[Outcome]:
     """Those of the tests of one model."""
     tests = spec.tests[0]
-    questions = rewrite(tests.model.graph, *RULES)
+    questions = rewrite(tests.model.graph, *BEFORE_GRADIENTS)
     weights = first_values(spec, 0)
     return [Outcome(t, tuple(_Network(spec, questions, weights).failures(t))) for t in tests.tests]
 
@@ -118,7 +118,7 @@ class _Network:
     def step_graph(self, optimizer: Applied) -> Graph:
         training = Training(optimizer.span, optimizer=optimizer)
         graph = step.add_update(self.spec.gradients, self.spec.definitions, training, self.spec.parameter_types)
-        return rewrite(graph, *step.AFTER_GRADIENTS)
+        return rewrite(graph, *AFTER_GRADIENTS)
 
     def check(self, condition: Condition) -> list[Failure]:
         tensors = (condition.holds, *condition.sides)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nnspec.graph import BATCH, Graph, Node
-from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.ops import OPS
 from nnspec.step import outputs_of
 
@@ -40,15 +39,11 @@ def _read(graph: Graph, whole: dict[str, str]) -> list[str]:
             late.add(node.name)
     for node in reversed(nodes):  # what has the batch elsewhere than in front is made again from what has it there
         if node.name in late:
-            late |= {i for i in node.inputs if _has_batch(graph[i]) and graph[i].type.shape[:1] != (BATCH,)}
+            late |= {i for i in node.inputs if graph[i].type.has_batch and graph[i].type.shape[:1] != (BATCH,)}
     read = (i for n in nodes if n.name in late for i in n.inputs)
-    return list(dict.fromkeys(i for i in read if i not in late and _has_batch(graph[i])))
+    return list(dict.fromkeys(i for i in read if i not in late and graph[i].type.has_batch))
 
 
 def _gathers(graph: Graph, node: Node) -> bool:
     """Whether it joins what the examples of a batch have given."""
-    return node.op is OPS["batch_rank"] or (not _has_batch(node) and any(_has_batch(graph[i]) for i in node.inputs))
-
-
-def _has_batch(node: Node) -> bool:
-    return BATCH_NAME in size_names(node.type.shape)
+    return node.op is OPS["batch_rank"] or (not node.type.has_batch and any(graph[i].type.has_batch for i in node.inputs))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,12 @@ from nnspec.graph.types import size_names
 ROOT = Path(__file__).parent.parent
 GALLERY = sorted(p.stem for p in (ROOT / "specs").glob("*.nn"))
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
+
+
+@cache
+def tool(name: str) -> dict[str, Any]:
+    """What a script beside the package defines."""
+    return runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
 
 
 def distance(value: Any, reference: Any) -> float:

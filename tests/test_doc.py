@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from nnspec.cli.main import cli
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
-from nnspec.doc import Entry, about, entries, example_spec, made_up
+from nnspec.doc import Entry, about, entries, made_up
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
 from nnspec.ops import OPS
@@ -20,6 +20,27 @@ DEFINED = [e for e in entries() if e.source]
 WRITTEN = [pytest.param(e.kind, line, id=f"{e.kind} {line}") for e in DEFINED for line in e.written]
 KNOWN_WHEN_COMPILED = ("range", "rank", "shape", "size")
 IN_TRAINING = ("batch_mean", "batch_var")
+
+
+NET = "model Example { input x: [4] target y: [1] output z = x -> dense(1) loss mse(z, y) }"
+PLACES = {
+    "optimizer": NET + " train { epochs 1 optimizer %s }",
+    "schedule": NET + " train { epochs 1 optimizer sgd(lr = 0.1) schedule %s }",
+    "init": "model Example { input x: [4] param W: [4, 4] ~ %s output y = x @ W }",
+}
+GIVES = "model Example { input x: %s output y = x -> %s expect shape(y) == %s }"
+TRUE = 'model Example { input x: [] output x } test "example" of Example { expect %s }'
+
+
+def example_spec(kind: str, example: str) -> str:
+    """A spec that is right, and whose tests pass, if the example is true."""
+    if kind in PLACES:
+        return PLACES[kind] % example
+    given, gives, result = example.rpartition(" gives ")
+    if gives:
+        type, _, stages = given.partition(" -> ")
+        return GIVES % (type, stages, result)
+    return TRUE % example
 
 
 def run(*arguments: str) -> Result:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import runpy
-from functools import cache
-from typing import Any
-
 import numpy as np
 import pytest
-from helpers import GALLERY, ROOT
+from helpers import GALLERY, tool
 
 import nnspec
 from nnspec.compile import Compilation
-from nnspec.elaborate.library import std
+from nnspec.elaborate.library import public
 from nnspec.gallery import header, read
 from nnspec.source import folder_of
 from nnspec.testing import run_tests
 
 QUICK = ("approximation", "diabetes", "heat", "iris", "linear_models", "logistic", "regression_1d", "rnn_series", "wine", "xor")
-
-
-@cache
-def tool(name: str) -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
 
 
 @pytest.mark.parametrize("name", GALLERY)
@@ -60,4 +51,4 @@ def test_three_linear_models_learn_the_plane_and_nothing_else() -> None:
 
 
 def test_every_optimizer_of_the_library_is_compared() -> None:
-    assert set(tool("compare_optimizers")["RATES"]) == {name for kind, name in std() if kind == "optimizer"}
+    assert set(tool("compare_optimizers")["RATES"]) == {name for kind, name in public() if kind == "optimizer"}

@@ -20,7 +20,8 @@ from nnspec.run import reference
 
 @pytest.mark.parametrize("name", GALLERY)
 def test_a_printed_graph_reads_back_the_same(name: str) -> None:
-    step = nnspec.load(name).spec.step
+    spec = nnspec.load(name).spec
+    step = spec.step if spec.trainings else spec.inference
     again = from_text(to_text(step))
     verify(again)
     assert [replace(n, span=None) for n in again] == [replace(n, span=None) for n in step]

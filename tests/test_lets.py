@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,13 @@ def test_a_let_can_be_an_init_an_optimizer_or_a_schedule() -> None:
     assert net.spec.training.schedule and net.spec.training.schedule.name == "exponential"
     other = nnspec.loads(KINDS, rule="adam", curve="cosine").spec.training
     assert other and other.optimizer and other.schedule and (other.optimizer.name, other.schedule.name) == ("adam", "cosine")
+
+
+def test_a_let_can_be_the_file_of_a_source(tmp_path: Path) -> None:
+    text = 'let file = "a.csv" model M { input x: [] output y = 2 * x loss y } train { data csv(file) epochs 1 optimizer sgd(1) }'
+    (tmp_path / "net.nn").write_text(text)
+    (tmp_path / "b.csv").write_text("x\n1\n2\n")
+    assert list(nnspec.load(tmp_path / "net.nn", file='"b.csv"').dataset().train["x"]) == [1, 2]
 
 
 def test_a_let_of_a_number_does_not_hide_the_schedule_of_its_name() -> None:

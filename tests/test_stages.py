@@ -328,6 +328,15 @@ def test_a_run_with_nothing_in_common_or_no_run_is_no_start(old: str, tmp_path: 
     assert span and span.text == f'start from "{old}"'
 
 
+def test_a_missing_run_of_a_later_stage_is_found_before_the_first(tmp_path: Path) -> None:
+    blocks = 'train { epochs 1  optimizer sgd(1) } train { start from "nowhere"  epochs 1  optimizer sgd(1) }'
+    (tmp_path / "new.nn").write_text(NET.replace("TRAIN", blocks))
+    trained = nnspec.load(tmp_path / "new.nn")
+    with pytest.raises(SpecError, match="E503"):
+        trained.fit(some_data())
+    assert not trained.engine.steps_done
+
+
 def test_checkpoints_are_written_on_the_way_and_the_last_three_kept(tmp_path: Path) -> None:
     rows = ", ".join(f"[{i}, {i % 3}, 1]" for i in range(12))
     source = f"data {{ x = [{rows}], y = [{', '.join(['[0, 1]'] * 12)}] }}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from helpers import ROOT
+from helpers import ROOT, tool
 
 import nnspec
 
@@ -23,22 +21,18 @@ train { data text("abc.txt", window = 8)  batch 4  epochs 20  optimizer adam(lr 
 """
 
 
-def tool(name: str) -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "tools" / name))
-
-
 def test_a_trained_model_of_characters_writes_on(tmp_path: Path) -> None:
     (tmp_path / "abc.txt").write_text("abc" * 100)
     (tmp_path / "next.nn").write_text(ALPHABET)
     net = nnspec.load(tmp_path / "next.nn")
     net.fit()
     net.save(tmp_path / "run")
-    sample = tool("sample.py")["sample"]
+    sample = tool("sample")["sample"]
     assert sample(nnspec.open(tmp_path / "run"), "ab", 7, temperature=0.1) == "cabcabc"
     assert sample(net, "ab", 60, temperature=50) != "cab" * 20
 
 
 def test_the_series_of_the_gallery_is_the_equation_that_its_script_computes() -> None:
-    series = tool("mackey_glass.py")["series"]()
+    series = tool("mackey_glass")["series"]()
     written = np.loadtxt(ROOT / "specs/data/mackey_glass.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(written[:40, 1], series[12_000 : 12_000 + 40 * 60 : 60], atol=2e-6)

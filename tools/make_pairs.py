@@ -1,6 +1,6 @@
 """Pairs of scikit-learn's digits for specs/siamese.nn, about half of them the same digit twice; those to test by are of other images.
 
-Run as `python tools/make_pairs.py specs/digit_pairs.npz`.
+Run as `python tools/make_pairs.py specs/data/digit_pairs.npz`.
 """
 
 from __future__ import annotations

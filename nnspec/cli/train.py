@@ -39,12 +39,15 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
     templates.draw(folder, spec.graph, net.params)
     proof = net.export(folder / rundir.MODEL)
-    test = net.evaluate(datasets[-1].test) if datasets[-1].test else {}
+    last = datasets[-1]
+    test = net.evaluate(last.test) if last.test else {}
+    seen = net.evaluate(last.train) if net.spec.model.metrics and not (last.test or last.validation) else {}
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],
         "final": as_lists(history.epochs[-1].metrics),
         "test": as_lists(test),
+        "training_data": as_lists(seen),
         "seconds": round(time.perf_counter() - started, 3),
         "engine": engine,
         "stopped": history.stopped or None,
@@ -57,8 +60,7 @@ def report(result: Mapping[str, Any]) -> str:
     lines = [metrics_text("training", result["final"])]
     if result["stopped"]:
         lines.append(f"stopped early: {result['stopped']}")
-    if result["test"]:
-        lines.append(metrics_text("test", result["test"]))
+    lines += [metrics_text(part.replace("_", " "), result[part]) for part in ("training_data", "test") if result[part]]
     lines += [result["onnx"], f"run directory: {result['run']}"]
     return "\n".join(lines)
 

@@ -12,8 +12,8 @@ from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions, nearest
-from nnspec.elaborate.models import as_layer
 from nnspec.elaborate.names import callee_of
+from nnspec.elaborate.submodels import as_layer
 from nnspec.elaborate.values import (
     POISON,
     Applied,
@@ -172,6 +172,8 @@ class Calls(ABC):
             value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
         except Fault as error:
             raise blame(error, {}, applied.span) from None
+        if isinstance(value, Function) and value.kind == "init":
+            value = Applied(value, bind(value, [], applied.span)[0], applied.span)
         return self.sample(value, known, frame) if isinstance(value, Applied) else value
 
     def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:

@@ -52,7 +52,7 @@ class Elaborator(Calls):
             case ast.List():
                 return tuple(self.evaluate(i, scope) for i in e.items)
             case ast.Unary():
-                return self.operation(OPS[UNARY[e.operator]], [e.operand], scope, e.span)
+                return self.apply(OPS[UNARY[e.operator]], [self.evaluate(e.operand, scope)], [e.operand.span], e.span)
             case ast.Binary():
                 return self.binary(e, scope)
             case ast.Conditional():
@@ -99,10 +99,6 @@ class Elaborator(Calls):
         if isinstance(left, Unsized) and isinstance(right, Tensor) and len(right.shape) > 1:
             left = left.with_dims((right.shape[-2],))
         return left, right
-
-    def operation(self, op: Any, operands: Sequence[ast.Expr], scope: Scope, span: Span) -> Value:
-        values = [self.evaluate(o, scope) for o in operands]
-        return self.apply(op, values, [o.span for o in operands], span)
 
     def apply(self, op: Any, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """A pointwise op: on numbers at once, on tensors as a node."""

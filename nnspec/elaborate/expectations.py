@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator, about
+from nnspec.elaborate.fields import names_in
 from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.report import Facts
 from nnspec.elaborate.values import Function, Scope, Tensor, Value, describe
+from nnspec.graph import Size
 from nnspec.syntax import ast
 
 
-def check_expectation(e: Elaborator, model: Scope, outputs: Iterable[str], s: ast.Expect) -> None:
-    """Hold the condition of an `expect` against the model elaborated so far; `outputs` are the nodes that count as work."""
+def check_expectation(e: Elaborator, model: Scope, reports: Mapping[str, str], s: ast.Expect) -> None:
+    """Hold the condition of an `expect` against the model elaborated so far; `reports` are the nodes of its outputs, losses and metrics."""
     facts = Facts(e.graph, e.owned)
     functions = Scope(model, model.frame, _functions(e, facts))
-    counts = {"params": facts.parameters(), "flops": facts.flops(outputs), "memory": facts.memory(outputs)}
+    outputs = [node for public, node in reports.items() if public.startswith("output:")]
+    counts = {"params": facts.parameters(), "flops": facts.flops(outputs), "memory": facts.memory(reports.values())}
     scope = Scope(functions, model.frame, dict(counts))
     values = [e.evaluate(v, scope) for v in _sides(s.condition)]
     holds = _holds(e, s.condition, values, scope)
     if isinstance(holds, Tensor):
+        if counted := next((n for n in names_in(s.condition) if isinstance(counts.get(n), Size)), None):
+            message = f"`{counted}` is {describe(counts[counted])}, which is known only when it runs"
+            raise fault("E107", message, s.condition.span, help="write a number for the size in the input")
         help_ = f'put it in a test: `test "..." of {e.graph.name} {{ given .. expect .. }}`'
         raise fault("E107", "the values of a model are known only when it runs", s.condition.span, help=help_)
     if holds is not True:
@@ -48,12 +54,13 @@ def _functions(e: Elaborator, facts: Facts) -> dict[str, Value]:
 
     def parameters_of(a: Arguments) -> Value:
         layer = a.bound["layer"]
-        path = layer.name if isinstance(layer, Function) else layer
-        owned = [n for n in e.owned if isinstance(path, str) and (n == path or n.startswith(f"{path}."))]
+        path = layer if isinstance(layer, str) else layer.name if isinstance(layer, Function) else a.at("layer").text
+        owned = [n for n in e.owned if n == path or n.startswith(f"{path}.")]
         if not owned:
-            raise fault(
-                "E101", f"no parameter belongs to {describe(layer)}", a.at("layer"), help='write the path as a text: params("conv_2")'
-            )
+            parts = list(dict.fromkeys(name.rsplit(".", n)[0] for name in e.owned for n in range(name.count(".") + 1)))
+            near = next((p for p in parts if p.endswith(f".{path.rsplit('.', 1)[-1]}")), None)
+            help_ = f"did you mean `{near}`?" if near else did_you_mean(path, parts) or 'write the path as a text: params("conv_2")'
+            raise fault("E101", f"no parameter belongs to `{path}`", a.at("layer"), help=help_)
         return facts.parameters(owned)
 
     rows = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -31,12 +32,12 @@ FOREIGN = {
 class Definitions:
     """Functions by kind and name, the user's before the library's."""
 
-    own: dict[tuple[str, str], Function] = field(default_factory=dict)
+    own: dict[Key, Function] = field(default_factory=dict)
 
     def find(self, kind: str, name: str, library: bool = False) -> Function | None:
         """The definition of that kind and name; the library itself does not see the user's, nor the user its `_` names."""
         own = None if library else self.own.get((kind, name))
-        return own or (std() if library else public()).get((kind, name))
+        return own or (None if name.startswith("_") and not library else of_library(kind, name))
 
     def meaning(self, name: str, library: bool = False) -> Value | None:
         """What a name means in a formula: a function or layer, else an init, optimizer or schedule, else a primitive."""
@@ -45,30 +46,47 @@ class Definitions:
         return found if found is not None else builtins().get(name)
 
     def names(self, *kinds: str) -> set[str]:
-        defined = {name for kind, name in (*self.own, *public()) if kind in (kinds or KINDS)}
+        library = (key for key in _places() if not key[1].startswith("_"))
+        defined = {name for kind, name in (*self.own, *library) if kind in (kinds or KINDS)}
         return defined if kinds else defined | set(builtins())
 
 
+Key = tuple[str, str]
+"""Kind and name."""
+
+_DEFINITION = re.compile(rf"(?:^#[^\n]*\n)*^({'|'.join(KINDS)}) (\w+)", re.M)
+_SCOPE = Scope()
+
+
 @cache
-def std() -> dict[tuple[str, str], Function]:
-    """The standard library: every `.nn` file of `nnspec/std`."""
-    found: dict[tuple[str, str], Function] = {}
-    scope = Scope()
+def _places() -> dict[Key, tuple[Source, int, int]]:
+    """Where each definition of the standard library stands, with the comment above it; nothing is parsed for it."""
+    found: dict[Key, tuple[Source, int, int]] = {}
     for path in sorted(resources.std().glob("*.nn")):
         source = Source(f"std/{path.name}", path.read_text("utf-8"), library=True)
-        spec, diagnostics = parse(source)
-        assert not diagnostics, diagnostics
-        add_definitions(found, spec, scope)
+        starts = list(_DEFINITION.finditer(source.text))
+        ends = [m.start() for m in starts[1:]] + [len(source.text)]
+        found |= {(m[1], m[2]): (source, m.start(), end) for m, end in zip(starts, ends, strict=True)}
     return found
 
 
 @cache
-def public() -> dict[tuple[str, str], Function]:
+def of_library(kind: str, name: str) -> Function | None:
+    """A definition of the standard library, read when it is first asked for."""
+    if (kind, name) not in _places():
+        return None
+    spec, diagnostics = parse(*_places()[kind, name])
+    assert not diagnostics, diagnostics
+    (definition,) = spec.all(kind)
+    return Function(definition, _SCOPE)
+
+
+def public() -> dict[Key, Function]:
     """What of the standard library specs can use: all but the names that begin with `_`, which it uses itself."""
-    return {(kind, name): f for (kind, name), f in std().items() if not name.startswith("_")}
+    return {key: f for key in _places() if not key[1].startswith("_") and (f := of_library(*key))}
 
 
-def add_definitions(table: dict[tuple[str, str], Function], spec: ast.Spec, scope: Scope) -> list[Diagnostic]:
+def add_definitions(table: dict[Key, Function], spec: ast.Spec, scope: Scope) -> list[Diagnostic]:
     """Enter the definitions of a file; a second one of the same kind and name is an error."""
     twice = []
     for definition in spec.definitions:

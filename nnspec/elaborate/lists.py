@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.values import Value, is_number
@@ -15,6 +15,15 @@ def are_numbers(values: Sequence[Value]) -> bool:
 
 def _is_numbers(value: Value) -> bool:
     return all(map(_is_numbers, value)) if isinstance(value, tuple) else is_number(value)
+
+
+def flat(value: Value) -> Iterator[Value]:
+    """The numbers in nested lists."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from flat(item)
+    else:
+        yield value
 
 
 def elementwise(values: Sequence[Value], operation: Callable[[list[Value]], Value], span: Span) -> Value:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
 
 from nnspec.diagnostics import Diagnostic, Span, fault
 from nnspec.elaborate import batch
@@ -28,8 +30,6 @@ from nnspec.elaborate.values import (
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.ops import OPS
 from nnspec.syntax import ast
-
-RANDOM_INPUTS = {SEED: Type("int64"), STEP: Type("int64")}
 
 
 @dataclass
@@ -112,8 +112,8 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                if not self.e.fitting:  # its numbers are of twice the bytes
-                    check_expectation(self.e, self.scope, self.outputs.values(), s)
+                if not (self.e.training or self.e.fitting):  # it is about the network in use
+                    check_expectation(self.e, self.scope, self.outputs, s)
             case ast.Assign():
                 self.formula(s)
             case ast.If():
@@ -133,7 +133,7 @@ class _ModelWork:
         if name in self.scope.names:
             raise fault("E105", f"`{name}` is declared twice", s.name.span, notes=self._first(name))
         self.scope.names[name] = POISON
-        if name in RANDOM_INPUTS:
+        if name in (SEED, STEP):
             raise fault("E105", f"`{name}` is taken: the seeded generator is fed by that name", s.name.span)
         type = self.port_type(s.type)
         full = replace(type, shape=(BATCH, *type.shape))
@@ -201,8 +201,7 @@ class _ModelWork:
         with self.e.graph.at(role="loss"):
             value = self.e.evaluate(s.value, self.scope)
             t = batch.lift(self.e.graph, value, self.e.graph.dtype, s.value.span)
-            if not t.var.type.is_float:
-                t = Tensor(OPS["cast"](t.var, dtype=self.e.graph.dtype), t.batched)
+            t = batch.as_dtype(t, self.e.graph.dtype)
             axes = tuple(range(t.var.type.rank)) if s.kind == "loss" or t.batched else ()
             mean = OPS["mean"](t.var, axes=axes, keep=False) if axes else t.var
         self.e.reporting = ""
@@ -229,10 +228,7 @@ class _ModelWork:
         e.graph.outputs = {**self.outputs, **states}
         if losses:
             with e.graph.at(role="loss"):
-                total = e.graph.var(losses[0])
-                for other in losses[1:]:
-                    total = total + e.graph.var(other)
-            e.graph.outputs["loss"] = total.name
+                e.graph.outputs["loss"] = reduce(add, map(e.graph.var, losses)).name
 
     def _outputs_without_targets(self) -> None:
         """In use there are no targets."""

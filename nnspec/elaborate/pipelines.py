@@ -47,7 +47,8 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
         with e.at(stage.body.span):
             marks = e.marks()
             value = _stage(e, stage, value, head, scope)
-            e.record(e.last_name, stage.body.span, value, marks, scope)
+            if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
+                e.record(e.last_name, stage.body.span, value, marks, scope)
         if stage.label:
             scope.names[stage.label.id] = value
     return value

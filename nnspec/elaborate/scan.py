@@ -11,7 +11,7 @@ from nnspec.elaborate.statements import run_statements
 from nnspec.elaborate.values import Applied, Function, Scope, Tensor, Value, describe
 from nnspec.graph import BATCH, Var
 from nnspec.graph.types import show
-from nnspec.loops import Carried, Item, close, has_batch, of_step, stand_in
+from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import OPS
 from nnspec.syntax import ast
 
@@ -35,11 +35,11 @@ def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
     carried = [Carried(stand_ins[n], start, _next(e, inner, n, start, tree)) for n, start in starts.items()]
     new = list(islice(e.graph, marks, None))
     varying = e.graph.dependents([item.at_step.name, *(v.name for v in stand_ins.values())])
-    if any(n.name in varying and not has_batch(n.type) for n in new):
+    if any(n.name in varying and not n.type.has_batch for n in new):
         raise fault("E108", "inside a `scan` each example is on its own: nothing can be taken over the batch", tree.span)
-    drawn = {n.name for n in new if n.op.name == "random" and has_batch(n.type)}
+    drawn = {n.name for n in new if n.op.name == "random" and n.type.has_batch}
     found = close(e.graph, carried, [item], origin.shape[0], [c.next for c in carried], drawn=drawn)
-    values = tuple(Tensor(OPS["transpose"](v, axes=(1, 0, *range(2, v.type.rank))), True, tree.span) for v in found)
+    values = tuple(Tensor(_exchanged(v), True, tree.span) for v in found)
     return values[0] if len(values) == 1 else values
 
 
@@ -49,7 +49,13 @@ def _sequence(e: Elaborator, tree: ast.Scan, scope: Scope) -> tuple[Var, Tensor]
     if not x.shape:
         raise fault("E204", "a `scan` walks the first axis, and this is one number", tree.sequence.span)
     x = _batched(x)
-    return OPS["transpose"](x.var, axes=(1, 0, *range(2, x.var.type.rank))), x
+    return _exchanged(x.var), x
+
+
+def _exchanged(v: Var) -> Var:
+    """[batch, steps, ...] as [steps, batch, ...], or the other way round."""
+    exchanged: Var = OPS["transpose"](v, axes=(1, 0, *range(2, v.type.rank)))
+    return exchanged
 
 
 def _batched(x: Tensor) -> Tensor:

@@ -117,6 +117,13 @@ class SourceReader:
         arguments = e.arguments if isinstance(e, ast.Call) else ()
         return _Call(self, name, e.span).read(arguments)
 
+    def text(self, e: ast.Expr) -> str:
+        """A text as it is written, or that of a `let`; an empty one for anything else."""
+        if isinstance(e, ast.Name) and e.id in self.scope.all_names():
+            value = self.e.evaluate(e, self.scope)
+            return value if isinstance(value, str) else ""
+        return e.value if isinstance(e, ast.String) else ""
+
     def column(self, e: ast.Expr) -> str:
         if isinstance(e, ast.Name | ast.String):
             return e.id if isinstance(e, ast.Name) else e.value
@@ -172,8 +179,8 @@ class _Call:
         return DataSource(self.name, self.span, self.path, self.fields, self.spans, options)
 
     def argument(self, a: ast.Argument) -> None:
-        if a.name is None and self.kind.path and self.path is None and isinstance(a.value, ast.String):
-            self.path = a.value.value
+        if a.name is None and self.kind.path and self.path is None and (path := self.reader.text(a.value)):
+            self.path = path
             return
         name = a.name or next((o for o in self.kind.options if o not in self.spans), None)
         if name is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from nnspec.autodiff import gradients
@@ -11,6 +11,7 @@ from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator, half_digit
 from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.lists import flat
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.training import learning_rate
@@ -73,21 +74,16 @@ def elaborate_tests(blocks: Iterable[ast.Test], model: Model, definitions: Defin
     return Tests(model, tuple(tests)), diagnostics
 
 
-@dataclass
 class _Reader:
     """Reads one test block, statement by statement."""
 
-    model: Model
-    definitions: Definitions
-    examples: dict[str, Shape] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.e = _Asker(self.model.graph, self.definitions, training=False)
-        self.e.stored = {n: Tensor(self.model.graph.var(n), False) for n in self.model.owned}
-        self.e.sizes = {}
-        self.file = Scope(self.model.scope.parent)
-        self.scope = Scope(self.model.scope, self.model.scope.frame, self._names())
-        self.ports = self.model.inputs | self.model.targets
+    def __init__(self, model: Model, definitions: Definitions) -> None:
+        self.model, self.definitions = model, definitions
+        self.e = _Asker(model, definitions)
+        self.file = Scope(model.scope.parent)
+        self.scope = Scope(model.scope, model.scope.frame, self._names())
+        self.ports = model.inputs | model.targets
+        self.examples: dict[str, Shape] = {}
 
     def _names(self) -> dict[str, Value]:
         """What a condition knows besides the formulas of the model: losses and metrics, states as they are stored, and `grad`."""
@@ -134,7 +130,7 @@ class _Reader:
         if not (len(shape) == len(type.shape) and all(map(_fits, shape, type.shape))):
             help_ = "a test gives one example, without a batch" if len(shape) > len(type.shape) else ""
             raise fault("E208", f"`{name}` is {show(type.shape)} and is given {show(shape)}", a.value.span, help=help_)
-        for number in _flat(value):
+        for number in flat(value):
             _check_element(name, type, number, a)
         return value
 
@@ -202,8 +198,10 @@ class _Reader:
 class _Asker(Elaborator):
     """Evaluates conditions over a model: `stored` are its parameters and states by public name, `sizes` those of the example."""
 
-    stored: dict[str, Tensor]
-    sizes: dict[str, int]
+    def __init__(self, model: Model, definitions: Definitions) -> None:
+        super().__init__(model.graph, definitions, training=False)
+        self.stored = {n: Tensor(model.graph.var(n), False) for n in model.owned}
+        self.sizes: dict[str, int] = {}
 
     def _evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         if isinstance(e, ast.Attribute) and ast.dotted(e) in self.stored:
@@ -226,8 +224,7 @@ class _Asker(Elaborator):
         t = batch.lift(self.graph, left, self.graph.dtype, e.left.span)
         if isinstance(right, tuple) and value_shape(batch.numbers(right, e.right.span)) != t.shape:
             raise fault("E201", f"{show(t.shape)} is compared with a list of another shape", e.span)
-        if not t.var.type.is_float:
-            t = Tensor(OPS["cast"](t.var, dtype=self.graph.dtype), t.batched)
+        t = batch.as_dtype(t, self.graph.dtype)
         spans = (e.left.span, e.right.span)
         distance = self.apply(OPS["abs"], [self.apply(OPS["sub"], [t, right], spans, e.span)], [e.span], e.span)
         return self.apply(OPS["less_equal"], [distance, margin], [e.span, e.right.span], e.span)
@@ -267,10 +264,6 @@ def _margin(written: ast.Expr) -> Value:
 
 def _fits(length: object, dim: object) -> bool:
     return isinstance(dim, Size) or length == dim
-
-
-def _flat(value: Value) -> list[float]:
-    return [n for item in value for n in _flat(item)] if isinstance(value, tuple) else [value]
 
 
 def _check_element(name: str, type: Type, number: float, a: ast.Argument) -> None:

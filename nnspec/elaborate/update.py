@@ -1,21 +1,18 @@
-"""Optimizers, schedules and initialisers: formulas that become graphs of their own."""
+"""Optimizers and schedules: formulas that become graphs of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass
 
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.calls import blame
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.statements import assign
-from nnspec.elaborate.values import Applied, Frame, Owned, Saved, Scope, Tensor, Value
-from nnspec.graph import Graph, Shape, Type, Var
-from nnspec.graph.types import broadcast, show
+from nnspec.elaborate.values import Applied, Frame, Scope, Tensor, Value
+from nnspec.graph import Graph, Type, Var
 from nnspec.ops import OPS
 from nnspec.syntax import ast
 
@@ -138,55 +135,3 @@ def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
         raise fault("E106", f"the schedule `{schedule.name}` does not give one number", schedule.span)
     graph.outputs["lr"] = result.var.name
     return graph
-
-
-def fans(shape: Shape) -> tuple[int, int]:
-    """(fan_in, fan_out): of a matrix its rows and columns, of a kernel [units, channels, ...] its inputs and outputs a position."""
-    sizes = [int(str(d)) for d in shape]
-    if len(sizes) < 2:
-        return (sizes[0], sizes[0]) if sizes else (1, 1)
-    if len(sizes) == 2:
-        return sizes[0], sizes[1]
-    return prod(sizes[1:]), sizes[0] * prod(sizes[2:])
-
-
-@dataclass(frozen=True)
-class Initial:
-    """A graph from the seed to the first value of every parameter and state, but for those that start from a file."""
-
-    graph: Graph
-    saved: dict[str, Saved]
-
-
-def initial_values(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -> Initial:
-    graph, saved = Graph("init", dtype), dict[str, Saved]()
-    e = Elaborator(graph, definitions, training=True)
-    for name in (SEED, STEP):
-        graph.source(OPS["input"], name, Type("int64"))
-    for o in owned.values():
-        with graph.at(span=o.span):
-            first = _initial(e, o)
-        if isinstance(first, Saved):
-            saved[o.name] = first
-        else:
-            graph.outputs[o.name] = first.name
-    return Initial(graph, saved)
-
-
-def _initial(e: Elaborator, o: Owned) -> Var | Saved:
-    if not isinstance(o.start, Applied):
-        value = batch.lift(e.graph, o.start, e.graph.dtype, o.span)
-    else:
-        fan_in, fan_out = fans(o.type.shape)
-        known = {"shape": o.type.shape, "fan_in": fan_in, "fan_out": fan_out}
-        result = e.sample(o.start, known, Frame(o.name))
-        if isinstance(result, Saved):
-            return replace(result, span=o.start.span)
-        value = batch.lift(e.graph, result, e.graph.dtype, o.start.span)
-    if value.shape == o.type.shape:
-        return value.var
-    if broadcast(value.shape, o.type.shape) != o.type.shape:
-        assert isinstance(o.start, Applied)
-        message = f"the init `{o.start.name}` gives {show(value.shape)}, and the parameter `{o.name}` is {show(o.type.shape)}"
-        raise fault("E208", message, o.start.function.definition.name.span)
-    return OPS["expand"](value.var, shape=o.type.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from nnspec.graph.graph import Graph, Node
@@ -21,6 +22,17 @@ class Loop(Sized):
     """
 
     body: Graph = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they say the same, wherever they are written."""
+        return isinstance(other, Loop) and self._said == other._said
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+    @cached_property
+    def _said(self) -> tuple[object, ...]:
+        return tuple(replace(node, span=None) for node in self.body), tuple(self.body.outputs.items())
 
     def shapes(self, kind: str) -> list[Shape]:
         """The shapes of the outputs of that kind, in order."""

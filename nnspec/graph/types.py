@@ -167,6 +167,10 @@ class Type:
         return replace(self, shape=bind(self.shape, sizes))
 
     @property
+    def has_batch(self) -> bool:
+        return BATCH_NAME in size_names(self.shape)
+
+    @property
     def is_float(self) -> bool:
         return self.dtype.startswith("float")
 

@@ -5,7 +5,6 @@ What the library's layer elaborates to is the pattern, so a formula of the user'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -17,11 +16,10 @@ from nnspec.graph import Dim, Graph, Node, Size
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.loop import scan
-from nnspec.rewrite import rewrite
+from nnspec.rewrite import BEFORE_GRADIENTS, rewrite
 from nnspec.syntax.parser import parse
 
 GATES = {"lstm": 4, "gru": 3}
-RULES = ("stability", "algebra")
 Found = dict[str, str]
 """The layer's sequence and parameters, by their names in the pattern, as nodes of the graph."""
 
@@ -32,7 +30,6 @@ def recognised(graph: Graph) -> Graph:
     for node in graph:
         if node.op is scan:
             made |= _layer(graph, node)
-
     new, moved = Graph(graph.name, graph.dtype), dict[str, str]()
     for node in graph:
         with new.at(role=node.role, span=node.span):
@@ -47,8 +44,10 @@ def recognised(graph: Graph) -> Graph:
 
 def _layer(graph: Graph, loop: Node) -> dict[str, tuple[str, Found]]:
     """For the value that leaves the loop: which layer it is, and of what."""
-    for kind, gates in GATES.items():
-        for pattern, end in _patterns(graph, loop, kind, gates):
+    for kind in GATES:
+        fitting = _pattern_for(graph, loop, kind)
+        if fitting:
+            pattern, end = fitting
             leaving = _leaving(graph, loop, pattern[end])
             found = _match(pattern, end, graph, leaving, {}) if leaving else None
             if leaving and found:
@@ -69,14 +68,17 @@ def _leaving(graph: Graph, loop: Node, end: Node) -> str | None:
     return readers[0].name if len(readers) == 1 and loop.name not in graph.outputs.values() else None
 
 
-def _patterns(graph: Graph, loop: Node, kind: str, gates: int) -> Iterator[tuple[Graph, str]]:
+def _pattern_for(graph: Graph, loop: Node, kind: str) -> tuple[Graph, str] | None:
     """The library's layer for the sizes of a loop, up to the value in the order of the loop."""
-    units = graph[loop.inputs[0]].type.shape[-1]
-    length = loop.attributes["length"]
-    for product in _products(graph, loop):
-        n, width = graph[product.inputs[1]].type.shape
-        if isinstance(units, int) and width == gates * units and (isinstance(length, int) or _name(length)):
-            yield _pattern(kind, length if isinstance(length, int) else _name(length), n, units, graph.dtype)
+    product = _product(graph, loop)
+    if product is None:
+        return None
+    n, width = graph[product.inputs[1]].type.shape
+    units, length = graph[loop.inputs[0]].type.shape[-1], loop.attributes["length"]
+    written = length if isinstance(length, int) else _name(length)
+    if not isinstance(n, int) or not isinstance(units, int) or width != GATES[kind] * units or not written:
+        return None
+    return _pattern(kind, written, n, units, graph.dtype)
 
 
 def _name(size: Dim) -> str:
@@ -84,11 +86,12 @@ def _name(size: Dim) -> str:
     return str(size) if isinstance(size, Size) and size == Size.named(str(size)) else ""
 
 
-def _products(graph: Graph, loop: Node) -> list[Node]:
+def _product(graph: Graph, loop: Node) -> Node | None:
     """The product with the input weights, before the loop."""
     a = loop.attributes
     before = graph.needed(loop.inputs[a["carries"] : a["carries"] + a["items"]])
-    return [n for n in reversed(list(graph)) if n.name in before and n.op.name == "matmul" and graph[n.inputs[1]].type.rank == 2][:1]
+    products = [n for n in graph if n.name in before and n.op.name == "matmul" and graph[n.inputs[1]].type.rank == 2]
+    return products[-1] if products else None
 
 
 @cache
@@ -98,7 +101,7 @@ def _pattern(kind: str, length: int | str, n: int, units: int, dtype: str) -> tu
     add_definitions(definitions.own, spec, Scope())
     model, mistakes = elaborate_model(definitions.own["model", "Pattern"], definitions, training=False, dtype=dtype)
     assert not mistakes, mistakes
-    graph = rewrite(model.graph, *RULES)
+    graph = rewrite(model.graph, *BEFORE_GRADIENTS)
     (back,) = graph[graph.outputs["output:y"]].inputs
     return graph, back
 

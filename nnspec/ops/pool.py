@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.graph import Mismatch, Op, Shape, Size, Type
 from nnspec.graph.types import count
 from nnspec.lazy import np
-from nnspec.ops.image import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
+from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
 
 
 def _grid(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers) -> Shape:
@@ -33,10 +33,6 @@ def _pool_shape(x: Type, kernel: Numbers, strides: Numbers, pads: Numbers) -> Sh
     return (*x.shape[:2], *grid)
 
 
-def _same_shape(x: Type, *_: Any, **__: Any) -> Shape:
-    return x.shape
-
-
 class _Padded:
     """A padded image in memory of its own, and the slices of it that the places of a window see."""
 
@@ -44,6 +40,11 @@ class _Padded:
         self.whole = np.full(padded_shape(x.shape, pads), value, x.dtype) if any(pads) else x
         self.image = inside(self.whole, pads)
         self.slices = [self.whole[place] for place in _places(kernel, strides, grid)]
+
+    def take(self, x: Any) -> None:
+        """Put an image between the pads, if there are any."""
+        if self.whole is not x:
+            np.copyto(self.image, x)
 
 
 def _max_pool(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
@@ -54,8 +55,7 @@ def _max_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Nu
     p = _Padded(x, kernel, strides, pads, out.shape[2:], -np.inf)
 
     def run() -> None:
-        if p.whole is not x:
-            np.copyto(p.image, x)
+        p.take(x)
         np.copyto(out, p.slices[0])
         for part in p.slices[1:]:
             np.maximum(out, part, out=out)
@@ -75,8 +75,7 @@ def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strid
     free, hit, part = np.empty(y.shape, bool), np.empty(y.shape, bool), np.empty_like(g)
 
     def run() -> None:
-        if seen.whole is not x:
-            np.copyto(seen.image, x)
+        seen.take(x)
         into.whole.fill(0)
         free.fill(True)
         for value, target in zip(seen.slices, into.slices, strict=True):
@@ -193,8 +192,7 @@ def _avg_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Nu
     counts = _counts(x.shape, kernel, strides, pads, x.dtype)
 
     def run() -> None:
-        if p.whole is not x:
-            np.copyto(p.image, x)
+        p.take(x)
         np.copyto(out, p.slices[0])
         for part in p.slices[1:]:
             np.add(out, part, out)

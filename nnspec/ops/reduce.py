@@ -228,7 +228,7 @@ def _log_softmax_grad(g: Var, y: Var, x: Var, axes: Axes) -> tuple[Var]:
 
 softmax = Op(
     "softmax(x: [*s], axes) -> [*s]",
-    "e^x over its sum along one axis.",
+    "e^x over its sum over axes.",
     kernel=_softmax,
     grad=_softmax_grad,
     onnx=_onnx_softmax,
@@ -238,7 +238,7 @@ softmax = Op(
 )
 log_softmax = Op(
     "log_softmax(x: [*s], axes) -> [*s]",
-    "The logarithm of softmax along one axis.",
+    "The logarithm of softmax over axes.",
     kernel=lambda x, axes: (s := _shifted(x, axes)) - np.log(np.sum(np.exp(s), axis=axes, keepdims=True)),
     grad=_log_softmax_grad,
     onnx=_onnx_log_softmax,

@@ -34,6 +34,11 @@ def check(
     return Checker(ports, span, dtype, labels={} if labels is None else labels).check(fields)
 
 
+def examples(fields: Mapping[str, np.ndarray]) -> int:
+    """How many there are, the same for every field."""
+    return len(next(iter(fields.values())))
+
+
 def listing(names: Iterable[str]) -> str:
     """The first names, for a help line."""
     known = list(names)

@@ -15,7 +15,7 @@ from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
-from nnspec.train.check import Checker, Fields, check, listing
+from nnspec.train.check import Checker, Fields, check, examples, listing
 from nnspec.train.files import Parts, Readers
 from nnspec.train.formulas import computed
 from nnspec.train.sources import IDX_SOURCES, LABELLED, open_source, source_for, source_from_path
@@ -182,7 +182,7 @@ class _Loader:
 
         Both fractions are of all examples that could be trained on: drawn by the seed, or, where they are ordered, the last ones.
         """
-        count = len(next(iter(fields.values())))
+        count = examples(fields)
         validating = self.share("validation", count)
         testing = 0 if tested else self.share("test", count)
         if validating + testing >= count:

@@ -16,6 +16,7 @@ from nnspec.graph import BATCH
 from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented
+from nnspec.train.check import Fields, examples
 from nnspec.train.data import Dataset
 from nnspec.train.epoch import Epoch
 from nnspec.train.schedule import LearningRate
@@ -23,7 +24,6 @@ from nnspec.train.stop import stopper
 from nnspec.wholedata import EXAMPLES
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Fields = dict[str, Array]
 EVALUATION_BATCH = 1000
 
 
@@ -53,7 +53,7 @@ class Length:
 
 def length(training: Training, data: Dataset) -> Length:
     """By the train block's epochs or steps, whichever ends first."""
-    an_epoch = ceil(len(next(iter(data.train.values()))) / training.batch)
+    an_epoch = ceil(examples(data.train) / training.batch)
     steps = training.steps or (training.epochs or 1) * an_epoch
     return Length(training.epochs or ceil(steps / an_epoch), steps, an_epoch)
 
@@ -64,7 +64,6 @@ class Stage:
     def __init__(self, engine: Engine, data: Dataset, stage: int, progress: Progress, keep: Callable[[], object] | None = None) -> None:
         self.engine, self.data, self.progress, self.keep = engine, data, progress, keep
         self.training = training = engine.spec.trainings[stage]
-        self.examples = len(next(iter(data.train.values())))
         self.length = length(training, data)
         self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps, stage)
         self.stopper = stopper(training.stop, engine) if training.stop else None
@@ -91,6 +90,7 @@ class Stage:
         started, mean = time.perf_counter(), _Mean()
         random = np.random.default_rng([self.training.seed, before + number])
         lr = self.rate.base
+        several = len(self.training.phases) > 1
         for done, batch in enumerate(self.batches(random), 1):
             self.checkpoint()
             lr = self.rate(number - 1, self.step)
@@ -98,7 +98,6 @@ class Stage:
             self.step += 1
             if not isfinite(loss):
                 raise self.diverged(loss, before + number)
-            several = len(self.training.phases) > 1
             mean.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
             self.progress.on_batch(before + number, done, self.length.an_epoch, mean.values["loss"])
         metrics: dict[str, Any] = {"loss": 0.0, **mean.values}
@@ -113,8 +112,8 @@ class Stage:
             self.keep()
 
     def batches(self, random: np.random.Generator) -> Iterator[Mapping[str, Array]]:
-        order = random.permutation(self.examples)
-        for start in range(0, self.examples, self.training.batch):
+        order = random.permutation(examples(self.data.train))
+        for start in range(0, len(order), self.training.batch):
             if self.step >= self.length.steps:
                 return
             batch = Rows(self.data.train, order[start : start + self.training.batch])
@@ -142,15 +141,20 @@ class _Mean:
             self.values[name] = before + (number - before) * size / self.seen
 
 
+def _in_parts(fields: Fields) -> Iterator[tuple[int, Fields]]:
+    """Batches for a network in use, each with the number of its first example."""
+    for start in range(0, examples(fields), EVALUATION_BATCH):
+        yield start, {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+
+
 def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
     """Loss and metrics over a whole data set: means, each batch weighted by its size, but for metrics that need all examples at once."""
     means, collected = _Mean(), dict[str, list[Array]]()
-    for start in range(0, len(next(iter(fields.values()))), EVALUATION_BATCH):
-        part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+    for _, part in _in_parts(fields):
         values = engine.evaluate(part)
         for public in [n for n in values if n.startswith(EXAMPLES)]:
             collected.setdefault(public, []).append(values.pop(public).copy())
-        means.add({n: float(v) for n, v in values.items()}, len(next(iter(part.values()))))
+        means.add({n: float(v) for n, v in values.items()}, examples(part))
     found: dict[str, Any] = {n: v for n, v in means.values.items() if n == "loss" or n.startswith("metric:")}
     for public, value in engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()}).items():
         found[public] = value if value.ndim else float(value)
@@ -160,9 +164,7 @@ def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
 def predict(engine: Engine, fields: Fields) -> Fields:
     """The outputs for every example, by name."""
     parts: dict[str, list[Array]] = {}
-    examples = len(next(iter(fields.values())))
-    for start in range(0, examples, EVALUATION_BATCH):
-        part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+    for start, part in _in_parts(fields):
         for public, value in engine.outputs(part, draw=start).items():
             parts.setdefault(public.split(":")[-1], []).append(value.copy())
     types = engine.spec.model.outputs

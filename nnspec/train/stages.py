@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from nnspec.train import rundir
 from nnspec.train.data import Dataset
 from nnspec.train.loop import History, Progress, Stage
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
 
 def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = None, keep: Callable[[], object] | None = None) -> History:
     """Run every train block, with a data set for each; `keep` writes a checkpoint, where the spec asks for them.
@@ -21,26 +24,33 @@ def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = Non
     Before the very first step, states that are fitted to data are fitted to that of the first block.
     """
     progress, history = progress or Progress(), History()
+    starts = [saved(engine, t.start) if t.start else {} for t in engine.spec.trainings]  # all, so that a missing run costs no training
     if not engine.steps_done:
         engine.fit_states(data[0].train)
-    for number, (training, part) in enumerate(zip(engine.spec.trainings, data, strict=True)):
+    for number, (training, part, start) in enumerate(zip(engine.spec.trainings, data, starts, strict=True)):
         engine.begin(number)
         if training.start:
-            progress.on_note(start_from(engine, training.start))
+            take(engine, start)
+            own = len(engine.params) + len(engine.states)
+            progress.on_note(f"starting from {training.start.text}: {len(start)} of {own} parameters and states")
         Stage(engine, part, number, progress, keep).run(history)
     return history
 
 
-def start_from(engine: Engine, run: Word) -> str:
-    """Take the parameters and states of another run that have the same name and shape; says how many."""
+def saved(engine: Engine, run: Word) -> dict[str, Array]:
+    """The parameters and states of another run that have the name and shape of one of this model."""
     try:
         arrays, _ = rundir.newest(engine.spec.folder / run.text)
     except Fault as error:
         raise Fault(replace(error.diagnostic, span=run.span)) from None
     own = {**engine.params, **engine.states}
-    shared = [n for n, v in own.items() if n in arrays and arrays[n].shape == v.shape]
+    shared = {n: arrays[n] for n, v in own.items() if n in arrays and arrays[n].shape == v.shape}
     if not shared:
         raise fault("E503", f"no parameter or state in {run.text} has the name and shape of one of this model", run.span)
-    for name in shared:
-        np.copyto(own[name], arrays[name])
-    return f"starting from {run.text}: {len(shared)} of {len(own)} parameters and states"
+    return shared
+
+
+def take(engine: Engine, arrays: Mapping[str, Array]) -> None:
+    own = {**engine.params, **engine.states}
+    for name, array in arrays.items():
+        np.copyto(own[name], array)

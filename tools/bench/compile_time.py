@@ -19,7 +19,7 @@ import numpy  # noqa: F401  # not a part of what is measured
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
-from nnspec.elaborate.library import std
+from nnspec.elaborate.library import public
 from nnspec.gallery import read
 
 GPT2 = """
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--profile", action="store_true", help="what takes the time, by function")
     options = parser.parse_args()
-    std()
+    public()
     for name, source in SPECS.items():
         rounds = [seconds(source()) for _ in range(options.rounds)]
         stages = {stage: statistics.median(r[stage] for r in rounds) for stage in STAGES}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.lists import flat
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.graph.types import Dim, count
@@ -57,19 +56,10 @@ def _row_numbers(a: Arguments, x: Tensor) -> Tensor:
     if isinstance(i, Tensor):
         return _labels(a, "i")
     batch.numbers(i, a.at("i"))  # says what is no array of numbers
-    for number in _flat(i):
+    for number in list(flat(i)) or [i]:
         if not isinstance(number, int) or not isinstance(x.shape[0], int) or not 0 <= number < x.shape[0]:
             raise fault("E205", f"there is no row {describe(number)}: {describe(x)} has {x.shape[0]} rows", a.at("i"))
     return Tensor(a.e.graph.constant(i, "int64"), False, a.at("i"))
-
-
-def _flat(value: Value) -> Iterator[Value]:
-    """The numbers in nested lists; a list without any is one itself."""
-    if not isinstance(value, tuple) or not value:
-        yield value
-    else:
-        for v in value:
-            yield from _flat(v)
 
 
 def _enough(a: Arguments, x: Tensor, i: Tensor, have: Dim, what: str) -> None:

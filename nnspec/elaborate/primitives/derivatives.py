@@ -8,9 +8,7 @@ from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.graph import Graph, Node
 from nnspec.ops import OPS
-from nnspec.rewrite import rewrite
-
-RULES = ("stability", "algebra")
+from nnspec.rewrite import BEFORE_GRADIENTS, rewrite
 
 
 @builtin("grad(y, x)")
@@ -38,6 +36,6 @@ def _between(y: Tensor, x: Tensor) -> tuple[Graph, str]:
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         return new.source(OPS["input"], by, node.type).name if node.name == x.var.name else new.copy_node(node, inputs)
 
-    part = rewrite(graph.rebuilt(rebuild, {"y": y.var.name}), *RULES)
+    part = rewrite(graph.rebuilt(rebuild, {"y": y.var.name}), *BEFORE_GRADIENTS)
     part.source(OPS["input"], by, x.var.type)
     return part, by

@@ -11,7 +11,7 @@ from nnspec.elaborate.values import Choice, Tensor, Value, describe
 from nnspec.graph import Shape, Size
 from nnspec.graph.types import show
 from nnspec.ops import OPS
-from nnspec.ops.image import Numbers
+from nnspec.ops.windows import Numbers
 
 AXES = {1: "width", 2: "height, width", 3: "depth, height, width"}
 

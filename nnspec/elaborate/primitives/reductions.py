@@ -87,8 +87,7 @@ def _batch_var(a: Arguments) -> Value:
 def _batch_rank(a: Arguments) -> Value:
     if a.e.reporting != "metric":
         raise fault("E108", "ranks are among all of a data set, and so in a metric only", a.span)
-    t = a.tensor("x")
+    t = batch.as_dtype(a.tensor("x"), a.e.graph.dtype)
     if not t.batched:
         raise fault("E106", "this has no batch to be ranked in", a.span)
-    x = t.var if t.var.type.is_float else OPS["cast"](t.var, dtype=a.e.graph.dtype)
-    return Tensor(OPS["batch_rank"](x), True, a.span)
+    return Tensor(OPS["batch_rank"](t.var), True, a.span)

@@ -1,0 +1,71 @@
+"""Windows over images: how many fit, what each place in one sees, and the pads around.
+
+`kernel`, `strides` and `dilations` have a number for each axis; `pads` has those before every axis and then those after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from nnspec.graph import Mismatch, Shape, Size
+from nnspec.graph.types import Dim
+from nnspec.lazy import np
+
+Numbers = tuple[int, ...]
+
+
+def window_count(size: Dim, kernel: int, stride: int, before: int, after: int, dilation: int) -> Dim:
+    """How many windows fit along one axis."""
+    reach = dilation * (kernel - 1) + 1
+    padded = size + before + after
+    if isinstance(padded, Size):
+        if stride == 1:
+            return padded - reach + 1
+        raise Mismatch(f"windows that step by {stride} over a size known only at run time, `{size}`, are not supported", "x")
+    if reach > padded:
+        raise Mismatch(f"the kernel reaches over {reach}, the image has {padded}", "kernel")
+    return (padded - reach) // stride + 1
+
+
+def grid_of(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> Shape:
+    """How many windows fit along each axis of an image."""
+    axes = zip(shape[2:], kernel, strides, pads[: len(kernel)], pads[len(kernel) :], dilations, strict=True)
+    return tuple(window_count(*axis) for axis in axes)
+
+
+def offsets(kernel: Numbers, strides: Numbers, dilations: Numbers, grid: Numbers) -> Iterator[Any]:
+    """For each place in the kernel, the part of the padded image it sees over all windows."""
+    axes = zip(kernel, strides, dilations, grid, strict=True)
+    for seen in product(*([_seen(place, d, windows, s) for place in range(k)] for k, s, d, windows in axes)):
+        yield (..., *seen)
+
+
+def _seen(place: int, dilation: int, windows: int, stride: int) -> slice:
+    first = place * dilation
+    return slice(first, first + (windows - 1) * stride + 1, stride)
+
+
+def padded_shape(shape: Numbers, pads: Numbers) -> Numbers:
+    axes = len(shape) - 2
+    return (*shape[:2], *(n + pads[i] + pads[axes + i] for i, n in enumerate(shape[2:])))
+
+
+def padded(x: Any, pads: Numbers, value: float = 0.0) -> Any:
+    if not any(pads):
+        return x
+    whole = np.full(padded_shape(x.shape, pads), value, x.dtype)
+    inside(whole, pads)[...] = x
+    return whole
+
+
+def inside(padded: Any, pads: Numbers) -> Any:
+    axes = padded.ndim - 2
+    return padded[(..., *(slice(pads[i], padded.shape[2 + i] - pads[axes + i]) for i in range(axes)))]
+
+
+def unreached(size: Numbers, grid: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[int]:
+    """How much of the padded image lies behind the last window along each axis."""
+    axes = zip(padded_shape((0, 0, *size), pads)[2:], grid, kernel, strides, dilations, strict=True)
+    return [n - ((windows - 1) * s + d * (k - 1) + 1) for n, windows, k, s, d in axes]

@@ -1,0 +1,51 @@
+"""What `expect` can ask of a model: the network in use, not the one that is trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic, Source
+
+NOISY = "model M { input x: [4] output y = x -> dense(3) -> dropout(0.5) -> gaussian_noise(0.1) -> dense(1) loss sum(y) expect "
+
+
+def diagnostics(text: str) -> tuple[Diagnostic, ...]:
+    return Compilation(Source("spec.nn", text), {}).diagnostics
+
+
+@pytest.mark.parametrize("condition", ["flops == 34", "params(dense) == 15", 'params("dense_2") == 4', "not depends(x, y)"])
+def test_expectations_are_of_the_outputs_in_use(condition: str) -> None:
+    assert not diagnostics(f"{NOISY}{condition} }}")
+
+
+@pytest.mark.parametrize("layer", ["-> dense(3) as code", "-> { dense(3) } as code"])
+def test_the_parameters_of_a_labelled_stage_are_counted_by_its_name(layer: str) -> None:
+    assert not diagnostics(f"model M {{ input x: [4] output y = x {layer} -> tanh expect params(code) == 15 }}")
+
+
+def test_the_parameters_of_a_shared_pipeline_are_counted_once() -> None:
+    assert not diagnostics(
+        "model M { input x: [4] share enc = dense(4) output y = x -> enc -> enc expect params(enc) == 20 and params == 20 }"
+    )
+
+
+def test_a_count_that_waits_for_a_size_says_so() -> None:
+    (d,) = diagnostics("model M { input x: [T, 4] output y = x -> dense(3) expect flops < 100 }")
+    assert d.code == "E107" and d.message == "`flops` is 27*T, which is known only when it runs"
+
+
+def test_nothing_that_owns_parameters_is_named() -> None:
+    (d,) = diagnostics("model M { input x: [4] output y = x -> dense(3) expect params(x) == 3 }")
+    assert d.message == "no parameter belongs to `x`"
+
+
+def test_half_a_path_is_completed() -> None:
+    layer = "layer block(x) = x -> dense(2) as head "
+    (d,) = diagnostics(f'{layer} model M {{ input x: [4] share enc = block output y = x -> enc expect params("enc.head") == 10 }}')
+    assert d.help == "did you mean `enc.block.head`?"
+
+
+@pytest.mark.parametrize("init", ["zeros", "if size(shape) == 1 then zeros else ones"])
+def test_an_init_may_be_another_without_arguments(init: str) -> None:
+    assert not diagnostics(f"init own = {init} model M {{ input x: [4] param w: [4] ~ own output y = x * w }}")
