@@ -218,6 +218,12 @@ MISTAKES = {
     "branches that are not joined": Mistake(
         model("output y = x -> [dense(3), dense(2)]"), "E106", 3, "y", "an output is a tensor, not [[3], [2]]", "-> concat(axis = 0)"
     ),
+    "branches in a function": Mistake(
+        model("output y = x -> [dense(2), dense(2)] -> relu"), "E106", 3, "relu", "a list of branches", "-> concat"
+    ),
+    "a weight before its use": Mistake(
+        model("share e = dense(3)", "output y = e.dense.W"), "E101", 4, "e.dense.W", "no parameters yet", "first use"
+    ),
     "a column beside a row": Mistake(
         "model M {\n  input x: [T, 4]\n  target y: [T]\n  output z = x -> dense(1)\n  loss mse(z, y)\n}",
         "E207", 5, "y", "`mse` expects shape(y_hat - y) == shape(y_hat)",

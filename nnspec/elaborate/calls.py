@@ -57,6 +57,7 @@ class Calls(ABC):
         self.owned: dict[str, Owned] = {}
         self.updates: dict[str, str] = {}
         self.unsized: dict[str, Unsized] = {}
+        self.unused: set[str] = set()
 
     @abstractmethod
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:

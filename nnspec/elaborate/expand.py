@@ -101,6 +101,9 @@ class Elaborator(Calls):
 
     def apply(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """A pointwise op: on numbers at once, on tensors as a node."""
+        for value, at in zip(values, spans, strict=True):
+            if isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value):
+                raise fault("E106", "this is a list of branches, not one value", at, help="join them: `-> concat`, `-> add` or `-> stack`")
         tensor = next((v for v in values if isinstance(v, Tensor)), None)
         if tensor:
             values = [v.with_dims(tensor.shape) if isinstance(v, Unsized) else v for v in values]
@@ -166,6 +169,9 @@ class Elaborator(Calls):
         path = ast.dotted(e)
         name = scope.frame.join(path) if path else ""
         if name not in self.owned:
+            if path and path.split(".")[0] in self.unused:
+                help_ = "write this after its first use, which makes its parameters"
+                raise fault("E101", f"`{path.split('.')[0]}` has no parameters yet", e.span, help=help_)
             raise unknown(path or e.name, e.span, scope, self.definitions, self.paths())
         return Tensor(self.graph.var(name), False, self.owned[name].span)
 

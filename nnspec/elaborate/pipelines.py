@@ -105,6 +105,7 @@ def shared(s: ast.Share, scope: Scope) -> Builtin:
     stages, uses = stages_of(s.value), count()
 
     def run(e: Elaborator, bound: dict[str, Value], spans: dict[str, Span], span: Span, _: Scope) -> Value:
+        e.unused.discard(s.name.id)
         frame = scope.frame.enter(scope.frame.join(s.name.id), shared=True, use=next(uses))
         value = run_stages(e, stages, bound["x"], ast.Name(spans.get("x", span), "x"), Scope(scope, frame))
         e.last_name = frame.path

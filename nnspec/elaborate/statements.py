@@ -75,6 +75,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
             _require(e, s, scope)
         case ast.Share():
             scope.names[s.name.id] = shared(s, scope)
+            e.unused.add(s.name.id)
         case _:
             raise fault("E108", "this statement belongs in a model, not in a definition", s.span)
     return None
