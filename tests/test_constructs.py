@@ -290,6 +290,14 @@ def test_a_size_left_open_follows_from_the_first_use() -> None:
     assert {name: p.shape for name, p in n.params.items()} == {"g": (4,), "W": (4, 3), "V": (2, 4)}
 
 
+def test_a_kernel_s_channels_can_be_left_open() -> None:
+    text = (
+        "model M { input x: [6, 5, 5]  param W: [4, _, 3, 3] ~ he_normal  param V: [_, 2, 2, 2] ~ he_normal  y = convolve(x, W, groups = 2)"
+    )
+    n = nnspec.loads(text + "  output z = convolve_transpose(y, V) }")
+    assert {name: p.shape for name, p in n.params.items()} == {"W": (4, 3, 3, 3), "V": (4, 2, 2, 2)}
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

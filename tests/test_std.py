@@ -142,3 +142,47 @@ def test_orthogonal_weights_have_orthonormal_rows_or_columns(shape: tuple[int, .
     w = drawn("orthogonal(gain = 2)", str(list(shape))).reshape(shape[0], -1) / 2
     product = w @ w.T if len(w) <= w.shape[1] else w.T @ w
     np.testing.assert_allclose(product, np.eye(min(w.shape)), atol=1e-12)
+
+
+# ---- second derivatives, of what has them everywhere
+
+SMOOTH = (
+    "sigmoid",
+    "softplus(beta = 3)",
+    "gelu",
+    "gelu_tanh",
+    "gelu_sigmoid",
+    "swish(beta = 2)",
+    "silu",
+    "mish",
+    "softmax",
+    "log_softmax",
+    "glu",
+)
+SMOOTH_LOSSES = (
+    "mse(z, y)", "half_mse(z, y)", "log_cosh(z, y)", "bce(sigmoid(z), y)", "bce_logits(z, y)", "cross_entropy(z, y)",
+    "cross_entropy(z, y, smoothing = 0.2)", "nll(log_softmax(z), y)", "kl(softmax(y), softmax(z))", "cosine(z, y)",
+)  # fmt: skip
+
+
+def check_second_derivatives(inputs: str, value: str) -> None:
+    """The gradient of a loss that is made of first derivatives by x."""
+    text = f"model M {{ input x: {inputs}  param s: [6] = 0.5  v = {value}  g = grad(sum(v), x)  output x_again = x  loss sum(sin(g)) }}"
+    for checked in gradcheck(nnspec.loads(text, dtype="float64").spec):
+        assert checked.passed, checked
+
+
+@pytest.mark.parametrize("stage", SMOOTH)
+def test_an_activation_has_the_right_second_derivatives(stage: str) -> None:
+    check_second_derivatives("[6]", f"(x * s -> {stage})^2")
+
+
+@pytest.mark.parametrize("stage", ["layernorm", "groupnorm(3)", "rmsnorm", "instancenorm"])
+def test_a_norm_has_the_right_second_derivatives(stage: str) -> None:
+    check_second_derivatives("[6]", f"(reshape(x * s, [3, 2]) -> {stage})^3" if stage != "groupnorm(3)" else f"(x * s -> {stage})^3")
+
+
+@pytest.mark.parametrize("call", SMOOTH_LOSSES)
+def test_a_loss_has_the_right_second_derivatives(call: str) -> None:
+    target = LOSSES[call][1].replace("[4]", "[6]").replace("class(4)[3]", "class(6)").replace("class(4)", "class(6)")
+    check_second_derivatives(f"[6]  target y: {target}", f"{call.replace('z', '(x * s)')}")

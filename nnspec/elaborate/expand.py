@@ -94,7 +94,7 @@ class Elaborator(Calls):
     def sized_for_product(left: Value, right: Value) -> tuple[Value, Value]:
         """A parameter with an open size beside `@`: its rows are as many as the other side's columns, or the other way round."""
         if isinstance(right, Unsized) and isinstance(left, Tensor) and left.shape:
-            right = right.with_dims((left.shape[-1], *right.dims[-1:]))  # type: ignore[arg-type]  # with_dims says what is still open
+            right = right.with_dims((left.shape[-1], *right.dims[-1:]))
         if isinstance(left, Unsized) and isinstance(right, Tensor) and len(right.shape) > 1:
             left = left.with_dims((right.shape[-2],))
         return left, right

@@ -95,7 +95,7 @@ class Unsized:
     span: Span
     sized: Callable[[Shape], Tensor] = field(repr=False)
 
-    def with_dims(self, dims: Shape) -> Tensor:
+    def with_dims(self, dims: tuple[Dim | None, ...]) -> Tensor:
         """Declared with the sizes of a use, aligned at the end, in the place of those left open."""
         missing = len(self.dims) - len(dims)
         full = [d if d is not None else dims[i - missing] if i >= missing else None for i, d in enumerate(self.dims)]

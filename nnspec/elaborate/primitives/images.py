@@ -7,9 +7,9 @@ from typing import Any
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
-from nnspec.elaborate.values import Choice, Tensor, Value, describe
+from nnspec.elaborate.values import Choice, Tensor, Unsized, Value, describe
 from nnspec.graph import Shape, Size
-from nnspec.graph.types import show
+from nnspec.graph.types import Dim, show
 from nnspec.ops import OPS
 from nnspec.ops.windows import Numbers
 
@@ -52,19 +52,27 @@ def _image(a: Arguments) -> Tensor:
     return x if x.batched else Tensor(OPS["reshape"](x.var, shape=(1, *x.shape)), True, x.origin)
 
 
-def _kernel(a: Arguments, x: Tensor, layout: str) -> Tensor:
-    w = a.tensor("W")
+def _kernel(a: Arguments, x: Tensor, layout: str, channels: tuple[int, Dim]) -> Tensor:
+    """W; where it leaves its channels open, they are as many as this axis of it must have."""
+    w = a.bound["W"]
+    axis, size = channels
+    w = w.with_dims((*w.dims[:axis], size, *w.dims[axis + 1 :])) if isinstance(w, Unsized) else a.tensor("W")
     if len(w.shape) != len(x.shape) + 1 or w.batched:
         raise fault("E202", f"for {describe(x)}, W is [{layout}, {AXES[len(x.shape) - 1]}], not {describe(w)}", a.at("W"),
                     notes=batch.origins([x, w], [a.at("x"), a.at("W")]))  # fmt: skip
     return w
 
 
+def _share(channels: Dim, groups: int) -> Dim:
+    """The channels of each group; of channels that do not divide, the op itself says so."""
+    return channels // groups if isinstance(channels, int) else channels
+
+
 @builtin("convolve(x, W, stride = one, pad = valid, dilation = one, groups = one)")
 def _convolve(a: Arguments) -> Value:
-    x = _image(a)
-    w, axes = _kernel(a, x, "units, channels / groups"), len(x.shape) - 1
-    stride, dilation, groups = a.each("stride", axes), a.each("dilation", axes), a.whole("groups", a.get("groups", 1))
+    x, groups = _image(a), a.whole("groups", a.get("groups", 1))
+    w, axes = _kernel(a, x, "units, channels / groups", (1, _share(x.shape[0], groups))), len(x.shape) - 1
+    stride, dilation = a.each("stride", axes), a.each("dilation", axes)
     if isinstance(w.shape[0], int) and w.shape[0] % groups:
         raise fault("E202", f"{w.shape[0]} units do not divide into {groups} groups", a.at("groups"))
     pads = _pads(a, x.shape[1:], w.shape[2:], stride, dilation)
@@ -76,7 +84,7 @@ def _convolve(a: Arguments) -> Value:
 def _convolve_transpose(a: Arguments) -> Value:
     """The gradient of a convolution for its image, with x as the gradient of its output."""
     x = _image(a)
-    w, axes = _kernel(a, x, "channels, units / groups"), len(x.shape) - 1
+    w, axes = _kernel(a, x, "channels, units / groups", (0, x.shape[0])), len(x.shape) - 1
     stride, dilation, groups = a.each("stride", axes), a.each("dilation", axes), a.whole("groups", a.get("groups", 1))
     if x.shape[0] != w.shape[0] or (isinstance(x.shape[0], int) and x.shape[0] % groups):
         raise fault("E202", f"{x.shape[0]} channels do not fit W, {show(w.shape)}, in {groups} groups", a.at("W"),
