@@ -248,3 +248,37 @@ def test_another_cell_than_the_library_s_is_exported_as_a_loop(tmp_path: Path) -
     net = nnspec.loads(spec(NETS["two values"]))
     net.export(tmp_path / "m.onnx")
     assert "Scan" in [n.op_type for n in onnx.load(tmp_path / "m.onnx").graph.node]
+
+
+LSTM = """
+layer mine(x: [T, n], units) {
+  param W: [n, 4 * units] ~ xavier_uniform
+  param R: [units, 4 * units] ~ xavier_uniform
+  param b: [4 * units] ~ zeros
+  hs, cs = scan v in x with hidden = zeros(units), cell = zeros(units) {
+    all = v @ W + b + hidden @ R
+    i = sigmoid(all[:units])
+    o = sigmoid(all[units:2 * units])
+    f = sigmoid(all[2 * units:3 * units])
+    cell = f * cell + i * tanh(all[3 * units:])
+    hidden = o * tanh(cell)
+  }
+  return hs
+}
+model M { input x: [T, 3]  output y = x -> mine(5) }
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "op"),
+    [
+        (("", ""), "LSTM"),
+        (("f * cell + i", "i * cell + f"), "Scan"),
+        (("return hs", "return cs"), "Scan"),
+        (("+ hidden @ R", "+ hidden @ R + b"), "Scan"),
+    ],
+)
+def test_the_same_formulas_of_a_user_are_recognised_and_nothing_else(change: tuple[str, str], op: str, tmp_path: Path) -> None:
+    net = nnspec.loads(LSTM.replace(*change)).init(seed=0)
+    assert net.export(tmp_path / "m.onnx").difference < 1e-5
+    assert [n.op_type for n in onnx.load(tmp_path / "m.onnx").graph.node if n.op_type in ("LSTM", "Scan")] == [op]

@@ -35,9 +35,8 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
     try:
         with _progress(epochs, folder) as progress:
             history = net.fit_datasets(datasets, progress, folder)
-    except BaseException:
-        rundir.take_back(folder)
-        raise
+    finally:
+        rundir.take_back_unbegun(folder)
     net.save(folder)
     rundir.prune(folder)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -100,16 +101,16 @@ def _simplest(terms: dict[tuple[str, ...], int]) -> Dim:
 BATCH = Size.named(BATCH_NAME)
 
 
-class Sized:
+class Sized(ABC):
     """An attribute of an op that has sizes inside."""
 
+    @abstractmethod
     def bound(self, sizes: Mapping[str, int]) -> Any:
         """What the op's kernel takes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def with_batch(self, batch: Dim) -> Any:
         """The same for another batch."""
-        raise NotImplementedError
 
 
 def bind(value: Any, sizes: Mapping[str, int]) -> Any:

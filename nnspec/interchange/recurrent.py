@@ -5,6 +5,7 @@ What the library's layer elaborates to is the pattern, so a formula of the user'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,55 +22,59 @@ from nnspec.syntax.parser import parse
 
 GATES = {"lstm": 4, "gru": 3}
 Found = dict[str, str]
-"""The layer's sequence and parameters, by their names in the pattern, as nodes of the graph."""
+"""Nodes of the graph, by those of the pattern that they fit."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The library's layer up to the value `end`, in the order of the loop; `inputs` stand for any values of their shapes."""
+
+    graph: Graph
+    end: str
+    inputs: tuple[str, ...]
+
+    def match(self, graph: Graph, name: str) -> list[str] | None:
+        """What the inputs are where the pattern fits a value of the graph."""
+        found = _match(self.graph, self.end, graph, name, self.inputs, {})
+        return [found[i] for i in self.inputs] if found else None
 
 
 def recognised(graph: Graph) -> Graph:
     """The graph with every such loop as one node."""
-    made: dict[str, tuple[str, Found]] = {}
-    for node in graph:
-        if node.op is scan:
-            made |= _layer(graph, node)
+    layers = dict(found for node in graph if node.op is scan and (found := _layer(graph, node)))
     new, moved = Graph(graph.name, graph.dtype), dict[str, str]()
     for node in graph:
         with new.at(role=node.role, span=node.span):
-            if node.name in made:
-                kind, found = made[node.name]
-                moved[node.name] = new.call(OPS[kind], *(new.var(moved[n]) for n in found.values())).name
+            if node.name in layers:
+                kind, inputs = layers[node.name]
+                moved[node.name] = new.call(OPS[kind], *(new.var(moved[i]) for i in inputs)).name
             else:
                 moved[node.name] = new.copy_node(node, tuple(moved[i] for i in node.inputs))
     new.outputs = {public: moved[n] for public, n in graph.outputs.items()}
     return new.swept()
 
 
-def _layer(graph: Graph, loop: Node) -> dict[str, tuple[str, Found]]:
-    """For the value that leaves the loop: which layer it is, and of what."""
+def _layer(graph: Graph, loop: Node) -> tuple[str, tuple[str, list[str]]] | None:
+    """The value that leaves the loop, which layer it is, and of what."""
     for kind in GATES:
-        fitting = _pattern_for(graph, loop, kind)
-        if fitting:
-            pattern, end = fitting
-            leaving = _leaving(graph, loop, pattern[end])
-            found = _match(pattern, end, graph, leaving, {}) if leaving else None
-            if leaving and found:
-                return {leaving: (kind, {name: found[name] for name in _order(pattern)})}
-    return {}
+        pattern = _pattern_for(graph, loop, kind)
+        leaving = _leaving(graph, loop, pattern) if pattern else None
+        inputs = pattern.match(graph, leaving) if pattern and leaving else None
+        if leaving and inputs:
+            return leaving, (kind, inputs)
+    return None
 
 
-def _order(pattern: Graph) -> list[str]:
-    """The sequence, then the parameters as declared: the inputs of the op."""
-    return [n.name for n in pattern if n.op.name == "transpose"][:1] + [n.name for n in pattern if n.op.name == "param"]
-
-
-def _leaving(graph: Graph, loop: Node, end: Node) -> str | None:
+def _leaving(graph: Graph, loop: Node, pattern: Pattern) -> str | None:
     """The one value of the loop that anything reads: all it yields, or the first part of it."""
-    if end.op is scan:
+    if pattern.graph[pattern.end].op is scan:
         return loop.name
     readers = [n for n in graph if loop.name in n.inputs]
     return readers[0].name if len(readers) == 1 and loop.name not in graph.outputs.values() else None
 
 
-def _pattern_for(graph: Graph, loop: Node, kind: str) -> tuple[Graph, str] | None:
-    """The library's layer for the sizes of a loop, up to the value in the order of the loop."""
+def _pattern_for(graph: Graph, loop: Node, kind: str) -> Pattern | None:
+    """The library's layer for the sizes of a loop."""
     product = _product(graph, loop)
     if product is None:
         return None
@@ -95,7 +100,7 @@ def _product(graph: Graph, loop: Node) -> Node | None:
 
 
 @cache
-def _pattern(kind: str, length: int | str, n: int, units: int, dtype: str) -> tuple[Graph, str]:
+def _pattern(kind: str, length: int | str, n: int, units: int, dtype: str) -> Pattern:
     spec, _ = parse(Source("pattern", f"model Pattern {{ input x: [{length}, {n}]  output y = x -> {kind}({units}) }}"))
     definitions = Definitions()
     add_definitions(definitions.own, spec, Scope())
@@ -103,43 +108,44 @@ def _pattern(kind: str, length: int | str, n: int, units: int, dtype: str) -> tu
     assert not mistakes, mistakes
     graph = rewrite(model.graph, *BEFORE_GRADIENTS)
     (back,) = graph[graph.outputs["output:y"]].inputs
-    return graph, back
+    sequence = next(n.name for n in graph if n.op.name == "transpose")
+    return Pattern(graph, back, (sequence, *(n.name for n in graph if n.op.name == "param")))
 
 
-def _match(pattern: Graph, at: str, graph: Graph, name: str, found: Found) -> Found | None:
-    """What the parameters of the pattern are where it fits a value of the graph."""
+def _match(pattern: Graph, at: str, graph: Graph, name: str, free: tuple[str, ...], found: Found) -> Found | None:
+    """What the nodes of the pattern that a value needs are in the graph, where it fits; `free` ones fit any value of their shape."""
     ours, theirs = pattern[at], graph[name]
     if at in found:
         return found if found[at] == name else None
-    if at in _order(pattern):
+    if at in free:
         return {**found, at: name} if ours.type.shape == theirs.type.shape else None
-    if ours.op is not theirs.op or len(ours.inputs) != len(theirs.inputs) or _attributes(ours) != _attributes(theirs):
+    if not _same_node(ours, theirs) or (ours.op.is_source and at != name):
         return None
     for mine, other in zip(ours.inputs, theirs.inputs, strict=True):
-        matched = _match(pattern, mine, graph, other, found)
+        matched = _match(pattern, mine, graph, other, free, found)
         if matched is None:
             return None
         found = matched
     return {**found, at: name}
 
 
-def _attributes(node: Node) -> list[tuple[str, Any]]:
-    return [(k, _canonical(v.body) if isinstance(v, Loop) else v) for k, v in node.attrs]
+def _same_node(ours: Node, theirs: Node) -> bool:
+    """All but the names; bodies of loops may have another order too."""
+    if ours.op is not theirs.op or ours.type != theirs.type or len(ours.inputs) != len(theirs.inputs):
+        return False
+    mine, other = dict(ours.attrs), dict(theirs.attrs)
+    return mine.keys() == other.keys() and all(_same_attribute(mine[k], other[k]) for k in mine)
 
 
-def _canonical(body: Graph) -> tuple[Any, ...]:
-    """A body but for the names and the order of its nodes."""
-    number: dict[str, int] = {}
-    for output in body.outputs.values():
-        _visit(body, output, number)
-    nodes = (body[name] for name in number)
-    said = tuple((n.name if n.op.is_source else n.op.name, tuple(number[i] for i in n.inputs), n.attrs, n.type) for n in nodes)
-    return said, tuple((public, number[n]) for public, n in body.outputs.items())
+def _same_attribute(ours: Any, theirs: Any) -> bool:
+    return _same_body(ours.body, theirs.body) if isinstance(ours, Loop) else bool(ours == theirs)
 
 
-def _visit(body: Graph, name: str, number: dict[str, int]) -> None:
-    """Number what a node needs, and then the node, in the order in which it is read."""
-    for source in body[name].inputs:
-        if source not in number:
-            _visit(body, source, number)
-    number.setdefault(name, len(number))
+def _same_body(ours: Graph, theirs: Graph) -> bool:
+    found: Found = {}
+    for public, at in ours.outputs.items():
+        matched = _match(ours, at, theirs, theirs.outputs[public], (), found) if public in theirs.outputs else None
+        if matched is None:
+            return False
+        found = matched
+    return ours.outputs.keys() == theirs.outputs.keys()

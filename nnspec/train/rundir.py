@@ -58,8 +58,8 @@ def create(folder: Path, spec: str, imported: Mapping[str, str]) -> None:
         raise fault("E504", f"cannot write to {folder}: {error.strerror}") from None
 
 
-def take_back(folder: Path) -> None:
-    """Remove what `create` made of a run that ended before its first epoch."""
+def take_back_unbegun(folder: Path) -> None:
+    """Remove what `create` made, if the run has ended before its first epoch did."""
     if not (folder / METRICS).exists():
         rmtree(folder / IMPORTS, ignore_errors=True)
         (folder / SPEC).unlink(missing_ok=True)
