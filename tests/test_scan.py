@@ -282,3 +282,8 @@ def test_the_same_formulas_of_a_user_are_recognised_and_nothing_else(change: tup
     net = nnspec.loads(LSTM.replace(*change)).init(seed=0)
     assert net.export(tmp_path / "m.onnx").difference < 1e-5
     assert [n.op_type for n in onnx.load(tmp_path / "m.onnx").graph.node if n.op_type in ("LSTM", "Scan")] == [op]
+
+
+def test_a_scan_is_shown_to_its_closing_brace() -> None:
+    net = nnspec.loads("model M { input x: [T, 3]  output hs = scan v in x with h = zeros(3) { h = h + v } }")
+    assert "scan v in x with h = zeros(3) { h = h + v }" in str(net.summary())

@@ -103,7 +103,7 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
         return ast.Pipe(self.span(c), c[0], tuple(_only(c, ast.Stage)))
 
     def scan(self, c: Items) -> ast.Scan:
-        return ast.Scan(self.span(c), self._name(c[1]), c[3], tuple(_only(c, ast.Argument)), c[-1])
+        return ast.Scan(self.span(c), self._name(c[1]), c[3], tuple(_only(c, ast.Argument)), c[-2])
 
     # ---- types
 
@@ -128,7 +128,11 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
     # ---- statements
 
     def body(self, c: Items) -> tuple[ast.Statement, ...]:
-        return tuple(_trees(c))
+        statements: tuple[ast.Statement, ...] = c[1]
+        return statements
+
+    def statements(self, c: Items) -> tuple[ast.Statement, ...]:
+        return tuple(c)
 
     def assign(self, c: Items) -> ast.Assign:
         names = tuple(self._name(t) for t in c[:-1] if t.type == "NAME")
