@@ -54,6 +54,11 @@ class Phase:
         """Forward, loss, backward and update in one graph."""
         return rewrite(self.optimization.added(self.objective, self.parameters), *AFTER_GRADIENTS)
 
+    @cached_property
+    def watched(self) -> Graph:
+        """The same with the gradients among the outputs."""
+        return rewrite(self.optimization.added(self.objective, self.parameters, watched=True), *AFTER_GRADIENTS)
+
 
 def states_by_phase(forward: Graph, losses: Sequence[Sequence[str]]) -> list[list[str]]:
     """The states that change in each phase, which minimises these losses.

@@ -5,7 +5,7 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from onnx import helper
 
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
-from nnspec.graph.loop import Loop
+from nnspec.graph.loop import BoundLoop, Loop
+from nnspec.graph.types import bind
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,10 +35,10 @@ class Origin:
 
 
 class Lowering:
-    """ONNX nodes and constants of one graph; equal ones are written once."""
+    """ONNX nodes and constants of one graph; equal ones are written once. Given numbers for them, it has no sizes that vary."""
 
-    def __init__(self, graph: Graph, opset: int, outer: Lowering | None = None) -> None:
-        self.graph, self.opset, self.outer = graph, opset, outer
+    def __init__(self, graph: Graph, opset: int, sizes: Mapping[str, int] | None = None, outer: Lowering | None = None) -> None:
+        self.graph, self.opset, self.sizes, self.outer = graph, opset, sizes, outer
         self.written: list[onnx.NodeProto] = []
         self.values: dict[str, str] = {}
         self.constants: dict[str, Array] = outer.constants if outer else {}
@@ -55,9 +56,13 @@ class Lowering:
         elif facet is None:
             raise fault("E505", f"`{node.op.name}` has no ONNX form: {node.op.why}", node.span)
         else:
-            value = self.node(facet, *inputs) if isinstance(facet, str) else facet(self, *inputs, **node.attributes)
+            attributes = {key: bind(value, self.sizes) if self.sizes else value for key, value in node.attrs}
+            value = self.node(facet, *inputs) if isinstance(facet, str) else facet(self, *inputs, **attributes)
         self.values[node.name] = value
-        self._types.setdefault(value, node.type)
+        self._types.setdefault(value, self.bound(node.type))
+
+    def bound(self, type: Type) -> Type:
+        return type.bound(self.sizes) if self.sizes else type
 
     def type(self, x: str) -> Type:
         """The type of a value of the graph; the facet's own values have none."""
@@ -166,11 +171,11 @@ class Lowering:
 
     # ---- loops
 
-    def scan(self, inputs: Sequence[str], loop: Loop, carries: int, items: int, length: Dim, reverse: bool) -> str:
+    def scan(self, inputs: Sequence[str], loop: Loop | BoundLoop, carries: int, items: int, length: Dim, reverse: bool) -> str:
         """ONNX's Scan; what every step is given, its body reads from outside by its name there."""
         sequences = list(inputs[carries : carries + items]) or [self.node("Expand", self.constant(0, "int64"), self.shape((length,)))]
         assert self._node
-        inner = Lowering(loop.body, self.opset, self)
+        inner = Lowering(loop.body, self.opset, self.sizes, self)
         inner._node = self._node
         entering = [inner.enter(f"carry:{i}") for i in range(carries)] + [inner.enter(f"item:{i}") for i in range(len(sequences))]
         inner.values |= {f"given:{i}": value for i, value in enumerate(inputs[carries + items :])}
@@ -192,7 +197,7 @@ class Lowering:
         self.values[source] = self._value(source)
         return self.values[source]
 
-    def packed(self, loop: Loop) -> str:
+    def packed(self, loop: Loop | BoundLoop) -> str:
         """What a step yields, side by side."""
         rows = [self.values[n] for public, n in loop.body.outputs.items() if public.startswith("out:")]
         return self.node("Concat", *(self.node("Reshape", r, self.ints((0, -1))) for r in rows), axis=1)

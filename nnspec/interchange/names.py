@@ -63,6 +63,11 @@ def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
             yield from every_node(body.node)
 
 
+def place_of(model: onnx.ModelProto, name: str) -> str:
+    """Where the user wrote what a node of a model comes from, as `file:line:col`; nothing for a node of ours."""
+    return next((n.doc_string for n in every_node(model.graph.node) if n.name == name), "")
+
+
 def _name_outputs(lowered: Lowering, names: Names, final: dict[str, str]) -> Iterator[str]:
     """A value is called after its first output; another output of it is a copy, unless input and output are the same."""
     for public, node in lowered.graph.outputs.items():

@@ -1,12 +1,13 @@
 """An engine: parameters, gradients and optimizer states in one flat buffer each, and a program for every batch size.
 
-`numpy` runs planned programs, `reference` walks the graph; another engine is another kind of program over the same buffers.
+`numpy` runs planned programs, `reference` walks the graph, `ort` runs sessions of onnxruntime, a whole step as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,11 +23,17 @@ from nnspec.run.batches import check_reach, fill, shapes_of
 from nnspec.run.flat import Flat
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.update import Buffers, Update
+from nnspec.step import Phase
 from nnspec.weights import read
 from nnspec.wholedata import EXAMPLES
 
+if TYPE_CHECKING:
+    from nnspec.run.session import Sets
+
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
+TARGETS = ("grad", "state", "param", "opt")
+"""The kinds of results that have a place in an engine's memory."""
 
 
 def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
@@ -38,14 +45,14 @@ def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
 class Engine:
     """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
 
-    def __init__(self, compilation: Compilation, name: str = "numpy") -> None:
-        self.name, self.make_program = name, PROGRAMS[name]
+    def __init__(self, compilation: Compilation, name: str = "numpy", device: str = "cpu") -> None:
+        self.name, self.device = name, device
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
         self._params = Flat(_types(model.parameters), self.dtype)
         self._grads = Flat(_types(model.parameters), self.dtype)
         self._states = Flat(_types(model.states), self.dtype)
-        self.params, self.states, self.gradient_views = self._params.views, self._states.views, self._grads.views
+        self.gradient_views = self._grads.views
         self.seed, self.steps_done = np.zeros((), np.int64), np.zeros((), np.int64)
         self.stage, self.stage_start, self.losses = 0, 0, dict[str, float]()
         self._draw = np.zeros((), np.int64)
@@ -53,8 +60,33 @@ class Engine:
         self._optimizer: dict[str, Flat] = {}
         self._updates: list[Update] = []
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
+        self._sets: Sets | None = None
+        self.make_program = PROGRAMS.get(name) or self._sessions()
+
+    def _sessions(self) -> Callable[..., Runnable]:
+        from nnspec.run.ort import check_device  # a tenth of a second that the other engines need not wait
+        from nnspec.run.session import OrtProgram, Sets
+
+        check_device(self.device)
+        self._sets = Sets(self.device)
+        return partial(OrtProgram, sets=self._sets)
 
     # ---- weights
+
+    @property
+    def params(self) -> dict[str, Array]:
+        self.settle()
+        return self._params.views
+
+    @property
+    def states(self) -> dict[str, Array]:
+        self.settle()
+        return self._states.views
+
+    def settle(self) -> None:
+        """Have every array hold its value of now; where steps leave that to be done, whoever looks at one through the engine does it."""
+        if self._sets:
+            self._sets.settle()
 
     def initialise(self, seed: int) -> None:
         """Draw every parameter and state anew; optimizer states and step count start over."""
@@ -71,8 +103,11 @@ class Engine:
             self._turn_to(stage)
 
     def _turn_to(self, stage: int) -> None:
-        if stage != self.stage:
+        self.settle()
+        if stage != self.stage or self._sets:
             self._programs.clear()
+        if self._sets:
+            self._sets.forget()  # the optimizer's memory goes
         self.stage, self.stage_start = stage, int(self.steps_done)
         self._optimizer.clear()
         self._updates.clear()
@@ -95,6 +130,7 @@ class Engine:
 
     def all_arrays(self) -> dict[str, Array]:
         """Everything a checkpoint keeps, by name: parameters, states, `optimizer/STATE/PARAMETER`."""
+        self.settle()
         optimizer = {f"optimizer/{s}/{n}": v for s in self._optimizer_starts() for n, v in self.optimizer_buffer(s).views.items()}
         return {**self.params, **self.states, **optimizer}
 
@@ -108,13 +144,16 @@ class Engine:
 
     def outputs(self, fields: Mapping[str, Array], draw: int = 0) -> dict[str, Array]:
         """Outputs in use, not in training; valid until the next call. Another `draw` gives random formulas other numbers."""
+        self.settle()
         self._draw[...] = draw
-        return self._run(self.spec.inference, "inference", fields)
+        program = self._run(self.spec.inference, "inference", fields)
+        return {n: program.output(n) for n in self.spec.inference.outputs}
 
     def evaluate(self, fields: Mapping[str, Array]) -> dict[str, Array]:
         """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call."""
-        values = self._run(self.spec.evaluation, "evaluation", fields)
-        return {n: values[n] for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
+        self.settle()
+        program = self._run(self.spec.evaluation, "evaluation", fields)
+        return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
         """The metrics that are no mean over examples, given what `evaluate` collected for them."""
@@ -127,55 +166,77 @@ class Engine:
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
         self._draw[...] = self.steps_done
-        return self._gradients(self.spec.gradients, "gradients", fields), self.gradient_views
+        loss = self._losses(self.spec.gradients, "gradients", fields)
+        self.settle()
+        return loss, self.gradient_views
 
-    def step(self, fields: Mapping[str, Array], lr: float) -> float:
+    def step(self, fields: Mapping[str, Array], lr: float, *, settled: bool = True) -> float:
         """One step of the train block, every phase in turn; the sum of the losses they minimise, each before its own update.
 
-        `losses` then holds each of them by name. Every phase draws random numbers of its own.
+        `losses` then holds each of them by name. Every phase draws random numbers of its own. A loop that looks at no weight between its
+        steps need not have each of them settled.
         """
         done, total = int(self.steps_done), 0.0
         self.losses.clear()
         self._lr[...], self._t[...] = lr, done + 1 - self.stage_start
-        self._updates = self._updates or [Update(p, self.make_program, self._buffers()) for p in self.spec.stages[self.stage]]
-        for number, update in enumerate(self._updates):
+        for number, phase in enumerate(self.spec.stages[self.stage]):
             self._draw[...] = done + (number << PHASE_SHIFT)
-            update.look_ahead()
-            total += self._gradients(update.phase.objective, f"objective {number}", fields)
-            update.run()
+            total += self._whole(number, phase, fields) if self._sets else self._in_two(number, phase, fields)
         self.steps_done += 1
+        if settled:
+            self.settle()
         return total
 
-    def _gradients(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> float:
-        given = {f"grad:{n}": f"grad:{n}" for n in self.params} | {f"state:{n}": n for n in self.states}
-        values = self._run(graph, kind, fields, {n: m for n, m in given.items() if n in graph.outputs})
-        self.losses |= {n.removeprefix("loss:"): float(values[n]) for n in values if n.startswith("loss:")}
-        return float(values["loss"])
+    def _whole(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
+        """A phase of a step as one program."""
+        self._buffers()
+        stop = phase.training.stop
+        return self._losses(phase.watched if stop and stop.grad is not None else phase.step, f"step {number}", fields)
+
+    def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
+        """Gradients, and the update over flat buffers."""
+        self._updates = self._updates or [Update(p, self.make_program, self._buffers()) for p in self.spec.stages[self.stage]]
+        update = self._updates[number]
+        update.look_ahead()
+        loss = self._losses(phase.objective, f"objective {number}", fields)
+        update.run()
+        return loss
+
+    def _losses(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> float:
+        """The loss of a graph whose other results go to their places in memory."""
+        program = self._run(graph, kind, fields, steps.outputs_of(graph, *TARGETS))
+        names = steps.outputs_of(graph, "loss")
+        self.losses |= {n.removeprefix("loss:"): float(program.output(n)) for n in names if n != "loss"}
+        return float(program.output("loss"))
 
     def _buffers(self) -> Buffers:
         states = {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
         return Buffers(self._params, self._grads, states, {LR: self._lr, T: self._t})
 
-    def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str] | None = None) -> dict[str, Array]:
-        program, inputs = self._program(graph, kind, fields, given or {})
+    def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], kept: Iterable[str] = ()) -> Runnable:
+        """The program of a graph, having run; results that are `kept` are in their places in memory."""
+        program, inputs = self._program(graph, kind, fields, kept)
         for name, array in inputs.items():
             fill(array, fields, name)
         program.run()
-        return {public: program.output(public) for public in graph.outputs}
+        return program
 
-    def _program(self, graph: Graph, kind: str, fields: Mapping[str, Array], given: Mapping[str, str]) -> tuple[Runnable, dict[str, Array]]:
+    def _program(self, graph: Graph, kind: str, fields: Mapping[str, Array], kept: Iterable[str]) -> tuple[Runnable, dict[str, Array]]:
         key = (kind, *shapes_of(fields))
         if key not in self._programs:
             sizes = reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
             check_reach(graph, sizes)
-            ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP)]
+            ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP, LR, T)]
             inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
+            given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in kept}
             self._programs[key] = self.make_program(graph, sizes, {**self._memory(), **inputs}, given), inputs
         return self._programs[key]
 
     def _memory(self) -> dict[str, Array]:
         grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}
-        return {**self.params, **self.states, **grads, SEED: self.seed, STEP: self._draw}
+        optimizer = {f"{n}.{s}": v for s, flat in self._optimizer.items() for n, v in flat.views.items()}
+        numbers = {SEED: self.seed, STEP: self._draw, LR: self._lr, T: self._t}
+        return {**self._params.views, **self._states.views, **grads, **optimizer, **numbers}
 
 
 def _types(owned: Mapping[str, Owned]) -> dict[str, Type]:
