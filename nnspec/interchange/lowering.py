@@ -5,7 +5,7 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from nnspec.graph.loop import BoundLoop, Loop
 from nnspec.graph.types import bind
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Forms = Mapping[str, Callable[..., str]]
 
 
 def onnx_type(dtype: str) -> int:
@@ -35,10 +36,15 @@ class Origin:
 
 
 class Lowering:
-    """ONNX nodes and constants of one graph; equal ones are written once. Given numbers for them, it has no sizes that vary."""
+    """ONNX nodes and constants of one graph; equal ones are written once. Given numbers for them, it has no sizes that vary.
 
-    def __init__(self, graph: Graph, opset: int, sizes: Mapping[str, int] | None = None, outer: Lowering | None = None) -> None:
-        self.graph, self.opset, self.sizes, self.outer = graph, opset, sizes, outer
+    `forms` are written instead of the facets of the ops they are named after.
+    """
+
+    def __init__(
+        self, graph: Graph, opset: int, sizes: Mapping[str, int] | None = None, forms: Forms | None = None, outer: Lowering | None = None
+    ) -> None:
+        self.graph, self.opset, self.sizes, self.forms, self.outer = graph, opset, sizes, forms or {}, outer
         self.written: list[onnx.NodeProto] = []
         self.values: dict[str, str] = {}
         self.constants: dict[str, Array] = outer.constants if outer else {}
@@ -50,7 +56,7 @@ class Lowering:
     def lower(self, node: Node) -> None:
         """Write one node of the graph."""
         self._node = node
-        facet, inputs = node.op.onnx, [self.values[i] for i in node.inputs]
+        facet, inputs = self.forms.get(node.op.name, node.op.onnx), [self.values[i] for i in node.inputs]
         if node.op.is_source:
             value = self.values.get(node.name) or self._value(node.op.name)
         elif facet is None:
@@ -175,7 +181,7 @@ class Lowering:
         """ONNX's Scan; what every step is given, its body reads from outside by its name there."""
         sequences = list(inputs[carries : carries + items]) or [self.node("Expand", self.constant(0, "int64"), self.shape((length,)))]
         assert self._node
-        inner = Lowering(loop.body, self.opset, self.sizes, self)
+        inner = Lowering(loop.body, self.opset, self.sizes, self.forms, self)
         inner._node = self._node
         entering = [inner.enter(f"carry:{i}") for i in range(carries)] + [inner.enter(f"item:{i}") for i in range(len(sequences))]
         inner.values |= {f"given:{i}": value for i, value in enumerate(inputs[carries + items :])}

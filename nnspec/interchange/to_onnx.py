@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Node, Size, Type
-from nnspec.interchange.lowering import Array, Lowering, onnx_type
+from nnspec.interchange.lowering import Array, Forms, Lowering, onnx_type
 from nnspec.interchange.names import name_all
 
 DEFAULT_OPSET = 21
@@ -23,16 +23,18 @@ def to_onnx(
     weights: Mapping[str, Array] | None,
     *,
     sizes: Mapping[str, int] | None = None,
+    forms: Forms | None = None,
     metadata: Mapping[str, str] = {},
     opset: int = DEFAULT_OPSET,
 ) -> onnx.ModelProto:
     """The model of a graph; `weights` has a value for every parameter and state in it. Without weights those are inputs too.
 
-    Outputs are in the order of `graph.outputs`, without the prefix `output:` in their names. With `sizes` nothing is left to run time.
+    Outputs are in the order of `graph.outputs`, without the prefix `output:` in their names. With `sizes` nothing is left to run time,
+    which some `forms` need that are written instead of the ops' own.
     """
     if opset not in OPSETS:
         raise fault("E505", f"opset {opset} is not supported", help=f"use one from {OPSETS[0]} to {OPSETS[-1]}")
-    lowered = Lowering(graph, opset, sizes)
+    lowered = Lowering(graph, opset, sizes, forms)
     for node in sorted(graph, key=lambda n: not n.op.is_source):  # sizes are read off any input, so all of those come first
         lowered.lower(node)
     outputs = name_all(lowered)

@@ -122,7 +122,7 @@ def _gate_into(out: Any, g: Any, y: Any) -> Callable[[], Any]:
 
 gate: Op = binary("gate", "x where y > 0, else 0 times x; the gradient for y is 0.", lambda x, y: x * (y > 0),
               lambda g, out, x, y: (gate(g, y), None),
-              lambda o, x, y: o.node("Where", o.node("Greater", y, o.zero(y)), x, o.zero(x)),
+              lambda o, x, y: o.node("Mul", x, o.cast(o.node("Greater", y, o.zero(y)), o.type(x).dtype)),
               "gate([5, 6, 7], [-1, 0, 1]) == [0, 0, 7]", prepare=_gate_into, **_FLAT)  # fmt: skip
 
 

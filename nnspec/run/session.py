@@ -9,6 +9,7 @@ import numpy as np
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.graph import Graph
 from nnspec.graph.loop import Loop
+from nnspec.interchange.batch_last import FORMS
 from nnspec.interchange.names import place_of
 from nnspec.interchange.to_onnx import to_onnx
 from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
@@ -16,13 +17,23 @@ from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, S
 
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu") -> Session:
     """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
-    model = to_onnx(graph, None, sizes=sizes)
+    model = to_onnx(graph, None, sizes=sizes, forms=FORMS)
+    content = model.SerializeToString()
     try:
-        without = SINGLE_PRECISION if graph.dtype == "float64" else ()
-        return Session(model.SerializeToString(), without=without, device=device)
+        return Session(content, without=SINGLE_PRECISION if graph.dtype == "float64" else (), device=device)
     except REFUSALS as error:
-        name = without_kernel(error)
-        raise _refused(graph, error, place_of(model, name) if name else "") from error
+        raise _refused(graph, error, place_of(model, _culprit(content, error))) from error
+
+
+def _culprit(content: bytes, error: Exception) -> str:
+    """The node that onnxruntime has no implementation for; one that it made itself has no name, so it is asked again about those given."""
+    name = without_kernel(error)
+    if name == "":
+        try:
+            Session(content, optimise=False)
+        except REFUSALS as plain:
+            name = without_kernel(plain)
+    return name or ""
 
 
 def _refused(graph: Graph, error: Exception, place: str) -> Fault:
