@@ -5,8 +5,9 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from onnx import helper
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import BoundLoop, Loop
-from nnspec.graph.types import bind
+from nnspec.graph.types import bind, count
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Forms = Mapping[str, Callable[..., str]]
@@ -25,6 +26,19 @@ Forms = Mapping[str, Callable[..., str]]
 def onnx_type(dtype: str) -> int:
     """The number ONNX gives an element type."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node runs: the body of a loop."""
+    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
+
+
+def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Those in the bodies of loops too."""
+    for node in nodes:
+        yield node
+        for body in bodies(node):
+            yield from every_node(body.node)
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,7 @@ class Lowering:
         self.origins: dict[str, Origin] = outer.origins if outer else {}
         self._types: dict[str, Type] = {}
         self._known: dict[object, tuple[str, ...]] = {}
+        self._parts: dict[str, tuple[Sequence[Dim], Sequence[str]]] = {}
         self._node: Node | None = None
 
     def lower(self, node: Node) -> None:
@@ -69,6 +84,15 @@ class Lowering:
 
     def bound(self, type: Type) -> Type:
         return type.bound(self.sizes) if self.sizes else type
+
+    def sweep(self) -> None:
+        """Take out the nodes whose values nobody reads."""
+        read, kept = {self.values[n] for n in self.graph.outputs.values()}, []
+        for node in reversed(self.written):
+            if not read.isdisjoint(node.output):
+                kept.append(node)
+                read.update(i for inner in every_node([node]) for i in inner.input)
+        self.written = kept[::-1]
 
     def type(self, x: str) -> Type:
         """The type of a value of the graph; the facet's own values have none."""
@@ -188,25 +212,43 @@ class Lowering:
         for node in loop.body:
             inner.lower(node)
         leaving: list[str] = []
-        for i in range(carries):
-            value = inner.node("Identity", inner.values[loop.body.outputs[f"carry:{i}"]])
-            leaving.append(inner.node("Identity", value) if value in leaving else value)
-        leaving.append(inner.packed(loop))
+        for node_name in loop.body.outputs.values():  # the carries come first
+            value = inner.node("Identity", inner.values[node_name])
+            leaving.append(inner.copied(value) if value in leaving else value)
         taken, given_back = ([onnx.ValueInfoProto(name=n) for n in names] for names in (entering, leaving))
         attrs: dict[str, Any] = {"body": helper.make_graph(inner.written, "step", taken, given_back), "num_scan_inputs": len(sequences)}
         if reverse:
-            attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1]}
-        return self.nodes("Scan", carries + 1, *inputs[:carries], *sequences, **attrs)[-1]
+            attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1] * (len(leaving) - carries)}
+        yielded = self.nodes("Scan", len(leaving), *inputs[:carries], *sequences, **attrs)[carries:]
+        return self._side_by_side(yielded, loop, length)
 
     def enter(self, source: str) -> str:
         """The name of a value that a step begins with."""
         self.values[source] = self._value(source)
         return self.values[source]
 
-    def packed(self, loop: Loop | BoundLoop) -> str:
-        """What a step yields, side by side."""
-        rows = [self.values[n] for public, n in loop.body.outputs.items() if public.startswith("out:")]
-        return self.node("Concat", *(self.node("Reshape", r, self.ints((0, -1))) for r in rows), axis=1)
+    def copied(self, x: str) -> str:
+        """The same once more, under another name."""
+        made = self._value("Identity")
+        self.written.append(helper.make_node("Identity", [x], [made], doc_string=self.doc(self._node)))
+        return made
+
+    def _side_by_side(self, yielded: Sequence[str], loop: Loop | BoundLoop, length: Dim) -> str:
+        """What the steps yield as one value, [length, batch, n]; the parts are remembered, as most readers want one of them."""
+        types = [self.bound(loop.body[n].type) for public, n in loop.body.outputs.items() if public.startswith("out:")]
+        widths = [count(t.shape[1:]) for t in types]
+        parts = [self.reshape(y, (length, t.shape[0], w)) for y, t, w in zip(yielded, types, widths, strict=True)]
+        whole = self.node("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
+        self._parts[whole] = list(accumulate(widths, initial=0)), parts
+        return whole
+
+    def cut(self, x: str, axis: int, start: Dim, stop: Dim) -> str:
+        """The elements from `start` up to `stop` along an axis; of parts side by side, those that are wanted."""
+        borders, parts = self._parts.get(x, ((), ()))
+        if axis == 2 and start in borders and stop in borders:
+            wanted = parts[borders.index(start) : borders.index(stop)]
+            return wanted[0] if len(wanted) == 1 else self.node("Concat", *wanted, axis=axis)
+        return self.node("Slice", x, self.shape((start,)), self.shape((stop,)), self.ints((axis,)))
 
     # ---- what ONNX says otherwise
 
