@@ -52,13 +52,13 @@ def _crossed(a: Array, b: Array, op: Any) -> Array:
 
 def _readers(places: Array, pixels: int, nobody: int) -> Array:
     """[most, pixels]: the entries of a table of places that see each pixel, and where there are no more, `nobody`."""
-    entries: list[list[int]] = [[] for _ in range(pixels)]
-    for entry, pixel in enumerate(places.reshape(-1)):
-        if pixel != NOWHERE:
-            entries[pixel].append(entry)
-    table = np.full((max(map(len, entries)), pixels), nobody)
-    for pixel, found in enumerate(entries):
-        table[: len(found), pixel] = found
+    entries = np.flatnonzero(places.reshape(-1) != NOWHERE)
+    seen = places.reshape(-1)[entries]
+    entries = entries[np.argsort(seen, kind="stable")]
+    seen = np.sort(seen)
+    rank = np.arange(len(seen)) - np.searchsorted(seen, seen)
+    table = np.full((rank.max() + 1, pixels), nobody)
+    table[rank, seen] = entries
     return table
 
 
