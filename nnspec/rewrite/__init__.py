@@ -2,7 +2,7 @@
 
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
 
-BEFORE_GRADIENTS = ("stability", "algebra")
+BEFORE_GRADIENTS = ("stability", "pooling", "algebra")
 AFTER_GRADIENTS = ("algebra", "broadcast")
 
 __all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "Rule", "load_rules", "rewrite"]
