@@ -56,10 +56,15 @@ def core() -> str:
     return ", ".join(str(i.get("architecture", i["internal_api"])) for i in _controller().info()) or "none"
 
 
+_in_use = 0
+
+
 def use_threads(number: int) -> None:
     """How many threads a product may use, until told otherwise."""
-    for library in _controller().lib_controllers:
-        if library.num_threads != number:
+    global _in_use  # noqa: PLW0603  # it is the library's own, for the whole process
+    if number != _in_use:
+        _in_use = number
+        for library in _controller().lib_controllers:
             library.set_num_threads(number)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from nnspec.graph import Op, Shape, Type, Var
+from nnspec.graph.op import along_axes, along_axis
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
@@ -81,6 +82,8 @@ sum = Op(
     prepare=_sum_into,
     strided=True,
     flops=_work,
+    meets=along_axes,
+    adds_up=True,
 )
 mean = Op(
     "mean(x: [*s], axes, keep) -> [*r]",
@@ -93,6 +96,7 @@ mean = Op(
     prepare=_mean_into,
     strided=True,
     flops=_work,
+    meets=along_axes,
 )
 
 
@@ -113,6 +117,7 @@ max = Op(
     strided=True,
     smooth=False,
     flops=_work,
+    meets=along_axes,
 )
 min = Op(
     "min(x: [*s], axes, keep) -> [*r]",
@@ -126,6 +131,7 @@ min = Op(
     strided=True,
     smooth=False,
     flops=_work,
+    meets=along_axes,
 )
 argmax = Op(
     "argmax(x: [*s], axis) -> int[*r]",
@@ -137,6 +143,7 @@ argmax = Op(
     dtype="int64",
     prepare=lambda out, x, axis: partial(np.argmax, x, axis, out),
     why="its output is not a float",
+    meets=along_axis,
 )
 
 # ---- the softmax family: what the formulas of the library become, without overflow
@@ -216,6 +223,7 @@ softmax = Op(
     examples=("softmax([0, 0], axes = [0]) == [0.5, 0.5]", "softmax([[1, 1], [800, 800]], axes = [1]) == [[0.5, 0.5], [0.5, 0.5]]"),
     prepare=_softmax_into,
     flops=lambda out, x, axes: 5 * count(x.shape),
+    meets=along_axes,
 )
 log_softmax = Op(
     "log_softmax(x: [*s], axes) -> [*s]",
@@ -226,6 +234,7 @@ log_softmax = Op(
     examples=("log_softmax([[0, 0]], axes = [1]) ~= [[-0.69315, -0.69315]]",),
     prepare=_log_softmax_into,
     flops=lambda out, x, axes: 5 * count(x.shape),
+    meets=along_axes,
 )
 logsumexp = Op(
     "logsumexp(x: [*s], axes, keep) -> [*r]",
@@ -236,4 +245,5 @@ logsumexp = Op(
     examples=("logsumexp([[0, 0]], axes = [1], keep = false) ~= [0.69315]",),
     shape=reduced,
     flops=lambda out, x, axes, keep: 4 * count(x.shape),
+    meets=along_axes,
 )

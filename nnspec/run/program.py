@@ -12,7 +12,7 @@ from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lazy import real
 from nnspec.ops.loop import scan
-from nnspec.plan.memory import Arena, Given, schedule
+from nnspec.plan.memory import Arena, Given, Schedule, schedule
 from nnspec.run import reference
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -48,10 +48,19 @@ class Program:
     `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
     """
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        memory: Mapping[str, Array],
+        given: Mapping[str, str] | None = None,
+        *,
+        plan: Schedule | None = None,
+        arena: Array | None = None,
+    ) -> None:
         self.sizes = sizes
-        self.plan = schedule(graph, sizes, given or {})
-        self.arena = np.empty(self.plan.arena_bytes, np.uint8)
+        self.plan = plan or schedule(graph, sizes, given or {})
+        self.arena = np.empty(self.plan.arena_bytes, np.uint8) if arena is None else arena
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
         for node in self.plan.order:
@@ -119,7 +128,7 @@ class Program:
     def _as_image(self, x: Array, node: Node) -> Array:
         """A value with its channels last in memory, before it meets others; what comes from outside is read as it is."""
         last = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
-        if last.flags.c_contiguous or 0 in x.strides or node.op.is_source or node.op.view and not node.inputs:
+        if last.flags.c_contiguous or 0 in x.strides or node.op.is_source or (node.op.view and not node.inputs):
             return x
         if x.ndim <= 2 or min(x.shape[1], x.size // (len(x) * x.shape[1] or 1)) == 1:
             return x
