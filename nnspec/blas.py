@@ -74,9 +74,9 @@ def product(a: Any, b: Any, out: Any) -> Call:
 
 
 def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
-    """out = a @ b + keep * out, for matrices."""
-    function = _function(out.dtype.name)
-    layouts = [_layout(m) for m in (a, b, out)]
+    """out = a @ b + keep * out."""
+    function = _function(out.dtype.name) if out.ndim == 2 else None
+    layouts = [_layout(m) for m in (a, b, out)] if function else []
     if function is None or None in layouts or layouts[2][0] == _TRANSPOSED or 0 in (*a.shape, *b.shape):  # type: ignore[index]
         return _in_two_steps(a, b, out, keep)
     (ta, lda), (tb, ldb), (_, ldc) = layouts  # type: ignore[misc]  # none is None

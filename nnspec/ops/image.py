@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.graph import Mismatch, Op, Shape, Type, Var
 from nnspec.graph.types import Dim, count, show
 from nnspec.lazy import np
-from nnspec.ops.columns import conv_input_grad_into, conv_into, conv_weight_grad_into
+from nnspec.ops.convolution import conv_input_grad_into, conv_into, conv_weight_grad_into
 from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached, windows
 
 

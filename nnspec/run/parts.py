@@ -42,8 +42,8 @@ class Worker:
         for public, node in piece.outputs.items():
             if public.startswith("value:"):
                 name = public.removeprefix("value:")
-                self.memory[name] = self.empty(name, piece[node].type)
-                places[public] = name
+                self.memory[name] = self.memory[public] = self.empty(name, piece[node].type)
+                places[public] = public
         self.pieces.append((piece, places))
 
     def empty(self, name: str, type: Type) -> Array:

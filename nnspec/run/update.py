@@ -70,9 +70,9 @@ class Update:
 
     def _in_blocks(self, shares: int) -> Runnable | None:
         """The update of one vector, block after block; a block is to it what a part of the batch is to a network."""
-        piece = self.pieces[0]
-        if not self.threads or len(self.pieces) > 1 or piece.w.ndim != 1:
+        if not self.threads or len(self.pieces) != 1 or self.pieces[0].w.ndim != 1:
             return None
+        piece = self.pieces[0]
         vector = [(piece.name, Type(self.dtype, (BATCH,)))]
         blocks = cut(rewrite(self.optimization.update(vector, self.dtype, shares), "algebra"))
         if blocks is None:
