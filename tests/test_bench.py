@@ -14,7 +14,7 @@ from helpers import ROOT
 
 from tools.bench import chart, epoch, report
 from tools.bench.contenders import PINS, Column, Contender, contenders
-from tools.bench.race import Effort, Figures, Round
+from tools.bench.rounds import Effort, Figures, Round
 from tools.bench.workloads import WORKLOADS
 
 MACHINE = {"processor": "P", "cores": 2, "memory_bytes": 2**34, "system": "S", "python": "3", "libraries": {"jax": None}}

@@ -22,8 +22,9 @@ from tools.bench import machine
 from tools.bench.chart import svg
 from tools.bench.contenders import Contender, contenders
 from tools.bench.epoch import epochs
-from tools.bench.race import Effort, race
-from tools.bench.report import Row, document, ratio, text
+from tools.bench.race import race
+from tools.bench.report import Row, document, text
+from tools.bench.rounds import Effort
 from tools.bench.workloads import MNIST, WORKLOADS, Workload
 
 QUICK = Effort(rounds=3, seconds=0.1, repeats=1)
@@ -92,7 +93,7 @@ def main() -> None:
     rows = []
     for row in measured(workloads, options, effort):
         rows.append(row)
-        _progress(f"{row.workload.title}: {ratio(row.ratio())} ({row.reached})")
+        _progress(f"{row.workload.title}: {row.shown} ({row.reached})")
     write(rows, effort, options.out)
 
 

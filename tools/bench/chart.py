@@ -37,6 +37,6 @@ def _bar(row: Row, y: float, scale: float) -> Iterator[str]:
     length = scale * _times(row, row.ratio())
     yield f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(row.workload.title)}</text>'
     yield f'<rect x="{LEFT}" y="{y + 2}" width="{length:.1f}" height="16" fill="{COLOURS[row.reached]}"/>'
-    yield f'<text x="{LEFT + length + 6:.1f}" y="{y + 14}">{ratio(_times(row, row.ratio()))}</text>'
+    yield f'<text x="{LEFT + WIDTH + 14}" y="{y + 14}">{ratio(_times(row, row.ratio()))}</text>'
     for wanted, dashes in ((row.workload.at_least, ""), (row.workload.aim, ' stroke-dasharray="3 2"')):
         yield f'<path d="M{LEFT + scale * _times(row, wanted):.1f} {y}v20" stroke="black"{dashes}/>'

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tools.bench import machine
 from tools.bench.contenders import Column, Contender
-from tools.bench.race import FOREIGN_LIMIT, Absent, Effort, Figures, Round
+from tools.bench.rounds import Absent, Effort, Figures, Round
 from tools.bench.workloads import ROOT
 
 TORCH = Path(__file__).parent / "peers" / "torch_mnist.py"
@@ -22,20 +23,8 @@ def epochs(contenders: Sequence[Contender], effort: Effort, data: str) -> list[F
     found = [Figures(c, problem=f"{c.needs} is not installed" if c.missing else "") for c in contenders]
     for _ in range(effort.rounds):
         for figures in (f for f in found if not f.problem):
-            try:
-                figures.rounds.append(_least_disturbed(figures.contender, effort, data))
-            except Absent as problem:
-                figures.problem = str(problem)
+            figures.measure(partial(_once, figures.contender, data), effort)
     return found
-
-
-def _least_disturbed(contender: Contender, effort: Effort, data: str) -> Round:
-    best = _once(contender, data)
-    for _ in range(effort.repeats):
-        if best.foreign > FOREIGN_LIMIT:
-            machine.await_quiet(FOREIGN_LIMIT)
-            best = min(best, _once(contender, data), key=lambda r: r.foreign)
-    return best
 
 
 def _once(contender: Contender, data: str) -> Round:

@@ -3,74 +3,16 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from tools.bench import machine
 from tools.bench.contenders import Contender
+from tools.bench.rounds import Absent, Effort, Figures, Round
 from tools.bench.workloads import ROOT, Workload
-
-FOREIGN_LIMIT = 0.08  # of all cores
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How many rounds, how long each contender runs in one, and how often that is repeated if other processes disturb it."""
-
-    rounds: int = 7
-    seconds: float = 0.4
-    repeats: int = 3
-
-
-@dataclass(frozen=True)
-class Round:
-    """Seconds of a step, the share of all cores that others took meanwhile, and the largest size of the process till then."""
-
-    seconds: float
-    foreign: float
-    memory: int
-
-
-@dataclass
-class Figures:
-    """What was measured of a contender, or the `problem` that kept it from running."""
-
-    contender: Contender
-    rounds: list[Round] = field(default_factory=list)
-    openblas: str | None = None
-    problem: str = ""
-
-    @property
-    def kept(self) -> list[float]:
-        """Seconds of the rounds that were not disturbed; without any, of the one disturbed least."""
-        calm = [r.seconds for r in self.rounds if r.foreign <= FOREIGN_LIMIT]
-        return calm or [min(self.rounds, key=lambda r: r.foreign).seconds]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.kept)
-
-    @property
-    def least(self) -> float:
-        return min(r.seconds for r in self.rounds)
-
-    @property
-    def disturbed(self) -> int:
-        return sum(r.foreign > FOREIGN_LIMIT for r in self.rounds)
-
-    @property
-    def memory(self) -> int:
-        return max(r.memory for r in self.rounds)
-
-
-class Absent(Exception):
-    """A contender that cannot run, and why."""
 
 
 class Worker:
@@ -89,8 +31,9 @@ class Worker:
 
     def run(self, steps: int) -> dict[str, Any]:
         assert self._process.stdin
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # then there is no answer, which says why
+            self._process.stdin.write(f"{steps}\n")
+            self._process.stdin.flush()
         return self.answer()
 
 
@@ -135,21 +78,10 @@ class _Runner:
 
     def round(self, effort: Effort) -> None:
         if not self.figures.problem:
-            try:
-                self.figures.rounds.append(self._least_disturbed(effort))
-            except Absent as problem:
-                self.figures.problem = str(problem)
+            self.figures.measure(lambda: self._once(effort.seconds), effort)
 
-    def _least_disturbed(self, effort: Effort) -> Round:
-        self._steps = self._steps or self._enough(effort.seconds)
-        best = self._once()
-        for _ in range(effort.repeats):
-            if best.foreign > FOREIGN_LIMIT:
-                machine.await_quiet(FOREIGN_LIMIT)
-                best = min(best, self._once(), key=lambda r: r.foreign)
-        return best
-
-    def _once(self) -> Round:
+    def _once(self, seconds: float) -> Round:
+        self._steps = self._steps or self._enough(seconds)
         answer = self._worker.run(self._steps)
         return Round(answer["seconds"] / self._steps, answer["foreign"], answer["memory"])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tools.bench.contenders import Column
-from tools.bench.race import Effort, Figures
+from tools.bench.rounds import Effort, Figures
 from tools.bench.workloads import Workload
 
 Cells = Sequence[str]
@@ -52,6 +52,10 @@ class Row:
         """Whether a side of the ratio has disturbed rounds only."""
         sides = (self.best(Column.OURS), self.best(Column.PEER))
         return any(f is not None and f.disturbed == len(f.rounds) for f in sides)
+
+    @property
+    def shown(self) -> str:
+        return "~" * self.doubtful + ratio(self.ratio())
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -115,7 +119,7 @@ def _cells(row: Row) -> Cells:
         shown(row.value(us)) if us else "-",
         shown(row.value(them)) if them else "-",
         them.contender.name if them else "",
-        "~" * row.doubtful + ratio(row.ratio()),
+        row.shown,
         ratio(w.at_least),
         ratio(w.aim),
         row.reached,
