@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,7 +18,7 @@ from nnspec.gradcheck import random_values
 from nnspec.graph import Graph, Op
 from nnspec.graph.types import BATCH_NAME, bind, size_names
 from nnspec.ops import OPS
-from nnspec.run.engine import PROGRAMS, Engine
+from nnspec.run.engine import Engine
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ROUNDS, SECONDS = 5, 0.2
@@ -70,15 +70,13 @@ class Benchmark:
         return self.products_seconds / timing.seconds
 
 
-def benchmark(
-    spec: Compilation, engines: Iterable[str] = (), batch: int | None = None, sizes: Mapping[str, int] | None = None
-) -> Benchmark:
+def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = None, sizes: Mapping[str, int] | None = None) -> Benchmark:
     """Times steps of the first train block on random examples, all engines in turns, and then its matrix products in NumPy."""
     if not spec.checked().trainings:
         raise fault("E110", "this spec has no train block, so it has no training step", spec.model.span)
     examples = batch or spec.trainings[0].batch
     known = _sizes(spec, examples, sizes or {})
-    timings = _timings(spec, tuple(engines) or tuple(PROGRAMS), random_batch(spec, known))
+    timings = _timings(spec, engines, random_batch(spec, known))
     found = Counter(p for phase in spec.stages[0] for p in products(phase.objective, known))
     flops, seconds = sum(p.flops * n for p, n in found.items()), sum(product_seconds(p) * n for p, n in found.items())
     return Benchmark(examples, timings, found.total(), flops, seconds, LIMIT.flops / product_seconds(LIMIT))

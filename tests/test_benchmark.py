@@ -9,11 +9,11 @@ import pytest
 from test_cli import run
 
 import nnspec
-from nnspec.benchmark import Benchmark, Product, Timing, benchmark, products, random_batch
+from nnspec.api import ENGINES
+from nnspec.benchmark import PRODUCTS, Benchmark, Product, Timing, benchmark, products, random_batch
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
 from nnspec.ops import OPS
-from nnspec.run.engine import PROGRAMS
 
 LSTM = """
 model M { input x: [T, 3]  target y: [2]  output z = (x -> lstm(5))[-1] -> dense(2)  loss mse(z, y) }
@@ -48,6 +48,13 @@ def test_the_products_have_the_operations_that_their_rows_count(name: str) -> No
     assert sum(p.flops for p in products(graph, sizes)) == sum(bound) > 0
 
 
+def test_a_row_that_counts_its_operations_is_known_to_be_a_product_or_none() -> None:
+    known = {op.name for op in PRODUCTS} | {"scan"}
+    assert {name for name, op in OPS.items() if op.flops} - known == {
+        "cumsum", "put_rows", "max_pool", "avg_pool", "avg_pool_grad", "sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp",
+    }  # fmt: skip
+
+
 def test_random_examples_hold_only_classes_that_there_are() -> None:
     batch = random_batch(nnspec.load("gpt").spec, {"batch": 50, "T": 8})
     assert batch["text"].shape == batch["next"].shape == (50, 8)
@@ -57,9 +64,9 @@ def test_random_examples_hold_only_classes_that_there_are() -> None:
 def test_a_size_without_a_number_is_asked_for() -> None:
     spec = Compilation(Source("m.nn", LSTM), {})
     with pytest.raises(Fault, match="`T` has no value"):
-        benchmark(spec)
+        benchmark(spec, [])
     with pytest.raises(Fault, match="no input or target has a size `S`"):
-        benchmark(spec, sizes={"T": 3, "S": 3})
+        benchmark(spec, [], sizes={"T": 3, "S": 3})
 
 
 def test_the_share_is_what_the_products_would_take_of_a_step() -> None:
@@ -71,7 +78,7 @@ def test_bench_times_every_engine_and_writes_json() -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["batch"] == 3 and document["matrix_products"]["number"] == 5
-    assert [e["engine"] for e in document["engines"]] == list(PROGRAMS)
+    assert [e["engine"] for e in document["engines"]] == list(ENGINES)
     for engine in document["engines"]:
         assert engine["examples_per_second"] == pytest.approx(3 / engine["seconds"])
         assert engine["share_of_products"] == pytest.approx(document["matrix_products"]["seconds"] / engine["seconds"])
@@ -88,7 +95,7 @@ def test_bench_shows_a_row_for_the_engine_asked_for() -> None:
     [
         (["char_lstm"], 1, "--size T=64"),
         (["filters"], 1, "E110"),
-        (["mazur", "--engine", "abacus"], 2, "'abacus' is none of numpy"),
+        (["mazur", "--engine", "abacus"], 2, "'abacus' is not one of 'numpy'"),
         (["mazur", "--size", "T=0"], 2, "whole number from 1"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nnspec.api import ENGINES
 from nnspec.cli.options import JSON, SET, compilation, options
 
 if TYPE_CHECKING:
@@ -19,18 +20,14 @@ HEADINGS = ("engine", "a step", "steps/s", "examples/s", "products")
 @click.command()
 @click.argument("file", metavar="F")
 @options(SET, JSON)
-@click.option("--engine", "engines", multiple=True, help="This one only; may be given again.  [default: all]")
+@click.option("--engine", "engines", multiple=True, type=click.Choice(ENGINES), help="This one only; may be given again.  [default: all]")
 @click.option("--batch", type=click.IntRange(1), help="Examples in a step, instead of the spec's.")
 @click.option("--size", "lengths", multiple=True, metavar="NAME=N", help="A size that is known only at run time.")
 def bench(file: str, pairs: tuple[str, ...], as_json: bool, engines: tuple[str, ...], batch: int | None, lengths: tuple[str, ...]) -> None:
     """Time a training step of a spec on random examples, and its bare matrix products: no step can be faster."""
     from nnspec.benchmark import benchmark
-    from nnspec.run.engine import PROGRAMS
 
-    for engine in engines:
-        if engine not in PROGRAMS:
-            raise click.BadParameter(f"{engine!r} is none of {', '.join(PROGRAMS)}", param_hint="--engine")
-    result = benchmark(compilation(file, pairs), engines, batch, _sizes(lengths))
+    result = benchmark(compilation(file, pairs), engines or ENGINES, batch, _sizes(lengths))
     name = Path(file).stem
     click.echo(json.dumps(_document(name, result), indent=2) if as_json else _text(name, result))
 
