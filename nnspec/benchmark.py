@@ -71,15 +71,16 @@ class Benchmark:
 
 
 def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = None, sizes: Mapping[str, int] | None = None) -> Benchmark:
-    """Times steps of the first train block on random examples, all engines in turns, and then its matrix products in NumPy."""
+    """Times the matrix products of a step in NumPy, and then steps of the first train block on random examples, all engines in turns."""
     if not spec.checked().trainings:
         raise fault("E110", "this spec has no train block, so it has no training step", spec.model.span)
     examples = batch or spec.trainings[0].batch
     known = _sizes(spec, examples, sizes or {})
-    timings = _timings(spec, engines, random_batch(spec, known))
     found = Counter(p for phase in spec.stages[0] for p in products(phase.objective, known))
+    # First, for an engine may change how many threads NumPy's products have.
     flops, seconds = sum(p.flops * n for p, n in found.items()), sum(product_seconds(p) * n for p, n in found.items())
-    return Benchmark(examples, timings, found.total(), flops, seconds, LIMIT.flops / product_seconds(LIMIT))
+    limit = LIMIT.flops / product_seconds(LIMIT)
+    return Benchmark(examples, _timings(spec, engines, random_batch(spec, known)), found.total(), flops, seconds, limit)
 
 
 def _sizes(spec: Compilation, batch: int, given: Mapping[str, int]) -> dict[str, int]:
