@@ -108,7 +108,7 @@ class Net:
     def engine(self) -> Engine:
         from nnspec.run.engine import Engine
 
-        engine = Engine(self.spec, self.engine_name, self.device)
+        engine = Engine(self.spec, self.engine_name, device=self.device)
         engine.initialise(self.spec.trainings[0].seed if self.spec.trainings else 0)
         return engine
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,21 @@ OPS: dict[str, Op] = {}
 GradRule = Callable[..., "tuple[Var | None, ...]"]
 
 
+def nowhere(*types: Type, **_: Any) -> Sequence[Collection[int]]:
+    """For `meets`: elements keep to themselves."""
+    return [()] * len(types)
+
+
+def along_axis(*types: Type, axis: int, **_: Any) -> Sequence[Collection[int]]:
+    """For `meets`: along the attribute `axis`."""
+    return [(axis,)] * len(types)
+
+
+def along_axes(*types: Type, axes: tuple[int, ...], **_: Any) -> Sequence[Collection[int]]:
+    """For `meets`: along the attribute `axes`."""
+    return [axes] * len(types)
+
+
 @dataclass(frozen=True, eq=False)
 class Op:
     """A primitive.
@@ -39,12 +54,16 @@ class Op:
                Inputs of ops that are neither pointwise nor `strided` are contiguous.
     variadic:  the last typed parameter stands for any number of inputs.
     strided:   `prepare` reads inputs in any layout.
+    images:    the output is [batch, channels, *size], best with its channels last in memory.
     view:      the output is the input's memory seen otherwise.
     pointwise: element i of the output depends on element i of the inputs only.
     real:      its values are fractions: whole numbers are taken as floats.
     in_place:  a pointwise op may write over any of its inputs.
     scalar:    the same function of plain numbers, for compile time.
     choosing:  inputs that only choose which elements are meant: they get no gradient, and checks take them from the examples.
+    meets:     `meets(*types, **attributes)` gives, for each input, the axes along which its elements meet; without it all may, but in
+               a pointwise op none do.
+    adds_up:   where elements meet along the batch, the outputs for parts of a batch add up to that for all of it.
     smooth:    has a second derivative everywhere; `why` says why a facet is None.
     flops:     `flops(out, *types, **attributes)`; without it a pointwise op counts one an element, and any other none.
     domain:    where random inputs for its checks are drawn from.
@@ -61,6 +80,7 @@ class Op:
     prepare: Callable[..., Callable[[], Any]] | None = None
     variadic: bool = False
     strided: bool = False
+    images: bool = False
     view: bool = False
     pointwise: bool = False
     real: bool = False
@@ -68,6 +88,8 @@ class Op:
     commutative: bool = False
     scalar: Callable[..., Any] | None = None
     choosing: tuple[str, ...] = ()
+    meets: Callable[..., Sequence[Collection[int]]] | None = None
+    adds_up: bool = False
     smooth: bool = True
     why: str = ""
     flops: Callable[..., Any] | None = None

@@ -1,17 +1,19 @@
 """Rules `left => right`, `left => right where scalar x`: names stand for any value, keyword names for any attribute.
 
+`scalar` is one number, `per_channel` one for each channel of an image.
+
 A rule fits only where both sides have the same type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nnspec.graph import Graph, Node, Var
+from nnspec.graph import Graph, Node, Type, Var
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
@@ -21,6 +23,10 @@ from nnspec.syntax.parser import parse_expression
 
 Bindings = dict[str, Any]
 MAX_REWRITES_OF_A_NODE = 20
+CONDITIONS: dict[str, Callable[[Type], bool]] = {
+    "scalar": lambda type: not type.shape,
+    "per_channel": lambda type: type.rank > 1 and set(type.shape[1:]) == {1},
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,9 @@ class Rule:
     text: str
     left: ast.Expr
     right: ast.Expr
-    scalars: tuple[str, ...] = ()
+    condition: str = ""
+    names: tuple[str, ...] = ()
+    """The names for which the condition has to hold."""
 
     @property
     def root(self) -> str:
@@ -39,7 +47,7 @@ class Rule:
     def apply(self, graph: Graph, name: str) -> str | None:
         """The node that says the same as `name`, or None where the rule does not fit."""
         for bindings in _match(graph, self.left, name, {}):
-            if any(graph[bindings[s]].type.shape for s in self.scalars):
+            if not all(CONDITIONS[self.condition](graph[bindings[n]].type) for n in self.names):
                 continue
             made = _make(graph, self.right, bindings)
             if made.type == graph[name].type:
@@ -55,8 +63,9 @@ def load_rules(name: str) -> tuple[Rule, ...]:
 
 def _rule(line: str) -> Rule:
     left, right = line.split("=>")
-    right, _, scalars = right.partition(" where scalar ")
-    return Rule(" ".join(line.split()), parse_expression(left.strip()), parse_expression(right.strip()), tuple(scalars.split()))
+    right, _, condition = right.partition(" where ")
+    condition, *names = condition.split() or [""]
+    return Rule(" ".join(line.split()), parse_expression(left.strip()), parse_expression(right.strip()), condition, tuple(names))
 
 
 @cache

@@ -1,27 +1,36 @@
 """An engine: parameters, gradients and optimizer states in one flat buffer each, and a program for every batch size.
 
-`numpy` runs planned programs, `reference` walks the graph, `ort` runs sessions of onnxruntime, a whole step as one.
+`numpy` runs planned programs, with threads where that pays; `ort` runs sessions of onnxruntime, a whole step as one; `reference` walks the
+graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnspec import step as steps
+from nnspec.blas import use_threads
 from nnspec.compile import Compilation
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
+from nnspec.graph.types import BATCH_NAME
 from nnspec.optimization import LR, T
+from nnspec.plan.estimate import estimate
+from nnspec.plan.shard import Cut
+from nnspec.plan.shard import cut as cut_in_parts
 from nnspec.run import reference
 from nnspec.run.batches import check_reach, fill, shapes_of
 from nnspec.run.flat import Flat
+from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
+from nnspec.run.team import cores
 from nnspec.run.update import Buffers, Update
 from nnspec.step import Phase
 from nnspec.weights import read
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
     from nnspec.run.session import Sets
 
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
+FEWEST_EXAMPLES = 4  # of a part of a batch
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
 TARGETS = ("grad", "state", "param", "opt")
 """The kinds of results that have a place in an engine's memory."""
@@ -42,11 +52,26 @@ def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
     return drawn | {name: read(path, saved) for name, (path, saved) in spec.saved.items()}
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A program, its inputs, the names of the outputs that are values of a batch, and the gradients, maybe in shares to be added up."""
+
+    program: Runnable
+    inputs: Mapping[str, Array]
+    outputs: Sequence[str]
+    grads: Sequence[Flat]
+
+    @property
+    def parted(self) -> bool:
+        return isinstance(self.program, PartedProgram)
+
+
 class Engine:
     """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
 
-    def __init__(self, compilation: Compilation, name: str = "numpy", device: str = "cpu") -> None:
+    def __init__(self, compilation: Compilation, name: str = "numpy", threads: int | None = None, device: str = "cpu") -> None:
         self.name, self.device = name, device
+        self.threads = 0 if name == "reference" else threads or cores()
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
         self._params = Flat(_types(model.parameters), self.dtype)
@@ -56,9 +81,10 @@ class Engine:
         self.seed, self.steps_done = np.zeros((), np.int64), np.zeros((), np.int64)
         self.stage, self.stage_start, self.losses = 0, 0, dict[str, float]()
         self._draw = np.zeros((), np.int64)
-        self._programs: dict[tuple[Any, ...], tuple[Runnable, dict[str, Array]]] = {}
+        self._programs: dict[tuple[Any, ...], Bound] = {}
+        self._cuts: dict[str, Cut | None] = {}
         self._optimizer: dict[str, Flat] = {}
-        self._updates: list[Update] = []
+        self._updates: dict[tuple[Any, ...], Update] = {}
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
         self._sets: Sets | None = None
         self.make_program = PROGRAMS.get(name) or self._sessions()
@@ -69,7 +95,7 @@ class Engine:
 
         check_device(self.device)
         self._sets = Sets(self.device)
-        return partial(OrtProgram, sets=self._sets)
+        return partial(OrtProgram, sets=self._sets, threads=self.threads)
 
     # ---- weights
 
@@ -106,6 +132,7 @@ class Engine:
         self.settle()
         if stage != self.stage or self._sets:
             self._programs.clear()
+            self._cuts.clear()
         if self._sets:
             self._sets.forget()  # the optimizer's memory goes
         self.stage, self.stage_start = stage, int(self.steps_done)
@@ -146,14 +173,13 @@ class Engine:
         """Outputs in use, not in training; valid until the next call. Another `draw` gives random formulas other numbers."""
         self.settle()
         self._draw[...] = draw
-        program = self._run(self.spec.inference, "inference", fields)
-        return {n: program.output(n) for n in self.spec.inference.outputs}
+        return self._values(self.spec.inference, "inference", fields)
 
     def evaluate(self, fields: Mapping[str, Array]) -> dict[str, Array]:
         """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call."""
         self.settle()
-        program = self._run(self.spec.evaluation, "evaluation", fields)
-        return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
+        values = self._values(self.spec.evaluation, "evaluation", fields)
+        return {n: values[n] for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
         """The metrics that are no mean over examples, given what `evaluate` collected for them."""
@@ -166,7 +192,10 @@ class Engine:
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
         self._draw[...] = self.steps_done
-        loss = self._losses(self.spec.gradients, "gradients", fields)
+        bound = self._bound(self.spec.gradients, "gradients", fields)
+        loss = self._gradients(bound, fields)
+        for share in bound.grads[1:]:
+            np.add(self._grads.buffer, share.buffer, self._grads.buffer)
         self.settle()
         return loss, self.gradient_views
 
@@ -189,48 +218,78 @@ class Engine:
 
     def _whole(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
         """A phase of a step as one program."""
-        self._buffers()
+        self._optimizer_buffers()
         stop = phase.training.stop
-        return self._losses(phase.watched if stop and stop.grad is not None else phase.step, f"step {number}", fields)
+        graph = phase.watched if stop and stop.grad is not None else phase.step
+        return self._gradients(self._bound(graph, f"step {number}", fields), fields)
 
     def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
         """Gradients, and the update over flat buffers."""
-        self._updates = self._updates or [Update(p, self.make_program, self._buffers()) for p in self.spec.stages[self.stage]]
-        update = self._updates[number]
+        bound = self._bound(phase.objective, f"objective {number}", fields)
+        update = self._update(phase, number, bound)
         update.look_ahead()
-        loss = self._losses(phase.objective, f"objective {number}", fields)
+        loss = self._gradients(bound, fields)
         update.run()
         return loss
 
-    def _losses(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> float:
-        """The loss of a graph whose other results go to their places in memory."""
-        program = self._run(graph, kind, fields, steps.outputs_of(graph, *TARGETS))
-        names = steps.outputs_of(graph, "loss")
-        self.losses |= {n.removeprefix("loss:"): float(program.output(n)) for n in names if n != "loss"}
-        return float(program.output("loss"))
+    def _optimizer_buffers(self) -> dict[str, Flat]:
+        return {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
 
-    def _buffers(self) -> Buffers:
-        states = {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
-        return Buffers(self._params, self._grads, states, {LR: self._lr, T: self._t})
+    def _gradients(self, bound: Bound, fields: Mapping[str, Array]) -> float:
+        """Run a program for losses, gradients and new states; the first loss."""
+        values = self._run(bound, fields)
+        self.losses |= {n.removeprefix("loss:"): float(values[n]) for n in values if n.startswith("loss:")}
+        return float(values["loss"])
 
-    def _run(self, graph: Graph, kind: str, fields: Mapping[str, Array], kept: Iterable[str] = ()) -> Runnable:
-        """The program of a graph, having run; results that are `kept` are in their places in memory."""
-        program, inputs = self._program(graph, kind, fields, kept)
-        for name, array in inputs.items():
+    def _update(self, phase: Phase, number: int, bound: Bound) -> Update:
+        key = number, *map(id, bound.grads)
+        if key not in self._updates:
+            buffers = Buffers(self._params, bound.grads, self._optimizer_buffers(), {LR: self._lr, T: self._t})
+            self._updates[key] = Update(phase, self.make_program, buffers, self.threads)
+        return self._updates[key]
+
+    def _values(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> dict[str, Array]:
+        return self._run(self._bound(graph, kind, fields), fields)
+
+    def _run(self, bound: Bound, fields: Mapping[str, Array]) -> dict[str, Array]:
+        for name, array in bound.inputs.items():
             fill(array, fields, name)
-        program.run()
-        return program
+        use_threads(1 if bound.parted else max(1, self.threads))
+        bound.program.run()
+        return {public: bound.program.output(public) for public in bound.outputs}
 
-    def _program(self, graph: Graph, kind: str, fields: Mapping[str, Array], kept: Iterable[str]) -> tuple[Runnable, dict[str, Array]]:
+    def _bound(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> Bound:
+        """The program of a graph for a batch of this shape."""
         key = (kind, *shapes_of(fields))
         if key not in self._programs:
             sizes = reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
             check_reach(graph, sizes)
-            ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP, LR, T)]
-            inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
-            given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in kept}
-            self._programs[key] = self.make_program(graph, sizes, {**self._memory(), **inputs}, given), inputs
+            self._programs[key] = self._bind(graph, kind, sizes)
         return self._programs[key]
+
+    def _bind(self, graph: Graph, kind: str, sizes: Mapping[str, int]) -> Bound:
+        ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP, LR, T)]
+        inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
+        memory = {**self._memory(), **inputs}
+        given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in steps.outputs_of(graph, *TARGETS)}
+        values = [public for public in graph.outputs if public not in given]
+        parts = even_parts(sizes[BATCH_NAME], max(1, min(self.threads, sizes[BATCH_NAME] // FEWEST_EXAMPLES)))
+        cut = self._cut(graph, kind) if len(parts) > 1 and not self._sets and self._pays(graph, sizes, len(parts)) else None
+        if cut is None:
+            return Bound(self.make_program(graph, sizes, memory, given), inputs, values, [self._grads])
+        grads = [self._grads, *(Flat(_types(self.spec.model.parameters), self.dtype) for _ in parts[1:])]
+        shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
+        return Bound(PartedProgram(cut, sizes, memory, given, parts, shares, len(parts)), inputs, values, grads)
+
+    def _cut(self, graph: Graph, kind: str) -> Cut | None:
+        if kind not in self._cuts:
+            self._cuts[kind] = cut_in_parts(graph, [public for public in graph.outputs if public.startswith("grad:")])
+        return self._cuts[kind]
+
+    def _pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
+        """Whether parts of the batch on a thread each should be faster than threads for the matrix products only."""
+        time, shares = estimate(graph, sizes), self._params.buffer.nbytes if "loss" in graph.outputs else 0
+        return time.in_parts(parts, shares) < time.alone(parts)
 
     def _memory(self) -> dict[str, Array]:
         grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}

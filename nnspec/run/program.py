@@ -12,8 +12,9 @@ from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lazy import real
 from nnspec.ops.loop import scan
-from nnspec.plan.memory import Arena, Given, schedule
+from nnspec.plan.memory import Arena, Given, Schedule, schedule
 from nnspec.run import reference
+from nnspec.run.rows import in_long_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -48,10 +49,19 @@ class Program:
     `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
     """
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        memory: Mapping[str, Array],
+        given: Mapping[str, str] | None = None,
+        *,
+        plan: Schedule | None = None,
+        arena: Array | None = None,
+    ) -> None:
         self.sizes = sizes
-        self.plan = schedule(graph, sizes, given or {})
-        self.arena = np.empty(self.plan.arena_bytes, np.uint8)
+        self.plan = plan or schedule(graph, sizes, given or {})
+        self.arena = np.empty(self.plan.arena_bytes, np.uint8) if arena is None else arena
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
         for node in self.plan.order:
@@ -72,6 +82,8 @@ class Program:
             return memory[node.name]
         attributes = {key: bind(value, self.sizes) for key, value in node.attrs}
         inputs = [self.arrays[i] for i in node.inputs]
+        if node.name in self.plan.images:
+            inputs = [self._as_image(x, self.plan.graph[i]) for x, i in zip(inputs, node.inputs, strict=True)]
         if not inputs:
             return np.asarray(node.op.kernel(**attributes), node.type.dtype)
         if node.op.view:
@@ -94,6 +106,9 @@ class Program:
         if isinstance(place, Given):
             return memory[place.name].reshape(type.shape)
         assert isinstance(place, Arena)
+        if node.name in self.plan.images:
+            n, channels, *size = type.numbers
+            return np.moveaxis(np.ndarray((n, *size, channels), type.dtype, self.arena.data, place.offset), -1, 1)
         return np.ndarray(type.numbers, type.dtype, self.arena.data, place.offset)
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
@@ -108,8 +123,27 @@ class Program:
             return op.prepare(out, *inputs, **attributes)
         kernel = real(op.kernel)
         if isinstance(kernel, np.ufunc):
-            return partial(kernel, *inputs, out=out)
+            return self._pointwise(kernel, out, inputs)
         return lambda: np.copyto(out, kernel(*inputs, **attributes))
+
+    def _pointwise(self, ufunc: np.ufunc, out: Array, inputs: list[Array]) -> Callable[[], Any]:
+        """A row that is laid over many is first repeated, where it is short."""
+        wide = in_long_rows(out, inputs)
+        if wide is None:
+            return partial(ufunc, *inputs, out=out)
+        self.calls += wide.copies
+        return partial(ufunc, *wide.inputs, out=wide.out)
+
+    def _as_image(self, x: Array, node: Node) -> Array:
+        """A value with its channels last in memory, before it meets others; what comes from outside is read as it is."""
+        last = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
+        if last.flags.c_contiguous or 0 in x.strides or node.op.is_source or (node.op.view and not node.inputs):
+            return x
+        if x.ndim <= 2 or min(x.shape[1], x.size // (len(x) * x.shape[1] or 1)) == 1:
+            return x
+        copy = np.empty(last.shape, x.dtype)
+        self.calls.append(partial(np.copyto, copy, last))
+        return np.moveaxis(copy, -1, 1)
 
     def _contiguous(self, x: Array) -> Array:
         if x.flags.c_contiguous:

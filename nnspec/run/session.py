@@ -15,12 +15,12 @@ from nnspec.interchange.to_onnx import to_onnx
 from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
 
 
-def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu") -> Session:
+def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
     """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
     model = to_onnx(graph, None, sizes=sizes, forms=FORMS)
     content = model.SerializeToString()
     try:
-        return Session(content, without=SINGLE_PRECISION if graph.dtype == "float64" else (), device=device)
+        return Session(content, threads, without=SINGLE_PRECISION if graph.dtype == "float64" else (), device=device)
     except REFUSALS as error:
         raise _refused(graph, error, place_of(model, _culprit(content, error))) from error
 
@@ -99,9 +99,16 @@ class OrtProgram:
     """
 
     def __init__(
-        self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None, *, sets: Sets
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        memory: Mapping[str, Array],
+        given: Mapping[str, str] | None,
+        *,
+        sets: Sets,
+        threads: int | None = None,
     ) -> None:
-        self.session, self.sets = session_for(graph, sizes, sets.device), sets
+        self.session, self.sets = session_for(graph, sizes, sets.device, threads), sets
         self.kept = {public: name for public, name in (given or {}).items() if name != public}
         self.flips = sum(sets.add(name, memory[name]) for name in self.kept.values())
         self.inputs = {n: Memory(memory[n], sets.device) for n in self.session.inputs if n not in sets.pairs}
