@@ -6,14 +6,14 @@ one product before the loop, and the gradient of a weight, a sum over the batch,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
 from nnspec.graph.loop import Loop
 from nnspec.graph.types import BATCH_NAME, size_names, with_batch
-from nnspec.ops.arrange import cut, expand, reshape, transpose
-from nnspec.ops.loop import scan, widths
+from nnspec.ops.arrange import expand, reshape, transpose
+from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
 
 
@@ -61,19 +61,9 @@ def moved(value: Var, axis: int, to: int) -> Var:
     return transpose(value, axes=tuple(order))
 
 
-def places(loop: Loop) -> Iterator[tuple[Dim, Dim, Shape]]:
-    """Where along the last axis of a loop's value each thing that a step yields begins and ends, and its shape."""
-    start: Dim = 0
-    for width, shape in zip(widths(loop), loop.shapes("out:"), strict=True):
-        yield start, start + width, shape
-        start = start + width
-
-
-def apart(packed: Var, loop: Loop) -> list[Var]:
-    """What the steps yield side by side along the last axis, each in its shape."""
-    leading, axis = packed.type.shape[: packed.type.rank - 2], packed.type.rank - 1
-    parts = [(packed if len(loop.shapes("out:")) == 1 else cut(packed, axis=axis, start=a, stop=b), shape) for a, b, shape in places(loop)]
-    return [reshape(part, shape=(*leading, *shape)) for part, shape in parts]
+def apart(value: Var, loop: Loop, length: Dim) -> list[Var]:
+    """All that the steps of a loop yield."""
+    return [part(value, start=start, shape=shape) for start, shape in parts(loop, length)]
 
 
 def keeping_products(graph: Graph) -> Graph:
@@ -83,18 +73,17 @@ def keeping_products(graph: Graph) -> Graph:
         wider = _with_products(node.attributes["body"]) if node.op is scan else None
         if wider is None:
             return new.copy_node(node, inputs)
-        value = new.call(scan, *map(new.var, inputs), **{**node.attributes, "body": wider})
-        return cut(value, axis=node.type.rank - 1, start=0, stop=node.type.shape[-1]).name
+        return new.call(scan, *map(new.var, inputs), **{**node.attributes, "body": wider}).name
 
     return graph.rebuilt(rule)
 
 
 def _with_products(loop: Loop) -> Loop | None:
-    """The loop with whatever takes more than one operation a number among what it yields; nothing if all is there."""
+    """The loop with whatever takes more than one operation a number behind what it yields; nothing if all is there."""
     body = loop.body.only(loop.body.outputs)
     batch = loop.shapes("out:")[0][0]
     costly = [n.name for n in body if n.op.flops and n.type.shape[:1] == (batch,) and n.name not in body.outputs.values()]
-    body.outputs |= {f"out:{i}": name for i, name in enumerate(costly, len(widths(loop)))}
+    body.outputs |= {f"out:{i}": name for i, name in enumerate(costly, len(loop.shapes("out:")))}
     return Loop(body) if costly else None
 
 
@@ -138,6 +127,7 @@ class _Closing:
         self.varying = graph.dependents({*stand_ins, *(i.at_step.name for i in items), *drawn})
         unfoldable = {n for n in self.varying if not graph[n].type.has_batch}
         self.core = (graph.dependents(stand_ins | unfoldable) & graph.needed([c.next.name for c in carried])) - stand_ins
+        self.core |= {n.name for n in graph if n.op is part and n.inputs[0] in self.core}  # a scan itself cannot leave the loop
         self.in_loop = self.core | stand_ins
         self.results = results
         self.folded = {i.at_step.name: self.fold_sequence(i.sequence).name for i in items}
@@ -210,8 +200,8 @@ class _Closing:
         inputs = [*(c.start for c in self.carried), *body.sequences, *body.given]
         sizes = {"carries": len(carries), "items": len(body.sequences), "length": self.length}
         out = self.graph.call(scan, *inputs, body=loop, reverse=self.reverse, **sizes)
-        parts = [self._folded_part(part, self.graph[n].type) for part, n in zip(apart(out, loop), outs, strict=True)]
-        return dict(reversed(list(zip(outs, (p.name for p in parts), strict=True))))
+        found = [self._folded_part(value, self.graph[n].type) for value, n in zip(apart(out, loop, self.length), outs, strict=True)]
+        return dict(reversed(list(zip(outs, (v.name for v in found), strict=True))))
 
     def _folded_part(self, part: Var, type: Type) -> Var:
         """From [length, batch, ...] to the shape of the value at one step, with time in its batch."""
@@ -243,7 +233,7 @@ class _Body:
         self._sources("given", [outer.var(n) for n in given])
         self.sequences = [closing.over_all_steps(n) for n in items]
         self.given = [outer.var(n) for n in given]
-        self.moved = self.graph.insert(outer, [*constant, *(n for n in reads if n in core)], self.moved)
+        self.moved = self.graph.insert(outer, [*constant, *(n.name for n in outer if n.name in core)], self.moved)
 
     def _sources(self, kind: str, values: Sequence[Var]) -> None:
         for position, value in enumerate(values):
@@ -252,7 +242,7 @@ class _Body:
     def finish(self, carries: Sequence[str], outs: Sequence[str]) -> Loop:
         self.graph.outputs = {f"carry:{i}": self.moved[n] for i, n in enumerate(carries)}
         self.graph.outputs |= {f"out:{i}": self._batch_first(self.graph.var(self.moved[n])).name for i, n in enumerate(outs)}
-        return Loop(self.graph)
+        return Loop(self.graph.swept())
 
     def _batch_first(self, value: Var) -> Var:
         shape = value.type.shape

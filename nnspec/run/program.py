@@ -12,7 +12,7 @@ from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lazy import real
 from nnspec.ops.loop import scan
-from nnspec.plan.memory import Arena, Given, schedule
+from nnspec.plan.memory import Arena, Given, Schedule, schedule
 from nnspec.run import reference
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,12 +46,20 @@ class Program:
     """A graph for fixed sizes. All memory is allocated here; `run` computes every output anew from what the given memory holds.
 
     `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
+    A `twin` is a program for the same over other given memory, that never runs at the same time: plan and arena are its own.
     """
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        memory: Mapping[str, Array],
+        given: Mapping[str, str] | None = None,
+        twin: Program | None = None,
+    ) -> None:
         self.sizes = sizes
-        self.plan = schedule(graph, sizes, given or {})
-        self.arena = np.empty(self.plan.arena_bytes, np.uint8)
+        self.plan: Schedule = twin.plan if twin else schedule(graph, sizes, given or {})
+        self.arena: Array = twin.arena if twin else np.empty(self.plan.arena_bytes, np.uint8)
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
         for node in self.plan.order:
