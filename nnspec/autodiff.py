@@ -64,6 +64,7 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
     """
     a, inputs = node.attributes, [graph.var(i) for i in node.inputs]
     loop, n, length, reverse = a["body"], a["carries"], a["length"], a["reverse"]
+    assert len(loop.shapes("out:")) >= n, "a loop that was trimmed cannot be differentiated"
     starts, sequences, given = inputs[:n], inputs[n : n + a["items"]], inputs[n + a["items"] :]
     outs = apart(graph.var(node.name), loop, length)
     before = [_item(graph, _shifted(s, out, length, reverse)) for s, out in zip(starts, outs, strict=False)]

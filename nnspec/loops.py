@@ -67,25 +67,25 @@ def apart(value: Var, loop: Loop, length: Dim) -> list[Var]:
     return [part(value, start=start, shape=shape) for start, shape in parts(loop, length)]
 
 
-def keeping_products(graph: Graph) -> Graph:
-    """The same with loops that yield the products of their steps too, so that backward need not compute them again."""
+def keeping_values(graph: Graph) -> Graph:
+    """The same with loops that yield all that their steps compute, so that backward need not compute it again; see `rewrite.loops.trim`."""
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        wider = _with_products(node.attributes["body"]) if node.op is scan else None
-        if wider is None:
+        if node.op is not scan:
             return new.copy_node(node, inputs)
-        return new.call(scan, *map(new.var, inputs), **{**node.attributes, "body": wider}).name
+        return new.call(scan, *map(new.var, inputs), **{**node.attributes, "body": _yielding_all(node.attributes["body"])}).name
 
     return graph.rebuilt(rule)
 
 
-def _with_products(loop: Loop) -> Loop | None:
-    """The loop with whatever takes more than one operation a number behind what it yields; nothing if all is there."""
+def _yielding_all(loop: Loop) -> Loop:
+    """The loop with every value of an example that is computed in it behind what it yields."""
     body = loop.body.only(loop.body.outputs)
     batch = loop.shapes("out:")[0][0]
-    costly = [n.name for n in body if n.op.flops and n.type.shape[:1] == (batch,) and n.name not in body.outputs.values()]
-    body.outputs |= {f"out:{i}": name for i, name in enumerate(costly, len(loop.shapes("out:")))}
-    return Loop(body) if costly else None
+    computed = [n.name for n in body if n.inputs and not n.op.view and n.type.is_float and n.type.shape[:1] == (batch,)]
+    more = [n for n in computed if n not in body.outputs.values()]
+    body.outputs |= {f"out:{i}": name for i, name in enumerate(more, len(loop.shapes("out:")))}
+    return Loop(body)
 
 
 def close(
@@ -129,14 +129,21 @@ class _Closing:
         self.graph, self.carried, self.length, self.reverse = graph, carried, length, reverse
         self.steps = length * BATCH
         stand_ins = {c.at_step.name for c in carried}
+        self.results = results
         self.varying = graph.dependents({*stand_ins, *(i.at_step.name for i in items), *drawn})
         unfoldable = {n for n in self.varying if not graph[n].type.has_batch}
         self.core = (graph.dependents(stand_ins | unfoldable) & graph.needed([c.next.name for c in carried])) - stand_ins
         self.core |= {n.name for n in graph if n.op is part and n.inputs[0] in self.core}  # a scan itself cannot leave the loop
+        self.core |= self._cuts_for_the_loop()
         self.in_loop = self.core | stand_ins
-        self.results = results
         self.stacked = {i.at_step.name: i.sequence.name for i in items}
         self.folded: dict[str, str] = {}
+
+    def _cuts_for_the_loop(self) -> set[str]:
+        """Pieces that only the loop reads of a value: it takes the value and cuts it itself, which costs nothing."""
+        cuts = {n.name for n in self.graph if n.op is cut and n.name in self.varying - self.core and n.attributes["axis"] >= 1}
+        outside = {i for n in self.graph if n.name not in self.core for i in n.inputs} | set(self.results)
+        return {i for n in self.graph if n.name in self.core for i in n.inputs} & cuts - outside
 
     # ---- time in the batch
 
