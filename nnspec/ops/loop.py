@@ -67,14 +67,16 @@ scan = Op(
 )
 
 
-def _part(xs: Any, start: int, shape: tuple[int, ...]) -> Any:
-    return xs[start : start + math.prod(shape)].reshape(shape)
+def piece(xs: Any, start: int, shape: tuple[int, ...], columns: bool = False) -> Any:
+    """The array of a shape that begins somewhere in a vector; with `columns`, its last two axes are exchanged there."""
+    numbers = xs[start : start + math.prod(shape)]
+    return numbers.reshape(*shape[:-2], shape[-1], shape[-2]).swapaxes(-1, -2) if columns else numbers.reshape(shape)
 
 
 part = Op(
     "part(xs: [n], start, shape) -> [*r]",
     "One of the things that the steps of a `scan` yield, over all steps: the numbers from `start` on, in their shape.",
-    kernel=_part,
+    kernel=piece,
     onnx=lambda o, xs, start, shape: o.yielded[xs][start],
     shape=lambda xs, start, shape: shape,
     view=True,

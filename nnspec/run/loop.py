@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nnspec.graph.loop import KINDS, BoundLoop
-from nnspec.ops.loop import order, part, parts
+from nnspec.graph.types import bind
+from nnspec.ops.loop import order, parts, piece
 from nnspec.run.program import Array, Program
 
 Call = Callable[[], Any]
 
 
-def prepare_scan(out: Array, *inputs: Array, body: BoundLoop, carries: int, items: int, length: int, reverse: bool) -> Call:
-    """All steps: what they yield into `out`, one sequence after another."""
-    starts, sequences, given = inputs[:carries], inputs[carries : carries + items], inputs[carries + items :]
-    places = _places(body, starts, [part.kernel(out, start, shape) for start, shape in parts(body, length)], length)
-    calls = list(_calls(body, starts, sequences, given, places, order(length, reverse)))
+def prepare_scan(
+    out: Array, *inputs: Array, body: BoundLoop, carries: int, items: int, length: int, reverse: bool, columns: bool = False
+) -> Call:
+    """All steps: what they yield into `out`, one sequence after another. With `columns` every matrix lies with its rows innermost."""
+    calls: list[Call] = []
+    given = [_ordered(a, columns, calls) for a in inputs[carries + items :]]
+    sequences = [_ordered(a, columns, calls) for a in inputs[carries : carries + items]]
+    yielded = [piece(out, start, shape, columns) for start, shape in bind(tuple(parts(body, length)), {})]
+    places = _places(body, inputs[:carries], yielded, length, columns)
+    calls += _calls(body, inputs[:carries], sequences, given, places, order(length, reverse), columns)
 
     def run() -> None:
         for call in calls:
@@ -27,12 +34,24 @@ def prepare_scan(out: Array, *inputs: Array, body: BoundLoop, carries: int, item
     return run
 
 
-def _places(body: BoundLoop, starts: Sequence[Array], yielded: Sequence[Array], length: int) -> dict[str, Array | list[Array]]:
+def _ordered(x: Array, columns: bool, calls: list[Call]) -> Array:
+    """An array whose matrices lie as every step wants them: itself, or a copy that is made before the first step."""
+    inner = x.mT if columns and x.ndim > 1 else x
+    if inner.flags.c_contiguous or (x.ndim > 2 and inner.strides[-1] == x.itemsize):
+        return x
+    copy = np.empty(inner.shape, x.dtype)
+    calls.append(partial(np.copyto, copy, inner))
+    return copy.mT if inner is not x else copy
+
+
+def _places(
+    body: BoundLoop, starts: Sequence[Array], yielded: Sequence[Array], length: int, columns: bool
+) -> dict[str, Array | list[Array]]:
     """Where at each step the outputs of the body go: into the sequences, and a carried value that no step yields to two places in turn."""
     places: dict[str, Array | list[Array]] = {f"out:{i}": sequence for i, sequence in enumerate(yielded)}
     for i, start in enumerate(starts):
         if _yielded_as(body, i) not in places:
-            pair = np.empty_like(start, order="C"), np.empty_like(start, order="C")
+            pair = [np.empty(start.shape, start.dtype, "F" if columns else "C") for _ in range(2)]
             places[f"carry:{i}"] = [pair[t % 2] for t in range(length)]
     return places
 
@@ -51,14 +70,16 @@ def _calls(
     given: Sequence[Array],
     places: Mapping[str, Array | list[Array]],
     steps: range,
+    columns: bool,
 ) -> Iterator[Call]:
     """The calls of all steps: each reads the carried values where the step before it has left them."""
     leaving = [places[_yielded_as(body, i)] for i in range(len(carried))]
+    laid = {n.name for n in body.body if columns and n.type.rank == 2}
     program = None
     for t in steps:
         groups = zip(KINDS, (carried, [s[t] for s in sequences], given), strict=True)
         memory = {f"{kind}:{i}": array for kind, arrays in groups for i, array in enumerate(arrays)}
         memory |= {f"new {public}": place[t] for public, place in places.items()}
-        program = Program(body.body, body.sizes, memory, {public: f"new {public}" for public in places}, program)
+        program = Program(body.body, body.sizes, memory, {public: f"new {public}" for public in places}, program, laid)
         yield from program.calls
         carried = [place[t] for place in leaving]

@@ -11,8 +11,9 @@ import numpy as np
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lazy import real
-from nnspec.ops.loop import scan
-from nnspec.plan.memory import Arena, Given, Schedule, schedule
+from nnspec.ops.arrange import concat, cut
+from nnspec.ops.loop import part, scan
+from nnspec.plan.memory import Arena, Given, Inside, Schedule, schedule
 from nnspec.run import reference
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -56,9 +57,10 @@ class Program:
         memory: Mapping[str, Array],
         given: Mapping[str, str] | None = None,
         twin: Program | None = None,
+        columns: set[str] | None = None,
     ) -> None:
         self.sizes = sizes
-        self.plan: Schedule = twin.plan if twin else schedule(graph, sizes, given or {})
+        self.plan: Schedule = twin.plan if twin else schedule(graph, sizes, given or {}, columns)
         self.arena: Array = twin.arena if twin else np.empty(self.plan.arena_bytes, np.uint8)
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
@@ -85,31 +87,52 @@ class Program:
         if node.op.view:
             return self._view(node, inputs[0], attributes)
         out = self._memory(node, memory)
-        self.calls.append(self._call(node, out, inputs, attributes))
+        if not (node.op is concat and all(self._is_there(node, i) for i in node.inputs)):
+            self.calls.append(self._call(node, out, inputs, attributes))
         return out
 
+    def _is_there(self, joined: Node, name: str) -> bool:
+        """Whether a value was computed into the one that joins it to others."""
+        place = self.plan.places[name]
+        return isinstance(place, Inside) and place.of == joined.name
+
     def _view(self, node: Node, x: Array, attributes: dict[str, Any]) -> Array:
-        seen: Array = node.op.kernel(x, **attributes)
+        columns = {"columns": True} if node.op is part and node.inputs[0] in self.plan.columns else {}
+        seen: Array = node.op.kernel(x, **attributes, **columns)
         if np.shares_memory(seen, x) or not seen.size:
             return seen
         out = np.empty_like(seen)  # a reshape of a transposed value: a copy after all
         source = out.reshape(x.shape)
+        if x.ndim == 3 and out.ndim == 2 and x.strides[1] < x.strides[2] and x.shape[2] == out.shape[1]:
+            out = np.empty_like(seen, order="F")  # the examples of all steps innermost, as they were in each
+            source = out.T.reshape(x.shape[2], *x.shape[:2]).transpose(1, 2, 0)
         self.calls.append(partial(np.copyto, source, x))
         return out
 
     def _memory(self, node: Node, memory: Mapping[str, Array]) -> Array:
         place, type = self.plan.places[node.name], self.plan.types[node.name]
+        if isinstance(place, Inside):
+            joined = self.plan.graph[place.of]
+            axis = joined.attributes["axis"]
+            stretch: Array = cut.kernel(self._memory(joined, memory), axis, place.start, place.start + type.numbers[axis])
+            return stretch
         if isinstance(place, Given):
             return memory[place.name].reshape(type.shape)
         assert isinstance(place, Arena)
-        return np.ndarray(type.numbers, type.dtype, self.arena.data, place.offset)
+        shape = type.numbers
+        if node.name in self.plan.columns and node.op is not scan:
+            return self._memory_of((*shape[:-2], shape[-1], shape[-2]), type.dtype, place).mT
+        return self._memory_of(shape, type.dtype, place)
+
+    def _memory_of(self, shape: tuple[int, ...], dtype: str, place: Arena) -> Array:
+        return np.ndarray(shape, dtype, self.arena.data, place.offset)
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
         op = node.op
         if op is scan:
             from nnspec.run.loop import prepare_scan  # which is made of programs
 
-            return prepare_scan(out, *map(self._contiguous, inputs), **attributes)
+            return prepare_scan(out, *inputs, **attributes, columns=node.name in self.plan.columns)
         if op.prepare:
             if not (op.pointwise or op.strided):
                 inputs = [self._contiguous(x) for x in inputs]
