@@ -8,6 +8,7 @@ from operator import add
 
 from nnspec.graph import Dim, Graph, Node, Type, Var
 from nnspec.graph.loop import KINDS, Loop
+from nnspec.graph.types import count
 from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
 from nnspec.ops.arrange import concat, cut, expand, reshape
 from nnspec.ops.loop import scan
@@ -121,5 +122,8 @@ def unbroadcast(g: Var, type: Type) -> Var:
     if shape == type.shape:
         return g
     axes = tuple(i for i in range(len(shape)) if i < extra or (type.shape[i - extra] == 1 and shape[i] != 1))
+    if len(axes) > 1 and axes == tuple(range(len(axes))):
+        # All rows as one axis, as the product for the gradient of a weight has them too.
+        g, axes = reshape(g, shape=(count(shape[: len(axes)]), *shape[len(axes) :])), (0,)
     summed = sum_over(g, axes=axes, keep=False) if axes else g
     return summed if summed.type.shape == type.shape else reshape(summed, shape=type.shape)

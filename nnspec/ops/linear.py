@@ -20,7 +20,7 @@ def _rows(x: Var) -> Var:
 def _matmul_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var, Var]:
     if y.type.rank == 2 and x.type.rank > 2:
         # One product over all rows, instead of one an example and a sum of them.
-        return g @ y.mT, _rows(x).mT @ _rows(g)
+        return reshape(_rows(g) @ y.mT, shape=x.type.shape), _rows(x).mT @ _rows(g)
     return g @ y.mT, x.mT @ g
 
 
