@@ -22,7 +22,7 @@ from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
-from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, lighter, rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, lighter, rewrite, rewrite_step
 from nnspec.source import Imports
 from nnspec.step import Phase
 from nnspec.syntax import ast
@@ -238,7 +238,7 @@ class Compilation:
     @cached_property
     def gradients(self) -> Graph:
         """Loss, new states and the gradient of the loss for every parameter, without penalties."""
-        return lighter(rewrite(step.add_gradients(self.stable, self.parameter_types, ()), *AFTER_GRADIENTS))
+        return rewrite_step(step.add_gradients(self.stable, self.parameter_types, ()))
 
     @cached_property
     def stages(self) -> tuple[tuple[Phase, ...], ...]:

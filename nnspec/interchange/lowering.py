@@ -16,6 +16,7 @@ from onnx import helper
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import Loop
+from nnspec.ops.loop import parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,6 +41,7 @@ class Lowering:
         self.graph, self.opset, self.outer = graph, opset, outer
         self.written: list[onnx.NodeProto] = []
         self.values: dict[str, str] = {}
+        self.yielded: dict[str, dict[Dim, str]] = {}
         self.constants: dict[str, Array] = outer.constants if outer else {}
         self.origins: dict[str, Origin] = outer.origins if outer else {}
         self._types: dict[str, Type] = {}
@@ -167,7 +169,7 @@ class Lowering:
     # ---- loops
 
     def scan(self, inputs: Sequence[str], loop: Loop, carries: int, items: int, length: Dim, reverse: bool) -> str:
-        """ONNX's Scan; what every step is given, its body reads from outside by its name there."""
+        """ONNX's Scan, by the name of its first value; what every step is given, its body reads from outside by its name there."""
         sequences = list(inputs[carries : carries + items]) or [self.node("Expand", self.constant(0, "int64"), self.shape((length,)))]
         assert self._node
         inner = Lowering(loop.body, self.opset, self)
@@ -177,25 +179,28 @@ class Lowering:
         for node in loop.body:
             inner.lower(node)
         leaving: list[str] = []
-        for i in range(carries):
-            value = inner.node("Identity", inner.values[loop.body.outputs[f"carry:{i}"]])
-            leaving.append(inner.node("Identity", value) if value in leaving else value)
-        leaving.append(inner.packed(loop))
+        for name in loop.body.outputs.values():
+            leaving.append(inner.leave(name, leaving))
         taken, given_back = ([onnx.ValueInfoProto(name=n) for n in names] for names in (entering, leaving))
         attrs: dict[str, Any] = {"body": helper.make_graph(inner.written, "step", taken, given_back), "num_scan_inputs": len(sequences)}
+        yielded = len(leaving) - carries
         if reverse:
-            attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1]}
-        return self.nodes("Scan", carries + 1, *inputs[:carries], *sequences, **attrs)[-1]
+            attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1] * yielded}
+        values = self.nodes("Scan", len(leaving), *inputs[:carries], *sequences, **attrs)
+        self.yielded[values[0]] = {start: value for (start, _), value in zip(parts(loop, length), values[carries:], strict=True)}
+        return values[0]
 
     def enter(self, source: str) -> str:
         """The name of a value that a step begins with."""
         self.values[source] = self._value(source)
         return self.values[source]
 
-    def packed(self, loop: Loop) -> str:
-        """What a step yields, side by side."""
-        rows = [self.values[n] for public, n in loop.body.outputs.items() if public.startswith("out:")]
-        return self.node("Concat", *(self.node("Reshape", r, self.ints((0, -1))) for r in rows), axis=1)
+    def leave(self, name: str, others: Sequence[str]) -> str:
+        """A value that a step gives back, under a name that no other has."""
+        value = self.node("Identity", self.values[name])
+        while value in others:
+            value = self.node("Identity", value)
+        return value
 
     # ---- what ONNX says otherwise
 
