@@ -1,6 +1,7 @@
 """Rules `left => right`, `left => right where scalar x`: names stand for any value, keyword names for any attribute.
 
-A rule fits only where both sides have the same type.
+A rule fits only where both sides have the same type. `where number e` says that e is written as a number: on the right an attribute may
+take it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nnspec.graph import Graph, Node, Var
+from nnspec.graph import Graph, Mismatch, Node, Var
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
@@ -31,6 +32,7 @@ class Rule:
     left: ast.Expr
     right: ast.Expr
     scalars: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     @property
     def root(self) -> str:
@@ -41,10 +43,19 @@ class Rule:
         for bindings in _match(graph, self.left, name, {}):
             if any(graph[bindings[s]].type.shape for s in self.scalars):
                 continue
-            made = _make(graph, self.right, bindings)
-            if made.type == graph[name].type:
+            made = self._made(graph, bindings)
+            if made and made.type == graph[name].type:
                 return made.name
         return None
+
+    def _made(self, graph: Graph, bindings: Bindings) -> Var | None:
+        numbers = {n: graph[bindings[n]].attributes.get("value") for n in self.numbers}
+        if not all(isinstance(v, int | float) for v in numbers.values()):
+            return None
+        try:
+            return _make(graph, self.right, {**bindings, **numbers})
+        except Mismatch:  # an op of the right side does not take these shapes
+            return None
 
 
 def load_rules(name: str) -> tuple[Rule, ...]:
@@ -55,8 +66,10 @@ def load_rules(name: str) -> tuple[Rule, ...]:
 
 def _rule(line: str) -> Rule:
     left, right = line.split("=>")
-    right, _, scalars = right.partition(" where scalar ")
-    return Rule(" ".join(line.split()), parse_expression(left.strip()), parse_expression(right.strip()), tuple(scalars.split()))
+    right, _, condition = right.partition(" where ")
+    kind, *names = condition.split() or [""]
+    sides = parse_expression(left.strip()), parse_expression(right.strip())
+    return Rule(" ".join(line.split()), *sides, *(tuple(names) if kind == k else () for k in ("scalar", "number")))
 
 
 @cache
@@ -74,11 +87,12 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
         name = new.add(node.op, inputs, attrs, node.type, node.name)
-        for _ in range(MAX_REWRITES_OF_A_NODE):
-            better = _first(new, name, tables)
-            if better is None:
-                break
-            name = better
+        with new.at(scope=node.name.rpartition("/")[0]):
+            for _ in range(MAX_REWRITES_OF_A_NODE):
+                better = _first(new, name, tables)
+                if better is None:
+                    break
+                name = better
         return name
 
     return graph.rebuilt(rebuild)
