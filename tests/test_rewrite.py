@@ -16,7 +16,7 @@ from nnspec.rewrite import Rule, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [r for f in ("stability", "algebra", "broadcast", "export") for r in load_rules(f)]
+RULES = [r for f in ("stability", "pooling", "algebra", "broadcast", "export") for r in load_rules(f)]
 
 
 class Side:
@@ -27,8 +27,10 @@ class Side:
     def __init__(self, graph: Graph, rule: Rule, x_shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
         self.graph, self.attributes = graph, attributes
         self.types = {"x": Type("float64", x_shape), "y": Type("float64", (3, 4)), "i": Type("int64", (3,)), "c": Type("bool", (3, 4))}
-        self.types |= dict.fromkeys(("g", "b"), Type("float64", (4,))) | dict.fromkeys(rule.scalars, Type("float64", ()))
-        self.numbers = rule.numbers
+        shapes = {"": (), "scalar": (), "per_channel": (4, 1), "number": ()}
+        self.types |= dict.fromkeys(("g", "b"), Type("float64", (4,)))
+        self.types |= dict.fromkeys(rule.names, Type("float64", shapes[rule.condition]))
+        self.numbers = rule.names if rule.condition == "number" else ()
 
     def build(self, e: ast.Expr) -> Var | float:
         if isinstance(e, ast.Number):
@@ -56,10 +58,11 @@ def values(graph: Graph, rng: np.random.Generator) -> dict[str, Any]:
 
 def built(rule: Rule) -> Graph:
     """A graph with both sides as outputs, for the first choice of shapes that fits the rule."""
-    shapes = [(3, 4), (3, 1), (4,), ()]
+    shapes = [(3, 4), (3, 1), (4,), (), (2, 4, 6)]
     for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4)], [(3, 1), (3, 4), (1, 3, 4)]):
         graph = Graph(dtype="float64")
-        side = Side(graph, rule, x_shape, {"a": (1,), "k": False, "s": s, "t": t, "e": 0.25})
+        windows = {"k": (2,), "s": (2,), "p": (1, 1)} if "pool" in rule.text else {"k": False, "s": s}
+        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, **windows})
         try:
             left, right = side.build(rule.left), side.build(rule.right)
             assert isinstance(left, Var) and isinstance(right, Var) and left.type == right.type

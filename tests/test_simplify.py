@@ -37,7 +37,7 @@ def random_weights(net: nnspec.Net, seed: int = 0) -> dict[str, Any]:
 def both(net: nnspec.Net, seed: int = 0, examples: int = 3) -> tuple[dict[str, Any], dict[str, Any], Graph, dict[str, Any]]:
     """Outputs before and after in float64, and what there is after."""
     weights = random_weights(net, seed)
-    graph, new = simplified(net.graph, weights)
+    graph, new = simplified(net.spec.deployed, weights)
     feeds = random_batch(net.inputs, examples, seed)
     return reference.run(net.graph, {**weights, **feeds}), reference.run(verify(graph), {**new, **feeds}), graph, new
 
@@ -51,7 +51,7 @@ def agree(net: nnspec.Net) -> tuple[Counter[str], dict[str, Any]]:
 
 def exported(net: nnspec.Net, opset: int = 21) -> onnx.ModelProto:
     single = Compilation(net.spec.source, net.spec.settings, "float32")
-    return to_onnx(*simplified(single.inference, {n: v.astype("f") for n, v in random_weights(net).items()}), opset=opset)
+    return to_onnx(*simplified(single.deployed, {n: v.astype("f") for n, v in random_weights(net).items()}), opset=opset)
 
 
 def kinds(found: onnx.ModelProto) -> Counter[str]:

@@ -39,6 +39,7 @@ class Op:
                Inputs of ops that are neither pointwise nor `strided` are contiguous.
     variadic:  the last typed parameter stands for any number of inputs.
     strided:   `prepare` reads inputs in any layout.
+    images:    the output is [batch, channels, *size], best with its channels last in memory.
     view:      the output is the input's memory seen otherwise.
     pointwise: element i of the output depends on element i of the inputs only.
     real:      its values are fractions: whole numbers are taken as floats.
@@ -61,6 +62,7 @@ class Op:
     prepare: Callable[..., Callable[[], Any]] | None = None
     variadic: bool = False
     strided: bool = False
+    images: bool = False
     view: bool = False
     pointwise: bool = False
     real: bool = False

@@ -4,17 +4,13 @@ depth, height, width]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from math import prod
 from typing import Any
 
 from nnspec.graph import Mismatch, Op, Shape, Type, Var
 from nnspec.graph.types import Dim, count, show
 from nnspec.lazy import np
-from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
-
-# Columns of a chunk of images stay in the second-level cache.
-CHUNK_BYTES = 1 << 20
+from nnspec.ops.columns import conv_input_grad_into, conv_into, conv_weight_grad_into
+from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached, windows
 
 
 def _conv_shape(x: Type, w: Type, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Shape:
@@ -22,13 +18,6 @@ def _conv_shape(x: Type, w: Type, strides: Numbers, pads: Numbers, dilations: Nu
     if x.shape[1] != channels * groups:
         raise Mismatch(f"x has {x.shape[1]} channels, the kernel {show(w.shape)} in {groups} groups takes {channels * groups}", "w")
     return (x.shape[0], units, *grid_of(x.shape, tuple(kernel), strides, pads, dilations))  # type: ignore[arg-type]  # kernels are numbers
-
-
-def _windows(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> Any:
-    """[n, c, *grid, *kernel], a view of the padded image."""
-    reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
-    v = np.lib.stride_tricks.sliding_window_view(padded(x, pads), reach, axis=tuple(range(2, x.ndim)))
-    return v[(slice(None), slice(None), *(slice(None, None, s) for s in (*strides, *dilations)))]
 
 
 def _grouped(x: Any, groups: int, axis: int) -> Any:
@@ -41,7 +30,8 @@ def _sum_of_products(pattern: str, axes: int, x: Any, y: Any) -> Any:
 
 
 def _conv(x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Any:
-    v = _grouped(_windows(x, w.shape[2:], strides, pads, dilations), groups, 1)
+    grid = grid_of(x.shape, w.shape[2:], strides, pads, dilations)
+    v = _grouped(windows(padded(x, pads), w.shape[2:], strides, dilations, grid), groups, 1)  # type: ignore[arg-type]  # of arrays
     y = _sum_of_products("ngcPK,gocK->ngoP", w.ndim - 2, v, _grouped(w, groups, 0))
     return y.reshape(len(x), len(w), *y.shape[3:])
 
@@ -56,105 +46,9 @@ def _conv_input_grad(g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numb
 
 
 def _conv_weight_grad(x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Any:
-    v = _windows(x, kernel, strides, pads, dilations)[(slice(None), slice(None), *(slice(n) for n in g.shape[2:]))]
+    v = windows(padded(x, pads), kernel, strides, dilations, g.shape[2:])
     w = _sum_of_products("ngcPK,ngoP->gocK", len(kernel), _grouped(v, groups, 1), _grouped(g, groups, 1))
     return w.reshape(-1, *w.shape[2:])
-
-
-class _Columns:
-    """The windows of a chunk of images as matrices [groups, channels * places, windows] an image, in memory of its own."""
-
-    def __init__(
-        self,
-        images: int,
-        x_shape: tuple[int, ...],
-        dtype: Any,
-        kernel: Numbers,
-        strides: Numbers,
-        pads: Numbers,
-        dilations: Numbers,
-        grid: Numbers,
-        groups: int,
-    ) -> None:
-        c = x_shape[1]
-        self.pads, self.groups = pads, groups
-        self.offsets = list(offsets(kernel, strides, dilations, grid))
-        bytes_an_image = c * len(self.offsets) * prod(grid) * np.dtype(dtype).itemsize
-        self.chunk = min(images, max(1, CHUNK_BYTES // bytes_an_image))
-        self.padded = np.zeros(padded_shape((self.chunk, *x_shape[1:]), pads), dtype)
-        self.windows = np.empty((self.chunk, c, len(self.offsets), *grid), dtype)
-        self.matrix = self.windows.reshape(self.chunk, groups, c // groups * len(self.offsets), prod(grid))
-
-    def chunks(self, images: int) -> Iterator[slice]:
-        return (slice(i, min(i + self.chunk, images)) for i in range(0, images, self.chunk))
-
-    def gather(self, x: Any) -> Any:
-        n = len(x)
-        if any(self.pads):
-            np.copyto(inside(self.padded[:n], self.pads), x)
-            x = self.padded[:n]
-        for k, seen in enumerate(self.offsets):
-            np.copyto(self.windows[:n, :, k], x[seen])
-        return self.matrix[:n]
-
-    def scatter(self, out: Any) -> None:
-        """Adds the windows up into images, the transpose of `gather`."""
-        n = len(out)
-        self.padded.fill(0)
-        for k, seen in enumerate(self.offsets):
-            part = self.padded[:n][seen]
-            np.add(part, self.windows[:n, :, k], part)
-        np.copyto(out, inside(self.padded[:n], self.pads))
-
-
-def _weights(w: Any, groups: int) -> Any:
-    return w.reshape(groups, len(w) // groups, -1)
-
-
-def _conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Callable[[], Any]:
-    n = len(x)
-    columns = _Columns(n, x.shape, x.dtype, w.shape[2:], strides, pads, dilations, out.shape[2:], groups)
-    y, weights = out.reshape(n, groups, len(w) // groups, -1), _weights(w, groups)
-
-    def run() -> None:
-        for part in columns.chunks(n):
-            np.matmul(weights, columns.gather(x[part]), y[part])
-
-    return run
-
-
-def _conv_input_grad_into(
-    out: Any, g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
-) -> Callable[[], Any]:
-    n = len(g)
-    columns = _Columns(n, out.shape, g.dtype, w.shape[2:], strides, pads, dilations, g.shape[2:], groups)
-    weights, y = _weights(w, groups).transpose(0, 2, 1), g.reshape(n, groups, len(w) // groups, -1)
-
-    def run() -> None:
-        for part in columns.chunks(n):
-            np.matmul(weights, y[part], columns.matrix[: len(y[part])])
-            columns.scatter(out[part])
-
-    return run
-
-
-def _conv_weight_grad_into(
-    out: Any, x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
-) -> Callable[[], Any]:
-    n, units = len(x), g.shape[1]
-    columns = _Columns(n, x.shape, x.dtype, kernel, strides, pads, dilations, g.shape[2:], groups)
-    y = g.reshape(n, groups, units // groups, -1)
-    parts = np.empty((columns.chunk, *_weights(out, groups).shape), out.dtype)
-    total, one = _weights(out, groups), np.empty(_weights(out, groups).shape, out.dtype)
-
-    def run() -> None:
-        total.fill(0)
-        for part in columns.chunks(n):
-            matrix = columns.gather(x[part])
-            np.matmul(y[part], matrix.transpose(0, 1, 3, 2), parts[: len(matrix)])
-            np.add(total, np.sum(parts[: len(matrix)], axis=0, out=one), total)
-
-    return run
 
 
 def _conv_grad(g: Var, out: Var, x: Var, w: Var, **a: Any) -> tuple[Var, Var]:
@@ -212,7 +106,9 @@ conv: Op = Op(
         f"conv([[[[[1, 2]], [[3, 4]]]]], [[[[[1, 0, 2]], [[0, 1, 0]]]]], {_CUBE}) == [[[[[0], [5]]]]]",
     ),
     shape=_conv_shape,
-    prepare=_conv_into,
+    prepare=conv_into,
+    strided=True,
+    images=True,
     flops=_conv_flops,
 )
 conv_input_grad: Op = Op(
@@ -227,7 +123,9 @@ conv_input_grad: Op = Op(
         f"conv_input_grad([[[1, 2], [0, 3]]], [[[1, 10]], [[0, 1]]], size = [4], {_LINE}) == [[[0, 12, 0, 23]]]",
     ),
     shape=lambda g, w, size, groups, **_: (g.shape[0], w.shape[1] * groups, *size),
-    prepare=_conv_input_grad_into,
+    prepare=conv_input_grad_into,
+    strided=True,
+    images=True,
     flops=lambda out, g, w, **_: 2 * count(g.shape) * count(w.shape[1:]),
 )
 conv_weight_grad: Op = Op(
@@ -243,6 +141,7 @@ conv_weight_grad: Op = Op(
         f"conv_weight_grad([[[1, 2, 3, 4]]], [[[1, 2], [0, 3]]], kernel = [2], {_LINE}) == [[[4, 10]], [[6, 12]]]",
     ),
     shape=lambda x, g, kernel, groups, **_: (g.shape[1], x.shape[1] // groups, *kernel),
-    prepare=_conv_weight_grad_into,
+    prepare=conv_weight_grad_into,
+    strided=True,
     flops=lambda out, x, g, **_: 2 * count(g.shape) * count(out.shape[1:]),
 )

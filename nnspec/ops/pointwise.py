@@ -111,7 +111,7 @@ relu = unary("relu", "max(x, 0); the gradient at 0 is 0.", lambda x: np.maximum(
 
 
 def _gate_into(out: Any, g: Any, y: Any) -> Callable[[], Any]:
-    zero, open_ = np.zeros((), y.dtype), np.empty(out.shape, bool)
+    zero, open_ = np.zeros((), y.dtype), np.empty_like(out, bool)
 
     def run() -> None:
         np.greater(y, zero, open_)

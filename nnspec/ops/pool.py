@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import prod
 from typing import Any
 
+from nnspec.blas import Call
 from nnspec.graph import Mismatch, Op, Shape, Size, Type
 from nnspec.graph.types import count
 from nnspec.lazy import np
+from nnspec.ops.columns import full_channels_last, in_turn
 from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
 
 
@@ -37,7 +40,7 @@ class _Padded:
     """A padded image in memory of its own, and the slices of it that the places of a window see."""
 
     def __init__(self, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, grid: Numbers, value: float) -> None:
-        self.whole = np.full(padded_shape(x.shape, pads), value, x.dtype) if any(pads) else x
+        self.whole = full_channels_last(padded_shape(x.shape, pads), value, x.dtype) if any(pads) else x
         self.image = inside(self.whole, pads)
         self.slices = [self.whole[place] for place in _places(kernel, strides, grid)]
 
@@ -51,16 +54,12 @@ def _max_pool(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
     return np.max(_seen(x, kernel, strides, pads, -np.inf), axis=0)
 
 
-def _max_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
+def _max_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
     p = _Padded(x, kernel, strides, pads, out.shape[2:], -np.inf)
-
-    def run() -> None:
-        p.take(x)
-        np.copyto(out, p.slices[0])
-        for part in p.slices[1:]:
-            np.maximum(out, part, out=out)
-
-    return run
+    first, second, *others = p.slices if len(p.slices) > 1 else p.slices * 2
+    take = [partial(p.take, x)] if any(pads) else []
+    larger: list[Call] = [partial(np.maximum, out, part, out=out) for part in others]
+    return in_turn([*take, partial(np.maximum, first, second, out=out), *larger])
 
 
 def _max_pool_grad(g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
@@ -69,10 +68,12 @@ def _max_pool_grad(g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pa
     return out
 
 
-def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
+def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
+    if kernel == strides and not any(pads):
+        return _routed(out, g, x, y, kernel)
     seen = _Padded(x, kernel, strides, pads, y.shape[2:], -np.inf)
     into = _Padded(np.empty_like(x), kernel, strides, pads, y.shape[2:], 0.0)
-    free, hit, part = np.empty(y.shape, bool), np.empty(y.shape, bool), np.empty_like(g)
+    free, hit, part = np.empty_like(y, bool), np.empty_like(y, bool), np.empty_like(g)
 
     def run() -> None:
         seen.take(x)
@@ -87,6 +88,23 @@ def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strid
         np.copyto(out, into.image)
 
     return run
+
+
+def _routed(out: Any, g: Any, x: Any, y: Any, kernel: Numbers) -> Call:
+    """Where windows do not overlap, each pixel gets all of the gradient of its window or nothing."""
+    values, targets = (_Padded(image, kernel, kernel, (0,) * 2 * len(kernel), y.shape[2:], 0.0).slices for image in (x, out))
+    hit, taken = np.empty_like(y, bool), np.empty_like(y, bool)
+    covered = all(n == k * windows for n, k, windows in zip(x.shape[2:], kernel, y.shape[2:], strict=True))
+    calls: list[Call] = [] if covered else [partial(out.fill, 0)]
+    for i, (value, target) in enumerate(zip(values, targets, strict=True)):
+        if i == 0:
+            calls += [partial(np.equal, value, y, taken), partial(np.multiply, g, taken, target)]
+        elif i == len(values) - 1:
+            calls += [partial(np.logical_not, taken, hit), partial(np.multiply, g, hit, target)]
+        else:
+            calls += [partial(np.equal, value, y, hit), partial(np.greater, hit, taken, hit), partial(np.logical_or, taken, hit, taken)]
+            calls.append(partial(np.multiply, g, hit, target))
+    return in_turn(calls)
 
 
 def _pick_max(x: Any, at: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
@@ -142,6 +160,8 @@ max_pool = Op(
     ),
     shape=_pool_shape,
     prepare=_max_pool_into,
+    strided=True,
+    images=True,
     smooth=False,
     flops=lambda out, x, kernel, **_: count(out.shape) * prod(kernel),
 )
@@ -159,6 +179,8 @@ max_pool_grad: Op = Op(
         "max_pool_grad([[[1, 2]]], [[[3, 1, 4, 4]]], [[[4, 4]]], kernel = [3], strides = [2], pads = [0, 1]) == [[[0, 0, 3, 0]]]",
     ),
     prepare=_max_pool_grad_into,
+    strided=True,
+    images=True,
     choosing=("x", "y"),
 )
 pick_max: Op = Op(
@@ -173,6 +195,8 @@ pick_max: Op = Op(
         "pick_max([[[5, 6, 7, 8]]], [[[3, 1, 4, 4]]], [[[4, 4]]], kernel = [3], strides = [2], pads = [0, 1]) == [[[7, 7]]]",
     ),
     prepare=_pick_max_into,
+    strided=True,
+    images=True,
     choosing=("at", "y"),
 )
 
@@ -245,6 +269,8 @@ avg_pool = Op(
     ),
     shape=_pool_shape,
     prepare=_avg_pool_into,
+    strided=True,
+    images=True,
     flops=lambda out, x, kernel, **_: count(out.shape) * prod(kernel),
 )
 avg_pool_grad: Op = Op(
@@ -259,5 +285,7 @@ avg_pool_grad: Op = Op(
     ),
     shape=lambda g, size, **_: (*g.shape[:2], *size),
     prepare=_avg_pool_grad_into,
+    strided=True,
+    images=True,
     flops=lambda out, g, kernel, **_: count(g.shape) * prod(kernel),
 )

@@ -69,3 +69,11 @@ def unreached(size: Numbers, grid: Numbers, kernel: Numbers, strides: Numbers, p
     """How much of the padded image lies behind the last window along each axis."""
     axes = zip(padded_shape((0, 0, *size), pads)[2:], grid, kernel, strides, dilations, strict=True)
     return [n - ((windows - 1) * s + d * (k - 1) + 1) for n, windows, k, s, d in axes]
+
+
+def windows(x: Any, kernel: Numbers, strides: Numbers, dilations: Numbers, grid: Numbers) -> Any:
+    """[n, c, *grid, *kernel], a view of padded images."""
+    reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
+    seen = np.lib.stride_tricks.sliding_window_view(x, reach, axis=tuple(range(2, x.ndim)))
+    steps = (*(slice(0, (n - 1) * s + 1, s) for n, s in zip(grid, strides, strict=True)), *(slice(None, None, d) for d in dilations))
+    return seen[(slice(None), slice(None), *steps)]

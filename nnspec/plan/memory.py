@@ -9,6 +9,7 @@ from math import prod
 
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.types import ITEM_BYTES
+from nnspec.ops.arrange import concat, cut
 
 ALIGNMENT = 64
 
@@ -52,6 +53,8 @@ class Schedule:
     types: dict[str, Type]
     places: dict[str, Place] = field(default_factory=dict)
     copies: list[tuple[str, str]] = field(default_factory=list)
+    images: set[str] = field(default_factory=set)
+    """The values [batch, channels, *size] whose channels come last in memory."""
     arena_bytes: int = 0
 
     def root(self, name: str) -> str:
@@ -104,12 +107,21 @@ class _Placing:
         plan, ends = self.plan, self._ends()
         for position, node in enumerate(plan.order):
             plan.places[node.name] = self._place(node, position, ends)
+            if isinstance(plan.places[node.name], Arena | View) and self._is_image(node):
+                plan.images.add(node.name)
             for root in {plan.root(i) for i in node.inputs} | {plan.root(node.name)}:
                 place = plan.places[root]
                 if isinstance(place, Arena) and ends[root] == position and not self._handed_over(root, node):
                     self.free.release(place)
         plan.arena_bytes = self.free.high
         return plan
+
+    def _is_image(self, node: Node) -> bool:
+        """Whether its channels come last in memory: it is made so, or of the same shape as something that is."""
+        if node.op.images:
+            return True
+        along = node.op.pointwise or node.op in (concat, cut)
+        return along and any(i in self.plan.images for i in node.inputs if self.plan.types[i].rank == node.type.rank)
 
     def _ends(self) -> dict[str, int]:
         """The last position at which each root is read, itself or through views."""
@@ -142,7 +154,9 @@ class _Placing:
         roots = [self.plan.root(i) for i in node.inputs]
         for name, root in zip(node.inputs, roots, strict=True):
             place = self.plan.places[root]
-            same = name == root and self.plan.types[name] == self.plan.types[node.name]
+            same = (
+                name == root and self.plan.types[name] == self.plan.types[node.name] and (name in self.plan.images) == self._is_image(node)
+            )
             if same and isinstance(place, Arena) and ends[root] == position and roots.count(root) == node.inputs.count(name):
                 return place
         return None

@@ -2,8 +2,9 @@
 
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
 
-BEFORE_GRADIENTS = ("stability", "algebra")
+STABLE = ("stability", "algebra")
+BEFORE_GRADIENTS = ("stability", "pooling", "algebra")
 AFTER_GRADIENTS = ("algebra", "broadcast")
 FOR_EXPORT = ("export",)
 
-__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "Rule", "load_rules", "rewrite"]
+__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "STABLE", "Rule", "load_rules", "rewrite"]

@@ -1,12 +1,13 @@
 """Rules `left => right`, `left => right where scalar x`: names stand for any value, keyword names for any attribute.
 
-A rule fits only where both sides have the same type. `where number e` says that e is written as a number: on the right an attribute may
-take it.
+`scalar` is one number, `per_channel` one for each channel of an image, `number` one that is written: on the right an attribute may take it.
+
+A rule fits only where both sides have the same type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,11 @@ from nnspec.syntax.parser import parse_expression
 
 Bindings = dict[str, Any]
 MAX_REWRITES_OF_A_NODE = 20
+CONDITIONS: dict[str, Callable[[Node], bool]] = {
+    "scalar": lambda node: not node.type.shape,
+    "per_channel": lambda node: node.type.rank > 1 and set(node.type.shape[1:]) == {1},
+    "number": lambda node: isinstance(node.attributes.get("value"), int | float),
+}
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,9 @@ class Rule:
     text: str
     left: ast.Expr
     right: ast.Expr
-    scalars: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
+    condition: str = ""
+    names: tuple[str, ...] = ()
+    """The names for which the condition has to hold."""
 
     @property
     def root(self) -> str:
@@ -41,19 +48,18 @@ class Rule:
     def apply(self, graph: Graph, name: str) -> str | None:
         """The node that says the same as `name`, or None where the rule does not fit."""
         for bindings in _match(graph, self.left, name, {}):
-            if any(graph[bindings[s]].type.shape for s in self.scalars):
-                continue
             made = self._made(graph, bindings)
             if made and made.type == graph[name].type:
                 return made.name
         return None
 
     def _made(self, graph: Graph, bindings: Bindings) -> Var | None:
-        numbers = {n: graph[bindings[n]].attributes.get("value") for n in self.numbers}
-        if not all(isinstance(v, int | float) for v in numbers.values()):
+        bound = [graph[bindings[n]] for n in self.names]
+        if not all(CONDITIONS[self.condition](node) for node in bound):
             return None
+        numbers = {n: node.attributes["value"] for n, node in zip(self.names, bound, strict=True) if self.condition == "number"}
         try:
-            return _make(graph, self.right, {**bindings, **numbers})
+            return _make(graph, self.right, bindings | numbers)
         except Mismatch:  # an op of the right side does not take these shapes
             return None
 
@@ -67,9 +73,8 @@ def load_rules(name: str) -> tuple[Rule, ...]:
 def _rule(line: str) -> Rule:
     left, right = line.split("=>")
     right, _, condition = right.partition(" where ")
-    kind, *names = condition.split() or [""]
-    sides = parse_expression(left.strip()), parse_expression(right.strip())
-    return Rule(" ".join(line.split()), *sides, *(tuple(names) if kind == k else () for k in ("scalar", "number")))
+    condition, *names = condition.split() or [""]
+    return Rule(" ".join(line.split()), parse_expression(left.strip()), parse_expression(right.strip()), condition, tuple(names))
 
 
 @cache

@@ -72,6 +72,8 @@ class Program:
             return memory[node.name]
         attributes = {key: bind(value, self.sizes) for key, value in node.attrs}
         inputs = [self.arrays[i] for i in node.inputs]
+        if node.name in self.plan.images:
+            inputs = [self._as_image(x, self.plan.graph[i]) for x, i in zip(inputs, node.inputs, strict=True)]
         if not inputs:
             return np.asarray(node.op.kernel(**attributes), node.type.dtype)
         if node.op.view:
@@ -94,6 +96,9 @@ class Program:
         if isinstance(place, Given):
             return memory[place.name].reshape(type.shape)
         assert isinstance(place, Arena)
+        if node.name in self.plan.images:
+            n, channels, *size = type.numbers
+            return np.moveaxis(np.ndarray((n, *size, channels), type.dtype, self.arena.data, place.offset), -1, 1)
         return np.ndarray(type.numbers, type.dtype, self.arena.data, place.offset)
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
@@ -110,6 +115,17 @@ class Program:
         if isinstance(kernel, np.ufunc):
             return partial(kernel, *inputs, out=out)
         return lambda: np.copyto(out, kernel(*inputs, **attributes))
+
+    def _as_image(self, x: Array, node: Node) -> Array:
+        """A value with its channels last in memory, before it meets others; what comes from outside is read as it is."""
+        last = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
+        if last.flags.c_contiguous or 0 in x.strides or node.op.is_source or (node.op.view and not node.inputs):
+            return x
+        if x.ndim <= 2 or min(x.shape[1], x.size // (len(x) * x.shape[1] or 1)) == 1:
+            return x
+        copy = np.empty(last.shape, x.dtype)
+        self.calls.append(partial(np.copyto, copy, last))
+        return np.moveaxis(copy, -1, 1)
 
     def _contiguous(self, x: Array) -> Array:
         if x.flags.c_contiguous:

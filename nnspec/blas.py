@@ -1,0 +1,104 @@
+"""The matrix product of the BLAS that NumPy has loaded, where it can do more than NumPy asks of it: add to what is there.
+
+Without such a library everything is computed by NumPy itself, in one operation more.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from nnspec.lazy import np
+
+Call = Callable[[], Any]
+_ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
+_NUMBER = {"float32": ("s", ctypes.c_float), "float64": ("d", ctypes.c_double)}
+
+
+@cache
+def _controller() -> Any:
+    import numpy  # noqa: F401  # its BLAS has to be loaded to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _library() -> tuple[ctypes.CDLL, str, str, type] | None:
+    """NumPy's OpenBLAS, what surrounds the names of its functions, and its whole numbers."""
+    for info in _controller().info():
+        library = ctypes.CDLL(info["filepath"])
+        for prefix, suffix, whole in (("scipy_", "64_", ctypes.c_int64), ("", "64_", ctypes.c_int64), ("", "", ctypes.c_int)):
+            if "numpy" in info["filepath"] and hasattr(library, f"{prefix}cblas_sgemm{suffix}"):
+                return library, prefix, suffix, whole
+    return None
+
+
+@cache
+def _function(dtype: str) -> Any:
+    """cblas_sgemm or cblas_dgemm; None where there is no such library or number."""
+    found = _library() if dtype in _NUMBER else None
+    if found is None:
+        return None
+    library, prefix, suffix, whole = found
+    letter, number = _NUMBER[dtype]
+    function = getattr(library, f"{prefix}cblas_{letter}gemm{suffix}")
+    matrix = [ctypes.c_void_p, whole]
+    function.argtypes = [*[ctypes.c_int] * 3, *[whole] * 3, number, *matrix, *matrix, number, *matrix]
+    function.restype = None
+    return function
+
+
+def core() -> str:
+    """The processor that the library has chosen its kernels for."""
+    return ", ".join(str(i.get("architecture", i["internal_api"])) for i in _controller().info()) or "none"
+
+
+def use_threads(number: int) -> None:
+    """How many threads a product may use, until told otherwise."""
+    for library in _controller().lib_controllers:
+        if library.num_threads != number:
+            library.set_num_threads(number)
+
+
+def product(a: Any, b: Any, out: Any) -> Call:
+    """out = a @ b."""
+    return partial(np.matmul, a, b, out)
+
+
+def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
+    """out = a @ b + keep * out, for matrices."""
+    function = _function(out.dtype.name)
+    layouts = [_layout(m) for m in (a, b, out)]
+    if function is None or None in layouts or layouts[2][0] == _TRANSPOSED or 0 in (*a.shape, *b.shape):  # type: ignore[index]
+        return _in_two_steps(a, b, out, keep)
+    (ta, lda), (tb, ldb), (_, ldc) = layouts  # type: ignore[misc]  # none is None
+    (m, k), n, at = a.shape, b.shape[1], [matrix.ctypes.data for matrix in (a, b, out)]
+    given = (_ROW_MAJOR, ta, tb, m, n, k, 1.0, at[0], lda, at[1], ldb, keep, at[2], ldc)
+    call = partial(function, *(kind(value) for kind, value in zip(function.argtypes, given, strict=True)))
+    call.arrays = a, b, out  # type: ignore[attr-defined]  # a pointer does not keep its memory
+    return call
+
+
+def _in_two_steps(a: Any, b: Any, out: Any, keep: float) -> Call:
+    total = np.empty(out.shape, out.dtype)
+
+    def run() -> None:
+        np.matmul(a, b, total)
+        np.multiply(out, keep, out)
+        np.add(out, total, out)
+
+    return run
+
+
+def _layout(matrix: Any) -> tuple[int, int] | None:
+    """Whether BLAS has to read it transposed, and the step between its rows; None where it cannot read it."""
+    rows, columns = (s // matrix.itemsize for s in matrix.strides)
+    m, n = matrix.shape
+    if (columns == 1 or n == 1) and rows >= max(1, n):
+        return _PLAIN, rows
+    if (rows == 1 or m == 1) and columns >= max(1, m):
+        return _TRANSPOSED, columns
+    return None

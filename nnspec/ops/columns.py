@@ -1,0 +1,191 @@
+"""Convolution as products of matrices, whose rows are the windows of images: a few images at a time, so that windows stay in the cache.
+
+Images are [n, c, *size]; everything is fastest where their channels come last in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from math import prod
+from typing import Any
+
+from nnspec.blas import Call, accumulated_product, product
+from nnspec.lazy import np
+from nnspec.ops.windows import Numbers, inside, offsets, padded_shape, windows
+
+# Windows of a chunk of images stay in the second-level cache.
+CHUNK_BYTES = 1 << 20
+# With fewer numbers side by side than this, windows are laid out pixel after pixel instead of window after window.
+NARROW = 16
+
+
+def in_turn(calls: list[Call]) -> Call:
+    def run() -> None:
+        for call in calls:
+            call()
+
+    return run
+
+
+def channels_last(x: Any) -> Any:
+    return np.moveaxis(x, 1, -1)
+
+
+def full_channels_last(shape: Numbers, value: float, dtype: Any) -> Any:
+    """[n, c, *size] whose channels come last in memory."""
+    return np.moveaxis(np.full((shape[0], *shape[2:], shape[1]), value, dtype), -1, 1)
+
+
+class Windows:
+    """The windows of the images x as matrices [groups, images * grid, kernel * channels], for a chunk of images in memory of its own."""
+
+    def __init__(self, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, grid: Numbers, groups: int) -> None:
+        n, c, *size = x.shape
+        self.x, self.pads, self.grid, self.groups = x, pads, grid, groups
+        self.kernel, self.strides, self.dilations = kernel, strides, dilations
+        self.width = prod(kernel) * c // groups
+        self.chunk = min(n, max(1, CHUNK_BYTES // (prod(grid) * self.width * groups * x.itemsize)))
+        self.plain = not any(pads) and {*kernel, *strides, groups} == {1} and channels_last(x).flags.c_contiguous
+        self.narrow = groups == 1 and kernel[-1] * c < NARROW
+        if not self.plain:
+            full = np.full if self.narrow else full_channels_last
+            self.padded = full(padded_shape((self.chunk, c, *size), pads), 0, x.dtype) if any(pads) else None
+            self.memory = np.empty(self.chunk * prod(grid) * self.width * groups, x.dtype)
+
+    def chunks(self) -> Iterator[slice]:
+        return (slice(i, min(i + self.chunk, len(self.x))) for i in range(0, len(self.x), self.chunk))
+
+    def gathered(self, part: slice) -> tuple[list[Call], Any]:
+        """What lays out the windows of some images, and the matrices where they then are."""
+        x = self.x[part]
+        if self.plain:
+            return [], channels_last(x).reshape(1, -1, self.width)
+        calls: list[Call] = []
+        if self.padded is not None:
+            calls.append(partial(np.copyto, inside(self.padded[: len(x)], self.pads), x))
+            x = self.padded[: len(x)]
+        calls.append(partial(np.copyto, self.columns(len(x)), self._seen(x)))
+        return calls, self.matrices(len(x))
+
+    def _seen(self, x: Any) -> Any:
+        """The windows as a view of padded images, laid out as `columns`."""
+        seen = windows(x, self.kernel, self.strides, self.dilations, self.grid)
+        axes = len(self.kernel)
+        grouped = seen.reshape(len(x), self.groups, -1, *seen.shape[2:])
+        return grouped.transpose(1, 0, *range(3, 3 + 2 * axes), 2)
+
+    def columns(self, images: int) -> Any:
+        """[groups, images, *grid, *kernel, channels], of the memory."""
+        shape = (self.groups, images, *self.grid, *self.kernel, self.width // prod(self.kernel))
+        if not self.narrow:
+            return self._used(images).reshape(shape)
+        ahead = 2 + len(self.grid)
+        turned = self._used(images).reshape(*shape[ahead:], *shape[:ahead])
+        return turned.transpose(*range(len(shape) - ahead, len(shape)), *range(len(shape) - ahead))
+
+    def matrices(self, images: int) -> Any:
+        used = self._used(images)
+        return used.reshape(1, self.width, -1).mT if self.narrow else used.reshape(self.groups, -1, self.width)
+
+    def _used(self, images: int) -> Any:
+        return self.memory[: images * prod(self.grid) * self.width * self.groups]
+
+
+class Rows:
+    """The pixels of images as matrices [groups, images * size, channels]; a copy where channels do not come last in memory."""
+
+    def __init__(self, x: Any, groups: int) -> None:
+        self.image = channels_last(x)
+        last = self.image.flags.c_contiguous
+        rows = self.image if last else np.empty(self.image.shape, x.dtype)
+        self.rows, self.copy = rows, not last
+        self.matrices = np.moveaxis(rows.reshape(-1, groups, x.shape[1] // groups), 1, 0)
+
+    def load(self) -> list[Call]:
+        return [partial(np.copyto, self.rows, self.image)] if self.copy else []
+
+    def store(self) -> list[Call]:
+        return [partial(np.copyto, self.image, self.rows)] if self.copy else []
+
+
+class Kernel:
+    """Weights [u, d, *kernel] as matrices [groups, *kernel * d, u]; or [groups, *kernel * u, d], turned round, for the way back."""
+
+    def __init__(self, w: Any, groups: int, *, back: bool = False) -> None:
+        axes = w.ndim - 2
+        grouped = w.reshape(groups, len(w) // groups, *w.shape[1:])
+        places = tuple(range(3, 3 + axes))
+        self.seen = np.flip(grouped, places).transpose(0, *places, 1, 2) if back else grouped.transpose(0, *places, 2, 1)
+        self.laid = np.empty(self.seen.shape, w.dtype)
+        self.matrices = self.laid.reshape(groups, -1, self.laid.shape[-1])
+
+    def load(self) -> Call:
+        return partial(np.copyto, self.laid, self.seen)
+
+    def store(self) -> Call:
+        return partial(np.copyto, self.seen, self.laid)
+
+
+def _only(matrices: Any) -> Any:
+    """A matrix where there is one group."""
+    return matrices[0] if len(matrices) == 1 else matrices
+
+
+def correlate(out: Any, windows: Windows, kernel: Kernel) -> list[Call]:
+    """Every window of every image times the weights."""
+    calls = [kernel.load()]
+    for part in windows.chunks():
+        gather, matrices = windows.gathered(part)
+        rows = Rows(out[part], windows.groups)
+        calls += [*gather, product(_only(matrices), _only(kernel.matrices), _only(rows.matrices)), *rows.store()]
+    return calls
+
+
+def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
+    seen = Windows(x, w.shape[2:], strides, pads, dilations, out.shape[2:], groups)
+    return in_turn(correlate(out, seen, Kernel(w, groups)))
+
+
+def conv_weight_grad_into(
+    out: Any, x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
+) -> Call:
+    seen, total = Windows(x, kernel, strides, pads, dilations, g.shape[2:], groups), Kernel(out, groups)
+    calls: list[Call] = []
+    for part in seen.chunks():
+        gather, matrices = seen.gathered(part)
+        rows = Rows(g[part], groups)
+        add = accumulated_product if part.start else product
+        calls += [*gather, *rows.load(), add(_only(matrices.mT), _only(rows.matrices), _only(total.matrices))]
+    return in_turn([*calls, total.store()])
+
+
+def conv_input_grad_into(out: Any, g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
+    kernel = w.shape[2:]
+    around = tuple(d * (k - 1) - p for d, k, p in zip(dilations * 2, kernel * 2, pads, strict=True))
+    if {*strides} == {1} and min(around) >= 0:
+        # Where windows move by one pixel, the gradient of a pixel is a window of g.
+        seen = Windows(g, kernel, strides, around, dilations, size, groups)
+        return in_turn(correlate(out, seen, Kernel(w, groups, back=True)))
+    return in_turn(_scattered(out, g, w, strides, pads, dilations, groups))
+
+
+def _scattered(out: Any, g: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> list[Call]:
+    """The gradient of every window, added up where the windows overlap."""
+    into, kernel = Windows(out, w.shape[2:], strides, pads, dilations, g.shape[2:], groups), Kernel(w, groups)
+    whole = full_channels_last(padded_shape((into.chunk, *out.shape[1:]), pads), 0, g.dtype)
+    calls = [kernel.load()]
+    for part in into.chunks():
+        rows, images = Rows(g[part], groups), whole[: part.stop - part.start]
+        calls += [*rows.load(), product(_only(rows.matrices), _only(kernel.matrices.mT), _only(into.matrices(len(images))))]
+        calls += [partial(images.fill, 0), *_overlapping(images, into), partial(np.copyto, out[part], inside(images, pads))]
+    return calls
+
+
+def _overlapping(images: Any, into: Windows) -> Iterator[Call]:
+    columns = into.columns(len(images))
+    axes = len(into.kernel)
+    for place, seen in zip(np.ndindex(*into.kernel), offsets(into.kernel, into.strides, into.dilations, into.grid), strict=True):
+        part = columns[(*(slice(None),) * (2 + axes), *place)]  # [groups, images, *grid, channels]
+        target = images[seen].reshape(len(images), into.groups, -1, *into.grid)
+        yield partial(np.add, target, part.transpose(1, 0, 2 + axes, *range(2, 2 + axes)), target)
