@@ -62,7 +62,7 @@ def built(rule: Rule) -> Graph:
     for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4)], [(3, 1), (3, 4), (1, 3, 4)]):
         graph = Graph(dtype="float64")
         windows = {"k": (2,), "s": (2,), "p": (1, 1)} if "pool" in rule.text else {"k": False, "s": s}
-        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, **windows})
+        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, "f": 0.75, **windows})
         try:
             left, right = side.build(rule.left), side.build(rule.right)
             assert isinstance(left, Var) and isinstance(right, Var) and left.type == right.type

@@ -161,6 +161,12 @@ def test_a_large_array_of_one_number_is_not_laid_out_in_the_file() -> None:
     assert left["expand"] == 1 and sum(w.size for w in weights.values()) == 1
 
 
+def test_a_large_weight_that_is_tied_is_in_the_file_once() -> None:
+    net = model("(x -> embedding(1000, 100)) @ transpose(embedding.W)", "input x: class(1000)[3]")
+    left, weights = agree(net)
+    assert left == {"take": 1, "transpose": 1, "matmul": 1} and weights.keys() == {"embedding.W"}
+
+
 def test_sizes_known_only_at_run_time_stay() -> None:
     left, _ = agree(model("x -> positional", "input x: [T, 4]"))
     assert left["iota"] == 1
@@ -176,6 +182,17 @@ OPS_OF_ONNX = {
     "gelu(x)": "Gelu",
     "gelu_tanh(x)": "Gelu",
     "x * 0.5 * (1 + erf(x / sqrt(2)))": "Gelu",
+    "leaky_relu(x)": "LeakyRelu",
+    "x -> prelu": "PRelu",
+    "x -> prelu(per_channel = true)": "PRelu",
+    "elu(x)": "Elu",
+    "elu(x, 0.5)": "Elu",
+    "selu(x)": "Elu",
+    "softsign(x)": "Softsign",
+    "hard_sigmoid(x)": "HardSigmoid",
+    "hard_swish(x)": "HardSwish",
+    "min(max(x, 0), 6)": "Clip",
+    "min(max(x, -1), 1)": "Clip",
 }
 
 

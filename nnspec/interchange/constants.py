@@ -52,7 +52,7 @@ def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str,
     """The graph with its constants as parameters, and the values of all."""
     constants = set(Constants(graph))
     read = {i for n in graph if n.name not in constants for i in n.inputs} | set(graph.outputs.values())
-    made = [graph[n] for n in graph.nodes if n in constants & read and not graph[n].op.is_source and graph[n].op.name != "const"]
+    made = [graph[n] for n in graph.nodes if n in constants & read and not _as_it_is(graph, graph[n], read)]
     values = walk(graph, weights, {}, graph.needed(n.name for n in made))
     names = _names(graph, made, read)
     new, moved = Graph(graph.name, graph.dtype), dict[str, str]()
@@ -65,6 +65,12 @@ def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str,
     new.outputs = {public: moved[n] for public, n in graph.outputs.items()}
     computed = {names[n.name]: np.asarray(values[n.name], n.type.dtype) for n in made}
     return new.swept(), {**weights, **computed}
+
+
+def _as_it_is(graph: Graph, node: Node, read: set[str]) -> bool:
+    """Whether a constant is not computed in advance: it is one already, or a large array of the file seen another way."""
+    second = node.op.view and set(node.inputs) <= read and count(node.type.shape) > LARGEST_SPREAD  # type: ignore[operator]  # no sizes
+    return second or node.op.is_source or node.op.name == "const"
 
 
 def _names(graph: Graph, made: list[Node], read: set[str]) -> dict[str, str]:

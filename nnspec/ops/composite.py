@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from nnspec.graph import Mismatch, Op, Shape, Type
+from nnspec.graph.op import Kernel
 from nnspec.graph.types import show
 from nnspec.lazy import np
 from nnspec.ops.error import erf
 from nnspec.ops.image import conv
-from nnspec.ops.pointwise import unary
 from nnspec.ops.windows import Numbers
 
 _WHY = "only an exported graph has it: training runs the formula it stands for"
@@ -107,6 +107,10 @@ layer_norm = Op(
 # ---- activations
 
 
+def activation(name: str, doc: str, kernel: Kernel, onnx: Any, example: str, attributes: str = "") -> Op:
+    return Op(f"{name}(x: [*s]{attributes}) -> [*s]", doc, kernel, None, onnx, (example,), pointwise=True, why=_WHY)
+
+
 def _onnx_gelu(o: Any, x: str) -> str:
     if o.opset >= _GELU_IN_ONNX:
         return str(o.node("Gelu", x))
@@ -128,7 +132,37 @@ def _gelu_tanh(x: Any) -> Any:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-gelu = unary("gelu", "x times the normal distribution function.", lambda x: 0.5 * x * (1 + erf.kernel(x / math.sqrt(2))), None, _onnx_gelu,
-             "gelu([1, -2]) ~= [0.8413447, -0.0455003]", why=_WHY)  # fmt: skip
-gelu_tanh = unary("gelu_tanh", "The same, approximated by tanh.", _gelu_tanh, None, _onnx_gelu_tanh,
-                  "gelu_tanh([1, -2]) ~= [0.8411920, -0.0454023]", why=_WHY)  # fmt: skip
+def _onnx_clip(o: Any, x: str, low: float, high: float) -> str:
+    dtype = o.type(x).dtype
+    return str(o.node("Clip", x, o.constant(low, dtype), o.constant(high, dtype)))
+
+
+def _hard_sigmoid(x: Any) -> Any:
+    return np.clip(x + 3, 0, 6) / 6
+
+
+gelu = activation("gelu", "x times the normal distribution function.", lambda x: 0.5 * x * (1 + erf.kernel(x / math.sqrt(2))), _onnx_gelu,
+                  "gelu([1, -2]) ~= [0.8413447, -0.0455003]")  # fmt: skip
+gelu_tanh = activation("gelu_tanh", "The same, approximated by tanh.", _gelu_tanh, _onnx_gelu_tanh,
+                       "gelu_tanh([1, -2]) ~= [0.8411920, -0.0454023]")  # fmt: skip
+clip = activation("clip", "x, but not below `low` and not above `high`.", lambda x, low, high: np.clip(x, low, high), _onnx_clip,
+                  "clip([-1, 2, 9], low = 0, high = 6) == [0, 2, 6]", ", low, high")  # fmt: skip
+leaky_relu = activation("leaky_relu", "x, below 0 alpha times x.", lambda x, alpha: np.where(x < 0, alpha * x, x),
+                        lambda o, x, alpha: o.node("LeakyRelu", x, alpha=float(alpha)),
+                        "leaky_relu([-2, 3], alpha = 0.5) == [-1, 3]", ", alpha")  # fmt: skip
+elu = activation("elu", "x, below 0 alpha times e^x - 1.", lambda x, alpha: np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x),
+                 lambda o, x, alpha: o.node("Elu", x, alpha=float(alpha)),
+                 "elu([-1, 3], alpha = 2) ~= [-1.2642411, 3.0000000]", ", alpha")  # fmt: skip
+prelu = Op(
+    "prelu(x: [*s], slope: [*s]) -> [*s]",
+    "x, below 0 times a slope.",
+    kernel=lambda x, slope: np.where(x < 0, slope * x, x),
+    onnx="PRelu",
+    examples=("prelu([[-2, 3], [-1, -4]], [0.5, 2]) == [[-1, 3], [-0.5, -8]]",),
+    why=_WHY,
+)
+softsign = activation("softsign", "x / (1 + |x|).", lambda x: x / (1 + np.abs(x)), "Softsign", "softsign([-1, 3]) == [-0.5, 0.75]")
+hard_sigmoid = activation("hard_sigmoid", "A straight line from 0 at -3 to 1 at 3.", _hard_sigmoid,
+                          lambda o, x: o.node("HardSigmoid", x, alpha=1 / 6, beta=0.5),
+                          "hard_sigmoid([-9, 0, 9]) == [0, 0.5, 1]")  # fmt: skip
+hard_swish = activation("hard_swish", "x times that.", lambda x: x * _hard_sigmoid(x), "HardSwish", "hard_swish([-9, 0, 9]) == [0, 0, 9]")
