@@ -46,7 +46,9 @@ def agree(net: nnspec.Net) -> tuple[Counter[str], dict[str, Any]]:
     """The operations that are left, and their weights, where the values are those of before."""
     before, after, graph, new = both(net)
     assert all(distance(after[n], v) < 1e-12 for n, v in before.items())
-    return Counter(n.op.name for n in graph if not n.op.is_source), {n.name: new[n.name] for n in graph if n.op.is_source and n.name in new}
+    return Counter(n.op.name for n in graph if n.inputs or n.op.name == "iota"), {
+        n.name: new[n.name] for n in graph if n.op.is_source and n.name in new
+    }
 
 
 def exported(net: nnspec.Net, opset: int = 21) -> onnx.ModelProto:
@@ -82,6 +84,8 @@ CHAINS = {
     "conv(4, 3, bias = false) -> batchnorm -> batchnorm": {"conv_bias": 1},
     "conv(6, 3, stride = 2, pad = same, groups = 3) -> batchnorm": {"conv_bias": 1},
     "conv(4, 3) -> batchnorm -> relu -> conv(4, 3) -> batchnorm": {"conv_bias": 2, "relu": 1},
+    "conv_transpose(4, 3, stride = 2) -> batchnorm": {"conv_input_grad": 1, "add": 1},
+    "conv_transpose(6, 3, groups = 3) -> batchnorm": {"conv_input_grad": 1, "batch_norm": 1},
     "flatten -> dense(5) -> batchnorm": {"reshape": 1, "affine": 1},
     "flatten -> dense(5, bias = false) -> batchnorm": {"reshape": 1, "affine": 1},
     "dense(5) -> dropout_classic(0.5)": {"matmul": 1, "add": 1},
@@ -100,9 +104,20 @@ def test_a_value_that_something_else_reads_keeps_its_weights() -> None:
     assert left["conv_bias"] == 1 and {"conv.W", "conv.b"} <= weights.keys()
 
 
-def test_what_no_product_takes_is_one_factor() -> None:
-    left, _ = agree(model("x -> conv(4, 3) -> relu -> batchnorm"))
-    assert left == {"conv_bias": 1, "relu": 1, "sub": 1, "mul": 1, "add": 1}
+def test_batchnorm_that_no_convolution_takes_is_one_operation() -> None:
+    net = model("x -> batchnorm -> relu -> conv(4, 3) -> relu -> batchnorm")
+    assert agree(net)[0] == {"batch_norm": 2, "relu": 2, "conv_bias": 1}
+    assert kinds(exported(net)) == {"BatchNormalization": 2, "Relu": 2, "Conv": 1}
+
+
+def test_a_factor_and_a_term_for_each_channel_are_one_operation() -> None:
+    net = model("max(x, 0) * along(g, x) + along(b, x)", "input x: [3, 8, 8]  param g: [3] = 2  param b: [3] = 1")
+    assert agree(net)[0] == {"relu": 1, "batch_norm": 1}
+
+
+def test_several_factors_are_one_where_no_product_takes_them() -> None:
+    left, _ = agree(model("exp(x) / s * g", "input x: [4]  param g: [4] = 2  param s: [4] = 3"))
+    assert left == {"exp": 1, "mul": 1}
 
 
 def test_a_term_that_differs_by_position_is_not_taken_for_a_bias() -> None:

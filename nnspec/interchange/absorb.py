@@ -8,10 +8,12 @@ from __future__ import annotations
 from nnspec.graph import Graph, Node, Var
 from nnspec.graph.types import count
 from nnspec.interchange.passes import Pass
-from nnspec.ops.arrange import reshape
-from nnspec.ops.composite import affine, conv_bias
-from nnspec.ops.image import conv
+from nnspec.ops.arrange import reshape, transpose
+from nnspec.ops.composite import affine, batch_norm, conv_bias
+from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.linear import matmul
+
+PRODUCTS = (conv, conv_input_grad, matmul)
 
 
 def absorbed(graph: Graph) -> Graph:
@@ -36,6 +38,13 @@ class _Terms(Pass):
     def joined(self, op: str, x: Var, constant: Var) -> Var | None:
         raise NotImplementedError
 
+    def split(self, x: Var, op: str) -> tuple[Var, Var] | tuple[None, None]:
+        """The value and the constant that a sum, product or quotient is made of."""
+        parts = self.parts(x) if x.node.op.name == op else []
+        if parts and x.node.op.commutative and parts[0].name in self.constants:
+            parts.reverse()
+        return (parts[0], parts[1]) if parts and parts[1].name in self.constants else (None, None)
+
 
 class _Absorbing(_Terms):
     def joined(self, op: str, x: Var, constant: Var) -> Var | None:
@@ -45,28 +54,32 @@ class _Absorbing(_Terms):
 
     def plus(self, x: Var, term: Var) -> Var | None:
         """A product plus a constant; two terms become one where both can be its bias."""
-        if x.node.op in (conv, matmul):
+        if x.node.op in PRODUCTS:
             return x + term
-        product, other = self._split(x, "add")
-        if not product or not other or product.node.op not in (conv, matmul):
+        product, other = self.split(x, "add")
+        if not product or not other or product.node.op not in PRODUCTS:
             return None
-        axis = 1 if product.node.op is conv else x.type.rank - 1
+        axis = x.type.rank - 1 if product.node.op is matmul else 1
         return product + (other + term) if _is_along(other, axis, x) and _is_along(term, axis, x) else None
 
     def times(self, x: Var, factor: Var) -> Var | None:
         """The value times a constant, where something that it is made of takes the factor."""
-        parts, op = self.parts(x), x.node.op.name
-        if not parts:
-            return None
-        if op == "conv" and _is_along(factor, 1, x) and parts[1].name in self.constants:
-            kernel = parts[1] * reshape(factor, shape=(count(factor.type.shape), *(1,) * (x.type.rank - 1)))
-            return conv(parts[0], kernel, **x.node.attributes)
-        if op == "matmul":
+        parts, op = self.parts(x), x.node.op
+        if op in (conv, conv_input_grad) and parts:
+            return self._times_convolution(parts, factor, x)
+        if op is matmul and parts:
             return self._times_product(parts, factor, x)
-        if op in ("reshape", "transpose") and _is_number(factor):
+        if op in (reshape, transpose) and parts and _is_number(factor):
             inner = self.times(parts[0], _number(factor))
-            return inner and x.node.op(inner, **x.node.attributes)
+            return inner and op(inner, **x.node.attributes)
         return self._times_sum(x, factor) or self._times_twice(x, factor)
+
+    def _times_convolution(self, parts: list[Var], factor: Var, x: Var) -> Var | None:
+        image, kernel = parts
+        axis, whole = (0, True) if x.node.op is conv else (1, x.node.attributes["groups"] == 1)
+        if not whole or not _is_along(factor, 1, x) or kernel.name not in self.constants:
+            return None
+        return x.node.op(image, kernel * _over_axis(factor, axis, x.type.rank), **x.node.attributes)
 
     def _times_product(self, parts: list[Var], factor: Var, product: Var) -> Var | None:
         left, right = parts
@@ -82,23 +95,16 @@ class _Absorbing(_Terms):
         return scaled and left @ scaled
 
     def _times_sum(self, x: Var, factor: Var) -> Var | None:
-        value, term = self._split(x, "add")
+        value, term = self.split(x, "add")
         scaled = self.times(value, factor) if value else None
         return scaled + term * factor if scaled and term else None
 
     def _times_twice(self, x: Var, factor: Var) -> Var | None:
-        value, first = self._split(x, "mul")
+        value, first = self.split(x, "mul")
         if value and first:
             return value * (first * factor)
-        value, first = self._split(x, "div")
+        value, first = self.split(x, "div")
         return value * (factor / first) if value and first else None
-
-    def _split(self, x: Var, op: str) -> tuple[Var, Var] | tuple[None, None]:
-        """The value and the constant that a sum, product or quotient is made of."""
-        parts = self.parts(x) if x.node.op.name == op else []
-        if parts and x.node.op.commutative and parts[0].name in self.constants:
-            parts.reverse()
-        return (parts[0], parts[1]) if parts and parts[1].name in self.constants else (None, None)
 
 
 class _Joining(_Terms):
@@ -106,10 +112,30 @@ class _Joining(_Terms):
         parts = self.parts(x)
         if op != "add" or not parts:
             return None
-        if x.node.op is conv and _is_along(constant, 1, x) and not _is_number(constant):
+        if x.node.op is matmul:
+            is_row = _is_along(constant, 1, x) and constant.type.shape[-1:] == x.type.shape[-1:]
+            return affine(*parts, _row(constant)) if x.type.rank == 2 and is_row else None
+        if not _is_of_channels(constant, x):
+            return None
+        if x.node.op is conv:
             return conv_bias(*parts, _row(constant), **x.node.attributes)
-        is_row = _is_along(constant, 1, x) and constant.type.shape[-1:] == x.type.shape[-1:]
-        return affine(*parts, _row(constant)) if x.node.op is matmul and x.type.rank == 2 and is_row else None
+        value, scale = self.split(x, "mul")
+        return self._normalised(value, scale, constant) if value and scale and _is_of_channels(scale, x) else None
+
+    def _normalised(self, x: Var, scale: Var, bias: Var) -> Var:
+        """Batchnorm that no convolution has taken: images keep the layout of convolutions in one operation, not in three."""
+        for op in ("sub", "add"):
+            value, mean = self.split(x, op)
+            if value and mean and _is_of_channels(mean, x):
+                return batch_norm(value, *map(_row, (scale, bias, mean if op == "sub" else -mean)))
+        channels = x.type.shape[1]
+        assert isinstance(channels, int)  # as many as scale has
+        return batch_norm(x, _row(scale), _row(bias), x.graph.constant((0.0,) * channels, x.type.dtype))
+
+
+def _over_axis(factor: Var, axis: int, rank: int) -> Var:
+    """A factor along one axis of a kernel."""
+    return reshape(factor, shape=(*(1,) * axis, count(factor.type.shape), *(1,) * (rank - axis - 1)))
 
 
 def _row(constant: Var) -> Var:
@@ -120,6 +146,11 @@ def _is_along(constant: Var, axis: int, x: Var) -> bool:
     """Whether it differs along one axis of x at most."""
     missing = x.type.rank - constant.type.rank
     return missing >= 0 and all(d == 1 or i + missing == axis for i, d in enumerate(constant.type.shape))
+
+
+def _is_of_channels(constant: Var, x: Var) -> bool:
+    """Whether it has a number for each channel of images or signals."""
+    return x.type.rank > 2 and _is_along(constant, 1, x) and count(constant.type.shape) == x.type.shape[1]
 
 
 def _is_number(constant: Var) -> bool:

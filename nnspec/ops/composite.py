@@ -28,6 +28,10 @@ affine = Op(
 )
 
 
+def _along_channels(numbers: Any, x: Any) -> Any:
+    return numbers.reshape(-1, *(1,) * (x.ndim - 2))
+
+
 def _onnx_conv(o: Any, x: str, w: str, b: str, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
     return str(o.node("Conv", x, w, b, strides=list(strides), pads=list(pads), dilations=list(dilations), group=groups))
 
@@ -42,7 +46,7 @@ def _conv_bias_shape(x: Type, w: Type, b: Type, **attrs: Any) -> Shape:
 conv_bias = Op(
     "conv_bias(x: [n, c, *s], w: [u, d, *k], b: [u], strides, pads, dilations, groups) -> [*r]",
     "A convolution with a number added to each channel.",
-    kernel=lambda x, w, b, **attrs: conv.kernel(x, w, **attrs) + b.reshape(-1, *(1,) * (x.ndim - 2)),
+    kernel=lambda x, w, b, **attrs: conv.kernel(x, w, **attrs) + _along_channels(b, x),
     onnx=_onnx_conv,
     examples=(
         "conv_bias([[[1, 2, 3]]], [[[1, 1]], [[0, 1]]], [10, 20], strides = [1], pads = [0, 0], dilations = [1], groups = 1)"
@@ -101,6 +105,21 @@ layer_norm = Op(
     onnx=lambda o, x, gamma, beta, axes, eps: o.node("LayerNormalization", x, gamma, beta, axis=-len(axes), epsilon=float(eps)),
     examples=("layer_norm([[1, 3]], [2, 4], [10, 0], axes = [1], eps = 3) == [[9, 2]]",),
     shape=_layer_norm_shape,
+    why=_WHY,
+)
+
+
+def _onnx_batch_norm(o: Any, x: str, scale: str, bias: str, mean: str) -> str:
+    variance = o.constant(np.ones(o.type(x).shape[1]), o.type(x).dtype)
+    return str(o.node("BatchNormalization", x, scale, bias, mean, variance, epsilon=0.0))
+
+
+batch_norm = Op(
+    "batch_norm(x: [n, c, *s], scale: [c], bias: [c], mean: [c]) -> [n, c, *s]",
+    "(x - mean) times scale plus bias, numbers of each channel.",
+    kernel=lambda x, scale, bias, mean: (x - _along_channels(mean, x)) * _along_channels(scale, x) + _along_channels(bias, x),
+    onnx=_onnx_batch_norm,
+    examples=("batch_norm([[[1, 2], [3, 4]]], [2, 10], [0, 1], [1, 3]) == [[[0, 2], [1, 11]]]",),
     why=_WHY,
 )
 
