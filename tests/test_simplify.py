@@ -156,6 +156,12 @@ def test_what_is_computed_in_advance_takes_no_name_of_the_users() -> None:
     assert graph["exp"].op.name == "input"
 
 
+def test_an_operation_with_new_weights_is_still_that_of_its_layer() -> None:
+    text = "model M {\n input x: [3, 8, 8]\n y = x -> conv(4, 3)\n -> batchnorm -> relu\n output y }"
+    written = [(n.name, n.doc_string.partition(":")[2]) for n in exported(nnspec.loads(text)).graph.node]
+    assert written == [("conv/conv_bias", "3:11"), ("relu", "4:18")]
+
+
 # ---- constants
 
 

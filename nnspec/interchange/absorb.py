@@ -5,8 +5,11 @@ Only the graph is looked at; what the new weights come to, `constants.folded` co
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from nnspec.graph import Graph, Node, Var
 from nnspec.graph.types import count
+from nnspec.interchange.constants import scope_of
 from nnspec.interchange.passes import Pass
 from nnspec.ops.arrange import reshape, transpose
 from nnspec.ops.composite import affine, batch_norm, conv_bias
@@ -65,14 +68,15 @@ class _Absorbing(_Terms):
     def times(self, x: Var, factor: Var) -> Var | None:
         """The value times a constant, where something that it is made of takes the factor."""
         parts, op = self.parts(x), x.node.op
-        if op in (conv, conv_input_grad) and parts:
-            return self._times_convolution(parts, factor, x)
-        if op is matmul and parts:
-            return self._times_product(parts, factor, x)
-        if op in (reshape, transpose) and parts and _is_number(factor):
-            inner = self.times(parts[0], _number(factor))
-            return inner and op(inner, **x.node.attributes)
-        return self._times_sum(x, factor) or self._times_twice(x, factor)
+        with _in_place_of(x):
+            if op in (conv, conv_input_grad) and parts:
+                return self._times_convolution(parts, factor, x)
+            if op is matmul and parts:
+                return self._times_product(parts, factor, x)
+            if op in (reshape, transpose) and parts and _is_number(factor):
+                inner = self.times(parts[0], _number(factor))
+                return inner and op(inner, **x.node.attributes)
+            return self._times_sum(x, factor) or self._times_twice(x, factor)
 
     def _times_convolution(self, parts: list[Var], factor: Var, x: Var) -> Var | None:
         image, kernel = parts
@@ -112,15 +116,15 @@ class _Joining(_Terms):
         parts = self.parts(x)
         if op != "add" or not parts:
             return None
-        if x.node.op is matmul:
-            is_row = _is_along(constant, 1, x) and constant.type.shape[-1:] == x.type.shape[-1:]
-            return affine(*parts, _row(constant)) if x.type.rank == 2 and is_row else None
-        if not _is_of_channels(constant, x):
+        with _in_place_of(x):
+            if x.node.op is matmul:
+                return affine(*parts, _row(constant)) if x.type.rank == 2 and _is_row(constant, x) else None
+            if x.node.op is conv:
+                return conv_bias(*parts, _row(constant), **x.node.attributes) if _is_of_channels(constant, x) else None
+            value, scale = self.split(x, "mul")
+            if value and scale and _is_of_channels(scale, x) and _is_of_channels(constant, x):
+                return self._normalised(value, scale, constant)
             return None
-        if x.node.op is conv:
-            return conv_bias(*parts, _row(constant), **x.node.attributes)
-        value, scale = self.split(x, "mul")
-        return self._normalised(value, scale, constant) if value and scale and _is_of_channels(scale, x) else None
 
     def _normalised(self, x: Var, scale: Var, bias: Var) -> Var:
         """Batchnorm that no convolution has taken: images keep the layout of convolutions in one operation, not in three."""
@@ -131,6 +135,11 @@ class _Joining(_Terms):
         channels = x.type.shape[1]
         assert isinstance(channels, int)  # as many as scale has
         return batch_norm(x, _row(scale), _row(bias), x.graph.constant((0.0,) * channels, x.type.dtype))
+
+
+def _in_place_of(x: Var) -> AbstractContextManager[None]:
+    """What is made here belongs to the layer of x, and comes from the same line."""
+    return x.graph.at(scope=scope_of(x.node), span=x.node.span)
 
 
 def _over_axis(factor: Var, axis: int, rank: int) -> Var:
@@ -146,6 +155,11 @@ def _is_along(constant: Var, axis: int, x: Var) -> bool:
     """Whether it differs along one axis of x at most."""
     missing = x.type.rank - constant.type.rank
     return missing >= 0 and all(d == 1 or i + missing == axis for i, d in enumerate(constant.type.shape))
+
+
+def _is_row(constant: Var, x: Var) -> bool:
+    """Whether it has a number for each column of x."""
+    return _is_along(constant, x.type.rank - 1, x) and constant.type.shape[-1:] == x.type.shape[-1:]
 
 
 def _is_of_channels(constant: Var, x: Var) -> bool:

@@ -57,14 +57,20 @@ def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str,
     names = _names(graph, made, read)
     new, moved = Graph(graph.name, graph.dtype), dict[str, str]()
     for node in graph:
-        with new.at(role=node.role, span=node.span):
+        with new.at(role=node.role, span=node.span, scope=scope_of(node)):
             if node.name in names:
                 moved[node.name] = new.source(OPS["param"], names[node.name], node.type).name
             elif node.name in read or node.name not in constants:
-                moved[node.name] = new.copy_node(node, tuple(moved[i] for i in node.inputs))
+                name = node.name if node.op.is_source else None  # others are numbered anew, as many have gone
+                moved[node.name] = new.add(node.op, tuple(moved[i] for i in node.inputs), node.attributes, node.type, name)
     new.outputs = {public: moved[n] for public, n in graph.outputs.items()}
     computed = {names[n.name]: np.asarray(values[n.name], n.type.dtype) for n in made}
     return new.swept(), {**weights, **computed}
+
+
+def scope_of(node: Node) -> str:
+    """The layer that a node belongs to, by its path."""
+    return node.name.rpartition("/")[0]
 
 
 def _as_it_is(graph: Graph, node: Node, read: set[str]) -> bool:

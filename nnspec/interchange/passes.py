@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 
 from nnspec.graph import Graph, Node, Var
-from nnspec.interchange.constants import Constants
+from nnspec.interchange.constants import Constants, scope_of
 
 
 class Pass(ABC):
@@ -23,7 +23,7 @@ class Pass(ABC):
 
     def _rule(self, new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         self.constants = self.constants if self.constants.graph is new else Constants(new)
-        with new.at(scope=node.name.rpartition("/")[0]):
+        with new.at(scope=scope_of(node)):
             better = self.better(node, [new.var(i) for i in inputs])
         made = better.name if better and better.type == node.type else new.copy_node(node, inputs)
         if self.readers[node.name] > 1:
