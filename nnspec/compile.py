@@ -22,7 +22,7 @@ from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
-from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, lighter, rewrite, rewrite_step
+from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
 from nnspec.source import Imports
 from nnspec.step import Phase
 from nnspec.syntax import ast
@@ -207,6 +207,11 @@ class Compilation:
     def inference(self) -> Graph:
         """The inference graph after the rules."""
         return rewrite(self.graph, *BEFORE_GRADIENTS)
+
+    @property
+    def deployed(self) -> Graph:
+        """The inference graph for other runtimes: no rule that is only for our own engines."""
+        return rewrite(self.graph, *STABLE)
 
     @property
     def evaluation(self) -> Graph:

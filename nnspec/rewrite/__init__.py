@@ -6,8 +6,10 @@ from nnspec.rewrite.loops import hoist, trim
 from nnspec.rewrite.neighbours import join_in_loops
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
 
+STABLE = ("stability", "algebra")
 BEFORE_GRADIENTS = ("stability", "pooling", "algebra")
 AFTER_GRADIENTS = ("algebra", "broadcast")
+FOR_EXPORT = ("export",)
 
 
 def rewrite_step(graph: Graph) -> Graph:
@@ -16,4 +18,4 @@ def rewrite_step(graph: Graph) -> Graph:
     return lighter(rewrite(trim(join_in_loops(graph)), *AFTER_GRADIENTS))
 
 
-__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "Rule", "lighter", "load_rules", "rewrite", "rewrite_step"]
+__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "STABLE", "Rule", "lighter", "load_rules", "rewrite", "rewrite_step"]
