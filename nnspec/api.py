@@ -305,7 +305,7 @@ class Net:
 
         single = self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
-        return export(single.inference, weights, Path(path), metadata=metadata(self.engine))
+        return export(single.deployed, weights, Path(path), metadata=metadata(self.engine))
 
     @as_spec_error()
     def save(self, run: str | Path) -> Path:

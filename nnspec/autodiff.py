@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add
 
 from nnspec.graph import Dim, Graph, Node, Type, Var
 from nnspec.graph.loop import KINDS, Loop
-from nnspec.loops import Carried, Item, apart, close, of_step, places, stand_in
-from nnspec.ops.arrange import concat, cut, expand, pad, reshape
+from nnspec.graph.types import count
+from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
+from nnspec.ops.arrange import concat, cut, expand, reshape
 from nnspec.ops.loop import scan
 from nnspec.ops.reduce import sum as sum_over
 
@@ -28,44 +29,48 @@ def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]
         parts.setdefault(name, []).append(seed)
     dependent, needed = graph.dependents(wrt), graph.needed(parts)
     for node in [n for n in reversed(list(graph)) if n.name in needed & dependent]:
-        if node.inputs and node.name in parts:
+        if node.op is scan or (node.inputs and node.name in parts):
             _differentiate(graph, node, parts, dependent)
     return [reduce(add, parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
 
 
 def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str]) -> None:
     """Send the gradient of a node on to those of its inputs that matter."""
-    total = reduce(add, parts[node.name])
-    parts[node.name] = [total]
-    if node.op.grad is None and node.op is not scan:
-        return
     with graph.at(span=node.span):
         inputs = [graph.var(i) for i in node.inputs]
-        if node.op.grad is None:
-            shares: Sequence[Var | None] = _through_time(graph, node, total)
-        else:
-            shares = node.op.grad(total, graph.var(node.name), *inputs, **node.attributes)
-        for source, share in zip(inputs, shares, strict=True):
+        for source, share in zip(inputs, _shares(graph, node, inputs, parts), strict=True):
             if share is not None and source.name in dependent and source.type.is_float:
                 parts.setdefault(source.name, []).append(unbroadcast(share, source.type))
+
+
+def _shares(graph: Graph, node: Node, inputs: Sequence[Var], parts: dict[str, list[Var]]) -> Sequence[Var | None]:
+    """The share of each input in the gradient of a node."""
+    if node.op is scan:
+        readers = {n.attributes["start"]: parts[n.name][0] for n in graph if n.inputs == (node.name,) and n.name in parts}
+        return _through_time(graph, node, readers) if readers else [None] * len(inputs)
+    total = reduce(add, parts[node.name])
+    parts[node.name] = [total]
+    return node.op.grad(total, graph.var(node.name), *inputs, **node.attributes) if node.op.grad else [None] * len(inputs)
 
 
 def _zero(graph: Graph, type: Type) -> Var:
     return expand(graph.constant(0.0, type.dtype), shape=type.shape)
 
 
-def _through_time(graph: Graph, node: Node, g: Var) -> list[Var | None]:
+def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | None]:
     """Backpropagation through time (Werbos 1990): a loop the other way that carries the gradients of the carried values.
 
+    `g` are the gradients of what the steps yield, by where it starts in the value of the loop.
     Each step is computed again from the carried values before it, for all steps at once; but for what it has yielded.
     """
     a, inputs = node.attributes, [graph.var(i) for i in node.inputs]
     loop, n, length, reverse = a["body"], a["carries"], a["length"], a["reverse"]
+    assert len(loop.shapes("out:")) >= n, "a loop that was trimmed cannot be differentiated"
     starts, sequences, given = inputs[:n], inputs[n : n + a["items"]], inputs[n + a["items"] :]
-    outs = apart(graph.var(node.name), loop)
+    outs = apart(graph.var(node.name), loop, length)
     before = [_item(graph, _shifted(s, out, length, reverse)) for s, out in zip(starts, outs, strict=False)]
     items = [_item(graph, s) for s in sequences]
-    arriving = {i: _item(graph, part) for i, part in _arriving(g, loop)}
+    arriving = {i: _item(graph, g[out.node.attributes["start"]]) for i, out in enumerate(outs) if out.node.attributes["start"] in g}
     after = [stand_in(graph, s.type) for s in starts]
     values = _step(graph, loop, before, items, given)
     done = [Item(graph.var(values[f"out:{i}"]), out) for i, out in enumerate(outs) if loop.body[loop.body.outputs[f"out:{i}"]].inputs]
@@ -80,27 +85,6 @@ def _through_time(graph: Graph, node: Node, g: Var) -> list[Var | None]:
         *over_time[n : n + len(items)],
         *(_over_steps(d, v) for d, v in zip(over_time[n + len(items) :], given, strict=True)),
     ]
-
-
-def _arriving(g: Var, loop: Loop) -> Iterator[tuple[int, Var]]:
-    """The gradient of each thing that the steps yield, by its number, but for those whose gradient is zero."""
-    for i, (start, stop, shape) in enumerate(places(loop)):
-        part = _part(g, start, stop)
-        if part:
-            yield i, reshape(part, shape=(g.type.shape[0], *shape))
-
-
-def _part(g: Var, start: Dim, stop: Dim) -> Var | None:
-    """A stretch of a gradient along its last axis; nothing if it lies in the zeros around a value."""
-    axis, attributes = g.type.rank - 1, g.node.attributes
-    if g.node.op is pad and attributes["axis"] == axis:
-        inner = g.graph.var(g.node.inputs[0])
-        match start, stop, attributes["before"], inner.type.shape[-1]:
-            case int(), int(), int(before), int(width) if stop <= before or start >= before + width:
-                return None
-            case int(), int(), int(before), int(width) if before <= start and stop <= before + width:
-                return _part(inner, start - before, stop - before)
-    return g if stop - start == g.type.shape[-1] else cut(g, axis=axis, start=start, stop=stop)
 
 
 def _item(graph: Graph, sequence: Var) -> Item:
@@ -138,5 +122,8 @@ def unbroadcast(g: Var, type: Type) -> Var:
     if shape == type.shape:
         return g
     axes = tuple(i for i in range(len(shape)) if i < extra or (type.shape[i - extra] == 1 and shape[i] != 1))
+    if len(axes) > 1 and axes == tuple(range(len(axes))):
+        # All rows as one axis, as the product for the gradient of a weight has them too.
+        g, axes = reshape(g, shape=(count(shape[: len(axes)]), *shape[len(axes) :])), (0,)
     summed = sum_over(g, axes=axes, keep=False) if axes else g
     return summed if summed.type.shape == type.shape else reshape(summed, shape=type.shape)

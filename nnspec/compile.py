@@ -22,7 +22,7 @@ from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
-from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, lighter, rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
 from nnspec.source import Imports
 from nnspec.step import Phase
 from nnspec.syntax import ast
@@ -209,6 +209,11 @@ class Compilation:
         return rewrite(self.graph, *BEFORE_GRADIENTS)
 
     @property
+    def deployed(self) -> Graph:
+        """The inference graph for other runtimes: no rule that is only for our own engines."""
+        return rewrite(self.graph, *STABLE)
+
+    @property
     def evaluation(self) -> Graph:
         """Outputs, loss and metrics of a batch, as in use and not as in training; and for `metrics` what they read of each example."""
         return self._evaluation[0]
@@ -238,7 +243,7 @@ class Compilation:
     @cached_property
     def gradients(self) -> Graph:
         """Loss, new states and the gradient of the loss for every parameter, without penalties."""
-        return lighter(rewrite(step.add_gradients(self.stable, self.parameter_types, ()), *AFTER_GRADIENTS))
+        return rewrite_step(step.add_gradients(self.stable, self.parameter_types, ()))
 
     @cached_property
     def stages(self) -> tuple[tuple[Phase, ...], ...]:

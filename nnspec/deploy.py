@@ -14,7 +14,7 @@ from nnspec.files import write_whole
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.interchange.prove import check
-from nnspec.interchange.recurrent import recognised
+from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import DEFAULT_OPSET, to_onnx
 from nnspec.run import reference
 from nnspec.run.ort import REFUSALS, Session
@@ -52,7 +52,7 @@ def export(
         raise fault("E505", "a float64 model cannot be exported", help="compile it as float32: onnxruntime lacks float64 convolutions")
     if sum(np.asarray(w).nbytes for w in weights.values()) > LARGEST_FILE:
         raise fault("E505", "the model is larger than 2 GiB, which no ONNX file can be")
-    model = to_onnx(recognised(graph), weights, metadata=metadata, opset=opset)
+    model = to_onnx(*simplified(graph, weights), metadata=metadata, opset=opset)
     check(model)
     content = model.SerializeToString()
     difference = _difference(graph, weights, content, np.random.default_rng(seed))

@@ -6,14 +6,15 @@ one product before the loop, and the gradient of a weight, a sum over the batch,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
 from nnspec.graph.loop import Loop
 from nnspec.graph.types import BATCH_NAME, size_names, with_batch
-from nnspec.ops.arrange import cut, expand, reshape, transpose
-from nnspec.ops.loop import scan, widths
+from nnspec.ops.arrange import concat, cut, expand, pad, reshape, transpose
+from nnspec.ops.linear import matmul
+from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
 
 
@@ -61,41 +62,30 @@ def moved(value: Var, axis: int, to: int) -> Var:
     return transpose(value, axes=tuple(order))
 
 
-def places(loop: Loop) -> Iterator[tuple[Dim, Dim, Shape]]:
-    """Where along the last axis of a loop's value each thing that a step yields begins and ends, and its shape."""
-    start: Dim = 0
-    for width, shape in zip(widths(loop), loop.shapes("out:"), strict=True):
-        yield start, start + width, shape
-        start = start + width
+def apart(value: Var, loop: Loop, length: Dim) -> list[Var]:
+    """All that the steps of a loop yield."""
+    return [part(value, start=start, shape=shape) for start, shape in parts(loop, length)]
 
 
-def apart(packed: Var, loop: Loop) -> list[Var]:
-    """What the steps yield side by side along the last axis, each in its shape."""
-    leading, axis = packed.type.shape[: packed.type.rank - 2], packed.type.rank - 1
-    parts = [(packed if len(loop.shapes("out:")) == 1 else cut(packed, axis=axis, start=a, stop=b), shape) for a, b, shape in places(loop)]
-    return [reshape(part, shape=(*leading, *shape)) for part, shape in parts]
-
-
-def keeping_products(graph: Graph) -> Graph:
-    """The same with loops that yield the products of their steps too, so that backward need not compute them again."""
+def keeping_values(graph: Graph) -> Graph:
+    """The same with loops that yield all that their steps compute, so that backward need not compute it again; see `rewrite.loops.trim`."""
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        wider = _with_products(node.attributes["body"]) if node.op is scan else None
-        if wider is None:
+        if node.op is not scan:
             return new.copy_node(node, inputs)
-        value = new.call(scan, *map(new.var, inputs), **{**node.attributes, "body": wider})
-        return cut(value, axis=node.type.rank - 1, start=0, stop=node.type.shape[-1]).name
+        return new.call(scan, *map(new.var, inputs), **{**node.attributes, "body": _yielding_all(node.attributes["body"])}).name
 
     return graph.rebuilt(rule)
 
 
-def _with_products(loop: Loop) -> Loop | None:
-    """The loop with whatever takes more than one operation a number among what it yields; nothing if all is there."""
+def _yielding_all(loop: Loop) -> Loop:
+    """The loop with every value of an example that is computed in it behind what it yields."""
     body = loop.body.only(loop.body.outputs)
     batch = loop.shapes("out:")[0][0]
-    costly = [n.name for n in body if n.op.flops and n.type.shape[:1] == (batch,) and n.name not in body.outputs.values()]
-    body.outputs |= {f"out:{i}": name for i, name in enumerate(costly, len(widths(loop)))}
-    return Loop(body) if costly else None
+    computed = [n.name for n in body if n.inputs and not n.op.view and n.type.is_float and n.type.shape[:1] == (batch,)]
+    more = [n for n in computed if n not in body.outputs.values()]
+    body.outputs |= {f"out:{i}": name for i, name in enumerate(more, len(loop.shapes("out:")))}
+    return Loop(body)
 
 
 def close(
@@ -120,7 +110,11 @@ def close(
 
 
 class _Closing:
-    """`varying` depends on the step, `core` is what the next step waits for, `folded` has the values over all steps found so far."""
+    """`varying` depends on the step, `core` is what the next step waits for.
+
+    Of the values over all steps found so far, `stacked` has those with the steps as an axis in front, `folded` those with the steps in the
+    batch: what every op understands.
+    """
 
     def __init__(
         self,
@@ -135,13 +129,21 @@ class _Closing:
         self.graph, self.carried, self.length, self.reverse = graph, carried, length, reverse
         self.steps = length * BATCH
         stand_ins = {c.at_step.name for c in carried}
+        self.results = results
         self.varying = graph.dependents({*stand_ins, *(i.at_step.name for i in items), *drawn})
         unfoldable = {n for n in self.varying if not graph[n].type.has_batch}
         self.core = (graph.dependents(stand_ins | unfoldable) & graph.needed([c.next.name for c in carried])) - stand_ins
+        self.core |= {n.name for n in graph if n.op is part and n.inputs[0] in self.core}  # a scan itself cannot leave the loop
+        self.core |= self._cuts_for_the_loop()
         self.in_loop = self.core | stand_ins
-        self.results = results
-        self.folded = {i.at_step.name: self.fold_sequence(i.sequence).name for i in items}
-        self.yielded: dict[str, str] | None = None
+        self.stacked = {i.at_step.name: i.sequence.name for i in items}
+        self.folded: dict[str, str] = {}
+
+    def _cuts_for_the_loop(self) -> set[str]:
+        """Pieces that only the loop reads of a value: it takes the value and cuts it itself, which costs nothing."""
+        cuts = {n.name for n in self.graph if n.op is cut and n.name in self.varying - self.core and n.attributes["axis"] >= 1}
+        outside = {i for n in self.graph if n.name not in self.core for i in n.inputs} | set(self.results)
+        return {i for n in self.graph if n.name in self.core for i in n.inputs} & cuts - outside
 
     # ---- time in the batch
 
@@ -167,42 +169,63 @@ class _Closing:
         once = reshape(value, shape=split_batch(shape, 1))
         return reshape(expand(once, shape=split_batch(shape, self.length)), shape=with_batch(shape, self.steps))
 
-    def fold(self, name: str) -> str:
-        """A value of every step as one value over all steps, once the loop has run if it waits for it."""
-        wanted = self._unfolded(name)
-        for node in [n for n in self.graph if n.name in wanted]:
-            with self.graph.at(span=node.span, role=node.role):
-                self.folded[node.name] = self._fold_node(node)
-        return self.folded[name]
+    def fold(self, name: str) -> Var:
+        """A value over all steps, with the steps in the batch."""
+        if name not in self.varying:
+            return self.repeated(name)
+        if name not in self.folded:
+            self.folded[name] = self.fold_sequence(self.graph.var(self.stacked[name])).name
+        return self.graph.var(self.folded[name])
 
-    def _unfolded(self, name: str) -> set[str]:
-        """What a value needs that is not folded yet."""
-        wanted = {name}
-        for node in reversed(list(self.graph)):
-            if node.name in wanted and node.name not in self.folded and node.name not in self.in_loop:
-                wanted.update(i for i in node.inputs if i in self.varying)
-        return wanted - self.folded.keys()
-
-    def _fold_node(self, node: Node) -> str:
-        if node.name in self.in_loop:
-            return self._from_loop()[node.name]
-        inputs = [self.graph.var(self.folded[i]) if i in self.varying else self.repeated(i) for i in node.inputs]
-        return self.graph.call(node.op, *inputs, **{k: with_batch(v, self.steps) for k, v in node.attrs}).name
+    def stack(self, name: str) -> Var:
+        """A value over all steps, with the steps in front."""
+        if name not in self.stacked:
+            self.stacked[name] = self.unfold(self.fold(name), self.graph[name].type.shape).name
+        return self.graph.var(self.stacked[name])
 
     def over_all_steps(self, name: str) -> Var:
-        folded = self.graph.var(self.fold(name)) if name in self.varying else self.repeated(name)
-        type = self.graph[name].type
-        return self.unfold(folded, type.shape) if type.has_batch else folded
+        """A value over all steps, once the loop has run if it waits for it; of one that no example has of its own, the sum."""
+        missing = self._missing(name)
+        for node in [n for n in self.graph if n.name in missing]:
+            with self.graph.at(span=node.span, role=node.role):
+                self._find(node)
+        return self.stack(name) if self.graph[name].type.has_batch else self.fold(name)
+
+    def _missing(self, name: str) -> set[str]:
+        """What a value needs that is not found yet."""
+        known = self.stacked.keys() | self.folded.keys()
+        wanted = {name} & self.varying
+        for node in reversed(list(self.graph)):
+            if node.name in wanted - known and node.name not in self.in_loop:
+                wanted.update(i for i in node.inputs if i in self.varying)
+        return wanted - known
+
+    def _find(self, node: Node) -> None:
+        if node.name in self.in_loop:
+            if node.name not in self.stacked.keys() | self.folded.keys():
+                self._scan()
+        elif self._stackable(node):
+            inputs = [self.stack(i) if i in self.varying else self.graph.var(i) for i in node.inputs]
+            attrs = {k: v + 1 if k == "axis" else v for k, v in node.attrs}
+            self.stacked[node.name] = self.graph.call(node.op, *inputs, **attrs).name
+        else:
+            attrs = {k: with_batch(v, self.steps) for k, v in node.attrs}
+            self.folded[node.name] = self.graph.call(node.op, *map(self.fold, node.inputs), **attrs).name
+
+    def _stackable(self, node: Node) -> bool:
+        """Whether the op says the same with the steps as one more axis in front."""
+        varying = [i for i in node.inputs if i in self.varying]
+        rank, same = node.type.rank, len(varying) == len(node.inputs)
+        if not all(i in self.stacked and self.graph[i].type.rank == rank for i in varying) or not varying:
+            return False
+        if node.op is matmul:
+            return varying == [node.inputs[0]] and self.graph[node.inputs[1]].type.rank == 2
+        return node.op.pointwise or (node.op in (concat, cut, pad) and same and node.attributes["axis"] >= 1)
 
     # ---- the loop
 
-    def _from_loop(self) -> dict[str, str]:
-        """The values of the loop that anything outside of it reads, over all steps."""
-        if self.yielded is None:
-            self.yielded = self._scan()
-        return self.yielded
-
-    def _scan(self) -> dict[str, str]:
+    def _scan(self) -> None:
+        """The loop, and the values of it that anything outside of it reads."""
         body = _Body(self)
         carries = [c.next.name for c in self.carried]
         outs = [*carries, *(n for n in self._read_outside() if n not in carries)]
@@ -210,14 +233,17 @@ class _Closing:
         inputs = [*(c.start for c in self.carried), *body.sequences, *body.given]
         sizes = {"carries": len(carries), "items": len(body.sequences), "length": self.length}
         out = self.graph.call(scan, *inputs, body=loop, reverse=self.reverse, **sizes)
-        parts = [self._folded_part(part, self.graph[n].type) for part, n in zip(apart(out, loop), outs, strict=True)]
-        return dict(reversed(list(zip(outs, (p.name for p in parts), strict=True))))
+        for n, value in reversed(list(zip(outs, apart(out, loop, self.length), strict=True))):
+            if self.graph[n].type.shape[0] == BATCH:
+                self.stacked[n] = value.name
+            else:
+                self.folded[n] = self._folded_part(value, self.graph[n].type).name
 
     def _folded_part(self, part: Var, type: Type) -> Var:
         """From [length, batch, ...] to the shape of the value at one step, with time in its batch."""
         axis = batch_axis(type.shape)
         order = (*range(2, axis + 3), 0, 1, *range(axis + 3, part.type.rank))
-        return reshape(part if type.shape[0] == BATCH else transpose(part, axes=order), shape=with_batch(type.shape, self.steps))
+        return reshape(transpose(part, axes=order), shape=with_batch(type.shape, self.steps))
 
     def _read_outside(self) -> list[str]:
         """The values of the loop that the results read."""
@@ -243,7 +269,7 @@ class _Body:
         self._sources("given", [outer.var(n) for n in given])
         self.sequences = [closing.over_all_steps(n) for n in items]
         self.given = [outer.var(n) for n in given]
-        self.moved = self.graph.insert(outer, [*constant, *(n for n in reads if n in core)], self.moved)
+        self.moved = self.graph.insert(outer, [*constant, *(n.name for n in outer if n.name in core)], self.moved)
 
     def _sources(self, kind: str, values: Sequence[Var]) -> None:
         for position, value in enumerate(values):
@@ -252,7 +278,7 @@ class _Body:
     def finish(self, carries: Sequence[str], outs: Sequence[str]) -> Loop:
         self.graph.outputs = {f"carry:{i}": self.moved[n] for i, n in enumerate(carries)}
         self.graph.outputs |= {f"out:{i}": self._batch_first(self.graph.var(self.moved[n])).name for i, n in enumerate(outs)}
-        return Loop(self.graph)
+        return Loop(self.graph.swept())
 
     def _batch_first(self, value: Var) -> Var:
         shape = value.type.shape

@@ -11,10 +11,10 @@ from nnspec.autodiff import gradients
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Training
 from nnspec.graph import Graph, Type, Var
-from nnspec.loops import keeping_products
+from nnspec.loops import keeping_values
 from nnspec.ops import OPS
 from nnspec.optimization import Optimization
-from nnspec.rewrite import AFTER_GRADIENTS, lighter, rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, rewrite, rewrite_step
 
 Penalty = tuple[tuple[str, float], ...]
 
@@ -47,7 +47,7 @@ class Phase:
     def objective(self) -> Graph:
         """The losses and their sum, the new states, and the gradient of sum and penalties for every trained parameter."""
         graph = _minimising(self.forward, self.losses, self.states)
-        return lighter(rewrite(add_gradients(graph, self.parameters, self.training.penalty), *AFTER_GRADIENTS))
+        return rewrite_step(add_gradients(graph, self.parameters, self.training.penalty))
 
     @cached_property
     def step(self) -> Graph:
@@ -91,7 +91,7 @@ def _minimising(forward: Graph, losses: Sequence[str], states: Collection[str]) 
 
 def add_gradients(forward: Graph, parameters: Mapping[str, Type], penalty: Penalty) -> Graph:
     """Loss, new states, and `grad:NAME` for every parameter."""
-    graph = keeping_products(forward.only(outputs_of(forward, "loss", "state")))
+    graph = keeping_values(forward.only(outputs_of(forward, "loss", "state")))
     for name, type in parameters.items():
         graph.source(OPS["param"], name, type)  # one that the loss does not use has a gradient too: zero
     objective = _with_penalty(graph, list(parameters), penalty)

@@ -11,6 +11,7 @@ import pytest
 import nnspec
 from nnspec import SpecError
 from nnspec.train import predictions
+from nnspec.train.loop import EVALUATION_BATCH
 
 LINE = """
 let slope = 2
@@ -76,6 +77,24 @@ def test_an_output_that_is_the_same_for_all_examples_is_predicted_once(tmp_path:
     predictions.write(tmp_path / "p.npz", out)
     with pytest.raises(Exception, match="same for all examples"):
         predictions.write(tmp_path / "p.csv", out)
+
+
+REMAINDER = 2 * EVALUATION_BATCH + 7
+
+
+def test_every_example_is_predicted_once_in_its_place_whatever_the_number() -> None:
+    net = nnspec.loads("model M { input x: [2]  output twice = 2 * x, low = x[0] < 5 }")
+    for number in (1, EVALUATION_BATCH - 1, EVALUATION_BATCH, EVALUATION_BATCH + 1, REMAINDER):
+        x = np.arange(2.0 * number).reshape(number, 2)
+        out = net.predict({"x": x})
+        np.testing.assert_array_equal(out["twice"], 2 * x)
+        np.testing.assert_array_equal(out["low"], x[:, 0] < 5)
+
+
+def test_a_shorter_last_batch_needs_no_program_of_its_own() -> None:
+    net = nnspec.loads("model M { input x: [2]  output y = x -> dense(3) }")
+    net.predict(np.zeros((REMAINDER, 2)))
+    assert len(net.engine._programs) == 1
 
 
 def test_a_random_formula_in_use_draws_for_every_example() -> None:

@@ -17,7 +17,7 @@ from nnspec.run import reference
 from nnspec.train.loop import EVALUATION_BATCH
 from nnspec.wholedata import split
 
-EXAMPLES = 2 * EVALUATION_BATCH + 500
+EXAMPLES = 2 * EVALUATION_BATCH + EVALUATION_BATCH // 2
 
 SPEC = """
 fn outer(a, b) = reshape(a, [size(a), 1]) * reshape(b, [1, size(b)])

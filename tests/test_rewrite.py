@@ -16,20 +16,27 @@ from nnspec.rewrite import Rule, lighter, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [r for f in ("stability", "pooling", "algebra", "broadcast") for r in load_rules(f)]
+RULES = [r for f in ("stability", "pooling", "algebra", "broadcast", "export") for r in load_rules(f)]
 
 
 class Side:
-    """Builds one side of a rule on random inputs: x and y are numbers, i positions, c truths; attributes come from a table."""
+    """Builds one side of a rule on random inputs: x and y are numbers, g and b rows of them, i positions, c truths; attributes come from a
+    table.
+    """
 
     def __init__(self, graph: Graph, rule: Rule, x_shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
         self.graph, self.attributes = graph, attributes
         self.types = {"x": Type("float64", x_shape), "y": Type("float64", (3, 4)), "i": Type("int64", (3,)), "c": Type("bool", (3, 4))}
-        self.types |= dict.fromkeys(rule.names, Type("float64", {"": (), "scalar": (), "per_channel": (4, 1)}[rule.condition]))
+        shapes = {"": (), "scalar": (), "per_channel": (4, 1), "number": ()}
+        self.types |= dict.fromkeys(("g", "b"), Type("float64", (4,)))
+        self.types |= dict.fromkeys(rule.names, Type("float64", shapes[rule.condition]))
+        self.numbers = rule.names if rule.condition == "number" else ()
 
     def build(self, e: ast.Expr) -> Var | float:
         if isinstance(e, ast.Number):
             return e.value
+        if isinstance(e, ast.Name) and e.id in self.numbers:
+            return float(self.attributes[e.id])
         if isinstance(e, ast.Name):
             return self.graph.source(OPS["input"], e.id, self.types[e.id])
         if isinstance(e, ast.Binary):
@@ -55,7 +62,7 @@ def built(rule: Rule) -> Graph:
     for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4)], [(3, 1), (3, 4), (1, 3, 4)]):
         graph = Graph(dtype="float64")
         windows = {"k": (2,), "s": (2,), "p": (1, 1)} if "pool" in rule.text else {"k": False, "s": s}
-        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, **windows})
+        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, "f": 0.75, **windows})
         try:
             left, right = side.build(rule.left), side.build(rule.right)
             assert isinstance(left, Var) and isinstance(right, Var) and left.type == right.type
@@ -210,3 +217,29 @@ def test_of_a_batch_normalisation_two_sums_are_left_for_forward_and_three_for_ba
     large = [n for n in net.spec.gradients if n.op.name in ("sum", "mean") and net.spec.gradients[n.inputs[0]].type.rank == 4]
     assert len([n for n in large if n.role != "backward"]) == 2
     assert len([n for n in large if n.role == "backward"]) <= 4
+
+
+# ---- conditions
+
+
+def standardised(eps: float | str) -> Graph:
+    text = f"x - mean(x, keep = true)) / sqrt(mean((x - mean(x, keep = true))^2, keep = true) + {eps})"
+    return rewrite(nnspec.loads(f"model M {{ input x: [5]  param e: [] = 1  output y = ({text} }}").spec.inference, "export")
+
+
+def test_a_rule_takes_a_number_as_it_is_written() -> None:
+    (node,) = [n for n in standardised(0.5) if n.op.name == "standard"]
+    assert node.attributes["eps"] == 0.5
+
+
+def test_a_rule_for_a_number_leaves_what_is_learned_alone() -> None:
+    assert "standard" not in [n.op.name for n in standardised("e")]
+
+
+def test_a_rule_leaves_shapes_alone_that_its_right_side_does_not_take() -> None:
+    """The normalised axis is not the last."""
+    graph = Graph()
+    x = graph.source(OPS["input"], "x", Type("float32", (3, 4)))
+    centred = x - OPS["mean"](x, axes=(0,), keep=True)
+    graph.outputs["y"] = (centred / OPS["sqrt"](OPS["mean"](OPS["square"](centred), axes=(0,), keep=True) + 0.5)).name
+    assert [n.op.name for n in rewrite(graph, "export")] == [n.op.name for n in graph]

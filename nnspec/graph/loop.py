@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from nnspec.graph.graph import Graph, Node
-from nnspec.graph.types import Dim, Shape, Sized, with_batch
+from nnspec.graph.types import Dim, Shape, Sized, bind, with_batch
 from nnspec.graph.walk import walk
 
 KINDS = ("carry", "item", "given")
@@ -58,6 +58,10 @@ class BoundLoop:
 
     body: Graph = field(repr=False)
     sizes: Mapping[str, int]
+
+    def shapes(self, kind: str) -> list[Shape]:
+        """The shapes of the outputs of that kind, in order."""
+        return [bind(shape, self.sizes) for shape in Loop(self.body).shapes(kind)]
 
     def step(self, *values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The carries after a step and what it yields, from the carries before it, its items and what is given."""

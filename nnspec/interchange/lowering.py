@@ -5,9 +5,8 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from onnx import helper
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import BoundLoop, Loop
-from nnspec.graph.types import bind, count
+from nnspec.graph.types import bind
+from nnspec.ops.loop import parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Forms = Mapping[str, Callable[..., str]]
@@ -26,19 +26,6 @@ Forms = Mapping[str, Callable[..., str]]
 def onnx_type(dtype: str) -> int:
     """The number ONNX gives an element type."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-
-def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs that a node runs: the body of a loop."""
-    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
-
-
-def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Those in the bodies of loops too."""
-    for node in nodes:
-        yield node
-        for body in bodies(node):
-            yield from every_node(body.node)
 
 
 @dataclass(frozen=True)
@@ -61,11 +48,11 @@ class Lowering:
         self.graph, self.opset, self.sizes, self.forms, self.outer = graph, opset, sizes, forms or {}, outer
         self.written: list[onnx.NodeProto] = []
         self.values: dict[str, str] = {}
+        self.yielded: dict[str, dict[Dim, str]] = {}
         self.constants: dict[str, Array] = outer.constants if outer else {}
         self.origins: dict[str, Origin] = outer.origins if outer else {}
         self._types: dict[str, Type] = {}
         self._known: dict[object, tuple[str, ...]] = {}
-        self._parts: dict[str, tuple[Sequence[Dim], Sequence[str]]] = {}
         self._node: Node | None = None
 
     def lower(self, node: Node) -> None:
@@ -84,15 +71,6 @@ class Lowering:
 
     def bound(self, type: Type) -> Type:
         return type.bound(self.sizes) if self.sizes else type
-
-    def sweep(self) -> None:
-        """Take out the nodes whose values nobody reads."""
-        read, kept = {self.values[n] for n in self.graph.outputs.values()}, []
-        for node in reversed(self.written):
-            if not read.isdisjoint(node.output):
-                kept.append(node)
-                read.update(i for inner in every_node([node]) for i in inner.input)
-        self.written = kept[::-1]
 
     def type(self, x: str) -> Type:
         """The type of a value of the graph; the facet's own values have none."""
@@ -202,7 +180,7 @@ class Lowering:
     # ---- loops
 
     def scan(self, inputs: Sequence[str], loop: Loop | BoundLoop, carries: int, items: int, length: Dim, reverse: bool) -> str:
-        """ONNX's Scan; what every step is given, its body reads from outside by its name there."""
+        """ONNX's Scan, by the name of its first value; what every step is given, its body reads from outside by its name there."""
         sequences = list(inputs[carries : carries + items]) or [self.node("Expand", self.constant(0, "int64"), self.shape((length,)))]
         assert self._node
         inner = Lowering(loop.body, self.opset, self.sizes, self.forms, self)
@@ -212,43 +190,28 @@ class Lowering:
         for node in loop.body:
             inner.lower(node)
         leaving: list[str] = []
-        for node_name in loop.body.outputs.values():  # the carries come first
-            value = inner.node("Identity", inner.values[node_name])
-            leaving.append(inner.copied(value) if value in leaving else value)
+        for name in loop.body.outputs.values():
+            leaving.append(inner.leave(name, leaving))
         taken, given_back = ([onnx.ValueInfoProto(name=n) for n in names] for names in (entering, leaving))
         attrs: dict[str, Any] = {"body": helper.make_graph(inner.written, "step", taken, given_back), "num_scan_inputs": len(sequences)}
+        yielded = len(leaving) - carries
         if reverse:
-            attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1] * (len(leaving) - carries)}
-        yielded = self.nodes("Scan", len(leaving), *inputs[:carries], *sequences, **attrs)[carries:]
-        return self._side_by_side(yielded, loop, length)
+            attrs |= {"scan_input_directions": [1] * len(sequences), "scan_output_directions": [1] * yielded}
+        values = self.nodes("Scan", len(leaving), *inputs[:carries], *sequences, **attrs)
+        self.yielded[values[0]] = {start: value for (start, _), value in zip(parts(loop, length), values[carries:], strict=True)}
+        return values[0]
 
     def enter(self, source: str) -> str:
         """The name of a value that a step begins with."""
         self.values[source] = self._value(source)
         return self.values[source]
 
-    def copied(self, x: str) -> str:
-        """The same once more, under another name."""
-        made = self._value("Identity")
-        self.written.append(helper.make_node("Identity", [x], [made], doc_string=self.doc(self._node)))
-        return made
-
-    def _side_by_side(self, yielded: Sequence[str], loop: Loop | BoundLoop, length: Dim) -> str:
-        """What the steps yield as one value, [length, batch, n]; the parts are remembered, as most readers want one of them."""
-        types = [self.bound(loop.body[n].type) for public, n in loop.body.outputs.items() if public.startswith("out:")]
-        widths = [count(t.shape[1:]) for t in types]
-        parts = [self.reshape(y, (length, t.shape[0], w)) for y, t, w in zip(yielded, types, widths, strict=True)]
-        whole = self.node("Concat", *parts, axis=2) if len(parts) > 1 else parts[0]
-        self._parts[whole] = list(accumulate(widths, initial=0)), parts
-        return whole
-
-    def cut(self, x: str, axis: int, start: Dim, stop: Dim) -> str:
-        """The elements from `start` up to `stop` along an axis; of parts side by side, those that are wanted."""
-        borders, parts = self._parts.get(x, ((), ()))
-        if axis == 2 and start in borders and stop in borders:
-            wanted = parts[borders.index(start) : borders.index(stop)]
-            return wanted[0] if len(wanted) == 1 else self.node("Concat", *wanted, axis=axis)
-        return self.node("Slice", x, self.shape((start,)), self.shape((stop,)), self.ints((axis,)))
+    def leave(self, name: str, others: Sequence[str]) -> str:
+        """A value that a step gives back, under a name that no other has."""
+        value = self.node("Identity", self.values[name])
+        while value in others:
+            value = self.node("Identity", value)
+        return value
 
     # ---- what ONNX says otherwise
 

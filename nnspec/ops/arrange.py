@@ -101,7 +101,7 @@ cut: Op = Op(
     "The elements from `start` up to `stop` along one axis.",
     kernel=_cut,
     grad=lambda g, out, x, axis, start, stop: (pad(g, axis=axis, before=start, after=x.type.shape[axis] - stop),),
-    onnx=lambda o, x, axis, start, stop: o.cut(x, axis, start, stop),
+    onnx=lambda o, x, axis, start, stop: o.node("Slice", x, o.shape((start,)), o.shape((stop,)), o.ints((axis,))),
     examples=("cut([1, 2, 3], axis = 0, start = 1, stop = 3) == [2, 3]",),
     shape=lambda x, axis, start, stop: _replaced(x.shape, axis, stop - start),
     view=True,

@@ -20,14 +20,27 @@ def _rows(x: Var) -> Var:
 def _matmul_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var, Var]:
     if y.type.rank == 2 and x.type.rank > 2:
         # One product over all rows, instead of one an example and a sum of them.
-        return g @ y.mT, _rows(x).mT @ _rows(g)
+        return reshape(_rows(g) @ y.mT, shape=x.type.shape), _rows(x).mT @ _rows(g)
     return g @ y.mT, x.mT @ g
 
 
 def _matmul_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
     if y.ndim == 2 and x.ndim > 2 and x.flags.c_contiguous and out.flags.c_contiguous:
         return partial(np.matmul, x.reshape(-1, x.shape[-1]), y, out.reshape(-1, y.shape[-1]))
+    if y.ndim == 2 and x.ndim > 2 and out.mT.flags.c_contiguous and not y.flags.f_contiguous:
+        return _with_columns(out, x, y)
     return partial(np.matmul, x, y, out)
+
+
+def _with_columns(out: Any, x: Any, y: Any) -> Callable[[], Any]:
+    """Many products with one matrix, into columns: it is laid out once in the order that BLAS takes for them."""
+    ordered = np.empty_like(y, order="F")
+
+    def run() -> None:
+        np.copyto(ordered, y)
+        np.matmul(x, ordered, out)
+
+    return run
 
 
 def _matmul_flops(out: Type, x: Type, y: Type) -> Dim:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from nnspec.graph import Op, Shape, Type
 from nnspec.graph.loop import BoundLoop, Loop
+from nnspec.graph.op import nowhere
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 
@@ -20,21 +23,23 @@ def _scan(*inputs: Any, body: BoundLoop, carries: int, items: int, length: int, 
     sequences, given = inputs[carries : carries + items], inputs[carries + items :]
     rows: list[Any] = [None] * length
     for t in order(length, reverse):
-        carried, out = body.step(carried, [s[t] for s in sequences], given)
-        rows[t] = np.concatenate([o.reshape(len(o), -1) for o in out], axis=-1)
-    return np.stack(rows)
+        carried, rows[t] = body.step(carried, [s[t] for s in sequences], given)
+    return np.concatenate([np.stack(values).reshape(-1) for values in zip(*rows, strict=True)])
 
 
-def widths(body: Loop) -> list[Dim]:
-    """How many numbers of each output a step yields for an example."""
-    return [count(shape[1:]) for shape in body.shapes("out:")]
+def parts(body: Loop | BoundLoop, length: Any) -> Iterator[tuple[Dim, Shape]]:
+    """Where in a loop's value each thing that the steps yield begins, and its shape over all steps."""
+    start: Dim = 0
+    for shape in body.shapes("out:"):
+        yield start, (length, *shape)
+        start = start + length * count(shape)
 
 
-def _scan_shape(*inputs: Type, body: Loop, carries: int, length: Dim, **_: Any) -> Shape:
-    width: Dim = 0
-    for each in widths(body):
-        width = width + each
-    return (length, body.shapes("out:")[0][0], width)
+def _scan_shape(*inputs: Type, body: Loop, length: Dim, **_: Any) -> Shape:
+    total: Dim = 0
+    for _start, shape in parts(body, length):
+        total = total + count(shape)
+    return (total,)
 
 
 def _scan_flops(out: Type, *inputs: Type, body: Loop, length: Dim, **_: Any) -> Dim:
@@ -52,12 +57,30 @@ def _onnx_scan(o: Any, *inputs: str, body: Loop, carries: int, items: int, lengt
 scan = Op(
     "scan(xs: [*s], body, carries, items, length, reverse) -> [*r]",
     "A body repeated along the first axis of sequences [length, batch, ...], carrying values from step to step. The inputs are the carried"
-    " values before the first step, the sequences, and what every step is given; the value is what all steps yield, side by side"
-    " along the last axis, [length, batch, n].",
+    " values before the first step, the sequences, and what every step is given; the value holds all that the steps yield, one sequence"
+    " [length, batch, ...] after another, each of which is read as a `part`.",
     kernel=_scan,
     onnx=_onnx_scan,
     shape=_scan_shape,
     variadic=True,
     flops=_scan_flops,
     why="its gradient is another scan, which `nnspec.autodiff` builds; its examples need a body",
+)
+
+
+def piece(xs: Any, start: int, shape: tuple[int, ...], columns: bool = False) -> Any:
+    """The array of a shape that begins somewhere in a vector; with `columns`, its last two axes are exchanged there."""
+    numbers = xs[start : start + math.prod(shape)]
+    return numbers.reshape(*shape[:-2], shape[-1], shape[-2]).swapaxes(-1, -2) if columns else numbers.reshape(shape)
+
+
+part = Op(
+    "part(xs: [n], start, shape) -> [*r]",
+    "One of the things that the steps of a `scan` yield, over all steps: the numbers from `start` on, in their shape.",
+    kernel=piece,
+    onnx=lambda o, xs, start, shape: o.yielded[xs][start],
+    shape=lambda xs, start, shape: shape,
+    view=True,
+    meets=nowhere,
+    why="its gradient goes into that of the whole `scan`, which `nnspec.autodiff` builds; its examples need one",
 )

@@ -74,13 +74,14 @@ def _logistic(x: Any) -> Any:
 
 
 def _logistic_into(out: Any, x: Any) -> Callable[[], Any]:
-    negative, exp, add, reciprocal, one = np.negative, np.exp, np.add, np.reciprocal, np.ones((), x.dtype)
+    """(1 + tanh(x / 2)) / 2: NumPy's tanh takes half as long as its exp."""
+    half = np.full((), 0.5, x.dtype)
 
     def run() -> None:
-        negative(x, out)
-        exp(out, out)
-        add(out, one, out)
-        reciprocal(out, out)
+        np.multiply(x, half, out)
+        np.tanh(out, out)
+        np.multiply(out, half, out)
+        np.add(out, half, out)
 
     return run
 

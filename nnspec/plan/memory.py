@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.types import ITEM_BYTES
-from nnspec.ops.arrange import concat, cut
+from nnspec.ops.arrange import concat
+from nnspec.plan.layout import Layout
+from nnspec.plan.layout import layout as layout_of
 
 ALIGNMENT = 64
 
@@ -41,7 +43,15 @@ class Own:
     """Memory of its own, written once: a constant."""
 
 
-Place = Arena | Given | View | Own
+@dataclass(frozen=True)
+class Inside:
+    """A stretch of the memory of a node that joins this one to others, from `start` along its axis."""
+
+    of: str
+    start: int
+
+
+Place = Arena | Given | View | Own | Inside
 
 
 @dataclass
@@ -51,41 +61,28 @@ class Schedule:
     graph: Graph
     order: list[Node]
     types: dict[str, Type]
+    layout: Layout
     places: dict[str, Place] = field(default_factory=dict)
     copies: list[tuple[str, str]] = field(default_factory=list)
-    images: Set[str] = frozenset()
     arena_bytes: int = 0
 
     def root(self, name: str) -> str:
         """The node whose memory a value lies in."""
-        while isinstance(place := self.places[name], View):
+        while isinstance(place := self.places[name], View | Inside):
             name = place.of
         return name
 
 
-def images(graph: Graph, given: Collection[str] = ()) -> set[str]:
-    """The values [batch, channels, *size] whose channels come last in memory: made so, or elementwise of such; not the `given` outputs."""
-    found: set[str] = set()
-    elsewhere = {graph.outputs[public] for public in given}
-    for node in graph:
-        along = node.op.pointwise or node.op in (concat, cut)
-        like = along and any(i in found and graph[i].type.rank == node.type.rank for i in node.inputs)
-        if (node.op.images or like) and node.name not in elsewhere:
-            found.add(node.name)
-    return found
-
-
-def schedule(graph: Graph, sizes: Mapping[str, int], given: Mapping[str, str], channels_last: Set[str] | None = None) -> Schedule:
+def schedule(graph: Graph, sizes: Mapping[str, int], given: Mapping[str, str], layout: Layout | None = None) -> Schedule:
     """Places for every node the outputs need.
 
     `given` says which outputs (by public name) go to memory of the caller, and to which: `{"grad:W": "grad:W", "param:W": "W"}`.
     Sources lie in memory given under their own name. Where an output would overwrite a source that is read later, it is copied at the
-    end. `channels_last` are the `images` of a graph that this is a part of.
+    end. `layout` is that of a graph that this is a part of.
     """
     needed = graph.needed(graph.outputs.values())
     order = [n for n in graph if n.name in needed]
-    last = images(graph, given) if channels_last is None else channels_last
-    plan = Schedule(graph, order, {n.name: n.type.bound(sizes) for n in order}, images=last)
+    plan = Schedule(graph, order, {n.name: n.type.bound(sizes) for n in order}, layout or layout_of(graph, sizes, given))
     return _Placing(plan, given).run()
 
 
@@ -98,6 +95,19 @@ class _Placing:
         self.wanted: dict[str, str] = {}
         for public, memory in given.items():
             self._want(plan.graph.outputs[public], memory)
+        self.inside = self._parts_of_joined()
+
+    def _parts_of_joined(self) -> dict[str, Inside]:
+        """Values that are computed straight into the value that joins them."""
+        found: dict[str, Inside] = {}
+        for node in (n for n in self.plan.order if n.op is concat and self.wanted.get(n.name) not in self.plan.types):
+            start = 0
+            for name in node.inputs:
+                part = self.plan.graph[name]
+                if part.op.pointwise and part.inputs and name not in self.kept and name not in found:
+                    found[name] = Inside(node.name, start)
+                start += self.plan.types[name].numbers[node.attributes["axis"]]
+        return found
 
     def _want(self, name: str, memory: str) -> None:
         """Compute straight into given memory where that is safe; else copy at the end."""
@@ -132,7 +142,7 @@ class _Placing:
         roots: dict[str, str] = {}
         ends: dict[str, int] = {}
         for position, node in enumerate(self.plan.order):
-            root = roots[node.inputs[0]] if node.op.view else node.name
+            root = roots[node.inputs[0]] if node.op.view else self.inside[node.name].of if node.name in self.inside else node.name
             roots[node.name] = root
             end = len(self.plan.order) if node.name in self.kept else max(self.last_use.get(node.name, position), position)
             ends[root] = max(ends.get(root, 0), end)
@@ -141,15 +151,28 @@ class _Placing:
     def _place(self, node: Node, position: int, ends: dict[str, int]) -> Place:
         if node.op.is_source:
             return Given(node.name)
+        if node.name in self.inside:
+            self._begin(self.inside[node.name].of)
+            return self.inside[node.name]
+        if node.name in self.plan.places:
+            return self.plan.places[node.name]
         if node.name in self.wanted:
             return Given(self.wanted[node.name])
         if not node.inputs:
             return Own()
         if node.op.view:
             return View(node.inputs[0])
-        reused = self._reusable(node, position, ends)
+        return self._reusable(node, position, ends) or self._take(node)
+
+    def _begin(self, joined: str) -> None:
+        """A place for a value that others are computed into before it is whole."""
+        if joined not in self.plan.places:
+            wanted = self.wanted.get(joined)
+            self.plan.places[joined] = Given(wanted) if wanted else self._take(self.plan.graph[joined])
+
+    def _take(self, node: Node) -> Arena:
         type = self.plan.types[node.name]
-        return reused or self.free.take(max(1, prod(type.numbers)) * ITEM_BYTES[type.dtype])
+        return self.free.take(max(1, prod(type.numbers)) * ITEM_BYTES[type.dtype])
 
     def _reusable(self, node: Node, position: int, ends: dict[str, int]) -> Arena | None:
         """The memory of an input that nobody reads after this op, for ops on single elements."""
@@ -158,11 +181,8 @@ class _Placing:
         roots = [self.plan.root(i) for i in node.inputs]
         for name, root in zip(node.inputs, roots, strict=True):
             place = self.plan.places[root]
-            same = (
-                name == root
-                and self.plan.types[name] == self.plan.types[node.name]
-                and (name in self.plan.images) == (node.name in self.plan.images)
-            )
+            same = name == root and self.plan.types[name] == self.plan.types[node.name]
+            same = same and all((name in lain) == (node.name in lain) for lain in (self.plan.layout.columns, self.plan.layout.images))
             if same and isinstance(place, Arena) and ends[root] == position and roots.count(root) == node.inputs.count(name):
                 return place
         return None

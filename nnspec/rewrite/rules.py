@@ -1,6 +1,6 @@
 """Rules `left => right`, `left => right where scalar x`: names stand for any value, keyword names for any attribute.
 
-`scalar` is one number, `per_channel` one for each channel of an image.
+`scalar` is one number, `per_channel` one for each channel of an image, `number` one that is written: on the right an attribute may take it.
 
 A rule fits only where both sides have the same type.
 """
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nnspec.graph import Graph, Node, Type, Var
+from nnspec.graph import Graph, Mismatch, Node, Var
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
@@ -23,9 +23,10 @@ from nnspec.syntax.parser import parse_expression
 
 Bindings = dict[str, Any]
 MAX_REWRITES_OF_A_NODE = 20
-CONDITIONS: dict[str, Callable[[Type], bool]] = {
-    "scalar": lambda type: not type.shape,
-    "per_channel": lambda type: type.rank > 1 and set(type.shape[1:]) == {1},
+CONDITIONS: dict[str, Callable[[Node], bool]] = {
+    "scalar": lambda node: not node.type.shape,
+    "per_channel": lambda node: node.type.rank > 1 and set(node.type.shape[1:]) == {1},
+    "number": lambda node: isinstance(node.attributes.get("value"), int | float),
 }
 
 
@@ -47,12 +48,20 @@ class Rule:
     def apply(self, graph: Graph, name: str) -> str | None:
         """The node that says the same as `name`, or None where the rule does not fit."""
         for bindings in _match(graph, self.left, name, {}):
-            if not all(CONDITIONS[self.condition](graph[bindings[n]].type) for n in self.names):
-                continue
-            made = _make(graph, self.right, bindings)
-            if made.type == graph[name].type:
+            made = self._made(graph, bindings)
+            if made and made.type == graph[name].type:
                 return made.name
         return None
+
+    def _made(self, graph: Graph, bindings: Bindings) -> Var | None:
+        bound = [graph[bindings[n]] for n in self.names]
+        if not all(CONDITIONS[self.condition](node) for node in bound):
+            return None
+        numbers = {n: node.attributes["value"] for n, node in zip(self.names, bound, strict=True) if self.condition == "number"}
+        try:
+            return _make(graph, self.right, bindings | numbers)
+        except Mismatch:  # an op of the right side does not take these shapes
+            return None
 
 
 def load_rules(name: str) -> tuple[Rule, ...]:
@@ -83,11 +92,12 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
         name = new.add(node.op, inputs, attrs, node.type, node.name)
-        for _ in range(MAX_REWRITES_OF_A_NODE):
-            better = _first(new, name, tables)
-            if better is None:
-                break
-            name = better
+        with new.at(scope=node.name.rpartition("/")[0]):
+            for _ in range(MAX_REWRITES_OF_A_NODE):
+                better = _first(new, name, tables)
+                if better is None:
+                    break
+                name = better
         return name
 
     return graph.rebuilt(rebuild)

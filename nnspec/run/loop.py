@@ -1,29 +1,33 @@
-"""A `scan` bound to memory: the body planned once, and run step by step."""
+"""A `scan` bound to memory: the body planned once, and bound for every step to the memory of that step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from nnspec.graph.loop import KINDS, BoundLoop
-from nnspec.ops.loop import order
+from nnspec.graph.types import bind
+from nnspec.ops.loop import order, parts, piece
+from nnspec.plan.layout import Layout
+from nnspec.plan.memory import schedule
 from nnspec.run.program import Array, Program
 
 Call = Callable[[], Any]
 
 
-def prepare_scan(out: Array, *inputs: Array, body: BoundLoop, carries: int, items: int, length: int, reverse: bool) -> Call:
-    """All steps into `out`, [length, batch, ...]."""
-    starts, sequences, given = inputs[:carries], inputs[carries : carries + items], inputs[carries + items :]
-    step = _Step(body, [np.empty_like(s) for s in starts], [np.empty(s.shape[1:], s.dtype) for s in sequences], given)
-    calls: list[Call] = [partial(np.copyto, c, s) for c, s in zip(step.carried, starts, strict=True)]
-    for t in order(length, reverse):
-        calls += [partial(np.copyto, item, s[t]) for item, s in zip(step.items, sequences, strict=True)]
-        calls += step.calls(out[t])
+def prepare_scan(
+    out: Array, *inputs: Array, body: BoundLoop, carries: int, items: int, length: int, reverse: bool, columns: bool = False
+) -> Call:
+    """All steps: what they yield into `out`, one sequence after another. With `columns` every matrix lies with its rows innermost."""
+    calls: list[Call] = []
+    given = [_ordered(a, columns, calls) for a in inputs[carries + items :]]
+    sequences = [_ordered(a, columns, calls) for a in inputs[carries : carries + items]]
+    yielded = [piece(out, start, shape, columns) for start, shape in bind(tuple(parts(body, length)), {})]
+    places = _places(body, inputs[:carries], yielded, length, columns)
+    calls += _calls(body, inputs[:carries], sequences, given, places, order(length, reverse), columns)
 
     def run() -> None:
         for call in calls:
@@ -32,44 +36,52 @@ def prepare_scan(out: Array, *inputs: Array, body: BoundLoop, carries: int, item
     return run
 
 
-class _Step:
-    """The body over memory of its own for the carried values and the items of a step.
+def _ordered(x: Array, columns: bool, calls: list[Call]) -> Array:
+    """An array whose matrices lie as every step wants them: itself, or a copy that is made before the first step."""
+    inner = x.mT if columns and x.ndim > 1 else x
+    if inner.flags.c_contiguous or (x.ndim > 2 and inner.strides[-1] == x.itemsize):
+        return x
+    copy = np.empty(inner.shape, x.dtype)
+    calls.append(partial(np.copyto, copy, inner))
+    return copy.mT if inner is not x else copy
 
-    A carried value is computed into its place where the body does not read it later. What a step yields or carries on of the values
-    before it is put aside first.
-    """
 
-    def __init__(self, body: BoundLoop, carried: Sequence[Array], items: Sequence[Array], given: Sequence[Array]) -> None:
-        self.carried, self.items = carried, items
-        memory = {f"{kind}:{i}": a for kind, arrays in zip(KINDS, (carried, items, given), strict=True) for i, a in enumerate(arrays)}
-        carries = [f"carry:{i}" for i in range(len(carried))]
-        in_place = [c for c in carries if c in body.body.nodes and not any(self._is_old(body, other) for other in carries)]
-        self.program = Program(body.body, body.sizes, memory, {c: c for c in in_place})
-        self.moved = [(self.program.output(c), memory[c]) for c in carries if c not in in_place]
-        self.aside = [np.empty_like(target) for _, target in self.moved]
-        self.yielded = [(p, self._is_old(body, p)) for p in body.body.outputs if p.startswith("out:")]
+def _places(
+    body: BoundLoop, starts: Sequence[Array], yielded: Sequence[Array], length: int, columns: bool
+) -> dict[str, Array | list[Array]]:
+    """Where at each step the outputs of the body go: into the sequences, and a carried value that no step yields to two places in turn."""
+    places: dict[str, Array | list[Array]] = {f"out:{i}": sequence for i, sequence in enumerate(yielded)}
+    for i, start in enumerate(starts):
+        if _yielded_as(body, i) not in places:
+            pair = [np.empty(start.shape, start.dtype, "F" if columns else "C") for _ in range(2)]
+            places[f"carry:{i}"] = [pair[t % 2] for t in range(length)]
+    return places
 
-    @staticmethod
-    def _is_old(body: BoundLoop, public: str) -> bool:
-        """Whether an output is a value from before the step, or that value seen otherwise."""
-        node = body.body[body.body.outputs[public]]
-        while node.op.view:
-            node = body.body[node.inputs[0]]
-        return node.op.is_source
 
-    def calls(self, out: Array) -> Iterator[Call]:
-        """One step, which yields into `out`."""
-        copies = list(self._copies(out))
-        yield from (copy for copy, old in copies if old)
-        yield from self.program.calls
-        yield from (copy for copy, old in copies if not old)
-        yield from (partial(np.copyto, aside, value) for aside, (value, _) in zip(self.aside, self.moved, strict=True))
-        yield from (partial(np.copyto, target, aside) for aside, (_, target) in zip(self.aside, self.moved, strict=True))
+def _yielded_as(body: BoundLoop, carry: int) -> str:
+    """The output that is a carried value as it will be: what the step yields of it, if it does."""
+    outputs = body.body.outputs
+    same = (p for p, name in outputs.items() if p.startswith("out:") and name == outputs[f"carry:{carry}"])
+    return next(same, f"carry:{carry}")
 
-    def _copies(self, out: Array) -> Iterator[tuple[Call, bool]]:
-        start = 0
-        for public, old in self.yielded:
-            value = self.program.output(public)
-            width = prod(value.shape[1:])
-            yield partial(np.copyto, out[:, start : start + width].reshape(value.shape), value), old
-            start += width
+
+def _calls(
+    body: BoundLoop,
+    carried: Sequence[Array],
+    sequences: Sequence[Array],
+    given: Sequence[Array],
+    places: Mapping[str, Array | list[Array]],
+    steps: range,
+    columns: bool,
+) -> Iterator[Call]:
+    """The calls of all steps: each reads the carried values where the step before it has left them."""
+    leaving = [places[_yielded_as(body, i)] for i in range(len(carried))]
+    laid = {n.name for n in body.body if columns and n.type.rank == 2}
+    plan = schedule(body.body, body.sizes, {public: f"new {public}" for public in places}, Layout(frozenset(), laid))
+    arena = np.empty(plan.arena_bytes, np.uint8)
+    for t in steps:
+        groups = zip(KINDS, (carried, [s[t] for s in sequences], given), strict=True)
+        memory = {f"{kind}:{i}": array for kind, arrays in groups for i, array in enumerate(arrays)}
+        memory |= {f"new {public}": place[t] for public, place in places.items()}
+        yield from Program(body.body, body.sizes, memory, plan=plan, arena=arena).calls
+        carried = [place[t] for place in leaving]

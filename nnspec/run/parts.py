@@ -12,7 +12,8 @@ import numpy as np
 from nnspec.blas import Call
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
-from nnspec.plan.memory import Schedule, images, schedule
+from nnspec.plan.layout import Layout, layout
+from nnspec.plan.memory import Schedule, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, whole_of
 from nnspec.run.program import Array, Program
 from nnspec.run.team import team
@@ -32,7 +33,7 @@ class Worker:
 
     sizes: Mapping[str, int]
     memory: Memory
-    channels_last: set[str]
+    layout: Layout
     pieces: list[tuple[Graph, dict[str, str]]] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)
 
@@ -47,13 +48,15 @@ class Worker:
         self.pieces.append((piece, places))
 
     def empty(self, name: str, type: Type) -> Array:
-        n, *rest = type.bound(self.sizes).numbers or (1,)
-        if name in self.channels_last:
-            return np.moveaxis(np.empty((n, *rest[1:], rest[0]), type.dtype), -1, 1)
-        return np.empty(type.bound(self.sizes).numbers, type.dtype)
+        shape = type.bound(self.sizes).numbers
+        if name in self.layout.images:
+            return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), type.dtype), -1, 1)
+        if name in self.layout.columns and len(shape) > 1:
+            return np.empty((*shape[:-2], shape[-1], shape[-2]), type.dtype).mT
+        return np.empty(shape, type.dtype)
 
     def schedules(self) -> list[Schedule]:
-        return [schedule(piece, self.sizes, given, self.channels_last) for piece, given in self.pieces]
+        return [schedule(piece, self.sizes, given, self.layout) for piece, given in self.pieces]
 
 
 def bind(shift: Sequence[Worker]) -> None:
@@ -82,9 +85,10 @@ class PartedProgram:
     ) -> None:
         self.cut, self.given, batch = cut, given, sizes[BATCH_NAME]
         self.batched = {n.name for n in cut.graph if n.op.is_source and n.type.has_batch}
-        last = images(cut.graph, {*given, *cut.split})
-        self.once = Worker({**sizes, ALL: batch, FIRST: 0}, dict(memory), last)
-        self.workers = [self._worker(p, memory, own, sizes, last) for p, own in zip(parts, shares, strict=True)]
+        fewest = min(p.stop - p.start for p in parts)
+        lain = layout(cut.graph, {**sizes, BATCH_NAME: fewest}, {*given, *cut.split})
+        self.once = Worker({**sizes, ALL: batch, FIRST: 0}, dict(memory), lain)
+        self.workers = [self._worker(p, memory, own, sizes, lain) for p, own in zip(parts, shares, strict=True)]
         self.split = {p: self._joined(p, parts) for p in cut.split if p not in given}
         self.shifts = [self.workers[part] for part in even_parts(len(parts), threads)]
         self.steps: list[Call] = []
@@ -106,11 +110,11 @@ class PartedProgram:
         return self.split[public] if public in self.split else self.once.programs[-1].output(public)
 
     def _worker(
-        self, part: slice, memory: Mapping[str, Array], shares: Mapping[str, Array], sizes: Mapping[str, int], last: set[str]
+        self, part: slice, memory: Mapping[str, Array], shares: Mapping[str, Array], sizes: Mapping[str, int], lain: Layout
     ) -> Worker:
         own = {n: a[part] if n in self.batched else a for n, a in memory.items()}
         known = {**sizes, BATCH_NAME: part.stop - part.start, ALL: sizes[BATCH_NAME], FIRST: part.start}
-        return Worker(known, {**own, **shares}, last)
+        return Worker(known, {**own, **shares}, lain)
 
     def _joined(self, public: str, parts: Sequence[slice]) -> Array:
         """Memory for an output of all examples, of which each worker fills its part."""

@@ -11,8 +11,9 @@ import numpy as np
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lazy import real
-from nnspec.ops.loop import scan
-from nnspec.plan.memory import Arena, Given, Schedule, schedule
+from nnspec.ops.arrange import concat, cut
+from nnspec.ops.loop import part, scan
+from nnspec.plan.memory import Arena, Given, Inside, Schedule, schedule
 from nnspec.run import reference
 from nnspec.run.rows import in_long_rows
 
@@ -47,6 +48,7 @@ class Program:
     """A graph for fixed sizes. All memory is allocated here; `run` computes every output anew from what the given memory holds.
 
     `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
+    With `plan` and `arena` it is one of several that never run at the same time.
     """
 
     def __init__(
@@ -82,41 +84,61 @@ class Program:
             return memory[node.name]
         attributes = {key: bind(value, self.sizes) for key, value in node.attrs}
         inputs = [self.arrays[i] for i in node.inputs]
-        if node.name in self.plan.images:
+        if node.name in self.plan.layout.images:
             inputs = [self._as_image(x, self.plan.graph[i]) for x, i in zip(inputs, node.inputs, strict=True)]
         if not inputs:
             return np.asarray(node.op.kernel(**attributes), node.type.dtype)
         if node.op.view:
             return self._view(node, inputs[0], attributes)
         out = self._memory(node, memory)
-        self.calls.append(self._call(node, out, inputs, attributes))
+        if not (node.op is concat and all(self._is_there(node, i) for i in node.inputs)):
+            self.calls.append(self._call(node, out, inputs, attributes))
         return out
 
+    def _is_there(self, joined: Node, name: str) -> bool:
+        """Whether a value was computed into the one that joins it to others."""
+        place = self.plan.places[name]
+        return isinstance(place, Inside) and place.of == joined.name
+
     def _view(self, node: Node, x: Array, attributes: dict[str, Any]) -> Array:
-        seen: Array = node.op.kernel(x, **attributes)
+        columns = {"columns": True} if node.op is part and node.inputs[0] in self.plan.layout.columns else {}
+        seen: Array = node.op.kernel(x, **attributes, **columns)
         if np.shares_memory(seen, x) or not seen.size:
             return seen
         out = np.empty_like(seen)  # a reshape of a transposed value: a copy after all
         source = out.reshape(x.shape)
+        if x.ndim == 3 and out.ndim == 2 and x.strides[1] < x.strides[2] and x.shape[2] == out.shape[1]:
+            out = np.empty_like(seen, order="F")  # the examples of all steps innermost, as they were in each
+            source = out.T.reshape(x.shape[2], *x.shape[:2]).transpose(1, 2, 0)
         self.calls.append(partial(np.copyto, source, x))
         return out
 
     def _memory(self, node: Node, memory: Mapping[str, Array]) -> Array:
         place, type = self.plan.places[node.name], self.plan.types[node.name]
+        if isinstance(place, Inside):
+            joined = self.plan.graph[place.of]
+            axis = joined.attributes["axis"]
+            stretch: Array = cut.kernel(self._memory(joined, memory), axis, place.start, place.start + type.numbers[axis])
+            return stretch
         if isinstance(place, Given):
             return memory[place.name].reshape(type.shape)
         assert isinstance(place, Arena)
-        if node.name in self.plan.images:
-            n, channels, *size = type.numbers
-            return np.moveaxis(np.ndarray((n, *size, channels), type.dtype, self.arena.data, place.offset), -1, 1)
-        return np.ndarray(type.numbers, type.dtype, self.arena.data, place.offset)
+        shape = type.numbers
+        if node.name in self.plan.layout.images:
+            return np.moveaxis(self._memory_of((shape[0], *shape[2:], shape[1]), type.dtype, place), -1, 1)
+        if node.name in self.plan.layout.columns and node.op is not scan:
+            return self._memory_of((*shape[:-2], shape[-1], shape[-2]), type.dtype, place).mT
+        return self._memory_of(shape, type.dtype, place)
+
+    def _memory_of(self, shape: tuple[int, ...], dtype: str, place: Arena) -> Array:
+        return np.ndarray(shape, dtype, self.arena.data, place.offset)
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
         op = node.op
         if op is scan:
             from nnspec.run.loop import prepare_scan  # which is made of programs
 
-            return prepare_scan(out, *map(self._contiguous, inputs), **attributes)
+            return prepare_scan(out, *inputs, **attributes, columns=node.name in self.plan.layout.columns)
         if op.prepare:
             if not (op.pointwise or op.strided):
                 inputs = [self._contiguous(x) for x in inputs]

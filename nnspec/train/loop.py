@@ -24,7 +24,7 @@ from nnspec.train.stop import stopper
 from nnspec.wholedata import EXAMPLES
 
 Array = np.ndarray[Any, np.dtype[Any]]
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 250
 
 
 @dataclass
@@ -163,10 +163,20 @@ def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
 
 
 def predict(engine: Engine, fields: Fields) -> Fields:
-    """The outputs for every example, by name."""
-    parts: dict[str, list[Array]] = {}
-    for start, part in _in_parts(fields):
+    """The outputs for every example, by name: computed in batches, each straight into its place."""
+    number, found = examples(fields), dict[str, Array]()
+    for start in _starts(number):
+        part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
         for public, value in engine.outputs(part, draw=start).items():
-            parts.setdefault(public.split(":")[-1], []).append(value.copy())
-    types = engine.spec.model.outputs
-    return {n: np.concatenate(values) if types[n].shape[:1] == (BATCH,) else values[0] for n, values in parts.items()}
+            name = public.split(":")[-1]
+            rows = engine.spec.model.outputs[name].shape[:1] == (BATCH,)
+            if name not in found:
+                found[name] = np.empty((number, *value.shape[1:]), value.dtype) if rows else value.copy()
+            if rows:
+                found[name][start : start + len(value)] = value
+    return found
+
+
+def _starts(number: int) -> list[int]:
+    """Where batches begin: the last goes over some examples again, so that it needs no program and no memory for a length of its own."""
+    return [min(start, max(number - EVALUATION_BATCH, 0)) for start in range(0, number, EVALUATION_BATCH)]

@@ -1,0 +1,23 @@
+"""From the graph as trained to the graph as deployed: the same function of its inputs, in as few operations as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nnspec.graph import Graph
+from nnspec.interchange.absorb import absorbed, with_bias
+from nnspec.interchange.constants import Array, folded
+from nnspec.interchange.recurrent import recognised
+from nnspec.interchange.shorten import shortened
+from nnspec.rewrite import FOR_EXPORT, rewrite
+
+PASSES = (recognised, lambda graph: rewrite(graph, *FOR_EXPORT), absorbed, with_bias, shortened, lambda graph: rewrite(graph, "algebra"))
+
+
+def simplified(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str, Array]]:
+    """The graph to write, and the weights in it; one that trains is for changing its weights, and keeps them as they are."""
+    if any(n.role in ("backward", "update") for n in graph):
+        return recognised(graph), dict(weights)
+    for better in PASSES:
+        graph = better(graph)
+    return folded(graph, weights)

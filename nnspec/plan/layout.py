@@ -1,0 +1,90 @@
+"""How values lie in memory. Nothing but the plan knows: what a value means does not depend on how it lies.
+
+Images `[batch, channels, *size]` lie with their channels last, so that windows are whole stretches of memory. What the steps of a loop
+compute lies with the examples innermost, `[..., batch, n]` as n rows of a batch each: BLAS is up to twice as fast at `W h` with an
+example a column as at `h W` with an example a row, and the gates of a recurrent layer are then whole stretches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from nnspec.graph import Graph, Node
+from nnspec.graph.types import BATCH_NAME
+from nnspec.ops.arrange import concat, cut
+from nnspec.ops.linear import matmul
+from nnspec.ops.loop import part, scan
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The values of a graph that lie with their channels last, and those with the examples innermost."""
+
+    images: Set[str]
+    columns: Set[str]
+
+
+def layout(graph: Graph, sizes: Mapping[str, int], given: Collection[str]) -> Layout:
+    """How the values lie that the outputs need; outputs in `given` memory lie there as they are."""
+    needed = graph.needed(graph.outputs.values())
+    return Layout(images(graph, given), columns(graph, [n for n in graph if n.name in needed], sizes))
+
+
+FEWEST = 8
+"""Below so many examples the inner loops over them cost more than is gained."""
+
+
+def images(graph: Graph, given: Collection[str] = ()) -> set[str]:
+    """What is made with channels last in memory, and what is elementwise of such; not the outputs that go to `given` memory."""
+    found: set[str] = set()
+    elsewhere = {graph.outputs[public] for public in given}
+    for node in graph:
+        along = node.op.pointwise or node.op in (concat, cut)
+        like = along and any(i in found and graph[i].type.rank == node.type.rank for i in node.inputs)
+        if (node.op.images or like) and node.name not in elsewhere:
+            found.add(node.name)
+    return found
+
+
+def columns(graph: Graph, order: Sequence[Node], sizes: Mapping[str, int]) -> set[str]:
+    """The loops whose steps can work so, and what is computed of their values or for them."""
+    loops = {n.name for n in order if n.op is scan and sizes.get(BATCH_NAME, 1) >= FEWEST and _fits(n.attributes["body"].body)}
+    found = set(loops)
+    for node in order:
+        if (node.op is part or _passes(node)) and not found.isdisjoint(node.inputs):
+            found.add(node.name)
+    for node in reversed(order):
+        if node.name in loops:
+            found.update(_sequences(graph, node))
+        elif node.name in found and _passes(node):
+            found.update(i for i in node.inputs if _can(graph[i]))
+    return {n.name for n in order if n.name in found and not n.op.view}
+
+
+def _sequences(graph: Graph, loop: Node) -> list[str]:
+    """What is computed to be walked by a loop."""
+    carries = loop.attributes["carries"]
+    return [i for i in loop.inputs[carries : carries + loop.attributes["items"]] if _can(graph[i])]
+
+
+def _passes(node: Node) -> bool:
+    """Whether an op leaves the last two axes what they are."""
+    return node.type.rank == 3 and (node.op.pointwise or node.op in (cut, concat))
+
+
+def _can(node: Node) -> bool:
+    return _passes(node) or (node.op is matmul and node.type.rank == 3)
+
+
+def _fits(body: Graph) -> bool:
+    """Whether the steps of a loop only compute on rows of numbers, one an example, and by products with what they are given."""
+    return all(_fits_node(body, node) for node in body)
+
+
+def _fits_node(body: Graph, node: Node) -> bool:
+    if node.op is matmul:
+        weights = body[node.inputs[1]]
+        return node.type.rank == 2 and weights.op.is_source and not weights.type.has_batch
+    movable = node.op in (cut, concat) and node.attributes["axis"] == 1
+    return node.type.rank <= 2 and (node.op.is_source or not node.inputs or node.op.pointwise or movable)
