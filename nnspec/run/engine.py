@@ -87,14 +87,15 @@ class Engine:
         self._updates: dict[tuple[Any, ...], Update] = {}
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
         self._sets: Sets | None = None
+        self.make_parted: type[PartedProgram] = PartedProgram
         self.make_program = PROGRAMS.get(name) or self._sessions()
 
     def _sessions(self) -> Callable[..., Runnable]:
         from nnspec.run.ort import check_device  # a tenth of a second that the other engines need not wait
-        from nnspec.run.session import OrtProgram, Sets
+        from nnspec.run.session import OrtProgram, PartedSessions, Sets
 
         check_device(self.device)
-        self._sets = Sets(self.device)
+        self._sets, self.make_parted = Sets(self.device), PartedSessions
         return partial(OrtProgram, sets=self._sets, threads=self.threads)
 
     # ---- weights
@@ -210,11 +211,22 @@ class Engine:
         self._lr[...], self._t[...] = lr, done + 1 - self.stage_start
         for number, phase in enumerate(self.spec.stages[self.stage]):
             self._draw[...] = done + (number << PHASE_SHIFT)
-            total += self._whole(number, phase, fields) if self._sets else self._in_two(number, phase, fields)
+            step = self._whole if self._is_whole(number, phase, fields) else self._in_two
+            total += step(number, phase, fields)
         self.steps_done += 1
         if settled:
             self.settle()
         return total
+
+    def _is_whole(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> bool:
+        """Whether a phase is one program: in onnxruntime, unless the batch is cut."""
+        if not self._sets:
+            return False
+        shapes = shapes_of(fields)
+        made = [kind for kind in ("step", "objective") if (f"{kind} {number}", *shapes) in self._programs]
+        if made:
+            return made == ["step"]
+        return self._in_parts(phase.objective, f"objective {number}", self._sizes(fields))[0] is None
 
     def _whole(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
         """A phase of a step as one program."""
@@ -225,6 +237,7 @@ class Engine:
 
     def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
         """Gradients, and the update over flat buffers."""
+        self.settle()
         bound = self._bound(phase.objective, f"objective {number}", fields)
         update = self._update(phase, number, bound)
         update.look_ahead()
@@ -245,7 +258,7 @@ class Engine:
         key = number, *map(id, bound.grads)
         if key not in self._updates:
             buffers = Buffers(self._params, bound.grads, self._optimizer_buffers(), {LR: self._lr, T: self._t})
-            self._updates[key] = Update(phase, self.make_program, buffers, self.threads)
+            self._updates[key] = Update(phase, PROGRAMS.get(self.name, Program), buffers, self.threads)
         return self._updates[key]
 
     def _values(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> dict[str, Array]:
@@ -262,10 +275,13 @@ class Engine:
         """The program of a graph for a batch of this shape."""
         key = (kind, *shapes_of(fields))
         if key not in self._programs:
-            sizes = reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
+            sizes = self._sizes(fields)
             check_reach(graph, sizes)
             self._programs[key] = self._bind(graph, kind, sizes)
         return self._programs[key]
+
+    def _sizes(self, fields: Mapping[str, Array]) -> dict[str, int]:
+        return reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
 
     def _bind(self, graph: Graph, kind: str, sizes: Mapping[str, int]) -> Bound:
         ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP, LR, T)]
@@ -273,13 +289,19 @@ class Engine:
         memory = {**self._memory(), **inputs}
         given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in steps.outputs_of(graph, *TARGETS)}
         values = [public for public in graph.outputs if public not in given]
-        parts = even_parts(sizes[BATCH_NAME], max(1, min(self.threads, sizes[BATCH_NAME] // FEWEST_EXAMPLES)))
-        cut = self._cut(graph, kind) if len(parts) > 1 and not self._sets and self._pays(graph, sizes, len(parts)) else None
+        cut, parts = self._in_parts(graph, kind, sizes)
         if cut is None:
             return Bound(self.make_program(graph, sizes, memory, given), inputs, values, [self._grads])
         grads = [self._grads, *(Flat(_types(self.spec.model.parameters), self.dtype) for _ in parts[1:])]
         shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
-        return Bound(PartedProgram(cut, sizes, memory, given, parts, shares, len(parts)), inputs, values, grads)
+        return Bound(self.make_parted(cut, sizes, memory, given, parts, shares, len(parts)), inputs, values, grads)
+
+    def _in_parts(self, graph: Graph, kind: str, sizes: Mapping[str, int]) -> tuple[Cut | None, list[slice]]:
+        """How a batch is cut, where that pays; sessions are cut for the gradients of a step only, and where parts meet at the end only."""
+        parts = even_parts(sizes[BATCH_NAME], max(1, min(self.threads, sizes[BATCH_NAME] // FEWEST_EXAMPLES)))
+        wanted = len(parts) > 1 and (not self._sets or (self.device == "cpu" and kind.startswith("objective")))
+        cut = self._cut(graph, kind) if wanted and self._pays(graph, sizes, len(parts)) else None
+        return (None if cut and self._sets and len(cut.rounds) > 1 else cut), parts
 
     def _cut(self, graph: Graph, kind: str) -> Cut | None:
         if kind not in self._cuts:
@@ -287,9 +309,9 @@ class Engine:
         return self._cuts[kind]
 
     def _pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
-        """Whether parts of the batch on a thread each should be faster than threads for the matrix products only."""
+        """Whether parts of the batch on a thread each should be faster than threads for the matrix products only, or every operation."""
         time, shares = estimate(graph, sizes), self._params.buffer.nbytes if "loss" in graph.outputs else 0
-        return time.in_parts(parts, shares) < time.alone(parts)
+        return time.in_parts(parts, shares) < (time.spread(parts) if self._sets else time.alone(parts))
 
     def _memory(self) -> dict[str, Array]:
         grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
+from nnspec.blas import Call
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.graph import Graph
 from nnspec.graph.loop import Loop
 from nnspec.interchange.batch_last import FORMS
 from nnspec.interchange.names import place_of
 from nnspec.interchange.to_onnx import to_onnx
+from nnspec.plan.layout import Layout
 from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
+from nnspec.run.parts import PartedProgram, Worker
 
 
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
@@ -149,3 +153,36 @@ class OrtProgram:
         if public in self.kept:
             return self.sets.current()[self.kept[public]].array
         return self.outputs[public].array
+
+
+class SessionPiece:
+    """A piece of a graph as a session of one thread; what goes to memory that it reads is computed aside first."""
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str]) -> None:
+        self.arrays: dict[str, Array] = {}
+        self.calls: list[Call] = []
+        if not graph.outputs:
+            return
+        session = session_for(graph, sizes, threads=1)
+        for public, node in graph.outputs.items():
+            type, target = graph[node].type.bound(sizes), given.get(public)
+            direct = target is not None and target not in session.inputs
+            self.arrays[public] = memory[target] if target and direct else np.empty(type.numbers, type.dtype)
+        inputs = {n: Memory(memory[n], "cpu") for n in session.inputs}
+        outputs = {n: Memory(array, "cpu") for n, array in zip(session.outputs, self.arrays.values(), strict=True)}
+        copied = [(memory[target], self.arrays[p]) for p, target in given.items() if self.arrays[p] is not memory[target]]
+        self.calls = [Binding(session, inputs, outputs).run, *(partial(np.copyto, into, value) for into, value in copied)]
+
+    def output(self, public: str) -> Array:
+        return self.arrays[public]
+
+
+class PartedSessions(PartedProgram):
+    """The same with sessions: one thread each, they lose no time in waiting for the threads of every operation."""
+
+    def layout(self, sizes: Mapping[str, int]) -> Layout:
+        return Layout(frozenset(), frozenset())  # a session takes arrays as they are written
+
+    def bind(self, shift: Sequence[Worker]) -> None:
+        for worker in shift:
+            worker.programs = [SessionPiece(graph, worker.sizes, worker.memory, given) for graph, given in worker.pieces]
