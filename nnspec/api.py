@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-ENGINES, DTYPES = ("numpy", "reference"), ("float32", "float64")
+ENGINES, DEVICES, DTYPES = ("numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
 Setting = str | int | float | bool
 
 
 @as_spec_error()
-def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
+def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", device: str = "cpu", **settings: Setting) -> Net:
     """A network from a file or the gallery; keyword arguments override its `let` values.
+
+    `engine` is what computes it: `numpy`, `ort` (onnxruntime, on the processor or, with `device="cuda"`, a graphics card), or `reference`.
 
     >>> import nnspec
     >>> net = nnspec.load("mazur")
@@ -40,11 +42,11 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", **s
 
     Raises SpecError with every mistake of the spec.
     """
-    return Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine)
+    return Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine, device)
 
 
 @as_spec_error()
-def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **settings: Setting) -> Net:
+def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", device: str = "cpu", **settings: Setting) -> Net:
     """A network from the text of a spec.
 
     >>> import nnspec
@@ -52,7 +54,7 @@ def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", **setting
     >>> float(net(x=[21.0])["y"][0])
     42.0
     """
-    return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine)
+    return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine, device)
 
 
 @as_spec_error()
@@ -92,17 +94,21 @@ class Net:
     trained on.
     """
 
-    def __init__(self, compilation: Compilation, engine: str = "numpy") -> None:
-        if engine not in ENGINES or compilation.dtype not in DTYPES:
-            raise ValueError(f"engine is one of {ENGINES} and dtype one of {DTYPES}, not {engine!r} and {compilation.dtype!r}")
-        self.spec, self.engine_name = compilation.checked(), engine
+    def __init__(self, compilation: Compilation, engine: str = "numpy", device: str = "cpu") -> None:
+        for name, value, known in (("engine", engine, ENGINES), ("device", device, DEVICES), ("dtype", compilation.dtype, DTYPES)):
+            if value not in known:
+                raise ValueError(f"{name} is one of {known}, not {value!r}")
+        if device != "cpu" and engine != "ort":
+            raise ValueError(f"the engine {engine!r} computes on the processor only; `ort` can compute on {device}")
+        self.spec, self.engine_name, self.device = compilation.checked(), engine, device
         self.labels: Mapping[str, Sequence[str]] = {}
 
     @cached_property
+    @as_spec_error()
     def engine(self) -> Engine:
         from nnspec.run.engine import Engine
 
-        engine = Engine(self.spec, self.engine_name)
+        engine = Engine(self.spec, self.engine_name, device=self.device)
         engine.initialise(self.spec.trainings[0].seed if self.spec.trainings else 0)
         return engine
 
@@ -133,11 +139,11 @@ class Net:
     @cached_property
     def params(self) -> LiveArrays:
         """The trained parameters by public name; `net.params["dense.W"][...] = w` and `net.params["dense.W"] = w` both set them."""
-        return LiveArrays(self.engine.params)
+        return LiveArrays(lambda: self.engine.params)
 
     @cached_property
     def states(self) -> LiveArrays:
-        return LiveArrays(self.engine.states)
+        return LiveArrays(lambda: self.engine.states)
 
     def summary(self) -> str:
         """The layer table: name, formula, output shape, parameters, operations and receptive field of one example."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import as_spec_error, did_you_mean, fault
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 class LiveArrays(Mapping[str, "Array"]):
     """`arrays["dense.W"]` is a view to read and write; `arrays["dense.W"] = value` copies a value of the same shape into it."""
 
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
-        self._arrays = arrays
+    def __init__(self, look: Callable[[], Mapping[str, Array]]) -> None:
+        self._look = look
+
+    @property
+    def _arrays(self) -> Mapping[str, Array]:
+        return self._look()
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]

@@ -32,11 +32,16 @@ class Optimization:
     optimizer: Applied
     clip: tuple[str, float] | None = None
 
-    def added(self, graph: Graph, types: Mapping[str, Type]) -> Graph:
-        """`param:NAME` and `opt:NAME.STATE` for every parameter after its `grad:NAME`; the loss and the new states stay outputs."""
+    def added(self, graph: Graph, types: Mapping[str, Type], *, watched: bool = False) -> Graph:
+        """`param:NAME` and `opt:NAME.STATE` for every parameter after its `grad:NAME`, which goes unless it is watched.
+
+        The loss and the new states stay outputs.
+        """
         graph = self._looked_ahead(graph, types)
         ws = [graph.source(OPS["param"], n, t) for n, t in types.items()]
-        gs = [graph.var(graph.outputs.pop(f"grad:{n}")) for n in types]
+        gs = [graph.var(graph.outputs[f"grad:{n}"]) for n in types]
+        if not watched:
+            graph.outputs = {n: node for n, node in graph.outputs.items() if not n.startswith("grad:")}
         with graph.at(role="update"):
             return self._updated(graph, ws, gs)
 

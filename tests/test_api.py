@@ -55,9 +55,9 @@ def test_a_wrong_seed_is_refused(seed: Any) -> None:
         nnspec.loads(LINE).init(seed)
 
 
-@pytest.mark.parametrize("wrong", [{"dtype": "float16"}, {"engine": "cuda"}])
-def test_a_wrong_dtype_or_engine_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="engine is one of"):
+@pytest.mark.parametrize("wrong", [{"dtype": "float16"}, {"engine": "cuda"}, {"engine": "ort", "device": "tpu"}])
+def test_a_wrong_dtype_engine_or_device_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is one of"):
         nnspec.loads(LINE, **wrong)
 
 

@@ -52,9 +52,9 @@ def compiled(name: str, dtype: str) -> Compilation:
 class Case:
     """A network in two engines, with the same weights, optimizer states of 1, and a random batch."""
 
-    def __init__(self, name: str, dtype: str) -> None:
+    def __init__(self, name: str, dtype: str, engine: str = "numpy") -> None:
         self.spec = compiled(name, dtype)
-        self.definition, self.planned = (nnspec.Net(self.spec, e).init(seed=5) for e in ("reference", "numpy"))
+        self.definition, self.planned = (nnspec.Net(self.spec, e).init(seed=5) for e in ("reference", engine))
         self.inputs = random_batch(self.spec.model.inputs, 3)
         self.batch = random_batch({**self.spec.model.inputs, **self.spec.model.targets}, 3)
         for net in (self.definition, self.planned):
@@ -81,9 +81,40 @@ def double(request: pytest.FixtureRequest) -> Case:
     return Case(request.param, "float64")
 
 
+@pytest.fixture(params=GALLERY)
+def session(request: pytest.FixtureRequest) -> Case:
+    """In onnxruntime, which has float64 for some operations only."""
+    return Case(request.param, "float32", "ort")
+
+
 def test_outputs_agree(single: Case) -> None:
     expected = single.definition(**single.inputs)
     assert all(distance(v, expected[n]) < 1e-5 for n, v in single.planned(**single.inputs).items())
+
+
+def test_ort_agrees_on_outputs(session: Case) -> None:
+    expected = session.definition(**session.inputs)
+    assert all(distance(v, expected[n]) < 2e-5 for n, v in session.planned(**session.inputs).items())
+
+
+def test_ort_agrees_on_gradients(session: Case) -> None:
+    if not session.spec.model.losses:
+        return
+    expected_loss, expected = session.definition.gradients(**session.batch)
+    loss, gradients = session.planned.gradients(**session.batch)
+    assert abs(loss - expected_loss) < 1e-5 * max(1.0, abs(expected_loss))
+    largest = max(abs(g).max() for g in expected.values())
+    assert all(abs(g - expected[n]).max() < 1e-4 * largest for n, g in gradients.items())
+
+
+def test_ort_agrees_on_three_optimizer_steps(session: Case) -> None:
+    if not session.spec.trainings:
+        return
+    for _ in range(3):
+        expected_loss, loss = session.definition.step(**session.batch), session.planned.step(**session.batch)
+        assert abs(loss - expected_loss) < 1e-5 * max(1.0, abs(expected_loss))
+    for name, value in session.planned.engine.all_arrays().items():
+        assert distance(value, session.definition.engine.all_arrays()[name]) < 1e-4, name
 
 
 def test_onnxruntime_agrees_on_outputs(single: Case) -> None:

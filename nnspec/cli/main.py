@@ -113,17 +113,28 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
 @options(DATA, SET, JSON)
 @click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
-@click.option("--engine", type=click.Choice(api.ENGINES), default="numpy", show_default=True)
+@click.option("--engine", type=click.Choice(api.ENGINES), default="numpy", show_default=True, help="What computes: `ort` is onnxruntime.")
+@click.option("--device", type=click.Choice(api.DEVICES), default="cpu", show_default=True, help="Where `ort` computes.")
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
 def train(
-    file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, epochs: int | None, seed: int | None, engine: str, run: str | None
+    file: str,
+    data: str | None,
+    pairs: tuple[str, ...],
+    as_json: bool,
+    epochs: int | None,
+    seed: int | None,
+    engine: str,
+    device: str,
+    run: str | None,
 ) -> None:
     """Train a spec on its data; write weights, metrics, a loss curve and a verified model.onnx."""
     from nnspec.cli.train import report, train_run
 
+    if device != "cpu" and engine != "ort":
+        raise click.UsageError(f"--device {device} needs --engine ort")
     spec = compilation(file, pairs).checked()
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run)
+    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run, device)
     click.echo(json.dumps(result, indent=2) if as_json else report(result))
 
 

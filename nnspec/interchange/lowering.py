@@ -5,7 +5,7 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,30 @@ from onnx import helper
 
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
-from nnspec.graph.loop import Loop
+from nnspec.graph.loop import BoundLoop, Loop
+from nnspec.graph.types import bind
 from nnspec.ops.loop import parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Forms = Mapping[str, Callable[..., str]]
 
 
 def onnx_type(dtype: str) -> int:
     """The number ONNX gives an element type."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node runs: the body of a loop."""
+    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
+
+
+def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Those in the bodies of loops too."""
+    for node in nodes:
+        yield node
+        for body in bodies(node):
+            yield from every_node(body.node)
 
 
 @dataclass(frozen=True)
@@ -35,10 +50,15 @@ class Origin:
 
 
 class Lowering:
-    """ONNX nodes and constants of one graph; equal ones are written once."""
+    """ONNX nodes and constants of one graph; equal ones are written once. Given numbers for them, it has no sizes that vary.
 
-    def __init__(self, graph: Graph, opset: int, outer: Lowering | None = None) -> None:
-        self.graph, self.opset, self.outer = graph, opset, outer
+    `forms` are written instead of the facets of the ops they are named after.
+    """
+
+    def __init__(
+        self, graph: Graph, opset: int, sizes: Mapping[str, int] | None = None, forms: Forms | None = None, outer: Lowering | None = None
+    ) -> None:
+        self.graph, self.opset, self.sizes, self.forms, self.outer = graph, opset, sizes, forms or {}, outer
         self.written: list[onnx.NodeProto] = []
         self.values: dict[str, str] = {}
         self.yielded: dict[str, dict[Dim, str]] = {}
@@ -51,15 +71,28 @@ class Lowering:
     def lower(self, node: Node) -> None:
         """Write one node of the graph."""
         self._node = node
-        facet, inputs = node.op.onnx, [self.values[i] for i in node.inputs]
+        facet, inputs = self.forms.get(node.op.name, node.op.onnx), [self.values[i] for i in node.inputs]
         if node.op.is_source:
             value = self.values.get(node.name) or self._value(node.op.name)
         elif facet is None:
             raise fault("E505", f"`{node.op.name}` has no ONNX form: {node.op.why}", node.span)
         else:
-            value = self.node(facet, *inputs) if isinstance(facet, str) else facet(self, *inputs, **node.attributes)
+            attributes = {key: bind(value, self.sizes) if self.sizes else value for key, value in node.attrs}
+            value = self.node(facet, *inputs) if isinstance(facet, str) else facet(self, *inputs, **attributes)
         self.values[node.name] = value
-        self._types.setdefault(value, node.type)
+        self._types.setdefault(value, self.bound(node.type))
+
+    def bound(self, type: Type) -> Type:
+        return type.bound(self.sizes) if self.sizes else type
+
+    def sweep(self) -> None:
+        """Take out the nodes whose values nobody reads."""
+        read, kept = {self.values[n] for n in self.graph.outputs.values()}, []
+        for node in reversed(self.written):
+            if not read.isdisjoint(node.output):
+                kept.append(node)
+                read.update(i for inner in every_node([node]) for i in inner.input)
+        self.written = kept[::-1]
 
     def type(self, x: str) -> Type:
         """The type of a value of the graph; the facet's own values have none."""
@@ -168,11 +201,11 @@ class Lowering:
 
     # ---- loops
 
-    def scan(self, inputs: Sequence[str], loop: Loop, carries: int, items: int, length: Dim, reverse: bool) -> str:
+    def scan(self, inputs: Sequence[str], loop: Loop | BoundLoop, carries: int, items: int, length: Dim, reverse: bool) -> str:
         """ONNX's Scan, by the name of its first value; what every step is given, its body reads from outside by its name there."""
         sequences = list(inputs[carries : carries + items]) or [self.node("Expand", self.constant(0, "int64"), self.shape((length,)))]
         assert self._node
-        inner = Lowering(loop.body, self.opset, self)
+        inner = Lowering(loop.body, self.opset, self.sizes, self.forms, self)
         inner._node = self._node
         entering = [inner.enter(f"carry:{i}") for i in range(carries)] + [inner.enter(f"item:{i}") for i in range(len(sequences))]
         inner.values |= {f"given:{i}": value for i, value in enumerate(inputs[carries + items :])}

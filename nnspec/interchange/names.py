@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import onnx
 from onnx import helper
 
-from nnspec.interchange.lowering import Lowering
+from nnspec.interchange.lowering import Lowering, bodies, every_node
 
 PUBLIC = "output:"
 
@@ -50,17 +50,9 @@ def name_all(lowered: Lowering) -> list[str]:
     return outputs
 
 
-def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs that a node runs: the body of a loop."""
-    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
-
-
-def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Those in the bodies of loops too."""
-    for node in nodes:
-        yield node
-        for body in bodies(node):
-            yield from every_node(body.node)
+def place_of(model: onnx.ModelProto, name: str) -> str:
+    """Where the user wrote what a node of a model comes from, as `file:line:col`; nothing for a node of ours."""
+    return next((n.doc_string for n in every_node(model.graph.node) if n.name == name), "")
 
 
 def _name_outputs(lowered: Lowering, names: Names, final: dict[str, str]) -> Iterator[str]:

@@ -11,23 +11,33 @@ from onnx import helper, numpy_helper
 
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Node, Size, Type
-from nnspec.interchange.lowering import Array, Lowering, onnx_type
+from nnspec.interchange.lowering import Array, Forms, Lowering, onnx_type
 from nnspec.interchange.names import name_all
 
 DEFAULT_OPSET = 21
 OPSETS = range(17, 27)
 
 
-def to_onnx(graph: Graph, weights: Mapping[str, Array], *, metadata: Mapping[str, str] = {}, opset: int = DEFAULT_OPSET) -> onnx.ModelProto:
-    """The model of a graph; `weights` has a value for every parameter and state in it.
+def to_onnx(
+    graph: Graph,
+    weights: Mapping[str, Array] | None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    forms: Forms | None = None,
+    metadata: Mapping[str, str] = {},
+    opset: int = DEFAULT_OPSET,
+) -> onnx.ModelProto:
+    """The model of a graph; `weights` has a value for every parameter and state in it. Without weights those are inputs too.
 
-    Outputs are in the order of `graph.outputs`, without the prefix `output:` in their names.
+    Outputs are in the order of `graph.outputs`, without the prefix `output:` in their names. With `sizes` nothing is left to run time,
+    which some `forms` need that are written instead of the ops' own.
     """
     if opset not in OPSETS:
         raise fault("E505", f"opset {opset} is not supported", help=f"use one from {OPSETS[0]} to {OPSETS[-1]}")
-    lowered = Lowering(graph, opset)
+    lowered = Lowering(graph, opset, sizes, forms)
     for node in sorted(graph, key=lambda n: not n.op.is_source):  # sizes are read off any input, so all of those come first
         lowered.lower(node)
+    lowered.sweep()
     outputs = name_all(lowered)
     return _model(_graph_proto(lowered, outputs, weights), metadata, opset)
 
@@ -39,16 +49,17 @@ def _model(graph: onnx.GraphProto, metadata: Mapping[str, str], opset: int) -> o
     return model
 
 
-def _graph_proto(lowered: Lowering, outputs: list[str], weights: Mapping[str, Array]) -> onnx.GraphProto:
+def _graph_proto(lowered: Lowering, outputs: list[str], weights: Mapping[str, Array] | None) -> onnx.GraphProto:
     graph = lowered.graph
     nodes = [graph[n] for n in graph.outputs.values()]
+    fixed = [n for n in graph if n.op.name in ("param", "state")] if weights is not None else []
     return helper.make_graph(
         lowered.written,
         graph.name,
-        inputs=[_value_info(n.name, n.type) for n in graph if n.op.name == "input"],
-        outputs=[_value_info(name, n.type) for name, n in zip(outputs, nodes, strict=True)],
+        inputs=[_value_info(n.name, lowered.bound(n.type)) for n in graph if n.op.is_source and n not in fixed],
+        outputs=[_value_info(name, lowered.bound(n.type)) for name, n in zip(outputs, nodes, strict=True)],
         initializer=[
-            *(numpy_helper.from_array(_weight(n, weights), n.name) for n in graph if n.op.name in ("param", "state")),
+            *(numpy_helper.from_array(_weight(n, weights or {}), n.name) for n in fixed),
             *(numpy_helper.from_array(array, name) for name, array in lowered.constants.items()),
         ],
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,14 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from nnspec.diagnostics import fault
+
 Array = np.ndarray[Any, np.dtype[Any]]
 FATAL_ONLY = 4
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+SINGLE_PRECISION = ("MatMulScaleFusion",)
+"""The optimisations that make a factor of a float64 product a float32."""
 
 REFUSALS: tuple[type[Exception], ...] = (
     state.EPFail, state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
@@ -21,20 +28,29 @@ REFUSALS: tuple[type[Exception], ...] = (
 
 
 class Session:
-    """A model that runs on the processor.
+    """A model that runs on the processor, or on a graphics card.
 
     >>> Session(model.SerializeToString()).run({"x": x})["y"]
     """
 
-    def __init__(self, model: bytes | str | Path, threads: int | None = None, *, optimise: bool = True) -> None:
+    def __init__(
+        self,
+        model: bytes | str | Path,
+        threads: int | None = None,
+        *,
+        optimise: bool = True,
+        without: Sequence[str] = (),
+        device: str = "cpu",
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = FATAL_ONLY  # what it says of an error, the exception says too
         options.intra_op_num_threads = threads or 0
         level = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
-        self._session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-        )
+        content = model if isinstance(model, bytes) else str(model)
+        providers = [PROVIDERS[d] for d in dict.fromkeys((device, "cpu"))]
+        self._session = onnxruntime.InferenceSession(content, options, providers=providers, disabled_optimizers=list(without))
+        self.device = device
         self.inputs = [i.name for i in self._session.get_inputs()]
         self.outputs = [o.name for o in self._session.get_outputs()]
 
@@ -42,3 +58,56 @@ class Session:
         """Every output by name."""
         values = self._session.run(self.outputs, dict(feeds))
         return dict(zip(self.outputs, values, strict=True))
+
+
+class Memory:
+    """An array that a session reads or writes without a copy: itself on the processor, its twin on a graphics card."""
+
+    def __init__(self, array: Array, device: str) -> None:
+        self.array, self.shared = array, device == "cpu"
+        self.value = onnxruntime.OrtValue.ortvalue_from_numpy(array, device, 0)
+
+    def push(self) -> None:
+        """Bring what is in the array to the device."""
+        if not self.shared:
+            self.value.update_inplace(self.array)
+
+    def pull(self, array: Array) -> None:
+        """Copy what the device has into an array."""
+        if not self.shared:
+            np.copyto(array, self.value.numpy())
+        elif array is not self.array:
+            np.copyto(array, self.array)
+
+
+class Binding:
+    """A session tied to memory: each input and output of it by name. What is read must not be written: the result would be wrong."""
+
+    def __init__(self, session: Session, inputs: Mapping[str, Memory], outputs: Mapping[str, Memory]) -> None:
+        assert not _addresses(inputs, session.inputs) & _addresses(outputs, session.outputs)
+        self._kept = (inputs, outputs)  # onnxruntime has only the addresses
+        self._run, self._binding = session._session.run_with_iobinding, session._session.io_binding()
+        for name in session.inputs:
+            self._binding.bind_ortvalue_input(name, inputs[name].value)
+        for name in session.outputs:
+            self._binding.bind_ortvalue_output(name, outputs[name].value)
+
+    def run(self) -> None:
+        self._run(self._binding)
+
+
+def _addresses(memory: Mapping[str, Memory], names: Sequence[str]) -> set[int]:
+    return {memory[n].value.data_ptr() for n in names if memory[n].array.size}
+
+
+def check_device(device: str) -> None:
+    """A Fault (E507) where this onnxruntime cannot compute on the device."""
+    if PROVIDERS[device] not in onnxruntime.get_available_providers():
+        help_ = "install the package `onnxruntime-gpu` in its place, and CUDA and cuDNN with it; or leave out `--device`"
+        raise fault("E507", f"the installed onnxruntime {onnxruntime.__version__} does not compute on {device}", help=help_)
+
+
+def without_kernel(error: Exception) -> str | None:
+    """The name of the node for which onnxruntime says that it has no implementation."""
+    found = re.search(r"Could not find an implementation for .* node with name '([^']*)'", str(error))
+    return found[1] if found else None

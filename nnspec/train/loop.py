@@ -94,12 +94,13 @@ class Stage:
         for done, batch in enumerate(self.batches(random), 1):
             self.checkpoint()
             lr = self.rate(number - 1, self.step)
-            loss = self.engine.step(batch, lr)
+            loss = self.engine.step(batch, lr, settled=False)
             self.step += 1
             if not isfinite(loss):
                 raise self.diverged(loss, before + number)
             mean.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
             self.progress.on_batch(before + number, done, self.length.an_epoch, mean.values["loss"])
+        self.engine.settle()
         metrics: dict[str, Any] = {"loss": 0.0, **mean.values}
         if self.data.validation:
             metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}

@@ -1,0 +1,144 @@
+"""The engine `ort`: graphs as sessions of onnxruntime over an engine's memory, and a whole step of training as one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from nnspec.diagnostics import Fault, Span, fault
+from nnspec.graph import Graph
+from nnspec.graph.loop import Loop
+from nnspec.interchange.batch_last import FORMS
+from nnspec.interchange.names import place_of
+from nnspec.interchange.to_onnx import to_onnx
+from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
+
+
+def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu") -> Session:
+    """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
+    model = to_onnx(graph, None, sizes=sizes, forms=FORMS)
+    content = model.SerializeToString()
+    try:
+        return Session(content, without=SINGLE_PRECISION if graph.dtype == "float64" else (), device=device)
+    except REFUSALS as error:
+        raise _refused(graph, error, place_of(model, _culprit(content, error))) from error
+
+
+def _culprit(content: bytes, error: Exception) -> str:
+    """The node that onnxruntime has no implementation for; one that it made itself has no name, so it is asked again about those given."""
+    name = without_kernel(error)
+    if name == "":
+        try:
+            Session(content, optimise=False)
+        except REFUSALS as plain:
+            name = without_kernel(plain)
+    return name or ""
+
+
+def _refused(graph: Graph, error: Exception, place: str) -> Fault:
+    said = " ".join(str(error).split())
+    span = next((s for s in _spans(graph) if str(s) == place), None)
+    help_ = "it has most of its implementations for float32 only; `numpy` computes this one" if graph.dtype == "float64" else ""
+    return fault("E506", f"onnxruntime cannot run `{graph.name}` in {graph.dtype}: {said}", span, help=help_)
+
+
+def _spans(graph: Graph) -> Iterable[Span]:
+    """Of all nodes, those in loops too."""
+    for node in graph:
+        if node.span:
+            yield node.span
+        for _, value in node.attrs:
+            if isinstance(value, Loop):
+                yield from _spans(value.body)
+
+
+class Sets:
+    """Two sets of memory for what sessions both read and write, as no run may write what it reads: an engine's arrays, and their twins.
+
+    `sides` has a bit for every name, which says whether its value is the twin's. `settle` brings all values home.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device, self.sides, self.ahead = device, 0, False
+        self.pairs: dict[str, tuple[Memory, Memory]] = {}
+
+    def add(self, name: str, home: Array) -> int:
+        """The bit of a name."""
+        if name not in self.pairs:
+            self.pairs[name] = Memory(home, self.device), Memory(np.empty_like(home), self.device)
+        return 1 << list(self.pairs).index(name)
+
+    def forget(self) -> None:
+        self.pairs.clear()
+        self.sides, self.ahead = 0, False
+
+    def current(self) -> dict[str, Memory]:
+        return {n: pair[self.sides >> i & 1] for i, (n, pair) in enumerate(self.pairs.items())}
+
+    def next(self) -> dict[str, Memory]:
+        """Where a run writes."""
+        return {n: pair[~self.sides >> i & 1] for i, (n, pair) in enumerate(self.pairs.items())}
+
+    def push(self) -> None:
+        """Let the device begin from the arrays, where they are ahead of it."""
+        if not self.ahead:
+            for home, _ in self.pairs.values():
+                home.push()
+
+    def settle(self) -> None:
+        for name, memory in self.current().items() if self.ahead else ():
+            memory.pull(self.pairs[name][0].array)
+        self.sides, self.ahead = 0, False
+
+
+class OrtProgram:
+    """A graph for fixed sizes over given memory, as `nnspec.run.program.Program` is, but that `sets` are to be settled after a run.
+
+    A result that is given memory under its own name, as a gradient is, is read by no program: it needs no second set.
+    """
+
+    def __init__(
+        self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None, *, sets: Sets
+    ) -> None:
+        self.session, self.sets = session_for(graph, sizes, sets.device), sets
+        self.kept = {public: name for public, name in (given or {}).items() if name != public}
+        self.flips = sum(sets.add(name, memory[name]) for name in self.kept.values())
+        self.inputs = {n: Memory(memory[n], sets.device) for n in self.session.inputs if n not in sets.pairs}
+        types = {public: graph[node].type.bound(sizes) for public, node in graph.outputs.items() if public not in self.kept}
+        arrays = {p: memory[p] if p in (given or {}) else np.empty(t.numbers, t.dtype) for p, t in types.items()}
+        self.outputs = {public: Memory(array, sets.device) for public, array in arrays.items()}
+        self.public = dict(zip(self.session.outputs, graph.outputs, strict=True))
+        self.bindings: dict[int, Binding] = {}
+
+    def run(self) -> None:
+        """Compute every output anew; what is read and written goes to the other set."""
+        sets = self.sets
+        binding = self.bindings.get(sets.sides) or self._bind()
+        if sets.device != "cpu":
+            self._push()
+        binding.run()
+        sets.sides ^= self.flips
+        sets.ahead = sets.ahead or self.flips != 0
+        if sets.device != "cpu":
+            for memory in self.outputs.values():
+                memory.pull(memory.array)
+
+    def _push(self) -> None:
+        self.sets.push()
+        for memory in self.inputs.values():
+            memory.push()
+
+    def _bind(self) -> Binding:
+        sets = self.sets
+        reached = sets.next()
+        outputs = {n: reached[self.kept[p]] if p in self.kept else self.outputs[p] for n, p in self.public.items()}
+        # A value that was only read when this was made may have become one that another program writes.
+        binding = self.bindings[sets.sides] = Binding(self.session, {**self.inputs, **sets.current()}, outputs)
+        return binding
+
+    def output(self, public: str) -> Array:
+        """The memory of an output, valid until the next run."""
+        if public in self.kept:
+            return self.sets.current()[self.kept[public]].array
+        return self.outputs[public].array

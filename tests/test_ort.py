@@ -1,0 +1,179 @@
+"""The engine `ort`: steps as sessions of onnxruntime, whose results are where a person looks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import distance, random_batch
+
+import nnspec
+from nnspec.diagnostics import SpecError
+from nnspec.run.ort import Binding, Memory, Session
+from nnspec.run.session import session_for
+
+NET = """
+model M {
+  input  x: [5]
+  target y: [2]
+  h = x -> batchnorm -> dense(8) -> relu -> dropout(0.3) -> dense(2)
+  output h
+  loss mse(h, y)
+}
+"""
+TRAIN = "train {{ epochs 2  batch 8  optimizer {} {} }}"
+OPTIMIZERS = {
+    "plain": "sgd(lr = 0.1)",
+    "momentum": "momentum(lr = 0.1)",
+    "looking ahead": "nesterov(lr = 0.1)",
+    "second moments": "adamw(lr = 0.01)",
+}
+ALTERNATING = """
+model Lower {
+  input  x: [3]
+  output a = x -> dense(4) -> tanh
+}
+
+model Upper {
+  input  a: [4]
+  output b = a -> dense(3)
+}
+
+model M {
+  input  x: [3]
+  target y: [3]
+  share first = Lower
+  share second = Upper
+  a = x -> first
+  b = a -> second
+  output b
+  loss whole = mse(b, y)
+  loss small = mean(a^2)
+}
+train {
+  epochs 2  batch 4
+  minimize whole update second
+  minimize small update first
+  optimizer adam(lr = 0.01)
+}
+"""
+
+
+def pair(text: str) -> tuple[nnspec.Net, nnspec.Net]:
+    return nnspec.loads(text), nnspec.loads(text, engine="ort")
+
+
+def batch_of(net: nnspec.Net, examples: int = 8, seed: int = 0) -> dict[str, Any]:
+    return random_batch({**net.inputs, **net.targets}, examples, seed)
+
+
+def alike(one: nnspec.Net, other: nnspec.Net, limit: float = 1e-5) -> bool:
+    theirs = other.engine.all_arrays()
+    return all(distance(v, theirs[n]) < limit for n, v in one.engine.all_arrays().items())
+
+
+@pytest.mark.parametrize("clip", ["", "clip norm(0.1)", "clip value(0.01)"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_gives_the_same_weights_as_numpy(optimizer: str, clip: str) -> None:
+    numpy, ort = pair(NET + TRAIN.format(OPTIMIZERS[optimizer], clip))
+    data = batch_of(ort, 30)  # so that the last batch is smaller
+    losses = [[e.metrics["loss"] for e in net.fit(data).epochs] for net in (numpy, ort)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert alike(numpy, ort)
+
+
+def test_phases_that_alternate_read_what_the_others_wrote() -> None:
+    numpy, ort = pair(ALTERNATING)
+    for seed in range(5):
+        batch = batch_of(ort, 4, seed)
+        assert ort.step(**batch) == pytest.approx(numpy.step(**batch), rel=1e-5)
+        assert ort.engine.losses == pytest.approx(numpy.engine.losses, rel=1e-5)
+    assert alike(numpy, ort)
+
+
+def test_a_view_held_since_before_a_step_has_the_new_weights() -> None:
+    net = nnspec.loads(NET + TRAIN.format("sgd(lr = 0.1)", ""), engine="ort")
+    name = next(iter(net.params))
+    held = net.params[name]
+    for _ in range(3):
+        before = held.copy()
+        net.step(**batch_of(net))
+        assert (held != before).any()
+        assert (held == net.params[name]).all()
+
+
+def test_within_an_epoch_who_asks_for_the_weights_gets_those_of_now() -> None:
+    from nnspec.train.loop import Progress
+
+    numpy, ort = pair(NET + TRAIN.format("sgd(lr = 0.1)", ""))
+    data, name = batch_of(ort, 30), next(iter(ort.params))
+    seen: dict[str, list[Any]] = {"numpy": [], "ort": []}
+    for net in (numpy, ort):
+        net.fit(data, progress=Progress(on_batch=lambda *_, net=net: seen[net.engine_name].append(net.params[name].copy())))
+    assert max(distance(a, b) for a, b in zip(seen["ort"], seen["numpy"], strict=True)) < 1e-5
+
+
+def test_a_weight_that_is_set_between_steps_is_used() -> None:
+    numpy, ort = pair(NET + TRAIN.format("momentum(lr = 0.1)", ""))
+    for net in (numpy, ort):
+        net.step(**batch_of(net))
+        for array in net.params.values():
+            array[...] = 0.1
+        net.step(**batch_of(net))
+    assert alike(numpy, ort)
+
+
+def test_the_rate_can_change_at_every_step() -> None:
+    numpy, ort = pair(NET + TRAIN.format("sgd(lr = 0.1)", "schedule cosine"))
+    data = batch_of(ort, 40)
+    numpy.fit(data)
+    ort.fit(data)
+    assert alike(numpy, ort)
+
+
+def test_training_twice_gives_the_same_bits() -> None:
+    text = NET.replace("input  x: [5]", "input  i: class(20)[6]").replace("x ->", "i -> embedding(20, 16) -> flatten ->")
+    runs = [nnspec.loads(text + TRAIN.format("adam(lr = 0.01)", ""), engine="ort") for _ in range(2)]
+    for net in runs:
+        net.fit(batch_of(net, 300))
+    assert all((v == runs[1].engine.all_arrays()[n]).all() for n, v in runs[0].engine.all_arrays().items())
+
+
+def test_a_run_goes_on_from_a_checkpoint_bit_for_bit(tmp_path: Path) -> None:
+    net = nnspec.loads(NET + TRAIN.format("adam(lr = 0.01)", ""), engine="ort")
+    net.step(**batch_of(net))
+    net.save(tmp_path / "run")
+    again = nnspec.open(tmp_path / "run")
+    assert all((v == again.engine.all_arrays()[n]).all() for n, v in net.engine.all_arrays().items())
+
+
+def test_a_stop_at_a_short_gradient_sees_the_gradient_of_the_last_step() -> None:
+    net = nnspec.loads(NET + TRAIN.format("sgd(lr = 0.001)", "stop converged(grad = 1e6)"), engine="ort")
+    assert "gradient" in net.fit(batch_of(net, 16)).stopped
+    assert any(g.any() for g in net.engine.gradient_views.values())
+
+
+def test_a_session_refuses_to_write_what_it_reads() -> None:
+    net = nnspec.load("mazur")
+    session: Session = session_for(net.graph, {"batch": 2})
+    memory = {n: Memory(np.zeros(t.bound({"batch": 2}).numbers, "float32"), "cpu") for n, t in net.inputs.items()}
+    memory |= {n: Memory(v, "cpu") for n, v in net.params.items()}
+    with pytest.raises(AssertionError):
+        Binding(session, memory, dict.fromkeys(session.outputs, memory["x"]))
+
+
+def test_float64_is_computed_where_onnxruntime_can_and_refused_at_the_line_where_it_cannot() -> None:
+    dense = NET.replace("-> relu", "-> tanh") + TRAIN.format("sgd(lr = 0.1)", "")
+    numpy, ort = (nnspec.loads(dense, engine=e, dtype="float64") for e in ("numpy", "ort"))
+    assert ort.step(**batch_of(ort)) == pytest.approx(numpy.step(**batch_of(numpy)), rel=1e-14)
+    with pytest.raises(SpecError) as caught:
+        nnspec.loads("model M {\n input x: [4]\n output y = x -> gelu\n}", engine="ort", dtype="float64")(np.zeros((1, 4)))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E506" and diagnostic.span and diagnostic.span.line == 3
+
+
+def test_another_device_is_for_ort_only() -> None:
+    with pytest.raises(ValueError, match="processor only"):
+        nnspec.load("mazur", device="cuda")
