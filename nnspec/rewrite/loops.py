@@ -162,7 +162,7 @@ def _outside(opened: Opened, body: Graph, name: str) -> Var | None:
 
 
 def start_with(graph: Graph) -> Graph:
-    """The same with what comes in at the first step only, as the gradient of the last value of a sequence does, in what loops start with."""
+    """The same with loops that start with what comes in at their first step only, as the gradient of a last value does."""
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         return _started(Opened.of(new, node, inputs), node).name if node.op is scan else new.copy_node(node, inputs)
