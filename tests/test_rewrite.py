@@ -16,7 +16,7 @@ from nnspec.rewrite import Rule, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [r for f in ("stability", "algebra", "broadcast") for r in load_rules(f)]
+RULES = [r for f in ("stability", "algebra", "broadcast", "loops") for r in load_rules(f)]
 
 
 class Side:
