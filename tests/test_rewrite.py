@@ -16,7 +16,7 @@ from nnspec.rewrite import Rule, lighter, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [r for f in ("stability", "pooling", "algebra", "broadcast", "export", "update") for r in load_rules(f)]
+RULES = [r for f in ("stability", "pooling", "algebra", "broadcast", "export", "update", "loops") for r in load_rules(f)]
 
 
 class Side:

@@ -191,9 +191,17 @@ def _where_shape(c: Type, x: Type, y: Type) -> Any:
 
 
 def _where_into(out: Any, c: Any, x: Any, y: Any) -> Callable[[], Any]:
+    """y with the bits changed in which x differs, where c holds: NumPy takes ten times as long over `where=`."""
+    kind = f"i{out.itemsize}"
+    bits, x_bits, y_bits = out.view(kind), x.view(kind), y.view(kind)
+    differing = np.empty(np.broadcast_shapes(x.shape, y.shape), kind)
+
     def run() -> None:
-        np.copyto(out, y)
-        np.copyto(out, x, where=c)
+        np.bitwise_xor(x_bits, y_bits, differing)
+        np.copyto(bits, c, "unsafe")
+        np.negative(bits, bits)
+        np.bitwise_and(bits, differing, bits)
+        np.bitwise_xor(bits, y_bits, bits)
 
     return run
 

@@ -18,6 +18,7 @@ from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Array, Runnable
 
 FEWEST_EXAMPLES = 4  # of a part of a batch
+WORTH_A_THREAD = 4e-5  # seconds of matrix products
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Planner:
         memory = {**memory, **inputs}
         parts = self.parts(graph, sizes)
         if len(parts) == 1:
-            return Bound(self.make_program(graph, sizes, memory, given), inputs, [self.grads], self.threads)
+            return Bound(self.make_program(graph, sizes, memory, given), inputs, [self.grads], self._threads_of_products(graph, sizes))
         found = self._cut(graph)
         assert found
         grads = [self.grads, *(Flat(self.parameters, graph.dtype) for _ in parts[1:])]
@@ -69,6 +70,10 @@ class Planner:
         batch = sizes.get(BATCH_NAME, 1)
         number = min(self.threads, batch // FEWEST_EXAMPLES)
         return even_parts(batch, number if number > 1 and self.pays(graph, sizes, number) and self._cut(graph) else 1)
+
+    def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:
+        """As many as have enough to do; another that other programs keep waiting would hold all up."""
+        return min(self.threads, 1 + int(estimate(graph, sizes).products / WORTH_A_THREAD)) if self.threads else 0
 
     def pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
         """Whether parts of the batch on a thread each should be faster than threads for the matrix products only."""
