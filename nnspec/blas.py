@@ -56,10 +56,15 @@ def core() -> str:
     return ", ".join(str(i.get("architecture", i["internal_api"])) for i in _controller().info()) or "none"
 
 
+_in_use = 0
+
+
 def use_threads(number: int) -> None:
     """How many threads a product may use, until told otherwise."""
-    for library in _controller().lib_controllers:
-        if library.num_threads != number:
+    global _in_use  # noqa: PLW0603  # it is the library's own, for the whole process
+    if number != _in_use:
+        _in_use = number
+        for library in _controller().lib_controllers:
             library.set_num_threads(number)
 
 
@@ -69,9 +74,9 @@ def product(a: Any, b: Any, out: Any) -> Call:
 
 
 def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
-    """out = a @ b + keep * out, for matrices."""
-    function = _function(out.dtype.name)
-    layouts = [_layout(m) for m in (a, b, out)]
+    """out = a @ b + keep * out."""
+    function = _function(out.dtype.name) if out.ndim == 2 else None
+    layouts = [_layout(m) for m in (a, b, out)] if function else []
     if function is None or None in layouts or layouts[2][0] == _TRANSPOSED or 0 in (*a.shape, *b.shape):  # type: ignore[index]
         return _in_two_steps(a, b, out, keep)
     (ta, lda), (tb, ldb), (_, ldc) = layouts  # type: ignore[misc]  # none is None

@@ -22,7 +22,7 @@ from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
-from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite
 from nnspec.source import Imports
 from nnspec.step import Phase
 from nnspec.syntax import ast
@@ -238,12 +238,12 @@ class Compilation:
     @cached_property
     def stable(self) -> Graph:
         """The training graph after the rules and before the gradients."""
-        return rewrite(self.training_model[0].graph, *BEFORE_GRADIENTS)
+        return lighter(rewrite(self.training_model[0].graph, *BEFORE_GRADIENTS))
 
     @cached_property
     def gradients(self) -> Graph:
         """Loss, new states and the gradient of the loss for every parameter, without penalties."""
-        return rewrite(step.add_gradients(self.stable, self.parameter_types, ()), *AFTER_GRADIENTS)
+        return lighter(rewrite(step.add_gradients(self.stable, self.parameter_types, ()), *AFTER_GRADIENTS))
 
     @cached_property
     def stages(self) -> tuple[tuple[Phase, ...], ...]:

@@ -19,6 +19,11 @@ LR, T = "optimizer:lr", "optimizer:t"
 Shapes = Sequence[tuple[str, Type]]
 
 
+def share_of(parameter: str, number: int) -> str:
+    """The name of one share of a gradient."""
+    return f"grad:{parameter}/{number}" if number else f"grad:{parameter}"
+
+
 @dataclass(frozen=True)
 class Optimization:
     """An optimizer and how its gradients are clipped: ("norm" or "value", limit)."""
@@ -35,11 +40,11 @@ class Optimization:
         with graph.at(role="update"):
             return self._updated(graph, ws, gs)
 
-    def update(self, shapes: Shapes, dtype: str) -> Graph:
-        """The same on its own, gradients as inputs `grad:NAME`."""
+    def update(self, shapes: Shapes, dtype: str, shares: int = 1) -> Graph:
+        """The same on its own; gradients are inputs, each the sum of so many shares (see `share_of`)."""
         graph = Graph("update", dtype)
         ws = [graph.source(OPS["param"], n, t) for n, t in shapes]
-        gs = [graph.source(OPS["input"], f"grad:{n}", t) for n, t in shapes]
+        gs = [reduce(add, (graph.source(OPS["input"], share_of(n, i), t) for i in range(shares))) for n, t in shapes]
         return self._updated(graph, ws, gs)
 
     def ahead(self, shapes: Shapes, dtype: str) -> Graph | None:

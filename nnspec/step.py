@@ -14,7 +14,7 @@ from nnspec.graph import Graph, Type, Var
 from nnspec.loops import keeping_products
 from nnspec.ops import OPS
 from nnspec.optimization import Optimization
-from nnspec.rewrite import AFTER_GRADIENTS, rewrite
+from nnspec.rewrite import AFTER_GRADIENTS, lighter, rewrite
 
 Penalty = tuple[tuple[str, float], ...]
 
@@ -47,7 +47,7 @@ class Phase:
     def objective(self) -> Graph:
         """The losses and their sum, the new states, and the gradient of sum and penalties for every trained parameter."""
         graph = _minimising(self.forward, self.losses, self.states)
-        return rewrite(add_gradients(graph, self.parameters, self.training.penalty), *AFTER_GRADIENTS)
+        return lighter(rewrite(add_gradients(graph, self.parameters, self.training.penalty), *AFTER_GRADIENTS))
 
     @cached_property
     def step(self) -> Graph:

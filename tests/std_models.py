@@ -76,10 +76,10 @@ def words(texts: Iterable[str]) -> set[str]:
 
 
 def around(stage: str, dtype: str = "float64") -> nnspec.Net:
-    """The gradient of s is that of x; the loss bends, so that no gradient is lost where a sum is constant."""
+    """The gradient of s is that of x; of the loss, no power of what a norm makes has a sum that is constant."""
     shape = NORMS.get(stage) or SHAPES.get(stage, [6])
     return nnspec.loads(
-        f"model M {{ input x: {shape}  param s: {shape} = 0  y = x + s -> {stage}  output y  loss sum(y^2 + 3 * y) }}", dtype=dtype
+        f"model M {{ input x: {shape}  param s: {shape} = 0  y = x + s -> {stage}  output y  loss sum(y^3 + 3 * y) }}", dtype=dtype
     )
 
 

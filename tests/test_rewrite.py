@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import nnspec
-from nnspec.graph import Graph, Mismatch, Type, Var
+from nnspec.graph import BATCH, Graph, Mismatch, Type, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
-from nnspec.rewrite import Rule, load_rules, rewrite
+from nnspec.rewrite import Rule, lighter, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
@@ -168,6 +168,55 @@ def test_sums_of_pads_are_laid_side_by_side_where_they_tile(case: str) -> None:
     better = rewrite(graph, "algebra")
     assert sorted(n.op.name for n in better if n.op.name != "input") == expected
     np.testing.assert_array_equal(reference.run(better, feeds)["y"], reference.run(graph, feeds)["y"])
+
+
+# ---- less work on large values
+
+
+def lightened(build: Any, **types: Type) -> tuple[Graph, Graph]:
+    graph = Graph(dtype="float64")
+    graph.outputs["y"] = build(**{n: graph.source(OPS["input"], n, t) for n, t in types.items()}).name
+    return graph, lighter(graph)
+
+
+IMAGES, CHANNEL = Type("float64", (BATCH, 3, 4, 4)), Type("float64", (3, 1, 1))
+LIGHTER = {
+    "a small divisor": (lambda x, b, z: x / b, {"mul": 1, "div": 1}),
+    "factors meet first": (lambda x, b, z: (x * b) * (b * 2.0), {"mul": 3}),
+    "a minus sign goes to the small factor": (lambda x, b, z: -(x * b), {"mul": 1, "neg": 1}),
+    "a factor leaves a sum": (lambda x, b, z: OPS["sum"]((x * b) * (z * b), axes=(0, 2, 3), keep=False), {"sum": 1, "mul": 3}),
+    "a sum of means": (
+        lambda x, b, z: OPS["mean"](OPS["mean"](x, axes=(0,), keep=False), axes=(1, 2), keep=True),
+        {"mean": 1, "reshape": 1},
+    ),
+    "a factor in common": (lambda x, b, z: x * b - z * b, {"sub": 1, "mul": 1}),
+    "sums of scaled values": (
+        lambda x, b, z: OPS["sum"](x * b + z * (b * b), axes=(0, 2, 3), keep=False) + OPS["sum"](x, axes=(0, 2, 3), keep=False),
+        {"sum": 2},
+    ),
+    "a factor that varies along the sum stays": (lambda x, b, z: OPS["sum"](x * b, axes=(1,), keep=False), {"sum": 1, "mul": 1}),
+}
+
+
+@pytest.mark.parametrize("case", LIGHTER)
+def test_a_lighter_graph_means_the_same(case: str) -> None:
+    build, wanted = LIGHTER[case]
+    graph, light = lightened(build, x=IMAGES, b=CHANNEL, z=IMAGES)
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.normal(size=(5, 3, 4, 4)), "b": rng.uniform(0.5, 2, size=(3, 1, 1)), "z": rng.normal(size=(5, 3, 4, 4))}
+    assert np.allclose(reference.run(graph, feeds)["y"], reference.run(light, feeds)["y"], rtol=1e-12)
+    for op, number in wanted.items():
+        assert sum(n.op.name == op for n in light) == number, op
+
+
+def test_of_a_batch_normalisation_two_sums_are_left_for_forward_and_three_for_backward() -> None:
+    net = nnspec.loads(
+        "model M { input x: [3, 8, 8]  target y: [3]  h = x -> batchnorm -> relu -> conv(3, 8) -> flatten  output h  loss mse(h, y) }"
+        "train { epochs 1  optimizer sgd(0.1) }"
+    )
+    large = [n for n in net.spec.gradients if n.op.name in ("sum", "mean") and net.spec.gradients[n.inputs[0]].type.rank == 4]
+    assert len([n for n in large if n.role != "backward"]) == 2
+    assert len([n for n in large if n.role == "backward"]) <= 4
 
 
 # ---- conditions

@@ -15,6 +15,7 @@ import click
 
 from nnspec import api
 from nnspec.cli import library
+from nnspec.cli.bench import bench
 from nnspec.cli.options import DATA, JSON, SET, compilation, options, say
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
@@ -190,5 +191,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (library.test, library.doc, library.new):
+for command in (bench, library.test, library.doc, library.new):
     cli.add_command(command)

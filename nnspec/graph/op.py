@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,21 @@ OPS: dict[str, Op] = {}
 """Every row by name: the catalogue of `nnspec.ops`."""
 
 GradRule = Callable[..., "tuple[Var | None, ...]"]
+
+
+def nowhere(*types: Type, **_: Any) -> Sequence[Collection[int]]:
+    """For `meets`: elements keep to themselves."""
+    return [()] * len(types)
+
+
+def along_axis(*types: Type, axis: int, **_: Any) -> Sequence[Collection[int]]:
+    """For `meets`: along the attribute `axis`."""
+    return [(axis,)] * len(types)
+
+
+def along_axes(*types: Type, axes: tuple[int, ...], **_: Any) -> Sequence[Collection[int]]:
+    """For `meets`: along the attribute `axes`."""
+    return [axes] * len(types)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +61,9 @@ class Op:
     in_place:  a pointwise op may write over any of its inputs.
     scalar:    the same function of plain numbers, for compile time.
     choosing:  inputs that only choose which elements are meant: they get no gradient, and checks take them from the examples.
+    meets:     `meets(*types, **attributes)` gives, for each input, the axes along which its elements meet; without it all may, but in
+               a pointwise op none do.
+    adds_up:   where elements meet along the batch, the outputs for parts of a batch add up to that for all of it.
     smooth:    has a second derivative everywhere; `why` says why a facet is None.
     flops:     `flops(out, *types, **attributes)`; without it a pointwise op counts one an element, and any other none.
     domain:    where random inputs for its checks are drawn from.
@@ -70,6 +88,8 @@ class Op:
     commutative: bool = False
     scalar: Callable[..., Any] | None = None
     choosing: tuple[str, ...] = ()
+    meets: Callable[..., Sequence[Collection[int]]] | None = None
+    adds_up: bool = False
     smooth: bool = True
     why: str = ""
     flops: Callable[..., Any] | None = None

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from nnspec.graph import Op
+from nnspec.graph.op import along_axis
 from nnspec.graph.types import count
 from nnspec.lazy import np
 
@@ -32,6 +33,7 @@ cumsum: Op = Op(
     prepare=_cumsum_into,
     strided=True,
     flops=lambda out, x, **_: count(x.shape),
+    meets=along_axis,
 )
 
 
@@ -67,4 +69,5 @@ rank_of = Op(
         "rank_of([[2, 1], [7, 0]], axis = 0) == [[1, 2], [2, 1]]",
     ),
     why="a rank does not change until elements change places",
+    meets=along_axis,
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nnspec.graph import Op, Shape, Type, Var
+from nnspec.graph.op import along_axis, nowhere
 from nnspec.graph.shapes import Mismatch
 from nnspec.graph.types import Dim, broadcast, count, show
 from nnspec.lazy import np
@@ -36,6 +37,7 @@ reshape: Op = Op(
     examples=("reshape([[1, 2], [3, 4]], shape = [4]) == [1, 2, 3, 4]",),
     shape=_reshape_shape,
     view=True,
+    meets=nowhere,
 )
 expand = Op(
     "expand(x: [*s], shape) -> [*r]",
@@ -46,6 +48,7 @@ expand = Op(
     examples=("expand([[1], [2]], shape = [2, 2]) == [[1, 1], [2, 2]]",),
     shape=_expand_shape,
     view=True,
+    meets=nowhere,
 )
 transpose: Op = Op(
     "transpose(x: [*s], axes) -> [*r]",
@@ -56,6 +59,7 @@ transpose: Op = Op(
     examples=("transpose([[1, 2], [3, 4]], axes = [1, 0]) == [[1, 3], [2, 4]]",),
     shape=lambda x, axes: tuple(x.shape[a] for a in axes),
     view=True,
+    meets=nowhere,
 )
 flip: Op = Op(
     "flip(x: [*s], axis) -> [*s]",
@@ -65,6 +69,7 @@ flip: Op = Op(
     onnx=lambda o, x, axis: o.node("Slice", x, o.ints((-1,)), o.ints((-(2**63),)), o.ints((axis,)), o.ints((-1,))),
     examples=("flip([[1, 2], [3, 4]], axis = 0) == [[3, 4], [1, 2]]", "flip([1, 2, 3], axis = 0) == [3, 2, 1]"),
     view=True,
+    meets=along_axis,
 )
 
 
@@ -100,6 +105,7 @@ cut: Op = Op(
     examples=("cut([1, 2, 3], axis = 0, start = 1, stop = 3) == [2, 3]",),
     shape=lambda x, axis, start, stop: _replaced(x.shape, axis, stop - start),
     view=True,
+    meets=along_axis,
 )
 pad: Op = Op(
     "pad(x: [*s], axis, before, after) -> [*r]",
@@ -110,6 +116,7 @@ pad: Op = Op(
     examples=("pad([1, 2], axis = 0, before = 1, after = 2) == [0, 1, 2, 0, 0]",),
     shape=lambda x, axis, before, after: _replaced(x.shape, axis, x.shape[axis] + before + after),
     prepare=_pad_into,
+    meets=along_axis,
 )
 
 # ---- several values as one
@@ -164,4 +171,5 @@ concat = Op(
     prepare=_concat_into,
     variadic=True,
     strided=True,
+    meets=along_axis,
 )

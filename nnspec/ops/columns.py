@@ -10,9 +10,9 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from nnspec.blas import Call, accumulated_product, product
+from nnspec.blas import Call, product
 from nnspec.lazy import np
-from nnspec.ops.windows import Numbers, inside, offsets, padded_shape, windows
+from nnspec.ops.windows import Numbers, inside, padded_shape, windows
 
 # Windows of a chunk of images stay in the second-level cache.
 CHUNK_BYTES = 1 << 20
@@ -127,7 +127,7 @@ class Kernel:
         return partial(np.copyto, self.seen, self.laid)
 
 
-def _only(matrices: Any) -> Any:
+def only(matrices: Any) -> Any:
     """A matrix where there is one group."""
     return matrices[0] if len(matrices) == 1 else matrices
 
@@ -138,54 +138,5 @@ def correlate(out: Any, windows: Windows, kernel: Kernel) -> list[Call]:
     for part in windows.chunks():
         gather, matrices = windows.gathered(part)
         rows = Rows(out[part], windows.groups)
-        calls += [*gather, product(_only(matrices), _only(kernel.matrices), _only(rows.matrices)), *rows.store()]
+        calls += [*gather, product(only(matrices), only(kernel.matrices), only(rows.matrices)), *rows.store()]
     return calls
-
-
-def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
-    seen = Windows(x, w.shape[2:], strides, pads, dilations, out.shape[2:], groups)
-    return in_turn(correlate(out, seen, Kernel(w, groups)))
-
-
-def conv_weight_grad_into(
-    out: Any, x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
-) -> Call:
-    seen, total = Windows(x, kernel, strides, pads, dilations, g.shape[2:], groups), Kernel(out, groups)
-    calls: list[Call] = []
-    for part in seen.chunks():
-        gather, matrices = seen.gathered(part)
-        rows = Rows(g[part], groups)
-        add = accumulated_product if part.start else product
-        calls += [*gather, *rows.load(), add(_only(matrices.mT), _only(rows.matrices), _only(total.matrices))]
-    return in_turn([*calls, total.store()])
-
-
-def conv_input_grad_into(out: Any, g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
-    kernel = w.shape[2:]
-    around = tuple(d * (k - 1) - p for d, k, p in zip(dilations * 2, kernel * 2, pads, strict=True))
-    if {*strides} == {1} and min(around) >= 0:
-        # Where windows move by one pixel, the gradient of a pixel is a window of g.
-        seen = Windows(g, kernel, strides, around, dilations, size, groups)
-        return in_turn(correlate(out, seen, Kernel(w, groups, back=True)))
-    return in_turn(_scattered(out, g, w, strides, pads, dilations, groups))
-
-
-def _scattered(out: Any, g: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> list[Call]:
-    """The gradient of every window, added up where the windows overlap."""
-    into, kernel = Windows(out, w.shape[2:], strides, pads, dilations, g.shape[2:], groups), Kernel(w, groups)
-    whole = full_channels_last(padded_shape((into.chunk, *out.shape[1:]), pads), 0, g.dtype)
-    calls = [kernel.load()]
-    for part in into.chunks():
-        rows, images = Rows(g[part], groups), whole[: part.stop - part.start]
-        calls += [*rows.load(), product(_only(rows.matrices), _only(kernel.matrices.mT), _only(into.matrices(len(images))))]
-        calls += [partial(images.fill, 0), *_overlapping(images, into), partial(np.copyto, out[part], inside(images, pads))]
-    return calls
-
-
-def _overlapping(images: Any, into: Windows) -> Iterator[Call]:
-    columns = into.columns(len(images))
-    axes = len(into.kernel)
-    for place, seen in zip(np.ndindex(*into.kernel), offsets(into.kernel, into.strides, into.dilations, into.grid), strict=True):
-        part = columns[(*(slice(None),) * (2 + axes), *place)]  # [groups, images, *grid, channels]
-        target = images[seen].reshape(len(images), into.groups, -1, *into.grid)
-        yield partial(np.add, target, part.transpose(1, 0, 2 + axes, *range(2, 2 + axes)), target)

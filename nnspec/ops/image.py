@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.graph import Mismatch, Op, Shape, Type, Var
 from nnspec.graph.types import Dim, count, show
 from nnspec.lazy import np
-from nnspec.ops.columns import conv_input_grad_into, conv_into, conv_weight_grad_into
+from nnspec.ops.convolution import conv_input_grad_into, conv_into, conv_weight_grad_into
 from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached, windows
 
 
@@ -110,6 +110,7 @@ conv: Op = Op(
     strided=True,
     images=True,
     flops=_conv_flops,
+    meets=lambda x, w, **_: [range(1, x.rank), range(w.rank)],
 )
 conv_input_grad: Op = Op(
     "conv_input_grad(g: [n, u, *p], w: [u, d, *k], size, strides, pads, dilations, groups) -> [*r]",
@@ -127,6 +128,7 @@ conv_input_grad: Op = Op(
     strided=True,
     images=True,
     flops=lambda out, g, w, **_: 2 * count(g.shape) * count(w.shape[1:]),
+    meets=lambda g, w, **_: [range(1, g.rank), range(w.rank)],
 )
 conv_weight_grad: Op = Op(
     "conv_weight_grad(x: [n, c, *s], g: [n, u, *p], kernel, strides, pads, dilations, groups) -> [*r]",
@@ -144,4 +146,6 @@ conv_weight_grad: Op = Op(
     prepare=conv_weight_grad_into,
     strided=True,
     flops=lambda out, x, g, **_: 2 * count(g.shape) * count(out.shape[1:]),
+    meets=lambda x, g, **_: [range(x.rank), range(g.rank)],
+    adds_up=True,
 )

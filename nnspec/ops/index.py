@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from nnspec.graph import Op, Var
+from nnspec.graph.op import nowhere
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import reshape
@@ -40,6 +41,7 @@ one_hot = Op(
     shape=lambda i, size, dtype: (*i.shape, size),
     prepare=_one_hot_into,
     why="its input is not a float",
+    meets=nowhere,
 )
 
 
@@ -72,6 +74,7 @@ pick = Op(
     onnx=lambda o, x, i: o.squeeze(o.node("GatherElements", x, o.unsqueeze(i, -1), axis=-1), -1),
     examples=("pick([[1, 2, 3], [4, 5, 6]], [2, 0]) == [3, 4]",),
     prepare=_pick_into,
+    meets=lambda x, i: [(x.rank - 1,), ()],
 )
 
 # ---- rows
@@ -135,6 +138,7 @@ take: Op = Op(
     ),
     shape=lambda x, i: (*i.shape, *x.shape[1:]),
     prepare=_take_into,
+    meets=lambda x, i: [(0,), ()],
 )
 put_rows: Op = Op(
     "put_rows(g: [*t], i: int[*r], size) -> [size, *s]",
@@ -150,4 +154,6 @@ put_rows: Op = Op(
     shape=lambda g, i, size: (size, *g.shape[i.rank :]),
     prepare=_put_rows_into,
     flops=lambda out, g, i, size: count(g.shape),
+    meets=lambda g, i, size: [range(i.rank), range(i.rank)],
+    adds_up=True,
 )

@@ -44,6 +44,8 @@ matmul = Op(
     prepare=_matmul_into,
     strided=True,
     flops=_matmul_flops,
+    meets=lambda x, y: [(x.rank - 1,), (y.rank - 2,)],
+    adds_up=True,
 )
 
 

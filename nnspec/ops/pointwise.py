@@ -11,6 +11,7 @@ from typing import Any
 from nnspec.graph import Op, Type, Var
 from nnspec.graph.op import GradRule, Kernel
 from nnspec.lazy import np
+from nnspec.ops.dense import in_rows
 
 
 def unary(name: str, doc: str, kernel: Kernel, grad: GradRule | None, onnx: Any, *examples: str, **more: Any) -> Op:
@@ -99,7 +100,8 @@ softplus = unary("softplus", "log(1 + e^x), without overflow.", _softplus, lambd
 
 def _relu_into(out: Any, x: Any) -> Callable[[], Any]:
     # An array of zeros: with the scalar 0 NumPy takes three times as long.
-    return partial(np.maximum, x, np.zeros_like(x), out=out)
+    to, rows = in_rows(out, x) or (out, x)
+    return partial(np.maximum, rows, np.zeros(rows.shape[-1:], x.dtype), out=to)
 
 
 def _onnx_relu(o: Any, x: str) -> str:

@@ -12,7 +12,7 @@ from nnspec.graph import Mismatch, Op, Shape, Size, Type
 from nnspec.graph.types import count
 from nnspec.lazy import np
 from nnspec.ops.columns import full_channels_last, in_turn
-from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached
+from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached, within_images
 
 
 def _grid(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers) -> Shape:
@@ -164,6 +164,7 @@ max_pool = Op(
     images=True,
     smooth=False,
     flops=lambda out, x, kernel, **_: count(out.shape) * prod(kernel),
+    meets=within_images,
 )
 max_pool_grad: Op = Op(
     "max_pool_grad(g: [n, c, *p], x: [n, c, *s], y: [n, c, *p], kernel, strides, pads) -> [n, c, *s]",
@@ -182,6 +183,7 @@ max_pool_grad: Op = Op(
     strided=True,
     images=True,
     choosing=("x", "y"),
+    meets=within_images,
 )
 pick_max: Op = Op(
     "pick_max(x: [n, c, *s], at: [n, c, *s], y: [n, c, *p], kernel, strides, pads) -> [n, c, *p]",
@@ -198,6 +200,7 @@ pick_max: Op = Op(
     strided=True,
     images=True,
     choosing=("at", "y"),
+    meets=within_images,
 )
 
 
@@ -272,6 +275,7 @@ avg_pool = Op(
     strided=True,
     images=True,
     flops=lambda out, x, kernel, **_: count(out.shape) * prod(kernel),
+    meets=within_images,
 )
 avg_pool_grad: Op = Op(
     "avg_pool_grad(g: [n, c, *p], size, kernel, strides, pads) -> [*r]",
@@ -288,4 +292,5 @@ avg_pool_grad: Op = Op(
     strided=True,
     images=True,
     flops=lambda out, g, kernel, **_: count(g.shape) * prod(kernel),
+    meets=within_images,
 )

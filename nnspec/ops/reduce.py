@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 from nnspec.graph import Op, Shape, Type, Var
+from nnspec.graph.op import along_axes, along_axis
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
+from nnspec.ops.dense import sums_as_product
 from nnspec.ops.pointwise import cast, equal, exp
 from nnspec.ops.source import size_of
 
@@ -56,9 +58,10 @@ def _mean_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
 
 
 def _sum_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
-    if x.ndim == 2 and axes == (0,) and x.flags.c_contiguous:
-        # One product with a row of ones: NumPy's own sum over the first axis takes five times as long.
-        return partial(np.matmul, np.ones((1, len(x)), x.dtype), x, out.reshape(1, -1))
+    factors = sums_as_product(x, axes)
+    if factors and out.flags.c_contiguous:
+        # A product with ones: NumPy's own sum takes up to five times as long.
+        return partial(np.matmul, *factors, out.reshape(-1))
     return _reduce_into(np.add)(out, x, axes, keep)
 
 
@@ -81,6 +84,8 @@ sum = Op(
     prepare=_sum_into,
     strided=True,
     flops=_work,
+    meets=along_axes,
+    adds_up=True,
 )
 mean = Op(
     "mean(x: [*s], axes, keep) -> [*r]",
@@ -93,6 +98,7 @@ mean = Op(
     prepare=_mean_into,
     strided=True,
     flops=_work,
+    meets=along_axes,
 )
 
 
@@ -113,6 +119,7 @@ max = Op(
     strided=True,
     smooth=False,
     flops=_work,
+    meets=along_axes,
 )
 min = Op(
     "min(x: [*s], axes, keep) -> [*r]",
@@ -126,6 +133,7 @@ min = Op(
     strided=True,
     smooth=False,
     flops=_work,
+    meets=along_axes,
 )
 argmax = Op(
     "argmax(x: [*s], axis) -> int[*r]",
@@ -137,6 +145,7 @@ argmax = Op(
     dtype="int64",
     prepare=lambda out, x, axis: partial(np.argmax, x, axis, out),
     why="its output is not a float",
+    meets=along_axis,
 )
 
 # ---- the softmax family: what the formulas of the library become, without overflow
@@ -216,6 +225,7 @@ softmax = Op(
     examples=("softmax([0, 0], axes = [0]) == [0.5, 0.5]", "softmax([[1, 1], [800, 800]], axes = [1]) == [[0.5, 0.5], [0.5, 0.5]]"),
     prepare=_softmax_into,
     flops=lambda out, x, axes: 5 * count(x.shape),
+    meets=along_axes,
 )
 log_softmax = Op(
     "log_softmax(x: [*s], axes) -> [*s]",
@@ -226,6 +236,7 @@ log_softmax = Op(
     examples=("log_softmax([[0, 0]], axes = [1]) ~= [[-0.69315, -0.69315]]",),
     prepare=_log_softmax_into,
     flops=lambda out, x, axes: 5 * count(x.shape),
+    meets=along_axes,
 )
 logsumexp = Op(
     "logsumexp(x: [*s], axes, keep) -> [*r]",
@@ -236,4 +247,5 @@ logsumexp = Op(
     examples=("logsumexp([[0, 0]], axes = [1], keep = false) ~= [0.69315]",),
     shape=reduced,
     flops=lambda out, x, axes, keep: 4 * count(x.shape),
+    meets=along_axes,
 )

@@ -82,10 +82,10 @@ def _keys(seed: Any, step: Any, stream: int) -> tuple[Any, Any]:
     return key, _mix(key + np.uint32(_GOLDEN))
 
 
-def _random(seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: str) -> Any:
+def _random(seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: str, first: int = 0) -> Any:
     with np.errstate(over="ignore"):
         key, other = _keys(seed, step, stream)
-        index = np.arange(prod(shape), dtype=np.uint32)
+        index = np.arange(first, first + prod(shape), dtype=np.uint32)
         bits = _mix(_mix(index + key) ^ other)
     return ((bits >> np.uint32(8)).astype(dtype) * np.asarray(2.0**-24, dtype)).reshape(shape)
 
@@ -93,7 +93,7 @@ def _random(seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: st
 _PIECE = 1 << 14  # numbers that stay in the cache through all passes over them
 
 
-def _random_into(out: Any, seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: str) -> Callable[[], Any]:
+def _random_into(out: Any, seed: Any, step: Any, stream: int, shape: tuple[int, ...], dtype: str, first: int = 0) -> Callable[[], Any]:
     flat = out.reshape(-1)
     index, bits, aside = np.arange(_PIECE, dtype=np.uint32), np.empty(_PIECE, np.uint32), np.empty(_PIECE, np.uint32)
 
@@ -108,7 +108,7 @@ def _random_into(out: Any, seed: Any, step: Any, stream: int, shape: tuple[int, 
         with np.errstate(over="ignore"):
             key, other = _keys(seed, step, stream)
             for start in range(0, flat.size, _PIECE):
-                fill(flat[start : start + _PIECE], key + np.uint32(start), other)
+                fill(flat[start : start + _PIECE], key + np.uint32(first + start), other)
 
     return run
 
@@ -134,11 +134,12 @@ def _onnx_random(o: Any, seed: str, step: str, stream: int, shape: Shape, dtype:
 
 random = Op(
     "random(seed: int[], step: int[], stream, shape, dtype) -> [*s]",
-    "Numbers in [0, 1) decided by seed, step, stream and position alone, bit for bit the same in every engine.",
+    "Numbers in [0, 1) decided by seed, step, stream and position alone, bit for bit the same in every engine; positions count from"
+    " `first`, where that is given.",
     kernel=_random,
     onnx=_onnx_random,
     examples=("random(0, 0, stream = 0, shape = [2], dtype = float32) ~= [0.89635, 0.58357]",),
-    shape=lambda seed, step, stream, shape, dtype: shape,
+    shape=lambda seed, step, stream, shape, dtype, first=0: shape,
     prepare=_random_into,
     why="it does not depend on a float",
 )

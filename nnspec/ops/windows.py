@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from nnspec.graph import Mismatch, Shape, Size
+from nnspec.graph import Mismatch, Shape, Size, Type
 from nnspec.graph.types import Dim
 from nnspec.lazy import np
 
 Numbers = tuple[int, ...]
+
+
+def within_images(*types: Type, **_: Any) -> list[range]:
+    """Where elements meet: anywhere in an image, but not from image to image."""
+    return [range(1, t.rank) for t in types]
 
 
 def window_count(size: Dim, kernel: int, stride: int, before: int, after: int, dilation: int) -> Dim:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from math import prod
 
@@ -53,8 +53,7 @@ class Schedule:
     types: dict[str, Type]
     places: dict[str, Place] = field(default_factory=dict)
     copies: list[tuple[str, str]] = field(default_factory=list)
-    images: set[str] = field(default_factory=set)
-    """The values [batch, channels, *size] whose channels come last in memory."""
+    images: Set[str] = frozenset()
     arena_bytes: int = 0
 
     def root(self, name: str) -> str:
@@ -64,15 +63,29 @@ class Schedule:
         return name
 
 
-def schedule(graph: Graph, sizes: Mapping[str, int], given: Mapping[str, str]) -> Schedule:
+def images(graph: Graph, given: Collection[str] = ()) -> set[str]:
+    """The values [batch, channels, *size] whose channels come last in memory: made so, or elementwise of such; not the `given` outputs."""
+    found: set[str] = set()
+    elsewhere = {graph.outputs[public] for public in given}
+    for node in graph:
+        along = node.op.pointwise or node.op in (concat, cut)
+        like = along and any(i in found and graph[i].type.rank == node.type.rank for i in node.inputs)
+        if (node.op.images or like) and node.name not in elsewhere:
+            found.add(node.name)
+    return found
+
+
+def schedule(graph: Graph, sizes: Mapping[str, int], given: Mapping[str, str], channels_last: Set[str] | None = None) -> Schedule:
     """Places for every node the outputs need.
 
     `given` says which outputs (by public name) go to memory of the caller, and to which: `{"grad:W": "grad:W", "param:W": "W"}`.
-    Sources lie in memory given under their own name. Where an output would overwrite a source that is read later, it is copied at the end.
+    Sources lie in memory given under their own name. Where an output would overwrite a source that is read later, it is copied at the
+    end. `channels_last` are the `images` of a graph that this is a part of.
     """
     needed = graph.needed(graph.outputs.values())
     order = [n for n in graph if n.name in needed]
-    plan = Schedule(graph, order, {n.name: n.type.bound(sizes) for n in order})
+    last = images(graph, given) if channels_last is None else channels_last
+    plan = Schedule(graph, order, {n.name: n.type.bound(sizes) for n in order}, images=last)
     return _Placing(plan, given).run()
 
 
@@ -107,21 +120,12 @@ class _Placing:
         plan, ends = self.plan, self._ends()
         for position, node in enumerate(plan.order):
             plan.places[node.name] = self._place(node, position, ends)
-            if isinstance(plan.places[node.name], Arena | View) and self._is_image(node):
-                plan.images.add(node.name)
             for root in {plan.root(i) for i in node.inputs} | {plan.root(node.name)}:
                 place = plan.places[root]
                 if isinstance(place, Arena) and ends[root] == position and not self._handed_over(root, node):
                     self.free.release(place)
         plan.arena_bytes = self.free.high
         return plan
-
-    def _is_image(self, node: Node) -> bool:
-        """Whether its channels come last in memory: it is made so, or of the same shape as something that is."""
-        if node.op.images:
-            return True
-        along = node.op.pointwise or node.op in (concat, cut)
-        return along and any(i in self.plan.images for i in node.inputs if self.plan.types[i].rank == node.type.rank)
 
     def _ends(self) -> dict[str, int]:
         """The last position at which each root is read, itself or through views."""
@@ -155,7 +159,9 @@ class _Placing:
         for name, root in zip(node.inputs, roots, strict=True):
             place = self.plan.places[root]
             same = (
-                name == root and self.plan.types[name] == self.plan.types[node.name] and (name in self.plan.images) == self._is_image(node)
+                name == root
+                and self.plan.types[name] == self.plan.types[node.name]
+                and (name in self.plan.images) == (node.name in self.plan.images)
             )
             if same and isinstance(place, Arena) and ends[root] == position and roots.count(root) == node.inputs.count(name):
                 return place

@@ -1,5 +1,6 @@
 """Graph to graph, same meaning: rules written in the language."""
 
+from nnspec.rewrite.factors import lighter
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
 
 STABLE = ("stability", "algebra")
@@ -7,4 +8,4 @@ BEFORE_GRADIENTS = ("stability", "pooling", "algebra")
 AFTER_GRADIENTS = ("algebra", "broadcast")
 FOR_EXPORT = ("export",)
 
-__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "STABLE", "Rule", "load_rules", "rewrite"]
+__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "STABLE", "Rule", "lighter", "load_rules", "rewrite"]

@@ -12,8 +12,9 @@ from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lazy import real
 from nnspec.ops.loop import scan
-from nnspec.plan.memory import Arena, Given, schedule
+from nnspec.plan.memory import Arena, Given, Schedule, schedule
 from nnspec.run import reference
+from nnspec.run.rows import in_long_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -48,10 +49,19 @@ class Program:
     `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
     """
 
-    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        memory: Mapping[str, Array],
+        given: Mapping[str, str] | None = None,
+        *,
+        plan: Schedule | None = None,
+        arena: Array | None = None,
+    ) -> None:
         self.sizes = sizes
-        self.plan = schedule(graph, sizes, given or {})
-        self.arena = np.empty(self.plan.arena_bytes, np.uint8)
+        self.plan = plan or schedule(graph, sizes, given or {})
+        self.arena = np.empty(self.plan.arena_bytes, np.uint8) if arena is None else arena
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
         for node in self.plan.order:
@@ -113,8 +123,16 @@ class Program:
             return op.prepare(out, *inputs, **attributes)
         kernel = real(op.kernel)
         if isinstance(kernel, np.ufunc):
-            return partial(kernel, *inputs, out=out)
+            return self._pointwise(kernel, out, inputs)
         return lambda: np.copyto(out, kernel(*inputs, **attributes))
+
+    def _pointwise(self, ufunc: np.ufunc, out: Array, inputs: list[Array]) -> Callable[[], Any]:
+        """A row that is laid over many is first repeated, where it is short."""
+        wide = in_long_rows(out, inputs)
+        if wide is None:
+            return partial(ufunc, *inputs, out=out)
+        self.calls += wide.copies
+        return partial(ufunc, *wide.inputs, out=wide.out)
 
     def _as_image(self, x: Array, node: Node) -> Array:
         """A value with its channels last in memory, before it meets others; what comes from outside is read as it is."""

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nnspec.graph import Graph, Type
+from nnspec.graph import BATCH, Graph, Type
+from nnspec.graph.types import BATCH_NAME
+from nnspec.optimization import share_of
+from nnspec.plan.shard import cut
 from nnspec.rewrite import rewrite
 from nnspec.run.flat import Flat
+from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Array, Runnable
 from nnspec.step import Phase
+
+# Numbers of a block whose weights, gradients and states stay in the cache from one operation of the optimizer to the next.
+BLOCK = 1 << 14
+MOST_BLOCKS = 512
+# Fewer numbers than this are updated before another thread has woken up.
+WORTH_A_THREAD = 1 << 18
 
 
 @dataclass(frozen=True)
 class Buffers:
-    """What an update reads and writes: weights, gradients, optimizer states by name, and lr and t."""
+    """What an update reads and writes: weights, gradients in one or more shares, optimizer states by name, and lr and t."""
 
     params: Flat
-    grads: Flat
+    grads: Sequence[Flat]
     states: Mapping[str, Flat]
     scalars: Mapping[str, Array]
 
@@ -30,7 +40,7 @@ class Piece:
 
     name: str
     w: Array
-    g: Array
+    gs: Sequence[Array]
     states: Mapping[str, Array]
 
     @property
@@ -39,27 +49,55 @@ class Piece:
 
 
 class Update:
-    """One step of the optimizer for the parameters of a phase: `look_ahead`, then their gradients, then `run`."""
+    """One step of the optimizer for the parameters of a phase: `look_ahead`, then their gradients, then `run`.
 
-    def __init__(self, phase: Phase, make_program: Callable[..., Runnable], buffers: Buffers) -> None:
-        self.phase, self.make_program, self.buffers = phase, make_program, buffers
+    With `threads` the optimizer runs in blocks that stay in the cache; without, as the program says.
+    """
+
+    def __init__(self, phase: Phase, make_program: Callable[..., Runnable], buffers: Buffers, threads: int) -> None:
+        self.make_program, self.buffers, self.threads = make_program, buffers, threads
+        self.optimization, self.dtype = phase.optimization, buffers.params.buffer.dtype.name
         self.pieces = _pieces(phase, buffers)
-        shapes = [(p.name, p.type) for p in self.pieces]
-        dtype = buffers.params.buffer.dtype.name
-        self.update = self._bound(phase.optimization.update(shapes, dtype), {p.name: p.w for p in self.pieces})
-        ahead = phase.optimization.ahead(shapes, dtype)
+        types = [(p.name, p.type) for p in self.pieces]
+        shares = len(buffers.grads)
+        self.update = self._in_blocks(shares) or self._bound(self.optimization.update(types, self.dtype, shares), self._weights())
+        ahead = self.optimization.ahead(types, self.dtype)
         self.kept = {p.name: np.empty_like(p.w) for p in self.pieces} if ahead else {}
         self.ahead = self._bound(ahead, self.kept) if ahead else None
 
+    def _weights(self) -> dict[str, Array]:
+        return {p.name: p.w for p in self.pieces}
+
+    def _in_blocks(self, shares: int) -> Runnable | None:
+        """The update of one vector, block after block; a block is to it what a part of the batch is to a network."""
+        if not self.threads or len(self.pieces) != 1 or self.pieces[0].w.ndim != 1:
+            return None
+        piece = self.pieces[0]
+        vector = [(piece.name, Type(self.dtype, (BATCH,)))]
+        blocks = cut(rewrite(self.optimization.update(vector, self.dtype, shares), "algebra"))
+        if blocks is None:
+            return None
+        size = piece.w.size
+        number = min(-(-size // BLOCK), MOST_BLOCKS)
+        memory, given = self._memory(blocks.graph, self._weights())
+        threads = self.threads if size >= WORTH_A_THREAD else 1
+        return PartedProgram(blocks, {BATCH_NAME: size}, memory, given, even_parts(size, number), [{}] * number, threads)
+
     def _bound(self, graph: Graph, weights: Mapping[str, Array]) -> Runnable:
         """A program that reads the weights from where they are told to be."""
+        memory, given = self._memory(graph, weights)
+        return self.make_program(rewrite(graph, "algebra"), {}, memory, given)
+
+    def _memory(self, graph: Graph, weights: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
+        """All arrays, and which of them the outputs of a graph go to."""
         memory = {**self.buffers.scalars, **weights}
         given: dict[str, str] = {}
         for p in self.pieces:
-            memory |= {f"grad:{p.name}": p.g, f"ahead:{p.name}": p.w} | {f"{p.name}.{s}": v for s, v in p.states.items()}
+            memory |= {share_of(p.name, i): g for i, g in enumerate(p.gs)}
+            memory |= {f"ahead:{p.name}": p.w} | {f"{p.name}.{s}": v for s, v in p.states.items()}
             given |= {f"param:{p.name}": p.name, f"ahead:{p.name}": f"ahead:{p.name}"}
             given |= {f"opt:{p.name}.{s}": f"{p.name}.{s}" for s in p.states}
-        return self.make_program(rewrite(graph, "algebra"), {}, memory, {n: m for n, m in given.items() if n in graph.outputs})
+        return memory, {n: m for n, m in given.items() if n in graph.outputs}
 
     def look_ahead(self) -> None:
         """Put the weights where their gradient is taken."""
@@ -80,11 +118,12 @@ def _pieces(phase: Phase, buffers: Buffers) -> list[Piece]:
     vectors = list(_vectors(phase, buffers))
     if phase.optimization.is_pointwise({*phase.parameters.values(), *(p.type for p in vectors)}):
         return vectors
-    states = buffers.states
-    return [Piece(n, buffers.params.views[n], buffers.grads.views[n], {s: f.views[n] for s, f in states.items()}) for n in phase.parameters]
+    views = {s: f.views for s, f in buffers.states.items()}
+    grads = [f.views for f in buffers.grads]
+    return [Piece(n, buffers.params.views[n], [g[n] for g in grads], {s: v[n] for s, v in views.items()}) for n in phase.parameters]
 
 
 def _vectors(phase: Phase, buffers: Buffers) -> Iterator[Piece]:
     for at in buffers.params.runs(phase.parameters):
         states = {s: f.buffer[at] for s, f in buffers.states.items()}
-        yield Piece(f"flat{at.start}", buffers.params.buffer[at], buffers.grads.buffer[at], states)
+        yield Piece(f"flat{at.start}", buffers.params.buffer[at], [g.buffer[at] for g in buffers.grads], states)

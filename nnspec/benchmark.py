@@ -1,0 +1,182 @@
+"""How long a training step takes in each engine, and how near that is to the limit: its bare matrix products."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Fault, SpecError, fault
+from nnspec.gradcheck import random_values
+from nnspec.graph import Graph, Op
+from nnspec.graph.types import BATCH_NAME, bind, size_names
+from nnspec.ops import OPS
+from nnspec.run.engine import Engine
+
+Array = np.ndarray[Any, np.dtype[Any]]
+ROUNDS, SECONDS = 5, 0.2
+# The steps change nothing that could end in infinities, on data that means nothing.
+RATE = 1e-6
+# What is longer is timed in a part: memory for all columns of a convolution at once would be a limit of another kind.
+LONGEST, MOST = 4096, 64
+
+
+@dataclass(frozen=True)
+class Product:
+    """[times, m, k] @ [times, k, n]."""
+
+    m: int
+    k: int
+    n: int
+    times: int = 1
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.m * self.k * self.n * self.times
+
+
+LIMIT = Product(1024, 1024, 1024)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median seconds of a step in an engine, or the `problem` it has with the spec."""
+
+    engine: str
+    seconds: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A step on `batch` random examples; `products_seconds` its bare matrix products would take, `limit` FLOP are the most in a second."""
+
+    batch: int
+    timings: Sequence[Timing]
+    products: int
+    flops: int
+    products_seconds: float
+    limit: float
+
+    def share(self, timing: Timing) -> float:
+        """The part of a step that its matrix products would take by themselves."""
+        return self.products_seconds / timing.seconds
+
+
+def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = None, sizes: Mapping[str, int] | None = None) -> Benchmark:
+    """Times the matrix products of a step in NumPy, and then steps of the first train block on random examples, all engines in turns."""
+    if not spec.checked().trainings:
+        raise fault("E110", "this spec has no train block, so it has no training step", spec.model.span)
+    examples = batch or spec.trainings[0].batch
+    known = _sizes(spec, examples, sizes or {})
+    found = Counter(p for phase in spec.stages[0] for p in products(phase.objective, known))
+    # First, for an engine may change how many threads NumPy's products have.
+    flops, seconds = sum(p.flops * n for p, n in found.items()), sum(product_seconds(p) * n for p, n in found.items())
+    limit = LIMIT.flops / product_seconds(LIMIT)
+    return Benchmark(examples, _timings(spec, engines, random_batch(spec, known)), found.total(), flops, seconds, limit)
+
+
+def _sizes(spec: Compilation, batch: int, given: Mapping[str, int]) -> dict[str, int]:
+    """A number for every size of the inputs and targets that is known only at run time."""
+    ports = (spec.model.inputs | spec.model.targets).values()
+    names = set().union(*(size_names(t.shape) for t in ports)) - {BATCH_NAME}
+    for name in sorted(names ^ given.keys()):
+        if name in names:
+            raise fault("E103", f"`{name}` has no value", spec.model.span, help=f"it is a size known only at run time: --size {name}=64")
+        raise fault("E101", f"no input or target has a size `{name}`", spec.model.span)
+    return {**given, BATCH_NAME: batch}
+
+
+def random_batch(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """A value for every input and target, classes among those there are."""
+    rng = np.random.default_rng(0)
+    return {name: random_values(type.bound(sizes), rng) for name, type in (spec.model.inputs | spec.model.targets).items()}
+
+
+# ---- engines
+
+
+def _timings(spec: Compilation, names: Sequence[str], fields: Mapping[str, Array]) -> list[Timing]:
+    steps: dict[str, Callable[[], object]] = {}
+    problems: dict[str, str] = {}
+    for name in names:
+        try:
+            steps[name] = _step(spec, name, fields)
+        except (Fault, SpecError) as problem:
+            problems[name] = str(problem)
+    rounds = [{name: statistics.median(_seconds(step, SECONDS)) for name, step in steps.items()} for _ in range(ROUNDS)]
+    medians = {name: statistics.median(r[name] for r in rounds) for name in steps}
+    return [Timing(name, medians.get(name, 0.0), problems.get(name, "")) for name in names]
+
+
+def _step(spec: Compilation, name: str, fields: Mapping[str, Array]) -> Callable[[], object]:
+    """A step whose memory is there and whose code is warm."""
+    engine = Engine(spec, name)
+    engine.initialise(spec.trainings[0].seed)
+    engine.step(fields, RATE)
+    return lambda: engine.step(fields, RATE)
+
+
+def _seconds(call: Callable[[], object], long: float) -> list[float]:
+    """Of every call, until they have taken so long together."""
+    taken: list[float] = []
+    while not taken or sum(taken) < long:
+        started = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
+# ---- matrix products
+
+
+def products(graph: Graph, sizes: Mapping[str, int]) -> Iterator[Product]:
+    """Every matrix product in a graph, those of its loops at each of their steps, and convolutions as the products they are made of."""
+    for node in graph:
+        attributes = {key: bind(value, sizes) for key, value in node.attrs}
+        if node.op is OPS["scan"]:
+            yield from list(products(attributes["body"].body, sizes)) * attributes["length"]
+        elif node.op in PRODUCTS:
+            shapes = [graph[name].type.bound(sizes).numbers for name in (*node.inputs, node.name)]
+            yield from PRODUCTS[node.op](*shapes, **attributes)
+
+
+Numbers = tuple[int, ...]
+
+
+def _matmul(x: Numbers, y: Numbers, out: Numbers) -> list[Product]:
+    if len(y) == 2:
+        return [Product(prod(x[:-1]), x[-1], y[-1])]  # of all rows together
+    return [Product(x[-2], x[-1], y[-1], prod(out[:-2]))]
+
+
+def _conv(w: Numbers, y: Numbers, groups: int, order: str) -> list[Product]:
+    """Of windows by what they see by units, in the order in which they stand."""
+    length = {"w": y[0] * prod(y[2:]), "s": prod(w[1:]), "u": w[0] // groups}
+    m, k, n = (length[letter] for letter in order)
+    return [Product(m, k, n, groups)]
+
+
+PRODUCTS: dict[Op, Callable[..., list[Product]]] = {
+    OPS["matmul"]: _matmul,
+    OPS["conv"]: lambda x, w, y, groups, **_: _conv(w, y, groups, "wsu"),
+    OPS["conv_input_grad"]: lambda y, w, x, groups, **_: _conv(w, y, groups, "wus"),
+    OPS["conv_weight_grad"]: lambda x, y, w, groups, **_: _conv(w, y, groups, "swu"),
+}
+
+
+def product_seconds(product: Product) -> float:
+    """What NumPy takes for it, at best."""
+    m, k, n = (min(length, LONGEST) for length in (product.m, product.k, product.n))
+    part = Product(m, k, n, min(product.times, MOST))
+    x, y = np.ones((part.times, m, k), np.float32), np.ones((part.times, k, n), np.float32)
+    out = x @ y
+    best = min(_seconds(lambda: np.matmul(x, y, out), SECONDS / 2))
+    return best * product.flops / part.flops

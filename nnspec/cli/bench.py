@@ -1,0 +1,74 @@
+"""`nnspec bench`: a training step in every engine, and how near it is to the limit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nnspec.api import ENGINES
+from nnspec.cli.options import JSON, SET, compilation, options
+
+if TYPE_CHECKING:
+    from nnspec.benchmark import Benchmark, Timing
+
+HEADINGS = ("engine", "a step", "steps/s", "examples/s", "products")
+
+
+@click.command()
+@click.argument("file", metavar="F")
+@options(SET, JSON)
+@click.option("--engine", "engines", multiple=True, type=click.Choice(ENGINES), help="This one only; may be given again.  [default: all]")
+@click.option("--batch", type=click.IntRange(1), help="Examples in a step, instead of the spec's.")
+@click.option("--size", "lengths", multiple=True, metavar="NAME=N", help="A size that is known only at run time.")
+def bench(file: str, pairs: tuple[str, ...], as_json: bool, engines: tuple[str, ...], batch: int | None, lengths: tuple[str, ...]) -> None:
+    """Time a training step of a spec on random examples, and its bare matrix products: no step can be faster."""
+    from nnspec.benchmark import benchmark
+
+    result = benchmark(compilation(file, pairs), engines or ENGINES, batch, _sizes(lengths))
+    name = Path(file).stem
+    click.echo(json.dumps(_document(name, result), indent=2) if as_json else _text(name, result))
+
+
+def _sizes(pairs: tuple[str, ...]) -> dict[str, int]:
+    sizes = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        if not number.isdecimal() or int(number) < 1:
+            raise click.BadParameter(f"{pair!r} is not NAME=N with a whole number from 1", param_hint="--size")
+        sizes[name] = int(number)
+    return sizes
+
+
+def _document(name: str, result: Benchmark) -> dict[str, Any]:
+    return {
+        "spec": name,
+        "batch": result.batch,
+        "matrix_products": {"number": result.products, "flops": result.flops, "seconds": result.products_seconds},
+        "limit_flops_per_second": result.limit,
+        "engines": [_timing_json(result, t) for t in result.timings],
+    }
+
+
+def _timing_json(result: Benchmark, timing: Timing) -> dict[str, Any]:
+    if timing.problem:
+        return {"engine": timing.engine, "problem": timing.problem}
+    speed = {"seconds": timing.seconds, "steps_per_second": 1 / timing.seconds, "examples_per_second": result.batch / timing.seconds}
+    return {"engine": timing.engine, **speed, "share_of_products": result.share(timing)}
+
+
+def _text(name: str, result: Benchmark) -> str:
+    about = f"{name}: a step of {result.batch} examples has {result.products} matrix products of {result.flops:,} FLOP"
+    speed, most = (rate / 1e9 for rate in (result.flops / result.products_seconds, result.limit))
+    alone = f"by themselves they take {result.products_seconds * 1e3:.3f} ms at {speed:.3g} GFLOP/s; the most there is here is {most:.3g}"
+    rows = [HEADINGS, *(_row(result, t) for t in result.timings if not t.problem)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([about, alone, "", *table, *(f"{t.engine}: {t.problem}" for t in result.timings if t.problem)])
+
+
+def _row(result: Benchmark, timing: Timing) -> tuple[str, ...]:
+    per_second = (1 / timing.seconds, result.batch / timing.seconds)
+    return (timing.engine, f"{timing.seconds * 1e3:.3f} ms", *(f"{n:,.0f}" for n in per_second), f"{result.share(timing):.0%}")

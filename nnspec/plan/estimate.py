@@ -1,0 +1,56 @@
+"""How long a graph should take, from what it computes and moves: good enough to choose between ways of running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from nnspec.graph import Graph, Node, Type
+from nnspec.graph.loop import Loop
+from nnspec.graph.types import ITEM_BYTES, bind
+
+# One core of a current processor: operations a second in a matrix product of float32, bytes a second through the caches, and what it takes
+# to call an operation and to wake a thread.
+FLOPS, BYTES, CALL, WAKE = 1.2e11, 3e10, 1e-6, 4e-5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds on one thread: in matrix products, which BLAS spreads over threads by itself, in all else, and in calls."""
+
+    products: float
+    rest: float
+    calls: float
+
+    def alone(self, threads: int) -> float:
+        """With the threads used by BLAS only."""
+        return self.products / threads + self.rest + self.calls
+
+    def in_parts(self, threads: int, shares: int) -> float:
+        """With the batch in parts, one a thread, that leave shares of so many bytes to be added up."""
+        return (self.products + self.rest) / threads + self.calls + 2 * shares / BYTES + 2 * WAKE
+
+
+def estimate(graph: Graph, sizes: Mapping[str, int]) -> Estimate:
+    """The time of everything the outputs need."""
+    needed = graph.needed(graph.outputs.values())
+    costs = [_cost(graph, n, sizes) for n in graph if n.name in needed and not n.op.view and n.inputs]
+    return Estimate(sum(c.products for c in costs), sum(c.rest for c in costs), sum(c.calls for c in costs))
+
+
+def _cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
+    body = node.attributes.get("body")
+    if isinstance(body, Loop):
+        once, length = estimate(body.body, sizes), bind(node.attributes["length"], sizes)
+        return Estimate(0.0, (once.products + once.rest) * length, once.calls * length)
+    types = [graph[i].type for i in node.inputs]
+    work: float = bind(node.op.work(node.type, tuple(types), node.attributes), sizes)
+    moved = sum(_bytes(t, sizes) for t in (node.type, *types)) / BYTES
+    if node.op.name == "matmul":
+        return Estimate(work / FLOPS, 0.0, CALL)
+    return Estimate(0.0, max(moved, work / FLOPS) if node.op.pointwise or not node.op.flops else moved + work / FLOPS, CALL)
+
+
+def _bytes(type: Type, sizes: Mapping[str, int]) -> int:
+    return prod(type.bound(sizes).numbers) * ITEM_BYTES[type.dtype]

@@ -1,0 +1,179 @@
+"""Less work on large values: factors that are the same along an axis leave sums over it, and small factors meet before a large one.
+
+A batch normalisation with its gradient is some forty passes over its images as the formula has it; this leaves seven and ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import mul as times
+
+from nnspec.graph import Graph, Node, Type, Var
+from nnspec.graph.types import broadcast
+from nnspec.ops.arrange import expand, reshape
+from nnspec.ops.index import one_hot
+from nnspec.ops.pointwise import add, div, mul, neg, sub
+from nnspec.ops.reduce import mean, sum
+
+MAX_REWRITES_OF_A_NODE = 20
+
+
+def lighter(graph: Graph) -> Graph:
+    """The graph with these rules applied wherever they fit, inputs before what uses them."""
+
+    return graph.rebuilt(lambda new, node, inputs: _best(new.var(new.copy_node(node, inputs))).name)
+
+
+def _best(value: Var) -> Var:
+    """A value after all rules that fit it."""
+    for _ in range(MAX_REWRITES_OF_A_NODE):
+        better = _better(value)
+        if better is None:
+            break
+        value = better
+    return value
+
+
+def _better(value: Var) -> Var | None:
+    node, inputs = value.node, [value.graph.var(i) for i in value.node.inputs]
+    rules = RULES.get(node.op.name, ()) if node.type.is_float else ()
+    return next(filter(None, (rule(node, *inputs) for rule in rules)), None)
+
+
+def _is_small(value: Var, beside: Var) -> bool:
+    """Whether a value has fewer elements than one that it is laid over."""
+    small, large = value.type.shape, beside.type.shape
+    return beside.type.has_batch and broadcast(small, large) == large and _squeezed(small) != _squeezed(large)
+
+
+def _squeezed(shape: Sequence[object]) -> list[object]:
+    return [d for d in shape if d != 1]
+
+
+def _scaled(value: Var) -> tuple[Var, Var] | None:
+    """A large value and its small factor, of a product of such."""
+    if value.node.op is not mul:
+        return None
+    x, y = (value.graph.var(i) for i in value.node.inputs)
+    if _is_small(y, x):
+        return x, y
+    return (y, x) if _is_small(x, y) else None
+
+
+def _reciprocal(node: Node, x: Var, y: Var) -> Var | None:
+    """x / y = x * (1 / y): one division for each element of y instead of x."""
+    if not _is_small(y, x):
+        return None
+    number = y.node.attributes.get("value") if y.node.op.name == "const" and not y.type.shape else None
+    return x * (x.graph.constant(1.0 / number, x.type.dtype) if number else 1.0 / y)
+
+
+def _gathered(node: Node, x: Var, y: Var) -> Var | None:
+    """(x * b) * c = x * (b * c)."""
+    for value, factor in ((x, y), (y, x)):
+        found = _scaled(value)
+        if found and _is_small(factor, found[0]) and value.type == node.type and _is_small(both := found[1] * factor, found[0]):
+            return found[0] * both
+    return None
+
+
+def _negated(node: Node, x: Var) -> Var | None:
+    """-(x * b) = x * -b."""
+    found = _scaled(x)
+    return found[0] * -found[1] if found else None
+
+
+def _merged(node: Node, x: Var) -> Var | None:
+    """A sum of sums, or a mean of means, as one."""
+    inner = x.node
+    if inner.op is not node.op:
+        return None
+    first = inner.attributes["axes"]
+    left = [i for i in range(x.graph[inner.inputs[0]].type.rank) if inner.attributes["keep"] or i not in first]
+    axes = tuple(sorted({*first, *(left[a] for a in node.attributes["axes"])}))
+    return _shaped(_best(node.op(x.graph.var(inner.inputs[0]), axes=axes, keep=False)), node)
+
+
+def _taken_out(node: Node, x: Var) -> Var | None:
+    """The sum of x * b = (the sum of x) * b, where b is the same along the axes of the sum."""
+    axes = node.attributes["axes"]
+    if not x.type.has_batch:
+        return None
+    factors, rest = _factors(x, x.type, axes)
+    if not factors:
+        return None
+    total = reduce(times, factors, _best(node.op(reduce(times, rest), axes=axes, keep=True)))
+    return _shaped(total, node)
+
+
+def _shaped(value: Var, node: Node) -> Var:
+    return value if value.type.shape == node.type.shape else reshape(value, shape=node.type.shape)
+
+
+def _of_one_hot(node: Node, x: Var) -> Var | None:
+    """One of the classes is 1, and all others are 0."""
+    if x.node.op is not one_hot or node.attributes["axes"] != (x.type.rank - 1,):
+        return None
+    return expand(x.graph.constant(1.0, node.type.dtype), shape=node.type.shape)
+
+
+def _factors(x: Var, type: Type, axes: Sequence[int]) -> tuple[list[Var], list[Var]]:
+    """What a product is made of: factors that are the same along these axes, and the others, which are as large as the product."""
+    node, graph = x.node, x.graph
+    if node.op is neg:
+        factors, rest = _factors(graph.var(node.inputs[0]), type, axes)
+        return [*factors, graph.constant(-1.0, type.dtype)], rest
+    parts = [graph.var(i) for i in node.inputs] if node.op is mul else []
+    if any(_is_small(p, x) and not _is_same_along(p, type, axes) for p in parts) or not parts:
+        return [], [x]
+    factors = [p for p in parts if _is_small(p, x)]
+    large = [_factors(p, type, axes) for p in parts if not _is_small(p, x)]
+    return [*factors, *(f for fs, _ in large for f in fs)], [r for _, rest in large for r in rest]
+
+
+def _is_same_along(value: Var, type: Type, axes: Sequence[int]) -> bool:
+    missing = type.rank - value.type.rank
+    return all(a < missing or value.type.shape[a - missing] == 1 for a in axes)
+
+
+def _parted(node: Node, x: Var) -> Var | None:
+    """The sum of scaled values as their sums, each of which may be known already."""
+    parts = [x.graph.var(i) for i in x.node.inputs] if x.node.op is add else []
+    if not parts or any(p.type != x.type or not _factors(p, x.type, node.attributes["axes"])[0] for p in parts):
+        return None
+    left, right = (_best(node.op(p, **node.attributes)) for p in parts)
+    return left + right
+
+
+def _unkept(node: Node, x: Var) -> Var | None:
+    """A sum that keeps its axes is the sum that does not, seen otherwise."""
+    if not node.attributes["keep"] or not x.type.has_batch:
+        return None
+    return reshape(node.op(x, axes=node.attributes["axes"], keep=False), shape=node.type.shape)
+
+
+def _in_common(node: Node, x: Var, y: Var) -> Var | None:
+    """x * b + y * b = (x + y) * b."""
+    left, right = _scaled(x), _scaled(y)
+    return node.op(left[0], right[0]) * left[1] if left and right and left[1] == right[1] and x.type == y.type else None
+
+
+def _by_ones(node: Node, x: Var, y: Var) -> Var | None:
+    """x * 1 = x, where the 1 is laid over a shape."""
+    for value, ones in ((x, y), (y, x)):
+        number = x.graph[ones.node.inputs[0]] if ones.node.op is expand else ones.node
+        if number.op.name == "const" and number.attributes["value"] == 1.0 and value.type == node.type:
+            return value
+    return None
+
+
+RULES: dict[str, tuple[Callable[..., Var | None], ...]] = {
+    div.name: (_reciprocal,),
+    add.name: (_in_common,),
+    sub.name: (_in_common,),
+    mul.name: (_by_ones, _gathered),
+    neg.name: (_negated,),
+    sum.name: (_of_one_hot, _merged, _taken_out, _parted, _unkept),
+    mean.name: (_merged, _taken_out, _unkept),
+}

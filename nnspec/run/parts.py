@@ -1,0 +1,152 @@
+"""A graph run by several threads, each on a part of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from nnspec.blas import Call
+from nnspec.graph import Graph, Type
+from nnspec.graph.types import BATCH_NAME
+from nnspec.plan.memory import Schedule, images, schedule
+from nnspec.plan.shard import ALL, FIRST, Cut, Round, whole_of
+from nnspec.run.program import Array, Program
+from nnspec.run.team import team
+
+Memory = dict[str, Array]
+
+
+def even_parts(batch: int, number: int) -> list[slice]:
+    """As many stretches of a batch, of lengths that differ by one at most."""
+    ends = [batch * i // number for i in range(number + 1)]
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
+@dataclass
+class Worker:
+    """One who runs pieces of a graph over memory of its own, with one arena for the values within a piece."""
+
+    sizes: Mapping[str, int]
+    memory: Memory
+    channels_last: set[str]
+    pieces: list[tuple[Graph, dict[str, str]]] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
+
+    def take(self, piece: Graph, given: Mapping[str, str]) -> None:
+        """A piece to be run, and memory for the values of it that other pieces read."""
+        places = dict(given)
+        for public, node in piece.outputs.items():
+            if public.startswith("value:"):
+                name = public.removeprefix("value:")
+                self.memory[name] = self.memory[public] = self.empty(name, piece[node].type)
+                places[public] = public
+        self.pieces.append((piece, places))
+
+    def empty(self, name: str, type: Type) -> Array:
+        n, *rest = type.bound(self.sizes).numbers or (1,)
+        if name in self.channels_last:
+            return np.moveaxis(np.empty((n, *rest[1:], rest[0]), type.dtype), -1, 1)
+        return np.empty(type.bound(self.sizes).numbers, type.dtype)
+
+    def schedules(self) -> list[Schedule]:
+        return [schedule(piece, self.sizes, given, self.channels_last) for piece, given in self.pieces]
+
+
+def bind(shift: Sequence[Worker]) -> None:
+    """Programs for all pieces of workers that work one after the other, and so can use the same arena."""
+    plans = [worker.schedules() for worker in shift]
+    arena = np.empty(max(plan.arena_bytes for each in plans for plan in each), np.uint8)
+    for worker, each in zip(shift, plans, strict=True):
+        worker.programs = [Program(plan.graph, worker.sizes, worker.memory, plan=plan, arena=arena) for plan in each]
+
+
+class PartedProgram:
+    """A program whose threads run the parts of a batch, and wait for each other where shares of a sum are needed.
+
+    `shares` has, for every part, the memory for those outputs that it leaves its share of, by the names in `given`.
+    """
+
+    def __init__(
+        self,
+        cut: Cut,
+        sizes: Mapping[str, int],
+        memory: Mapping[str, Array],
+        given: Mapping[str, str],
+        parts: Sequence[slice],
+        shares: Sequence[Mapping[str, Array]],
+        threads: int,
+    ) -> None:
+        self.cut, self.given, batch = cut, given, sizes[BATCH_NAME]
+        self.batched = {n.name for n in cut.graph if n.op.is_source and n.type.has_batch}
+        last = images(cut.graph, {*given, *cut.split})
+        self.once = Worker({**sizes, ALL: batch, FIRST: 0}, dict(memory), last)
+        self.workers = [self._worker(p, memory, own, sizes, last) for p, own in zip(parts, shares, strict=True)]
+        self.split = {p: self._joined(p, parts) for p in cut.split if p not in given}
+        self.shifts = [self.workers[part] for part in even_parts(len(parts), threads)]
+        self.steps: list[Call] = []
+        self.arrays: Memory = {}
+        for stage in cut.rounds:
+            self._plan(stage)
+        self.once.take(cut.end, {p: target for p, target in given.items() if p in cut.end.outputs})
+        for shift in ([self.once], *self.shifts):
+            bind(shift)
+        for number, stage in enumerate(cut.rounds):
+            self._bind(number, stage)
+        self.steps += self.once.programs[-1].calls
+
+    def run(self) -> None:
+        _quietly(self.steps)
+
+    def output(self, public: str) -> Array:
+        """The memory of an output that parts do not leave shares of, valid until the next run."""
+        return self.split[public] if public in self.split else self.once.programs[-1].output(public)
+
+    def _worker(
+        self, part: slice, memory: Mapping[str, Array], shares: Mapping[str, Array], sizes: Mapping[str, int], last: set[str]
+    ) -> Worker:
+        own = {n: a[part] if n in self.batched else a for n, a in memory.items()}
+        known = {**sizes, BATCH_NAME: part.stop - part.start, ALL: sizes[BATCH_NAME], FIRST: part.start}
+        return Worker(known, {**own, **shares}, last)
+
+    def _joined(self, public: str, parts: Sequence[slice]) -> Array:
+        """Memory for an output of all examples, of which each worker fills its part."""
+        type = self.cut.graph[self.cut.graph.outputs[public]].type.bound(self.once.sizes)
+        array = np.empty(type.numbers, type.dtype)
+        for worker, part in zip(self.workers, parts, strict=True):
+            worker.memory[public] = array[part]
+        return array
+
+    def _plan(self, stage: Round) -> None:
+        self.once.take(stage.once, {})
+        for worker in self.workers:
+            for public in stage.once.outputs:
+                name = public.removeprefix("value:")
+                worker.memory[name] = self.once.memory[name]
+            here = {p: self.given.get(p, p) for p in stage.parts.outputs if not p.startswith("value:")}
+            worker.take(stage.parts, here)
+        for name in stage.sums:
+            total = np.empty_like(self.workers[0].memory[name])
+            for worker in (self.once, *self.workers):
+                worker.memory[whole_of(name)] = total
+
+    def _bind(self, number: int, stage: Round) -> None:
+        self.steps += self.once.programs[number].calls
+        jobs = [[call for worker in shift for call in worker.programs[number].calls] for shift in self.shifts]
+        if len(jobs) == 1:
+            self.steps += jobs[0]
+        elif any(jobs):
+            self.steps.append(partial(team(len(jobs)).run, [partial(_quietly, job) for job in jobs]))
+        for name in stage.sums:
+            total, (first, *others) = self.once.memory[whole_of(name)], [w.memory[name] for w in self.workers]
+            self.steps.append(partial(np.copyto, total, first))
+            self.steps += [partial(np.add, total, other, total) for other in others]
+
+
+def _quietly(calls: Sequence[Call]) -> None:
+    with np.errstate(all="ignore"):
+        for call in calls:
+            call()

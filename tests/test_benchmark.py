@@ -1,0 +1,104 @@
+"""`nnspec bench`: the matrix products of a step are counted as they are, and every engine is timed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from test_cli import run
+
+import nnspec
+from nnspec.api import ENGINES
+from nnspec.benchmark import PRODUCTS, Benchmark, Product, Timing, benchmark, products, random_batch
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Fault, Source
+from nnspec.ops import OPS
+
+LSTM = """
+model M { input x: [T, 3]  target y: [2]  output z = (x -> lstm(5))[-1] -> dense(2)  loss mse(z, y) }
+train { epochs 1  batch 4  optimizer sgd(lr = 0.1) }
+"""
+
+
+def counted(spec: Compilation, **sizes: int) -> Counter[Product]:
+    return Counter(p for phase in spec.stages[0] for p in products(phase.objective, sizes))
+
+
+def test_a_dense_layer_has_its_product_and_two_for_its_gradients() -> None:
+    found = counted(nnspec.load("mnist_mlp").spec, batch=64)
+    forward, hidden = {Product(64, 784, 128): 1, Product(64, 128, 10): 1}, {Product(64, 10, 128): 1}
+    assert found == {**forward, **hidden, Product(784, 64, 128): 1, Product(128, 64, 10): 1}
+
+
+def test_the_products_of_a_loop_count_at_every_step() -> None:
+    found = counted(Compilation(Source("m.nn", LSTM), {}), batch=4, T=7)
+    assert found[Product(4, 5, 20)] == found[Product(4, 20, 5)] == 7  # h @ R, and the gradient of h
+    weights = 2 * 7 * 4 * 20 * (3 + 3 + 5 + 5 + 5)
+    assert sum(p.flops * n for p, n in found.items()) == weights + 3 * 2 * 4 * 5 * 2
+
+
+@pytest.mark.parametrize("name", ["lenet", "conv_autoencoder", "gpt"])
+def test_the_products_have_the_operations_that_their_rows_count(name: str) -> None:
+    spec, sizes = nnspec.load(name).spec, {"batch": 3, "T": 6}
+    graph = spec.stages[0][0].objective
+    rows = [OPS[n] for n in ("matmul", "conv", "conv_input_grad", "conv_weight_grad")]
+    work = [n.op.work(n.type, tuple(graph[i].type for i in n.inputs), n.attributes) for n in graph if n.op in rows]
+    bound = [w if isinstance(w, int) else w.bind(sizes) for w in work]
+    assert sum(p.flops for p in products(graph, sizes)) == sum(bound) > 0
+
+
+def test_a_row_that_counts_its_operations_is_known_to_be_a_product_or_none() -> None:
+    known = {op.name for op in PRODUCTS} | {"scan"}
+    assert {name for name, op in OPS.items() if op.flops} - known == {
+        "cumsum", "put_rows", "max_pool", "avg_pool", "avg_pool_grad", "sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp",
+    }  # fmt: skip
+
+
+def test_random_examples_hold_only_classes_that_there_are() -> None:
+    batch = random_batch(nnspec.load("gpt").spec, {"batch": 50, "T": 8})
+    assert batch["text"].shape == batch["next"].shape == (50, 8)
+    assert batch["text"].min() == 0 and batch["text"].max() == 64
+
+
+def test_a_size_without_a_number_is_asked_for() -> None:
+    spec = Compilation(Source("m.nn", LSTM), {})
+    with pytest.raises(Fault, match="`T` has no value"):
+        benchmark(spec, [])
+    with pytest.raises(Fault, match="no input or target has a size `S`"):
+        benchmark(spec, [], sizes={"T": 3, "S": 3})
+
+
+def test_the_share_is_what_the_products_would_take_of_a_step() -> None:
+    assert Benchmark(1, [], 1, 10, products_seconds=0.5, limit=20).share(Timing("numpy", seconds=2.0)) == 0.25
+
+
+def test_bench_times_every_engine_and_writes_json() -> None:
+    done = run("bench", "mazur", "--batch", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["batch"] == 3 and document["matrix_products"]["number"] == 5
+    assert [e["engine"] for e in document["engines"]] == list(ENGINES)
+    for engine in document["engines"]:
+        assert engine["examples_per_second"] == pytest.approx(3 / engine["seconds"])
+        assert engine["share_of_products"] == pytest.approx(document["matrix_products"]["seconds"] / engine["seconds"])
+
+
+def test_bench_shows_a_row_for_the_engine_asked_for() -> None:
+    done = run("bench", "char_lstm", "--engine", "numpy", "--size", "T=3", "--batch", "2")
+    assert done.returncode == 0, done.stderr
+    assert "a step of 2 examples" in done.stdout and "numpy" in done.stdout and "reference" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["char_lstm"], 1, "--size T=64"),
+        (["filters"], 1, "E110"),
+        (["mazur", "--engine", "abacus"], 2, "'abacus' is not one of 'numpy'"),
+        (["mazur", "--size", "T=0"], 2, "whole number from 1"),
+    ],
+)
+def test_bench_says_what_it_lacks(arguments: list[str], code: int, said: str) -> None:
+    done = run("bench", *arguments)
+    assert done.returncode == code and said in done.stderr

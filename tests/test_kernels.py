@@ -1,0 +1,176 @@
+"""The kernels of the planned engine against the definition: every method of convolution, every layout, every size at which they change."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnspec import blas
+from nnspec.deploy import distance
+from nnspec.ops import OPS, columns, winograd
+from nnspec.ops.dense import in_rows, sums_as_product
+from nnspec.run.rows import WORTH_IT, in_long_rows
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def images(*shape: int, last: bool = True) -> Array:
+    """Random images [n, c, *size], with their channels last in memory or not."""
+    n, c, *size = shape
+    rng = np.random.default_rng(sum(shape))
+    return np.moveaxis(rng.normal(size=(n, *size, c)), -1, 1) if last else rng.normal(size=shape)
+
+
+def empty_like(shape: tuple[int, ...], last: bool) -> Array:
+    return np.full_like(images(*shape, last=last), np.nan)
+
+
+CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "same": ((3, 4, 9, 7), (5, 4, 3, 3), {"pads": (1, 1, 1, 1)}),
+    "one channel": ((3, 1, 8, 8), (6, 1, 5, 5), {"pads": (2, 2, 2, 2)}),
+    "of one pixel": ((3, 4, 5, 5), (6, 4, 1, 1), {}),
+    "of one pixel, every second": ((3, 4, 6, 6), (6, 4, 1, 1), {"strides": (2, 2)}),
+    "strides": ((3, 4, 9, 8), (5, 4, 3, 2), {"strides": (2, 3), "pads": (1, 0, 1, 1)}),
+    "dilations": ((2, 4, 9, 9), (5, 4, 3, 3), {"dilations": (2, 3), "pads": (2, 3, 2, 3)}),
+    "groups": ((3, 6, 7, 7), (4, 3, 3, 3), {"groups": 2, "pads": (1, 1, 1, 1)}),
+    "depthwise": ((3, 6, 7, 7), (6, 1, 3, 3), {"groups": 6, "strides": (2, 2), "pads": (1, 1, 1, 1)}),
+    "more pads than the kernel": ((2, 3, 5, 5), (4, 3, 2, 2), {"pads": (2, 3, 2, 0)}),
+    "a line": ((4, 3, 11), (5, 3, 4), {"strides": (2,), "pads": (1, 2), "dilations": (1,)}),
+    "a cube": ((2, 3, 4, 5, 4), (4, 3, 2, 3, 2), {"strides": (1, 1, 2), "pads": (0, 1, 0, 1, 1, 0), "dilations": (1, 1, 1)}),
+    "tiles": ((3, 64, 8, 8), (64, 64, 3, 3), {"pads": (1, 1, 1, 1)}),
+    "tiles over the edge": ((2, 96, 7, 10), (128, 96, 3, 3), {"pads": (1, 1, 1, 1)}),
+    "tiles without pads": ((2, 64, 10, 10), (64, 64, 3, 3), {}),
+}
+
+
+@pytest.mark.parametrize(("x_last", "out_last"), list(product([True, False], [True, False])))
+@pytest.mark.parametrize("small", [False, True], ids=["one chunk", "chunks"])
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_convolution_and_its_gradients_are_as_defined(
+    case: str, small: bool, x_last: bool, out_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if small:
+        monkeypatch.setattr(columns, "CHUNK_BYTES", 1 << 13)
+        monkeypatch.setattr(winograd, "CHUNK_BYTES", 1 << 13)
+    x_shape, w_shape, given = CONVOLUTIONS[case]
+    axes = len(x_shape) - 2
+    a = {"strides": (1,) * axes, "pads": (0,) * 2 * axes, "dilations": (1,) * axes, "groups": 1, **given}
+    x, w = images(*x_shape, last=x_last), np.random.default_rng(0).normal(size=w_shape)
+    y = OPS["conv"].kernel(x, w, **a)
+    g = images(*y.shape, last=out_last)
+    for op, inputs, more, last in (
+        ("conv", (x, w), {}, out_last),
+        ("conv_input_grad", (g, w), {"size": x_shape[2:]}, x_last),
+        ("conv_weight_grad", (x, g), {"kernel": w_shape[2:]}, False),
+    ):
+        expected = OPS[op].kernel(*inputs, **a, **more)
+        out = empty_like(expected.shape, last)
+        run = OPS[op].prepare(out, *inputs, **a, **more)  # type: ignore[misc]  # these rows have it
+        for _ in range(2):
+            run()
+            assert distance(out, expected) < 1e-11, op
+
+
+def test_the_tiles_are_used_where_they_save_work() -> None:
+    plain: Any = {"kernel": (3, 3), "strides": (1, 1), "dilations": (1, 1), "groups": 1}
+    assert winograd.fits(**plain, channels=(64, 64), grid=(16, 16))
+    assert not winograd.fits(**plain, channels=(16, 16), grid=(16, 16))
+    assert not winograd.fits(**plain, channels=(64, 64), grid=(5, 5))
+    assert not winograd.fits(**{**plain, "strides": (2, 2)}, channels=(64, 64), grid=(16, 16))
+    assert not winograd.fits(**{**plain, "kernel": (5, 5)}, channels=(64, 64), grid=(16, 16))
+
+
+POOLS: dict[str, dict[str, Any]] = {
+    "side by side": {"kernel": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)},
+    "side by side, not all covered": {"kernel": (3, 2), "strides": (3, 2), "pads": (0, 0, 0, 0)},
+    "one pixel": {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)},
+    "overlapping": {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)},
+}
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("case", POOLS)
+def test_pooling_and_its_gradient_are_as_defined_with_ties_too(case: str, last: bool) -> None:
+    x = np.round(images(3, 4, 8, 7, last=last))  # whole numbers: many are equal
+    y = OPS["max_pool"].kernel(x, **POOLS[case])
+    g = images(*y.shape, last=last)
+    for op, inputs in (("max_pool", (x,)), ("max_pool_grad", (g, x, y))):
+        expected = OPS[op].kernel(*inputs, **POOLS[case])
+        out = empty_like(expected.shape, last)
+        OPS[op].prepare(out, *inputs, **POOLS[case])()  # type: ignore[misc]  # these rows have it
+        assert np.array_equal(out, expected), op
+    spread = OPS["max_pool_grad"].kernel(g, x, y, **POOLS[case])
+    assert np.isclose(spread.sum(), g.sum())
+
+
+@pytest.mark.parametrize("library", [True, False], ids=["BLAS", "NumPy alone"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_product_is_added_to_what_is_there(dtype: str, library: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not library:
+        monkeypatch.setattr(blas, "_function", lambda dtype: None)
+    rng = np.random.default_rng(0)
+    for a_turned, b_turned, keep in product([True, False], [True, False], [1.0, 0.5]):
+        a = rng.normal(size=(5, 7)).astype(dtype) if not a_turned else rng.normal(size=(7, 5)).astype(dtype).T
+        b = rng.normal(size=(7, 3)).astype(dtype) if not b_turned else rng.normal(size=(3, 7)).astype(dtype).T
+        out = rng.normal(size=(5, 3)).astype(dtype)
+        expected = a @ b + keep * out
+        blas.accumulated_product(a, b, out, keep)()
+        assert distance(out, expected) < 1e-6
+
+
+def test_numpys_own_blas_is_found_here() -> None:
+    assert blas._function("float32") and blas.core() != "none"
+
+
+LAYOUTS = {
+    "rows": lambda: np.random.default_rng(0).normal(size=(6, 5, 8)),
+    "channels last": lambda: images(6, 5, 8, 3),
+    "turned": lambda: np.random.default_rng(0).normal(size=(5, 6)).T,
+    "with a gap": lambda: np.random.default_rng(0).normal(size=(6, 9))[:, :5],
+    "an axis of one": lambda: images(6, 1, 8, 3),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_sum_as_a_product_is_the_sum(layout: str) -> None:
+    x = LAYOUTS[layout]()
+    found = 0
+    for axes in [(i,) for i in range(x.ndim)] + [tuple(i for i in range(x.ndim) if i != k) for k in range(x.ndim)]:
+        factors = sums_as_product(x, axes)
+        if factors:
+            found += 1
+            assert np.allclose(np.matmul(*factors), x.sum(axes).reshape(-1)), axes
+    assert found or layout == "with a gap"
+
+
+def test_long_rows_are_where_arrays_lie_alike() -> None:
+    x, y = images(4, 16, 8, 8), images(4, 16, 8, 8)
+    rows = in_rows(x, y)
+    assert rows and rows[0].shape == (4, 1024) and np.shares_memory(rows[0], x)
+    assert in_rows(x, images(4, 16, 8, 8, last=False)) is None
+
+
+BESIDE = {
+    "one number a channel": lambda: np.random.default_rng(1).normal(size=(16, 1, 1)),
+    "an image": lambda: images(1, 16, 8, 8)[0],
+    "a number": lambda: np.float64(2.0),
+    "one number an image": lambda: np.random.default_rng(1).normal(size=(32, 1, 1, 1)),
+    "the other layout": lambda: images(32, 16, 8, 8, last=False),
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_an_operation_in_long_rows_is_the_same_operation(beside: str) -> None:
+    x, b = images(32, 16, 8, 8), np.asarray(BESIDE[beside]())
+    assert x.size >= WORTH_IT
+    out = np.empty_like(x)
+    wide = in_long_rows(out, [x, b])
+    assert (wide is not None) == (beside == "one number a channel")
+    if wide:
+        for copy in wide.copies:
+            copy()
+        np.subtract(*wide.inputs, out=wide.out)
+        assert np.array_equal(out, x - b)

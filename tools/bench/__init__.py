@@ -1,0 +1,1 @@
+"""What a training step and an exported model cost here, beside other libraries: `python -m tools.bench`."""

@@ -1,0 +1,26 @@
+"""nnspec: a training step in its engine, and the exported model in onnxruntime, as who deploys it runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tools.bench.problem import Problem, network
+
+
+def training(problem: Problem, engine: str) -> Callable[[], Any]:
+    net = network(problem.workload, **({"engine": engine} if engine else {}))
+    for name, value in problem.params.items():
+        net.params[name][...] = value
+    batch = {"x": problem.x, "y": problem.y}
+    return lambda: net.step(**batch)
+
+
+def inference(problem: Problem, how: str) -> Callable[[], Any]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(problem.model), providers=["CPUExecutionProvider"])
+    feeds = {"x": np.ascontiguousarray(problem.x)}
+    return lambda: session.run(None, feeds)[0]
