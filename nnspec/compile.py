@@ -23,6 +23,7 @@ from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite
+from nnspec.rewrite.absorb import absorbed
 from nnspec.source import Imports
 from nnspec.step import Phase
 from nnspec.syntax import ast
@@ -205,8 +206,8 @@ class Compilation:
 
     @cached_property
     def inference(self) -> Graph:
-        """The inference graph after the rules."""
-        return rewrite(self.graph, *BEFORE_GRADIENTS)
+        """The inference graph after the rules, batchnorm being other weights of what is before it."""
+        return rewrite(absorbed(self.deployed), *BEFORE_GRADIENTS)
 
     @property
     def deployed(self) -> Graph:
@@ -225,7 +226,7 @@ class Compilation:
 
     @cached_property
     def _evaluation(self) -> tuple[Graph, Graph]:
-        return wholedata.split(rewrite(self.model.graph, *BEFORE_GRADIENTS))
+        return wholedata.split(rewrite(absorbed(rewrite(self.model.graph, *STABLE)), *BEFORE_GRADIENTS))
 
     @cached_property
     def fitting(self) -> Graph | None:

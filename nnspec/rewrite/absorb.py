@@ -1,6 +1,6 @@
 """Constant factors and terms taken into the weights before them: batchnorm in use is nothing but a convolution with other weights.
 
-Only the graph is looked at; what the new weights come to, `constants.folded` computes.
+Only the graph is looked at: the new weights are formulas of the old, for an engine to compute or an export to know.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from contextlib import AbstractContextManager
 
 from nnspec.graph import Graph, Node, Var
 from nnspec.graph.types import count
-from nnspec.interchange.constants import scope_of
-from nnspec.interchange.passes import Pass
 from nnspec.ops.arrange import reshape, transpose
 from nnspec.ops.composite import affine, batch_norm, conv_bias
 from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.linear import matmul
+from nnspec.rewrite.passes import Pass, scope_of
 
 PRODUCTS = (conv, conv_input_grad, matmul)
 
