@@ -206,8 +206,8 @@ class Compilation:
 
     @cached_property
     def inference(self) -> Graph:
-        """The inference graph after the rules, batchnorm being other weights of what is before it."""
-        return rewrite(absorbed(self.deployed), *BEFORE_GRADIENTS)
+        """The inference graph after the rules."""
+        return _in_use(self.graph)
 
     @property
     def deployed(self) -> Graph:
@@ -226,7 +226,7 @@ class Compilation:
 
     @cached_property
     def _evaluation(self) -> tuple[Graph, Graph]:
-        return wholedata.split(rewrite(absorbed(rewrite(self.model.graph, *STABLE)), *BEFORE_GRADIENTS))
+        return wholedata.split(_in_use(self.model.graph))
 
     @cached_property
     def fitting(self) -> Graph | None:
@@ -288,6 +288,11 @@ class Compilation:
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""
         return replace(self, changes={**self.changes, **changes})
+
+
+def _in_use(graph: Graph) -> Graph:
+    """A graph for our own engines that is not differentiated: batchnorm may be other weights of the convolution before it."""
+    return lighter(rewrite(absorbed(rewrite(graph, *STABLE), once=False), *BEFORE_GRADIENTS))
 
 
 def _named_twice(block: ast.Train, found: list[Training]) -> list[Diagnostic]:

@@ -34,7 +34,7 @@ def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str,
                 name = node.name if node.op.is_source else None  # others are numbered anew, as many have gone
                 moved[node.name] = new.add(node.op, tuple(moved[i] for i in node.inputs), node.attributes, node.type, name)
     new.outputs = {public: moved[n] for public, n in graph.outputs.items()}
-    computed = {names[n.name]: np.asarray(values[n.name], n.type.dtype) for n in made}
+    computed = {moved[n.name]: np.asarray(values[n.name], n.type.dtype) for n in made}
     return new.swept(), {**weights, **computed}
 
 

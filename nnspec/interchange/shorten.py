@@ -16,7 +16,7 @@ from nnspec.rewrite.passes import Pass
 
 # A score below that has no share in a softmax, whatever is added to it: scores themselves are some dozens.
 NO_SHARE = -1e8
-LENGTHS = (1, 2, 5)
+LENGTHS = (2, 3, 7)
 
 
 def shortened(graph: Graph) -> Graph:

@@ -11,7 +11,14 @@ from nnspec.interchange.shorten import shortened
 from nnspec.rewrite import FOR_EXPORT, rewrite
 from nnspec.rewrite.absorb import absorbed, with_bias
 
-PASSES = (recognised, lambda graph: rewrite(graph, *FOR_EXPORT), absorbed, with_bias, shortened, lambda graph: rewrite(graph, "algebra"))
+PASSES = (
+    recognised,
+    lambda graph: rewrite(graph, *FOR_EXPORT),
+    lambda graph: absorbed(graph, once=True),
+    with_bias,
+    shortened,
+    lambda graph: rewrite(graph, "algebra"),
+)
 
 
 def simplified(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str, Array]]:
