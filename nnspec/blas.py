@@ -37,16 +37,19 @@ def _library() -> tuple[ctypes.CDLL, str, str, type] | None:
 
 
 @cache
-def _function(dtype: str) -> Any:
-    """cblas_sgemm or cblas_dgemm; None where there is no such library or number."""
+def _function(name: str, dtype: str) -> Any:
+    """The library's `gemm` or `axpy` for numbers of a kind; None where there is no such library or number."""
     found = _library() if dtype in _NUMBER else None
     if found is None:
         return None
     library, prefix, suffix, whole = found
     letter, number = _NUMBER[dtype]
-    function = getattr(library, f"{prefix}cblas_{letter}gemm{suffix}")
-    matrix = [ctypes.c_void_p, whole]
-    function.argtypes = [*[ctypes.c_int] * 3, *[whole] * 3, number, *matrix, *matrix, number, *matrix]
+    function = getattr(library, f"{prefix}cblas_{letter}{name}{suffix}")
+    array = [ctypes.c_void_p, whole]
+    function.argtypes = {
+        "gemm": [*[ctypes.c_int] * 3, *[whole] * 3, number, *array, *array, number, *array],
+        "axpy": [whole, number, *array, *array],
+    }[name]
     function.restype = None
     return function
 
@@ -75,7 +78,7 @@ def product(a: Any, b: Any, out: Any) -> Call:
 
 def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
     """out = a @ b + keep * out."""
-    function = _function(out.dtype.name) if out.ndim == 2 else None
+    function = _function("gemm", out.dtype.name) if out.ndim == 2 else None
     layouts = [_layout(m) for m in (a, b, out)] if function else []
     if function is None or None in layouts or layouts[2][0] == _TRANSPOSED or 0 in (*a.shape, *b.shape):  # type: ignore[index]
         return _in_two_steps(a, b, out, keep)
@@ -85,6 +88,20 @@ def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
     call = partial(function, *(kind(value) for kind, value in zip(function.argtypes, given, strict=True)))
     call.arrays = a, b, out  # type: ignore[attr-defined]  # a pointer does not keep its memory
     return call
+
+
+def subtracted(x: Any, y: Any, factor: Any) -> Call | None:
+    """y -= factor * x, where the factor is an array of one number; None without a library, or where one of them has gaps."""
+    function = _function("axpy", y.dtype.name)
+    if function is None or not (x.flags.c_contiguous and y.flags.c_contiguous) or x.dtype != y.dtype:
+        return None
+    size, one = (function.argtypes[0](n) for n in (y.size, 1))
+    at_x, at_y = (ctypes.c_void_p(array.ctypes.data) for array in (x, y))
+
+    def run(keep: Any = (x, y)) -> None:
+        function(size, -factor.item(), at_x, one, at_y, one)
+
+    return run
 
 
 def _in_two_steps(a: Any, b: Any, out: Any, keep: float) -> Call:

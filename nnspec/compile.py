@@ -23,6 +23,7 @@ from nnspec.elaborate.values import Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
+from nnspec.rewrite.absorb import absorbed
 from nnspec.source import Imports
 from nnspec.step import Phase
 from nnspec.syntax import ast
@@ -206,7 +207,7 @@ class Compilation:
     @cached_property
     def inference(self) -> Graph:
         """The inference graph after the rules."""
-        return rewrite(self.graph, *BEFORE_GRADIENTS)
+        return _in_use(self.graph)
 
     @property
     def deployed(self) -> Graph:
@@ -225,7 +226,7 @@ class Compilation:
 
     @cached_property
     def _evaluation(self) -> tuple[Graph, Graph]:
-        return wholedata.split(rewrite(self.model.graph, *BEFORE_GRADIENTS))
+        return wholedata.split(_in_use(self.model.graph))
 
     @cached_property
     def fitting(self) -> Graph | None:
@@ -287,6 +288,11 @@ class Compilation:
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""
         return replace(self, changes={**self.changes, **changes})
+
+
+def _in_use(graph: Graph) -> Graph:
+    """A graph for our own engines that is not differentiated: batchnorm may be other weights of the convolution before it."""
+    return lighter(rewrite(absorbed(rewrite(graph, *STABLE), once=False), *BEFORE_GRADIENTS))
 
 
 def _named_twice(block: ast.Train, found: list[Training]) -> list[Diagnostic]:

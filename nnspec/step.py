@@ -55,6 +55,16 @@ class Phase:
         return rewrite(self.optimization.added(self.objective, self.parameters), *AFTER_GRADIENTS)
 
     @cached_property
+    def folded(self) -> Graph:
+        """The same with velocities that take their gradients in the products that make them."""
+        return rewrite(self.step, "update")
+
+    @cached_property
+    def folds(self) -> bool:
+        """Whether it has such."""
+        return any(n.op.name == "gemm" and self.folded[n.inputs[2]].op.name == "state" for n in self.folded)
+
+    @cached_property
     def watched(self) -> Graph:
         """The same with the gradients among the outputs."""
         return rewrite(self.optimization.added(self.objective, self.parameters, watched=True), *AFTER_GRADIENTS)

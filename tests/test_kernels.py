@@ -110,7 +110,7 @@ def test_pooling_and_its_gradient_are_as_defined_with_ties_too(case: str, last: 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_product_is_added_to_what_is_there(dtype: str, library: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not library:
-        monkeypatch.setattr(blas, "_function", lambda dtype: None)
+        monkeypatch.setattr(blas, "_function", lambda name, dtype: None)
     rng = np.random.default_rng(0)
     for a_turned, b_turned, keep in product([True, False], [True, False], [1.0, 0.5]):
         a = rng.normal(size=(5, 7)).astype(dtype) if not a_turned else rng.normal(size=(7, 5)).astype(dtype).T
@@ -122,7 +122,7 @@ def test_a_product_is_added_to_what_is_there(dtype: str, library: bool, monkeypa
 
 
 def test_numpys_own_blas_is_found_here() -> None:
-    assert blas._function("float32") and blas.core() != "none"
+    assert blas._function("gemm", "float32") and blas.core() != "none"
 
 
 LAYOUTS = {

@@ -11,7 +11,7 @@ from helpers import distance, random_batch
 
 import nnspec
 from nnspec.diagnostics import SpecError
-from nnspec.run.engine import Engine
+from nnspec.plan.estimate import Estimate
 from nnspec.run.ort import Binding, Memory, Session
 from nnspec.run.session import PartedSessions, session_for
 
@@ -185,8 +185,8 @@ def test_another_device_is_for_ort_only() -> None:
 )
 def test_parts_of_a_batch_give_what_the_whole_gives(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     numpy, ort = pair(text)
-    monkeypatch.setattr(Engine, "_pays", lambda *_: True)
-    ort.engine.threads = 3
+    monkeypatch.setattr(Estimate, "in_parts", lambda *_: 0.0)
+    ort.engine._planner.threads = 3
     for seed in range(3):
         batch = batch_of(ort, 13, seed)
         assert ort.step(**batch) == pytest.approx(numpy.step(**batch), rel=1e-5)
@@ -195,8 +195,8 @@ def test_parts_of_a_batch_give_what_the_whole_gives(text: str, monkeypatch: pyte
 
 
 def test_a_batch_whose_examples_meet_before_the_end_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Engine, "_pays", lambda *_: True)
+    monkeypatch.setattr(Estimate, "in_parts", lambda *_: 0.0)
     net = nnspec.loads(NET + TRAIN.format("sgd(lr = 0.1)", ""), engine="ort")
-    net.engine.threads = 2
+    net.engine._planner.threads = 2
     net.step(**batch_of(net, 16))
-    assert not any(bound.parted for bound in net.engine._programs.values())
+    assert not any(isinstance(bound.program, PartedSessions) for bound in net.engine._programs.values())

@@ -16,7 +16,7 @@ from nnspec.rewrite import Rule, lighter, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [r for f in ("stability", "pooling", "algebra", "broadcast", "export") for r in load_rules(f)]
+RULES = [r for f in ("stability", "pooling", "algebra", "broadcast", "export", "update", "loops") for r in load_rules(f)]
 
 
 class Side:
@@ -28,7 +28,7 @@ class Side:
         self.graph, self.attributes = graph, attributes
         self.types = {"x": Type("float64", x_shape), "y": Type("float64", (3, 4)), "i": Type("int64", (3,)), "c": Type("bool", (3, 4))}
         shapes = {"": (), "scalar": (), "per_channel": (4, 1), "number": ()}
-        self.types |= dict.fromkeys(("g", "b"), Type("float64", (4,)))
+        self.types |= dict.fromkeys(("g", "b"), Type("float64", (4,))) | {"v": Type("float64", (2, 4))}
         self.types |= dict.fromkeys(rule.names, Type("float64", shapes[rule.condition]))
         self.numbers = rule.names if rule.condition == "number" else ()
 
@@ -58,7 +58,7 @@ def values(graph: Graph, rng: np.random.Generator) -> dict[str, Any]:
 
 def built(rule: Rule) -> Graph:
     """A graph with both sides as outputs, for the first choice of shapes that fits the rule."""
-    shapes = [(3, 4), (3, 1), (4,), (), (2, 4, 6)]
+    shapes = [(3, 4), (3, 1), (4,), (), (2, 4, 6), (2, 3)]
     for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4)], [(3, 1), (3, 4), (1, 3, 4)]):
         graph = Graph(dtype="float64")
         windows = {"k": (2,), "s": (2,), "p": (1, 1)} if "pool" in rule.text else {"k": False, "s": s}

@@ -13,9 +13,10 @@ import nnspec
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.ops import OPS
 from nnspec.plan.shard import cut
-from nnspec.run import engine as engines
+from nnspec.run import planned
 from nnspec.run.engine import Engine
 from nnspec.run.parts import PartedProgram
+from nnspec.run.planned import Planner
 
 BATCH_SIZE = 6
 
@@ -23,8 +24,8 @@ BATCH_SIZE = 6
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines cut every batch that can be cut."""
-    monkeypatch.setattr(Engine, "_pays", lambda *_: True)
-    monkeypatch.setattr(engines, "FEWEST_EXAMPLES", 1)
+    monkeypatch.setattr(Planner, "pays", lambda *_: True)
+    monkeypatch.setattr(planned, "FEWEST_EXAMPLES", 1)
 
 
 @pytest.fixture(params=[n for n in GALLERY if compiled(n, "float64").model.losses])

@@ -170,6 +170,11 @@ def test_what_depends_on_no_input_is_computed_in_advance() -> None:
     assert left == {"add": 1} and len(weights) == 1
 
 
+def test_a_graph_may_be_deeper_than_python_calls_itself() -> None:
+    left, _ = agree(nnspec.loads("model M { input x: [1]  output y = (x -> repeat(1500) { tanh }) + 1 }", dtype="float64"))
+    assert left == {"tanh": 1500, "add": 1}
+
+
 def test_an_output_may_be_constant() -> None:
     left, weights = agree(model("exp(a)", "input x: [2]  param a: [2] = 1"))
     assert not left and weights.keys() == {"a"}
@@ -277,3 +282,18 @@ def test_a_graph_that_trains_keeps_its_weights_as_they_are() -> None:
     graph, weights = simplified(net.spec.gradients, before)
     assert {n.name for n in net.spec.gradients if n.op.is_source} == {n.name for n in graph if n.op.is_source}
     assert weights.keys() == before.keys() and all(weights[n] is before[n] for n in before)
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_in_use_our_own_engines_go_over_images_for_batchnorm_once_or_never(name: str) -> None:
+    """Never where the kernel has fewer numbers than the image: its weights are multiplied at every run."""
+    net = nnspec.load(ROOT / "specs" / f"{name}.nn", dtype="float64")
+    feeds = {**random_weights(net), **random_batch(net.inputs, 2), **random_batch(net.targets, 2)}
+    for as_written, ours in ((net.spec.graph, net.graph), (net.spec.model.graph, net.spec.evaluation)):
+        left = [n for n in ours if n.type.has_batch and n.type.rank == 4 and n.op.name in ("sub", "div", "mul")]
+        convolutions = [n for n in ours if n.op.name == "conv"]
+        large = [n for n in convolutions if np.prod(ours[n.inputs[1]].type.shape) > np.prod(n.type.shape[1:])]
+        assert [n.op.name for n in left] == ["mul"] * len(large) and len(large) < len(convolutions) / 2
+        outputs = [o for o in as_written.outputs if o.startswith("output:")]
+        before, after = (reference.run(g, feeds, outputs) for g in (as_written, verify(ours)))
+        assert all(distance(after[n], before[n]) < 1e-10 for n in outputs)

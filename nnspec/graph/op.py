@@ -59,6 +59,7 @@ class Op:
     pointwise: element i of the output depends on element i of the inputs only.
     real:      its values are fractions: whole numbers are taken as floats.
     in_place:  a pointwise op may write over any of its inputs.
+    onto:      the input that `prepare` may write its output over.
     scalar:    the same function of plain numbers, for compile time.
     choosing:  inputs that only choose which elements are meant: they get no gradient, and checks take them from the examples.
     meets:     `meets(*types, **attributes)` gives, for each input, the axes along which its elements meet; without it all may, but in
@@ -85,6 +86,7 @@ class Op:
     pointwise: bool = False
     real: bool = False
     in_place: bool = True
+    onto: str = ""
     commutative: bool = False
     scalar: Callable[..., Any] | None = None
     choosing: tuple[str, ...] = ()
@@ -113,6 +115,10 @@ class Op:
     @cached_property
     def attributes(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parsed.parameters if not p.type)
+
+    def may_overwrite(self, position: int) -> bool:
+        """Whether the output may take the memory of the input of this number."""
+        return (self.pointwise and self.in_place) or (bool(self.onto) and self.inputs[position] == self.onto)
 
     def declared(self, number: int) -> tuple[Parameter, ...]:
         """The typed parameter that each of so many inputs is for."""

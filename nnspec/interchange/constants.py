@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from nnspec.graph import Graph, Node
-from nnspec.graph.types import Size, Sized, count, size_names
+from nnspec.graph.types import count
 from nnspec.graph.walk import walk
 from nnspec.interchange.names import Names
 from nnspec.ops import OPS
+from nnspec.rewrite.passes import LARGEST_SPREAD, Constants, scope_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
-# A value with more elements than that is not computed in advance from fewer: a file keeps its size.
-LARGEST_SPREAD = 1 << 16
-
-
-class Constants(Collection[str]):
-    """The values of a graph that are the same for every input, whatever is added to it meanwhile."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self._known = graph, dict[str, bool]()
-
-    def __contains__(self, name: object) -> bool:
-        if name not in self._known:
-            node = self.graph[str(name)]
-            self._known[node.name] = _computable(node) and all(i in self for i in node.inputs) and not self._spreads(node)
-        return self._known[str(name)]
-
-    def __iter__(self) -> Iterator[str]:
-        return (n for n in self.graph.nodes if n in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def _spreads(self, node: Node) -> bool:
-        size, made_of = (count(d for n in names for d in self.graph[n].type.shape) for names in ((node.name,), node.inputs))
-        assert not isinstance(size, Size) and not isinstance(made_of, Size)
-        return not node.op.is_source and size > max(LARGEST_SPREAD, made_of)
-
-
-def _computable(node: Node) -> bool:
-    """Whether it is known when all its inputs are."""
-    sized = any(size_names(v) or isinstance(v, Sized) for v in (node.type.shape, *node.attributes.values()))
-    return node.op.name != "input" and not sized
 
 
 def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str, Array]]:
@@ -53,7 +22,8 @@ def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str,
     constants = set(Constants(graph))
     read = {i for n in graph if n.name not in constants for i in n.inputs} | set(graph.outputs.values())
     made = [graph[n] for n in graph.nodes if n in constants & read and not _as_it_is(graph, graph[n], read)]
-    values = walk(graph, weights, {}, graph.needed(n.name for n in made))
+    with np.errstate(all="ignore"):
+        values = walk(graph, weights, {}, graph.needed(n.name for n in made))
     names = _names(graph, made, read)
     new, moved = Graph(graph.name, graph.dtype), dict[str, str]()
     for node in graph:
@@ -64,13 +34,8 @@ def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str,
                 name = node.name if node.op.is_source else None  # others are numbered anew, as many have gone
                 moved[node.name] = new.add(node.op, tuple(moved[i] for i in node.inputs), node.attributes, node.type, name)
     new.outputs = {public: moved[n] for public, n in graph.outputs.items()}
-    computed = {names[n.name]: np.asarray(values[n.name], n.type.dtype) for n in made}
+    computed = {moved[n.name]: np.asarray(values[n.name], n.type.dtype) for n in made}
     return new.swept(), {**weights, **computed}
-
-
-def scope_of(node: Node) -> str:
-    """The layer that a node belongs to, by its path."""
-    return node.name.rpartition("/")[0]
 
 
 def _as_it_is(graph: Graph, node: Node, read: set[str]) -> bool:

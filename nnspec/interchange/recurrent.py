@@ -56,21 +56,19 @@ def recognised(graph: Graph) -> Graph:
 
 def _layer(graph: Graph, loop: Node) -> tuple[str, tuple[str, list[str]]] | None:
     """The value that leaves the loop, which layer it is, and of what."""
+    leaving = _leaving(graph, loop)
     for kind in GATES:
         pattern = _pattern_for(graph, loop, kind)
-        leaving = _leaving(graph, loop, pattern) if pattern else None
         inputs = pattern.match(graph, leaving) if pattern and leaving else None
         if leaving and inputs:
             return leaving, (kind, inputs)
     return None
 
 
-def _leaving(graph: Graph, loop: Node, pattern: Pattern) -> str | None:
-    """The one value of the loop that anything reads: all it yields, or the first part of it."""
-    if pattern.graph[pattern.end].op is scan:
-        return loop.name
+def _leaving(graph: Graph, loop: Node) -> str | None:
+    """The one thing that the loop yields and anything reads."""
     readers = [n for n in graph if loop.name in n.inputs]
-    return readers[0].name if len(readers) == 1 and loop.name not in graph.outputs.values() else None
+    return readers[0].name if len(readers) == 1 else None
 
 
 def _pattern_for(graph: Graph, loop: Node, kind: str) -> Pattern | None:

@@ -9,14 +9,14 @@ import numpy as np
 from nnspec.graph import Graph, Node, Var
 from nnspec.graph.types import BATCH_NAME, Size, count, size_names
 from nnspec.graph.walk import walk
-from nnspec.interchange.passes import Pass
 from nnspec.ops.arrange import cut, reshape, transpose
 from nnspec.ops.pointwise import where
 from nnspec.ops.reduce import softmax
+from nnspec.rewrite.passes import Pass
 
 # A score below that has no share in a softmax, whatever is added to it: scores themselves are some dozens.
 NO_SHARE = -1e8
-LENGTHS = (1, 2, 5)
+LENGTHS = (2, 3, 7)
 
 
 def shortened(graph: Graph) -> Graph:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nnspec.graph import Graph
-from nnspec.interchange.absorb import absorbed, with_bias
 from nnspec.interchange.constants import Array, folded
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.shorten import shortened
 from nnspec.rewrite import FOR_EXPORT, rewrite
+from nnspec.rewrite.absorb import absorbed, with_bias
 
-PASSES = (recognised, lambda graph: rewrite(graph, *FOR_EXPORT), absorbed, with_bias, shortened, lambda graph: rewrite(graph, "algebra"))
+PASSES = (
+    recognised,
+    lambda graph: rewrite(graph, *FOR_EXPORT),
+    lambda graph: absorbed(graph, once=True),
+    with_bias,
+    shortened,
+    lambda graph: rewrite(graph, "algebra"),
+)
 
 
 def simplified(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str, Array]]:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from nnspec.blas import accumulated_product
 from nnspec.graph import Op, Type, Var
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import reshape
+from nnspec.ops.columns import in_turn
 
 
 def _rows(x: Var) -> Var:
@@ -59,6 +61,28 @@ matmul = Op(
     flops=_matmul_flops,
     meets=lambda x, y: [(x.rank - 1,), (y.rank - 2,)],
     adds_up=True,
+)
+
+
+def _gemm_into(out: Any, x: Any, y: Any, c: Any, keep: float) -> Callable[[], Any]:
+    add = accumulated_product(x, y, out, keep)
+    if out.ctypes.data == c.ctypes.data:
+        return add
+    return in_turn([partial(np.copyto, out, c), add])
+
+
+gemm: Op = Op(
+    "gemm(x: [m, k], y: [k, n], c: [m, n], keep) -> [m, n]",
+    "x @ y + keep * c, in one pass over c.",
+    kernel=lambda x, y, c, keep: x @ y + x.dtype.type(keep) * c,
+    grad=lambda g, out, x, y, c, keep: (g @ y.mT, x.mT @ g, g * keep),
+    onnx=lambda o, x, y, c, keep: o.node("Gemm", x, y, c, beta=float(keep)),
+    examples=("gemm([[1, 2]], [[3], [4]], [[10]], keep = 0.5) == [[16]]",),
+    prepare=_gemm_into,
+    strided=True,
+    onto="c",
+    meets=lambda x, y, c, keep: [(1,), (0,), ()],
+    flops=lambda out, x, y, c, keep: 2 * count(out.shape) * (x.shape[-1] + 1),
 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import BATCH_NAME
-from nnspec.ops.arrange import concat, cut
+from nnspec.ops.arrange import concat, cut, reshape
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, scan
 
@@ -52,7 +52,7 @@ def columns(graph: Graph, order: Sequence[Node], sizes: Mapping[str, int]) -> se
     loops = {n.name for n in order if n.op is scan and sizes.get(BATCH_NAME, 1) >= FEWEST and _fits(n.attributes["body"].body)}
     found = set(loops)
     for node in order:
-        if (node.op is part or _passes(node)) and not found.isdisjoint(node.inputs):
+        if (node.op is part or _passes(node) or _as_rows(graph, node)) and not found.isdisjoint(node.inputs):
             found.add(node.name)
     for node in reversed(order):
         if node.name in loops:
@@ -70,11 +70,16 @@ def _sequences(graph: Graph, loop: Node) -> list[str]:
 
 def _passes(node: Node) -> bool:
     """Whether an op leaves the last two axes what they are."""
-    return node.type.rank == 3 and (node.op.pointwise or node.op in (cut, concat))
+    return node.type.rank in (2, 3) and (node.op.pointwise or node.op in (cut, concat))
+
+
+def _as_rows(graph: Graph, node: Node) -> bool:
+    """Whether an op makes [steps * batch, n] of [steps, batch, n]."""
+    return node.op is reshape and node.type.rank == 2 and graph[node.inputs[0]].type.shape[2:] == node.type.shape[1:]
 
 
 def _can(node: Node) -> bool:
-    return _passes(node) or (node.op is matmul and node.type.rank == 3)
+    return node.type.rank == 3 and (_passes(node) or node.op is matmul)
 
 
 def _fits(body: Graph) -> bool:

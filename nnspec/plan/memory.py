@@ -90,6 +90,7 @@ class _Placing:
     def __init__(self, plan: Schedule, given: Mapping[str, str]) -> None:
         self.plan = plan
         self.last_use = _last_uses(plan.order)
+        self.last_read = self._last_reads()
         self.free = _FreeList()
         self.kept = set(plan.graph.outputs.values())
         self.wanted: dict[str, str] = {}
@@ -113,18 +114,26 @@ class _Placing:
         """Compute straight into given memory where that is safe; else copy at the end."""
         node, position = self.plan.graph[name], self._position(name)
         taken = name in self.wanted or node.op.view or not node.inputs
-        overwrites_early = memory in self.plan.types and self.last_use.get(memory, -1) > position
-        reads_it = memory in node.inputs and not (node.op.pointwise and node.op.in_place)
-        if taken or overwrites_early or reads_it or self._seen_through_views(memory):
+        overwrites_early = memory in self.plan.types and self.last_read.get(memory, -1) > position
+        reads_it = any(i == memory and not node.op.may_overwrite(position) for position, i in enumerate(node.inputs))
+        if taken or overwrites_early or reads_it:
             self.plan.copies.append((name, memory))
         else:
             self.wanted[name] = memory
 
+    def _last_reads(self) -> dict[str, int]:
+        """The last position at which each source is read, itself or through views."""
+        roots: dict[str, str] = {}
+        reads: dict[str, int] = {}
+        for position, node in enumerate(self.plan.order):
+            if node.op.view:
+                roots[node.name] = roots.get(node.inputs[0], node.inputs[0])
+            reads |= {roots.get(i, i): position for i in node.inputs}
+        kept = self.plan.graph.outputs.values()
+        return reads | {roots[n]: len(self.plan.order) for n in kept if n in roots}
+
     def _position(self, name: str) -> int:
         return next(i for i, n in enumerate(self.plan.order) if n.name == name)
-
-    def _seen_through_views(self, memory: str) -> bool:
-        return any(n.op.view and memory in n.inputs for n in self.plan.order)
 
     def run(self) -> Schedule:
         plan, ends = self.plan, self._ends()

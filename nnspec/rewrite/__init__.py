@@ -1,9 +1,11 @@
 """Graph to graph, same meaning: rules written in the language, and what makes loops fast."""
 
-from nnspec.graph import Graph
+from nnspec.graph import Graph, Node
+from nnspec.graph.loop import Loop
 from nnspec.rewrite.factors import lighter
-from nnspec.rewrite.loops import hoist, trim
-from nnspec.rewrite.neighbours import join_in_loops
+from nnspec.rewrite.loops import hoist, start_with, trim
+from nnspec.rewrite.neighbours import join_neighbours
+from nnspec.rewrite.rows import rows_first
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
 
 STABLE = ("stability", "algebra")
@@ -13,9 +15,19 @@ FOR_EXPORT = ("export",)
 
 
 def rewrite_step(graph: Graph) -> Graph:
-    """Loss and gradients, which nobody differentiates again, after the rules; their loops do and yield only what they must."""
-    graph = hoist(trim(rewrite(graph, *AFTER_GRADIENTS)))
-    return lighter(rewrite(trim(join_in_loops(graph)), *AFTER_GRADIENTS))
+    """Loss and gradients after the rules, their loops as short as can be: for a graph that nobody differentiates again."""
+    graph = start_with(hoist(trim(rewrite(graph, *AFTER_GRADIENTS))))
+    return lighter(rows_first(rewrite(trim(_in_loops(graph)), *AFTER_GRADIENTS)))
+
+
+def _in_loops(graph: Graph) -> Graph:
+    """The same with bodies that compute neighbouring pieces in one go."""
+
+    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        attrs = {k: Loop(rewrite(join_neighbours(_in_loops(v.body)), "loops")) if isinstance(v, Loop) else v for k, v in node.attrs}
+        return new.add(node.op, inputs, attrs, node.type, node.name)
+
+    return graph.rebuilt(rule)
 
 
 __all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "STABLE", "Rule", "lighter", "load_rules", "rewrite", "rewrite_step"]

@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.graph import Dim, Graph, Node, Op, Var
 from nnspec.graph.loop import Loop
 from nnspec.loops import of_step
-from nnspec.ops.arrange import concat, cut, pad
+from nnspec.ops.arrange import concat, cut, pad, reshape, transpose
 from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
 
@@ -161,13 +161,57 @@ def _outside(opened: Opened, body: Graph, name: str) -> Var | None:
     return found
 
 
+def start_with(graph: Graph) -> Graph:
+    """The same with loops that start with what comes in at their first step only, as the gradient of a last value does."""
+
+    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        return _started(Opened.of(new, node, inputs), node).name if node.op is scan else new.copy_node(node, inputs)
+
+    return graph.rebuilt(rule)
+
+
+def _started(opened: Opened, node: Node) -> Var:
+    length, body = node.attributes["length"], opened.body
+    first = length - 1 if node.attributes["reverse"] else 0
+    readers = Counter(i for n in body for i in n.inputs) + Counter(body.outputs.values())
+    only = [n for n in body if n.op.name == "add" and all(readers[i] == 1 for i in n.inputs)]
+    passed: dict[str, str] = {}
+    for position, (carry, start) in enumerate(opened.carries):
+        for adding in [n for n in only if carry in n.inputs]:
+            item = next((i for i in adding.inputs if i in opened.items), "")
+            coming = _at_one_step(opened.items[item], first) if item else None
+            if coming and adding.type == body[carry].type == body[item].type:
+                opened.carries[position] = carry, start + reshape(coming, shape=start.type.shape)
+                passed[adding.name] = carry
+    opened.body = body.rebuilt(lambda new, n, its: passed.get(n.name) or new.copy_node(n, its))
+    return opened.closed(node)
+
+
+def _at_one_step(sequence: Var, step: Dim) -> Var | None:
+    """The one element of a sequence [steps, ...] that is not zeros all over, if it is that of a step."""
+    node, graph = sequence.node, sequence.graph
+    if node.op is transpose:
+        axes = node.attributes["axes"]
+        inner = _padded(graph[node.inputs[0]], axes[0], step)
+        return transpose(graph.var(inner), axes=axes) if inner else None
+    inner = _padded(node, 0, step)
+    return graph.var(inner) if inner else None
+
+
+def _padded(node: Node, axis: int, before: Dim) -> str:
+    """What one element before or behind zeros is."""
+    fits = node.op is pad and node.attributes["axis"] == axis and node.attributes["before"] == before
+    return node.inputs[0] if fits and node.type.shape[axis] - node.attributes["after"] - before == 1 else ""
+
+
 def _regrouped(body: Graph, known: set[str]) -> Graph:
     """`(x * a) * b` as `x * (a * b)`, and `x * a + x * b` as `x * (a + b)`, where a and b are known before the loop and x is not."""
     readers = Counter(i for n in body for i in n.inputs) + Counter(body.outputs.values())
     factors: dict[str, tuple[Var, Var]] = {}
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        apart = [factors.get(i) if readers[old] == 1 else None for i, old in zip(inputs, node.inputs, strict=True)]
+        free = node.op.name == "neg"  # its product is another factor for the old one's: nothing is computed twice
+        apart = [factors.get(i) if free or readers[old] == 1 else None for i, old in zip(inputs, node.inputs, strict=True)]
         found = _factors(new, node, inputs, [i not in known for i in node.inputs], apart)
         made = found[0] * found[1] if found else None
         if not found or not made or made.type != node.type:
@@ -194,4 +238,8 @@ def _factors(new: Graph, node: Node, inputs: tuple[str, ...], waiting: list[bool
             return x, -factor
         case "add" | "sub", [(x, factor), (same, other)] if x == same:
             return x, new.call(node.op, factor, other)
+        case "add" | "sub", [None, (x, factor)] if x.name == inputs[0]:
+            return x, new.call(node.op, 1.0, factor)
+        case "add" | "sub", [(x, factor), None] if x.name == inputs[1]:
+            return x, new.call(node.op, factor, 1.0)
     return None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnspec.graph import Graph, Node, Var
-from nnspec.graph.loop import Loop
 from nnspec.ops.arrange import cut
 
 
@@ -17,16 +16,6 @@ class Stretch:
 
     starts: tuple[int, ...]
     length: int
-
-
-def join_in_loops(graph: Graph) -> Graph:
-    """The same with loops whose steps compute neighbouring pieces in one go."""
-
-    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        attrs = {k: Loop(join_neighbours(join_in_loops(v.body))) if isinstance(v, Loop) else v for k, v in node.attrs}
-        return new.add(node.op, inputs, attrs, node.type, node.name)
-
-    return graph.rebuilt(rule)
 
 
 def join_neighbours(graph: Graph) -> Graph:

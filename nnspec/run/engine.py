@@ -1,34 +1,27 @@
 """An engine: parameters, gradients and optimizer states in one flat buffer each, and a program for every batch size.
 
-`numpy` runs planned programs, with threads where that pays; `ort` runs sessions of onnxruntime, a whole step as one; `reference` walks the
-graph.
+`numpy` runs planned programs, with threads where that pays; `reference` walks the graph; `ort` runs sessions of onnxruntime, a whole step
+as one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnspec import step as steps
-from nnspec.blas import use_threads
 from nnspec.compile import Compilation
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
-from nnspec.graph.types import BATCH_NAME
 from nnspec.optimization import LR, T
-from nnspec.plan.estimate import estimate
-from nnspec.plan.shard import Cut
-from nnspec.plan.shard import cut as cut_in_parts
 from nnspec.run import reference
-from nnspec.run.batches import check_reach, fill, shapes_of
+from nnspec.run.batches import check_reach, shapes_of
 from nnspec.run.flat import Flat
-from nnspec.run.parts import PartedProgram, even_parts
+from nnspec.run.planned import Bound, Planner
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.team import cores
 from nnspec.run.update import Buffers, Update
@@ -40,7 +33,6 @@ if TYPE_CHECKING:
     from nnspec.run.session import Sets
 
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
-FEWEST_EXAMPLES = 4  # of a part of a batch
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
 TARGETS = ("grad", "state", "param", "opt")
 """The kinds of results that have a place in an engine's memory."""
@@ -52,26 +44,11 @@ def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
     return drawn | {name: read(path, saved) for name, (path, saved) in spec.saved.items()}
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A program, its inputs, the names of the outputs that are values of a batch, and the gradients, maybe in shares to be added up."""
-
-    program: Runnable
-    inputs: Mapping[str, Array]
-    outputs: Sequence[str]
-    grads: Sequence[Flat]
-
-    @property
-    def parted(self) -> bool:
-        return isinstance(self.program, PartedProgram)
-
-
 class Engine:
     """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
 
     def __init__(self, compilation: Compilation, name: str = "numpy", threads: int | None = None, device: str = "cpu") -> None:
         self.name, self.device = name, device
-        self.threads = 0 if name == "reference" else threads or cores()
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
         self._params = Flat(_types(model.parameters), self.dtype)
@@ -82,21 +59,21 @@ class Engine:
         self.stage, self.stage_start, self.losses = 0, 0, dict[str, float]()
         self._draw = np.zeros((), np.int64)
         self._programs: dict[tuple[Any, ...], Bound] = {}
-        self._cuts: dict[str, Cut | None] = {}
         self._optimizer: dict[str, Flat] = {}
         self._updates: dict[tuple[Any, ...], Update] = {}
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
         self._sets: Sets | None = None
-        self.make_parted: type[PartedProgram] = PartedProgram
-        self.make_program = PROGRAMS.get(name) or self._sessions()
+        self.threads = (threads or cores()) if name == "numpy" else 0
+        types = _types(model.parameters)
+        self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types) if name in PROGRAMS else self._sessions(threads, types)
 
-    def _sessions(self) -> Callable[..., Runnable]:
+    def _sessions(self, threads: int | None, types: Mapping[str, Type]) -> Planner:
         from nnspec.run.ort import check_device  # a tenth of a second that the other engines need not wait
-        from nnspec.run.session import OrtProgram, PartedSessions, Sets
+        from nnspec.run.session import SessionPlanner, Sets
 
         check_device(self.device)
-        self._sets, self.make_parted = Sets(self.device), PartedSessions
-        return partial(OrtProgram, sets=self._sets, threads=self.threads)
+        self._sets = Sets(self.device)
+        return SessionPlanner(self._sets, threads or cores(), self._grads, types)
 
     # ---- weights
 
@@ -131,9 +108,10 @@ class Engine:
 
     def _turn_to(self, stage: int) -> None:
         self.settle()
+        if stage != self.stage:
+            self._planner.forget()
         if stage != self.stage or self._sets:
             self._programs.clear()
-            self._cuts.clear()
         if self._sets:
             self._sets.forget()  # the optimizer's memory goes
         self.stage, self.stage_start = stage, int(self.steps_done)
@@ -174,13 +152,14 @@ class Engine:
         """Outputs in use, not in training; valid until the next call. Another `draw` gives random formulas other numbers."""
         self.settle()
         self._draw[...] = draw
-        return self._values(self.spec.inference, "inference", fields)
+        program = self._bound(self.spec.inference, "inference", fields).run(fields)
+        return {n: program.output(n) for n in self.spec.inference.outputs}
 
     def evaluate(self, fields: Mapping[str, Array]) -> dict[str, Array]:
         """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call."""
         self.settle()
-        values = self._values(self.spec.evaluation, "evaluation", fields)
-        return {n: values[n] for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
+        program = self._bound(self.spec.evaluation, "evaluation", fields).run(fields)
+        return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
         """The metrics that are no mean over examples, given what `evaluate` collected for them."""
@@ -194,7 +173,7 @@ class Engine:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
         self._draw[...] = self.steps_done
         bound = self._bound(self.spec.gradients, "gradients", fields)
-        loss = self._gradients(bound, fields)
+        loss = self._losses(bound, self.spec.gradients, fields)
         for share in bound.grads[1:]:
             np.add(self._grads.buffer, share.buffer, self._grads.buffer)
         self.settle()
@@ -211,29 +190,26 @@ class Engine:
         self._lr[...], self._t[...] = lr, done + 1 - self.stage_start
         for number, phase in enumerate(self.spec.stages[self.stage]):
             self._draw[...] = done + (number << PHASE_SHIFT)
-            step = self._whole if self._is_whole(number, phase, fields) else self._in_two
-            total += step(number, phase, fields)
+            graph = self._whole(phase, fields)
+            total += self._in_two(number, phase, fields) if graph is None else self._in_one(number, graph, fields)
         self.steps_done += 1
         if settled:
             self.settle()
         return total
 
-    def _is_whole(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> bool:
-        """Whether a phase is one program: in onnxruntime, unless the batch is cut."""
-        if not self._sets:
-            return False
-        shapes = shapes_of(fields)
-        made = [kind for kind in ("step", "objective") if (f"{kind} {number}", *shapes) in self._programs]
-        if made:
-            return made == ["step"]
-        return self._in_parts(phase.objective, f"objective {number}", self._sizes(fields))[0] is None
+    def _whole(self, phase: Phase, fields: Mapping[str, Array]) -> Graph | None:
+        """The graph of a phase with its update, where that is run as one program."""
+        watched = phase.training.stop is not None and phase.training.stop.grad is not None
+        if self._sets:
+            return None if self._has_parts(phase, fields) else phase.watched if watched else phase.step
+        return phase.folded if self.threads and not watched and phase.folds and not self._has_parts(phase, fields) else None
 
-    def _whole(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
-        """A phase of a step as one program."""
+    def _has_parts(self, phase: Phase, fields: Mapping[str, Array]) -> bool:
+        return len(self._planner.parts(phase.objective, self._sizes(fields))) > 1
+
+    def _in_one(self, number: int, graph: Graph, fields: Mapping[str, Array]) -> float:
         self._optimizer_buffers()
-        stop = phase.training.stop
-        graph = phase.watched if stop and stop.grad is not None else phase.step
-        return self._gradients(self._bound(graph, f"step {number}", fields), fields)
+        return self._losses(self._bound(graph, f"step {number}", fields), graph, fields)
 
     def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
         """Gradients, and the update over flat buffers."""
@@ -241,35 +217,26 @@ class Engine:
         bound = self._bound(phase.objective, f"objective {number}", fields)
         update = self._update(phase, number, bound)
         update.look_ahead()
-        loss = self._gradients(bound, fields)
+        loss = self._losses(bound, phase.objective, fields)
         update.run()
         return loss
-
-    def _optimizer_buffers(self) -> dict[str, Flat]:
-        return {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
-
-    def _gradients(self, bound: Bound, fields: Mapping[str, Array]) -> float:
-        """Run a program for losses, gradients and new states; the first loss."""
-        values = self._run(bound, fields)
-        self.losses |= {n.removeprefix("loss:"): float(values[n]) for n in values if n.startswith("loss:")}
-        return float(values["loss"])
 
     def _update(self, phase: Phase, number: int, bound: Bound) -> Update:
         key = number, *map(id, bound.grads)
         if key not in self._updates:
             buffers = Buffers(self._params, bound.grads, self._optimizer_buffers(), {LR: self._lr, T: self._t})
-            self._updates[key] = Update(phase, PROGRAMS.get(self.name, Program), buffers, self.threads)
+            self._updates[key] = Update(phase, PROGRAMS.get(self.name, Program), buffers, self._planner.threads)
         return self._updates[key]
 
-    def _values(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> dict[str, Array]:
-        return self._run(self._bound(graph, kind, fields), fields)
+    def _optimizer_buffers(self) -> dict[str, Flat]:
+        return {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
 
-    def _run(self, bound: Bound, fields: Mapping[str, Array]) -> dict[str, Array]:
-        for name, array in bound.inputs.items():
-            fill(array, fields, name)
-        use_threads(1 if bound.parted else max(1, self.threads))
-        bound.program.run()
-        return {public: bound.program.output(public) for public in bound.outputs}
+    def _losses(self, bound: Bound, graph: Graph, fields: Mapping[str, Array]) -> float:
+        """The loss of a graph whose other results go to their places in memory."""
+        program = bound.run(fields)
+        names = steps.outputs_of(graph, "loss")
+        self.losses |= {n.removeprefix("loss:"): float(program.output(n)) for n in names if n != "loss"}
+        return float(program.output("loss"))
 
     def _bound(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> Bound:
         """The program of a graph for a batch of this shape."""
@@ -277,41 +244,12 @@ class Engine:
         if key not in self._programs:
             sizes = self._sizes(fields)
             check_reach(graph, sizes)
-            self._programs[key] = self._bind(graph, kind, sizes)
+            kept: Collection[str] = steps.outputs_of(graph, *TARGETS)
+            self._programs[key] = self._planner.bind(graph, sizes, self._memory(), kept)
         return self._programs[key]
 
     def _sizes(self, fields: Mapping[str, Array]) -> dict[str, int]:
         return reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
-
-    def _bind(self, graph: Graph, kind: str, sizes: Mapping[str, int]) -> Bound:
-        ports = [n for n in graph if n.op.name == "input" and n.name not in (SEED, STEP, LR, T)]
-        inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
-        memory = {**self._memory(), **inputs}
-        given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in steps.outputs_of(graph, *TARGETS)}
-        values = [public for public in graph.outputs if public not in given]
-        cut, parts = self._in_parts(graph, kind, sizes)
-        if cut is None:
-            return Bound(self.make_program(graph, sizes, memory, given), inputs, values, [self._grads])
-        grads = [self._grads, *(Flat(_types(self.spec.model.parameters), self.dtype) for _ in parts[1:])]
-        shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
-        return Bound(self.make_parted(cut, sizes, memory, given, parts, shares, len(parts)), inputs, values, grads)
-
-    def _in_parts(self, graph: Graph, kind: str, sizes: Mapping[str, int]) -> tuple[Cut | None, list[slice]]:
-        """How a batch is cut, where that pays; sessions are cut for the gradients of a step only, and where parts meet at the end only."""
-        parts = even_parts(sizes[BATCH_NAME], max(1, min(self.threads, sizes[BATCH_NAME] // FEWEST_EXAMPLES)))
-        wanted = len(parts) > 1 and (not self._sets or (self.device == "cpu" and kind.startswith("objective")))
-        cut = self._cut(graph, kind) if wanted and self._pays(graph, sizes, len(parts)) else None
-        return (None if cut and self._sets and len(cut.rounds) > 1 else cut), parts
-
-    def _cut(self, graph: Graph, kind: str) -> Cut | None:
-        if kind not in self._cuts:
-            self._cuts[kind] = cut_in_parts(graph, [public for public in graph.outputs if public.startswith("grad:")])
-        return self._cuts[kind]
-
-    def _pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
-        """Whether parts of the batch on a thread each should be faster than threads for the matrix products only, or every operation."""
-        time, shares = estimate(graph, sizes), self._params.buffer.nbytes if "loss" in graph.outputs else 0
-        return time.in_parts(parts, shares) < (time.spread(parts) if self._sets else time.alone(parts))
 
     def _memory(self) -> dict[str, Array]:
         grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.graph.loop import KINDS, BoundLoop
-from nnspec.graph.types import bind
+from nnspec.graph.types import BATCH_NAME, bind
 from nnspec.ops.loop import order, parts, piece
 from nnspec.plan.layout import Layout
 from nnspec.plan.memory import schedule
@@ -23,7 +23,7 @@ def prepare_scan(
 ) -> Call:
     """All steps: what they yield into `out`, one sequence after another. With `columns` every matrix lies with its rows innermost."""
     calls: list[Call] = []
-    given = [_ordered(a, columns, calls) for a in inputs[carries + items :]]
+    given = [_ordered(_laid_out(a, body, f"given:{i}", columns), columns, calls) for i, a in enumerate(inputs[carries + items :])]
     sequences = [_ordered(a, columns, calls) for a in inputs[carries : carries + items]]
     yielded = [piece(out, start, shape, columns) for start, shape in bind(tuple(parts(body, length)), {})]
     places = _places(body, inputs[:carries], yielded, length, columns)
@@ -34,6 +34,14 @@ def prepare_scan(
             call()
 
     return run
+
+
+def _laid_out(x: Array, body: BoundLoop, name: str, columns: bool) -> Array:
+    """A vector for every example where each step only computes with it number by number: in columns NumPy is slow at broadcasting it."""
+    readers = [n for n in body.body if name in n.inputs]
+    if not columns or x.ndim != 1 or not all(n.op.pointwise and n.type.rank == 2 for n in readers):
+        return x
+    return np.broadcast_to(x, (body.sizes[BATCH_NAME], len(x)))
 
 
 def _ordered(x: Array, columns: bool, calls: list[Call]) -> Array:

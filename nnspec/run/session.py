@@ -9,14 +9,17 @@ import numpy as np
 
 from nnspec.blas import Call
 from nnspec.diagnostics import Fault, Span, fault
-from nnspec.graph import Graph
+from nnspec.graph import Graph, Type
 from nnspec.graph.loop import Loop
 from nnspec.interchange.batch_last import FORMS
 from nnspec.interchange.names import place_of
 from nnspec.interchange.to_onnx import to_onnx
+from nnspec.plan.estimate import estimate
 from nnspec.plan.layout import Layout
+from nnspec.run.flat import Flat
 from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
 from nnspec.run.parts import PartedProgram, Worker
+from nnspec.run.planned import Planner
 
 
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
@@ -186,3 +189,20 @@ class PartedSessions(PartedProgram):
     def bind(self, shift: Sequence[Worker]) -> None:
         for worker in shift:
             worker.programs = [SessionPiece(graph, worker.sizes, worker.memory, given) for graph, given in worker.pieces]
+
+
+class SessionPlanner(Planner):
+    """Graphs as sessions: one for the whole batch, or for gradients one a thread where the parts meet at the end only."""
+
+    make_parted = PartedSessions
+
+    def __init__(self, sets: Sets, threads: int, grads: Flat, parameters: Mapping[str, Type]) -> None:
+        whole = partial(OrtProgram, sets=sets, threads=threads)
+        super().__init__(whole, threads if sets.device == "cpu" else 1, grads, parameters)
+
+    def pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
+        """Whether threads should be faster that each run a part of the batch than those that share every operation."""
+        if not any(public.startswith("grad:") for public in graph.outputs) or any(public.startswith("param:") for public in graph.outputs):
+            return False
+        cut, time = self._cut(graph), estimate(graph, sizes)
+        return cut is not None and len(cut.rounds) == 1 and time.in_parts(parts, self.grads.buffer.nbytes) < time.spread(parts)

@@ -94,7 +94,8 @@ def main() -> None:
     for row in measured(workloads, options, effort):
         rows.append(row)
         _progress(f"{row.workload.title}: {row.shown} ({row.reached})")
-    write(rows, effort, options.out)
+        write(rows, effort, options.out)  # what there is by now, whatever becomes of the rest
+    print((options.out / "bench.txt").read_text() if rows else "nothing was measured", end="")
 
 
 def write(rows: Sequence[Row], effort: Effort, folder: Path) -> None:
@@ -104,7 +105,6 @@ def write(rows: Sequence[Row], effort: Effort, folder: Path) -> None:
     (folder / "bench.txt").write_text(table + "\n")
     (folder / "bench.json").write_text(json.dumps(document(about, effort, rows), indent=2) + "\n")
     (folder / "bench.svg").write_text(svg(rows, f"{about['processor']}, {about['cores']} cores"))
-    print(table)
 
 
 if __name__ == "__main__":

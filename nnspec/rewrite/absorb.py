@@ -1,6 +1,6 @@
 """Constant factors and terms taken into the weights before them: batchnorm in use is nothing but a convolution with other weights.
 
-Only the graph is looked at; what the new weights come to, `constants.folded` computes.
+Only the graph is looked at: the new weights are formulas of the old, for an engine to compute or an export to know.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from contextlib import AbstractContextManager
 
 from nnspec.graph import Graph, Node, Var
 from nnspec.graph.types import count
-from nnspec.interchange.constants import scope_of
-from nnspec.interchange.passes import Pass
 from nnspec.ops.arrange import reshape, transpose
 from nnspec.ops.composite import affine, batch_norm, conv_bias
 from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.linear import matmul
+from nnspec.rewrite.passes import Pass, scope_of
 
 PRODUCTS = (conv, conv_input_grad, matmul)
 
 
-def absorbed(graph: Graph) -> Graph:
-    """The graph with every constant factor and term as near to its weights as it can go."""
-    return _Absorbing(graph).run()
+def absorbed(graph: Graph, *, once: bool) -> Graph:
+    """The graph with every constant factor and term as near to its weights as it can go.
+
+    If that is not to be computed `once`, but at every run, only where it is less work than the factor was on a single example.
+    """
+    return _Absorbing(graph, once).run()
 
 
 def with_bias(graph: Graph) -> Graph:
@@ -50,6 +52,10 @@ class _Terms(Pass):
 
 
 class _Absorbing(_Terms):
+    def __init__(self, graph: Graph, once: bool) -> None:
+        super().__init__(graph)
+        self.once = once
+
     def joined(self, op: str, x: Var, constant: Var) -> Var | None:
         if op in ("add", "sub"):
             return self.plus(x, constant if op == "add" else -constant)
@@ -81,22 +87,28 @@ class _Absorbing(_Terms):
     def _times_convolution(self, parts: list[Var], factor: Var, x: Var) -> Var | None:
         image, kernel = parts
         axis, whole = (0, True) if x.node.op is conv else (1, x.node.attributes["groups"] == 1)
-        if not whole or not _is_along(factor, 1, x) or kernel.name not in self.constants:
+        if not whole or not _is_along(factor, 1, x) or not self._takes(kernel, x):
             return None
         return x.node.op(image, kernel * _over_axis(factor, axis, x.type.rank), **x.node.attributes)
 
     def _times_product(self, parts: list[Var], factor: Var, product: Var) -> Var | None:
         left, right = parts
-        if right.name in self.constants and _is_along(factor, product.type.rank - 1, product):
+        if self._takes(right, product) and _is_along(factor, product.type.rank - 1, product):
             return left @ (right * reshape(factor, shape=(count(factor.type.shape),)))
         if not _is_number(factor):
             return None
-        if left.name in self.constants:
+        if self._takes(left, product):
             return (left * _number(factor)) @ right
         if scaled := self.times(left, _number(factor)):
             return scaled @ right
         scaled = self.times(right, _number(factor))
         return scaled and left @ scaled
+
+    def _takes(self, weights: Var, product: Var) -> bool:
+        """Whether weights are worth multiplying instead of their product."""
+        size, example = count(weights.type.shape), count(product.type.shape[1:])
+        less = isinstance(size, int) and isinstance(example, int) and size <= example
+        return weights.name in self.constants and (self.once or less)
 
     def _times_sum(self, x: Var, factor: Var) -> Var | None:
         value, term = self.split(x, "add")
