@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-ENGINES, DEVICES, DTYPES = ("numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
+ENGINES, DEVICES, DTYPES = ("auto", "numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
 Setting = str | int | float | bool
 
 
 @as_spec_error()
-def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", device: str = "cpu", **settings: Setting) -> Net:
+def load(spec: str | Path, *, dtype: str = "float32", engine: str = "auto", device: str = "cpu", **settings: Setting) -> Net:
     """A network from a file or the gallery; keyword arguments override its `let` values.
 
-    `engine` is what computes it: `numpy`, `ort` (onnxruntime, on the processor or, with `device="cuda"`, a graphics card), or `reference`.
+    `engine` is what computes it: `numpy`, `ort` (onnxruntime, on the processor or, with `device="cuda"`, a graphics card), `reference`,
+    or `auto`: `numpy`, but a training that takes a while tries both and goes on with the faster.
 
     >>> import nnspec
     >>> net = nnspec.load("mazur")
@@ -46,7 +47,7 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", dev
 
 
 @as_spec_error()
-def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", device: str = "cpu", **settings: Setting) -> Net:
+def loads(text: str, *, dtype: str = "float32", engine: str = "auto", device: str = "cpu", **settings: Setting) -> Net:
     """A network from the text of a spec.
 
     >>> import nnspec
@@ -94,7 +95,7 @@ class Net:
     trained on.
     """
 
-    def __init__(self, compilation: Compilation, engine: str = "numpy", device: str = "cpu") -> None:
+    def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu") -> None:
         for name, value, known in (("engine", engine, ENGINES), ("device", device, DEVICES), ("dtype", compilation.dtype, DTYPES)):
             if value not in known:
                 raise ValueError(f"{name} is one of {known}, not {value!r}")
@@ -108,7 +109,7 @@ class Net:
     def engine(self) -> Engine:
         from nnspec.run.engine import Engine
 
-        engine = Engine(self.spec, self.engine_name, device=self.device)
+        engine = Engine(self.spec, "numpy" if self.engine_name == "auto" else self.engine_name, device=self.device)
         engine.initialise(self.spec.trainings[0].seed if self.spec.trainings else 0)
         return engine
 
@@ -248,7 +249,8 @@ class Net:
 
         self._needs_training()
         self.labels = {**self.labels, **datasets[-1].labels}
-        return fit(self.engine, datasets, progress, (lambda: self._checkpoint(folder)) if folder else None)
+        keep = (lambda: self._checkpoint(folder)) if folder else None
+        return fit(self.engine, datasets, progress, keep, choosing=self.engine_name == "auto")
 
     def _checkpoint(self, folder: Path) -> None:
         from nnspec.train import rundir

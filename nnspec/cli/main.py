@@ -113,7 +113,13 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
 @options(DATA, SET, JSON)
 @click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
-@click.option("--engine", type=click.Choice(api.ENGINES), default="numpy", show_default=True, help="What computes: `ort` is onnxruntime.")
+@click.option(
+    "--engine",
+    type=click.Choice(api.ENGINES),
+    default="auto",
+    show_default=True,
+    help="What computes: the fastest, or one by name; `ort` is onnxruntime.",
+)
 @click.option("--device", type=click.Choice(api.DEVICES), default="cpu", show_default=True, help="Where `ort` computes.")
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
 def train(

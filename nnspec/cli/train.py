@@ -52,7 +52,8 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
         "test": as_lists(test),
         "training_data": as_lists(seen),
         "seconds": round(time.perf_counter() - started, 3),
-        "engine": engine,
+        "engine": net.engine.name,
+        "engine_choice": net.engine.choice or None,
         "stopped": history.stopped or None,
         "onnx": proof.sentence,
     }

@@ -49,7 +49,7 @@ class Engine:
     """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
 
     def __init__(self, compilation: Compilation, name: str = "numpy", threads: int | None = None, device: str = "cpu") -> None:
-        self.name, self.device = name, device
+        self.device = device
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
         self._params = Flat(_types(model.parameters), self.dtype)
@@ -63,10 +63,20 @@ class Engine:
         self._optimizer: dict[str, Flat] = {}
         self._updates: dict[tuple[Any, ...], Update] = {}
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
+        self.choice = ""  # what was said of it, where an engine was chosen among several
+        self._asked_threads = threads
         self._sets: Sets | None = None
-        self.threads = (threads or cores()) if name == "numpy" else 0
+        self.use(name)
+
+    def use(self, name: str) -> None:
+        """Compute with another engine from now on; everything stays where it is."""
+        self.settle()
+        self.name, self._sets = name, None
+        self.threads = (self._asked_threads or cores()) if name == "numpy" else 0
         make_program = PROGRAMS.get(name) or self._sessions()
-        self._planner = Planner(make_program, self.threads, self._grads, _types(model.parameters))
+        self._planner = Planner(make_program, self.threads, self._grads, _types(self.spec.model.parameters))
+        self._programs.clear()
+        self._updates.clear()
 
     def _sessions(self) -> Callable[..., Runnable]:
         from nnspec.run.ort import check_device  # a tenth of a second that the other engines need not wait
