@@ -16,12 +16,12 @@ import click
 from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
-from nnspec.cli.options import DATA, JSON, SET, compilation, options, say
+from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
 
-STAGES = ("ast", "graph", "step")
+STAGES = ("ast", "graph", "step", "plan")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,11 +83,12 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None
 
 @cli.command(name="compile")
 @click.argument("file", metavar="F")
-@options(SET, JSON)
+@options(SET, JSON, SIZES)
 @click.option("--stage", type=click.Choice(STAGES), help="Print this stage as text.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="F.onnx", help="Write the freshly initialised network.")
-def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None, output: str | None) -> None:
+def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[str, ...], stage: str | None, output: str | None) -> None:
     """Compile a spec; print its summary, a stage, or write an ONNX file."""
+    from nnspec.planning import memory_of, step_plan
     from nnspec.summary import describe, summary
 
     spec = compilation(file, pairs).checked()
@@ -98,10 +99,11 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
             "ast": lambda: dump(spec.ast),
             "graph": lambda: spec.inference,
             "step": lambda: "\n\n".join(str(phase.step) for stage in spec.stages for phase in stage) or spec.step,
+            "plan": lambda: step_plan(spec, sizes_from(lengths)),
         }
         click.echo(str(stages[stage]()))
     elif as_json:
-        click.echo(json.dumps(describe(spec), indent=2))
+        click.echo(json.dumps(describe(spec) | memory_of(spec, sizes_from(lengths)), indent=2))
     else:
         click.echo(summary(spec))
     if output:

@@ -35,11 +35,12 @@ class Estimate:
 def estimate(graph: Graph, sizes: Mapping[str, int]) -> Estimate:
     """The time of everything the outputs need."""
     needed = graph.needed(graph.outputs.values())
-    costs = [_cost(graph, n, sizes) for n in graph if n.name in needed and not n.op.view and n.inputs]
+    costs = [cost(graph, n, sizes) for n in graph if n.name in needed and not n.op.view and n.inputs]
     return Estimate(sum(c.products for c in costs), sum(c.rest for c in costs), sum(c.calls for c in costs))
 
 
-def _cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
+def cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
+    """The time of one operation."""
     body = node.attributes.get("body")
     if isinstance(body, Loop):
         once, length = estimate(body.body, sizes), bind(node.attributes["length"], sizes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,23 @@ from nnspec.run.program import Array, Runnable
 
 FEWEST_EXAMPLES = 4  # of a part of a batch
 WORTH_A_THREAD = 4e-5  # seconds of matrix products
+
+
+def pays(graph: Graph, sizes: Mapping[str, int], parts: int, gradients: int) -> bool:
+    """Whether parts of the batch on a thread each should be faster than threads for the matrix products only."""
+    time = estimate(graph, sizes)
+    return time.in_parts(parts, gradients if "loss" in graph.outputs else 0) < time.alone(parts)
+
+
+def parts_of(graph: Graph, sizes: Mapping[str, int], threads: int, gradients: int) -> tuple[list[slice], Cut | None]:
+    """The parts in which so many threads should compute a batch, and the graph cut for them; the gradients have so many bytes."""
+    batch = sizes.get(BATCH_NAME, 1)
+    number = min(threads, batch // FEWEST_EXAMPLES)
+    if number > 1 and pays(graph, sizes, number, gradients):
+        found = cut(graph, [public for public in graph.outputs if public.startswith("grad:")])
+        if found:
+            return even_parts(batch, number), found
+    return even_parts(batch, 1), None
 
 
 @dataclass(frozen=True)
@@ -45,10 +63,10 @@ class Planner:
 
     def __init__(self, make_program: Callable[..., Runnable], threads: int, grads: Flat, parameters: Mapping[str, Type]) -> None:
         self.make_program, self.threads, self.grads, self.parameters = make_program, threads, grads, parameters
-        self._cuts: dict[int, tuple[Graph, Cut | None]] = {}
+        self._known: dict[tuple[Any, ...], tuple[Graph, list[slice], Cut | None]] = {}
 
     def forget(self) -> None:
-        self._cuts.clear()
+        self._known.clear()
 
     def bind(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], kept: Collection[str]) -> Bound:
         """The program for a batch; its inputs are made here, and results that are `kept` go to their places in the memory."""
@@ -56,31 +74,23 @@ class Planner:
         inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
         given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in kept}
         memory = {**memory, **inputs}
-        parts = self.parts(graph, sizes)
-        if len(parts) == 1:
+        parts, found = self._divided(graph, sizes)
+        if found is None:
             return Bound(self.make_program(graph, sizes, memory, given), inputs, [self.grads], self._threads_of_products(graph, sizes))
-        found = self._cut(graph)
-        assert found
         grads = [self.grads, *(Flat(self.parameters, graph.dtype) for _ in parts[1:])]
         shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
         return Bound(PartedProgram(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1)
 
     def parts(self, graph: Graph, sizes: Mapping[str, int]) -> list[slice]:
         """The parts in which a batch should be computed."""
-        batch = sizes.get(BATCH_NAME, 1)
-        number = min(self.threads, batch // FEWEST_EXAMPLES)
-        return even_parts(batch, number if number > 1 and self.pays(graph, sizes, number) and self._cut(graph) else 1)
+        return self._divided(graph, sizes)[0]
+
+    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> tuple[list[slice], Cut | None]:
+        key = id(graph), tuple(sizes.items())
+        if key not in self._known:  # the graph is kept with it, so that its number stays its own
+            self._known[key] = graph, *parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes)
+        return self._known[key][1:]
 
     def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:
         """As many as have enough to do; another that other programs keep waiting would hold all up."""
         return min(self.threads, 1 + int(estimate(graph, sizes).products / WORTH_A_THREAD)) if self.threads else 0
-
-    def pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
-        """Whether parts of the batch on a thread each should be faster than threads for the matrix products only."""
-        time, shares = estimate(graph, sizes), self.grads.buffer.nbytes if "loss" in graph.outputs else 0
-        return time.in_parts(parts, shares) < time.alone(parts)
-
-    def _cut(self, graph: Graph) -> Cut | None:
-        if id(graph) not in self._cuts:  # the graph is kept with it, so that its number stays its own
-            self._cuts[id(graph)] = graph, cut(graph, [public for public in graph.outputs if public.startswith("grad:")])
-        return self._cuts[id(graph)][1]
