@@ -123,6 +123,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
     help="What computes: the fastest, or one by name; `ort` is onnxruntime.",
 )
 @click.option("--device", type=click.Choice(api.DEVICES), default="cpu", show_default=True, help="Where `ort` computes.")
+@click.option("--threads", type=click.IntRange(1), help="A fixed number, with which a run is the same to the last bit.")
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
 def train(
     file: str,
@@ -133,6 +134,7 @@ def train(
     seed: int | None,
     engine: str,
     device: str,
+    threads: int | None,
     run: str | None,
 ) -> None:
     """Train a spec on its data; write weights, metrics, a loss curve and a verified model.onnx."""
@@ -142,7 +144,7 @@ def train(
         raise click.UsageError(f"--device {device} needs --engine ort")
     spec = compilation(file, pairs).checked()
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run, device)
+    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run, device, threads)
     click.echo(json.dumps(result, indent=2) if as_json else report(result))
 
 

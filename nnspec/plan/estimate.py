@@ -48,7 +48,7 @@ def cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
     types = [graph[i].type for i in node.inputs]
     work: float = bind(node.op.work(node.type, tuple(types), node.attributes), sizes)
     moved = sum(_bytes(t, sizes) for t in (node.type, *types)) / BYTES
-    if node.op.name == "matmul":
+    if node.op.name in ("matmul", "gemm"):
         return Estimate(work / FLOPS, 0.0, CALL)
     return Estimate(0.0, max(moved, work / FLOPS) if node.op.pointwise or not node.op.flops else moved + work / FLOPS, CALL)
 

@@ -74,7 +74,9 @@ class Engine:
         self.name, self._sets = name, None
         self.threads = (self._asked_threads or cores()) if name == "numpy" else 0
         make_program = PROGRAMS[name] if name != "ort" else self._sessions()
-        self._planner = Planner(make_program, self.threads, self._grads, _types(self.spec.model.parameters))
+        self._planner = Planner(
+            make_program, self.threads, self._grads, _types(self.spec.model.parameters), exact=self._asked_threads is not None
+        )
         self._programs.clear()
         self._updates.clear()
 

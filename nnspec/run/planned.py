@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.blas import use_threads
+from nnspec.blas import threads_that_help, use_threads
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
-from nnspec.plan.estimate import estimate
+from nnspec.plan.estimate import FLOPS, cost, estimate
 from nnspec.plan.shard import Cut, cut
 from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
@@ -20,6 +20,7 @@ from nnspec.run.program import Array, Runnable
 
 FEWEST_EXAMPLES = 4  # of a part of a batch
 WORTH_A_THREAD = 4e-5  # seconds of matrix products
+LARGEST_PROBE = 384  # rows and columns of what is multiplied to see whether threads help
 
 
 def pays(graph: Graph, sizes: Mapping[str, int], parts: int, gradients: int) -> bool:
@@ -59,10 +60,16 @@ class Bound:
 
 
 class Planner:
-    """Binds graphs to memory. With no `threads` at all a program is one, made by `make_program`."""
+    """Binds graphs to memory. With no `threads` at all a program is one, made by `make_program`.
 
-    def __init__(self, make_program: Callable[..., Runnable], threads: int, grads: Flat, parameters: Mapping[str, Type]) -> None:
+    `exact` is for a number of threads that was asked for: how busy the machine is then changes nothing, nor any bit of a result.
+    """
+
+    def __init__(
+        self, make_program: Callable[..., Runnable], threads: int, grads: Flat, parameters: Mapping[str, Type], *, exact: bool
+    ) -> None:
         self.make_program, self.threads, self.grads, self.parameters = make_program, threads, grads, parameters
+        self.exact = exact
         self._known: dict[tuple[Any, ...], tuple[Graph, list[slice], Cut | None]] = {}
 
     def forget(self) -> None:
@@ -92,5 +99,10 @@ class Planner:
         return self._known[key][1:]
 
     def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:
-        """As many as have enough to do; another that other programs keep waiting would hold all up."""
-        return min(self.threads, 1 + int(estimate(graph, sizes).products / WORTH_A_THREAD)) if self.threads else 0
+        """As many as have enough to do, and have a processor to do it on."""
+        if self.threads < 2:
+            return self.threads
+        costs = [cost(graph, n, sizes).products for n in graph if n.op.name in ("matmul", "gemm")]
+        most = min(self.threads, 1 + int(sum(costs) / WORTH_A_THREAD))
+        side = int((max(costs, default=0.0) * FLOPS / 2) ** (1 / 3))
+        return most if most == 1 or self.exact else threads_that_help(most, min(side, LARGEST_PROBE))

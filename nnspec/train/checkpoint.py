@@ -33,7 +33,7 @@ def manifest(engine: Engine, labels: Mapping[str, list[str]]) -> dict[str, Any]:
         "engine": engine.name,
         "engine_choice": engine.choice,
     }
-    return {**metadata(engine), "seed": int(engine.seed), **where, **how, **environment()}
+    return {**metadata(engine), "seed": int(engine.seed), **where, **how, **environment(engine.threads)}
 
 
 def restore(engine: Engine, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
