@@ -120,8 +120,9 @@ def test_what_nobody_reads_is_not_yielded() -> None:
         assert len(read) == len([p for p in loop.attributes["body"].body.outputs if p.startswith("out:")])
 
 
-def test_a_trimmed_loop_is_not_differentiated() -> None:
-    graph = objective("x -> lstm(5)")
+@pytest.mark.parametrize("layer", ["lstm(5)", "gru(5)"])
+def test_a_trimmed_loop_is_not_differentiated(layer: str) -> None:
+    graph = objective(f"x -> {layer}")
     loop = next(n for n in reversed(list(graph)) if n.op.name == "scan")
     of = next(n.name for n in graph if n.inputs == (loop.name,))
     with pytest.raises(AssertionError, match="trimmed"):
