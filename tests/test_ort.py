@@ -11,8 +11,9 @@ from helpers import distance, random_batch
 
 import nnspec
 from nnspec.diagnostics import SpecError
+from nnspec.plan.estimate import Estimate
 from nnspec.run.ort import Binding, Memory, Session
-from nnspec.run.session import session_for
+from nnspec.run.session import PartedSessions, session_for
 
 NET = """
 model M {
@@ -111,7 +112,7 @@ def test_within_an_epoch_who_asks_for_the_weights_gets_those_of_now() -> None:
     data, name = batch_of(ort, 30), next(iter(ort.params))
     seen: dict[str, list[Any]] = {"numpy": [], "ort": []}
     for net in (numpy, ort):
-        net.fit(data, progress=Progress(on_batch=lambda *_, net=net: seen[net.engine_name].append(net.params[name].copy())))
+        net.fit(data, progress=Progress(on_batch=lambda *_, net=net: seen[net.engine.name].append(net.params[name].copy())))
     assert max(distance(a, b) for a, b in zip(seen["ort"], seen["numpy"], strict=True)) < 1e-5
 
 
@@ -177,3 +178,25 @@ def test_float64_is_computed_where_onnxruntime_can_and_refused_at_the_line_where
 def test_another_device_is_for_ort_only() -> None:
     with pytest.raises(ValueError, match="processor only"):
         nnspec.load("mazur", device="cuda")
+
+
+@pytest.mark.parametrize(
+    "text", [NET.replace("batchnorm -> ", "") + TRAIN.format(o, c) for o in OPTIMIZERS.values() for c in ("", "clip norm(0.1)")]
+)
+def test_parts_of_a_batch_give_what_the_whole_gives(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    numpy, ort = pair(text)
+    monkeypatch.setattr(Estimate, "in_parts", lambda *_: 0.0)
+    ort.engine._planner.threads = 3
+    for seed in range(3):
+        batch = batch_of(ort, 13, seed)
+        assert ort.step(**batch) == pytest.approx(numpy.step(**batch), rel=1e-5)
+    assert any(isinstance(bound.program, PartedSessions) for bound in ort.engine._programs.values())
+    assert alike(numpy, ort)
+
+
+def test_a_batch_whose_examples_meet_before_the_end_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Estimate, "in_parts", lambda *_: 0.0)
+    net = nnspec.loads(NET + TRAIN.format("sgd(lr = 0.1)", ""), engine="ort")
+    net.engine._planner.threads = 2
+    net.step(**batch_of(net, 16))
+    assert not any(isinstance(bound.program, PartedSessions) for bound in net.engine._programs.values())

@@ -5,7 +5,7 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,19 +26,6 @@ Forms = Mapping[str, Callable[..., str]]
 def onnx_type(dtype: str) -> int:
     """The number ONNX gives an element type."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-
-def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs that a node runs: the body of a loop."""
-    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
-
-
-def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Those in the bodies of loops too."""
-    for node in nodes:
-        yield node
-        for body in bodies(node):
-            yield from every_node(body.node)
 
 
 @dataclass(frozen=True)
@@ -84,15 +71,6 @@ class Lowering:
 
     def bound(self, type: Type) -> Type:
         return type.bound(self.sizes) if self.sizes else type
-
-    def sweep(self) -> None:
-        """Take out the nodes whose values nobody reads."""
-        read, kept = {self.values[n] for n in self.graph.outputs.values()}, []
-        for node in reversed(self.written):
-            if not read.isdisjoint(node.output):
-                kept.append(node)
-                read.update(i for inner in every_node([node]) for i in inner.input)
-        self.written = kept[::-1]
 
     def type(self, x: str) -> Type:
         """The type of a value of the graph; the facet's own values have none."""

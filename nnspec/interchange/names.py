@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 from onnx import helper
 
-from nnspec.interchange.lowering import Lowering, bodies, every_node
+from nnspec.interchange.lowering import Lowering
 
 PUBLIC = "output:"
 
@@ -48,6 +48,19 @@ def name_all(lowered: Lowering) -> list[str]:
     lowered.constants = {final[c]: array for c, array in lowered.constants.items()}
     lowered.values = {node: final[v] for node, v in lowered.values.items()}
     return outputs
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node runs: the body of a loop."""
+    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
+
+
+def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Those in the bodies of loops too."""
+    for node in nodes:
+        yield node
+        for body in bodies(node):
+            yield from every_node(body.node)
 
 
 def place_of(model: onnx.ModelProto, name: str) -> str:

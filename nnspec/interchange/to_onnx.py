@@ -37,7 +37,6 @@ def to_onnx(
     lowered = Lowering(graph, opset, sizes, forms)
     for node in sorted(graph, key=lambda n: not n.op.is_source):  # sizes are read off any input, so all of those come first
         lowered.lower(node)
-    lowered.sweep()
     outputs = name_all(lowered)
     return _model(_graph_proto(lowered, outputs, weights), metadata, opset)
 

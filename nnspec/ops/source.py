@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from nnspec.graph import Op, Shape
-from nnspec.graph.types import count
+from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 
 
@@ -121,11 +121,11 @@ def _onnx_mix(o: Any, h: str) -> str:
     return h
 
 
-def _onnx_random(o: Any, seed: str, step: str, stream: int, shape: Shape, dtype: str) -> str:
+def _onnx_random(o: Any, seed: str, step: str, stream: int, shape: Shape, dtype: str, first: Dim = 0) -> str:
     key = o.constant(int(_stream_key(stream)), "uint32")
     for number in (seed, step):
         key = _onnx_mix(o, o.node("Add", key, o.cast(number, "uint32")))
-    index = o.cast(o.node("Range", o.constant(0, "int64"), o.size(count(shape)), o.constant(1, "int64")), "uint32")
+    index = o.cast(o.node("Range", o.size(first), o.size(first + count(shape)), o.constant(1, "int64")), "uint32")
     other = _onnx_mix(o, o.node("Add", key, o.constant(_GOLDEN, "uint32")))
     bits = _onnx_mix(o, o.node("BitwiseXor", _onnx_mix(o, o.node("Add", index, key)), other))
     top = o.cast(o.node("BitShift", bits, o.constant(8, "uint32"), direction="RIGHT"), dtype)

@@ -13,6 +13,8 @@ from nnspec.graph.types import ITEM_BYTES, bind
 # One core of a current processor: operations a second in a matrix product of float32, bytes a second through the caches, and what it takes
 # to call an operation and to wake a thread.
 FLOPS, BYTES, CALL, WAKE = 1.2e11, 3e10, 1e-6, 4e-5
+# What a step takes on threads that share every operation of it, over what it would if they never waited.
+WAITING = 1.2
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class Estimate:
     def alone(self, threads: int) -> float:
         """With the threads used by BLAS only."""
         return self.products / threads + self.rest + self.calls
+
+    def spread(self, threads: int) -> float:
+        """With the threads sharing every operation, after which they wait for each other."""
+        return WAITING * (self.products + self.rest) / threads + self.calls
 
     def in_parts(self, threads: int, shares: int) -> float:
         """With the batch in parts, one a thread, that leave shares of so many bytes to be added up."""

@@ -7,7 +7,6 @@ as one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,20 +72,22 @@ class Engine:
         self.settle()
         self.name, self._sets = name, None
         self.threads = (self._asked_threads or cores()) if name == "numpy" else 0
-        make_program = PROGRAMS[name] if name != "ort" else self._sessions()
-        self._planner = Planner(
-            make_program, self.threads, self._grads, _types(self.spec.model.parameters), exact=self._asked_threads is not None
-        )
+        types = _types(self.spec.model.parameters)
+        if name == "ort":
+            self._planner = self._sessions(types)
+        else:
+            exact = self._asked_threads is not None
+            self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types, exact=exact)
         self._programs.clear()
         self._updates.clear()
 
-    def _sessions(self) -> Callable[..., Runnable]:
+    def _sessions(self, types: Mapping[str, Type]) -> Planner:
         from nnspec.run.ort import check_device  # a tenth of a second that the other engines need not wait
-        from nnspec.run.session import OrtProgram, Sets
+        from nnspec.run.session import SessionPlanner, Sets
 
         check_device(self.device)
         self._sets = Sets(self.device)
-        return partial(OrtProgram, sets=self._sets)
+        return SessionPlanner(self._sets, self._asked_threads or cores(), self._grads, types)
 
     # ---- weights
 
@@ -214,7 +215,7 @@ class Engine:
         """The graph of a phase with its update, where that is run as one program."""
         watched = phase.training.stop is not None and phase.training.stop.grad is not None
         if self._sets:
-            return phase.watched if watched else phase.step
+            return None if self._has_parts(phase, fields) else phase.watched if watched else phase.step
         return phase.folded if self.threads and not watched and phase.folds and not self._has_parts(phase, fields) else None
 
     def _has_parts(self, phase: Phase, fields: Mapping[str, Array]) -> bool:
@@ -226,6 +227,7 @@ class Engine:
 
     def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
         """Gradients, and the update over flat buffers."""
+        self.settle()
         bound = self._bound(phase.objective, f"objective {number}", fields)
         update = self._update(phase, number, bound)
         update.look_ahead()
@@ -237,7 +239,7 @@ class Engine:
         key = number, *map(id, bound.grads)
         if key not in self._updates:
             buffers = Buffers(self._params, bound.grads, self._optimizer_buffers(), {LR: self._lr, T: self._t})
-            self._updates[key] = Update(phase, self._planner.make_program, buffers, self.threads)
+            self._updates[key] = Update(phase, PROGRAMS.get(self.name, Program), buffers, self._planner.threads)
         return self._updates[key]
 
     def _optimizer_buffers(self) -> dict[str, Flat]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Worker:
     memory: Memory
     layout: Layout
     pieces: list[tuple[Graph, dict[str, str]]] = field(default_factory=list)
-    programs: list[Program] = field(default_factory=list)
+    programs: Sequence[Piece] = field(default_factory=list)
 
     def take(self, piece: Graph, given: Mapping[str, str]) -> None:
         """A piece to be run, and memory for the values of it that other pieces read."""
@@ -59,12 +60,12 @@ class Worker:
         return [schedule(piece, self.sizes, given, self.layout) for piece, given in self.pieces]
 
 
-def bind(shift: Sequence[Worker]) -> None:
-    """Programs for all pieces of workers that work one after the other, and so can use the same arena."""
-    plans = [worker.schedules() for worker in shift]
-    arena = np.empty(max(plan.arena_bytes for each in plans for plan in each), np.uint8)
-    for worker, each in zip(shift, plans, strict=True):
-        worker.programs = [Program(plan.graph, worker.sizes, worker.memory, plan=plan, arena=arena) for plan in each]
+class Piece(Protocol):
+    """A piece of a graph bound to memory."""
+
+    calls: list[Call]
+
+    def output(self, public: str) -> Array: ...
 
 
 class PartedProgram:
@@ -86,7 +87,7 @@ class PartedProgram:
         self.cut, self.given, batch = cut, given, sizes[BATCH_NAME]
         self.batched = {n.name for n in cut.graph if n.op.is_source and n.type.has_batch}
         fewest = min(p.stop - p.start for p in parts)
-        lain = layout(cut.graph, {**sizes, BATCH_NAME: fewest}, {*given, *cut.split})
+        lain = self.layout({**sizes, BATCH_NAME: fewest})
         self.once = Worker({**sizes, ALL: batch, FIRST: 0}, dict(memory), lain)
         self.workers = [self._worker(p, memory, own, sizes, lain) for p, own in zip(parts, shares, strict=True)]
         self.split = {p: self._joined(p, parts) for p in cut.split if p not in given}
@@ -97,10 +98,21 @@ class PartedProgram:
             self._plan(stage)
         self.once.take(cut.end, {p: target for p, target in given.items() if p in cut.end.outputs})
         for shift in ([self.once], *self.shifts):
-            bind(shift)
+            self.bind(shift)
         for number, stage in enumerate(cut.rounds):
             self._bind(number, stage)
         self.steps += self.once.programs[-1].calls
+
+    def layout(self, sizes: Mapping[str, int]) -> Layout:
+        """How what crosses from piece to piece lies in memory."""
+        return layout(self.cut.graph, sizes, {*self.given, *self.cut.split})
+
+    def bind(self, shift: Sequence[Worker]) -> None:
+        """Programs for all pieces of workers that work one after the other, and so can use the same arena."""
+        plans = [worker.schedules() for worker in shift]
+        arena = np.empty(max(plan.arena_bytes for each in plans for plan in each), np.uint8)
+        for worker, each in zip(shift, plans, strict=True):
+            worker.programs = [Program(plan.graph, worker.sizes, worker.memory, plan=plan, arena=arena) for plan in each]
 
     def run(self) -> None:
         _quietly(self.steps)

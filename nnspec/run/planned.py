@@ -11,7 +11,7 @@ import numpy as np
 from nnspec.blas import threads_that_help, use_threads
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
-from nnspec.plan.estimate import FLOPS, cost, estimate
+from nnspec.plan.estimate import FLOPS, Estimate, cost, estimate
 from nnspec.plan.shard import Cut, cut
 from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
@@ -23,21 +23,25 @@ WORTH_A_THREAD = 4e-5  # seconds of matrix products
 LARGEST_PROBE = 384  # rows and columns of what is multiplied to see whether threads help
 
 
-def pays(graph: Graph, sizes: Mapping[str, int], parts: int, gradients: int) -> bool:
-    """Whether parts of the batch on a thread each should be faster than threads for the matrix products only."""
-    time = estimate(graph, sizes)
-    return time.in_parts(parts, gradients if "loss" in graph.outputs else 0) < time.alone(parts)
+Divided = tuple[list[slice], Cut | None]
+"""The parts of a batch, and how the graph is cut where they are several."""
 
 
-def parts_of(graph: Graph, sizes: Mapping[str, int], threads: int, gradients: int) -> tuple[list[slice], Cut | None]:
-    """The parts in which so many threads should compute a batch, and the graph cut for them; the gradients have so many bytes."""
+def parts_of(
+    graph: Graph, sizes: Mapping[str, int], threads: int, gradients: int, otherwise: Callable[[Estimate, int], float] = Estimate.alone
+) -> Divided:
+    """The parts that so many threads should compute, one each, if that is faster than `otherwise`; gradients have so many bytes."""
     batch = sizes.get(BATCH_NAME, 1)
     number = min(threads, batch // FEWEST_EXAMPLES)
-    if number > 1 and pays(graph, sizes, number, gradients):
+    if number > 1 and pays(estimate(graph, sizes), number, gradients if "loss" in graph.outputs else 0, otherwise):
         found = cut(graph, [public for public in graph.outputs if public.startswith("grad:")])
         if found:
             return even_parts(batch, number), found
     return even_parts(batch, 1), None
+
+
+def pays(time: Estimate, parts: int, shares: int, otherwise: Callable[[Estimate, int], float]) -> bool:
+    return time.in_parts(parts, shares) < otherwise(time, parts)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Planner:
     `exact` is for a number of threads that was asked for: how busy the machine is then changes nothing, nor any bit of a result.
     """
 
+    make_parted = PartedProgram
+
     def __init__(
         self, make_program: Callable[..., Runnable], threads: int, grads: Flat, parameters: Mapping[str, Type], *, exact: bool
     ) -> None:
@@ -86,16 +92,19 @@ class Planner:
             return Bound(self.make_program(graph, sizes, memory, given), inputs, [self.grads], self._threads_of_products(graph, sizes))
         grads = [self.grads, *(Flat(self.parameters, graph.dtype) for _ in parts[1:])]
         shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
-        return Bound(PartedProgram(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1)
+        return Bound(self.make_parted(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1)
 
     def parts(self, graph: Graph, sizes: Mapping[str, int]) -> list[slice]:
         """The parts in which a batch should be computed."""
         return self._divided(graph, sizes)[0]
 
-    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> tuple[list[slice], Cut | None]:
+    def divide(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
+        return parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes)
+
+    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
         key = id(graph), tuple(sizes.items())
         if key not in self._known:  # the graph is kept with it, so that its number stays its own
-            self._known[key] = graph, *parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes)
+            self._known[key] = graph, *self.divide(graph, sizes)
         return self._known[key][1:]
 
     def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:

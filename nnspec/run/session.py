@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
+from nnspec.blas import Call
 from nnspec.diagnostics import Fault, Span, fault
-from nnspec.graph import Graph
+from nnspec.graph import Graph, Type
 from nnspec.graph.loop import Loop
+from nnspec.graph.types import BATCH_NAME
 from nnspec.interchange.batch_last import FORMS
 from nnspec.interchange.names import place_of
 from nnspec.interchange.to_onnx import to_onnx
+from nnspec.plan.estimate import Estimate
+from nnspec.plan.layout import Layout
+from nnspec.run.flat import Flat
 from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
+from nnspec.run.parts import PartedProgram, Worker
+from nnspec.run.planned import Divided, Planner, parts_of
 
 
-def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu") -> Session:
+def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
     """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
     model = to_onnx(graph, None, sizes=sizes, forms=FORMS)
     content = model.SerializeToString()
     try:
-        return Session(content, without=SINGLE_PRECISION if graph.dtype == "float64" else (), device=device)
+        return Session(content, threads, without=SINGLE_PRECISION if graph.dtype == "float64" else (), device=device)
     except REFUSALS as error:
         raise _refused(graph, error, place_of(model, _culprit(content, error))) from error
 
@@ -99,9 +107,16 @@ class OrtProgram:
     """
 
     def __init__(
-        self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str] | None, *, sets: Sets
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        memory: Mapping[str, Array],
+        given: Mapping[str, str] | None,
+        *,
+        sets: Sets,
+        threads: int | None = None,
     ) -> None:
-        self.session, self.sets = session_for(graph, sizes, sets.device), sets
+        self.session, self.sets = session_for(graph, sizes, sets.device, threads), sets
         self.kept = {public: name for public, name in (given or {}).items() if name != public}
         self.flips = sum(sets.add(name, memory[name]) for name in self.kept.values())
         self.inputs = {n: Memory(memory[n], sets.device) for n in self.session.inputs if n not in sets.pairs}
@@ -142,3 +157,54 @@ class OrtProgram:
         if public in self.kept:
             return self.sets.current()[self.kept[public]].array
         return self.outputs[public].array
+
+
+class SessionPiece:
+    """A piece of a graph as a session of one thread; what goes to memory that it reads is computed aside first."""
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], given: Mapping[str, str]) -> None:
+        self.arrays: dict[str, Array] = {}
+        self.calls: list[Call] = []
+        if not graph.outputs:
+            return
+        session = session_for(graph, sizes, threads=1)
+        for public, node in graph.outputs.items():
+            type, target = graph[node].type.bound(sizes), given.get(public)
+            direct = target is not None and target not in session.inputs
+            self.arrays[public] = memory[target] if target and direct else np.empty(type.numbers, type.dtype)
+        inputs = {n: Memory(memory[n], "cpu") for n in session.inputs}
+        outputs = {n: Memory(array, "cpu") for n, array in zip(session.outputs, self.arrays.values(), strict=True)}
+        copied = [(memory[target], self.arrays[p]) for p, target in given.items() if self.arrays[p] is not memory[target]]
+        self.calls = [Binding(session, inputs, outputs).run, *(partial(np.copyto, into, value) for into, value in copied)]
+
+    def output(self, public: str) -> Array:
+        return self.arrays[public]
+
+
+class PartedSessions(PartedProgram):
+    """The same with sessions: one thread each, they lose no time in waiting for the threads of every operation."""
+
+    def layout(self, sizes: Mapping[str, int]) -> Layout:
+        return Layout(frozenset(), frozenset())  # a session takes arrays as they are written
+
+    def bind(self, shift: Sequence[Worker]) -> None:
+        for worker in shift:
+            worker.programs = [SessionPiece(graph, worker.sizes, worker.memory, given) for graph, given in worker.pieces]
+
+
+class SessionPlanner(Planner):
+    """Graphs as sessions: one for the whole batch, or for gradients one a thread where the parts meet at the end only."""
+
+    make_parted = PartedSessions
+
+    def __init__(self, sets: Sets, threads: int, grads: Flat, parameters: Mapping[str, Type]) -> None:
+        whole = partial(OrtProgram, sets=sets, threads=threads)
+        super().__init__(whole, threads if sets.device == "cpu" else 1, grads, parameters, exact=True)
+
+    def divide(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
+        """In parts where threads with a part each are faster than threads that share every operation."""
+        whole: Divided = [slice(0, sizes.get(BATCH_NAME, 1))], None
+        if not any(public.startswith("grad:") for public in graph.outputs) or any(public.startswith("param:") for public in graph.outputs):
+            return whole
+        parts, cut = parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes, Estimate.spread)
+        return (parts, cut) if cut and len(cut.rounds) == 1 else whole
