@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-ENGINES, DEVICES, DTYPES = ("numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
+ENGINES, DEVICES, DTYPES = ("auto", "numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
 Setting = str | int | float | bool
 
 
 @as_spec_error()
-def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", device: str = "cpu", **settings: Setting) -> Net:
+def load(
+    spec: str | Path, *, dtype: str = "float32", engine: str = "auto", device: str = "cpu", threads: int | None = None, **settings: Setting
+) -> Net:
     """A network from a file or the gallery; keyword arguments override its `let` values.
 
-    `engine` is what computes it: `numpy`, `ort` (onnxruntime, on the processor or, with `device="cuda"`, a graphics card), or `reference`.
+    `engine` is what computes it: `numpy`, `ort` (onnxruntime, on the processor or, with `device="cuda"`, a graphics card), `reference`,
+    or `auto`: `numpy`, but a training that takes a while tries both and goes on with the faster. With the same number of `threads` a run
+    of an engine is the same to the last bit; without, it uses all processors as far as that helps.
 
     >>> import nnspec
     >>> net = nnspec.load("mazur")
@@ -42,11 +46,13 @@ def load(spec: str | Path, *, dtype: str = "float32", engine: str = "numpy", dev
 
     Raises SpecError with every mistake of the spec.
     """
-    return Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine, device)
+    return Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine, device, threads)
 
 
 @as_spec_error()
-def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", device: str = "cpu", **settings: Setting) -> Net:
+def loads(
+    text: str, *, dtype: str = "float32", engine: str = "auto", device: str = "cpu", threads: int | None = None, **settings: Setting
+) -> Net:
     """A network from the text of a spec.
 
     >>> import nnspec
@@ -54,7 +60,7 @@ def loads(text: str, *, dtype: str = "float32", engine: str = "numpy", device: s
     >>> float(net(x=[21.0])["y"][0])
     42.0
     """
-    return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine, device)
+    return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine, device, threads)
 
 
 @as_spec_error()
@@ -94,13 +100,15 @@ class Net:
     trained on.
     """
 
-    def __init__(self, compilation: Compilation, engine: str = "numpy", device: str = "cpu") -> None:
+    def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu", threads: int | None = None) -> None:
         for name, value, known in (("engine", engine, ENGINES), ("device", device, DEVICES), ("dtype", compilation.dtype, DTYPES)):
             if value not in known:
                 raise ValueError(f"{name} is one of {known}, not {value!r}")
         if device != "cpu" and engine != "ort":
             raise ValueError(f"the engine {engine!r} computes on the processor only; `ort` can compute on {device}")
-        self.spec, self.engine_name, self.device = compilation.checked(), engine, device
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads are 1 or more, not {threads}")
+        self.spec, self.engine_name, self.device, self.threads = compilation.checked(), engine, device, threads
         self.labels: Mapping[str, Sequence[str]] = {}
 
     @cached_property
@@ -108,7 +116,7 @@ class Net:
     def engine(self) -> Engine:
         from nnspec.run.engine import Engine
 
-        engine = Engine(self.spec, self.engine_name, device=self.device)
+        engine = Engine(self.spec, "numpy" if self.engine_name == "auto" else self.engine_name, threads=self.threads, device=self.device)
         engine.initialise(self.spec.trainings[0].seed if self.spec.trainings else 0)
         return engine
 
@@ -248,7 +256,8 @@ class Net:
 
         self._needs_training()
         self.labels = {**self.labels, **datasets[-1].labels}
-        return fit(self.engine, datasets, progress, (lambda: self._checkpoint(folder)) if folder else None)
+        keep = (lambda: self._checkpoint(folder)) if folder else None
+        return fit(self.engine, datasets, progress, keep, choosing=self.engine_name == "auto")
 
     def _checkpoint(self, folder: Path) -> None:
         from nnspec.train import rundir

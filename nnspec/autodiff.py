@@ -65,7 +65,7 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
     """
     a, inputs = node.attributes, [graph.var(i) for i in node.inputs]
     loop, n, length, reverse = a["body"], a["carries"], a["length"], a["reverse"]
-    assert len(loop.shapes("out:")) >= n, "a loop that was trimmed cannot be differentiated"
+    assert all(_is_yielded(loop, i) for i in range(n)), "a loop that was trimmed cannot be differentiated"
     starts, sequences, given = inputs[:n], inputs[n : n + a["items"]], inputs[n + a["items"] :]
     outs = apart(graph.var(node.name), loop, length)
     before = [_item(graph, _shifted(s, out, length, reverse)) for s, out in zip(starts, outs, strict=False)]
@@ -85,6 +85,13 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
         *over_time[n : n + len(items)],
         *(_over_steps(d, v) for d, v in zip(over_time[n + len(items) :], given, strict=True)),
     ]
+
+
+def _is_yielded(loop: Loop, carry: int) -> bool:
+    """Whether the steps yield a carried value in its place; where its batch is not in front, they yield it seen otherwise."""
+    outputs = loop.body.outputs
+    out = outputs.get(f"out:{carry}", "")
+    return out == outputs[f"carry:{carry}"] or (out in loop.body.nodes and loop.body[out].op.view)
 
 
 def _item(graph: Graph, sequence: Var) -> Item:

@@ -16,8 +16,9 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, SpecError, fault
 from nnspec.gradcheck import random_values
 from nnspec.graph import Graph, Op
-from nnspec.graph.types import BATCH_NAME, bind, size_names
+from nnspec.graph.types import bind
 from nnspec.ops import OPS
+from nnspec.planning import sizes_of
 from nnspec.run.engine import Engine
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -75,23 +76,12 @@ def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = Non
     if not spec.checked().trainings:
         raise fault("E110", "this spec has no train block, so it has no training step", spec.model.span)
     examples = batch or spec.trainings[0].batch
-    known = _sizes(spec, examples, sizes or {})
+    known = sizes_of(spec, examples, sizes or {})
     found = Counter(p for phase in spec.stages[0] for p in products(phase.objective, known))
     # First, for an engine may change how many threads NumPy's products have.
     flops, seconds = sum(p.flops * n for p, n in found.items()), sum(product_seconds(p) * n for p, n in found.items())
     limit = LIMIT.flops / product_seconds(LIMIT)
     return Benchmark(examples, _timings(spec, engines, random_batch(spec, known)), found.total(), flops, seconds, limit)
-
-
-def _sizes(spec: Compilation, batch: int, given: Mapping[str, int]) -> dict[str, int]:
-    """A number for every size of the inputs and targets that is known only at run time."""
-    ports = (spec.model.inputs | spec.model.targets).values()
-    names = set().union(*(size_names(t.shape) for t in ports)) - {BATCH_NAME}
-    for name in sorted(names ^ given.keys()):
-        if name in names:
-            raise fault("E103", f"`{name}` has no value", spec.model.span, help=f"it is a size known only at run time: --size {name}=64")
-        raise fault("E101", f"no input or target has a size `{name}`", spec.model.span)
-    return {**given, BATCH_NAME: batch}
 
 
 def random_batch(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, Array]:

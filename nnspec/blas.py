@@ -6,13 +6,16 @@ Without such a library everything is computed by NumPy itself, in one operation 
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from functools import cache, partial
+from statistics import median
 from typing import Any
 
 from nnspec.lazy import np
 
 Call = Callable[[], Any]
+TRIALS, MUCH_SLOWER = 7, 1.5
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
 _NUMBER = {"float32": ("s", ctypes.c_float), "float64": ("d", ctypes.c_double)}
 
@@ -69,6 +72,26 @@ def use_threads(number: int) -> None:
         _in_use = number
         for library in _controller().lib_controllers:
             library.set_num_threads(number)
+
+
+def threads_that_help(most: int, side: int) -> int:
+    """So many threads, unless they are now much slower than one at multiplying matrices of this side.
+
+    They are on a busy machine, where they wait for each other: up to a hundred times.
+    """
+    a = np.ones((side, side), np.float32)
+    out = np.empty_like(a)
+    return most if _median_seconds(product(a, a, out), most) < MUCH_SLOWER * _median_seconds(product(a, a, out), 1) else 1
+
+
+def _median_seconds(call: Call, threads: int) -> float:
+    use_threads(threads)
+    times = []
+    for _ in range(TRIALS):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return median(times)
 
 
 def product(a: Any, b: Any, out: Any) -> Call:

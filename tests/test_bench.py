@@ -81,7 +81,9 @@ def test_disturbed_rounds_do_not_count_unless_there_are_no_others() -> None:
     assert mixed.median == 3.0 and mixed.disturbed == 2 and mixed.least == 2.0
     mixed.rounds = mixed.rounds[2:]
     assert mixed.median == 60.0
-    assert report.Row(WORKLOADS["lstm"], [mixed]).doubtful
+    doubtful = report.Row(WORKLOADS["lstm"], [mixed, figures("torch", Column.PEER, 90.0)])
+    assert doubtful.doubtful and doubtful.ratio() == 1.5 and doubtful.reached == "?"
+    assert "~1.50" in report.text(MACHINE, Effort(), [doubtful]) and "1.50" in chart.svg([doubtful], "")
 
 
 def test_a_peer_that_is_missing_is_said_and_the_others_stay() -> None:

@@ -80,7 +80,7 @@ def test_set_overrides_a_let_and_an_unknown_one_is_an_error() -> None:
     assert done.returncode == 1 and "did you mean `width`" in done.stderr
 
 
-@pytest.mark.parametrize("stage", ["ast", "graph", "step"])
+@pytest.mark.parametrize("stage", ["ast", "graph", "step", "plan"])
 def test_compile_prints_a_stage(stage: str) -> None:
     done = run("compile", "mazur", "--stage", stage)
     assert done.returncode == 0 and "mul" in done.stdout if stage != "ast" else "Definition kind='model'" in done.stdout

@@ -26,7 +26,20 @@ from nnspec.run import reference
 from nnspec.run.program import Program
 from nnspec.step import add_gradients
 
-LAYERS = {**NETS, "lstm": "x -> lstm(5) -> lstm(4)", "gru": "x -> gru(5)", "both ways": "x -> bidirectional(gru, 4)"}
+PER_ROW = (
+    "layer per_row(x: [T, S, n]) { hs = scan row in x with s = zeros(4) { inner = row -> gru(4)  s = tanh(s + inner[-1]) } return hs }"
+)
+LAYERS = {
+    **NETS,
+    "lstm": "x -> lstm(5) -> lstm(4)",
+    "gru": "x -> gru(5)",
+    "both ways": "x -> bidirectional(gru, 4)",
+    "a gru for every row": "stack(x, 2 * x, axis = 1) -> per_row",
+}
+
+
+def text(layer: str) -> str:
+    return PER_ROW + spec(LAYERS[layer])
 
 
 def bodies(graph: Graph) -> list[Graph]:
@@ -54,7 +67,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
 @pytest.mark.parametrize("name", PASSES)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_pass_keeps_what_a_graph_means(layer: str, name: str) -> None:
-    net = nnspec.loads(spec(LAYERS[layer]), dtype="float64").init(seed=2)
+    net = nnspec.loads(text(layer), dtype="float64").init(seed=2)
     model = net.spec.model
     graph = rewrite(add_gradients(net.spec.stable, {n: o.type for n, o in model.parameters.items()}, ()), *AFTER_GRADIENTS)
     after = verify(PASSES[name](graph))
@@ -68,7 +81,7 @@ def test_a_pass_keeps_what_a_graph_means(layer: str, name: str) -> None:
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("examples", [1, 16])
 def test_an_engine_gives_what_the_definition_gives_however_values_lie(layer: str, examples: int) -> None:
-    ours, plain = (nnspec.loads(spec(LAYERS[layer]), engine=e).init(seed=1) for e in ("numpy", "reference"))
+    ours, plain = (nnspec.loads(text(layer), engine=e).init(seed=1) for e in ("numpy", "reference"))
     for length in (1, 2, 6):
         ports = {"x": ours.inputs["x"].bound({"batch": examples, "T": length}), "y": ours.targets["y"]}
         batch = random_batch(ports, examples)
@@ -107,8 +120,9 @@ def test_what_nobody_reads_is_not_yielded() -> None:
         assert len(read) == len([p for p in loop.attributes["body"].body.outputs if p.startswith("out:")])
 
 
-def test_a_trimmed_loop_is_not_differentiated() -> None:
-    graph = objective("x -> lstm(5)")
+@pytest.mark.parametrize("layer", ["lstm(5)", "gru(5)"])
+def test_a_trimmed_loop_is_not_differentiated(layer: str) -> None:
+    graph = objective(f"x -> {layer}")
     loop = next(n for n in reversed(list(graph)) if n.op.name == "scan")
     of = next(n.name for n in graph if n.inputs == (loop.name,))
     with pytest.raises(AssertionError, match="trimmed"):
@@ -200,7 +214,7 @@ def test_what_is_joined_and_an_output_too_has_a_place_of_its_own() -> None:
 
 @pytest.mark.parametrize("layer", ["lstm", "gru", "attention in a step"])
 def test_a_step_over_a_sequence_allocates_next_to_nothing_after_the_first(layer: str) -> None:
-    net = nnspec.loads(spec(LAYERS[layer]))
+    net = nnspec.loads(text(layer))
     ports = {"x": net.inputs["x"].bound({"batch": 64, "T": 30}), "y": net.targets["y"]}
     batch: dict[str, Any] = {n: np.asarray(v, "float32") for n, v in random_batch(ports, 64).items()}
     net.engine.step(batch, 0.01)

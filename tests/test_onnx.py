@@ -50,12 +50,12 @@ def weights_of(c: Compilation) -> dict[str, Any]:
 
 def proved(text: str, path: Path, **more: Any) -> Proof:
     c = compiled(text)
-    return export(c.inference, weights_of(c), path, **{"metadata": {}, **more})
+    return export(c.deployed, weights_of(c), path, **{"metadata": {}, **more})
 
 
 def written(text: str) -> onnx.ModelProto:
     c = compiled(text)
-    return to_onnx(c.inference, weights_of(c))
+    return to_onnx(c.deployed, weights_of(c))
 
 
 def names(values: Any) -> list[str]:
@@ -113,7 +113,7 @@ def test_every_node_has_a_name_of_its_own_and_the_place_it_comes_from() -> None:
 
 def test_metadata_is_carried() -> None:
     c = compiled(MAZUR.read_text("utf-8"))
-    model = to_onnx(c.inference, weights_of(c), metadata={"seed": "3"})
+    model = to_onnx(c.deployed, weights_of(c), metadata={"seed": "3"})
     assert {p.key: p.value for p in model.metadata_props} == {"seed": "3"}
     assert model.producer_name == "nnspec"
 
@@ -197,7 +197,7 @@ def test_a_failing_export_leaves_the_file_that_was_there(tmp_path: Path, monkeyp
 def test_a_wrong_lowering_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     c = compiled(IMAGES)
     monkeypatch.setitem(OPS["softmax"].__dict__, "onnx", lambda o, x, axes: o.node("Softmax", x, axis=0))
-    assert code_of(lambda: export(c.inference, weights_of(c), tmp_path / "m.onnx", metadata={})) == "E505"
+    assert code_of(lambda: export(c.deployed, weights_of(c), tmp_path / "m.onnx", metadata={})) == "E505"
     assert not list(tmp_path.iterdir())
 
 
@@ -214,13 +214,13 @@ def test_an_opset_out_of_range_is_refused(opset: int, tmp_path: Path) -> None:
 
 def test_float64_is_refused(tmp_path: Path) -> None:
     c = compiled(IMAGES, "float64")
-    assert code_of(lambda: export(c.inference, weights_of(c), tmp_path / "m.onnx", metadata={})) == "E505"
+    assert code_of(lambda: export(c.deployed, weights_of(c), tmp_path / "m.onnx", metadata={})) == "E505"
 
 
 def test_a_missing_or_misshapen_weight_is_refused(tmp_path: Path) -> None:
     c = compiled(MAZUR.read_text("utf-8"))
-    assert code_of(lambda: to_onnx(c.inference, {})) == "E505"
-    assert code_of(lambda: to_onnx(c.inference, {**weights_of(c), "W1": np.zeros(4)})) == "E505"
+    assert code_of(lambda: to_onnx(c.deployed, {})) == "E505"
+    assert code_of(lambda: to_onnx(c.deployed, {**weights_of(c), "W1": np.zeros(4)})) == "E505"
 
 
 @pytest.mark.parametrize("place", ["no/such/folder/m.onnx", "file/m.onnx", "folder"])

@@ -112,7 +112,7 @@ def test_within_an_epoch_who_asks_for_the_weights_gets_those_of_now() -> None:
     data, name = batch_of(ort, 30), next(iter(ort.params))
     seen: dict[str, list[Any]] = {"numpy": [], "ort": []}
     for net in (numpy, ort):
-        net.fit(data, progress=Progress(on_batch=lambda *_, net=net: seen[net.engine_name].append(net.params[name].copy())))
+        net.fit(data, progress=Progress(on_batch=lambda *_, net=net: seen[net.engine.name].append(net.params[name].copy())))
     assert max(distance(a, b) for a, b in zip(seen["ort"], seen["numpy"], strict=True)) < 1e-5
 
 

@@ -224,7 +224,7 @@ def test_of_a_batch_normalisation_two_sums_are_left_for_forward_and_three_for_ba
 
 def standardised(eps: float | str) -> Graph:
     text = f"x - mean(x, keep = true)) / sqrt(mean((x - mean(x, keep = true))^2, keep = true) + {eps})"
-    return rewrite(nnspec.loads(f"model M {{ input x: [5]  param e: [] = 1  output y = ({text} }}").spec.inference, "export")
+    return rewrite(nnspec.loads(f"model M {{ input x: [5]  param e: [] = 1  output y = ({text} }}").spec.deployed, "export")
 
 
 def test_a_rule_takes_a_number_as_it_is_written() -> None:

@@ -16,7 +16,6 @@ from nnspec.plan.shard import cut
 from nnspec.run import planned
 from nnspec.run.engine import Engine
 from nnspec.run.parts import PartedProgram
-from nnspec.run.planned import Planner
 
 BATCH_SIZE = 6
 
@@ -24,7 +23,7 @@ BATCH_SIZE = 6
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines cut every batch that can be cut."""
-    monkeypatch.setattr(Planner, "pays", lambda *_: True)
+    monkeypatch.setattr(planned, "pays", lambda *_: True)
     monkeypatch.setattr(planned, "FEWEST_EXAMPLES", 1)
 
 

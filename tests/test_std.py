@@ -20,7 +20,7 @@ def check_gradients_and_export(net: nnspec.Net, path: Path) -> None:
         assert checked.passed, checked
     spec = nnspec.loads(net.spec.source.text).spec
     weights = {**nnspec.loads(net.spec.source.text).init(1).params}
-    export(spec.inference, weights, path, metadata={})
+    export(spec.deployed, weights, path, metadata={})
     export(spec.gradients, weights, path, metadata={})
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nnspec.api import ENGINES
-from nnspec.cli.options import JSON, SET, compilation, options
+from nnspec.cli.options import JSON, SET, SIZES, compilation, options, sizes_from
 
 if TYPE_CHECKING:
     from nnspec.benchmark import Benchmark, Timing
@@ -19,27 +19,18 @@ HEADINGS = ("engine", "a step", "steps/s", "examples/s", "products")
 
 @click.command()
 @click.argument("file", metavar="F")
-@options(SET, JSON)
-@click.option("--engine", "engines", multiple=True, type=click.Choice(ENGINES), help="This one only; may be given again.  [default: all]")
+@options(SET, JSON, SIZES)
+@click.option(
+    "--engine", "engines", multiple=True, type=click.Choice(ENGINES[1:]), help="This one only; may be given again.  [default: all]"
+)
 @click.option("--batch", type=click.IntRange(1), help="Examples in a step, instead of the spec's.")
-@click.option("--size", "lengths", multiple=True, metavar="NAME=N", help="A size that is known only at run time.")
 def bench(file: str, pairs: tuple[str, ...], as_json: bool, engines: tuple[str, ...], batch: int | None, lengths: tuple[str, ...]) -> None:
     """Time a training step of a spec on random examples, and its bare matrix products: no step can be faster."""
     from nnspec.benchmark import benchmark
 
-    result = benchmark(compilation(file, pairs), engines or ENGINES, batch, _sizes(lengths))
+    result = benchmark(compilation(file, pairs), engines or ENGINES[1:], batch, sizes_from(lengths))
     name = Path(file).stem
     click.echo(json.dumps(_document(name, result), indent=2) if as_json else _text(name, result))
-
-
-def _sizes(pairs: tuple[str, ...]) -> dict[str, int]:
-    sizes = {}
-    for pair in pairs:
-        name, _, number = pair.partition("=")
-        if not number.isdecimal() or int(number) < 1:
-            raise click.BadParameter(f"{pair!r} is not NAME=N with a whole number from 1", param_hint="--size")
-        sizes[name] = int(number)
-    return sizes
 
 
 def _document(name: str, result: Benchmark) -> dict[str, Any]:

@@ -16,12 +16,12 @@ import click
 from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
-from nnspec.cli.options import DATA, JSON, SET, compilation, options, say
+from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
 
-STAGES = ("ast", "graph", "step")
+STAGES = ("ast", "graph", "step", "plan")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,11 +83,12 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None
 
 @cli.command(name="compile")
 @click.argument("file", metavar="F")
-@options(SET, JSON)
+@options(SET, JSON, SIZES)
 @click.option("--stage", type=click.Choice(STAGES), help="Print this stage as text.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="F.onnx", help="Write the freshly initialised network.")
-def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None, output: str | None) -> None:
+def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[str, ...], stage: str | None, output: str | None) -> None:
     """Compile a spec; print its summary, a stage, or write an ONNX file."""
+    from nnspec.planning import memory_of, step_plan
     from nnspec.summary import describe, summary
 
     spec = compilation(file, pairs).checked()
@@ -98,10 +99,11 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
             "ast": lambda: dump(spec.ast),
             "graph": lambda: spec.inference,
             "step": lambda: "\n\n".join(str(phase.step) for stage in spec.stages for phase in stage) or spec.step,
+            "plan": lambda: step_plan(spec, sizes_from(lengths)),
         }
         click.echo(str(stages[stage]()))
     elif as_json:
-        click.echo(json.dumps(describe(spec), indent=2))
+        click.echo(json.dumps(describe(spec) | memory_of(spec, sizes_from(lengths)), indent=2))
     else:
         click.echo(summary(spec))
     if output:
@@ -113,8 +115,15 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, stage: str | None
 @options(DATA, SET, JSON)
 @click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
-@click.option("--engine", type=click.Choice(api.ENGINES), default="numpy", show_default=True, help="What computes: `ort` is onnxruntime.")
+@click.option(
+    "--engine",
+    type=click.Choice(api.ENGINES),
+    default="auto",
+    show_default=True,
+    help="What computes: the fastest, or one by name; `ort` is onnxruntime.",
+)
 @click.option("--device", type=click.Choice(api.DEVICES), default="cpu", show_default=True, help="Where `ort` computes.")
+@click.option("--threads", type=click.IntRange(1), help="A fixed number, with which a run is the same to the last bit.")
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
 def train(
     file: str,
@@ -125,6 +134,7 @@ def train(
     seed: int | None,
     engine: str,
     device: str,
+    threads: int | None,
     run: str | None,
 ) -> None:
     """Train a spec on its data; write weights, metrics, a loss curve and a verified model.onnx."""
@@ -134,7 +144,7 @@ def train(
         raise click.UsageError(f"--device {device} needs --engine ort")
     spec = compilation(file, pairs).checked()
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run, device)
+    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run, device, threads)
     click.echo(json.dumps(result, indent=2) if as_json else report(result))
 
 

@@ -27,6 +27,17 @@ def settings_of(pairs: tuple[str, ...]) -> dict[str, Any]:
     return dict(p.split("=", 1) for p in pairs)
 
 
+def sizes_from(pairs: tuple[str, ...]) -> dict[str, int]:
+    """`T=64` pairs as a mapping."""
+    sizes = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        if not number.isdecimal() or int(number) < 1:
+            raise click.BadParameter(f"{pair!r} is not NAME=N with a whole number from 1", param_hint="--size")
+        sizes[name] = int(number)
+    return sizes
+
+
 def spec_source(name: str) -> Source:
     return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
 
@@ -47,3 +58,4 @@ def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:
 SET = click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Override a `let`.")
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 DATA = click.option("--data", metavar="PATH", help="A file or folder to read instead of the spec's, or the folder of MNIST's files.")
+SIZES = click.option("--size", "lengths", multiple=True, metavar="NAME=N", help="A size that is known only at run time.")

@@ -23,10 +23,12 @@ from nnspec.train.loop import Progress, length
 MOST_LINES = 100
 
 
-def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: str | None, device: str = "cpu") -> dict[str, Any]:
+def train_run(
+    spec: Compilation, name: str, data: str | None, engine: str, run: str | None, device: str = "cpu", threads: int | None = None
+) -> dict[str, Any]:
     """Train into a run directory; the document of `train --json`."""
     started = time.perf_counter()
-    net = Net(spec, engine, device)
+    net = Net(spec, engine, device, threads)
     datasets = net.datasets(data)
     folder = Path(run) if run else rundir.fresh(name if name != "-" else spec.model.name.lower())
     rundir.refuse_used(folder)
@@ -52,7 +54,8 @@ def train_run(spec: Compilation, name: str, data: str | None, engine: str, run: 
         "test": as_lists(test),
         "training_data": as_lists(seen),
         "seconds": round(time.perf_counter() - started, 3),
-        "engine": engine,
+        "engine": net.engine.name,
+        "engine_choice": net.engine.choice or None,
         "stopped": history.stopped or None,
         "onnx": proof.sentence,
     }

@@ -37,10 +37,25 @@ def _matmul_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
 def _with_columns(out: Any, x: Any, y: Any) -> Callable[[], Any]:
     """Many products with one matrix, into columns: it is laid out once in the order that BLAS takes for them."""
     ordered = np.empty_like(y, order="F")
+    turn = turned_into(ordered, y)
 
     def run() -> None:
-        np.copyto(ordered, y)
+        turn()
         np.matmul(x, ordered, out)
+
+    return run
+
+
+STRIP = 16
+
+
+def turned_into(out: Any, x: Any) -> Callable[[], Any]:
+    """A copy of a matrix into memory where rows are columns, strip by strip: as a whole it would use a line of cache for every number."""
+    strips = [(out[i : i + STRIP], x[i : i + STRIP]) for i in range(0, len(x), STRIP)]
+
+    def run() -> None:
+        for to, of in strips:
+            np.copyto(to, of)
 
     return run
 

@@ -41,11 +41,12 @@ class Estimate:
 def estimate(graph: Graph, sizes: Mapping[str, int]) -> Estimate:
     """The time of everything the outputs need."""
     needed = graph.needed(graph.outputs.values())
-    costs = [_cost(graph, n, sizes) for n in graph if n.name in needed and not n.op.view and n.inputs]
+    costs = [cost(graph, n, sizes) for n in graph if n.name in needed and not n.op.view and n.inputs]
     return Estimate(sum(c.products for c in costs), sum(c.rest for c in costs), sum(c.calls for c in costs))
 
 
-def _cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
+def cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
+    """The time of one operation."""
     body = node.attributes.get("body")
     if isinstance(body, Loop):
         once, length = estimate(body.body, sizes), bind(node.attributes["length"], sizes)
@@ -53,7 +54,7 @@ def _cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
     types = [graph[i].type for i in node.inputs]
     work: float = bind(node.op.work(node.type, tuple(types), node.attributes), sizes)
     moved = sum(_bytes(t, sizes) for t in (node.type, *types)) / BYTES
-    if node.op.name == "matmul":
+    if node.op.name in ("matmul", "gemm"):
         return Estimate(work / FLOPS, 0.0, CALL)
     return Estimate(0.0, max(moved, work / FLOPS) if node.op.pointwise or not node.op.flops else moved + work / FLOPS, CALL)
 

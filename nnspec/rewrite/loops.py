@@ -85,7 +85,7 @@ def _trimmed(graph: Graph, node: Node, inputs: tuple[str, ...], read: set[Dim]) 
     loop: Loop = node.attributes["body"]
     body, length = loop.body.only(loop.body.outputs), node.attributes["length"]
     starts = [start for start, _ in parts(loop, length)]
-    wanted = {start: body.outputs[f"out:{i}"] for i, start in enumerate(starts) if start in read or i == len(starts) - 1 == 0}
+    wanted = {start: body.outputs[f"out:{i}"] for i, start in enumerate(starts) if start in read}
     whole = {start: _whole(body, name, set(wanted.values())) for start, name in wanted.items()}
     yielded = list(dict.fromkeys(name for name, _ in whole.values()))
     body.outputs = {public: n for public, n in body.outputs.items() if public.startswith("carry:")}

@@ -48,7 +48,7 @@ class Engine:
     """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
 
     def __init__(self, compilation: Compilation, name: str = "numpy", threads: int | None = None, device: str = "cpu") -> None:
-        self.name, self.device = name, device
+        self.device = device
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
         self._params = Flat(_types(model.parameters), self.dtype)
@@ -62,18 +62,32 @@ class Engine:
         self._optimizer: dict[str, Flat] = {}
         self._updates: dict[tuple[Any, ...], Update] = {}
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
+        self.choice = ""  # what was said of it, where an engine was chosen among several
+        self._asked_threads = threads
         self._sets: Sets | None = None
-        self.threads = (threads or cores()) if name == "numpy" else 0
-        types = _types(model.parameters)
-        self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types) if name in PROGRAMS else self._sessions(threads, types)
+        self.use(name)
 
-    def _sessions(self, threads: int | None, types: Mapping[str, Type]) -> Planner:
+    def use(self, name: str) -> None:
+        """Compute with another engine from now on; everything stays where it is."""
+        self.settle()
+        self.name, self._sets = name, None
+        self.threads = (self._asked_threads or cores()) if name == "numpy" else 0
+        types = _types(self.spec.model.parameters)
+        if name == "ort":
+            self._planner = self._sessions(types)
+        else:
+            exact = self._asked_threads is not None
+            self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types, exact=exact)
+        self._programs.clear()
+        self._updates.clear()
+
+    def _sessions(self, types: Mapping[str, Type]) -> Planner:
         from nnspec.run.ort import check_device  # a tenth of a second that the other engines need not wait
         from nnspec.run.session import SessionPlanner, Sets
 
         check_device(self.device)
         self._sets = Sets(self.device)
-        return SessionPlanner(self._sets, threads or cores(), self._grads, types)
+        return SessionPlanner(self._sets, self._asked_threads or cores(), self._grads, types)
 
     # ---- weights
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from nnspec.graph.loop import KINDS, BoundLoop
-from nnspec.graph.types import BATCH_NAME, bind
+from nnspec.graph.types import bind
+from nnspec.ops.linear import turned_into
 from nnspec.ops.loop import order, parts, piece
 from nnspec.plan.layout import Layout
 from nnspec.plan.memory import schedule
@@ -41,7 +42,8 @@ def _laid_out(x: Array, body: BoundLoop, name: str, columns: bool) -> Array:
     readers = [n for n in body.body if name in n.inputs]
     if not columns or x.ndim != 1 or not all(n.op.pointwise and n.type.rank == 2 for n in readers):
         return x
-    return np.broadcast_to(x, (body.sizes[BATCH_NAME], len(x)))
+    examples = body.shapes("out:")[0][0]
+    return np.broadcast_to(x, bind((examples, len(x)), {}))
 
 
 def _ordered(x: Array, columns: bool, calls: list[Call]) -> Array:
@@ -49,9 +51,10 @@ def _ordered(x: Array, columns: bool, calls: list[Call]) -> Array:
     inner = x.mT if columns and x.ndim > 1 else x
     if inner.flags.c_contiguous or (x.ndim > 2 and inner.strides[-1] == x.itemsize):
         return x
-    copy = np.empty(inner.shape, x.dtype)
-    calls.append(partial(np.copyto, copy, inner))
-    return copy.mT if inner is not x else copy
+    memory = np.empty(inner.shape, x.dtype)
+    copy = memory.mT if inner is not x else memory
+    calls.append(turned_into(copy, x) if x.ndim == 2 else partial(np.copyto, copy, x))
+    return copy
 
 
 def _places(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nnspec.blas import use_threads
+from nnspec.blas import threads_that_help, use_threads
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
-from nnspec.plan.estimate import estimate
+from nnspec.plan.estimate import FLOPS, Estimate, cost, estimate
 from nnspec.plan.shard import Cut, cut
 from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
@@ -19,6 +20,28 @@ from nnspec.run.program import Array, Runnable
 
 FEWEST_EXAMPLES = 4  # of a part of a batch
 WORTH_A_THREAD = 4e-5  # seconds of matrix products
+LARGEST_PROBE = 384  # rows and columns of what is multiplied to see whether threads help
+
+
+Divided = tuple[list[slice], Cut | None]
+"""The parts of a batch, and how the graph is cut where they are several."""
+
+
+def parts_of(
+    graph: Graph, sizes: Mapping[str, int], threads: int, gradients: int, otherwise: Callable[[Estimate, int], float] = Estimate.alone
+) -> Divided:
+    """The parts that so many threads should compute, one each, if that is faster than `otherwise`; gradients have so many bytes."""
+    batch = sizes.get(BATCH_NAME, 1)
+    number = min(threads, batch // FEWEST_EXAMPLES)
+    if number > 1 and pays(estimate(graph, sizes), number, gradients if "loss" in graph.outputs else 0, otherwise):
+        found = cut(graph, [public for public in graph.outputs if public.startswith("grad:")])
+        if found:
+            return even_parts(batch, number), found
+    return even_parts(batch, 1), None
+
+
+def pays(time: Estimate, parts: int, shares: int, otherwise: Callable[[Estimate, int], float]) -> bool:
+    return time.in_parts(parts, shares) < otherwise(time, parts)
 
 
 @dataclass(frozen=True)
@@ -41,18 +64,22 @@ class Bound:
 
 
 class Planner:
-    """Binds graphs to memory. With no `threads` at all a program is one, made by `make_program`."""
+    """Binds graphs to memory. With no `threads` at all a program is one, made by `make_program`.
+
+    `exact` is for a number of threads that was asked for: how busy the machine is then changes nothing, nor any bit of a result.
+    """
 
     make_parted = PartedProgram
 
-    def __init__(self, make_program: Callable[..., Runnable], threads: int, grads: Flat, parameters: Mapping[str, Type]) -> None:
+    def __init__(
+        self, make_program: Callable[..., Runnable], threads: int, grads: Flat, parameters: Mapping[str, Type], *, exact: bool
+    ) -> None:
         self.make_program, self.threads, self.grads, self.parameters = make_program, threads, grads, parameters
-        self._cuts: dict[int, tuple[Graph, Cut | None]] = {}
-        self._parts: dict[tuple[object, ...], tuple[Graph, list[slice]]] = {}
+        self.exact = exact
+        self._known: dict[tuple[Any, ...], tuple[Graph, list[slice], Cut | None]] = {}
 
     def forget(self) -> None:
-        self._cuts.clear()
-        self._parts.clear()
+        self._known.clear()
 
     def bind(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], kept: Collection[str]) -> Bound:
         """The program for a batch; its inputs are made here, and results that are `kept` go to their places in the memory."""
@@ -60,35 +87,31 @@ class Planner:
         inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
         given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in kept}
         memory = {**memory, **inputs}
-        parts = self.parts(graph, sizes)
-        if len(parts) == 1:
+        parts, found = self._divided(graph, sizes)
+        if found is None:
             return Bound(self.make_program(graph, sizes, memory, given), inputs, [self.grads], self._threads_of_products(graph, sizes))
-        found = self._cut(graph)
-        assert found
         grads = [self.grads, *(Flat(self.parameters, graph.dtype) for _ in parts[1:])]
         shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
         return Bound(self.make_parted(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1)
 
     def parts(self, graph: Graph, sizes: Mapping[str, int]) -> list[slice]:
         """The parts in which a batch should be computed."""
-        key = (id(graph), *sizes.items())
-        if key not in self._parts:
-            batch = sizes.get(BATCH_NAME, 1)
-            number = min(self.threads, batch // FEWEST_EXAMPLES)
-            wanted = number > 1 and self.pays(graph, sizes, number) and self._cut(graph)
-            self._parts[key] = graph, even_parts(batch, number if wanted else 1)
-        return self._parts[key][1]
+        return self._divided(graph, sizes)[0]
+
+    def divide(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
+        return parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes)
+
+    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
+        key = id(graph), tuple(sizes.items())
+        if key not in self._known:  # the graph is kept with it, so that its number stays its own
+            self._known[key] = graph, *self.divide(graph, sizes)
+        return self._known[key][1:]
 
     def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:
-        """As many as have enough to do; another that other programs keep waiting would hold all up."""
-        return min(self.threads, 1 + int(estimate(graph, sizes).products / WORTH_A_THREAD)) if self.threads else 0
-
-    def pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
-        """Whether parts of the batch on a thread each should be faster than threads for the matrix products only."""
-        time, shares = estimate(graph, sizes), self.grads.buffer.nbytes if "loss" in graph.outputs else 0
-        return time.in_parts(parts, shares) < time.alone(parts)
-
-    def _cut(self, graph: Graph) -> Cut | None:
-        if id(graph) not in self._cuts:  # the graph is kept with it, so that its number stays its own
-            self._cuts[id(graph)] = graph, cut(graph, [public for public in graph.outputs if public.startswith("grad:")])
-        return self._cuts[id(graph)][1]
+        """As many as have enough to do, and have a processor to do it on."""
+        if self.threads < 2:
+            return self.threads
+        costs = [cost(graph, n, sizes).products for n in graph if n.op.name in ("matmul", "gemm")]
+        most = min(self.threads, 1 + int(sum(costs) / WORTH_A_THREAD))
+        side = int((max(costs, default=0.0) * FLOPS / 2) ** (1 / 3))
+        return most if most == 1 or self.exact else threads_that_help(most, min(side, LARGEST_PROBE))

@@ -11,15 +11,16 @@ from nnspec.blas import Call
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.graph import Graph, Type
 from nnspec.graph.loop import Loop
+from nnspec.graph.types import BATCH_NAME
 from nnspec.interchange.batch_last import FORMS
 from nnspec.interchange.names import place_of
 from nnspec.interchange.to_onnx import to_onnx
-from nnspec.plan.estimate import estimate
+from nnspec.plan.estimate import Estimate
 from nnspec.plan.layout import Layout
 from nnspec.run.flat import Flat
 from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
 from nnspec.run.parts import PartedProgram, Worker
-from nnspec.run.planned import Planner
+from nnspec.run.planned import Divided, Planner, parts_of
 
 
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
@@ -198,11 +199,12 @@ class SessionPlanner(Planner):
 
     def __init__(self, sets: Sets, threads: int, grads: Flat, parameters: Mapping[str, Type]) -> None:
         whole = partial(OrtProgram, sets=sets, threads=threads)
-        super().__init__(whole, threads if sets.device == "cpu" else 1, grads, parameters)
+        super().__init__(whole, threads if sets.device == "cpu" else 1, grads, parameters, exact=True)
 
-    def pays(self, graph: Graph, sizes: Mapping[str, int], parts: int) -> bool:
-        """Whether threads should be faster that each run a part of the batch than those that share every operation."""
+    def divide(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
+        """In parts where threads with a part each are faster than threads that share every operation."""
+        whole: Divided = [slice(0, sizes.get(BATCH_NAME, 1))], None
         if not any(public.startswith("grad:") for public in graph.outputs) or any(public.startswith("param:") for public in graph.outputs):
-            return False
-        cut, time = self._cut(graph), estimate(graph, sizes)
-        return cut is not None and len(cut.rounds) == 1 and time.in_parts(parts, self.grads.buffer.nbytes) < time.spread(parts)
+            return whole
+        parts, cut = parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes, Estimate.spread)
+        return (parts, cut) if cut and len(cut.rounds) == 1 else whole

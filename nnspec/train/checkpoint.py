@@ -26,8 +26,14 @@ def manifest(engine: Engine, labels: Mapping[str, list[str]]) -> dict[str, Any]:
     """What a checkpoint says about how it came to be."""
     spec = engine.spec
     where = {"folder": str(spec.folder.resolve()), "settings": dict(spec.settings), "dtype": spec.dtype}
-    how = {"stage": engine.stage, "stage_start": engine.stage_start, "labels": labels, "engine": engine.name, **environment()}
-    return {**metadata(engine), "seed": int(engine.seed), **where, **how}
+    how = {
+        "stage": engine.stage,
+        "stage_start": engine.stage_start,
+        "labels": labels,
+        "engine": engine.name,
+        "engine_choice": engine.choice,
+    }
+    return {**metadata(engine), "seed": int(engine.seed), **where, **how, **environment(engine.threads)}
 
 
 def restore(engine: Engine, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 
-def environment() -> dict[str, Any]:
+def environment(threads: int) -> dict[str, Any]:
     """Recorded in every manifest: bits are promised for the same values of these only."""
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),
-        "threads": os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count(),
+        "threads": threads or os.cpu_count(),
     }

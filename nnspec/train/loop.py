@@ -17,6 +17,7 @@ from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented
 from nnspec.train.check import Fields, examples
+from nnspec.train.choose import choose
 from nnspec.train.data import Dataset
 from nnspec.train.epoch import Epoch
 from nnspec.train.schedule import LearningRate
@@ -68,6 +69,10 @@ class Stage:
         self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps, stage)
         self.stopper = stopper(training.stop, engine) if training.stop else None
         self.step = 0
+
+    def choose(self) -> bool:
+        """Let the fastest engine train this block; whether others were tried."""
+        return choose(self.engine, next(self.batches(np.random.default_rng(self.training.seed))), self.length.steps)
 
     def run(self, history: History) -> None:
         """Add the epochs to what there is."""

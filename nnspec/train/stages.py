@@ -19,8 +19,16 @@ from nnspec.train.stop import refuse_unwatched
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = None, keep: Callable[[], object] | None = None) -> History:
-    """Run every train block, with a data set for each; `keep` writes a checkpoint, where the spec asks for them.
+def fit(
+    engine: Engine,
+    data: Sequence[Dataset],
+    progress: Progress | None = None,
+    keep: Callable[[], object] | None = None,
+    *,
+    choosing: bool = False,
+) -> History:
+    """Run every train block, with a data set for each; `keep` writes a checkpoint, where the spec asks for them. `choosing` lets the
+    fastest engine do it.
 
     Before the very first step, states that are fitted to data are fitted to that of the first block.
     """
@@ -38,7 +46,10 @@ def fit(engine: Engine, data: Sequence[Dataset], progress: Progress | None = Non
             take(engine, start)
             own = len(engine.params) + len(engine.states)
             progress.on_note(f"starting from {training.start.text}: {len(start)} of {own} parameters and states")
-        Stage(engine, part, number, progress, keep).run(history)
+        stage = Stage(engine, part, number, progress, keep)
+        if choosing and stage.choose():
+            progress.on_note(f"engine {engine.choice}")
+        stage.run(history)
     return history
 
 

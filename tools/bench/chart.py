@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from tools.bench.report import Row, ratio
 
 LEFT, WIDTH, LINE, TOP = 290, 460, 24, 56
-COLOURS = {"aim": "#2a9d5c", "ok": "#4c84c4", "BELOW": "#d9822b"}
+COLOURS = {"aim": "#2a9d5c", "ok": "#4c84c4", "BELOW": "#d9822b", "?": "#999"}
 
 
 def svg(rows: Sequence[Row], machine: str) -> str:

@@ -39,8 +39,8 @@ class Row:
 
     @property
     def reached(self) -> str:
-        """How the ratio stands to what is wanted."""
-        if math.isnan(self.ratio()):
+        """How the ratio stands to what is wanted; disturbed rounds do not say."""
+        if math.isnan(self.ratio()) or self.doubtful:
             return "?"
         return "aim" if self._as_good_as(self.workload.aim) else "ok" if self._as_good_as(self.workload.at_least) else "BELOW"
 

@@ -1,0 +1,62 @@
+"""Which engine trains a spec the fastest: a few steps of each, where training is long enough for that to pay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import Fault
+from nnspec.plan.estimate import estimate
+from nnspec.run.engine import Engine
+from nnspec.run.reference import sizes_of
+
+Array = np.ndarray[Any, np.dtype[Any]]
+CANDIDATES = ("numpy", "ort")
+# Seconds of training below which no choice is worth its while, and seconds that each candidate is tried for.
+WORTH_IT, TRIAL = 5.0, 0.25
+FEWEST_STEPS = 3
+# What another engine has to save before it is preferred to the first.
+MARGIN = 0.9
+
+
+def choose(engine: Engine, batch: Mapping[str, Array], steps: int) -> bool:
+    """Let the fastest engine train so many steps of such batches, and have it say why; whether others were tried."""
+    expected = _expected(engine, batch) * steps
+    if expected < WORTH_IT:
+        engine.choice = f"{engine.name}: the training should take {expected:.1f} seconds, too few to try others"
+        return False
+    times = {name: seconds for name in CANDIDATES if (seconds := _tried(engine, name, batch)) is not None}
+    best = min(times, key=lambda name: times[name] * (MARGIN if name == CANDIDATES[0] else 1))
+    engine.use(best)
+    engine.choice = f"{best}: a step takes {', '.join(f'{1000 * s:.1f} ms in {n}' for n, s in times.items())}"
+    return True
+
+
+def _expected(engine: Engine, batch: Mapping[str, Array]) -> float:
+    """Seconds of a step, from what there is to compute."""
+    sizes = sizes_of(engine.spec.model.inputs | engine.spec.model.targets, batch)
+    return sum(estimate(phase.objective, sizes).alone(max(1, engine.threads)) for phase in engine.spec.stages[engine.stage])
+
+
+def _tried(engine: Engine, name: str, batch: Mapping[str, Array]) -> float | None:
+    """The median seconds of a step in an engine, which leaves everything as it was; None if it cannot run the spec."""
+    engine.use(name)
+    before = {n: v.copy() for n, v in engine.all_arrays().items()}
+    done, times = int(engine.steps_done), list[float]()
+    try:
+        engine.step(batch, 0.0, settled=False)
+        while sum(times) < TRIAL or len(times) < FEWEST_STEPS:
+            started = time.perf_counter()
+            engine.step(batch, 0.0, settled=False)
+            times.append(time.perf_counter() - started)
+    except Fault:
+        return None
+    finally:
+        engine.settle()
+        for n, array in engine.all_arrays().items():
+            np.copyto(array, before[n])
+        engine.steps_done[...] = done
+    return float(np.median(times))
