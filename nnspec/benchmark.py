@@ -156,6 +156,7 @@ def _conv(w: Numbers, y: Numbers, groups: int, order: str) -> list[Product]:
 
 PRODUCTS: dict[Op, Callable[..., list[Product]]] = {
     OPS["matmul"]: _matmul,
+    OPS["gemm"]: lambda x, y, c, out, **_: _matmul(x, y, out),
     OPS["conv"]: lambda x, w, y, groups, **_: _conv(w, y, groups, "wsu"),
     OPS["conv_input_grad"]: lambda y, w, x, groups, **_: _conv(w, y, groups, "wus"),
     OPS["conv_weight_grad"]: lambda x, y, w, groups, **_: _conv(w, y, groups, "swu"),
