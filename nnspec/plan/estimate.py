@@ -15,6 +15,8 @@ from nnspec.graph.types import ITEM_BYTES, bind
 FLOPS, BYTES, CALL, WAKE = 1.2e11, 3e10, 1e-6, 4e-5
 # What a step takes on threads that share every operation of it, over what it would if they never waited.
 WAITING = 1.2
+# How much longer a call takes for each other thread that Python has to be handed over from.
+HANDOVER = 3
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Estimate:
         return WAITING * (self.products + self.rest) / threads + self.calls
 
     def in_parts(self, threads: int, shares: int) -> float:
-        """With the batch in parts, one a thread, that leave shares of so many bytes to be added up."""
-        return (self.products + self.rest) / threads + self.calls + 2 * shares / BYTES + 2 * WAKE
+        """With the batch in parts, one a thread, that leave shares of so many bytes to be added up; only one thread at a time calls."""
+        return (self.products + self.rest) / threads + self.calls * (1 + HANDOVER * (threads - 1)) + 2 * shares / BYTES + 2 * WAKE
 
 
 def estimate(graph: Graph, sizes: Mapping[str, int]) -> Estimate:
@@ -50,7 +52,7 @@ def cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
     body = node.attributes.get("body")
     if isinstance(body, Loop):
         once, length = estimate(body.body, sizes), bind(node.attributes["length"], sizes)
-        return Estimate(0.0, (once.products + once.rest) * length, once.calls * length)
+        return Estimate(once.products * length, once.rest * length, once.calls * length)
     types = [graph[i].type for i in node.inputs]
     work: float = bind(node.op.work(node.type, tuple(types), node.attributes), sizes)
     moved = sum(_bytes(t, sizes) for t in (node.type, *types)) / BYTES

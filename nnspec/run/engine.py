@@ -6,7 +6,8 @@ as one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
+Step = Callable[[Mapping[str, Array]], float]
 TARGETS = ("grad", "state", "param", "opt")
 """The kinds of results that have a place in an engine's memory."""
 
@@ -61,6 +63,7 @@ class Engine:
         self._programs: dict[tuple[Any, ...], Bound] = {}
         self._optimizer: dict[str, Flat] = {}
         self._updates: dict[tuple[Any, ...], Update] = {}
+        self._steps: dict[tuple[Any, ...], Step] = {}
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
         self.choice = ""  # what was said of it, where an engine was chosen among several
         self._asked_threads = threads
@@ -80,6 +83,7 @@ class Engine:
             self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types, exact=exact)
         self._programs.clear()
         self._updates.clear()
+        self._steps.clear()
 
     def _sessions(self, types: Mapping[str, Type]) -> Planner:
         from nnspec.run.ort import check_device  # a tenth of a second that the other engines need not wait
@@ -131,6 +135,7 @@ class Engine:
         self.stage, self.stage_start = stage, int(self.steps_done)
         self._optimizer.clear()
         self._updates.clear()
+        self._steps.clear()
 
     def resume(self, stage: int, stage_start: int, steps_done: int, seed: int) -> None:
         """Stand where a checkpoint was taken, ready to be given its arrays."""
@@ -187,7 +192,7 @@ class Engine:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
         self._draw[...] = self.steps_done
         bound = self._bound(self.spec.gradients, "gradients", fields)
-        loss = self._losses(bound, self.spec.gradients, fields)
+        loss = self._losses(bound, steps.outputs_of(self.spec.gradients, "loss"), fields)
         for share in bound.grads[1:]:
             np.add(self._grads.buffer, share.buffer, self._grads.buffer)
         self.settle()
@@ -204,12 +209,19 @@ class Engine:
         self._lr[...], self._t[...] = lr, done + 1 - self.stage_start
         for number, phase in enumerate(self.spec.stages[self.stage]):
             self._draw[...] = done + (number << PHASE_SHIFT)
-            graph = self._whole(phase, fields)
-            total += self._in_two(number, phase, fields) if graph is None else self._in_one(number, graph, fields)
+            total += self._of_phase(number, phase, fields)(fields)
         self.steps_done += 1
         if settled:
             self.settle()
         return total
+
+    def _of_phase(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> Step:
+        """What runs a phase on batches of this shape and gives its loss."""
+        key = number, *shapes_of(fields)
+        if key not in self._steps:
+            graph = self._whole(phase, fields)
+            self._steps[key] = self._in_two(number, phase, fields) if graph is None else self._in_one(number, graph, fields)
+        return self._steps[key]
 
     def _whole(self, phase: Phase, fields: Mapping[str, Array]) -> Graph | None:
         """The graph of a phase with its update, where that is run as one program."""
@@ -221,19 +233,24 @@ class Engine:
     def _has_parts(self, phase: Phase, fields: Mapping[str, Array]) -> bool:
         return len(self._planner.parts(phase.objective, self._sizes(fields))) > 1
 
-    def _in_one(self, number: int, graph: Graph, fields: Mapping[str, Array]) -> float:
+    def _in_one(self, number: int, graph: Graph, fields: Mapping[str, Array]) -> Step:
         self._optimizer_buffers()
-        return self._losses(self._bound(graph, f"step {number}", fields), graph, fields)
+        return partial(self._losses, self._bound(graph, f"step {number}", fields), steps.outputs_of(graph, "loss"))
 
-    def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> float:
+    def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> Step:
         """Gradients, and the update over flat buffers."""
-        self.settle()
         bound = self._bound(phase.objective, f"objective {number}", fields)
         update = self._update(phase, number, bound)
-        update.look_ahead()
-        loss = self._losses(bound, phase.objective, fields)
-        update.run()
-        return loss
+        losses = steps.outputs_of(phase.objective, "loss")
+
+        def run(fields: Mapping[str, Array]) -> float:
+            self.settle()
+            update.look_ahead()
+            loss = self._losses(bound, losses, fields)
+            update.run()
+            return loss
+
+        return run
 
     def _update(self, phase: Phase, number: int, bound: Bound) -> Update:
         key = number, *map(id, bound.grads)
@@ -245,11 +262,10 @@ class Engine:
     def _optimizer_buffers(self) -> dict[str, Flat]:
         return {s: self.optimizer_buffer(s) for s in self._optimizer_starts()}
 
-    def _losses(self, bound: Bound, graph: Graph, fields: Mapping[str, Array]) -> float:
-        """The loss of a graph whose other results go to their places in memory."""
+    def _losses(self, bound: Bound, losses: Iterable[str], fields: Mapping[str, Array]) -> float:
+        """The loss of a program whose other results go to their places in memory."""
         program = bound.run(fields)
-        names = steps.outputs_of(graph, "loss")
-        self.losses |= {n.removeprefix("loss:"): float(program.output(n)) for n in names if n != "loss"}
+        self.losses |= {n.removeprefix("loss:"): float(program.output(n)) for n in losses if n != "loss"}
         return float(program.output("loss"))
 
     def _bound(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> Bound:
