@@ -7,15 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.train.choose import choose
+from nnspec.train.schedule import base_rate
 from tools.bench.problem import Problem, network
+
+MANY = 1_000_000
 
 
 def training(problem: Problem, engine: str) -> Callable[[], Any]:
     net = network(problem.workload, **({"engine": engine} if engine else {}))
     for name, value in problem.params.items():
         net.params[name][...] = value
-    batch = {"x": problem.x, "y": problem.y}
-    return lambda: net.step(**batch)
+    batch, lr = {"x": problem.x, "y": problem.y}, base_rate(net.spec, 0)
+    if not engine:
+        choose(net.engine, batch, MANY)  # as a long training does
+    return lambda: net.engine.step(batch, lr, settled=False)  # as in an epoch
 
 
 def inference(problem: Problem, how: str) -> Callable[[], Any]:
