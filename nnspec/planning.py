@@ -14,7 +14,7 @@ from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, size_names
 from nnspec.plan.estimate import cost, estimate
 from nnspec.plan.layout import layout
-from nnspec.plan.memory import Arena, Given, Inside, Own, Place, Schedule, View, schedule
+from nnspec.plan.memory import VALUE, Arena, Given, Inside, Own, Place, Schedule, View, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut
 from nnspec.run.planned import parts_of
 from nnspec.run.team import cores
@@ -107,15 +107,15 @@ class StepPlan:
         return times * sum(_bytes(t, self.sizes) for t in self.spec.parameter_types.values())
 
     def _values(self) -> int:
-        """Each worker has one arena for all its pieces, and memory of their own for values that go from one to another."""
-        arenas: dict[int, int] = {}
-        crossing = 0
-        for p in self.pieces:
-            arenas[p.workers] = max(arenas.get(p.workers, 0), p.schedule.arena_bytes)
-            crossing += p.workers * sum(
-                _bytes(p.schedule.types[n], {}) for o, n in p.schedule.graph.outputs.items() if o.startswith("value:")
-            )
-        return crossing + sum(workers * size for workers, size in arenas.items())
+        """Each worker has one arena for all its pieces, and memory for what goes from one to another."""
+        total = 0
+        for workers in {p.workers for p in self.pieces}:
+            pieces = [p for p in self.pieces if p.workers == workers]
+            total += workers * (max(p.schedule.arena_bytes for p in pieces) + self._crossing(pieces))
+        return total
+
+    def _crossing(self, pieces: Sequence[Piece]) -> int:
+        return crossing([p.schedule.graph for p in pieces], pieces[0].sizes)[1]
 
     def __str__(self) -> str:
         parts, found = self.divided
@@ -132,7 +132,7 @@ class StepPlan:
 
 
 def _given(piece: Graph, gradients: Mapping[str, str]) -> dict[str, str]:
-    return {p: p for p in piece.outputs if p.startswith("value:") or p in gradients}
+    return {p: p for p in piece.outputs if p.startswith(VALUE) or p in gradients}
 
 
 def _bytes(type: Type, sizes: Mapping[str, int]) -> int:

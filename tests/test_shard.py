@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from test_engines import compiled
 import nnspec
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.ops import OPS
+from nnspec.plan.memory import crossing
 from nnspec.plan.shard import cut
 from nnspec.run import planned
 from nnspec.run.engine import Engine
@@ -121,3 +123,23 @@ def test_an_exception_in_a_thread_reaches_the_caller(in_parts: None) -> None:
     engine = Engine(net.spec, "numpy", 2)
     with pytest.raises(IndexError, match="row 7"):
         engine.gradients({"i": np.array([0, 1, 2, 7]), "y": np.zeros(4, "float32")})
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet", "inception_mnist"])
+def test_values_that_go_from_round_to_round_share_memory_but_not_while_both_are_read(name: str) -> None:
+    found = cut(nnspec.load(name).spec.stages[0][0].objective)
+    assert found and len(found.rounds) > 2
+    pieces = [stage.parts for stage in found.rounds]
+    places, size = crossing(pieces, {"batch": 4})
+    lives = {p: (number, _last_reader(pieces, p)) for number, piece in enumerate(pieces) for p in piece.outputs if p in places}
+    for a, b in combinations(places, 2):
+        together = lives[a][0] <= lives[b][1] and lives[b][0] <= lives[a][1]
+        apart = places[a].offset >= places[b].offset + places[b].size or places[b].offset >= places[a].offset + places[a].size
+        assert apart or not together, (a, b)
+    assert size < sum(p.size for p in places.values())
+
+
+def _last_reader(pieces: list[Graph], public: str) -> int:
+    name = public.removeprefix("value:")
+    made = next(i for i, piece in enumerate(pieces) if public in piece.outputs)
+    return max([made, *(i for i, piece in enumerate(pieces) if name in piece.nodes and piece[name].op.is_source)])

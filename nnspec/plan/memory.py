@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -14,6 +14,8 @@ from nnspec.plan.layout import Layout
 from nnspec.plan.layout import layout as layout_of
 
 ALIGNMENT = 64
+VALUE = "value:"
+"""How the outputs of a piece of a graph begin that other pieces read (see `plan.shard`)."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,24 @@ class _Placing:
 
     def _handed_over(self, root: str, node: Node) -> bool:
         return root != node.name and self.plan.places[root] == self.plan.places[node.name]
+
+
+def crossing(pieces: Sequence[Graph], sizes: Mapping[str, int]) -> tuple[dict[str, Arena], int]:
+    """Where the values lie that go from one of these pieces to a later one, by the names of their outputs, in memory that is reused once
+    nobody reads them any more; and how much of it there is.
+    """
+    last = {node.name: number for number, piece in enumerate(pieces) for node in piece if node.op.is_source}
+    free, places, living = _FreeList(), dict[str, Arena](), dict[str, int]()
+    for number, piece in enumerate(pieces):
+        for public in [p for p, end in living.items() if end < number]:
+            free.release(places[public])
+            del living[public]
+        for public, node in piece.outputs.items():
+            if public.startswith(VALUE):
+                type = piece[node].type.bound(sizes)
+                places[public] = free.take(max(1, prod(type.numbers)) * ITEM_BYTES[type.dtype])
+                living[public] = max(number, last.get(public.removeprefix(VALUE), 0))
+    return places, free.high
 
 
 def _last_uses(order: list[Node]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from nnspec.graph.types import BATCH_NAME, count, size_names, with_batch
 from nnspec.ops.loop import scan
 from nnspec.ops.reduce import mean, size_var, sum
 from nnspec.ops.source import const, input, random, size_of
+from nnspec.plan.memory import VALUE
 
 Kind = Literal["same", "split", "sum"]
 FIRST, ALL = "first example", "all examples"
@@ -48,7 +49,7 @@ class Cut:
 
 def value(name: str) -> str:
     """The output of a piece for a node of the whole graph."""
-    return f"value:{name}"
+    return f"{VALUE}{name}"
 
 
 def whole_of(name: str) -> str:

@@ -14,8 +14,8 @@ from nnspec.blas import Call
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
 from nnspec.plan.layout import Layout, layout
-from nnspec.plan.memory import Schedule, schedule
-from nnspec.plan.shard import ALL, FIRST, Cut, Round, whole_of
+from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
+from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
 from nnspec.run.program import Array, Program
 from nnspec.run.team import team
 
@@ -37,24 +37,36 @@ class Worker:
     layout: Layout
     pieces: list[tuple[Graph, dict[str, str]]] = field(default_factory=list)
     programs: Sequence[Piece] = field(default_factory=list)
+    places: Mapping[str, Arena] = field(default_factory=dict)
+    reserved: Array = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def reserve(self, pieces: Sequence[Graph]) -> None:
+        """Memory for what goes from one of these pieces to another, which is used again once nobody reads it."""
+        self.places, size = crossing(pieces, self.sizes)
+        self.reserved = np.empty(size, np.uint8)
 
     def take(self, piece: Graph, given: Mapping[str, str]) -> None:
         """A piece to be run, and memory for the values of it that other pieces read."""
         places = dict(given)
         for public, node in piece.outputs.items():
-            if public.startswith("value:"):
-                name = public.removeprefix("value:")
-                self.memory[name] = self.memory[public] = self.empty(name, piece[node].type)
+            if public.startswith(VALUE):
+                name = public.removeprefix(VALUE)
+                self.memory[name] = self.memory[public] = self._array(name, piece[node].type)
                 places[public] = public
         self.pieces.append((piece, places))
 
-    def empty(self, name: str, type: Type) -> Array:
+    def _array(self, name: str, type: Type) -> Array:
+        """Memory for a value, laid out as the plan wants it."""
         shape = type.bound(self.sizes).numbers
         if name in self.layout.images:
-            return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), type.dtype), -1, 1)
+            return np.moveaxis(self._empty(name, (shape[0], *shape[2:], shape[1]), type.dtype), -1, 1)
         if name in self.layout.columns and len(shape) > 1:
-            return np.empty((*shape[:-2], shape[-1], shape[-2]), type.dtype).mT
-        return np.empty(shape, type.dtype)
+            return self._empty(name, (*shape[:-2], shape[-1], shape[-2]), type.dtype).mT
+        return self._empty(name, shape, type.dtype)
+
+    def _empty(self, name: str, shape: tuple[int, ...], dtype: str) -> Array:
+        place = self.places.get(value(name))
+        return np.ndarray(shape, dtype, self.reserved.data, place.offset) if place else np.empty(shape, dtype)
 
     def schedules(self) -> list[Schedule]:
         return [schedule(piece, self.sizes, given, self.layout) for piece, given in self.pieces]
@@ -94,6 +106,8 @@ class PartedProgram:
         self.shifts = [self.workers[part] for part in even_parts(len(parts), threads)]
         self.steps: list[Call] = []
         self.arrays: Memory = {}
+        for worker in self.workers:
+            worker.reserve([stage.parts for stage in cut.rounds])
         for stage in cut.rounds:
             self._plan(stage)
         self.once.take(cut.end, {p: target for p, target in given.items() if p in cut.end.outputs})
@@ -140,9 +154,9 @@ class PartedProgram:
         self.once.take(stage.once, {})
         for worker in self.workers:
             for public in stage.once.outputs:
-                name = public.removeprefix("value:")
+                name = public.removeprefix(VALUE)
                 worker.memory[name] = self.once.memory[name]
-            here = {p: self.given.get(p, p) for p in stage.parts.outputs if not p.startswith("value:")}
+            here = {p: self.given.get(p, p) for p in stage.parts.outputs if not p.startswith(VALUE)}
             worker.take(stage.parts, here)
         for name in stage.sums:
             total = np.empty_like(self.workers[0].memory[name])
