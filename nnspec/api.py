@@ -267,7 +267,10 @@ class Net:
 
     @as_spec_error()
     def datasets(self, path: str | None = None) -> list[Dataset]:
-        """The data of every train block, checked and split; blocks that share their data share the arrays."""
+        """The data of every train block, checked and split, for `fit_datasets`; blocks that share their data share the arrays.
+
+        Pixels may still be the bytes of their file, which NumPy takes for the fractions that they stand for.
+        """
         self._needs_training()
         found: list[Dataset] = []
         trainings = self.spec.trainings
@@ -280,7 +283,7 @@ class Net:
     def dataset(self, path: str | None = None) -> Dataset:
         """The data of the last train block, checked and split."""
         self._needs_training()
-        return self._data_of(self.spec.trainings[-1], path)
+        return self._data_of(self.spec.trainings[-1], path).as_arrays()
 
     def _data_of(self, training: Training, path: str | None) -> Dataset:
         from nnspec.train.data import load as load_data

@@ -132,7 +132,7 @@ MNIST_PORTS = {"image": port(1, 28, 28)}, {"digit": port(classes=10)}
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_idx_files_are_read_plain_and_compressed(tmp_path: Path, name: str, suffix: str) -> None:
     write_mnist(tmp_path, suffix)
-    data = load(training(source(name)), *MNIST_PORTS, Path(), str(tmp_path))
+    data = load(training(source(name)), *MNIST_PORTS, Path(), str(tmp_path)).as_arrays()
     assert data.test is not None
     assert data.train["image"].shape == (6, 1, 28, 28) and data.train["image"].max() == 1
     assert np.allclose(data.test["image"], 0.2) and data.test["digit"].tolist() == [0, 1, 2]

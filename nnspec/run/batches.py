@@ -11,6 +11,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Graph
 from nnspec.graph.types import BATCH_NAME, bind
 from nnspec.ops.arrange import cut
+from nnspec.run.fractions import Fractions
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -18,13 +19,16 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Rows(Mapping[str, Array]):
     """The chosen rows of every field of a data set, gathered when asked for."""
 
-    def __init__(self, data: Mapping[str, Array], rows: Array) -> None:
+    def __init__(self, data: Mapping[str, Any], rows: Array) -> None:
         self.data, self.rows = data, rows
 
     def __getitem__(self, name: str) -> Array:
         values = self.data[name]
+        if isinstance(values, Fractions):
+            return np.asarray(values[self.rows])
         # `take` first copies an array that is not contiguous: of overlapping windows it would lay out all.
-        return values.take(self.rows, 0) if values.flags.c_contiguous else values[self.rows]
+        chosen: Array = values.take(self.rows, 0) if values.flags.c_contiguous else values[self.rows]
+        return chosen
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.data)
@@ -35,8 +39,11 @@ class Rows(Mapping[str, Array]):
 
 def fill(array: Array, fields: Mapping[str, Array], name: str) -> None:
     """Put one field of a batch into an engine's input."""
-    if isinstance(fields, Rows) and fields.data[name].dtype == array.dtype and fields.data[name].flags.c_contiguous:
-        np.take(fields.data[name], fields.rows, 0, array, "clip")
+    values = fields.data[name] if isinstance(fields, Rows) else None
+    if isinstance(fields, Rows) and isinstance(values, Fractions):
+        values.into(array, fields.rows)
+    elif isinstance(fields, Rows) and values is not None and values.dtype == array.dtype and values.flags.c_contiguous:
+        np.take(values, fields.rows, 0, array, "clip")
     else:
         np.copyto(array, fields[name])
 

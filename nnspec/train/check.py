@@ -12,6 +12,7 @@ import numpy as np
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
 from nnspec.graph import Size, Type
 from nnspec.graph.types import bind, show, size_names
+from nnspec.run.fractions import Fractions
 from nnspec.train.files import NOT_FINITE_HELP, quoted
 
 Fields = dict[str, np.ndarray]
@@ -71,6 +72,8 @@ class Checker:
 
     def array(self, name: str, value: Any) -> np.ndarray:
         """An array of numbers, bools or, as objects, texts."""
+        if isinstance(value, Fractions) and self.ports[name].is_float:
+            return value  # type: ignore[return-value]  # it does what is asked of an array here, and every number is finite
         try:
             values = np.asarray(value)
         except ValueError:
@@ -127,6 +130,8 @@ class Checker:
 
     def convert(self, name: str, values: np.ndarray) -> np.ndarray:
         type = self.ports[name]
+        if isinstance(values, Fractions):
+            return values
         if values.dtype == object and not type.classes:
             raise self.fault("E309", name, f"`{name}` takes numbers, and its data is text: {quoted(str(values.flat[0]))} in row 1")
         if values.dtype == object:

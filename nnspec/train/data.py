@@ -37,6 +37,12 @@ class Dataset:
     test: Fields | None
     labels: Labels = field(default_factory=dict)
 
+    def as_arrays(self) -> Dataset:
+        """The same with every field as an array of the numbers it stands for."""
+        parts = ({n: np.asarray(v) for n, v in p.items()} if p else None for p in (self.train, self.validation, self.test))
+        train, validation, test = parts
+        return Dataset(train or {}, validation, test, self.labels)
+
 
 def load(
     training: Training,

@@ -23,7 +23,7 @@ from numpy.lib import format as npy
 
 from nnspec.diagnostics import Fault, Span, fault
 
-Readers = Mapping[str, Callable[[], np.ndarray]]
+Readers = Mapping[str, Callable[[], Any]]
 """The fields of a source by name, each a function that reads it."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
 from nnspec.elaborate.sources import DataSource
+from nnspec.run.fractions import Fractions
 from nnspec.train.check import examples
 from nnspec.train.files import Parts, Readers, in_memory, is_plain_file, package, read_csv, read_idx, read_npz
 from nnspec.train.images import read_images
@@ -78,11 +79,11 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
 
 def _idx_parts(source: DataSource, folder: Path, dtype: str) -> Parts:
     files = [_idx_file(source, folder, name) for name in IDX_FILES]
-    train, test = (
+    readers: list[Readers] = [
         {"image": partial(_idx_images, images, source.span, dtype), "digit": partial(read_idx, labels, (), source.span)}
         for images, labels in (files[:2], files[2:])
-    )
-    return Parts(train, test)
+    ]
+    return Parts(*readers)
 
 
 def _idx_file(source: DataSource, folder: Path, name: str) -> Path:
@@ -94,8 +95,9 @@ def _idx_file(source: DataSource, folder: Path, name: str) -> Path:
                 help=f"put {files} (plain or .gz) there, or give `--data DIR`; this version downloads nothing")  # fmt: skip
 
 
-def _idx_images(path: Path, span: Span, dtype: str) -> np.ndarray:
-    return _fraction(read_idx(path, IMAGE, span), 255, dtype)
+def _idx_images(path: Path, span: Span | None, dtype: str) -> Fractions:
+    """Images of one channel, in 0..1."""
+    return Fractions(read_idx(path, IMAGE, span)[:, None], 255, dtype)
 
 
 def _fraction(pixels: np.ndarray, white: int, dtype: str) -> np.ndarray:

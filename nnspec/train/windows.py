@@ -76,7 +76,7 @@ def _column(source: DataSource, path: Path) -> Array:
     columns, name = read_csv(path, source.span), source.options["column"]
     if name not in columns:
         raise fault("E307", f"{path} has no column `{name}`", source.spans["column"], help=did_you_mean(name, columns))
-    values = columns[name]()
+    values: np.ndarray = columns[name]()
     if values.dtype == object:
         raise fault("E309", f"a series is of numbers, and the column `{name}` holds text: {quoted(values[0])}", source.spans["column"])
     return values
