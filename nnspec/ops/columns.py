@@ -14,8 +14,8 @@ from nnspec.blas import Call, product
 from nnspec.lazy import np
 from nnspec.ops.windows import Numbers, inside, padded_shape, windows
 
-# Windows of a chunk of images stay in the second-level cache.
-CHUNK_BYTES = 1 << 20
+# Windows of a chunk of images stay in the second-level cache, with what they are multiplied by and what becomes of them.
+CHUNK_BYTES = 1 << 19
 # With fewer numbers side by side than this, windows are laid out pixel after pixel instead of window after window.
 NARROW = 16
 

@@ -83,7 +83,8 @@ def _idx_parts(source: DataSource, folder: Path, dtype: str) -> Parts:
         {"image": partial(_idx_images, images, source.span, dtype), "digit": partial(read_idx, labels, (), source.span)}
         for images, labels in (files[:2], files[2:])
     ]
-    return Parts(*readers)
+    train, test = readers
+    return Parts(train, test)
 
 
 def _idx_file(source: DataSource, folder: Path, name: str) -> Path:
