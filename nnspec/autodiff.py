@@ -27,8 +27,9 @@ def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]
     parts: dict[str, list[Var]] = {}
     for name, seed in seeds:
         parts.setdefault(name, []).append(seed)
-    dependent, needed = graph.dependents(wrt), graph.needed(parts)
-    for node in [n for n in reversed(list(graph)) if n.name in needed & dependent]:
+    dependent = graph.dependents(wrt)
+    on_the_way = graph.needed(parts) & dependent
+    for node in [n for n in reversed(list(graph)) if n.name in on_the_way]:
         if node.op is scan or (node.inputs and node.name in parts):
             _differentiate(graph, node, parts, dependent)
     return [reduce(add, parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]

@@ -191,7 +191,7 @@ class Compilation:
     def trainings(self) -> tuple[Training, ...]:
         return self.train_blocks[0]
 
-    @property
+    @cached_property
     def parameter_types(self) -> dict[str, Type]:
         return {n: o.type for n, o in self.model.parameters.items()}
 

@@ -92,6 +92,7 @@ class _Placing:
     def __init__(self, plan: Schedule, given: Mapping[str, str]) -> None:
         self.plan = plan
         self.last_use = _last_uses(plan.order)
+        self.position = {node.name: position for position, node in enumerate(plan.order)}
         self.last_read = self._last_reads()
         self.free = _FreeList()
         self.kept = set(plan.graph.outputs.values())
@@ -114,7 +115,7 @@ class _Placing:
 
     def _want(self, name: str, memory: str) -> None:
         """Compute straight into given memory where that is safe; else copy at the end."""
-        node, position = self.plan.graph[name], self._position(name)
+        node, position = self.plan.graph[name], self.position[name]
         taken = name in self.wanted or node.op.view or not node.inputs
         overwrites_early = memory in self.plan.types and self.last_read.get(memory, -1) > position
         reads_it = any(i == memory and not node.op.may_overwrite(position) for position, i in enumerate(node.inputs))
@@ -133,9 +134,6 @@ class _Placing:
             reads |= {roots.get(i, i): position for i in node.inputs}
         kept = self.plan.graph.outputs.values()
         return reads | {roots[n]: len(self.plan.order) for n in kept if n in roots}
-
-    def _position(self, name: str) -> int:
-        return next(i for i, n in enumerate(self.plan.order) if n.name == name)
 
     def run(self) -> Schedule:
         plan, ends = self.plan, self._ends()
