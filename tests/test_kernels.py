@@ -174,3 +174,18 @@ def test_an_operation_in_long_rows_is_the_same_operation(beside: str) -> None:
             copy()
         np.subtract(*wide.inputs, out=wide.out)
         assert np.array_equal(out, x - b)
+
+
+@pytest.mark.parametrize(("slow_for", "threads"), [(0, 4), (1, 4), (3, 1)])
+def test_threads_that_wait_for_each_other_are_left_alone_unless_it_is_for_a_moment(
+    slow_for: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def seconds(call: Any, number: int) -> float:
+        asked.append(number)
+        return 0.01 if number == 4 and asked.count(4) <= slow_for else 0.001
+
+    monkeypatch.setattr(blas, "_median_seconds", seconds)
+    monkeypatch.setattr(blas, "PAUSE", 0)
+    assert blas.threads_that_help(4, 8) == threads
