@@ -92,9 +92,12 @@ def test_a_reshape_of_a_transposed_value_is_computed_anew_each_run() -> None:
     assert program.output("y").tolist() == [10, 13, 11, 14, 12, 15]
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist_mlp"])
-def test_a_step_allocates_next_to_nothing_after_the_first(name: str) -> None:
-    net = nnspec.load(name)
+@pytest.mark.parametrize(
+    ("name", "most"), [("digits", 64), ("mnist_mlp", 64), ("lenet", 256), ("resnet", 256), ("char_lstm", 256), ("gpt", 256)]
+)
+def test_a_step_allocates_next_to_nothing_after_the_first(name: str, most: int) -> None:
+    """What is left in the larger ones, on two threads, are the buffers in which NumPy casts truths to numbers, of 32 KiB each."""
+    net = nnspec.load(name, engine="numpy", threads=2)
     batch: dict[str, Any] = {n: np.asarray(v, net.spec.model.graph[n].type.dtype) for n, v in
                              random_batch({**net.inputs, **net.targets}, 64).items()}  # fmt: skip
     net.engine.step(batch, 0.01)
@@ -103,4 +106,4 @@ def test_a_step_allocates_next_to_nothing_after_the_first(name: str) -> None:
         net.engine.step(batch, 0.01)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 64 * 1024
+    assert peak < most * 1024
