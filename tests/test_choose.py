@@ -88,3 +88,13 @@ def test_an_engine_asked_for_by_name_is_not_changed() -> None:
     net = nnspec.load("digits", engine="numpy")
     net.fit(epochs=1)
     assert net.engine.choice == ""
+
+
+@pytest.mark.usefixtures("long_training")
+def test_onnxruntime_is_not_tried_where_it_would_take_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, batch = started("lenet")
+    windows = choosing._windows(engine, batch)
+    assert windows == 4 * 8 * (28 * 28 * 9 * 1 + 14 * 14 * 9 * 16)
+    monkeypatch.setattr(choosing, "MOST_WINDOWS", windows - 1)
+    choose(engine, batch, 10)
+    assert engine.name == "numpy" and "ort" not in engine.choice

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from nnspec.diagnostics import Fault
+from nnspec.graph import Graph, Node
+from nnspec.graph.types import ITEM_BYTES
+from nnspec.ops.image import conv
 from nnspec.plan.estimate import estimate
 from nnspec.run.engine import Engine
 from nnspec.run.reference import sizes_of
@@ -18,6 +22,8 @@ CANDIDATES = ("numpy", "ort")
 # Seconds of training below which no choice is worth its while, and seconds that each candidate is tried for.
 WORTH_IT, TRIAL = 5.0, 0.25
 FEWEST_STEPS = 3
+# Bytes of windows above which onnxruntime, which keeps them all, is no candidate: it takes gigabytes, and is slower.
+MOST_WINDOWS = 1 << 28
 # What another engine has to save before it is preferred to the first.
 MARGIN = 0.9
 
@@ -28,7 +34,8 @@ def choose(engine: Engine, batch: Mapping[str, Array], steps: int) -> bool:
     if expected < WORTH_IT:
         engine.choice = f"{engine.name}: the training should take {expected:.1f} seconds, too few to try others"
         return False
-    times = {name: seconds for name in CANDIDATES if (seconds := _tried(engine, name, batch)) is not None}
+    plausible = CANDIDATES if _windows(engine, batch) <= MOST_WINDOWS else CANDIDATES[:1]
+    times = {name: seconds for name in plausible if (seconds := _tried(engine, name, batch)) is not None}
     best = min(times, key=lambda name: times[name] * (MARGIN if name == CANDIDATES[0] else 1))
     engine.use(best)
     engine.choice = f"{best}: a step takes {', '.join(f'{1000 * s:.1f} ms in {n}' for n, s in times.items())}"
@@ -39,6 +46,18 @@ def _expected(engine: Engine, batch: Mapping[str, Array]) -> float:
     """Seconds of a step, from what there is to compute."""
     sizes = sizes_of(engine.spec.model.inputs | engine.spec.model.targets, batch)
     return sum(estimate(phase.objective, sizes).alone(max(1, engine.threads)) for phase in engine.spec.stages[engine.stage])
+
+
+def _windows(engine: Engine, batch: Mapping[str, Array]) -> int:
+    """Bytes of the windows of all convolutions."""
+    sizes = sizes_of(engine.spec.model.inputs | engine.spec.model.targets, batch)
+    graphs = [phase.objective for phase in engine.spec.stages[engine.stage]]
+    return sum(_windows_of(graph, node, sizes) for graph in graphs for node in graph if node.op is conv)
+
+
+def _windows_of(graph: Graph, node: Node, sizes: Mapping[str, int]) -> int:
+    out, weights = (type.bound(sizes).numbers for type in (node.type, graph[node.inputs[1]].type))
+    return out[0] * prod(out[2:]) * prod(weights[1:]) * int(node.attributes["groups"]) * ITEM_BYTES[node.type.dtype]
 
 
 def _tried(engine: Engine, name: str, batch: Mapping[str, Array]) -> float | None:
