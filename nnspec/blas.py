@@ -58,11 +58,6 @@ def _function(name: str, dtype: str) -> Any:
     return function
 
 
-def core() -> str:
-    """The processor that the library has chosen its kernels for."""
-    return ", ".join(str(i.get("architecture", i["internal_api"])) for i in _controller().info()) or "none"
-
-
 _in_use = 0
 
 

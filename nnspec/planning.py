@@ -23,10 +23,15 @@ HEADINGS = ("value", "operation", "type", "memory", "bytes", "us")
 LONGEST_NAME = 44
 
 
+def _named_sizes(spec: Compilation) -> set[str]:
+    """The sizes of inputs and targets that are known only at run time, but for the batch."""
+    ports = (spec.model.inputs | spec.model.targets).values()
+    return set().union(*(size_names(t.shape) for t in ports)) - {BATCH_NAME}
+
+
 def sizes_of(spec: Compilation, batch: int | None, given: Mapping[str, int]) -> dict[str, int]:
     """A number for every size of the inputs and targets that is known only at run time; without one for the batch, that of training."""
-    ports = (spec.model.inputs | spec.model.targets).values()
-    names = set().union(*(size_names(t.shape) for t in ports)) - {BATCH_NAME}
+    names = _named_sizes(spec)
     for name in sorted(names ^ given.keys()):
         if name in names:
             raise fault("E103", f"`{name}` has no value", spec.model.span, help=f"it is a size known only at run time: --size {name}=64")
@@ -53,8 +58,6 @@ class StepPlan:
 
     @property
     def graph(self) -> Graph:
-        if not self.spec.stages:
-            raise fault("E110", "this spec has no train block, so it has no training step", self.spec.model.span)
         return self.spec.stages[0][0].objective
 
     @cached_property
@@ -183,6 +186,4 @@ def step_plan(spec: Compilation, sizes: Mapping[str, int]) -> StepPlan:
 
 def memory_of(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, object]:
     """What `compile --json` says of the memory of training; nothing where no step can be planned."""
-    ports = (spec.model.inputs | spec.model.targets).values()
-    unknown = set().union(*(size_names(t.shape) for t in ports)) - {BATCH_NAME, *sizes}
-    return {} if unknown or not spec.trainings else {"memory": step_plan(spec, sizes).memory}
+    return {} if _named_sizes(spec) - sizes.keys() or not spec.trainings else {"memory": step_plan(spec, sizes).memory}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import runpy
+import tracemalloc
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import nnspec
 from nnspec.graph import Type
 from nnspec.graph.types import size_names
 
@@ -38,3 +41,14 @@ def random_batch(ports: dict[str, Type], examples: int, seed: int = 0) -> dict[s
         shape = port.bound({**dict.fromkeys(size_names(port.shape), 6), "batch": examples}).numbers
         out[name] = rng.integers(0, port.classes or 2, shape) if port.dtype == "int64" else rng.random(shape)
     return out
+
+
+def traced_peak(net: nnspec.Net, batch: Mapping[str, Any]) -> int:
+    """The most bytes that three steps have allocated at a time, after a first."""
+    net.engine.step(batch, 0.01)
+    tracemalloc.start()
+    for _ in range(3):
+        net.engine.step(batch, 0.01)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak

@@ -93,7 +93,7 @@ def test_an_engine_asked_for_by_name_is_not_changed() -> None:
 @pytest.mark.usefixtures("long_training")
 def test_onnxruntime_is_not_tried_where_it_would_take_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, batch = started("lenet")
-    windows = choosing._windows(engine, batch)
+    windows = choosing._windows(engine.spec.stages[0][0].objective, {"batch": 8})
     assert windows == 4 * 8 * (28 * 28 * 9 * 1 + 14 * 14 * 9 * 16)
     monkeypatch.setattr(choosing, "MOST_WINDOWS", windows - 1)
     choose(engine, batch, 10)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import distance, random_batch
+from helpers import distance, random_batch, traced_peak
 from test_scan import NETS, spec
 
 import nnspec
@@ -217,10 +216,4 @@ def test_a_step_over_a_sequence_allocates_next_to_nothing_after_the_first(layer:
     net = nnspec.loads(text(layer))
     ports = {"x": net.inputs["x"].bound({"batch": 64, "T": 30}), "y": net.targets["y"]}
     batch: dict[str, Any] = {n: np.asarray(v, "float32") for n, v in random_batch(ports, 64).items()}
-    net.engine.step(batch, 0.01)
-    tracemalloc.start()
-    for _ in range(3):
-        net.engine.step(batch, 0.01)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 64 * 1024
+    assert traced_peak(net, batch) < 64 * 1024

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from math import prod
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import GALLERY, random_batch
+from helpers import GALLERY, random_batch, traced_peak
 
 import nnspec
 from nnspec.graph import Graph, Type
@@ -100,10 +99,4 @@ def test_a_step_allocates_next_to_nothing_after_the_first(name: str, most: int) 
     net = nnspec.load(name, engine="numpy", threads=2)
     batch: dict[str, Any] = {n: np.asarray(v, net.spec.model.graph[n].type.dtype) for n, v in
                              random_batch({**net.inputs, **net.targets}, 64).items()}  # fmt: skip
-    net.engine.step(batch, 0.01)
-    tracemalloc.start()
-    for _ in range(3):
-        net.engine.step(batch, 0.01)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < most * 1024
+    assert traced_peak(net, batch) < most * 1024

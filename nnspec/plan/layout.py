@@ -24,6 +24,13 @@ class Layout:
     images: Set[str]
     columns: Set[str]
 
+    def order(self, name: str, rank: int) -> tuple[int, ...]:
+        """The axes of a value from the slowest to the fastest in memory."""
+        axes = tuple(range(rank))
+        if name in self.images:
+            return (0, *axes[2:], 1)
+        return (*axes[:-2], axes[-1], axes[-2]) if name in self.columns and rank > 1 else axes
+
 
 def layout(graph: Graph, sizes: Mapping[str, int], given: Collection[str]) -> Layout:
     """How the values lie that the outputs need; outputs in `given` memory lie there as they are."""

@@ -5,6 +5,7 @@ Only the graph is looked at: the new weights are formulas of the old, for an eng
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextlib import AbstractContextManager
 
 from nnspec.graph import Graph, Node, Var
@@ -40,8 +41,9 @@ class _Terms(Pass):
         x, y = inputs[::-1] if node.op.commutative and inputs[0].name in self.constants else inputs
         return self.joined(node.op.name, x, y) if y.name in self.constants and x.name not in self.constants else None
 
+    @abstractmethod
     def joined(self, op: str, x: Var, constant: Var) -> Var | None:
-        raise NotImplementedError
+        """What says the same as this operation on a value and a constant, if there is anything."""
 
     def split(self, x: Var, op: str) -> tuple[Var, Var] | tuple[None, None]:
         """The value and the constant that a sum, product or quotient is made of."""

@@ -21,7 +21,6 @@ MAX_REWRITES_OF_A_NODE = 20
 
 def lighter(graph: Graph) -> Graph:
     """The graph with these rules applied wherever they fit, inputs before what uses them."""
-
     return graph.rebuilt(lambda new, node, inputs: _best(new.var(new.copy_node(node, inputs))).name)
 
 

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from math import prod
 from typing import Protocol
 
 import numpy as np
 
 from nnspec.blas import Call
 from nnspec.graph import Graph, Type
-from nnspec.graph.types import BATCH_NAME
+from nnspec.graph.types import BATCH_NAME, ITEM_BYTES
 from nnspec.plan.layout import Layout, layout
 from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
-from nnspec.run.program import Array, Program
-from nnspec.run.team import team
+from nnspec.run.program import Array, Program, array_in
+from nnspec.run.team import together
 
 Memory = dict[str, Array]
 
@@ -57,16 +58,12 @@ class Worker:
 
     def _array(self, name: str, type: Type) -> Array:
         """Memory for a value, laid out as the plan wants it."""
-        shape = type.bound(self.sizes).numbers
-        if name in self.layout.images:
-            return np.moveaxis(self._empty(name, (shape[0], *shape[2:], shape[1]), type.dtype), -1, 1)
-        if name in self.layout.columns and len(shape) > 1:
-            return self._empty(name, (*shape[:-2], shape[-1], shape[-2]), type.dtype).mT
-        return self._empty(name, shape, type.dtype)
-
-    def _empty(self, name: str, shape: tuple[int, ...], dtype: str) -> Array:
-        place = self.places.get(value(name))
-        return np.ndarray(shape, dtype, self.reserved.data, place.offset) if place else np.empty(shape, dtype)
+        bound = type.bound(self.sizes)
+        place, memory = self.places.get(value(name)), self.reserved
+        if place is None:
+            memory = np.empty(prod(bound.numbers) * ITEM_BYTES[type.dtype], np.uint8)
+            place = Arena(0, memory.nbytes)
+        return array_in(memory, place, bound, self.layout.order(name, type.rank))
 
     def schedules(self) -> list[Schedule]:
         return [schedule(piece, self.sizes, given, self.layout) for piece, given in self.pieces]
@@ -105,7 +102,6 @@ class PartedProgram:
         self.split = {p: self._joined(p, parts) for p in cut.split if p not in given}
         self.shifts = [self.workers[part] for part in even_parts(len(parts), threads)]
         self.steps: list[Call] = []
-        self.arrays: Memory = {}
         for worker in self.workers:
             worker.reserve([stage.parts for stage in cut.rounds])
         for stage in cut.rounds:
@@ -169,7 +165,7 @@ class PartedProgram:
         if len(jobs) == 1:
             self.steps += jobs[0]
         elif any(jobs):
-            self.steps.append(partial(team(len(jobs)).run, [partial(_quietly, job) for job in jobs]))
+            self.steps.append(partial(together, [partial(_quietly, job) for job in jobs]))
         for name in stage.sums:
             total, (first, *others) = self.once.memory[whole_of(name)], [w.memory[name] for w in self.workers]
             self.steps.append(partial(np.copyto, total, first))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nnspec.graph import Graph, Node
+from nnspec.graph import Graph, Node, Type
 from nnspec.graph.types import bind
 from nnspec.lazy import real
 from nnspec.ops.arrange import concat, cut
@@ -47,6 +47,12 @@ class ReferenceProgram:
 def called(ufunc: np.ufunc, inputs: Sequence[Array], out: Array) -> Callable[[], Any]:
     """A third of a small call's time goes into the keyword `out`; but these two are to have it, says NumPy."""
     return partial(ufunc, *inputs, out=out) if ufunc in (np.maximum, np.minimum) else partial(ufunc, *inputs, out)
+
+
+def array_in(memory: Array, place: Arena, type: Type, order: Sequence[int]) -> Array:
+    """An array of a type in a place of some bytes, its axes there in this order."""
+    laid: Array = np.ndarray([type.numbers[axis] for axis in order], type.dtype, memory.data, place.offset)
+    return laid.transpose([order.index(axis) for axis in range(type.rank)])
 
 
 class Program:
@@ -128,15 +134,7 @@ class Program:
         if isinstance(place, Given):
             return memory[place.name].reshape(type.shape)
         assert isinstance(place, Arena)
-        shape = type.numbers
-        if node.name in self.plan.layout.images:
-            return np.moveaxis(self._memory_of((shape[0], *shape[2:], shape[1]), type.dtype, place), -1, 1)
-        if node.name in self.plan.layout.columns and node.op is not scan:
-            return self._memory_of((*shape[:-2], shape[-1], shape[-2]), type.dtype, place).mT
-        return self._memory_of(shape, type.dtype, place)
-
-    def _memory_of(self, shape: tuple[int, ...], dtype: str, place: Arena) -> Array:
-        return np.ndarray(shape, dtype, self.arena.data, place.offset)
+        return array_in(self.arena, place, type, self.plan.layout.order(node.name, type.rank))
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
         op = node.op
@@ -163,10 +161,10 @@ class Program:
 
     def _as_image(self, x: Array, node: Node) -> Array:
         """A value with its channels last in memory, before it meets others; what comes from outside is read as it is."""
-        last = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
-        if last.flags.c_contiguous or 0 in x.strides or node.op.is_source or (node.op.view and not node.inputs):
+        if x.ndim <= 2 or not x.size or node.op.is_source or 0 in x.strides:
             return x
-        if x.ndim <= 2 or min(x.shape[1], x.size // (len(x) * x.shape[1] or 1)) == 1:
+        last = np.moveaxis(x, 1, -1)
+        if last.flags.c_contiguous or 1 in (x.shape[1], x[0, 0].size):
             return x
         copy = np.empty(last.shape, x.dtype)
         self.calls.append(partial(np.copyto, copy, last))

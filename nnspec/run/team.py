@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
-from queue import SimpleQueue
 
 from nnspec.blas import Call
 
@@ -16,38 +15,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Team:
-    """Threads that wait for work as long as the process lives."""
-
-    def __init__(self, size: int) -> None:
-        self._work: list[SimpleQueue[Call]] = [SimpleQueue() for _ in range(size - 1)]
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
-        for queue in self._work:
-            threading.Thread(target=self._serve, args=(queue,), daemon=True).start()
-
-    def _serve(self, queue: SimpleQueue[Call]) -> None:
-        while True:
-            job = queue.get()
-            try:
-                job()
-            except BaseException as error:  # the caller raises it
-                self._done.put(error)
-            else:
-                self._done.put(None)
-
-    def run(self, jobs: Sequence[Call]) -> None:
-        """All jobs at once; an exception of any of them, once all are done."""
-        others = jobs[1:]
-        for queue, job in zip(self._work, others, strict=False):
-            queue.put(job)
-        try:
-            jobs[0]()
-        finally:
-            errors = [self._done.get() for _ in others]
-        for error in filter(None, errors):
-            raise error
-
-
 @cache
-def team(size: int) -> Team:
-    return Team(size)
+def _threads(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number, "nnspec")
+
+
+def together(jobs: Sequence[Call]) -> None:
+    """All jobs at once; an exception of any of them, once all are done."""
+    others = [_threads(len(jobs) - 1).submit(job) for job in jobs[1:]]
+    try:
+        jobs[0]()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()

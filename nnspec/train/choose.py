@@ -30,11 +30,13 @@ MARGIN = 0.9
 
 def choose(engine: Engine, batch: Mapping[str, Array], steps: int) -> bool:
     """Let the fastest engine train so many steps of such batches, and have it say why; whether others were tried."""
-    expected = _expected(engine, batch) * steps
+    sizes = sizes_of(engine.spec.model.inputs | engine.spec.model.targets, batch)
+    graphs = [phase.objective for phase in engine.spec.stages[engine.stage]]
+    expected = steps * sum(estimate(graph, sizes).alone(max(1, engine.threads)) for graph in graphs)
     if expected < WORTH_IT:
         engine.choice = f"{engine.name}: the training should take {expected:.1f} seconds, too few to try others"
         return False
-    plausible = CANDIDATES if _windows(engine, batch) <= MOST_WINDOWS else CANDIDATES[:1]
+    plausible = CANDIDATES if sum(_windows(graph, sizes) for graph in graphs) <= MOST_WINDOWS else CANDIDATES[:1]
     times = {name: seconds for name in plausible if (seconds := _tried(engine, name, batch)) is not None}
     best = min(times, key=lambda name: times[name] * (MARGIN if name == CANDIDATES[0] else 1))
     engine.use(best)
@@ -42,17 +44,9 @@ def choose(engine: Engine, batch: Mapping[str, Array], steps: int) -> bool:
     return True
 
 
-def _expected(engine: Engine, batch: Mapping[str, Array]) -> float:
-    """Seconds of a step, from what there is to compute."""
-    sizes = sizes_of(engine.spec.model.inputs | engine.spec.model.targets, batch)
-    return sum(estimate(phase.objective, sizes).alone(max(1, engine.threads)) for phase in engine.spec.stages[engine.stage])
-
-
-def _windows(engine: Engine, batch: Mapping[str, Array]) -> int:
+def _windows(graph: Graph, sizes: Mapping[str, int]) -> int:
     """Bytes of the windows of all convolutions."""
-    sizes = sizes_of(engine.spec.model.inputs | engine.spec.model.targets, batch)
-    graphs = [phase.objective for phase in engine.spec.stages[engine.stage]]
-    return sum(_windows_of(graph, node, sizes) for graph in graphs for node in graph if node.op is conv)
+    return sum(_windows_of(graph, node, sizes) for node in graph if node.op is conv)
 
 
 def _windows_of(graph: Graph, node: Node, sizes: Mapping[str, int]) -> int:
