@@ -19,7 +19,7 @@ from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.update import check_optimizer, schedule_graph
-from nnspec.elaborate.values import Scope
+from nnspec.elaborate.values import Saved, Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
@@ -30,7 +30,7 @@ from nnspec.syntax import ast
 from nnspec.syntax.ast import Definition
 from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
-from nnspec.weights import name_in
+from nnspec.weights import name_in, names_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,13 +277,21 @@ class Compilation:
     @cached_property
     def saved(self) -> dict[str, tuple[Path, str]]:
         """The parameters that start from a file: which, and what they are called there. A run has its own weights of them."""
-        found: dict[str, tuple[Path, str]] = {}
         if self.imports_from:
-            return found
+            return {}
+        owned = self.model.owned
+        found = {n: w for saved in {o.weights: None for o in owned.values() if o.weights} for n, w in self._saved_for_all(saved).items()}
         for name, wish in self._initial.saved.items():
             path = contained(self.folder, wish.file, wish.span)
-            found[name] = path, name_in(path, name, self.model.owned[name].type.numbers, wish.span)
+            found[name] = path, name_in(path, name, owned[name].type.numbers, wish.span)
         return found
+
+    def _saved_for_all(self, saved: Saved) -> dict[str, tuple[Path, str]]:
+        """Of what a model owns, that which the file it starts from has; the rest starts as it says."""
+        path = contained(self.folder, saved.file, saved.span)
+        own = [o for o in self.model.owned.values() if o.weights == saved]
+        names = names_in(path, {saved.name_of(o.name): o.type.numbers for o in own}, saved.span)
+        return {o.name: (path, saved.name_of(o.name)) for o in own if saved.name_of(o.name) in names}
 
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,19 @@ def name_in(path: Path, parameter: str, shape: tuple[int, ...], span: Span) -> s
         raise fault("E501", f"{path.name} has no tensor for `{parameter}`", span, help=help_)
     if known[found] != shape:
         raise fault("E208", f"`{parameter}` is {list(shape)}, and `{found}` of {path.name} is {list(known[found])}", span)
+    return found
+
+
+def names_in(path: Path, wanted: Mapping[str, tuple[int, ...]], span: Span) -> set[str]:
+    """Those of a model's parameters and states that a file has; they have the shapes that the model gives them."""
+    known = shapes(path, span)
+    found = wanted.keys() & known.keys()
+    if not found:
+        raise fault("E503", f"nothing in {path.name} has the name of a parameter or state of the model", span)
+    for name in sorted(found):
+        if known[name] != wanted[name]:
+            message = f"`{name}` is {list(wanted[name])}, and in {path.name} it is {list(known[name])}"
+            raise fault("E208", message, span, help="a layer of another name starts afresh: `-> ... as NAME`")
     return found
 
 

@@ -281,6 +281,52 @@ def test_what_saved_weights_refuse(source: str, code: str, tmp_path: Path) -> No
     assert [d.code for d in error.value.diagnostics] == [code]
 
 
+def test_a_model_starts_from_a_file_and_what_is_not_in_it_starts_afresh(tmp_path: Path) -> None:
+    w, mu = np.arange(8).reshape(4, 2), np.array([3.0, 4.0])
+    save_file(
+        {"dense.W": w.astype(np.float32), "batchnorm.mu": mu.astype(np.float32), "old.b": np.ones(3, np.float32)},
+        tmp_path / "w.safetensors",
+    )
+    body = "x -> dense(2) -> batchnorm -> dense(3) as head"
+    n = nnspec.load(write(tmp_path, main=f'model M from "w.safetensors" {{ input x: [4]  output y = {body} }}'))
+    np.testing.assert_array_equal(n.params["dense.W"], w)
+    np.testing.assert_array_equal(n.states["batchnorm.mu"], mu)
+    drawn = nnspec.load(write(tmp_path, main=f"model M {{ input x: [4]  output y = {body} }}"))
+    np.testing.assert_array_equal(n.params["head.W"], drawn.params["head.W"])
+
+
+def test_a_model_used_as_a_layer_starts_from_its_file(tmp_path: Path) -> None:
+    w = np.arange(8, dtype=np.float32).reshape(4, 2)
+    save_file({"dense.W": w}, tmp_path / "w.safetensors")
+    inner = 'model Code(n = 2) from "w.safetensors" { input x: [4]  output c = x -> dense(n) }'
+    n = nnspec.load(write(tmp_path, main=inner + " model M { input x: [4]  output y = x -> Code as first -> dense(4) -> Code }"))
+    np.testing.assert_array_equal(n.params["first.dense.W"], w)
+    np.testing.assert_array_equal(n.params["Code.dense.W"], w)
+    assert n.params["dense.W"].shape == (2, 4)
+    n.save(tmp_path / "run")
+    (tmp_path / "w.safetensors").unlink()
+    np.testing.assert_array_equal(nnspec.open(tmp_path / "run").params["first.dense.W"], w)
+
+
+@pytest.mark.parametrize(
+    ("file", "tensors", "code", "words"),
+    [
+        ("w", {"dense.W": (4, 3)}, "E208", "`dense.W` is [4, 2], and in w.safetensors it is [4, 3]"),
+        ("w", {"dens.W": (4, 2)}, "E503", "nothing in w.safetensors has the name"),
+        ("none", {"dense.W": (4, 2)}, "E501", "cannot read"),
+        ("../w", {"dense.W": (4, 2)}, "E112", "not within the folder"),
+    ],
+)
+def test_what_the_weights_of_a_model_are_not(file: str, tensors: dict[str, Any], code: str, words: str, tmp_path: Path) -> None:
+    save_file({n: np.ones(s, np.float32) for n, s in tensors.items()}, tmp_path / "w.safetensors")
+    spec = write(tmp_path, main=f'model M from "{file}.safetensors" {{ input x: [4]  output y = x -> dense(2) }}')
+    with pytest.raises(nnspec.SpecError) as error:
+        nnspec.load(spec)
+    [diagnostic] = error.value.diagnostics
+    assert diagnostic.code == code and words in diagnostic.message
+    assert diagnostic.span and diagnostic.span.text == f'"{file}.safetensors"'
+
+
 # ---- open sizes
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 import nnspec
 from nnspec import SpecError
@@ -316,6 +317,15 @@ def test_a_training_starts_from_another_run(tmp_path: Path) -> None:
     new.fit(data, progress=Progress(on_note=notes.append))
     np.testing.assert_array_equal(new.params["dense.W"], old.params["dense.W"])
     assert "2 of 4" in notes[0]
+
+
+def test_a_training_starts_from_a_file_of_weights(tmp_path: Path) -> None:
+    w = np.ones((3, 4), np.float32)
+    save_file({"dense.W": w, "dense_2.W": w}, tmp_path / "w.safetensors")
+    (tmp_path / "new.nn").write_text(NET.replace("TRAIN", 'train { start from "w.safetensors"  steps 1  optimizer sgd(0) }'))
+    new = nnspec.load(tmp_path / "new.nn")
+    new.fit(some_data())
+    np.testing.assert_array_equal(new.params["dense.W"], w)
 
 
 @pytest.mark.parametrize("old", ["nowhere", "old"])

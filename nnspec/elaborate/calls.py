@@ -122,7 +122,7 @@ class Calls(ABC):
         if callee.kind not in CALLED_IN_FORMULAS:
             return Applied(callee, bound, span)
         owns = callee.kind == "layer"
-        frame = scope.frame.enter(scope.frame.child(callee.name, label), owns=True) if owns else scope.frame
+        frame = scope.frame.enter(scope.frame.child(callee.name, label)).of_definition(callee.definition) if owns else scope.frame
         result = self.run_function(callee, bound, spans, frame, span)
         self.last_name = frame.path if owns else callee.name
         return result

@@ -77,7 +77,7 @@ class _ModelWork:
 
     def __init__(self, f: Function, e: Elaborator) -> None:
         self.f, self.e = f, e
-        self.scope = Scope(f.scope, Frame("", owns=True), dict(self.e.always))
+        self.scope = Scope(f.scope, Frame().of_definition(f.definition), dict(self.e.always))
         self.e.watched, self.e.frame = self.scope, self.scope.frame
         self.model = Model(f.name, e.graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}

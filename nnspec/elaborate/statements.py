@@ -146,7 +146,7 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
         help_ = "give one of the two layers another name: `-> ... as NAME`" if "." in owned.name else ""
         note = (e.owned[owned.name].span, "first here")
         raise fault("E105", f"`{owned.name}` is declared twice", s.name.span, notes=(note,), help=help_)
-    e.owned[owned.name] = owned
+    e.owned[owned.name] = replace(owned, weights=scope.frame.weights)
     var = e.graph.source(OPS[s.kind], owned.name, owned.type)
     scope.names[s.name.id] = Tensor(var, False, s.type.span if s.type else s.name.span)
     scope.spans[s.name.id] = s.name.span

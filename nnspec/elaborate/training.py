@@ -155,7 +155,12 @@ class _Reader:
 
     def start(self, s: ast.Setting) -> Word:
         if not s.origin:
-            raise fault("E106", "a training starts from the folder of a run", s.span, help='write `start from "runs/pretrain-1"`')
+            raise fault(
+                "E106",
+                "a training starts from the folder of a run, or a file of weights",
+                s.span,
+                help='write `start from "runs/pretrain-1"`',
+            )
         return Word(s.origin, s.span)
 
     def optimizer(self, e: ast.Expr) -> Applied:

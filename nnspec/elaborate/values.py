@@ -106,10 +106,15 @@ class Unsized:
 
 @dataclass(frozen=True)
 class Saved:
-    """The weights of a file, as an init."""
+    """The weights of a file, as an init or for all that a model owns whose names, below `path`, the file has."""
 
     file: str
     span: Span
+    path: str = ""
+
+    def name_of(self, public: str) -> str:
+        """What a parameter or state of the model is called in the file."""
+        return public.removeprefix(f"{self.path}.")
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,14 @@ POISON = Poison()
 
 @dataclass(frozen=True)
 class Owned:
-    """A parameter or state: its public name, type, and how it starts (an init, or a value as nested tuples)."""
+    """A parameter or state: its public name, type, and how it starts (an init, or a value as nested tuples; `weights` go before)."""
 
     name: str
     kind: str
     type: Type
     start: Applied | object
     span: Span
+    weights: Saved | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,7 @@ class Frame:
     """One call of a layer (or the model itself): the path of its name, and what it has named so far.
 
     Inside a `share` parameters that are there already are used again; `use` counts its uses, which draw apart from each other.
+    `weights` are those that the model starts from.
     """
 
     path: str = ""
@@ -168,10 +175,15 @@ class Frame:
     use: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     draws: int = 0
+    weights: Saved | None = None
 
     def enter(self, path: str, **changes: Any) -> Frame:
         """The frame of what is called inside, where numbering starts anew."""
         return replace(self, path=path, counts={}, draws=0, **changes)
+
+    def of_definition(self, d: ast.Definition) -> Frame:
+        """The frame of a call of it: a model may say what its parameters and states start from."""
+        return replace(self, owns=True, weights=Saved(d.weights.value, d.weights.span, self.path) if d.weights else self.weights)
 
     def child(self, kind: str, label: str | None = None) -> str:
         """The path of a new layer in this one: `conv`, `conv_2`, ..., or its label."""

@@ -286,7 +286,10 @@ class Let(Tree):
 
 @dataclass(frozen=True)
 class Definition(Tree):
-    """A `fn`, `layer`, `model`, `optimizer`, `schedule` or `init`; an `= formula` body is one `Return`."""
+    """A `fn`, `layer`, `model`, `optimizer`, `schedule` or `init`; an `= formula` body is one `Return`.
+
+    `weights` is the file that a model starts from.
+    """
 
     kind: str
     name: Name
@@ -294,6 +297,7 @@ class Definition(Tree):
     body: tuple[Statement, ...]
     returns: TypeExpr | None = None
     doc: str = ""
+    weights: String | None = None
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,8 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
         return ast.Definition(self.span(c), str(c[0]), self._name(c[1]), _parameters(c), _body(c[-1]), returns, self._doc(c))
 
     def model(self, c: Items) -> ast.Definition:
-        return ast.Definition(self.span(c), str(c[0]), self._name(c[1]), _parameters(c), _body(c[-1]), None, self._doc(c))
+        weights = next((self.string([x]) for x in c if isinstance(x, Token) and x.type == "STRING"), None)
+        return ast.Definition(self.span(c), str(c[0]), self._name(c[1]), _parameters(c), _body(c[-1]), None, self._doc(c), weights)
 
     optimizer = schedule = init = model
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nnspec import weights
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.phases import Word
 from nnspec.run.engine import Engine
@@ -17,6 +19,7 @@ from nnspec.train.loop import History, Progress, Stage
 from nnspec.train.stop import refuse_unwatched
 
 Array = np.ndarray[Any, np.dtype[Any]]
+SAFETENSORS = ".safetensors"
 
 
 def fit(
@@ -54,16 +57,22 @@ def fit(
 
 
 def saved(engine: Engine, run: Word) -> dict[str, Array]:
-    """The parameters and states of another run that have the name and shape of one of this model."""
-    try:
-        arrays, _ = rundir.newest(engine.spec.folder / run.text)
-    except Fault as error:
-        raise Fault(replace(error.diagnostic, span=run.span)) from None
+    """The parameters and states of another run, or of a file of weights, that have the name and shape of one of this model."""
+    arrays = _arrays(engine.spec.folder / run.text, run)
     own = {**engine.params, **engine.states}
     shared = {n: arrays[n] for n, v in own.items() if n in arrays and arrays[n].shape == v.shape}
     if not shared:
         raise fault("E503", f"no parameter or state in {run.text} has the name and shape of one of this model", run.span)
     return shared
+
+
+def _arrays(place: Path, run: Word) -> dict[str, Array]:
+    if place.suffix == SAFETENSORS:
+        return {n: weights.read(place, n) for n in weights.shapes(place, run.span)}
+    try:
+        return rundir.newest(place)[0]
+    except Fault as error:
+        raise Fault(replace(error.diagnostic, span=run.span)) from None
 
 
 def take(engine: Engine, arrays: Mapping[str, Array]) -> None:
