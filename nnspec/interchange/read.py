@@ -1,0 +1,114 @@
+"""A model of another tool: its file, its arrays and its attributes as Python has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import external_data_helper, helper, numpy_helper
+
+from nnspec.diagnostics import fault
+from nnspec.interchange.lowering import Array
+
+Tensors = Sequence[onnx.TensorProto]
+DEFAULT_DOMAINS = ("", "ai.onnx")
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """The checked model of a file, with the data that lies in files beside it.
+
+    Faults: E501 when there is no such file, E520 when it is no ONNX model or reaches for data outside its folder.
+    """
+    if not path.is_file():
+        raise fault("E501", f"there is no file `{path}`")
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except DecodeError:
+        raise fault("E520", f"`{path}` is not an ONNX model") from None
+    except OSError as error:
+        raise fault("E501", f"cannot read `{path}`: {error.strerror}") from None
+    _take_in(model, path)
+    return check(model, str(path))
+
+
+def check(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelProto:
+    """The model itself, where ONNX's own checker has nothing to say against it."""
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        said = " ".join(str(error).split("==>")[0].split())
+        raise fault("E520", f"`{name}` is not an ONNX model: {said}") from None
+    return model
+
+
+def _take_in(model: onnx.ModelProto, path: Path) -> None:
+    """Read the arrays that lie in other files, which have to be in the folder of the model, links followed."""
+    folder = path.parent.resolve()
+    for tensor in every_tensor(model.graph):
+        if not external_data_helper.uses_external_data(tensor):
+            continue
+        info = external_data_helper.ExternalDataInfo(tensor)
+        data = (folder / info.location).resolve()
+        if not data.is_relative_to(folder) or Path(info.location).is_absolute():
+            raise fault("E520", f"`{path}` reaches for data outside its folder: `{info.location}`", help="copy it beside the model")
+        if not data.is_file():
+            raise fault("E520", f"`{path}` needs `{info.location}` beside it, which is not there")
+        tensor.raw_data = _stretch(data, info.offset or 0, info.length, path)
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _stretch(data: Path, offset: int, length: int | None, path: Path) -> bytes:
+    available = data.stat().st_size - offset
+    wanted = available if length is None else length
+    if offset < 0 or not 0 <= wanted <= available:
+        raise fault("E520", f"`{path}` wants {wanted} bytes from byte {offset} of `{data.name}`, which has {offset + available}")
+    with data.open("rb") as f:
+        f.seek(offset)
+        return f.read(wanted)
+
+
+def every_tensor(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """The tensors written in a graph and in the graphs that its nodes run."""
+    yield from graph.initializer
+    for node in graph.node:
+        for a in node.attribute:
+            yield from (a.t, *a.tensors) if a.type in (a.TENSOR, a.TENSORS) else ()
+            for body in (a.g, *a.graphs) if a.type in (a.GRAPH, a.GRAPHS) else ():
+                yield from every_tensor(body)
+
+
+def initialisers(graph: onnx.GraphProto) -> dict[str, Array]:
+    """The arrays that a graph brings, by name."""
+    return {t.name: array(t) for t in graph.initializer}
+
+
+def array(tensor: onnx.TensorProto) -> Array:
+    return np.asarray(numpy_helper.to_array(tensor))
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node as Python values: texts decoded, lists as tuples, tensors as arrays."""
+    return {a.name: _plain(helper.get_attribute_value(a)) for a in node.attribute if not a.ref_attr_name}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, onnx.TensorProto):
+        return array(value)
+    return tuple(map(_plain, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def domain_of(node: onnx.NodeProto) -> str:
+    """The domain of a node, "" for ONNX's own."""
+    return "" if node.domain in DEFAULT_DOMAINS else str(node.domain)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators that a model is written in."""
+    return int(next((o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS), 1))
