@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nnspec.diagnostics import Span, fault
@@ -11,11 +12,17 @@ from nnspec.diagnostics import Span, fault
 
 def write_whole(path: Path, content: bytes) -> None:
     """All of the file or nothing: it takes its name only when it is on the disk. OSError leaves what was there."""
+    with whole(path) as aside:
+        aside.write_bytes(content)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of the file once all is on the disk; an error leaves what was there."""
     aside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
-        with aside.open("wb") as f:
-            f.write(content)
-            f.flush()
+        yield aside
+        with aside.open("rb+") as f:
             os.fsync(f.fileno())
         aside.replace(path)
     finally:

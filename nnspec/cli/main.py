@@ -17,6 +17,7 @@ from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
+from nnspec.cli.predict import predict
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
@@ -163,22 +164,6 @@ def eval_(run: str, data: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("run", metavar="RUN")
-@options(DATA)
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="OUT", help="A csv or npz file.")
-def predict(run: str, data: str | None, output: str) -> None:
-    """Write a trained run's outputs for every example."""
-    from nnspec.cli.train import held_out
-    from nnspec.train.predictions import write
-
-    net = api.open(run)
-    _, fields = held_out(net, data, net.inputs)
-    outputs = net.predict({n: fields[n] for n in net.inputs})
-    write(Path(output), outputs)
-    click.echo(f"{len(next(iter(outputs.values())))} predictions in {output}")
-
-
-@cli.command()
 @click.argument("source", metavar="RUN|F")
 @SET
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="M.onnx")
@@ -212,5 +197,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, library.test, library.doc, library.new):
+for command in (bench, predict, library.test, library.doc, library.new):
     cli.add_command(command)

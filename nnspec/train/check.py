@@ -48,13 +48,17 @@ def listing(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Checker:
-    """Checks fields against ports; `labels` keeps the texts of each class port, so that every part numbers them alike."""
+    """Checks fields against ports; `labels` keeps the texts of each class port, so that every part numbers them alike.
+
+    `before` is how many examples of the same file came before these.
+    """
 
     ports: Mapping[str, Type]
     span: Span | None
     dtype: str
     spans: Mapping[str, Span] = field(default_factory=dict)
     labels: dict[str, list[str]] = field(default_factory=dict)
+    before: int = 0
 
     def check(self, fields: Mapping[str, Any]) -> Fields:
         for name in self.ports:
@@ -69,6 +73,11 @@ class Checker:
 
     def fault(self, code: str, name: str, message: str, **more: Any) -> Fault:
         return fault(code, message, self.spans.get(name, self.span), **more)
+
+    def place(self, at: tuple[int, ...]) -> str:
+        """Rows and columns, counted from 1."""
+        row, *rest = (i + 1 for i in at)
+        return f"row {self.before + row}" + (f", column {rest[0]}" if len(rest) == 1 else f", at {rest}" if rest else "")
 
     def array(self, name: str, value: Any) -> np.ndarray:
         """An array of numbers, bools or, as objects, texts."""
@@ -133,7 +142,9 @@ class Checker:
         if isinstance(values, Fractions):
             return values
         if values.dtype == object and not type.classes:
-            raise self.fault("E309", name, f"`{name}` takes numbers, and its data is text: {quoted(str(values.flat[0]))} in row 1")
+            raise self.fault(
+                "E309", name, f"`{name}` takes numbers, and its data is text: {quoted(str(values.flat[0]))} in row {self.before + 1}"
+            )
         if values.dtype == object:
             return self.numbered(name, values)
         return self.floats(name, values) if type.is_float else self.whole(name, values)
@@ -145,7 +156,7 @@ class Checker:
         if not finite.all():
             at = _first(~finite)
             why = "is not a finite number" if not np.isfinite(values[at]) else f"does not fit into {self.dtype}"
-            raise self.fault("E306", name, f"`{name}`, {_place(at)}: {_plain(values[at])} {why}", help=NOT_FINITE_HELP)
+            raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {_plain(values[at])} {why}", help=NOT_FINITE_HELP)
         return converted
 
     def whole(self, name: str, values: np.ndarray) -> np.ndarray:
@@ -158,7 +169,7 @@ class Checker:
             at = _first(~good)
             from_one = values.min() == 1 and values.max() == high + 1
             code = "E305" if np.isfinite(values[at]) else "E306"
-            message = f"`{name}`, {_place(at)}: {_plain(values[at])}, and {takes}"
+            message = f"`{name}`, {self.place(at)}: {_plain(values[at])}, and {takes}"
             raise self.fault(code, name, message, help="class numbers start at 0: subtract 1 from each" if from_one else "")
         return _as(values, self.ports[name].dtype)
 
@@ -171,7 +182,7 @@ class Checker:
             raise self.fault("E305", name, message, help="texts are numbered in sorted order, so all must occur; or give class numbers")
         for at, text in np.ndenumerate(values):
             if text not in number:
-                message = f"`{name}`, {_place(at)}: {quoted(text)} is not a label of the training data"
+                message = f"`{name}`, {self.place(at)}: {quoted(text)} is not a label of the training data"
                 raise self.fault("E305", name, message, help=f"they are {listing(known)}")
         return np.array([number[text] for text in values.flat], dtype=np.int64).reshape(values.shape)
 
@@ -191,12 +202,6 @@ def _range(type: Type) -> tuple[int, int, str]:
 
 def _first(wrong: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
-
-
-def _place(at: tuple[int, ...]) -> str:
-    """Rows and columns, counted from 1."""
-    row, *rest = (i + 1 for i in at)
-    return f"row {row}" + (f", column {rest[0]}" if len(rest) == 1 else f", at {rest}" if rest else "")
 
 
 def _plain(value: Any) -> str:

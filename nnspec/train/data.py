@@ -79,7 +79,7 @@ def _checked(
 ) -> Fields:
     """Some fields of an opened source, bound to the ports; `labels` learns what their class numbers stand for."""
     _keep_labels(source, parts.labels, ports, labels)
-    return Checker(ports, source.span, dtype, source.spans, labels).check(bind(source, readers, ports, dtype))
+    return bound(source, readers, ports, dtype, labels)
 
 
 def _known(source: DataSource, labels: Labels) -> Sequence[str]:
@@ -99,16 +99,36 @@ def _keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], l
             labels[port] = list(texts)
 
 
-def bind(source: DataSource, readers: Readers, ports: Mapping[str, Type], dtype: str) -> dict[str, Any]:
-    """For each port the field of its name, or what the source's arguments make for it."""
-    return {port: _field(source, readers, port, dtype if type.is_float else None) for port, type in ports.items()}
+def bound(
+    source: DataSource, readers: Readers, ports: Mapping[str, Type], dtype: str, labels: dict[str, list[str]], before: int = 0
+) -> Fields:
+    """For each port the field of its name, or what the source's arguments make for it, checked; `before` rows came before these."""
+    fields = {port: _field(source, readers, port, dtype if type.is_float else None) for port, type in ports.items()}
+    return Checker(ports, source.span, dtype, source.spans, labels, before).check(fields)
+
+
+def names_read(source: DataSource, ports: Mapping[str, Type]) -> frozenset[str]:
+    """The fields that these ports are made of."""
+    return frozenset(name for port in ports for item in _as_items(_chosen(source, port)) for name in _names(item))
+
+
+def _chosen(source: DataSource, port: str) -> Any:
+    return port if source.name == "inline" else source.fields.get(port, port)
+
+
+def _as_items(chosen: Any) -> tuple[Any, ...]:
+    return chosen if isinstance(chosen, tuple) else (chosen,)
+
+
+def _names(item: Any) -> Sequence[str]:
+    return item.names() if isinstance(item, Formula) else (item,)
 
 
 def _field(source: DataSource, readers: Readers, port: str, dtype: str | None) -> Any:
-    chosen = port if source.name == "inline" else source.fields.get(port, port)
-    items = chosen if isinstance(chosen, tuple) else (chosen,)
+    chosen = _chosen(source, port)
+    items = _as_items(chosen)
     for item in items:
-        for name in item.names() if isinstance(item, Formula) else (item,):
+        for name in _names(item):
             if name not in readers and not (isinstance(item, Formula) and item.means(name)):
                 raise _no_field(source, readers, port, name)
     columns = [computed(item, readers, dtype) if isinstance(item, Formula) else readers[item]() for item in items]

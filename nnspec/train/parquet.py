@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from nnspec.diagnostics import Span, fault
 from nnspec.train.files import BROKEN, MAX_EXPANDED, NOT_FINITE_HELP, Readers, broken, existing, package
 
 WIDEST = 8
+READ_AHEAD = 1 << 20
 
 
 def read_parquet(path: Path, span: Span | None) -> Readers:
@@ -30,22 +33,27 @@ def read_parquet(path: Path, span: Span | None) -> Readers:
     return {name: partial(_column, path, name, span) for name in names}
 
 
-def _opened(path: Path, span: Span | None) -> Any:
-    return package("pyarrow.parquet", "pyarrow", "a parquet file", "parquet", span).ParquetFile(path)
+def _opened(path: Path, span: Span | None, **how: Any) -> Any:
+    return package("pyarrow.parquet", "pyarrow", "a parquet file", "parquet", span).ParquetFile(path, **how)
 
 
 def _column(path: Path, name: str, span: Span | None) -> np.ndarray:
     try:
         with _opened(path, span) as file:
-            column = file.read(columns=[name]).column(name)
-        values = _array(path, name, column, span)
-        empty = column.is_null().to_numpy() | (values == "" if values.dtype == object else False)
-        if empty.any():
-            row = int(np.argmax(empty)) + 1
-            raise fault("E306", f"{path}, row {row}, column `{name}`: the cell is empty", span, help=NOT_FINITE_HELP)
-        return values
+            return _values(path, name, span, file.read(columns=[name]).column(name))
     except BROKEN as error:
         raise broken(path, f"column `{name}`: {error}", span) from None
+
+
+def _values(path: Path, name: str, span: Span | None, column: Any, before: int = 0) -> np.ndarray:
+    """The values of a column that starts after so many rows, none of them empty."""
+    values = _array(path, name, column, span)
+    if column.null_count or values.dtype == object:
+        empty = column.is_null().to_numpy() | (values == "" if values.dtype == object else False)
+        if empty.any():
+            row = before + int(np.argmax(empty)) + 1
+            raise fault("E306", f"{path}, row {row}, column `{name}`: the cell is empty", span, help=NOT_FINITE_HELP)
+    return values
 
 
 def _array(path: Path, name: str, column: Any, span: Span | None) -> np.ndarray:
@@ -58,3 +66,36 @@ def _array(path: Path, name: str, column: Any, span: Span | None) -> np.ndarray:
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
         return np.asarray(column.to_numpy())
     raise broken(path, f"the column `{name}` holds {kind}, neither numbers nor texts", span)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some rows of a file: how many came before them, how many they are, and their columns."""
+
+    before: int
+    rows: int
+    readers: Readers
+
+
+def stretches(path: Path, rows: int, wanted: frozenset[str], span: Span | None) -> tuple[int, Iterator[Stretch]]:
+    """How many rows a file has, and its rows in stretches, of which only the columns wanted are read."""
+    try:
+        file = _opened(existing(path, span), span, pre_buffer=False, buffer_size=READ_AHEAD)  # otherwise it is all read ahead
+    except BROKEN as error:
+        raise broken(path, error, span) from None
+    return file.metadata.num_rows, _stretches(path, file, rows, wanted, span)
+
+
+def _stretches(path: Path, file: Any, rows: int, wanted: frozenset[str], span: Span | None) -> Iterator[Stretch]:
+    table = package("pyarrow", "pyarrow", "a parquet file", "parquet", span).Table
+    names, before = list(file.schema_arrow.names), 0
+    with file:
+        try:
+            for batch in file.iter_batches(rows, columns=[n for n in names if n in wanted]):
+                columns = table.from_batches([batch])
+                known = {n: partial(_values, path, n, span, columns.column(n), before) for n in columns.column_names}
+                unread = {n: partial(_column, path, n, span) for n in names if n not in known}
+                yield Stretch(before, batch.num_rows, {**unread, **known})
+                before += batch.num_rows
+        except BROKEN as error:
+            raise broken(path, error, span) from None

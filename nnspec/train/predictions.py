@@ -4,39 +4,86 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnspec.diagnostics import fault
-from nnspec.files import write_whole
+from nnspec.files import whole, write_whole
+from nnspec.train.files import package
 
+FORMATS = (".csv", ".npz", ".parquet")
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def write(path: Path, outputs: Mapping[str, Array]) -> None:
-    """Outputs as csv (columns `probs_0`, `probs_1`, ...) or npz (one array an output)."""
-    if path.suffix not in (".csv", ".npz"):
-        raise fault("E504", f"predictions are written as .csv or .npz, not `{path.suffix or path.name}`")
+    """Outputs as a table (csv or parquet, columns `probs_0`, `probs_1`, ...) or npz (one array an output)."""
+    with writing(path):
+        match path.suffix:
+            case ".csv":
+                write_whole(path, _csv(columns(outputs)))
+            case ".parquet":
+                with whole(path) as aside, ParquetFile(aside) as file:
+                    file.append(columns(outputs))
+            case _:
+                write_whole(path, _npz(outputs))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What cannot be written is said: a kind of file that is not known, a place that is not there."""
+    if path.suffix not in FORMATS:
+        raise fault("E504", f"predictions are written as {', '.join(FORMATS)}, not `{path.suffix or path.name}`")
     try:
-        write_whole(path, _csv(outputs) if path.suffix == ".csv" else _npz(outputs))
+        yield
     except OSError as error:
-        raise fault("E504", f"cannot write {path}: {error.strerror}") from None
+        raise fault("E504", f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _csv(outputs: Mapping[str, Array]) -> bytes:
+def columns(outputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Every number of every output as a column with a row an example."""
     lengths = {len(v) if v.ndim else 0 for v in outputs.values()}
     if len(lengths) > 1 or 0 in lengths:
-        raise fault("E504", "an output of this model is the same for all examples, which a csv cannot hold", help="write an .npz")
-    columns = {n: v.reshape(len(v), -1) for n, v in outputs.items()}
-    names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n, v in columns.items() for i in range(v.shape[1])]
+        raise fault("E504", "an output of this model is the same for all examples, which a table cannot hold", help="write an .npz")
+    flat = {n: v.reshape(len(v), -1) for n, v in outputs.items()}
+    return {n if outputs[n].ndim == 1 else f"{n}_{i}": v[:, i] for n, v in flat.items() for i in range(v.shape[1])}
+
+
+class ParquetFile:
+    """A table that grows, a row group at a time.
+
+    >>> with ParquetFile(path) as file:
+    ...     file.append({"p": probabilities})
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._arrow = package("pyarrow", "pyarrow", "a parquet file", "parquet", None)
+        self._parquet = package("pyarrow.parquet", "pyarrow", "a parquet file", "parquet", None)
+        self._path = path
+        self._writer: Any = None
+
+    def __enter__(self) -> ParquetFile:
+        return self
+
+    def append(self, columns: Mapping[str, Array]) -> None:
+        table = self._arrow.table(dict(columns))
+        # Hardly two predictions are equal: a dictionary of them would take most of the time and a third of the file.
+        self._writer = self._writer or self._parquet.ParquetWriter(self._path, table.schema, use_dictionary=False)
+        self._writer.write_table(table)
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer:
+            self._writer.close()
+
+
+def _csv(columns: Mapping[str, Array]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for rows in zip(*columns.values(), strict=True):
-        writer.writerow([str(x) for row in rows for x in row])
+    writer.writerow(columns)
+    writer.writerows(zip(*(map(str, column) for column in columns.values()), strict=True))
     return text.getvalue().encode()
 
 

@@ -26,6 +26,8 @@ IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-
 IMAGE = (28, 28)
 TABLES: Mapping[str, Callable[[Path, Span | None], Readers]] = {"csv": read_csv, "npz": read_npz, "parquet": read_parquet}
 """The kinds of file that fields are chosen from by name, each also its suffix."""
+COLUMNS = {"csv", "parquet"}
+"""The kinds of which each has the columns that the other could have."""
 LABELLED = {"text": TEXT_FIELDS, "images": ("label",)}
 """The fields of a source that are class numbers with names."""
 
@@ -47,7 +49,7 @@ def source_from_path(path: str) -> DataSource:
 def source_for(own: DataSource | None, data: str) -> DataSource | None:
     """What a file of `--data` is read as, beside the spec's own source: as that, if it is of its kind; or a table, by its suffix."""
     suffix = _suffix(data)
-    if own and own.path and (own.name == suffix or own.name not in TABLES):
+    if own and own.path and (own.name == suffix or {own.name, suffix} == COLUMNS or own.name not in TABLES):
         return own
     return source_from_path(data) if suffix in TABLES else None
 

@@ -1,0 +1,72 @@
+"""`nnspec predict`: a trained run's outputs for every example, in memory, or streamed from one parquet file into another."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from nnspec import api
+from nnspec.api import Net
+from nnspec.cli.options import DATA, options
+
+PARQUET = ".parquet"
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@options(DATA)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="OUT", help="A csv, npz or parquet file.")
+def predict(run: str, data: str | None, output: str) -> None:
+    """Write a trained run's outputs for every example.
+
+    From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
+    """
+    net, path = api.open(run), Path(output)
+    tables = data is not None and Path(data).suffix.lower() == path.suffix.lower() == PARQUET
+    number = _stream(net, Path(data), path) if data and tables and not _draws(net) else _write(net, data, path)
+    click.echo(f"{number} predictions in {output}")
+
+
+def _draws(net: Net) -> bool:
+    """Whether outputs are drawn at random, each by the number of its example."""
+    return any(node.op.name == "random" for node in net.graph)
+
+
+def _write(net: Net, data: str | None, output: Path) -> int:
+    from nnspec.cli.train import held_out
+    from nnspec.train.predictions import write
+
+    _, fields = held_out(net, data, net.inputs)
+    write(output, net.predict({n: fields[n] for n in net.inputs}))
+    return len(next(iter(fields.values())))
+
+
+def _stream(net: Net, data: Path, output: Path) -> int:
+    from nnspec.run.ort import Session
+    from nnspec.train.score import Scorer, batch_for, score
+    from nnspec.train.sources import source_for
+
+    source = source_for(net.spec.trainings[-1].data if net.spec.trainings else None, str(data))
+    assert source, "a parquet file is read as a table"
+    with TemporaryDirectory() as folder, _progress() as progress:
+        session = Session(net.export(Path(folder) / "model.onnx").path, threads=1)
+        return score(Scorer(session, batch_for(net.spec.deployed), net.inputs, source, "float32"), data, output, progress)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn("rows"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("")
+        yield lambda done, number: bar.update(task, completed=done, total=number)

@@ -1,0 +1,80 @@
+"""Scoring: a parquet file through onnxruntime into another, a stretch of rows at a time, so that memory does not grow with the file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate.sources import DataSource
+from nnspec.files import whole
+from nnspec.graph import Graph, Type
+from nnspec.run.ort import Session
+from nnspec.run.team import cores
+from nnspec.train.data import bound, names_read
+from nnspec.train.parquet import Stretch, stretches
+from nnspec.train.predictions import Array, ParquetFile, columns, writing
+
+A = TypeVar("A")
+B = TypeVar("B")
+READ_ROWS = 1 << 16
+LARGEST_VALUE = 1 << 18
+"""Numbers that the largest value of a batch has: what stays in the cache of a core."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model that takes rows of a table: which columns its inputs are, and in which batches it computes."""
+
+    session: Session
+    batch: int
+    inputs: Mapping[str, Type]
+    source: DataSource
+    dtype: str
+
+    def __call__(self, stretch: Stretch) -> dict[str, Array]:
+        fields = bound(self.source, stretch.readers, self.inputs, self.dtype, {}, stretch.before)
+        parts = [self.session.run({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
+        return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs})
+
+
+def batch_for(graph: Graph) -> int:
+    """Examples in a batch, by the largest value of one."""
+    widest = max(prod(d for d in node.type.shape if isinstance(d, int)) for node in graph if not node.op.is_source)
+    return max(1, LARGEST_VALUE // max(1, widest))
+
+
+def score(scorer: Scorer, data: Path, output: Path, progress: Callable[[int, int], None] = lambda *_: None) -> int:
+    """Write the outputs for every row, in their order; `progress` is told the rows done, of how many. Returns how many they are.
+
+    Two stretches a thread are under way at a time. A failure leaves the file that was there.
+    """
+    number, rows = stretches(data, READ_ROWS, names_read(scorer.source, scorer.inputs), scorer.source.span)
+    if not number:
+        raise fault("E308", f"{data} has no rows", scorer.source.span)
+    done = 0
+    with writing(output), whole(output) as aside, ParquetFile(aside) as file:
+        for predicted in in_order(scorer, rows, cores()):
+            file.append(predicted)
+            done += len(next(iter(predicted.values())))
+            progress(done, number)
+    return number
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    """The results of all items in their order, with at most two items a thread under way."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[B]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
