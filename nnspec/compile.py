@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnspec import step, wholedata
+from nnspec import lint, step, wholedata
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, did_you_mean, fault
 from nnspec.elaborate.initial import Initial, initial_values
 from nnspec.elaborate.lets import evaluate_lets
@@ -147,11 +147,21 @@ class Compilation:
                 found = [*self.names[2], *models, *self.train_blocks[1]]
                 if not found:
                     self._check_rest()
-                    found += self._tests()
+                    found += [*self._tests(), *(d for d in self._doubts if d.level == "error")]
             except Fault as error:
                 found.append(error.diagnostic)
         unique = {(d.code, str(d.span), d.message): d for d in found}
         return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
+
+    @cached_property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is right by the rules of a spec without mistakes, and probably not meant."""
+        return () if self.diagnostics else tuple(self._doubts)
+
+    @cached_property
+    def _doubts(self) -> list[Diagnostic]:
+        training = rewrite(self.training_model[0].graph, "stability")
+        return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions))
 
     def _parts(self) -> Iterator[Diagnostic]:
         """What is wrong with the models before the last."""

@@ -60,8 +60,9 @@ def main() -> None:
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="F...")
 @options(SET, JSON)
-def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None:
-    """Say what is wrong with specs, and print the layer table of those that are right."""
+@click.option("--deny", type=click.Choice(["warnings"]), help="What fails as errors do.")
+def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: str | None) -> None:
+    """Say what is wrong with specs, or probably not meant, and print the layer table of those that are right."""
     from nnspec.summary import summary
 
     found: list[Diagnostic] = []
@@ -69,6 +70,7 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None
         try:
             spec = compilation(name, pairs)
             mistakes = list(spec.diagnostics)
+            found += spec.warnings
         except Fault as error:
             mistakes = [error.diagnostic]
         found += mistakes
@@ -78,7 +80,7 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None
         click.echo(json.dumps([d.as_json() for d in found], indent=2))
     elif found:
         say(found)
-    if found:
+    if (deny and found) or any(d.level == "error" for d in found):
         sys.exit(1)
 
 
@@ -145,6 +147,8 @@ def train(
         raise click.UsageError(f"--device {device} needs --engine ort")
     spec = compilation(file, pairs).checked()
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
+    if spec.warnings:
+        say(spec.warnings)
     result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run, device, threads)
     click.echo(json.dumps(result, indent=2) if as_json else report(result))
 

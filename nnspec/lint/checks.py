@@ -1,0 +1,39 @@
+"""The table of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nnspec.diagnostics import Diagnostic
+from nnspec.lint.allow import allowed
+from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
+from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
+from nnspec.lint.losses import log_of_what_may_be_negative, one_target_for_many_outputs, probabilities_as_logits
+from nnspec.lint.network import Network
+from nnspec.lint.starts import equal_weights, init_for_another_activation
+from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
+
+CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
+    linear_after_linear,
+    probabilities_as_logits,
+    log_of_what_may_be_negative,
+    equal_weights,
+    sight_smaller_than_the_image,
+    bias_before_normalisation,
+    gradients_that_vanish,
+    init_for_another_activation,
+    unused_values,
+    untrained_parameters,
+    losses_without_effect,
+    unread_targets,
+    dropout_on_the_output,
+    one_target_for_many_outputs,
+)
+
+
+def warnings(network: Network) -> list[Diagnostic]:
+    """What all checks say, in the order of the file, each thing once; without what a comment says is meant."""
+    found: dict[tuple[str, str], Diagnostic] = {}
+    for doubt in (d for check in CHECKS for d in check(network) if not allowed(d)):
+        found.setdefault((doubt.code, str(doubt.span)), doubt)
+    return sorted(found.values(), key=lambda d: (d.span.start if d.span else 0, d.code))

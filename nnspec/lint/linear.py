@@ -1,0 +1,140 @@
+"""What linear layers make superfluous: each other, a bias, and what is switched off after the last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.graph import Node, Shape
+from nnspec.lint.network import Network, Product, Wiring, name_of
+
+
+def linear_after_linear(network: Network) -> Iterator[Diagnostic]:
+    """W101: two linear layers are one. A narrower place between them is a reason, and so is anything else that reads it."""
+    wiring = network.in_use
+    for product in wiring.products.values():
+        before, way = wiring.origin(product.data)
+        if before and not _factored(product, before) and _read_once(wiring, way) and not _narrow(wiring, before, product, way):
+            message = f"nothing nonlinear stands between `{name_of(before)}` and `{name_of(product)}`: together they are one linear layer"
+            yield Diagnostic("W101", message, product.span, notes=_first(before), fix=_activation_after(before.span), level="warning",
+                             help="put an activation between them, such as `-> relu`, or leave one of them out")  # fmt: skip
+
+
+def _factored(*products: Product) -> bool:
+    """Whether one is a convolution of each channel by itself, which does half the work of the other."""
+    return any(p.node.attributes.get("groups", 1) > 1 for p in products)
+
+
+def _read_once(wiring: Wiring, way: list[str]) -> bool:
+    return all(len(wiring.readers[name]) == 1 and name not in wiring.public for name in way)
+
+
+def _narrow(wiring: Wiring, first: Product, last: Product, way: list[str]) -> bool:
+    """Whether what comes out has a lower rank than one layer would give."""
+    return min(map(wiring.size, way)) < min(wiring.size(first.data), wiring.size(last.node.name))
+
+
+def _first(before: Product) -> tuple[tuple[Span, str], ...]:
+    return ((before.span, "the first of the two"),) if before.span else ()
+
+
+def _activation_after(stage: Span | None) -> Fix | None:
+    """An activation after a stage that a pipeline goes on from."""
+    if stage is None or not re.match(r"\s*->", stage.source.text[stage.end :]):
+        return None
+    return Fix(Span(stage.source, stage.end, stage.end), " -> relu")
+
+
+def bias_before_normalisation(network: Network) -> Iterator[Diagnostic]:
+    """W106: a mean that is subtracted takes with it what was added alike to all it is the mean of."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        if node.op.name == "sub" and (bias := _taken_away(wiring, node)):
+            span = wiring.graph[bias].span
+            message = f"the bias `{bias}` does nothing: the normalisation after it subtracts it again with the mean"
+            fix = _without_bias(span)
+            help_ = "write `bias = false`; the normalisation has a shift of its own" if fix else "leave it out"
+            yield Diagnostic("W106", message, span, notes=_normalised_at(node, span), help=help_, fix=fix, level="warning")
+
+
+def _taken_away(wiring: Wiring, centred: Node) -> str | None:
+    """The parameter that `v - mean(v)` does not depend on, `v` being a sum with it."""
+    value, mean = centred.inputs
+    made = wiring.graph[value]
+    chain = _mean_of(wiring, mean, value)
+    read = {n.name for n in wiring.readers[value]} - {*chain, centred.name}
+    if not chain or made.op.name != "add" or read or value in wiring.public:
+        return None
+    averaged = _spread(wiring.graph[mean].type.shape, made.type.rank)
+    for part in made.inputs:
+        parameter = wiring.parameter(part)
+        if parameter and averaged <= _spread(wiring.graph[part].type.shape, made.type.rank):
+            return parameter
+    return None
+
+
+def _mean_of(wiring: Wiring, name: str, value: str) -> list[str]:
+    """The nodes from a value to its mean, or none if it is no mean of it."""
+    chain: list[str] = []
+    while name != value:
+        node = wiring.graph[name]
+        if node.op.name not in ("mean", "reshape", "expand"):
+            return []
+        chain.append(name)
+        name = node.inputs[0]
+    return chain if any(wiring.graph[n].op.name == "mean" for n in chain) else []
+
+
+def _spread(shape: Shape, rank: int) -> set[int]:
+    """The axes along which a value is the same everywhere when it meets others of that rank."""
+    missing = rank - len(shape)
+    return {*range(missing), *(missing + axis for axis, size in enumerate(shape) if size == 1)}
+
+
+def _without_bias(call: Span | None) -> Fix | None:
+    """`bias = false` in the call of a layer that takes it."""
+    if call is None or not re.match(r"(dense|conv|conv_transpose|depthwise|separable)\(.*\)$", call.text, re.S) or "bias" in call.text:
+        return None
+    return Fix(Span(call.source, call.end - 1, call.end), ", bias = false)")
+
+
+def _normalised_at(node: Node, bias: Span | None) -> tuple[tuple[Span, str], ...]:
+    return ((node.span, "its mean is subtracted here"),) if node.span and node.span != bias else ()
+
+
+def dropout_on_the_output(network: Network) -> Iterator[Diagnostic]:
+    """W113: what is switched off at random with no layer after it that could make up for it."""
+    wiring = network.in_training
+    for public, name in wiring.graph.outputs.items():
+        if public.startswith("output:") and (dropped := _dropped(wiring, name)):
+            message = f"the output `{public.removeprefix('output:')}` is switched off at random while training, and no layer comes after"
+            help_ = "put the dropout before the last layer, `-> dropout(0.5) -> dense(10)`, or leave it out"
+            yield Diagnostic("W113", message, dropped.span, help=help_, level="warning")
+
+
+def _dropped(wiring: Wiring, name: str) -> Node | None:
+    """The dropout of a value with no product between it and the value, unless it is on the way to another."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        node = wiring.graph[waiting.pop()]
+        if node.name in seen or node.name in wiring.products or node.op.name == "scan":
+            continue
+        if _is_dropout(wiring, node) and not wiring.graph.dependents([node.name]) & wiring.products.keys():
+            return node
+        seen.add(node.name)
+        waiting += node.inputs
+    return None
+
+
+def _is_dropout(wiring: Wiring, node: Node) -> bool:
+    """A product with a truth that is drawn."""
+    return node.op.name == "mul" and any(_is_drawn(wiring, i) for i in node.inputs)
+
+
+def _is_drawn(wiring: Wiring, name: str) -> bool:
+    node = wiring.graph[name]
+    if node.op.name != "where":
+        return False
+    chosen = wiring.graph[node.inputs[0]]
+    return chosen.op.name == "less" and wiring.graph[chosen.inputs[0]].op.name == "random"

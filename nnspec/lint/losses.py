@@ -1,0 +1,115 @@
+"""What a loss is given: logits where it takes logits, probabilities where it takes those, and as many targets as outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.graph import Node
+from nnspec.graph.types import show
+from nnspec.lint.network import Network, Wiring, name_of
+from nnspec.syntax import ast
+from nnspec.syntax.parser import parse_expression
+
+SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {"log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax")}
+"""What a loss that takes logits begins with, and what makes probabilities of them."""
+FROM_PROBABILITIES = {"cross_entropy": "nll(log({0}), {1})", "bce_logits": "bce({0}, {1})", "multilabel_bce": "bce({0}, {1})"}
+"""The losses of the library that take logits, and how the same is said of probabilities."""
+
+
+def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
+    """E410 where a loss of the library gets them, W102 where a formula does: softmax of softmax."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        if node.role == "loss" and (made := _squashed(wiring, node)):
+            loss = _loss_of_library(network, node.span)
+            level, code = ("error", "E410") if loss else ("warning", "W102")
+            takes = f"`{loss}` takes logits and is given probabilities" if loss else "this takes logits and is given probabilities"
+            notes = ((made.span, f"`{made.op.name}` makes them here"),) if made.span else ()
+            fix = _of_probabilities(node.span) if loss else None
+            help_ = f"write `{fix.text}`" if fix else f"give it what goes into the `{made.op.name}`"
+            yield Diagnostic(code, f"{takes}: it takes the {_again(node)} of them again", node.span, notes=notes,
+                             help=f"{help_}, or give the loss the logits" if fix else help_, fix=fix, level=level)  # fmt: skip
+
+
+def _squashed(wiring: Wiring, node: Node) -> Node | None:
+    """What made the probabilities that a node takes for logits."""
+    made = wiring.graph[node.inputs[0]] if node.op.name in SQUASHED_AGAIN else None
+    while made and made.op.name == "reshape":
+        made = wiring.graph[made.inputs[0]]
+    return made if made and made.op.name in SQUASHED_AGAIN[node.op.name] else None
+
+
+def _again(node: Node) -> str:
+    return "softmax" if node.op.name == "log_softmax" else "sigmoid"
+
+
+def _loss_of_library(network: Network, span: Span | None) -> str:
+    """The loss of the library that is called there."""
+    call = _call_at(span)
+    name = (ast.dotted(call.callee) if call else None) or ""
+    found = network.definitions.find("fn", name) if name in FROM_PROBABILITIES else None
+    return name if found and found.definition.span.source.library else ""
+
+
+def _call_at(span: Span | None) -> ast.Call | None:
+    """The call that a place is, its own spans counted from there; a place is always a whole formula or statement."""
+    if span is None or not span.text.endswith(")") or not span.text[0].isidentifier() or " " in span.text.partition("(")[0].strip():
+        return None
+    expression = parse_expression(span.text)
+    return expression if isinstance(expression, ast.Call) else None
+
+
+def _of_probabilities(span: Span | None) -> Fix | None:
+    """The same loss of probabilities, where the call says nothing but these and the target."""
+    call = _call_at(span)
+    if span is None or call is None or len(call.arguments) != 2 or any(a.name for a in call.arguments):
+        return None
+    return Fix(span, FROM_PROBABILITIES[str(ast.dotted(call.callee))].format(*(a.value.span.text for a in call.arguments)))
+
+
+def log_of_what_may_be_negative(network: Network) -> Iterator[Diagnostic]:
+    """W103: the logarithm of what a linear layer gives, or that itself as a log-probability."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        if node.role == "loss" and (linear := _taken_for_probability(wiring, node)):
+            product, _ = wiring.origin(linear)
+            if product:
+                what = "a logarithm is taken" if node.op.name == "log" else "a log-probability is expected"
+                message = f"{what} of what `{name_of(product)}` gives, which can be any number"
+                notes = ((product.span, "any number comes out here"),) if product.span else ()
+                help_ = "a loss of probabilities takes `softmax` or `sigmoid` of it; `cross_entropy` and `bce_logits` take it as it is"
+                yield Diagnostic("W103", message, node.span, notes=notes, help=help_, level="warning")
+
+
+def _taken_for_probability(wiring: Wiring, node: Node) -> str | None:
+    """The value of which a node is the logarithm, clamped or not, or whose negative is the loss."""
+    if node.op.name == "log":
+        clamped = wiring.graph[node.inputs[0]]
+        return next(iter(wiring.data_of(clamped)), None) if clamped.op.name == "maximum" else clamped.name
+    if node.op.name == "neg" and {n.op.name for n in wiring.readers[node.name]} == {"mean"}:
+        picked = wiring.graph[node.inputs[0]]
+        return picked.inputs[0] if picked.op.name == "pick" else None
+    return None
+
+
+def one_target_for_many_outputs(network: Network) -> Iterator[Diagnostic]:
+    """W117: an output with an axis is compared with a target that has none."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        for output, target in (node.inputs, node.inputs[::-1]) if node.role == "loss" and node.op.name in ("sub", "mul") else ():
+            name = _plain_target(network, target)
+            shape = wiring.graph[output].type.shape[1:]
+            if name and shape and output in wiring.data and (node.op.name == "sub" or wiring.origin(output)[0]):
+                notes = ((network.model.spans[name], "one number for an example"),)
+                help_ = f"`-> squeeze` takes an axis of one away; or declare `target {name}: {show(shape)}`"
+                message = f"an output of shape {show(shape)} is compared with the target `{name}` of shape []"
+                yield Diagnostic("W117", message, node.span, notes=notes, help=help_, level="warning")
+
+
+def _plain_target(network: Network, name: str) -> str | None:
+    """The target of shape [] that a value is."""
+    node = network.training[name]
+    while node.op.name == "reshape":
+        node = network.training[node.inputs[0]]
+    return node.name if node.name in network.model.targets and node.type.rank == 1 else None

@@ -1,0 +1,138 @@
+"""A network as the checks see it: its graphs in use and in training, and how their values hang together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from nnspec.diagnostics import Span
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.model import Model
+from nnspec.elaborate.training import Training
+from nnspec.elaborate.values import Applied, Owned
+from nnspec.graph import Graph, Node
+from nnspec.graph.types import bind, count, size_names
+
+AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))
+PRODUCTS = ("matmul", "conv", "conv_input_grad")
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of data with weights, the linear part of a layer; `weight` is the parameter, where they are one."""
+
+    node: Node
+    data: str
+    weight: str | None
+
+    @property
+    def span(self) -> Span | None:
+        return self.node.span
+
+
+class Wiring:
+    """Questions about one graph: what depends on data, what reads what, which values are affine in which."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.data = graph.dependents(n.name for n in graph if n.op.name == "input")
+        self.public = set(graph.outputs.values())
+        self.readers: dict[str, list[Node]] = defaultdict(list)
+        for node in graph:
+            for name in dict.fromkeys(node.inputs):
+                self.readers[name].append(node)
+
+    @cached_property
+    def products(self) -> dict[str, Product]:
+        """The products of data with weights, by their node."""
+        found = (self._product(node) for node in self.graph if node.op.name in PRODUCTS)
+        return {p.node.name: p for p in found if p}
+
+    def _product(self, node: Node) -> Product | None:
+        data, weights = self.data_of(node), [i for i in node.inputs if i not in self.data]
+        return Product(node, data[0], self.parameter(weights[0])) if len(data) == 1 and weights else None
+
+    def parameter(self, name: str) -> str | None:
+        """The parameter that a value is, perhaps in another shape."""
+        node = self.graph[name]
+        while node.op.name in ("reshape", "transpose", "expand"):
+            node = self.graph[node.inputs[0]]
+        return node.name if node.role == "param" else None
+
+    def data_of(self, node: Node) -> list[str]:
+        """The inputs of a node that depend on data."""
+        return [i for i in node.inputs if i in self.data]
+
+    def affine_in(self, node: Node) -> str | None:
+        """The one value that a node moves and scales, without mixing it with other data."""
+        data = self.data_of(node)
+        fits = node.op.name in AFFINE and len(data) == 1 and not (node.op.name == "div" and node.inputs[0] != data[0])
+        return data[0] if fits else None
+
+    def origin(self, name: str) -> tuple[Product | None, list[str]]:
+        """The product of which a value is an affine function, and the values on the way from it."""
+        way: list[str] = []
+        while name not in self.products:
+            way.append(name)
+            before = self.affine_in(self.graph[name])
+            if before is None:
+                return None, way
+            name = before
+        return self.products[name], [*way, name]
+
+    def after(self, name: str) -> Iterator[Node]:
+        """The first operations on a value that are not affine, and products."""
+        for reader in self.readers[name]:
+            if reader.name not in self.products and (self.affine_in(reader) == name or reader.op.name == "max_pool"):
+                yield from self.after(reader.name)
+            else:
+                yield reader
+
+    def size(self, name: str) -> int:
+        """How many numbers a value has for one example, sizes known only at run time taken as 1."""
+        shape = self.graph[name].type.shape
+        return int(str(bind(count(shape), dict.fromkeys(size_names(shape), 1))))
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """`training` is the training graph after the stability rules, so that an activation is one node, whoever wrote its formula."""
+
+    model: Model
+    training: Graph
+    trainings: Sequence[Training]
+    definitions: Definitions
+
+    @cached_property
+    def in_use(self) -> Wiring:
+        return Wiring(self.model.graph)
+
+    @cached_property
+    def in_training(self) -> Wiring:
+        return Wiring(self.training)
+
+    def start(self, product: Product) -> Owned | None:
+        """The parameter of a product, with how it starts."""
+        return self.model.owned[product.weight] if product.weight else None
+
+    def loss_of(self, name: str) -> Node:
+        return self.training[self.training.outputs[f"loss:{name}"]]
+
+
+def layer_of(parameter: str) -> str:
+    """The layer a parameter belongs to, by its path; the parameter itself where it is the model's own."""
+    return parameter.rpartition(".")[0] or parameter
+
+
+def name_of(product: Product) -> str:
+    """What a person calls a product: its layer, or what is written there."""
+    if product.weight:
+        return layer_of(product.weight)
+    return product.span.text if product.span else product.node.name
+
+
+def from_library(start: object, *names: str) -> bool:
+    """Whether a parameter starts by one of these inits of the library."""
+    return isinstance(start, Applied) and start.name in names and start.function.definition.span.source.library

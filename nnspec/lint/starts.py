@@ -1,0 +1,77 @@
+"""How weights start: not all alike, and as large as the activation after them needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.elaborate.values import Applied, Owned
+from nnspec.lint.network import Network, Product, Wiring, from_library, layer_of
+
+FITTING: Mapping[str, tuple[str, ...]] = {"relu": ("he_normal", "he_uniform"), "sigmoid": ("xavier_normal", "xavier_uniform")}
+FITTING = {**FITTING, "tanh": FITTING["sigmoid"]}
+MADE_FOR = {init: activation for activation in ("relu", "tanh") for init in FITTING[activation]}
+
+
+def equal_weights(network: Network) -> Iterator[Diagnostic]:
+    """W104: the units of a hidden layer that start alike compute the same, and get the same gradient."""
+    wiring = network.in_training
+    for product in wiring.products.values():
+        owned = network.start(product)
+        if owned and owned.type.rank >= 2 and _alike(owned.start) and _units(owned, product) > 1 and _is_hidden(wiring, product):
+            message = f"the {_units(owned, product)} units of `{layer_of(owned.name)}` all start with the same weights"
+            span = _written(owned, product) or product.span
+            help_ = "let them be drawn: `he_normal`, or `xavier_uniform` before tanh"
+            yield Diagnostic("W104", message, span, "and so they stay, or nearly so", help=help_, level="warning")
+
+
+def _alike(start: object) -> bool:
+    """Whether a start gives every unit the same weights."""
+    if isinstance(start, Applied):
+        return from_library(start, "zeros", "ones", "constant")
+    return len(set(_numbers(start))) == 1
+
+
+def _numbers(start: object) -> Iterator[object]:
+    if isinstance(start, tuple):
+        for part in start:
+            yield from _numbers(part)
+    else:
+        yield start
+
+
+def _units(owned: Owned, product: Product) -> int:
+    return owned.type.numbers[0 if product.node.op.name == "conv" else 1]
+
+
+def _is_hidden(wiring: Wiring, product: Product) -> bool:
+    """Whether another layer reads it, and nothing but its own weights makes its units differ."""
+    later = wiring.graph.dependents([product.node.name]) - {product.node.name}
+    branches = (n for n in wiring.after(product.node.name) if n.op.name == "add")
+    return bool(later & wiring.products.keys()) and not any(branches)
+
+
+def init_for_another_activation(network: Network) -> Iterator[Diagnostic]:
+    """W108: Xavier before relu, He before tanh or sigmoid; only where the author wrote the init."""
+    wiring = network.in_training
+    for product in wiring.products.values():
+        owned = network.start(product)
+        if owned and from_library(owned.start, *MADE_FOR) and (span := _written(owned, product)):
+            after = {n.op.name for n in wiring.after(product.node.name)} & FITTING.keys()
+            if len(after) == 1 and span.text not in FITTING[activation := after.pop()]:
+                better = FITTING[activation][span.text.endswith("uniform")]
+                message = f"`{span.text}` is made for {MADE_FOR[span.text]}, and `{layer_of(owned.name)}` is followed by {activation}"
+                yield Diagnostic("W108", message, span, help=f"write `{better}`", fix=Fix(span, better), level="warning")
+
+
+def _written(owned: Owned, product: Product) -> Span | None:
+    """Where the author wrote how a parameter starts: beside it, or as an argument of its layer."""
+    start = owned.start
+    if not isinstance(start, Applied):
+        return None
+    if not start.span.source.library:
+        return start.span
+    call = product.span
+    found = re.search(rf"\b{start.name}\b", call.text) if call else None
+    return Span(call.source, call.start + found.start(), call.start + found.end()) if call and found else None

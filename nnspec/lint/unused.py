@@ -1,0 +1,89 @@
+"""What has no effect: values, parameters, losses and targets that nothing reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nnspec.diagnostics import Diagnostic, Source
+from nnspec.elaborate.phases import losses_of
+from nnspec.elaborate.values import Row, Tensor
+from nnspec.graph import Graph
+from nnspec.lint.network import Network
+from nnspec.step import outputs_of
+
+
+def unused_values(network: Network) -> Iterator[Diagnostic]:
+    """W109: a formula or layer that neither the graph nor a test or expectation reads."""
+    wiring, needed = network.in_use, _needed(network)
+    for row in network.model.rows:
+        value = row.value.var.name
+        if value not in needed and not wiring.readers[value] and not _mentioned(network, row):
+            idle = sorted(network.model.graph.needed([value]) & network.model.parameters.keys() - needed)
+            help_ = "leave it out, or make it an `output` or part of a loss"
+            label = f"{_listed(idle)} are never trained" if len(idle) > 1 else ""
+            yield Diagnostic("W109", f"nothing uses `{_name(network, row)}`", row.span, label, help=help_, level="warning")
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(f"`{n}`" for n in names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def _needed(network: Network) -> set[str]:
+    """What outputs, losses, metrics and states read, in use or in training."""
+    graphs: tuple[Graph, ...] = (network.model.graph, network.training)
+    return {name for g in graphs for name in g.needed(g.outputs.values())}
+
+
+def _name(network: Network, row: Row) -> str:
+    return next(iter(_names(network, row)), row.name)
+
+
+def _names(network: Network, row: Row) -> list[str]:
+    """What the model calls the value of a row."""
+    return [n for n, v in network.model.scope.names.items() if isinstance(v, Tensor) and v.var.name == row.value.var.name]
+
+
+def _mentioned(network: Network, row: Row) -> bool:
+    """Whether a name of the value stands anywhere but where it is made."""
+    text = _without_comments(row.span.source)
+    return any(len(re.findall(rf"(?<![\w.]){re.escape(name)}\b", text)) > 1 for name in _names(network, row))
+
+
+def _without_comments(source: Source) -> str:
+    return re.sub(r"#[^\n]*", "", source.text)
+
+
+def untrained_parameters(network: Network) -> Iterator[Diagnostic]:
+    """W110: a parameter that no loss depends on stays as it starts."""
+    losses = outputs_of(network.training, "loss").values()
+    needed, used = network.training.needed(losses), _needed(network)
+    declared = {row.value.var.name for row in network.model.rows}  # of which `unused_values` speaks
+    for owned in network.model.parameters.values() if losses else ():
+        if owned.name not in needed and (owned.name in used or not ({owned.name} & declared or network.in_use.readers[owned.name])):
+            node = network.model.graph.nodes.get(owned.name)
+            message = f"no loss depends on the parameter `{owned.name}`, so training leaves it as it starts"
+            help_ = "let a loss read what it makes, or write it as a number"
+            yield Diagnostic("W110", message, node.span if node else owned.span, help=help_, level="warning")
+
+
+def losses_without_effect(network: Network) -> Iterator[Diagnostic]:
+    """W111: a loss that no train block minimises, or that no parameter changes."""
+    minimised = {n for t in network.trainings for phase in t.phases for n in losses_of(phase, network.model.losses)}
+    for name in network.model.losses:
+        node = network.loss_of(name)
+        fixed = not network.training.needed([node.name]) & network.model.parameters.keys()
+        if fixed and network.model.parameters:
+            yield Diagnostic("W111", f"no parameter changes the loss `{name}`", node.span, help="make it a `metric`", level="warning")
+        elif network.trainings and name not in minimised:
+            help_ = f"add it to a `minimize` line, or make it a `metric {name}`"
+            yield Diagnostic("W111", f"no train block minimises the loss `{name}`", node.span, help=help_, level="warning")
+
+
+def unread_targets(network: Network) -> Iterator[Diagnostic]:
+    """W112: a target that neither a loss nor a metric reads."""
+    needed = network.training.needed(outputs_of(network.training, "loss", "metric").values())
+    for name in network.model.targets:
+        if name not in needed:
+            help_ = "let a loss compare an output with it, or leave it out"
+            yield Diagnostic("W112", f"no loss reads the target `{name}`", network.model.spans[name], help=help_, level="warning")

@@ -1,0 +1,319 @@
+"""Every warning on specs that must have it and specs that must not, its page, and the comment that says it is meant."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from helpers import GALLERY, ROOT
+from test_cli import run
+from test_errors import codes, halves
+
+import nnspec
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic, Source
+from nnspec.gallery import read
+from nnspec.source import folder_of
+
+PAGES = sorted((ROOT / "nnspec" / "errors").glob("W1*.md"))
+TRAINED: tuple[str, ...] = ()
+MEASURED = re.compile(r"(\d+\.\d) %")
+
+
+def warnings(spec: str) -> tuple[Diagnostic, ...]:
+    compilation = Compilation(Source("spec.nn", spec), {})
+    assert not compilation.diagnostics
+    return compilation.warnings
+
+
+def found(spec: str) -> list[str]:
+    return [d.code for d in warnings(spec)]
+
+
+def fixed(spec: str, warning: Diagnostic) -> str:
+    assert warning.fix
+    return spec[: warning.fix.span.start] + warning.fix.text + spec[warning.fix.span.end :]
+
+
+def model(*lines: str) -> str:
+    return "\n".join(("model M {", *(f"  {line}" for line in lines), "}"))
+
+
+def vector(stages: str, *lines: str) -> str:
+    """Stages on eight numbers, with four to be predicted."""
+    return model("input x: [8]", "target y: [4]", f"output z = x -> {stages}", "loss mse(z, y)", *lines)
+
+
+def image(stages: str) -> str:
+    """Stages on an image of 8 by 8, with ten classes."""
+    return model(
+        "input x: [1, 8, 8]", "target y: class(10)", f"logits = x -> {stages}", "output logits", "loss cross_entropy(logits, y)"
+    )  # fmt: skip
+
+
+def logit(*lines: str) -> str:
+    return model("input x: [8]", "target y: []", "z = x -> dense(1) -> squeeze", "output p = sigmoid(z)", *lines)
+
+
+def sequence(stages: str) -> str:
+    return model("input x: [T, 8]", "target y: [4]", f"output z = (x -> {stages})[-1] -> dense(4)", "loss mse(z, y)")
+
+
+SIGMOIDS = "dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid"
+SMALL_TANH = " -> ".join(["dense(16, init = normal(0, 0.05)) -> tanh"] * 4)
+
+MUST = {
+    "W101": {
+        "dense after dense": vector("dense(16) -> dense(4)"),
+        "with a batchnorm between": vector("dense(16, bias = false) -> batchnorm -> dense(4)"),
+        "with a dropout between": vector("dense(16) -> dropout(0.5) -> dense(4)"),
+        "convolution after convolution": image("conv(8, 3) -> conv(8, 3) -> relu -> flatten -> dense(10)"),
+        "a mean of positions and then dense": image("conv(16, 8) -> global_avgpool -> dense(10)"),
+        "a matrix of one's own": model(
+            "input x: [8]", "target y: [4]", "param A: [8, 8] ~ he_normal", "param B: [8, 4] ~ he_normal",
+            "h = 2 * (x @ A) + 1", "output z = h @ B", "loss mse(z, y)",
+        ),
+    },
+    "W102": {
+        "a softmax of one's own twice": model(
+            "input x: [8]", "target y: class(3)", "p = softmax(x -> dense(3))", "output p",
+            "loss -log(pick(exp(p) / sum(exp(p)), y))",
+        ),
+        "a formula of sigmoid": logit("loss log(1 + exp(p)) - y * p"),
+    },
+    "W103": {
+        "bce of a linear layer": logit("loss bce(z, y)"),
+        "nll of a linear layer": model(
+            "input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output softmax = softmax(z)", "loss nll(z, y)"
+        ),
+        "the logarithm of a linear layer": logit("loss (log(z) - y)^2"),
+    },
+    "W104": {
+        "zeros": vector("dense(16, init = zeros) -> relu -> dense(4)"),
+        "a constant": vector("dense(16, init = constant(0.1)) -> tanh -> dense(4)"),
+        "a number": model(
+            "input x: [8]", "target y: [4]", "param W: [8, 8] = 0.5", "output z = relu(x @ W) -> dense(4)", "loss mse(z, y)"
+        ),
+        "kernels": image("conv(8, 3, init = ones) -> relu -> flatten -> dense(10)"),
+    },
+    "W105": {
+        "the mean of patches": image("conv(8, 3) -> relu -> global_avgpool -> dense(10)"),
+        "the largest of patches": image("conv(8, 3) -> relu -> maxpool(2) -> global_maxpool -> dense(10)"),
+        "a pooling of all that is left": image("conv(8, 3) -> relu -> avgpool(6) -> flatten -> dense(10)"),
+    },
+    "W106": {
+        "a convolution": image("conv(8, 3) -> batchnorm -> relu -> flatten -> dense(10)"),
+        "a dense layer": vector("dense(16) -> batchnorm -> relu -> dense(4)"),
+        "before instancenorm": image("conv(8, 3) -> instancenorm -> relu -> flatten -> dense(10)"),
+    },
+    "W107": {
+        "five sigmoids": vector(f"{SIGMOIDS} -> dense(4)"),
+        "a formula of one's own": f"fn act(x) = 1 / (1 + exp(-x))\n{vector(SIGMOIDS.replace('sigmoid', 'act') + ' -> dense(4)')}",
+        "tanh from small weights": vector(f"{SMALL_TANH} -> dense(4)"),
+    },
+    "W108": {
+        "Xavier with relu": vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"),
+        "He with tanh": vector("dense(16, init = he_normal) -> tanh -> dense(4)"),
+        "He with sigmoid, in a kernel": image("conv(8, 3, init = he_uniform) -> maxpool(2) -> sigmoid -> flatten -> dense(10)"),
+        "a parameter of one's own": model(
+            "input x: [8]", "target y: [4]", "param W: [8, 8] ~ xavier_normal", "output z = relu(x @ W) -> dense(4)", "loss mse(z, y)"
+        ),
+    },
+    "W109": {
+        "a formula": vector("dense(4)", "h = 2 * x"),
+        "a layer": vector("dense(4)", "h = x -> dense(3) -> relu"),
+        "a parameter of the model": vector("dense(4)", "param w: [3] ~ normal"),
+    },
+    "W110": {
+        "an output that no loss reads": vector("dense(4)", "output other = x -> dense(2)"),
+        "a parameter in a layer": f"layer f(x) {{\n  param w: [3] = 1\n  return 2 * x\n}}\n{vector('dense(4) -> f')}",
+    },
+    "W111": {
+        "named by no train block": vector("dense(4)", "loss other = mean(z^2)")
+        + "\ntrain { batch 1  epochs 1  optimizer adam  minimize mse }",
+        "of no parameter": vector("dense(4)", "loss other = mse(x[:4], y)"),
+    },
+    "W112": {"a second target": vector("dense(4)", "target other: [2]")},
+    "W113": {
+        "after the last layer": vector("dense(4) -> dropout(0.5)"),
+        "before the softmax": image("flatten -> dense(10) -> dropout(0.2)"),
+        "the classic form": vector("dense(4) -> dropout_classic(0.5)"),
+    },
+    "W117": {
+        "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
+        "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
+        "logits": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss bce_logits(z, y)"),
+    },
+}  # fmt: skip
+
+MUST_NOT = {
+    "a narrow code": vector("dense(2) -> dense(8) -> relu -> dense(4)"),
+    "a code that is an output": model(
+        "input x: [8]", "code = x -> dense(16)", "recon = code -> dense(8)", "output code, recon", "loss mse(recon, x)"
+    ),
+    "each channel by itself and then all": image("separable(8, 3) -> relu -> flatten -> dense(10)"),
+    "pooling that is not linear": image("conv(8, 3) -> maxpool(2) -> conv(8, 3) -> relu -> flatten -> dense(10)"),
+    "queries, keys and values": sequence("multihead_attention(2) -> layernorm"),
+    "an embedding and a dense layer": model(
+        "input x: class(9)[T]", "target y: [4]", "output z = (x -> embedding(9, 8) -> dense(8) -> relu)[-1] -> dense(4)", "loss mse(z, y)"
+    ),
+    "a teacher's probabilities": model(
+        "input x: [8]", "target p: [3]", "z = x -> dense(3)", "output q = softmax(z)", "loss -sum(softmax(p) * log(q))"
+    ),
+    "the divergence of two distributions": model(
+        "input x: [8]", "target p: [3]", "z = x -> dense(3)", "output q = softmax(z)", "loss kl(p, q)"
+    ),
+    "bce of a probability": logit("loss bce(p, y)"),
+    "a last layer from zeros": vector("dense(16) -> relu -> dense(4, init = zeros)"),
+    "a branch from zeros that is added": vector("dense(8) -> relu -> residual(more) -> relu -> dense(4)").replace(
+        "model M", "layer more(x) = x -> dense(8) -> relu -> dense(8, init = zeros)\nmodel M"
+    ),
+    "one hidden unit from zeros": vector("dense(1, init = zeros) -> tanh -> dense(4)"),
+    "weights written by hand": model(
+        "input x: [2]", "target y: [2]", "param W: [2, 2] = [[0.15, 0.25], [0.20, 0.30]]", "output z = sigmoid(x @ W) -> dense(2)",
+        "loss mse(z, y)",
+    ),
+    "every patch read by itself": image("conv(8, 3) -> relu -> flatten -> dense(10)"),
+    "a sight as large as the image": image("conv(8, 8) -> relu -> global_avgpool -> dense(10)"),
+    "a mean of positions inside a normalisation": image("conv(8, 3) -> groupnorm(2) -> relu -> flatten -> dense(10)"),
+    "a bias before layernorm": vector("dense(16) -> layernorm -> relu -> dense(4)"),
+    "a bias before batchnorm that an output reads, too": model(
+        "input x: [8]", "target y: [4]", "h = x -> dense(16)", "output h, z = h -> batchnorm -> relu -> dense(4)", "loss mse(z, y)"
+    ),
+    "no bias before batchnorm": image("conv(8, 3, bias = false) -> batchnorm -> relu -> flatten -> dense(10)"),
+    "two sigmoids": vector("dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(4)"),
+    "many tanh": vector(" -> ".join(["dense(16) -> tanh"] * 20) + " -> dense(4)"),
+    "sigmoids with normalisation": vector(SIGMOIDS.replace("dense(16)", "dense(16, bias = false) -> batchnorm") + " -> dense(4)"),
+    "sigmoids that something goes around": vector(
+        "dense(16) -> residual(block) -> residual(block) -> residual(block) -> residual(block) -> dense(4)"
+    ).replace("model M", "layer block(x) = x -> dense(16) -> sigmoid -> dense(16) -> sigmoid\nmodel M"),
+    "the gates of recurrent cells": sequence("lstm(8) -> lstm(8) -> gru(8)"),
+    "He with tanh that nobody wrote": vector("dense(16) -> tanh -> dense(4)"),
+    "Xavier with tanh": vector("dense(16, init = xavier_normal) -> tanh -> dense(4)"),
+    "Xavier with relu behind a normalisation": vector("dense(16, false, xavier_normal) -> batchnorm -> relu -> dense(4)"),
+    "a value for an expectation": vector("dense(4)", "h = 2 * x", "expect shape(h) == [8]"),
+    "a target for a metric": vector("dense(4)", "target other: [4]", "metric mae(z, other)"),
+    "dropout before the last layer": vector("dense(16) -> relu -> dropout(0.5) -> dense(4)"),
+    "a code with dropout that is an output": model(
+        "input x: [8]", "code = x -> dense(16) -> relu -> dropout(0.5)", "recon = code -> dense(8)", "output code, recon",
+        "loss mse(recon, x)",
+    ),
+    "a noisy copy that is restored": model(
+        "input x: [8]", "output z = x -> dropout(0.2) -> dense(16) -> relu -> dense(8)", "loss mse(z, x)"
+    ),
+    "a target with an axis of one": model("input x: [8]", "target y: [1]", "output z = x -> dense(1)", "loss mse(z, y)"),
+    "a weight for each example": model(
+        "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "name"), [(c, n) for c, specs in MUST.items() for n in specs])
+def test_it_warns(code: str, name: str) -> None:
+    assert set(found(MUST[code][name])) == {code}
+
+
+@pytest.mark.parametrize("name", MUST_NOT)
+def test_it_does_not_warn(name: str) -> None:
+    assert found(MUST_NOT[name]) == []
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_no_spec_of_the_gallery_has_a_warning(name: str) -> None:
+    assert Compilation(read(name), {}, folder=folder_of(name)).warnings == ()
+
+
+@pytest.mark.parametrize("path", ["README.md", "grammar/README.md"])
+def test_no_network_that_is_shown_has_a_warning(path: str) -> None:
+    for text in re.findall(r"```nn\n(.*?)```", (ROOT / path).read_text("utf-8"), re.S):
+        spec = Compilation(Source(path, text), {})
+        assert [d.code for model in spec.models for d in spec.of(model.name.id).warnings if not model.parameters] == []
+
+
+def test_every_warning_has_a_page_and_every_page_is_used() -> None:
+    used = {c for p in (ROOT / "nnspec").rglob("*.py") for c in re.findall(r'"(W1\d\d)"', p.read_text("utf-8"))}
+    assert used == {p.stem for p in PAGES} == {*MUST, *TRAINED}
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.stem not in TRAINED], ids=lambda p: p.stem)
+def test_the_examples_of_a_page_have_exactly_its_warning_and_none(page: Path) -> None:
+    wrong, right = (half.get("nn") or "" for half in halves(page))
+    assert (set(found(wrong)), found(right)) == ({page.stem}, [])
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if MEASURED.search(p.read_text("utf-8"))], ids=lambda p: p.stem)
+def test_a_page_that_measures_says_what_a_reader_will_measure(page: Path) -> None:
+    """Of the held-out part; on another machine a few examples may fall otherwise."""
+    said = [float(n) for n in MEASURED.findall(page.read_text("utf-8"))]
+    for percent, half in zip(said, halves(page), strict=True):
+        net = nnspec.loads(half.get("nn") or "", threads=1)
+        net.fit()
+        test = net.dataset().test
+        assert test
+        assert 100 * net.evaluate(test)["accuracy"] == pytest.approx(percent, abs=3)
+
+
+FIXES = {
+    "an activation is put between": (vector("dense(16) -> dense(4)"), "dense(16) -> relu -> dense(4)"),
+    "the bias is left out": (image("conv(8, 3) -> batchnorm -> relu -> flatten -> dense(10)"), "conv(8, 3, bias = false)"),
+    "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),
+}
+
+
+@pytest.mark.parametrize("name", FIXES)
+def test_what_a_fix_leaves_has_no_warning(name: str) -> None:
+    spec, better = FIXES[name]
+    repaired = fixed(spec, warnings(spec)[0])
+    assert better in repaired and found(repaired) == []
+
+
+PROBABILITIES = {
+    "cross_entropy(p, y)": "nll(log(p), y)",
+    "cross_entropy(p, y, smoothing = 0.1)": None,
+    "cross_entropy(softmax(z), y)": "nll(log(softmax(z)), y)",
+}
+
+
+@pytest.mark.parametrize("loss", PROBABILITIES)
+def test_a_loss_of_the_library_that_is_given_probabilities_is_an_error_with_the_fix(loss: str) -> None:
+    spec = model("input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output p = softmax(z)", f"loss {loss}")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert wrong.code == "E410" and (wrong.fix.text if wrong.fix else None) == PROBABILITIES[loss]
+    if wrong.fix:
+        assert (codes(fixed(spec, wrong)), found(fixed(spec, wrong))) == ([], [])
+
+
+def test_the_loss_of_probabilities_is_that_of_the_logits_to_the_last_digits() -> None:
+    lines = ("input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output p = softmax(z)")
+    nets = [nnspec.loads(model(*lines, f"loss {loss}"), dtype="float64").init(1) for loss in ("nll(log(p), y)", "cross_entropy(z, y)")]
+    x, y = [[100.0 * i for i in range(8)]], [0]
+    first, second = (net.gradients(x=x, y=y)[0] for net in nets)
+    assert first == pytest.approx(second, rel=1e-12) and first > 100
+
+
+DEEP = "# nnspec: allow W101, as the point is that it is one\n  "
+
+
+@pytest.mark.parametrize(
+    ("place", "silent"),
+    [
+        ("output z = x -> dense(16) -> dense(4) # nnspec: allow W101", True),
+        ("output z = x -> dense(16) -> dense(4) # nnspec: allow W104, W101: it is the point", True),
+        (f"{DEEP}output z = x -> dense(16) -> dense(4)", True),
+        ("output z = x -> dense(16) -> dense(4) # nnspec: allow W104", False),
+        ("output z = x -> dense(16) -> dense(4)\n  # nnspec: allow W101", False),
+    ],
+)
+def test_a_comment_on_its_line_or_above_it_says_that_it_is_meant(place: str, silent: bool) -> None:
+    assert found(model("input x: [8]", "target y: [4]", place, "loss mse(z, y)")) == ([] if silent else ["W101"])
+
+
+def test_a_warning_leaves_the_exit_code_and_deny_does_not(tmp_path: Path) -> None:
+    (tmp_path / "net.nn").write_text(MUST["W101"]["dense after dense"], "utf-8")
+    done = run("check", "net.nn", cwd=tmp_path)
+    assert done.returncode == 0 and "warning[W101]" in done.stderr and "dense_2" in done.stdout
+    denied = run("check", "net.nn", "--deny", "warnings", "--json", cwd=tmp_path)
+    (listed,) = json.loads(denied.stdout)
+    assert (denied.returncode, listed["code"], listed["level"], listed["fix"]) == (1, "W101", "warning", " -> relu")
