@@ -84,11 +84,14 @@ class Wiring:
 
     def after(self, name: str) -> Iterator[Node]:
         """The first operations on a value that are not affine, and products."""
-        for reader in self.readers[name]:
-            if reader.name not in self.products and (self.affine_in(reader) == name or reader.op.name == "max_pool"):
-                yield from self.after(reader.name)
-            else:
-                yield reader
+        waiting = [name]
+        while waiting:
+            value = waiting.pop()
+            for reader in self.readers[value]:
+                if reader.name not in self.products and (self.affine_in(reader) == value or reader.op.name == "max_pool"):
+                    waiting.append(reader.name)
+                else:
+                    yield reader
 
     def size(self, name: str) -> int:
         """How many numbers a value has for one example, sizes known only at run time taken as 1."""
