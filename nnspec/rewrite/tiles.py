@@ -30,9 +30,13 @@ def _joined(node: Node, axis: int) -> tuple[str, ...]:
 
 def _pads(graph: Graph, node: Node) -> list[Node]:
     """The pads of a sum; none if it has any other part."""
-    if node.op is pad:
-        return [node]
-    if node.op.name != "add" or any(graph[i].type != node.type for i in node.inputs):
-        return []
-    left, right = (_pads(graph, graph[i]) for i in node.inputs)
-    return left + right if left and right else []
+    found, waiting = [], [node]
+    while waiting:
+        part = waiting.pop()
+        if part.op is pad:
+            found.append(part)
+        elif part.op.name == "add" and all(graph[i].type == part.type for i in part.inputs):
+            waiting += [graph[i] for i in part.inputs]
+        else:
+            return []
+    return found
