@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nnspec.deploy import Proof
+    from nnspec.deploy.training import TrainingProof
     from nnspec.run.engine import Engine
     from nnspec.train.data import Dataset
     from nnspec.train.loop import History, Progress
@@ -315,9 +316,28 @@ class Net:
         from nnspec.deploy import export
         from nnspec.train.checkpoint import metadata
 
-        single = self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
-        return export(single.deployed, weights, Path(path), metadata=metadata(self.engine))
+        return export(self._single.deployed, weights, Path(path), metadata=metadata(self.engine))
+
+    @as_spec_error()
+    def export_training(self, folder: str | Path, *, data: Sequence[Dataset] = ()) -> TrainingProof:
+        """Write the training itself as ONNX, after proving it equal to the reference: what a step does, and what else it takes to go on
+        from here with any onnxruntime; with `data`, of every train block, what it trains on, too.
+
+        Raises SpecError for a spec without a train block (E110), and for a folder that cannot be written (E504).
+        """
+        from nnspec.deploy.training import export_training, standing_of
+        from nnspec.train.checkpoint import metadata
+
+        self._needs_training()
+        fields = [d.as_arrays().train for d in data]
+        standing, labels = standing_of(self.engine), {**self.labels, **(data[-1].labels if data else {})}
+        return export_training(self._single, standing, Path(folder), metadata=metadata(self.engine), data=fields, labels=labels)
+
+    @property
+    def _single(self) -> Compilation:
+        """The spec in single precision."""
+        return self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
 
     @as_spec_error()
     def save(self, run: str | Path) -> Path:

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
-from nnspec import deploy
 from nnspec.compile import Compilation
 from nnspec.deploy import Proof, export
+from nnspec.deploy import proof as proof_module
 from nnspec.diagnostics import Fault, Source
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.interchange.prove import check
@@ -187,7 +187,7 @@ def test_shapes_may_hold_any_arithmetic_of_sizes(tmp_path: Path) -> None:
 def test_a_failing_export_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"before")
-    monkeypatch.setattr(deploy, "LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr(proof_module, "LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(Fault, match="differ by"):
         proved(IMAGES, path)
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]

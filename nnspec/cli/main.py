@@ -16,6 +16,7 @@ import click
 from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
+from nnspec.cli.export import export
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
 from nnspec.cli.predict import predict
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
@@ -168,18 +169,6 @@ def eval_(run: str, data: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("source", metavar="RUN|F")
-@SET
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="M.onnx")
-def export(source: str, pairs: tuple[str, ...], output: str) -> None:
-    """Write ONNX, after proving it equal to the reference: a trained run, or a spec with its initial weights."""
-    if Path(source).is_dir() and pairs:
-        raise click.UsageError("--set belongs to a spec; a run has its values already")
-    net = api.open(source) if Path(source).is_dir() else api.Net(compilation(source, pairs))
-    click.echo(net.export(output).sentence)
-
-
-@cli.command()
 @click.argument("file", metavar="F")
 @options(SET, JSON)
 def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
@@ -201,5 +190,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, predict, library.test, library.doc, library.new):
+for command in (bench, export, predict, library.test, library.doc, library.new):
     cli.add_command(command)

@@ -76,6 +76,11 @@ class Lowering:
         """The type of a value of the graph; the facet's own values have none."""
         return self._types[x]
 
+    def like(self, x: str, value: str) -> str:
+        """A value that a facet wrote, of the type of another."""
+        self._types[value] = self._types[x]
+        return value
+
     # ---- nodes
 
     def node(self, op_type: str, *inputs: str, **attrs: Any) -> str:

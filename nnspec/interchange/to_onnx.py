@@ -14,6 +14,7 @@ from nnspec.graph import Graph, Node, Size, Type
 from nnspec.interchange.lowering import Array, Forms, Lowering, onnx_type
 from nnspec.interchange.names import name_all
 
+Model = onnx.ModelProto
 DEFAULT_OPSET = 21
 OPSETS = range(17, 27)
 

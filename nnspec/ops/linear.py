@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 from nnspec.blas import accumulated_product
-from nnspec.graph import Op, Type, Var
+from nnspec.graph import Graph, Op, Shape, Type, Var
+from nnspec.graph.loop import Loop
+from nnspec.graph.op import OPS
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import reshape
@@ -108,14 +110,41 @@ def _orthogonal(x: Any) -> Any:
     return q if tall else q.mT
 
 
+def _onnx_orthogonal(o: Any, x: str) -> str:
+    """Gram and Schmidt's way, in float64 and twice over, which is as exact as reflections (Giraud et al. 2005); ONNX has no QR."""
+    *before, m, n = o.type(x).shape
+    tall, rank = m >= n, len(before) + 2
+    length, width = (m, n) if tall else (n, m)
+    first = [rank - 1, *range(rank - 1)] if tall else [rank - 2, *range(rank - 2), rank - 1]
+    columns = o.unsqueeze(o.cast(o.node("Transpose", x, perm=first), "float64"), -1)
+    places = o.constant(np.eye(width).reshape(width, 1, width), "float64")
+    none = o.constant(np.zeros((*before, length, width)), "float64")
+    q = o.scan((none, columns, places), Loop(_one_column((*before, length), width)), 1, 2, width, False)
+    turned = q if tall else o.node("Transpose", q, perm=[*range(rank - 2), rank - 1, rank - 2])
+    return str(o.cast(turned, o.type(x).dtype))
+
+
+def _one_column(column: Shape, width: int) -> Graph:
+    """A step of it: a column goes to its place among those before it, freed of what lies along them."""
+    graph = Graph("column", "float64")
+    shapes = {"carry:0": (*column, width), "item:0": (*column, 1), "item:1": (1, width)}
+    q, a, place = (graph.source(OPS["input"], name, Type("float64", shape)) for name, shape in shapes.items())
+    for _ in range(2):
+        a = a - q @ (q.mT @ a)
+    length = OPS["sqrt"](OPS["sum"](OPS["square"](a), axes=(len(column) - 1,), keep=True))
+    graph.outputs["carry:0"] = (q + a / length * place).name
+    return graph
+
+
 orthogonal = Op(
     "orthogonal(x: [*s, m, n]) -> [*s, m, n]",
     "Orthonormal columns that span those of x, or rows where x is wide: Q of x = QR with a positive diagonal of R, which makes it unique.",
     kernel=_orthogonal,
+    onnx=_onnx_orthogonal,
     examples=(
         "orthogonal([[3, 1], [4, 2]]) ~= [[0.6, -0.8], [0.8, 0.6]]",
         "orthogonal([[-3], [4], [0]]) ~= [[-0.6], [0.8], [0.0]]",
         "orthogonal([[-3, 4, 0]]) ~= [[-0.6, 0.8, 0.0]]",
     ),
-    why="it is for initial weights, which have no gradient and are not exported",
+    why="it is for initial weights, which have no gradient",
 )

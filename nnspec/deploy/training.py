@@ -1,0 +1,201 @@
+"""A training as a folder for other runtimes: its steps and first values as ONNX, `step.json` that says what each is, and `train.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from nnspec.compile import Compilation
+from nnspec.deploy.model import write_all
+from nnspec.deploy.models import Models
+from nnspec.deploy.proof import BATCHES, random_batches
+from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, begin, evaluation, fitting, memory_of, rate, rate_name, whole_step
+from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.graph import Graph, Type
+from nnspec.interchange.recurrent import recognised
+from nnspec.interchange.to_onnx import DEFAULT_OPSET
+from nnspec.run.engine import Engine
+from nnspec.train.schedule import base_rate
+from nnspec.train.stages import saved
+from nnspec.weights import read
+
+Array = np.ndarray[Any, np.dtype[Any]]
+INIT, STATE, MANIFEST = "init.onnx", "state.safetensors", "step.json"
+ALWAYS = {"train.py": "train.py.txt", "README.md": "training.md"}
+"""What every such folder holds, by the names that the package has for it."""
+FORMAT = 1
+OUTSIDE = ("augment", "stop", "start")
+"""What a train block may ask for that no step computes; where the first starts from is in the state already."""
+# Where the proof of a step stands: an optimizer's states are well above 0, so that no rounding error is divided by another.
+PROOF_STEP, PROOF_BEGUN, MEMORY = 5, 2, (0.5, 1.5)
+HALFWAY = {"epoch": 1, "step": 15, "epochs": 2, "steps": 20, "stale": 1}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a training stands: in which train block, and all that its steps take besides batch and rate."""
+
+    stage: int
+    arrays: Mapping[str, Array]
+
+
+def standing_of(engine: Engine) -> Standing:
+    """That of an engine; before the first step with the weights that its training starts from."""
+    start = engine.spec.trainings[0].start
+    arrays = engine.all_arrays() | (saved(engine, start) if start and not engine.steps_done else {})
+    own = {n: v for n, v in arrays.items() if not n.startswith("optimizer/")}
+    for name in memory_of(engine.spec, engine.stage):
+        parameter, _, state = name.rpartition(".")
+        own[name] = arrays[f"optimizer/{state}/{parameter}"]
+    numbers = {SEED: int(engine.seed), STEP: int(engine.steps_done), BEGUN: engine.stage_start}
+    floats = {n: np.array(v, np.float32) for n, v in own.items()}
+    return Standing(engine.stage, floats | {n: np.asarray(v, np.int64) for n, v in numbers.items()})
+
+
+@dataclass(frozen=True)
+class TrainingProof:
+    """A folder that was written, its files, and how far they were from the definition, over the largest output."""
+
+    path: Path
+    files: tuple[str, ...]
+    difference: float
+    left_out: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        equal = f"equal to the reference within {self.difference:.1e} at batch {' and '.join(map(str, BATCHES))}"
+        return f"{self.path}: {', '.join(self.files)}; in onnxruntime {equal}"
+
+
+def export_training(
+    spec: Compilation,
+    standing: Standing,
+    folder: Path,
+    *,
+    metadata: Mapping[str, str],
+    data: Sequence[Mapping[str, Array]] = (),
+    labels: Mapping[str, Sequence[str]] = {},
+    opset: int = DEFAULT_OPSET,
+) -> TrainingProof:
+    """Write the folder of a float32 spec once all in it is proved right; `standing` is where `train.py` goes on from.
+
+    `data` is what each train block trains on, to be written too.
+    """
+    models = Models(opset, metadata)
+    manifest = _manifest(spec, standing, models, metadata, labels, _names_of(spec, data))
+    contents = {
+        **{name: _npz(part) for name, part in zip(_names_of(spec, data), data, strict=True)},
+        **{name: model.SerializeToString() for name, model in models.files.items()},
+        STATE: save(dict(standing.arrays)),
+        **{name: (files("nnspec.deploy") / own).read_bytes() for name, own in ALWAYS.items()},
+        MANIFEST: json.dumps(manifest, indent=2).encode(),  # last, as it names the others
+    }
+    write_all(folder, contents)
+    left_out = dict.fromkeys(name for stage in manifest["stages"] for name in stage["left_out"])
+    return TrainingProof(folder, tuple(contents), models.difference, tuple(left_out))
+
+
+def _manifest(
+    spec: Compilation,
+    standing: Standing,
+    models: Models,
+    metadata: Mapping[str, str],
+    labels: Mapping[str, Sequence[str]],
+    data: Sequence[str],
+) -> dict[str, Any]:
+    """What `step.json` says, with every model of it made and proved."""
+    from_files = {n: read(path, tensor) for n, (path, tensor) in spec.saved.items()}
+    models.add(INIT, begin(spec, 0), {SEED: standing.arrays[SEED], **from_files}, fixed=True)
+    return {
+        "format": FORMAT,
+        **metadata,
+        "opset": models.opset,
+        "state": STATE,
+        "init": INIT,
+        "fit": _used(models, "fit.onnx", fitting(spec), {}),
+        "predict": _used(models, "predict.onnx", spec.deployed, standing.arrays),
+        "evaluate": _used(models, "evaluate.onnx", evaluation(spec), standing.arrays),
+        "fields": {n: _type(t, labels.get(n, ())) for n, t in (spec.model.inputs | spec.model.targets).items()},
+        "stage": standing.stage,
+        "stages": [_stage(spec, i, standing, models) | {"data": data[i] if data else None} for i in range(len(spec.stages))],
+    }
+
+
+def _used(models: Models, file: str, graph: Graph | None, given: Mapping[str, Array]) -> dict[str, Any] | None:
+    """A model that is no step: its file, and what its outputs are called there."""
+    if graph is None:
+        return None
+    return {"file": file, "outputs": {public.split(":")[-1]: name for public, name in models.add(file, recognised(graph), given).items()}}
+
+
+def _type(type: Type, labels: Sequence[str] = ()) -> dict[str, Any]:
+    classes = {"classes": type.classes} if type.classes else {}
+    named = {"labels": list(labels)} if labels else {}
+    return {"dtype": type.dtype, "shape": [d if isinstance(d, int) else str(d) for d in type.shape], **classes, **named}
+
+
+def _names_of(spec: Compilation, data: Sequence[Mapping[str, Array]]) -> list[str]:
+    """The file of every train block's data; blocks that share their data share the file."""
+    first = [next(i for i, other in enumerate(data) if other is part) for part in data]
+    return [f"data{_suffix(spec, i) if i else ''}.npz" for i in first]
+
+
+def _npz(part: Mapping[str, Array]) -> bytes:
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **part)
+    return buffer.getvalue()
+
+
+def _suffix(spec: Compilation, number: int) -> str:
+    """What tells the files of several train blocks apart."""
+    return f"-{spec.trainings[number].name or number + 1}" if len(spec.stages) > 1 else ""
+
+
+def _stage(spec: Compilation, number: int, standing: Standing, models: Models) -> dict[str, Any]:
+    """A train block: its files, its settings, and what the inputs and outputs of its step are."""
+    training, base, lr = spec.trainings[number], base_rate(spec, number), rate_name(spec)
+    step, epoch, schedule = (f"{kind}{_suffix(spec, number)}.onnx" for kind in ("step", "epoch", "schedule"))
+    memory = memory_of(spec, number)
+    given = _halfway(standing, memory, models.rng) | {lr: np.asarray(base, np.float32)}
+    outputs = models.add(step, recognised(whole_step(spec, number)), given)
+    carried = {public.removeprefix(NEXT): name for public, name in outputs.items() if public.startswith(NEXT)}
+    read = [i.name for i in models.files[step].graph.input]
+    fields = [n for n in read if n in spec.model.inputs | spec.model.targets]
+    batch = next(iter(random_batches({n: t for n, t in spec.model.inputs.items() | spec.model.targets.items() if n in fields}, models.rng)))
+    models.add_epoch(epoch, step, carried, [*fields, lr], {n: (given | batch)[n] for n in read})
+    rates = rate(spec, number)
+    if rates:
+        models.add(schedule, rates, {n: np.asarray(v, np.float64) for n, v in {**HALFWAY, "lr": base, "rate": base}.items()})
+    return {
+        "name": training.name,
+        "step": step,
+        "epoch": epoch,
+        "schedule": schedule if rates else None,
+        "batch": training.batch,
+        "epochs": training.epochs,
+        "steps": training.steps,
+        "seed": training.seed,
+        "left_out": [name for name in OUTSIDE if getattr(training, name) and (number or name != "start")],
+        "lr": {"input": lr, "base": base},
+        "fields": fields,
+        "carried": carried,
+        "memory": {n: {"shape": list(t.shape), "value": value} for n, (t, value) in memory.items()},
+        "loss": outputs[LOSS],
+        "losses": {public.removeprefix(f"{LOSS}:"): name for public, name in outputs.items() if public.startswith(f"{LOSS}:")},
+        "loss_is_finite": outputs[FINITE],
+    }
+
+
+def _halfway(standing: Standing, memory: Mapping[str, tuple[Type, float]], rng: np.random.Generator) -> dict[str, Array]:
+    """The weights as they are, and all else as it may be in the middle of a training."""
+    filled = {n: np.asarray(rng.uniform(*MEMORY, t.numbers), np.float32) for n, (t, _) in memory.items()}
+    numbers = {SEED: 3, STEP: PROOF_STEP, BEGUN: PROOF_BEGUN}
+    return {**standing.arrays, **filled, **{n: np.asarray(v, np.int64) for n, v in numbers.items()}}

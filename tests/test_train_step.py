@@ -1,0 +1,273 @@
+"""The exported training: `train.py`, NumPy and onnxruntime do what the engine does, for every spec of the gallery."""
+
+from __future__ import annotations
+
+import ast
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from helpers import GALLERY, random_batch
+from safetensors.numpy import load_file, save_file
+
+import nnspec
+from nnspec.cli.export import export
+from nnspec.diagnostics import SpecError
+from nnspec.run.ort import Session
+from nnspec.train.data import Dataset
+
+TRAINED = [n for n in GALLERY if n not in ("filters", "googlenet")]  # one has no training, the other takes half a minute
+SMALL_BATCHES = {"gpt": 16, "char_lstm": 16, "inception_mnist": 16, "resnet": 32}
+
+ALL_SORTS = """
+fn clipped(x) = min(max(x, 0), 6)
+
+model AllSorts {
+  input  image: [2, 8, 8]
+  target digit: class(3)
+  h      = image -> conv(4, kernel = 3, pad = same, bias = false) -> batchnorm -> maxpool(2) -> clipped -> dropout(0.3) -> flatten
+  logits = h -> dense(3, init = orthogonal)
+  output probs = softmax(logits)
+  loss   cross_entropy(logits, digit, smoothing = 0.1)
+  metric accuracy(logits, digit)
+}
+train { batch 10  epochs 6  optimizer adam(lr = 0.01)  SCHEDULE  seed 3 }
+"""
+
+
+def all_sorts(schedule: str = "schedule cosine", **more: Any) -> nnspec.Net:
+    return nnspec.loads(ALL_SORTS.replace("SCHEDULE", schedule), engine="numpy", threads=1, **more)
+
+
+def batch_of(net: nnspec.Net, examples: int) -> dict[str, Any]:
+    ports = net.inputs | net.targets
+    return {n: np.asarray(v, ports[n].dtype) for n, v in random_batch(ports, examples).items()}
+
+
+def exported(net: nnspec.Net, folder: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a folder with data."""
+    proof = net.export_training(folder, data=[Dataset(data, None, None)] * len(net.spec.trainings))
+    assert proof.difference < 1e-3 and {p.name for p in folder.iterdir()} == set(proof.files)
+    return dict(json.loads((folder / "step.json").read_text()))
+
+
+def run_script(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
+    monkeypatch.setattr(sys, "argv", [str(folder / "train.py"), *arguments])
+    return runpy.run_path(str(folder / "train.py"), run_name="__main__")
+
+
+def state_of(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    return {**load_file(folder / manifest["state"]), "lr": np.asarray(0.01, np.float32)}
+
+
+def run(session: Session, values: dict[str, Any]) -> dict[str, Any]:
+    return session.run({n: values[n] for n in session.inputs})
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_twenty_steps_of_the_script_are_twenty_steps_of_the_engine(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = nnspec.load(name, engine="numpy", threads=1)
+    size = min(net.spec.trainings[0].batch, SMALL_BATCHES.get(name, 64))
+    net.spec = net.engine.spec = net.spec.with_training(steps=20, epochs=None, batch=size, augment=(), stop=None)
+    data = batch_of(net, 5 * size)
+    exported(net, tmp_path, data)
+    run_script(tmp_path, monkeypatch)
+    printed = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
+    history = net.fit_datasets([Dataset(data, None, None)] * len(net.spec.trainings))
+    np.testing.assert_allclose(printed, [e.metrics["loss"] for e in history.epochs], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["", "schedule cosine", "schedule on_plateau(patience = 1)"])
+def test_a_whole_training_ends_with_the_same_weights_whatever_the_schedule(
+    schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = all_sorts(schedule)
+    data = batch_of(net, 44)
+    exported(net, tmp_path, data)
+    run_script(tmp_path, monkeypatch)
+    net.fit_datasets([Dataset(data, None, None)])
+    trained = load_file(tmp_path / "trained.safetensors")
+    assert trained["step"] == 30
+    for name in ("dense.W", "conv.W", "batchnorm.mu"):
+        np.testing.assert_allclose(trained[name], {**net.params, **net.states}[name], rtol=1e-3, atol=1e-4)
+
+
+def test_an_epoch_is_its_steps_to_the_last_bit(tmp_path: Path) -> None:
+    net = all_sorts()
+    data = batch_of(net, 30)
+    manifest = exported(net, tmp_path, data)
+    stage, state = manifest["stages"][0], state_of(tmp_path, manifest)
+    step, epoch = (Session(tmp_path / stage[kind]) for kind in ("step", "epoch"))
+    several = {n: v.reshape(3, 10, *v.shape[1:]) for n, v in data.items()}
+    whole = run(epoch, {**state, **several, "lr": np.full(3, 0.01, np.float32)})
+    losses = []
+    for k in range(3):
+        outputs = run(step, {**state, **{n: v[k] for n, v in several.items()}})
+        state |= {n: outputs[o] for n, o in stage["carried"].items()}
+        losses.append(outputs["loss"])
+    assert whole["loss"].tolist() == losses and whole["loss_is_finite"].all()
+    for name, output in stage["carried"].items():
+        np.testing.assert_array_equal(whole[output], state[name])
+
+
+def test_first_values_are_drawn_from_any_seed(tmp_path: Path) -> None:
+    net = all_sorts()
+    manifest = exported(net, tmp_path, batch_of(net, 4))
+    drawn = Session(tmp_path / manifest["init"]).run({"seed": np.asarray(7)})
+    net.init(7)
+    assert drawn.keys() == manifest["stages"][0]["carried"].keys()
+    for name, value in {**net.params, **net.states}.items():
+        np.testing.assert_allclose(drawn[name], value, atol=1e-6)
+    assert not drawn["dense.W.m"].any() and drawn["step"] == 0
+
+
+@pytest.mark.parametrize("place", ["image", "conv.W", "dense.b"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_is_seen_through_pooling_and_limits(place: str, value: float, tmp_path: Path) -> None:
+    net = all_sorts()
+    data = batch_of(net, 4)
+    manifest = exported(net, tmp_path, data)
+    step, values = Session(tmp_path / "step.onnx"), {**state_of(tmp_path, manifest), **data}
+    assert run(step, values)["loss_is_finite"]
+    values[place] = values[place].copy()
+    values[place].reshape(-1)[1] = value
+    outputs = run(step, values)
+    assert not outputs["loss_is_finite"] and not np.isfinite(outputs["loss"])
+
+
+def test_the_largest_and_smallest_of_values_keep_what_is_no_number(tmp_path: Path) -> None:
+    model = "model M { input x: [5]  param w: [5] ~ ones  output y = max(w * x) + min(w * x)  loss y }"
+    net = nnspec.loads(f"{model}  train {{ epochs 1  optimizer sgd(lr = 1) }}")
+    exported(net, tmp_path, {"x": np.ones((3, 5), np.float32)})
+    step, state = Session(tmp_path / "step.onnx"), load_file(tmp_path / "state.safetensors")
+    for place in range(5):
+        x = np.arange(10, dtype=np.float32).reshape(2, 5)
+        x[1, place] = np.nan
+        assert np.isnan(run(step, {**state, "x": x, "lr": np.asarray(1, np.float32)})["loss"])
+
+
+def test_the_model_in_use_takes_the_weights_that_training_leaves(tmp_path: Path) -> None:
+    net = all_sorts()
+    data = batch_of(net, 12)
+    net.fit({n: np.asarray(v) for n, v in data.items()}, epochs=1)
+    manifest = exported(net, tmp_path, data)
+    values = {**state_of(tmp_path, manifest), **data}
+    got = run(Session(tmp_path / manifest["predict"]["file"]), values)
+    np.testing.assert_allclose(got["probs"], net(image=data["image"])["probs"], atol=1e-6)
+    seen = run(Session(tmp_path / manifest["evaluate"]["file"]), values)
+    expected = net.evaluate(data)
+    for metric, output in manifest["evaluate"]["outputs"].items():
+        if metric in expected:
+            assert seen[output] == pytest.approx(expected[metric], abs=1e-5)
+
+
+def test_a_trained_network_goes_on_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = all_sorts()
+    data = batch_of(net, 20)
+    net.fit(data, epochs=2)
+    manifest = exported(net, tmp_path, data)
+    state = state_of(tmp_path, manifest)
+    assert state["step"] == 4 and state["dense.W.v"].any()
+    loss = run(Session(tmp_path / "step.onnx"), {**state, **data})["loss"]
+    assert loss == pytest.approx(net.step(**data), rel=1e-5)
+
+
+def test_a_training_that_starts_from_saved_weights_has_them_in_its_state(tmp_path: Path) -> None:
+    save_file({"dense.W": np.full((2, 1), 5, np.float32)}, tmp_path / "w.safetensors")
+    spec = tmp_path / "m.nn"
+    spec.write_text(
+        "model M { input x: [2]  target y: [1]  output p = x -> dense(1)  loss mse(p, y) }\n"
+        'train { start from "w.safetensors"  epochs 1  optimizer sgd(lr = 0.1)  augment noise(0.1) }'.replace("augment noise(0.1)", "")
+    )
+    nnspec.load(spec).export_training(tmp_path / "out")
+    assert (load_file(tmp_path / "out" / "state.safetensors")["dense.W"] == 5).all()
+
+
+def test_weights_from_a_file_lie_in_the_model_of_first_values(tmp_path: Path) -> None:
+    save_file({"W": np.asarray([3, 4], np.float32)}, tmp_path / "w.safetensors")
+    spec = tmp_path / "m.nn"
+    spec.write_text(
+        'model M { input x: [2]  param W: [2] ~ pretrained("w.safetensors")  output y = sum(W * x)  loss y^2 }\n'
+        "train { epochs 1  optimizer sgd(lr = 0.1) }"
+    )
+    nnspec.load(spec).export_training(tmp_path / "out")
+    assert Session(tmp_path / "out" / "init.onnx").run({"seed": np.asarray(0)})["W"].tolist() == [3, 4]
+
+
+def test_an_input_called_lr_leaves_the_rate_another_name(tmp_path: Path) -> None:
+    net = nnspec.loads(
+        "model M { input lr: []  param w: [] = 1  output y = w - lr  loss y^2 }  train { epochs 1  optimizer sgd(lr = 0.25) }"
+    )
+    manifest = exported(net, tmp_path, {"lr": np.zeros(3, np.float32)})
+    (stage,) = manifest["stages"]
+    assert (stage["fields"], stage["lr"]) == (["lr"], {"input": "optimizer:lr", "base": 0.25})
+    values = {"w": 1, "lr": [3.0], "optimizer:lr": 0.25, "step": 0}
+    outputs = run(Session(tmp_path / "step.onnx"), {n: np.asarray(v, "int64" if n == "step" else "float32") for n, v in values.items()})
+    assert outputs["next:w"] == 2 and outputs["loss"] == 4
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    nnspec.load("digits").export_training(folder)
+    return folder
+
+
+def test_models_are_plain_onnx_with_public_names_and_places(digits: Path) -> None:
+    model = onnx.load(digits / "step.onnx")
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 21)]
+    assert {i.name for i in model.graph.input} >= {"image", "digit", "lr", "step", "dense.W", "dense.W.m"}
+    assert {o.name for o in model.graph.output} >= {"next:dense.W", "next:dense.W.m", "next:step", "loss", "loss_is_finite"}
+    assert any(n.doc_string.startswith("digits.nn:") for n in model.graph.node)
+    assert {p.key for p in model.metadata_props} >= {"nnspec_version", "spec_sha256", "seed"}
+
+
+def test_the_script_needs_nothing_but_numpy_and_onnxruntime(digits: Path) -> None:
+    tree = ast.parse((digits / "train.py").read_text())
+    named = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    named |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert named - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+
+
+def test_the_script_says_what_it_needs(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="usage: python train"):
+        run_script(digits, monkeypatch)
+    np.savez(tmp_path / "d.npz", image=np.zeros((1, 1, 8, 8)))
+    with pytest.raises(SystemExit, match="has no digit"):
+        run_script(digits, monkeypatch, str(tmp_path / "d.npz"))
+
+
+def test_a_spec_without_a_training_has_no_step(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        nnspec.loads("model M { input x: [2]  output y = 2 * x }").export_training(tmp_path / "out")
+    assert [d.code for d in error.value.diagnostics] == ["E110"] and not list(tmp_path.iterdir())
+
+
+def test_what_no_step_computes_is_named(tmp_path: Path) -> None:
+    net = nnspec.loads(ALL_SORTS.replace("SCHEDULE", "augment image -> flip"))
+    manifest = exported(net, tmp_path, batch_of(net, 2))
+    assert manifest["stages"][0]["left_out"] == ["augment"]
+
+
+def test_the_command_writes_the_folder_and_its_script_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(export, ["xor", "--train-step", "--with-data"])
+    assert said.exit_code == 0 and said.output.startswith("xor-step: data.npz, init.onnx, ")
+    run_script(tmp_path / "xor-step", monkeypatch)
+    first, *_, last = (float(line.split()[-1]) for line in capsys.readouterr().out.splitlines())
+    assert last < 0.1 * first
+
+
+@pytest.mark.parametrize("options", [["--with-data", "-o", "m.onnx"], ["--train-step", "--data", "x.npz"], []])
+def test_options_that_do_not_belong_together_are_refused(options: list[str]) -> None:
+    assert CliRunner().invoke(export, ["xor", *options]).exit_code == 2
