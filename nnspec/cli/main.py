@@ -17,6 +17,7 @@ from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
 from nnspec.cli.export import export
+from nnspec.cli.graph import graph
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
 from nnspec.cli.predict import predict
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
@@ -190,5 +191,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, export, predict, library.test, library.doc, library.new):
+for command in (bench, export, graph, predict, library.test, library.doc, library.new):
     cli.add_command(command)

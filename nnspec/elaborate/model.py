@@ -67,7 +67,12 @@ def elaborate_model(
     f: Function, definitions: Definitions, *, training: bool, fitting: bool = False, dtype: str = "float32"
 ) -> tuple[Model, list[Diagnostic]]:
     """The model as one graph, with everything that is wrong with it."""
-    work = _ModelWork(f, Elaborator(Graph(f.name, dtype), definitions, training=training, fitting=fitting))
+    return run_model(f, Elaborator(Graph(f.name, dtype), definitions, training=training, fitting=fitting))
+
+
+def run_model(f: Function, e: Elaborator) -> tuple[Model, list[Diagnostic]]:
+    """The same by an elaborator of the caller's."""
+    work = _ModelWork(f, e)
     work.run()
     return work.model, work.e.diagnostics
 

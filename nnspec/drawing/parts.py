@@ -1,0 +1,126 @@
+"""Which call or formula of a spec made which nodes: the tree of boxes that a picture can open and close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source, Span
+from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.model import Model, run_model
+from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Scope, Value, describe
+from nnspec.graph import Graph
+from nnspec.syntax import ast
+
+FORMULAS = (ast.Unary, ast.Binary, ast.Conditional, ast.Call, ast.Subscript, ast.Scan)
+LAYERS = ("layer", "model", "shared pipeline")
+MOST_SIZES = 4
+
+
+@dataclass(eq=False)
+class Part:
+    """One call or formula: the nodes it made itself, and the calls and formulas in it.
+
+    `title` has arguments by value, `conv(96, 1)`; `path` is the public name of a layer; `written` the place in the spec.
+    """
+
+    title: str
+    kind: str
+    written: Span
+    path: str = ""
+    nodes: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def is_layer(self) -> bool:
+        return self.kind in LAYERS
+
+    @property
+    def has_layers(self) -> bool:
+        return any(p.is_layer or p.has_layers for p in self.parts)
+
+    def within(self) -> Iterator[Part]:
+        """All calls and formulas in it."""
+        for part in self.parts:
+            yield part
+            yield from part.within()
+
+    def all_nodes(self) -> Iterator[str]:
+        """The nodes of the part and of all within it."""
+        yield from self.nodes
+        for part in self.parts:
+            yield from part.all_nodes()
+
+
+def parts_of(spec: Compilation) -> tuple[Model, Part]:
+    """The model as it trains, and what of the spec made what of its graph."""
+    f = spec.definitions.own["model", spec.model.name]
+    recorder = _Recorder(Graph(f.name, spec.dtype), spec.definitions, training=True)
+    model, mistakes = run_model(f, recorder)
+    assert not mistakes, mistakes  # a spec is checked before it is drawn
+    (root,) = recorder.open
+    recorder.settle()
+    return model, Part(f.name, "model", f.definition.span, "", root.nodes, root.parts)
+
+
+class _Recorder(Elaborator):
+    """An elaborator that notes for every node the innermost call or formula during which it was made."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.open, self.settled = [Part("", "model", Span(Source("", ""), 0, 0))], set[str]()
+
+    def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        if not isinstance(e, FORMULAS):
+            return super().evaluate(e, scope)
+        with self.part(Part(" ".join(e.span.text.split()), "formula", e.span)):
+            return super().evaluate(e, scope)
+
+    def invoke(
+        self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None
+    ) -> Value:
+        with self.part(Part(_call_text(callee, arguments), callee.kind, span)) as part:
+            value = super().invoke(callee, arguments, scope, span, label)
+            part.path = self.last_name if part.is_layer else ""
+        return value
+
+    @contextmanager
+    def part(self, part: Part) -> Iterator[Part]:
+        self.settle()
+        self.open[-1].parts.append(part)
+        self.open.append(part)
+        yield part
+        self.settle()
+        self.open.pop()
+
+    def settle(self) -> None:
+        """Give the nodes that are new to the innermost open part."""
+        new = list(takewhile(lambda name: name not in self.settled, reversed(self.graph.nodes)))
+        self.settled.update(new)
+        self.open[-1].nodes += reversed(new)
+
+
+def _call_text(callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]]) -> str:
+    """The call with the values of those arguments that are no tensors, those left out that are as long as a list of data."""
+    shown = [f"{a.name} = {_plain(v)}" if a.name else _plain(v) for a, v in arguments if _is_setting(v)]
+    return f"{callee.name}({', '.join(shown)})" if shown else callee.name
+
+
+def _is_setting(value: Value) -> bool:
+    if isinstance(value, tuple):
+        return 0 < len(value) <= MOST_SIZES and all(map(_is_setting, value))
+    return isinstance(value, bool | int | float | str | Choice | Function | Applied)
+
+
+def _plain(value: Value) -> str:
+    match value:
+        case str() | bool() | tuple():
+            return describe(value)
+        case Function() | Applied():
+            return value.name
+        case _:
+            return f"{value:g}" if isinstance(value, float) else str(value)
