@@ -19,7 +19,7 @@ from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.update import check_optimizer, schedule_graph
-from nnspec.elaborate.values import Saved, Scope
+from nnspec.elaborate.values import POISON, Saved, Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
@@ -31,6 +31,9 @@ from nnspec.syntax.ast import Definition
 from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
 from nnspec.weights import name_in, names_in
+
+FOLLOWS_FROM_A_GAP = ("E107", "E110")
+"""Said of what is missing; where a statement could not be read, it may be what that one says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,7 @@ class Compilation:
     @cached_property
     def names(self) -> tuple[Scope, Definitions, list[Diagnostic]]:
         """What the file's own `let` values and definitions are."""
-        scope, definitions = Scope(), Definitions()
+        scope, definitions = Scope(names=dict.fromkeys(self.ast.lost, POISON)), Definitions()
         twice = add_definitions(definitions.own, self.ast, scope)
         return scope, definitions, twice + evaluate_lets(self.ast, definitions, scope, self.settings)
 
@@ -139,19 +142,26 @@ class Compilation:
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the spec, in the order of the file."""
-        found = [*self.parsed[1], *self.imports.diagnostics]
-        if not found:
-            try:
-                fitting = self.fitting_model[1] if self.fitting_model else []
-                models = [*self._parts(), *self.inference_model[1], *self.training_model[1], *fitting]
-                found = [*self.names[2], *models, *self.train_blocks[1]]
-                if not found:
-                    self._check_rest()
-                    found += [*self._tests(), *(d for d in self._doubts if d.level == "error")]
-            except Fault as error:
-                found.append(error.diagnostic)
+        syntax = self.parsed[1]
+        found = [*syntax, *self.imports.diagnostics]
+        if not self.imports.diagnostics:
+            found += [d for d in self._mistakes(whole=not syntax) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
         unique = {(d.code, str(d.span), d.message): d for d in found}
         return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
+
+    def _mistakes(self, whole: bool) -> list[Diagnostic]:
+        """What is wrong with what the text means; in one that is not `whole`, only as far as it does not hang on what is lost."""
+        found: list[Diagnostic] = []
+        try:
+            fitting = self.fitting_model[1] if self.fitting_model else []
+            models = [*self._parts(), *self.inference_model[1], *self.training_model[1], *fitting]
+            found = [*self.names[2], *models, *self.train_blocks[1]]
+            if whole and not found:
+                self._check_rest()
+                found += [*self._tests(), *(d for d in self._doubts if d.level == "error")]
+        except Fault as error:
+            found.append(error.diagnostic)
+        return found
 
     @cached_property
     def warnings(self) -> tuple[Diagnostic, ...]:

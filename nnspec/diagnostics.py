@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 MAX_SHOWN_WIDTH = 160
+SHORT = 4
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,32 @@ def as_spec_error() -> Iterator[None]:
 def suggest(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to a misspelt one, letters in another order first, or None when none is near."""
     by_lower = {k.lower(): k for k in known}
-    swapped = [k for k in by_lower if sorted(k) == sorted(word.lower())]
-    near = swapped or difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    lower = word.lower()
+    swapped = [k for k in by_lower if len(k) == len(lower) and sorted(k) == sorted(lower)]
+    near = [lower] if lower in by_lower else swapped or difflib.get_close_matches(lower, list(by_lower), n=1, cutoff=_cutoff(lower))
     return by_lower[near[0]] if near else None
+
+
+def _cutoff(word: str) -> float:
+    """How like another a word must be; in a short one a single letter is much."""
+    return 0.76 if len(word) <= SHORT else 0.6
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = suggest(word, known)
     return f"did you mean `{near}`?" if near else ""
+
+
+def meant(word: str, known: Iterable[str], span: Span | None = None, otherwise: str = "") -> dict[str, Any]:
+    """Help and fix of a diagnostic about a misspelt word at its place: the known word nearest to it, or else other help."""
+    return instead(suggest(word, known), span, otherwise)
+
+
+def instead(near: str | None, span: Span | None, otherwise: str = "") -> dict[str, Any]:
+    """Help and fix of a diagnostic about what stands at a place: what was probably meant, or else other help."""
+    if near is None:
+        return {"help": otherwise}
+    return {"help": f"did you mean `{near}`?", "fix": Fix(span, near) if span else None}
 
 
 def render(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:

@@ -16,7 +16,8 @@ from nnspec import resources
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.arguments import parameters_of, signature_text
-from nnspec.elaborate.library import nearest, public
+from nnspec.elaborate.foreign import nearest
+from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Builtin, Choice, Function
 from nnspec.graph import BATCH
@@ -96,7 +97,7 @@ def _definition(f: Function) -> Entry:
         _signature(f),
         "\n".join(line for line in lines if not line.startswith(EXAMPLE)),
         d.span.source.name,
-        _text(d),
+        d.span.text,
         _shape_rule(d),
         tuple(line.removeprefix(EXAMPLE) for line in lines if line.startswith(EXAMPLE)),
         f,
@@ -106,14 +107,6 @@ def _definition(f: Function) -> Entry:
 def _signature(f: Function) -> str:
     """A layer or fn is called; an init or schedule without parameters stands alone."""
     return f.name if f.kind not in CALLED and not f.definition.parameters else signature_text(f)
-
-
-def _text(d: ast.Definition) -> str:
-    """As it is written, up to the last closing brace."""
-    text, end = d.span.source.text, d.span.end
-    for _ in range(d.span.text.count("{") - d.span.text.count("}")):
-        end = text.index("}", end) + 1
-    return text[d.span.start : end]
 
 
 def _shape_rule(d: ast.Definition) -> str:

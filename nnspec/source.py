@@ -104,7 +104,8 @@ class Imports:
 
     def joined(self, spec: ast.Spec) -> ast.Spec:
         """The spec with the definitions of all files before its own."""
-        return replace(spec, definitions=(*(d for s in self.specs for d in _definitions(s)), *spec.definitions))
+        lost = spec.lost.union(*(s.lost for s in self.specs))
+        return replace(spec, definitions=(*(d for s in self.specs for d in _definitions(s)), *spec.definitions), lost=lost)
 
 
 def _imported(path: Path, name: str, span: Span) -> Source:

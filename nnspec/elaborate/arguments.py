@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nnspec.diagnostics import Fault, Fix, Span, did_you_mean, fault, suggest
-from nnspec.elaborate import batch
-from nnspec.elaborate.values import Builtin, Function, Scope, Tensor, Value, describe
+from nnspec.diagnostics import Fault, Span, fault, instead
+from nnspec.elaborate import batch, foreign
+from nnspec.elaborate.names import TRUTHS
+from nnspec.elaborate.values import CHOICES, Builtin, Function, Scope, Tensor, Value, describe
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
@@ -71,12 +72,29 @@ def _next_name(callee: Function | Builtin, positional: Iterator[ast.Parameter], 
 
 def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
     assert argument.name
-    known = [p.name for p in parameters_of(callee)]
-    near = suggest(argument.name, known)
-    place = Span(argument.span.source, argument.span.start, argument.span.start + len(argument.name))
-    help_ = did_you_mean(argument.name, known) or f"its arguments are {signature_text(callee)}"
-    fix = Fix(place, near) if near else None
-    return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, help=help_, fix=fix)
+    place, of_value = argument.name_span, ""
+    if argument.name.lower() in foreign.LEFT_OUT:
+        of_value = "leave it out: how large the value before is, is known; "
+    elif argument.name.lower() == "activation":
+        of_value = f"write the activation as the next stage: `-> {argument.value.span.text}`; "
+    near = None if of_value else foreign.argument(argument.name, [p.name for p in parameters_of(callee)])
+    more = instead(near, place, f"{of_value}its arguments are {signature_text(callee)}")
+    return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **more)
+
+
+def wanted_by(callee: Function | Builtin, written: Sequence[ast.Argument], argument: ast.Argument) -> tuple[str, ...]:
+    """The words that an argument may be, where its default is one of them: a choice or a truth."""
+    unnamed = [a for a in written if a.name is None]
+    index = next((i for i, a in enumerate(unnamed) if a is argument), -1)
+    parameters = parameters_of(callee)
+    named = next((p for p in parameters if p.name == argument.name), None)
+    parameter = named or (parameters[index] if 0 <= index < len(parameters) else None)
+    match parameter.default if parameter else None:
+        case ast.Name(id=word) if word in CHOICES:
+            return CHOICES
+        case ast.Boolean():
+            return TRUTHS
+    return ()
 
 
 def check_tensors(e: Calls, f: Function, scope: Scope, span: Span) -> None:

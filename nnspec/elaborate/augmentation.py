@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from nnspec.diagnostics import Span, did_you_mean, fault
+from nnspec.diagnostics import Span, fault, meant
 from nnspec.elaborate.values import describe
 from nnspec.graph import Type
 from nnspec.graph.types import show
@@ -65,7 +65,8 @@ def _read_stage(input: str, e: ast.Expr, number: Callable[[ast.Expr], float]) ->
     kind = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or e.span.text
     if kind not in AUGMENTATIONS:
         known = f"known are {', '.join(AUGMENTATIONS)}"
-        raise fault("E106", f"there is no augmentation `{kind}`", e.span, help=did_you_mean(kind, AUGMENTATIONS) or known)
+        place = e.callee.span if isinstance(e, ast.Call) else e.span
+        raise fault("E106", f"there is no augmentation `{kind}`", place, **meant(kind, AUGMENTATIONS, place, known))
     arguments = e.arguments if isinstance(e, ast.Call) else ()
     return Augmentation(input, kind, _amounts(kind, arguments, e.span, number), e.span)
 
@@ -97,7 +98,7 @@ def check_augmentations(augmentations: Iterable[Augmentation], inputs: Mapping[s
     """What is augmented has to be an input, of numbers, and an image where pixels move."""
     for a in augmentations:
         if a.input not in inputs:
-            raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, help=did_you_mean(a.input, inputs))
+            raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, **meant(a.input, inputs))
         type = inputs[a.input]
         if not type.is_float:
             raise fault("E202", f"`{a.kind}` changes float inputs; `{a.input}` is not", a.span)

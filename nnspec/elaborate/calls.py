@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
-from nnspec.diagnostics import Diagnostic, Fault, Span, fault
+from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead
 from nnspec.elaborate import batch
-from nnspec.elaborate.arguments import bind, check_tensors
-from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions, nearest
-from nnspec.elaborate.names import callee_of
+from nnspec.elaborate.arguments import bind, check_tensors, wanted_by
+from nnspec.elaborate.foreign import nearest
+from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
+from nnspec.elaborate.names import callee_of, value_of
 from nnspec.elaborate.submodels import as_layer
 from nnspec.elaborate.values import (
     POISON,
@@ -97,7 +99,17 @@ class Calls(ABC):
 
     def call(self, e: ast.Call, scope: Scope) -> Value:
         callee = callee_of(e.callee, scope, self.definitions)
-        return self.invoke(callee, [(a, self.evaluate(a.value, scope)) for a in e.arguments], scope, e.span, None)
+        return self.invoke(callee, self.evaluated(callee, e.arguments, e.arguments, scope), scope, e.span, None)
+
+    def evaluated(
+        self, callee: Function | Builtin, arguments: Sequence[ast.Argument], written: Sequence[ast.Argument], scope: Scope
+    ) -> list[tuple[ast.Argument, Value]]:
+        """The values of some arguments of a call; `written` are all of them, in order."""
+        return [(a, self._argument(a, scope, partial(wanted_by, callee, written, a))) for a in arguments]
+
+    def _argument(self, a: ast.Argument, scope: Scope, wanted: Callable[[], tuple[str, ...]]) -> Value:
+        """Of a word that stands for nothing, where one of a few is due, these are offered."""
+        return value_of(a.value, scope, self.definitions, wanted) if isinstance(a.value, ast.Name) else self.evaluate(a.value, scope)
 
     def invoke(
         self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None
@@ -192,10 +204,10 @@ class Calls(ABC):
                 raise fault("E104", f"`{name}` has its arguments already", e.span, help=f"write `{name}` alone")
             return value
         guess = nearest(value if isinstance(value, str) else name or "", self.definitions.names(kind))
-        help_ = f"did you mean `{guess}`?" if guess else f"known are {', '.join(sorted(self.definitions.names(kind)))}"
+        more = instead(guess, callee.span, f"known are {', '.join(sorted(self.definitions.names(kind)))}")
         if value is None:
-            raise fault("E101", f"there is no {kind} `{name}`", callee.span, help=help_)
-        raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, help=help_)
+            raise fault("E101", f"there is no {kind} `{name}`", callee.span, **more)
+        raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, **more)
 
     def meant(self, kind: str, name: str, scope: Scope, library: bool) -> Value:
         """What a name stands for where one of that kind is due: an argument, a `let` that is no plain value, or a definition."""

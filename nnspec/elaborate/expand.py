@@ -15,6 +15,7 @@ from nnspec.elaborate.statements import run_body
 from nnspec.elaborate.values import (
     Applied,
     Function,
+    Poisoned,
     Scope,
     Tensor,
     Unsized,
@@ -160,15 +161,17 @@ class Elaborator(Calls):
         values = [condition, self.evaluate(e.then, scope), self.evaluate(e.otherwise, scope)]
         return self.apply(OPS["where"], values, (e.condition.span, e.then.span, e.otherwise.span), e.span)
 
-    def paths(self) -> set[str]:
-        """The public names of what has been declared so far."""
-        return set(self.owned)
+    def paths(self) -> dict[str, Span | None]:
+        """The public names of what has been declared so far, and the user's lines that made it."""
+        return {name: self.graph[name].span for name in self.owned}
 
     def owned_value(self, e: ast.Attribute, scope: Scope) -> Tensor:
         """`enc.dense.W`: a parameter by its path."""
         path = ast.dotted(e)
         name = scope.frame.join(path) if path else ""
         if name not in self.owned:
+            if path and scope.is_poisoned(path.split(".")[0]):
+                raise Poisoned
             if path and path.split(".")[0] in self.unused:
                 help_ = "write this after its first use, which makes its parameters"
                 raise fault("E101", f"`{path.split('.')[0]}` has no parameters yet", e.span, help=help_)

@@ -27,7 +27,7 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
     for let in lets:
         name = let.name.id
         with e.recovering(let.span):
-            if name in scope.names:
+            if name in scope.spans:
                 raise fault("E105", f"`let {name}` is written twice", let.name.span, notes=((scope.spans[name], "first here"),))
             scope.spans[name] = let.name.span
             try:

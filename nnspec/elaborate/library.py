@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from nnspec import resources
-from nnspec.diagnostics import Diagnostic, Source, suggest
+from nnspec.diagnostics import Diagnostic, Source
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Function, Scope, Value
 from nnspec.syntax import ast
@@ -15,17 +15,6 @@ from nnspec.syntax.parser import parse
 
 KINDS = ("fn", "layer", "model", "init", "optimizer", "schedule")
 CALLED_IN_FORMULAS = ("fn", "layer", "model")
-
-FOREIGN = {
-    "linear": "dense", "fullyconnected": "dense", "fc": "dense", "conv2d": "conv", "convolution": "conv", "convolution2d": "conv",
-    "maxpool2d": "maxpool", "maxpooling2d": "maxpool", "avgpool2d": "avgpool", "averagepooling2d": "avgpool",
-    "batchnorm1d": "batchnorm", "batchnorm2d": "batchnorm", "batchnormalization": "batchnorm", "dropout2d": "dropout",
-    "leakyrelu": "leaky_relu", "logistic": "sigmoid", "logsoftmax": "log_softmax", "crossentropyloss": "cross_entropy",
-    "categorical_crossentropy": "cross_entropy", "mseloss": "mse", "bcewithlogitsloss": "bce_logits", "glorot_uniform": "xavier_uniform",
-    "kaiming_normal": "he_normal", "he": "he_normal", "kaiming": "he_normal", "xavier": "xavier_uniform", "glorot": "xavier_uniform",
-    "steplr": "step_decay", "exponentiallr": "exponential", "cosineannealinglr": "cosine",
-}  # fmt: skip
-"""What other frameworks call the things of the library, in lower case."""
 
 
 @dataclass
@@ -105,10 +94,3 @@ def _same_parameters(definition: ast.Definition) -> list[Diagnostic]:
     names = [p.name for p in definition.parameters]
     again = [p for i, p in enumerate(definition.parameters) if p.name in names[:i]]
     return [Diagnostic("E105", f"`{definition.name.id}` has two arguments `{p.name}`", p.span) for p in again]
-
-
-def nearest(name: str, known: set[str]) -> str | None:
-    """What the user probably meant: the same thing in another framework's words, or a near spelling."""
-    last = name.rsplit(".", 1)[-1].lower()
-    foreign = FOREIGN.get(last)
-    return foreign if foreign in known else suggest(last, known)

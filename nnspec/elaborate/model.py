@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
-from nnspec.diagnostics import Diagnostic, Span, fault
+from nnspec.diagnostics import Diagnostic, Span, fault, instead, meant
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
@@ -31,6 +31,8 @@ from nnspec.elaborate.values import (
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.ops import OPS
 from nnspec.syntax import ast
+
+TYPES = ("float", "int", "bool", "class")
 
 
 @dataclass
@@ -161,14 +163,18 @@ class _ModelWork:
                 self.scope.names[dim.id] = Size.named(dim.id)
         shape = shape_of(self.e, t, self.scope)
         if t.base == "class":
-            assert t.classes
+            if not t.classes:
+                written = f"class({', '.join(d.span.text for d in t.dims)})"
+                raise fault("E103", "a class says how many there are in round brackets", t.span, **instead(written, t.span))
             classes = dimension(self.e, t.classes, self.scope)
             if not isinstance(classes, int):
                 raise fault("E106", "the number of classes is a number", t.classes.span)
             return Type("int64", shape, classes)
         dtype = {"float": self.e.graph.dtype, "int": "int64", "bool": "bool"}.get(t.base)
         if dtype is None:
-            raise fault("E101", f"there is no type `{t.base}`", t.span, help="a type is `[..]`, `int[..]`, `bool[..]` or `class(N)`")
+            place = Span(t.span.source, t.span.start, t.span.start + len(t.base))
+            kinds = "a type is `[..]`, `int[..]`, `bool[..]` or `class(N)`"
+            raise fault("E101", f"there is no type `{t.base}`", place, **meant(t.base, TYPES, place, kinds))
         return Type(dtype, shape)
 
     def formula(self, s: ast.Assign) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Mapping
 
-from nnspec.diagnostics import Fault, Span, fault, suggest
-from nnspec.elaborate.library import Definitions, nearest
+from nnspec.diagnostics import Fault, Span, fault, instead, suggest
+from nnspec.elaborate.foreign import SIGNS, nearest
+from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable
 from nnspec.syntax import ast
 
+NOWHERE: Mapping[str, Span | None] = {}
+TRUTHS = ("true", "false")
 
-def value_of(e: ast.Name, scope: Scope, definitions: Definitions) -> Value:
-    """The value of a name in a formula."""
+
+def value_of(e: ast.Name, scope: Scope, definitions: Definitions, wanted: Callable[[], tuple[str, ...]] = tuple) -> Value:
+    """The value of a name in a formula; where it has none, one of those `wanted` was meant."""
     try:
         value = scope.find(e.id)
     except KeyError:
@@ -19,7 +23,7 @@ def value_of(e: ast.Name, scope: Scope, definitions: Definitions) -> Value:
     if value is POISON:
         raise Poisoned
     if value is None:
-        raise unknown(e.id, e.span, scope, definitions)
+        raise unknown(e.id, e.span, scope, definitions, wanted=wanted())
     return value
 
 
@@ -46,14 +50,24 @@ def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions)
     return fault("E106", f"`{name}` is {describe(value)}, not a function or layer", span)
 
 
-def unknown(name: str, span: Span, scope: Scope, definitions: Definitions, paths: Set[str] = frozenset()) -> Fault:
-    """The mistake of a name that stands for nothing."""
-    known = {*paths} | scope.all_names() | (definitions.names() - definitions.names("model"))
-    guess = _within(name, paths) or suggest(name, paths) or nearest(name, known)
-    return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{guess}`?" if guess else "")
+def unknown(
+    name: str, span: Span, scope: Scope, definitions: Definitions, paths: Mapping[str, Span | None] = NOWHERE, wanted: tuple[str, ...] = ()
+) -> Fault:
+    """The mistake of a name that stands for nothing: `paths` are parameters and where they were made, `wanted` what may stand here."""
+    known = {*paths, *TRUTHS} | scope.all_names() | (definitions.names() - definitions.names("model"))
+    guess = nearest(name, wanted) if wanted else _within(name, paths) or suggest(name, paths) or nearest(name, known)
+    if guess and "." in name and scope.span_near(name.partition(".")[0]) and guess not in paths:
+        guess = f"{name.partition('.')[0]} -> {guess}"
+    written = SIGNS.get(name.rsplit(".", 1)[-1])
+    otherwise = f"expected {' or '.join(wanted)}" if wanted else f"it is written `{written}`" if written else ""
+    place = scope.span_near(guess) or paths.get(guess) if guess else None
+    notes = ((place, f"`{guess}` is made here"),) if place and not place.source.library else ()
+    if guess and notes and not paths:
+        scope.names[name] = POISON  # the mistake may be there, and is one
+    return fault("E101", f"there is no `{name}` here", span, notes=notes, **instead(guess, span, otherwise))
 
 
-def _within(name: str, paths: Set[str]) -> str | None:
+def _within(name: str, paths: Mapping[str, Span | None]) -> str | None:
     """`enc.dense.W` for `enc.W`, where there is no other between them."""
     head, _, tail = name.partition(".")
     found = [p for p in paths if p.startswith(f"{head}.") and p.endswith(f".{tail}")]

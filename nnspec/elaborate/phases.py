@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from nnspec.diagnostics import Span, did_you_mean, fault
+from nnspec.diagnostics import Span, fault, meant
 from nnspec.syntax import ast
 
 PHASE_SETTINGS = ("minimize", "update", "freeze")
@@ -70,7 +70,7 @@ def losses_of(phase: PhaseChoice, losses: Sequence[str]) -> tuple[str, ...]:
     for word in phase.minimize:
         if word.text not in losses:
             there = f"there are {', '.join(losses)}" if losses else ""
-            raise fault("E101", f"the model has no loss `{word.text}`", word.span, help=did_you_mean(word.text, losses) or there)
+            raise fault("E101", f"the model has no loss `{word.text}`", word.span, **meant(word.text, losses, word.span, there))
     return tuple(dict.fromkeys(w.text for w in phase.minimize)) or tuple(losses)
 
 
@@ -78,8 +78,9 @@ def trained_by(phase: PhaseChoice, parameters: Collection[str]) -> tuple[str, ..
     """The parameters that a phase trains."""
     for word in (*phase.update, *phase.freeze):
         if not any(word.matches(n) for n in parameters):
-            help_ = did_you_mean(word.text, _paths(parameters)) or f"there are {', '.join(sorted(_tops(parameters)))}"
-            raise fault("E101", f"no parameter matches `{word.text}`", word.span, help=help_)
+            there = f"there are {', '.join(sorted(_tops(parameters)))}"
+            more = meant(word.text, _paths(parameters), word.span, there)
+            raise fault("E101", f"no parameter matches `{word.text}`", word.span, **more)
     updated = [n for n in parameters if not phase.update or any(w.matches(n) for w in phase.update)]
     trained = tuple(n for n in updated if not any(w.matches(n) for w in phase.freeze))
     if not trained and phase.freeze:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from nnspec.diagnostics import Fault, Span, fault
+from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate.names import callee_of
 from nnspec.elaborate.values import POISON, Builtin, Scope, Value, describe
 from nnspec.syntax import ast
@@ -50,7 +50,7 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
             if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
                 e.record(e.last_name, stage.body.span, value, marks, scope)
         if stage.label:
-            scope.names[stage.label.id] = value
+            scope.names[stage.label.id], scope.spans[stage.label.id] = value, stage.label.span
     return value
 
 
@@ -67,6 +67,9 @@ def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope:
             return run_stages(e, stages_of(body.body), value, head, _named(scope, label))
         case ast.Repeat():
             return _repeat(e, body, value, head, _named(scope, label))
+        case ast.Subscript():
+            written = f"{body.target.span.text}({', '.join(i.span.text for i in body.indices)})"
+            raise fault("E106", "the arguments of a stage stand in round brackets", body.span, **instead(written, body.span))
         case _:
             raise fault("E106", "a stage of a pipeline is a call such as `dense(10)` or a name such as `relu`", body.span)
 
@@ -82,8 +85,9 @@ def _call(
     label: str | None,
 ) -> Value:
     first = ast.Argument(span, None, head)
-    arguments = [(first, value), *((a, e.evaluate(a.value, scope)) for a in written)]
-    return e.invoke(callee_of(callee, scope, e.definitions), arguments, scope, span, label)
+    called = callee_of(callee, scope, e.definitions)
+    arguments = [(first, value), *e.evaluated(called, written, (first, *written), scope)]
+    return e.invoke(called, arguments, scope, span, label)
 
 
 def _named(scope: Scope, label: str | None) -> Scope:

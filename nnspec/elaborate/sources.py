@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from nnspec.diagnostics import Span, did_you_mean, fault
+from nnspec.diagnostics import Span, fault, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
 from nnspec.elaborate.values import Scope, describe, is_number
@@ -113,7 +113,7 @@ class SourceReader:
         name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or ""
         place = e.callee.span if isinstance(e, ast.Call) else e.span
         if name not in SOURCES:
-            raise fault("E301", f"there is no data source `{name or e.span.text}`", place, help=did_you_mean(name, SOURCES))
+            raise fault("E301", f"there is no data source `{name or e.span.text}`", place, **meant(name, SOURCES, place))
         arguments = e.arguments if isinstance(e, ast.Call) else ()
         return _Call(self, name, e.span).read(arguments)
 
@@ -192,6 +192,7 @@ class _Call:
             self.options[name] = self.reader.option(self.kind.options[name], name, a.value)
         elif self.kind.options and not isinstance(a.value, ast.String) and not names_in(a.value):
             known = f"its arguments are {', '.join(self.kind.options)}"
-            raise fault("E102", f"`{self.name}` has no argument `{name}`", a.span, help=did_you_mean(name, self.kind.options) or known)
+            more = meant(name, self.kind.options, a.name_span, known)
+            raise fault("E102", f"`{self.name}` has no argument `{name}`", a.name_span, **more)
         else:
             self.fields[name] = self.reader.columns(a.value)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nnspec.diagnostics import Fault, Span, fault
+from nnspec.diagnostics import Fault, Fix, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
@@ -184,7 +184,12 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
         if s.type is None:
             raise fault("E103", f"`{s.name.id}` needs a type: its shape does not follow from how it starts", s.name.span)
         return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), _start(e, s, s.start, scope), s.name.span)
-    start = batch.numbers(e.evaluate(s.start, scope), s.start.span)
+    value = e.evaluate(s.start, scope)
+    if isinstance(value, Function | Applied) and value.kind == "init":
+        equals = Span(s.span.source, s.span.source.text.rindex("=", 0, s.start.span.start), s.start.span.start)
+        message = f"the {s.kind} `{s.name.id}` is drawn by an init, which `~` says"
+        raise fault("E106", message, s.start.span, help=f"write `~ {s.start.span.text}`", fix=Fix(equals, "~ "))
+    start = batch.numbers(value, s.start.span)
     given = value_shape(start)
     shape = _fixed(e, s, scope) if s.type else given
     if given not in ((), shape):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nnspec.autodiff import gradients
-from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
+from nnspec.diagnostics import Diagnostic, Span, fault, meant
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator, half_digit
 from nnspec.elaborate.library import Definitions
@@ -141,8 +141,8 @@ class _Reader:
         if name in self.model.owned:
             return self.model.owned[name].type
         known = [*self.ports, *(n for n in self.model.owned if "." not in n)]
-        help_ = did_you_mean(name, known) or f"it has {', '.join(known)}"
-        raise fault("E101", f"the model has no input, target, parameter or state `{name}` to give", a.span, help=help_)
+        message = f"the model has no input, target, parameter or state `{name}` to give"
+        raise fault("E101", message, a.name_span, **meant(name, known, a.name_span, f"it has {', '.join(known)}"))
 
     def check_sizes(self, s: ast.Given) -> None:
         """A size known at run time is the same wherever it recurs."""
@@ -207,8 +207,8 @@ class _Asker(Elaborator):
             return self.stored[ast.dotted(e) or ""]
         return super()._evaluate(e, scope)
 
-    def paths(self) -> set[str]:
-        return set(self.stored)
+    def paths(self) -> dict[str, Span | None]:
+        return {name: self.graph[name].span for name in self.stored}
 
     def apply(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """Lists are tensors: there is a network to compute with them."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnspec.diagnostics import Diagnostic, Span, did_you_mean, fault
+from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
+from nnspec.elaborate import foreign
 from nnspec.elaborate.augmentation import Augmentation, check_augmentations, read_augmentations
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
@@ -145,13 +146,19 @@ class _Reader:
         if name == "start":
             return self.start(s)
         if name not in self.settings:
-            known = (*self.settings, *PHASE_SETTINGS, "start")
-            raise fault("E111", f"a train block has no setting `{name}`", s.name.span, help=did_you_mean(name, known))
+            raise self.unknown(s.name)
         if name == "penalty":
             return tuple(self.penalty(v) for v in s.values)
         if len(s.values) != 1:
             raise fault("E104", f"`{name}` takes one value", s.values[1].span if s.values else s.span)
         return self.settings[name](s.values[0])
+
+    def unknown(self, name: ast.Name) -> Fault:
+        known = (*self.settings, *PHASE_SETTINGS, "start")
+        elsewhere = foreign.ELSEWHERE.get(name.id.lower(), "")
+        near = None if elsewhere else foreign.setting(name.id, known)
+        more = instead(near, name.span, elsewhere or f"it has {', '.join(known)}")
+        return fault("E111", f"a train block has no setting `{name.id}`", name.span, **more)
 
     def start(self, s: ast.Setting) -> Word:
         if not s.origin:
@@ -198,7 +205,8 @@ class _Reader:
         """`norm(1.0)`: a word of a fixed set, with arguments."""
         name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or e.span.text
         if name not in known:
-            raise fault("E106", f"there is no {what} `{name}`", e.span, help=did_you_mean(name, known) or f"known are {', '.join(known)}")
+            place = e.callee.span if isinstance(e, ast.Call) else e.span
+            raise fault("E106", f"there is no {what} `{name}`", place, **meant(name, known, place, f"known are {', '.join(known)}"))
         return name, e.arguments if isinstance(e, ast.Call) else ()
 
     def one_number(self, e: ast.Expr, known: tuple[str, ...], what: str, of: str) -> tuple[str, float]:
@@ -257,8 +265,9 @@ def check_against_model(training: Training, model: Model) -> None:
         *(losses if len(training.phases) > 1 else ()),
     ]
     if training.stop and training.stop.metric and training.stop.metric not in watched:
-        help_ = did_you_mean(training.stop.metric, watched) or f"there are {', '.join(watched)}"
-        raise fault("E402", f"there is no metric `{training.stop.metric}` to watch", training.stop.span, help=help_)
+        metric, place = training.stop.metric, training.stop.span
+        more = meant(metric, watched, place, f"there are {', '.join(watched)}")
+        raise fault("E402", f"there is no metric `{metric}` to watch", place, **more)
     check_augmentations(training.augment, model.inputs)
 
 

@@ -85,6 +85,10 @@ class Applied:
     def name(self) -> str:
         return self.function.name
 
+    @property
+    def kind(self) -> str:
+        return self.function.kind
+
 
 @dataclass(frozen=True)
 class Unsized:
@@ -125,6 +129,9 @@ class Choice:
 
     def __str__(self) -> str:
         return self.name
+
+
+CHOICES = ("same", "valid")
 
 
 class Poison:
@@ -217,6 +224,14 @@ class Scope:
             if name in scope.names and wanted(scope.names[name]):
                 return scope.names[name]
         raise KeyError(name)
+
+    def span_near(self, name: str) -> Span | None:
+        """Where the nearest argument or variable of that name was written."""
+        return next((scope.spans.get(name) for scope in self.chain() if name in scope.names), None)
+
+    def is_poisoned(self, name: str) -> bool:
+        """Whether the mistake of that name is reported already."""
+        return next((scope.names[name] is POISON for scope in self.chain() if name in scope.names), False)
 
     def all_names(self) -> set[str]:
         return {n for scope in self.chain() for n in scope.names}

@@ -63,6 +63,11 @@ class Argument(Tree):
     name: str | None
     value: Expr
 
+    @property
+    def name_span(self) -> Span:
+        """Where the name stands; the value, if there is none."""
+        return Span(self.span.source, self.span.start, self.span.start + len(self.name)) if self.name else self.span
+
 
 @dataclass(frozen=True)
 class Call(Tree):
@@ -329,10 +334,11 @@ TopLevel = Import | Let | Definition | Train | Test
 
 @dataclass(frozen=True)
 class Spec(Tree):
-    """A whole file."""
+    """A whole file; `lost` are the names that statements with a mistake of syntax may have defined."""
 
     version: int
     definitions: tuple[TopLevel, ...]
+    lost: frozenset[str] = frozenset()
 
     def all(self, kind: str) -> Iterator[Definition]:
         return (d for d in self.definitions if isinstance(d, Definition) and d.kind == kind)

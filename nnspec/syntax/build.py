@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lark import Token, Transformer
@@ -11,6 +11,13 @@ from nnspec.diagnostics import Source, Span
 from nnspec.syntax import ast
 
 Items = list[Any]
+
+
+@dataclass(frozen=True)
+class _Body(ast.Tree):
+    """`{ statements }`, braces and all."""
+
+    statements: tuple[ast.Statement, ...]
 
 
 class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is generic only in its stubs
@@ -127,9 +134,8 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
 
     # ---- statements
 
-    def body(self, c: Items) -> tuple[ast.Statement, ...]:
-        statements: tuple[ast.Statement, ...] = c[1]
-        return statements
+    def body(self, c: Items) -> _Body:
+        return _Body(self.span(c), c[1])
 
     def statements(self, c: Items) -> tuple[ast.Statement, ...]:
         return tuple(c)
@@ -182,8 +188,8 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
         return ast.Return(self.span(c), c[1])
 
     def if_(self, c: Items) -> ast.If:
-        otherwise = c[4] if isinstance(c[4], tuple) else (c[4],) if c[4] else ()
-        return ast.If(self.span(c), c[1], c[2], otherwise)
+        otherwise = c[4].statements if isinstance(c[4], _Body) else (c[4],) if c[4] else ()
+        return ast.If(self.span(c), c[1], c[2].statements, otherwise)
 
     def given(self, c: Items) -> ast.Given:
         return ast.Given(self.span(c), tuple(_trees(c)))
@@ -259,7 +265,7 @@ def _parameters(items: Items) -> tuple[ast.Parameter, ...]:
 
 def _body(item: Any) -> tuple[ast.Statement, ...]:
     """A block as it stands; a formula as the one `return` it means."""
-    return item if isinstance(item, tuple) else (ast.Return(item.span, item),)
+    return item.statements if isinstance(item, _Body) else (ast.Return(item.span, item),)
 
 
 def _flat(items: Items) -> Items:

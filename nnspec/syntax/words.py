@@ -15,6 +15,7 @@ _SIGNS = {
     "ARROW": "->", "LARROW": "<-", "TILDE": "~", "EQ": "=", "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]",
     "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "COLON": ":", "DOT": ".", "STAR": "*",
 }  # fmt: skip
+_ONLY = {sign: _SIGNS[sign] for sign in ("EQ", "COLON", "TILDE", "LPAR", "RPAR", "LBRACE", "ARROW")} | {w.upper(): w for w in OTHER_WORDS}
 _KINDS = {"NAME": "a name", "NUMBER": "a number", "STRING": "a text in quotes"}
 _VALUE_STARTS = {"NAME", "NUMBER", "LPAR"}
 
@@ -32,3 +33,9 @@ def describe(expected: Collection[str]) -> str:
     if names >= {"RBRACE"} and words:
         return "expected a statement or `}`"
     return "expected a definition" if set(map(str.upper, DEFINITION_WORDS)) <= names else ""
+
+
+def only_sign(expected: Collection[str]) -> str:
+    """The one sign or word that may come next; nothing when there are several, or a value is due."""
+    (name,) = expected if len(expected) == 1 else ("",)
+    return _ONLY.get(name, "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.values import Builtin, Choice, Scope, Tensor, Value, describe
+from nnspec.elaborate.values import CHOICES, Builtin, Choice, Scope, Tensor, Value, describe
 from nnspec.ops import OPS
 from nnspec.syntax.parser import parse_signature
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Spans = dict[str, Span]
 UNARY = ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor", "ceil", "round", "erf", "erfinv")
-CHOICES = ("same", "valid")
 CONSTANTS = {"pi": math.pi}
 
 

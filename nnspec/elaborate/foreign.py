@@ -1,0 +1,112 @@
+"""What other frameworks call the things of the library: names, arguments and settings, all in lower case."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from nnspec.diagnostics import suggest
+
+NAMES = {
+    # ---- layers
+    "linear": "dense", "fullyconnected": "dense", "fully_connected": "dense", "fc": "dense", "lazylinear": "dense",
+    "innerproduct": "dense", "conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "convolution": "conv", "convolution1d": "conv",
+    "convolution2d": "conv", "convolutional": "conv", "convtranspose1d": "conv_transpose", "convtranspose2d": "conv_transpose",
+    "conv1dtranspose": "conv_transpose", "conv2dtranspose": "conv_transpose", "deconv": "conv_transpose",
+    "deconvolution": "conv_transpose", "depthwiseconv2d": "depthwise", "separableconv2d": "separable", "maxpool1d": "maxpool",
+    "maxpool2d": "maxpool", "maxpooling1d": "maxpool", "maxpooling2d": "maxpool", "max_pool2d": "maxpool", "avgpool1d": "avgpool",
+    "avgpool2d": "avgpool", "averagepooling1d": "avgpool", "averagepooling2d": "avgpool", "avg_pool2d": "avgpool",
+    "globalaveragepooling2d": "global_avgpool", "adaptiveavgpool2d": "global_avgpool", "gap": "global_avgpool",
+    "globalmaxpooling2d": "global_maxpool", "adaptivemaxpool2d": "global_maxpool", "zeropadding2d": "pad", "cropping2d": "crop",
+    "upsampling2d": "upsample", "interpolate": "upsample", "dropout1d": "dropout", "dropout2d": "dropout", "dropout3d": "dropout",
+    "spatialdropout2d": "dropout", "gaussiannoise": "gaussian_noise", "batchnorm1d": "batchnorm", "batchnorm2d": "batchnorm",
+    "batchnorm3d": "batchnorm", "batchnormalization": "batchnorm", "batch_norm": "batchnorm", "bn": "batchnorm",
+    "layernormalization": "layernorm", "layer_norm": "layernorm", "groupnormalization": "groupnorm", "instancenorm2d": "instancenorm",
+    "normalization": "standardize", "simplernn": "rnn", "rnncell": "rnn", "lstmcell": "lstm", "grucell": "gru",
+    "multiheadattention": "multihead_attention", "transformerencoderlayer": "transformer_block", "concatenate": "concat", "cat": "concat",
+    "view": "reshape", "permute": "transpose", "positionalencoding": "positional", "positional_encoding": "positional",
+    # ---- activations and losses
+    "leakyrelu": "leaky_relu", "logistic": "sigmoid", "logsoftmax": "log_softmax", "hardsigmoid": "hard_sigmoid",
+    "hardswish": "hard_swish", "l1loss": "mae", "mean_absolute_error": "mae", "meanabsoluteerror": "mae", "mseloss": "mse",
+    "mean_squared_error": "mse", "meansquarederror": "mse", "crossentropyloss": "cross_entropy", "crossentropy": "cross_entropy",
+    "ce": "cross_entropy", "categorical_crossentropy": "cross_entropy", "sparse_categorical_crossentropy": "cross_entropy",
+    "bceloss": "bce", "categoricalcrossentropy": "cross_entropy", "sparsecategoricalcrossentropy": "cross_entropy",
+    "binary_crossentropy": "bce", "binarycrossentropy": "bce", "bcewithlogitsloss": "bce_logits", "nllloss": "nll", "kldivloss": "kl",
+    "kl_divergence": "kl", "smoothl1loss": "huber", "huberloss": "huber", "hingeembeddingloss": "hinge", "logcosh": "log_cosh",
+    "tripletmarginloss": "triplet", "cosineembeddingloss": "cosine", "cosine_similarity": "cosine", "reduce_mean": "mean",
+    "reduce_sum": "sum",
+    # ---- initialisers, optimizers, schedules
+    "glorot_uniform": "xavier_uniform", "glorotuniform": "xavier_uniform", "glorot_normal": "xavier_normal", "xavier": "xavier_uniform",
+    "glorotnormal": "xavier_normal", "glorot": "xavier_uniform", "kaiming_normal": "he_normal", "kaiming_uniform": "he_uniform",
+    "he": "he_normal", "kaiming": "he_normal", "henormal": "he_normal", "heuniform": "he_uniform", "randomnormal": "normal",
+    "random_normal": "normal", "randomuniform": "uniform", "random_uniform": "uniform", "truncatednormal": "truncated_normal",
+    "trunc_normal": "truncated_normal", "gradientdescent": "sgd", "gd": "sgd", "gradient_descent": "sgd",
+    "stochastic_gradient_descent": "sgd", "steplr": "step_decay", "exponentiallr": "exponential", "exponentialdecay": "exponential",
+    "cosineannealinglr": "cosine", "cosinedecay": "cosine", "linearlr": "linear", "reducelronplateau": "on_plateau",
+    "onecyclelr": "one_cycle",
+    # ---- values
+    "yes": "true", "on": "true", "no": "false", "off": "false", "none": "false",
+}  # fmt: skip
+
+SIGNS = {
+    "matmul": "x @ W", "dot": "x @ W", "mm": "x @ W", "bmm": "x @ W", "pow": "x ^ 2", "power": "x ^ 2", "square": "x ^ 2",
+    "where": "if c then a else b", "len": "shape(x)[0]", "multiply": "x * y", "subtract": "x - y", "divide": "x / y",
+}  # fmt: skip
+"""What is no name here but written otherwise."""
+
+ARGUMENTS = {
+    "out_features": ("units",), "out_channels": ("units",), "filters": ("units",), "hidden_size": ("units",), "output_dim": ("units",),
+    "num_units": ("units",), "embedding_dim": ("units",), "n_units": ("units",), "features": ("units",), "num_embeddings": ("size",),
+    "input_dim": ("size",), "kernel_size": ("kernel",), "pool_size": ("kernel",), "strides": ("stride",), "padding": ("pad",),
+    "dilation_rate": ("dilation",), "use_bias": ("bias",), "kernel_initializer": ("init",), "weight_init": ("init",),
+    "initializer": ("init",), "negative_slope": ("alpha",), "p": ("rate",), "prob": ("rate",), "dropout": ("rate",),
+    "num_heads": ("heads",), "n_heads": ("heads",), "dim": ("axis",), "axes": ("axis",), "keepdim": ("keep",), "keepdims": ("keep",),
+    "label_smoothing": ("smoothing",), "epsilon": ("eps",), "learning_rate": ("lr",), "eta": ("lr",), "step_size": ("lr", "every"),
+    "beta_1": ("beta1",), "beta_2": ("beta2",), "betas": ("beta1",), "weight_decay": ("decay",), "momentum": ("mu", "momentum"),
+    "stddev": ("std",), "sigma": ("std",), "is_causal": ("causal",), "num_groups": ("groups",), "go_backwards": ("reverse",),
+    "mode": ("pad",),
+}  # fmt: skip
+
+LEFT_OUT = ("in_features", "in_channels", "input_size", "input_shape", "num_features", "input_dim", "normalized_shape")
+"""Arguments that say how large the value before is."""
+
+SETTINGS = {
+    "batch_size": "batch", "batchsize": "batch", "num_epochs": "epochs", "max_epochs": "epochs", "n_epochs": "epochs", "epoch": "epochs",
+    "max_steps": "steps", "iterations": "steps", "scheduler": "schedule", "lr_scheduler": "schedule", "solver": "optimizer",
+    "optim": "optimizer", "dataset": "data", "data_source": "data", "train_data": "data", "validation_split": "validation",
+    "val": "validation", "val_split": "validation", "test_split": "test", "random_state": "seed", "random_seed": "seed",
+    "early_stopping": "stop", "regularization": "penalty", "regularizer": "penalty", "gradient_clipping": "clip", "grad_clip": "clip",
+    "augmentation": "augment",
+}  # fmt: skip
+
+ELSEWHERE = {
+    "lr": "the rate belongs to the optimizer: `optimizer adam(lr = 1e-3)`",
+    "learning_rate": "the rate belongs to the optimizer: `optimizer adam(lr = 1e-3)`",
+    "momentum": "it belongs to the optimizer: `optimizer momentum(lr = 0.1, mu = 0.9)`",
+    "weight_decay": "write `penalty l2(1e-4)`, or `optimizer adamw`",
+    "loss": "the loss stands in the model: `loss cross_entropy(logits, y)`",
+    "metric": "metrics stand in the model: `metric accuracy(logits, y)`",
+    "metrics": "metrics stand in the model: `metric accuracy(logits, y)`",
+    "dropout": "dropout is a stage in the model: `-> dropout(0.5)`",
+    "shuffle": "examples are always shuffled, in an order that the seed decides",
+    "device": "it is said when training starts: `nnspec train F --engine ort --device cuda`",
+    "model": "training is of the last model of the file",
+}
+"""Settings that are said in another place."""
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """What the user probably meant: the same thing in another framework's words, or a near spelling."""
+    last = name.rsplit(".", 1)[-1].lower().rstrip("_")
+    foreign = NAMES.get(last)
+    return foreign if foreign in known else suggest(last, known)
+
+
+def argument(name: str, known: Collection[str]) -> str | None:
+    """The argument of a definition that another framework calls so, or one of near spelling."""
+    foreign = next((a for a in ARGUMENTS.get(name.lower(), ()) if a in known), None)
+    return foreign or suggest(name, known)
+
+
+def setting(name: str, known: Collection[str]) -> str | None:
+    """The setting of a train block that another framework calls so, or one of near spelling."""
+    return SETTINGS.get(name.lower()) or suggest(name, known)

@@ -1,0 +1,111 @@
+"""What is said of a text that the grammar does not know: in words of the language, never in names of tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+
+from lark import Token
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
+from nnspec.syntax.recovery import start_of_statement
+from nnspec.syntax.slips import MAX_LOOK_BACK, slip_at, slip_before
+from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS, describe, only_sign
+
+_LONE_WORD = re.compile(r"\b(?P<word>[^\W\d]\w*)\s*\Z")
+_BRANCH = re.compile(r"\b(?:then|else)\b(?!\s*[{])")
+_DANGLING = re.compile(r"(->|[-+*/@%^=,~]|\b(?:and|or|not|then|else)\b)[ \t]*(?:#[^\n]*)?\n\s*([^\W\d]\w*)(?:\s+[^\W\d]\w*)?\s*\Z")
+_OUTPUT = re.compile(r"\s*output\b")
+_VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
+BRACKETS = "()[]{}"
+_OPERATORS = ("ARROW", "LPAR", "PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "DOT", "LSQB")
+
+
+def explain(source: Source, read: str, error: UnexpectedInput, offset: int = 0) -> Diagnostic:
+    """One diagnostic for the place where the parser could not go on; `read` is the text from `offset` without what is reported already."""
+    at = min(offset + (error.pos_in_stream or 0), len(source.text))
+    if isinstance(error, UnexpectedCharacters):
+        return slip_at(source, at) or _no_meaning(source, at)
+    assert isinstance(error, UnexpectedToken)
+    slip = slip_at(source, at) or slip_before(source, at) or _value_missing(source, read, error, offset)
+    return slip or _token(source, at, error.token, error.accepts or error.expected)
+
+
+def _no_meaning(source: Source, at: int) -> Diagnostic:
+    char, span = source.text[at : at + 1], Span(source, at, at + 1)
+    if char == '"':
+        return Diagnostic("E001", "a text is not closed", span, 'the closing `"` is missing on this line')
+    return Diagnostic("E001", f"`{printable(char)}` has no meaning in the language", span)
+
+
+def _value_missing(source: Source, read: str, error: UnexpectedToken, offset: int) -> Diagnostic | None:
+    """A statement that breaks off, which shows only after the first words of the next."""
+    at = error.pos_in_stream or 0
+    dangling = _DANGLING.search(read, max(0, at - MAX_LOOK_BACK), at)
+    if not dangling or not (error.token.type in ("EQ", "LARROW") or dangling[2] in STATEMENT_WORDS):
+        return None
+    place = Span(source, offset + dangling.start(1), offset + dangling.end(1))
+    return Diagnostic("E001", f"a value is missing after `{dangling[1]}`", place, "the statement ends here")
+
+
+def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnostic:
+    expected = describe(accepted)
+    if token.type == "$END":
+        return Diagnostic("E001", "the file ends in the middle of a statement", Span(source, at, at), expected)
+    span = Span(source, at, at + len(token))
+    if (lone := _LONE_WORD.search(source.text, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= accepted:
+        return _lone(source, lone, token, expected)
+    if sign := _missing(token, accepted):
+        return _without(sign, span, token)
+    if token.type in ("EQ", "COLON") and expected == "expected a value":
+        return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=Fix(span, ""))
+    if token.type == "COMMA" and "statement" in expected:
+        return Diagnostic("E001", "a statement ends without `,`", span, help="leave it out", fix=Fix(span, ""))
+    more = meant(str(token), DEFINITION_WORDS, span) if expected == "expected a definition" else {}
+    if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
+        more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
+    return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)
+
+
+def _missing(token: Token, accepted: Set[str]) -> str:
+    """The sign without which the token cannot follow: the only one possible, or a comma between two values."""
+    if token.type == "COLON" and "EQ" in accepted:
+        return "="
+    between = "COMMA" in accepted and not accepted.isdisjoint(("RPAR", "RSQB"))
+    return "," if between and token.type in ("NAME", "NUMBER", "STRING", "LSQB") else only_sign(accepted)
+
+
+def _without(sign: str, span: Span, token: Token) -> Diagnostic:
+    """The sign before the token, or in its place."""
+    if token.type in ("EQ", "COLON") and sign in ("=", ":"):
+        message = f"`{sign}` belongs here, not `{token}`"
+        return Diagnostic("E006", message, span, help=f"write `{sign}`", fix=Fix(span, sign))
+    message = f"`{sign}` is missing before `{printable(str(token))}`"
+    if sign in BRACKETS:
+        return Diagnostic("E006", message, span)
+    end = span.start - len(_space_before(span))
+    fix = Fix(Span(span.source, end, end), sign if sign in ",:" else f" {sign}")
+    return Diagnostic("E006", message, span, help=f"write `{sign}` before it", fix=fix)
+
+
+def _space_before(span: Span) -> str:
+    text = span.source.text[max(0, span.start - MAX_LOOK_BACK) : span.start]
+    return text[len(text.rstrip()) :]
+
+
+def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> Diagnostic:
+    """A name that begins a statement and does not go on as one: a misspelt word, or the rest of a value that is missing."""
+    word, span = lone["word"], Span(source, *lone.span("word"))
+    if word in DEFINITION_WORDS:
+        return Diagnostic("E001", f"`{word}` stands outside of models and layers", span, "not in a `{ }`")
+    if token.type == "COLON":
+        return _without("=", Span(source, lone.end(), lone.end() + 1), token)
+    if _VALUE_BEFORE.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
+        sign = ", " if _OUTPUT.match(source.text, start_of_statement(source.text, span.start)) else "-> "
+        fix = Fix(Span(source, span.start, span.start), sign)
+        return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=f"did you mean `{sign}{word}`?", fix=fix)
+    of_value = f"a value needs a name, `h = {word} ...`, or is what a layer gives: `return {word} ...`"
+    more = meant(word, STATEMENT_WORDS, span, of_value if token.type in _OPERATORS else "")
+    label = "" if more["help"] else f"{expected} after it"
+    return Diagnostic("E001", f"`{printable(word)}` does not start a statement", span, label, **more)

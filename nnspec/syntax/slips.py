@@ -1,0 +1,136 @@
+"""Slips of the pen that have a name: signs and words of other languages, and what to write instead. One row each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span
+
+MAX_LOOK_BACK = 400
+_QUOTES = "“”„«»‘’'`"
+_OWN_SIGN = "a sign of other languages"
+
+
+@dataclass(frozen=True)
+class Slip:
+    """What is found around the place where a text stops making sense; `fix` is what the match becomes."""
+
+    code: str
+    pattern: re.Pattern[str]
+    message: str
+    help: str = ""
+    fix: str | None = None
+
+    def diagnostic(self, source: Source, m: re.Match[str]) -> Diagnostic:
+        span = Span(source, *m.span())
+        written = None if self.fix is None else m.expand(self.fix)
+        help_ = self.help or (f"write `{written}`" if written else "leave it out")
+        return Diagnostic(self.code, m.expand(self.message), span, help=help_, fix=None if written is None else Fix(span, written))
+
+
+def _sign(pattern: str, means: str, fix: str | None = None) -> Slip:
+    return Slip("E004", re.compile(pattern), rf"`\g<0>` is {_OWN_SIGN}", means, fix)
+
+
+HERE = (
+    _sign(r":=", "a name gets its value by `=`", "="),
+    _sign(r"(?<![=!<>~])==(?!=)", "`==` compares two values; a name gets its value by `=`", "="),
+    _sign(r"(?<=\))\s*=>", "a formula follows `=`", " ="),
+    _sign(r"=>|→|⟶|⇒|\|>|>>", "a value goes on to the next stage by `->`", "->"),
+    _sign(r"←", "a state is updated by `<-`", "<-"),
+    _sign(r";+", "a statement ends by itself: leave it out", ""),
+    _sign(r"//", "a comment starts with `#`", "#"),
+    _sign(r"/\*", "a comment starts with `#` and ends with its line"),
+    _sign(r"&&?", "both conditions hold: `a and b`", "and"),
+    _sign(r"\|\|?", "one of the conditions holds: `a or b`", "or"),
+    _sign(r"!(?!=)", "the opposite of a condition: `not a`", "not "),
+    _sign(r"\*\*", "a power is written `x ^ 2`", "^"),
+    _sign(r"(\+|-|\*|/)=", r"write the name on both sides: `h = h + 1`"),
+    _sign(r"\+\+|--(?!>)", "write the name on both sides: `h = h + 1`"),
+    _sign(r"\?", "a choice is written `if c then a else b`"),
+    _sign(r"\\", "line breaks mean nothing: leave it out", ""),
+    _sign(r"×|·", "a product is written `*`", "*"),
+    _sign(r"−|–|—", "a difference is written `-`", "-"),
+    _sign(r"≤", "write `<=`", "<="),
+    _sign(r"≥", "write `>=`", ">="),
+    _sign(r"≠", "write `!=`", "!="),
+    Slip("E004", re.compile(rf"[{_QUOTES}]([^{_QUOTES}\n]*)[{_QUOTES}]"), r"`\g<0>` is in other quotes than the language has", fix=r'"\1"'),
+    Slip("E004", re.compile(rf"[{_QUOTES}]"), r"`\g<0>` is another quote than the language has", 'a text stands in `" "`'),
+    Slip("E004", re.compile(r":\s*\(([^()\n]*)\)"), "a shape stands in square brackets", fix=r": [\1]"),
+    Slip("E004", re.compile(r"\b([^\W\d]\w*)\{([^{}=\n]*)\}"), "arguments stand in round brackets", fix=r"\1(\2)"),
+    Slip("E004", re.compile(r"(?<![\w.])\.(\d+)"), r"`\g<0>` has no digit before its point", fix=r"0.\1"),
+    Slip("E007", re.compile(r"\b(\d+)([^\W\d]\w*)(?=\s*=)"), r"`\g<0>` cannot be a name: a name begins with a letter", fix=r"\2\1"),
+    Slip(
+        "E007", re.compile(r"(?<=\s)([^\W\d]\w*)-([^\W\d]\w*)(?=\s*=[^=])"), r"`\g<0>` cannot be a name: it is a difference",
+        fix=r"\1_\2",
+    ),
+    Slip(
+        "E007", re.compile(r"\b(input|target|output|loss|metric|expect|param|state|share|return)\s*=(?!=)"),
+        r"`\1` begins a statement, and cannot be a name", "choose another name",
+    ),
+    Slip(
+        "E005", re.compile(r"(?<=\n)[ \t]*- *\w+.*"), "the language has no lists of this kind",
+        "stages follow each other by `->`: `x -> dense(8) -> relu`",
+    ),
+)  # fmt: skip
+"""Those whose match covers the place."""
+
+BEFORE = (
+    Slip(
+        "E004", re.compile(r"(\d+)\s*%(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), r"`\g<0>` is no share: `%` gives the rest of a division",
+        "a share is a number from 0 to 1, such as 0.1",
+    ),
+    Slip("E004", re.compile(r"\b(\d+)\.(?=\s+[^\W\d]\w*(?:\s+[^\W\d]\w*)?\s*\Z)"), r"`\g<0>` has no digit after its point", fix=r"\1.0"),
+    Slip(
+        "E004", re.compile(r"(?<![\w.])\d[\d_.]*[^\W\d]\w*(?=\s*\Z)"), r"`\g<0>` is no number",
+        "a number is written `10`, `0.5` or `1e-3`",
+    ),
+    Slip(
+        "E004", re.compile(r"\bif\b(?![^\n]*\b(?:then|else)\b)[^\n{]*(?=\Z)"), "the parts of a choice stand in another order",
+        "write `if c then a else b`",
+    ),
+)  # fmt: skip
+"""Those that show only a little further on."""
+
+WORDS = {
+    "def": "a formula is written `fn f(x) = ...`, a layer `layer l(x) { ... }`",
+    "function": "a formula is written `fn f(x) = ...`, a layer `layer l(x) { ... }`",
+    "lambda": "a formula is written `fn f(x) = ...`",
+    "class": "a network is written `model Name { ... }`",
+    "network": "a network is written `model Name { ... }`",
+    "import": '`import "blocks.nn"` brings definitions; the library is always there',
+    "from": '`import "blocks.nn"` brings definitions; the library is always there',
+    "for": "`repeat(n) { p }` repeats a stage, and `scan x_t in x with h = h0 { ... }` walks a sequence",
+    "while": "`repeat(n) { p }` repeats a stage, and `scan x_t in x with h = h0 { ... }` walks a sequence",
+    "print": "a value is shown when it is an `output`",
+    "var": "a name gets its value by `=` alone: `h = ...`",
+    "const": "a name gets its value by `=` alone: `h = ...`",
+    "self": "a layer speaks of its parameters by their names alone",
+    "elif": "write `else if c { ... }`",
+}
+"""Words that begin a line in other languages."""
+
+
+def slip_at(source: Source, at: int) -> Diagnostic | None:
+    """The slip around a place, where there is one."""
+    start, end = source.text.rfind("\n", 0, at), source.text.find("\n", at)
+    end = len(source.text) if end < 0 else end
+    for slip in HERE:
+        for m in slip.pattern.finditer(source.text, max(start, 0), end):
+            if m.start() <= at < m.end():
+                return slip.diagnostic(source, m)
+    return _word(source, start + 1, end)
+
+
+def slip_before(source: Source, at: int) -> Diagnostic | None:
+    """A slip that makes itself felt only at the place, a little further on."""
+    found = ((slip, slip.pattern.search(source.text, max(0, at - MAX_LOOK_BACK), at)) for slip in BEFORE)
+    return next((slip.diagnostic(source, m) for slip, m in found if m), None)
+
+
+def _word(source: Source, start: int, end: int) -> Diagnostic | None:
+    first = re.compile(r"[ \t]*([^\W\d]\w*)").match(source.text, start, end)
+    if not first or first[1] not in WORDS:
+        return None
+    return Diagnostic("E005", f"`{first[1]}` is a word of other languages", Span(source, *first.span(1)), help=WORDS[first[1]])

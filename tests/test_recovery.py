@@ -1,0 +1,85 @@
+"""All mistakes of a file in one run, each once, and none that is only the consequence of another."""
+
+from __future__ import annotations
+
+import pytest
+from mistakes import diagnostics, model
+
+
+def test_several_mistakes_are_reported_in_one_run_without_their_consequences() -> None:
+    spec = model(
+        "a = x -> rellu",
+        "b = a + 1",
+        "c = x -> dense(10, bais = false)",
+        "d = c @ b",
+        "output d",
+        "loss mse(d, 0)",
+        "metric acuracy(d, x)",
+    )
+    spec += "\ntrain {\n  epoch 3\n  optimizer adma\n}"
+    found = [(d.code, d.span.line if d.span else 0) for d in diagnostics(spec)]
+    assert found == [("E101", 3), ("E102", 5), ("E101", 9), ("E111", 12), ("E101", 13)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("h = x -> rellu", "y = h + 1", "output y", "loss sum(y)"),
+        ("param W: [4, 2]", "h = x @ W", "output h", "expect shape(h) == [2]"),
+        ("output y = relu", "loss mse(y, 0)"),
+        ("state s = 0", "state s2: [q] = 0", "s2 <- s", "output x"),
+    ],
+)
+def test_a_poisoned_name_stays_silent(lines: tuple[str, ...]) -> None:
+    assert len(diagnostics(model(*lines))) == 1
+
+
+def test_a_wrong_let_stays_silent_where_it_is_used() -> None:
+    found = diagnostics("let n = m\n" + model("output y = x -> dense(n)"))
+    assert [(d.code, d.span.text if d.span else "") for d in found] == [("E101", "m")]
+
+
+def test_a_mistake_in_a_formula_is_not_counted_as_a_broken_expectation_too() -> None:
+    (d,) = diagnostics(model("h = x -> dens(3)", "output y = x -> dense(2)", "expect params == 25"))
+    assert d.code == "E101"
+
+
+def found_in(spec: str) -> list[tuple[str, int]]:
+    return [(d.code, d.span.line if d.span else 0) for d in diagnostics(spec)]
+
+
+def test_names_and_shapes_are_checked_beside_mistakes_of_syntax() -> None:
+    spec = (
+        "let n = 3 +\n"
+        "layer block(x, k {\n  return x -> dense(k)\n}\n"
+        "model M {\n  input x: [4]\n  h := x -> dense(8)\n  g = x -> rellu\n  k = h -> block(3)\n  z = g @ h\n"
+        "  q = x -> dense(5, bais = 3)\n}\n"
+        "train { optimzer adam  epochs 3 }\n"
+    )
+    assert found_in(spec) == [("E001", 1), ("E002", 2), ("E004", 7), ("E101", 8), ("E102", 11), ("E111", 13)]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        model("h = x -> -> relu as g", "y = h + g", "output y"),  # what the statement would have named is not missed
+        model("param W: [4, 2] ~ ~ ones", "output y = x @ W"),
+        model("output x x -> relu"),  # nor is the output, if it may be what cannot be read
+        "fn f(x) = = 2 * x\n" + model("output y = f(x)"),
+        "layer l(x) {\n  y = = x\n  return y\n}\n" + model("output y = x -> l"),
+        "let n = = 3\n" + model("output y = x -> dense(n)"),
+        "optimizer o(lr) {\n  w <- <- w\n}\n" + model("output x", "loss sum(x)") + "\ntrain {\n  epochs 3\n  optimizer o(lr = 1)\n}",
+        model("output x", "loss sum(x)") + "\ntrain {\n  epochs 3\n  optimizer = adam\n}",
+    ],
+)
+def test_what_cannot_be_read_has_no_consequences(spec: str) -> None:
+    assert len(diagnostics(spec)) == 1
+
+
+def test_a_misspelt_definition_is_one_mistake_and_shows_where_it_stands() -> None:
+    (d,) = diagnostics(model("hiden = x -> dense(4)", "a = hidden + 1", "b = hidden * 2", "output a, b"))
+    assert (d.code, d.help, [(span.line, text) for span, text in d.notes]) == (
+        "E101",
+        "did you mean `hiden`?",
+        [(3, "`hiden` is made here")],
+    )

@@ -1,0 +1,140 @@
+"""What is said of a text that the grammar does not know, in the words of the language."""
+
+from __future__ import annotations
+
+import pytest
+from mistakes import Mistake, check, diagnostics, model
+
+MISTAKES = {
+    "a misspelt statement": Mistake(
+        model("outptu x"), "E001", 3, "outptu", "`outptu` does not start a statement", "did you mean `output`?"
+    ),
+    "a misspelt definition": Mistake("modle M {\n}", "E001", 1, "modle", "`modle` cannot stand here", "did you mean `model`?"),
+    "a missing value": Mistake(model("y = x ->", "output y"), "E001", 3, "->", "a value is missing after `->`"),
+    "the power of Python": Mistake(model("output y = x ** 2"), "E004", 3, "**", "`**` is a sign of other languages", "x ^ 2"),
+    "no colon": Mistake("model M {\n  input x [4]\n  output x\n}", "E006", 2, "[", "`:` is missing before `[`", "write `:`"),
+    "branches that are not joined": Mistake(
+        model("output y = x -> [dense(3), dense(2)]"), "E106", 3, "y", "an output is a tensor, not [[3], [2]]", "-> concat(axis = 0)"
+    ),
+    "branches in a function": Mistake(
+        model("output y = x -> [dense(2), dense(2)] -> relu"), "E106", 3, "relu", "a list of branches", "-> concat"
+    ),
+    "a weight before its use": Mistake(
+        model("share e = dense(3)", "output y = e.dense.W"), "E101", 4, "e.dense.W", "no parameters yet", "first use"
+    ),
+    "a column beside a row": Mistake(
+        "model M {\n  input x: [T, 4]\n  target y: [T]\n  output z = x -> dense(1)\n  loss mse(z, y)\n}",
+        "E207", 5, "y", "`mse` expects shape(y_hat - y) == shape(y_hat)",
+    ),
+    "noise alone": Mistake(model("output y = normal(0, 1)"), "E106", 3, "y", "not the init `normal`", "x + normal(0, 0.1)"),
+    "branches joined along the batch's axis": Mistake(
+        model("output y = x -> [dense(3), dense(3)] -> concat(axis = 1)"),
+        "E205", 3, "1", "no axis 1: the result has 1 axis", "leave the batch out",
+    ),
+    "a recursion past its end": Mistake(
+        "layer f(x, n) = if n == 0 then x else f(x -> dense(4), n - 1)\n" + model("output y = x -> f(2.5)"),
+        "E502", 1, "dense(4)", "does `f` call itself without end?",
+    ),
+    "a weight that a test calls by its layer": Mistake(
+        model("output y = x -> linear") + '\ntest "t" of M {\n  given x = [1, 2, 3, 4]\n  expect linear.W == 0\n}',
+        "E101", 7, "linear.W", "there is no `linear.W` here", "did you mean `linear.dense.W`?",
+    ),
+    "a pipeline after a choice": Mistake(
+        model("y = if rank(x) == 1 then x else x -> dense(3)", "output y"), "E001", 3, "->", "`->` cannot stand here", "else (x -> f)"
+    ),
+    "a pipeline in a choice": Mistake(
+        "layer f(x) =\n  if rank(x) == 1 then x -> dense(3) else x\n" + model("output y = x -> f"),
+        "E001", 2, "->", "`->` cannot stand here", "(if c then x else y) -> f",
+    ),
+    "an open bracket": Mistake(model("output y = x -> dense(3"), "E002", 3, "(", "`(` is never closed"),
+    "an open text": Mistake(model('output y = "abc'), "E001", 3, '"', "a text is not closed"),
+    "a version of the future": Mistake("nnspec 2\n" + model("output x"), "E109", 1, "2", "reads version 1 of the language"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(MISTAKES))
+def test_a_mistake_is_named_where_it_stands(name: str) -> None:
+    check(MISTAKES[name])
+
+
+def test_several_mistakes_of_syntax_are_reported_in_one_run() -> None:
+    found = diagnostics(model("a = x +", "b = * 3", "output a b"))
+    assert [(d.code, d.span.line if d.span else 0) for d in found] == [("E001", 3), ("E001", 4), ("E006", 5)]
+
+
+def test_a_very_long_sum_is_no_mistake() -> None:
+    assert not diagnostics(model("output y = " + " + ".join(["x"] * 500)))
+
+
+@pytest.mark.parametrize("formula", ["-" * 5000 + "x", "x" + " ^ 1" * 3000])
+def test_a_formula_nested_without_end_is_one_error(formula: str) -> None:
+    (d,) = diagnostics(model(f"output y = {formula}"))
+    assert d.code == "E502"
+
+
+SLIPS = {
+    # the line as it was written: code, what is marked, what stands there after the fix (None where there is none)
+    "h := x": ("E004", ":=", "h = x"),
+    "h == x": ("E004", "==", "h = x"),
+    "h = x => relu": ("E004", "=>", "h = x -> relu"),
+    "h = x → relu": ("E004", "→", "h = x -> relu"),
+    "h = x |> relu": ("E004", "|>", "h = x -> relu"),
+    "h = x -> relu;": ("E004", ";", "h = x -> relu"),
+    "h = x -> relu // hidden": ("E004", "//", "h = x -> relu # hidden"),
+    "h = x -> dense(3, init = 'ones')": ("E004", "'ones'", 'h = x -> dense(3, init = "ones")'),
+    "h = x -> dense(3, init = “ones”)": ("E004", "“ones”", 'h = x -> dense(3, init = "ones")'),
+    "h = if 1 < 2 && 2 < 3 then x else x": ("E004", "&&", "h = if 1 < 2 and 2 < 3 then x else x"),
+    "h = if !(1 < 2) then x else x": ("E004", "!", "h = if not (1 < 2) then x else x"),
+    "h = x × 2": ("E004", "×", "h = x * 2"),
+    "h = x > 0 ? x : 0": ("E004", "?", None),
+    "h = x if x > 0 else 0": ("E004", "if x > 0 ", None),
+    "h += x": ("E004", "+=", None),
+    "h = x -> dense{3}": ("E004", "dense{3}", "h = x -> dense(3)"),
+    "h = x * .5": ("E004", ".5", "h = x * 0.5"),
+    "h = x * 1.": ("E004", "1.", "h = x * 1.0"),
+    "h = x * 1e": ("E004", "1e", None),
+    "for i in 3 { x }": ("E005", "for", None),
+    "- dense: 3": ("E005", "  - dense: 3", None),
+    "h = x -> conv(4 3)": ("E006", "3", "h = x -> conv(4, 3)"),
+    "h = x -> dense(units: 3)": ("E006", ":", "h = x -> dense(units= 3)"),
+    "h = x dense(3)": ("E006", "dense", "h = x -> dense(3)"),
+    "h: x -> dense(3)": ("E006", ":", "h= x -> dense(3)"),
+    "2h = x": ("E007", "2h", "h2 = x"),
+    "my-h = x": ("E007", "my-h", "my_h = x"),
+    "loss = x -> dense(3)": ("E007", "loss =", None),
+    "h = x -> dense(3),": ("E001", ",", "h = x -> dense(3)"),
+}
+
+
+@pytest.mark.parametrize("line", SLIPS)
+def test_a_slip_is_called_by_its_name_and_mended(line: str) -> None:
+    code, marked, mended = SLIPS[line]
+    (d,) = diagnostics(model(line, "output x"))
+    assert d.span and (d.code, d.span.line, d.span.text) == (code, 3, marked)
+    assert d.help or d.label
+    text = d.fix and d.span.source.text[: d.fix.span.start] + d.fix.text + d.span.source.text[d.fix.span.end :]
+    assert (text and text.splitlines()[2].rstrip()) == (mended and f"  {mended}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "line", "label"),
+    [
+        ("model M {\n  input x: [4]\n  output x\n\ntrain {\n  epochs 3\n  optimizer adam\n}", 4, "a `}` is missing here"),
+        ("layer l(x) {\n  return x\nmodel M {\n  input x: [4]\n  output x\n}", 3, "a `}` is missing before this"),
+        ("model M\n  input x: [4]\n  output x\n}", 1, "what ends below begins with `{`"),
+        ("model M {\n  input x: [4]\n  if training\n    h = x\n  }\n  output x\n}", 3, "what ends below begins with `{`"),
+        ("model M {\n  input x: [4]\n  if training {\n    h = x\n\n  output x\n}", 5, "a `}` is missing here"),
+        ("model M {\n  input x: [4]\n  y = x -> repeat(2) { dense(4) -> relu\n  output y\n}", 3, "opened here, and ends with `}`"),
+        ("model M {\n  input x: [4]\n  y = x -> repeat(2) dense(4) -> relu }\n  output y\n}", 3, "no `{` is open here"),
+        ("model M {\n  input x: [4\n  output x\n}", 2, "opened here, and ends with `]`"),
+        ("model M {\n  input x: [4]\n  output y = x -> dense(3\n}", 3, "the arguments of `dense` end with `)`"),
+        ("model M {\n  input x: [4]\n  output y = x -> dense 3)\n}", 3, "no `(` is open here"),
+    ],
+)
+def test_the_layout_tells_which_bracket_is_at_fault(spec: str, line: int, label: str) -> None:
+    (d,) = diagnostics(spec)
+    assert (d.code, d.span.line if d.span else 0, d.label) == ("E002", line, label)
+
+
+def test_a_text_whose_brackets_match_may_be_laid_out_in_any_way() -> None:
+    assert not diagnostics("model M {\ninput x: [4]\n    if training { h = x\n}\n output y = x -> [ relu,\n tanh ] -> concat }")
