@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import as_spec_error, did_you_mean, fault
+from nnspec.diagnostics import as_spec_error, did_you_mean, fault, render
 from nnspec.elaborate.training import MAX_SEED, Training
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
@@ -70,16 +70,17 @@ def open(run: str | Path) -> Net:
 
     Raises SpecError (E503) when the directory holds no run, or no weights that can be read.
     """
-    from nnspec.train import rundir
-    from nnspec.train.checkpoint import restore
+    import warnings
 
-    arrays, manifest = rundir.newest(Path(run))
-    source = source_of(str(Path(run) / rundir.SPEC), (Path(run) / rundir.SPEC).read_bytes())
-    folder = Path(manifest.get("folder", "."))
-    settings, dtype = manifest.get("settings", {}), manifest.get("dtype", "float32")
-    net = Net(Compilation(source, settings, dtype, folder, imports_from=Path(run) / rundir.IMPORTS))
-    restore(net.engine, arrays, manifest)
-    net.labels = manifest.get("labels", {})
+    from nnspec.train.checkpoint import restore
+    from nnspec.train.rundir import opened
+
+    spec, checkpoint = opened(Path(run))
+    for skipped in checkpoint.skipped:
+        warnings.warn(render([skipped]), stacklevel=3)
+    net = Net(spec)
+    restore(net.engine, checkpoint.arrays, checkpoint.manifest)
+    net.labels = checkpoint.manifest["labels"]
     return net
 
 
@@ -226,10 +227,14 @@ class Net:
         validation: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
         path: str | None = None,
+        run: str | Path | None = None,
+        resume: bool = False,
     ) -> History:
         """Train by the spec's train blocks, on their own data or on the arrays given ({input or target: array}); `epochs` is of each.
 
-        `path` is what `--data` is on the command line. Raises SpecError for data that does not fit (E3xx) and a diverging loss (E401).
+        `path` is what `--data` is on the command line. With a `run`, a new directory, the training is kept there; an interrupt then ends
+        it between two steps. To `resume` goes on from there, to the same bits. Raises SpecError for data that does not fit (E3xx), a
+        diverging loss (E401), and a run that cannot be written or gone on with (E54x).
         """
         from nnspec.train.data import Dataset
 
@@ -246,25 +251,40 @@ class Net:
         written = self.spec
         try:
             self.spec = self.engine.spec = written.with_training(epochs=epochs, steps=None) if epochs else written
-            return self.fit_datasets(datasets, progress)
+            return self.fit_datasets(datasets, progress, Path(run) if run else None, resume=resume, path=path)
         finally:
             self.spec = self.engine.spec = written
 
     @as_spec_error()
-    def fit_datasets(self, datasets: Sequence[Dataset], progress: Progress | None = None, folder: Path | None = None) -> History:
-        """Train by the spec's train blocks on data that is checked already; with a run directory, `checkpoint` writes into it."""
+    def fit_datasets(
+        self,
+        datasets: Sequence[Dataset],
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        *,
+        resume: bool = False,
+        path: str | None = None,
+    ) -> History:
+        """Train by the spec's train blocks on data that is checked already; `folder` is the run directory."""
+        from nnspec.train.fingerprint import fingerprints
+        from nnspec.train.loop import Progress
+        from nnspec.train.run import begun, resumed
         from nnspec.train.stages import fit
 
         self._needs_training()
         self.labels = {**self.labels, **datasets[-1].labels}
-        keep = (lambda: self._checkpoint(folder)) if folder else None
-        return fit(self.engine, datasets, progress, keep, choosing=self.engine_name == "auto")
+        progress, choosing = progress or Progress(), self.engine_name == "auto"
+        if folder is None:
+            return fit(self.engine, datasets, progress, choosing=choosing)
+        said = {**self._said(path), "data": fingerprints(datasets)}
+        kept = resumed(folder, self.engine, said, choosing, progress.on_warning) if resume else begun(folder, self.engine, said)
+        with kept as run:
+            return fit(self.engine, datasets, progress, run, choosing=choosing)
 
-    def _checkpoint(self, folder: Path) -> None:
-        from nnspec.train import rundir
-
-        self.save(folder)
-        rundir.prune(folder)
+    def _said(self, path: str | None = None) -> dict[str, Any]:
+        """What a manifest says of the wishes of who trains."""
+        asked = {"engine": self.engine_name, "device": self.device, "threads": self.threads, "data": path and str(Path(path).absolute())}
+        return {"labels": self._labels(), "asked": asked}
 
     @as_spec_error()
     def datasets(self, path: str | None = None) -> list[Dataset]:
@@ -347,9 +367,14 @@ class Net:
         """
         from nnspec.train import rundir
         from nnspec.train.checkpoint import manifest
+        from nnspec.train.commit import commit
+        from nnspec.train.lock import locked
 
-        rundir.create(Path(run), self.spec.source.text, self.spec.imports.texts)
-        return rundir.save(Path(run), int(self.engine.steps_done), self.engine.all_arrays(), manifest(self.engine, self._labels()))
+        folder, engine = Path(run), self.engine
+        rundir.make(folder)
+        with locked(folder):
+            rundir.create(folder, self.spec)
+            return commit(folder, int(engine.steps_done), engine.all_arrays(), {**manifest(engine), **self._said()})
 
     # ---- checks
 

@@ -29,6 +29,13 @@ def _controller() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
+def libraries() -> str:
+    """Which BLAS NumPy has loaded, in which version, and for which processor it computes."""
+    found = _controller().info()
+    own = [i for i in found if "numpy" in i["filepath"]] or found
+    return ", ".join(f"{i['internal_api']} {i['version']} {i.get('architecture', '')}".strip() for i in own)
+
+
 @cache
 def _library() -> tuple[ctypes.CDLL, str, str, type] | None:
     """NumPy's OpenBLAS, what surrounds the names of its functions, and its whole numbers."""

@@ -2,32 +2,86 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fault, Span, fault
+
+MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+"""What no other name of a file would help against: a full disk, a folder that may not be written."""
+
+
+def aside(path: Path) -> Path:
+    """Where this process writes what is to have that path once it is whole."""
+    return path.with_name(f".tmp-{os.getpid()}-{path.name}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """All of the file or nothing: it takes its name only when it is on the disk. OSError leaves what was there."""
-    with whole(path) as aside:
-        aside.write_bytes(content)
+    with whole(path) as new:
+        new.write_bytes(content)
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of the file once all is on the disk; an error leaves what was there."""
-    aside = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    new = aside(path)
     try:
-        yield aside
-        with aside.open("rb+") as f:
-            os.fsync(f.fileno())
-        aside.replace(path)
+        yield new
+        sync(new)
+        new.replace(path)
+        sync(path.parent)
     finally:
         with suppress(OSError):  # it is gone when all went well
-            aside.unlink()
+            new.unlink()
+
+
+def clear_aside(folder: Path) -> None:
+    """Remove what processes have left there that died while they wrote."""
+    for left in folder.glob(".tmp-*"):
+        pid = left.name.split("-")[1]
+        if not pid.isdecimal() or not _lives(int(pid)):
+            remove(left)
+
+
+def _lives(pid: int) -> bool:
+    """Whether another process has this number; what has our own is of one before us, as we have written nothing yet."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return pid != os.getpid()
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def unwritable(path: Path, error: OSError) -> Fault:
+    """What to say of a file or folder that cannot be written: E540 where the machine is in the way, else E504."""
+    message = f"`{path}` cannot be written: {error.strerror or error}"
+    if error.errno in MACHINE:
+        return fault("E540", message, help="make room, or write elsewhere; what was there before is whole")
+    return fault("E504", message)
 
 
 def contained(folder: Path, relative: str | Path, span: Span) -> Path:

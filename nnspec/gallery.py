@@ -8,6 +8,7 @@ from shutil import copyfile
 
 from nnspec import resources
 from nnspec.diagnostics import Source, did_you_mean, fault
+from nnspec.files import unwritable
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
@@ -46,7 +47,7 @@ def start(name: str, source: Source) -> Path:
     except FileExistsError:
         raise fault("E504", f"`{new}` is there already", help="choose another name, or remove it") from None
     except OSError as error:
-        raise fault("E504", f"`{new}` cannot be written: {error.strerror}") from None
+        raise unwritable(new, error) from None
     return new
 
 

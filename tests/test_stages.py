@@ -13,12 +13,12 @@ from safetensors.numpy import save_file
 import nnspec
 from nnspec import SpecError
 from nnspec.api import read_source
-from nnspec.cli.train import train_run
+from nnspec.cli.train import Wishes, train_run
 from nnspec.compile import Compilation
 from nnspec.optimization import LR, T
 from nnspec.run import reference
+from nnspec.train.commit import newest
 from nnspec.train.loop import Progress
-from nnspec.train.rundir import newest
 from nnspec.train.schedule import LearningRate
 
 NET = """
@@ -351,10 +351,10 @@ def test_checkpoints_are_written_on_the_way_and_the_last_three_kept(tmp_path: Pa
     rows = ", ".join(f"[{i}, {i % 3}, 1]" for i in range(12))
     source = f"data {{ x = [{rows}], y = [{', '.join(['[0, 1]'] * 12)}] }}"
     (tmp_path / "net.nn").write_text(NET.replace("TRAIN", f"train {{ {source}  batch 4  epochs 4  optimizer adam  checkpoint 2 }}"))
-    train_run(Compilation(read_source(tmp_path / "net.nn"), {}, folder=tmp_path), "net", None, "numpy", str(tmp_path / "run"))
+    train_run(Compilation(read_source(tmp_path / "net.nn"), {}, folder=tmp_path), "net", Wishes(engine="numpy"), tmp_path / "run")
     assert sorted(p.name for p in (tmp_path / "run").glob("step-*")) == ["step-00000008", "step-00000010", "step-00000012"]
-    arrays, manifest = newest(tmp_path / "run")
-    assert manifest["step"] == 12 and "optimizer/m/dense.W" in arrays
+    saved = newest(tmp_path / "run")
+    assert saved.step == 12 and "optimizer/m/dense.W" in saved.arrays
 
 
 # ---- a schedule that watches the loss

@@ -1,6 +1,6 @@
 """`nnspec COMMAND`: results to stdout, diagnostics and progress to stderr.
 
-Exit codes: 0 fine, 1 the spec or data is wrong, 2 usage, 3 out of resources, 130 interrupted.
+Exit codes: 0 fine, 1 the spec or data is wrong, 2 usage, 3 out of resources, 128 + N stopped by signal N (Ctrl-C: 130).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
 
 STAGES = ("ast", "graph", "step", "plan")
+OUT_OF_RESOURCES = ("E540",)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,18 +40,21 @@ def cli() -> None:
 
 def main() -> None:
     """The console script: no traceback for anything a user can cause."""
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
     try:
         cli(standalone_mode=False)
     except (SpecError, Fault) as error:
-        say(error.diagnostics if isinstance(error, SpecError) else [error.diagnostic])
-        sys.exit(1)
+        found = error.diagnostics if isinstance(error, SpecError) else [error.diagnostic]
+        say(found)
+        sys.exit(3 if any(d.code in OUT_OF_RESOURCES for d in found) else 1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(0)
     except OSError as error:
         click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
@@ -123,13 +128,12 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
 @click.option(
     "--engine",
     type=click.Choice(api.ENGINES),
-    default="auto",
-    show_default=True,
-    help="What computes: the fastest, or one by name; `ort` is onnxruntime.",
+    help="What computes: the fastest (auto, the default), or one by name; `ort` is onnxruntime.",
 )
-@click.option("--device", type=click.Choice(api.DEVICES), default="cpu", show_default=True, help="Where `ort` computes.")
+@click.option("--device", type=click.Choice(api.DEVICES), help="Where `ort` computes: on the processor (cpu, the default) or not.")
 @click.option("--threads", type=click.IntRange(1), help="A fixed number, with which a run is the same to the last bit.")
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
+@click.option("--resume", is_flag=True, help="Go on with the run begun last, or that of --run; F may also be a run itself.")
 def train(
     file: str,
     data: str | None,
@@ -137,21 +141,29 @@ def train(
     as_json: bool,
     epochs: int | None,
     seed: int | None,
-    engine: str,
-    device: str,
+    engine: str | None,
+    device: str | None,
     threads: int | None,
     run: str | None,
+    resume: bool,
 ) -> None:
     """Train a spec on its data; write weights, metrics, a loss curve and a verified model.onnx."""
-    from nnspec.cli.train import report, train_run
+    from nnspec.cli.train import Wishes, interrupted, report, taken_up, train_run
+    from nnspec.train.interrupt import Interrupted
 
-    if device != "cpu" and engine != "ort":
-        raise click.UsageError(f"--device {device} needs --engine ort")
-    spec = compilation(file, pairs).checked()
     changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
-    if spec.warnings:
+    wishes = Wishes(data, engine, device, threads, changes)
+    begun = taken_up(file, pairs, run, wishes) if resume else (compilation(file, pairs), Path(run) if run else None, wishes)
+    spec, folder, wishes = begun
+    if wishes.device not in (None, "cpu") and wishes.engine != "ort":
+        raise click.UsageError(f"--device {device} needs --engine ort")
+    if spec.checked().warnings:
         say(spec.warnings)
-    result = train_run(spec.with_training(**changes), Path(file).stem, data, engine, run, device, threads)
+    try:
+        result = train_run(spec, Path(file).stem, wishes, folder, resume=resume)
+    except Interrupted as stop:
+        click.echo(interrupted(stop), err=True)
+        sys.exit(128 + stop.number)
     click.echo(json.dumps(result, indent=2) if as_json else report(result))
 
 

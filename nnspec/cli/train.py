@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +15,53 @@ import click
 import numpy as np
 
 from nnspec.api import Net
+from nnspec.cli.options import compilation, say, settings_of
 from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic
 from nnspec.graph import Type
 from nnspec.train import data as data_sets
 from nnspec.train import rundir, templates
+from nnspec.train.checkpoint import SPEC
 from nnspec.train.epoch import Epoch, as_lists
+from nnspec.train.interrupt import Interrupted
 from nnspec.train.loop import Progress, length
 
 MOST_LINES = 100
 
 
-def train_run(
-    spec: Compilation, name: str, data: str | None, engine: str, run: str | None, device: str = "cpu", threads: int | None = None
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says of a training; None where it says nothing."""
+
+    data: str | None = None
+    engine: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
+
+
+def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes) -> tuple[Compilation, Path | None, Wishes]:
+    """The spec, the directory and the wishes of a run that is to go on: what is not said now is as it was when it began."""
+    is_run = (Path(file) / SPEC).is_file()
+    folder = Path(run) if run else Path(file) if is_run else rundir.latest(Path(file).stem)
+    kept, checkpoint = rundir.opened(folder)
+    said, asked = checkpoint.manifest, checkpoint.manifest["asked"]
+    settings = settings_of(pairs) if pairs else said["settings"]
+    spec = replace(kept, settings=settings) if is_run else replace(compilation(file), settings=settings, dtype=said["dtype"])
+    given = {name: value for name in asked if (value := getattr(wishes, name)) is not None}
+    return spec, folder, Wishes(**{**asked, **given}, changes={**said["changes"], **wishes.changes})
+
+
+def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None = None, *, resume: bool = False) -> dict[str, Any]:
     """Train into a run directory; the document of `train --json`."""
     started = time.perf_counter()
-    net = Net(spec, engine, device, threads)
-    datasets = net.datasets(data)
-    folder = Path(run) if run else rundir.fresh(name if name != "-" else spec.model.name.lower())
-    rundir.refuse_used(folder)
-    rundir.create(folder, spec.source.text, spec.imports.texts)
+    spec = spec.with_training(**wishes.changes)
+    net = Net(spec, wishes.engine or "auto", wishes.device or "cpu", wishes.threads)
+    datasets = net.datasets(wishes.data)
+    folder = folder or rundir.fresh(name if name != "-" else spec.model.name.lower())
     epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
-    try:
-        with _progress(epochs, folder) as progress:
-            history = net.fit_datasets(datasets, progress, folder)
-    finally:
-        rundir.take_back_unbegun(folder)
-    net.save(folder)
-    rundir.prune(folder)
+    with _progress(epochs) as progress:
+        history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
     templates.draw(folder, spec.graph, net.params)
     proof = net.export(folder / rundir.MODEL)
@@ -102,11 +123,16 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type]) -> tuple[str
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
 
 
+def interrupted(stop: Interrupted) -> str:
+    """What is said to who has interrupted a training."""
+    return f"{stop}\nto go on: nnspec train {shlex.quote(str(stop.run))} --resume"
+
+
 @contextmanager
-def _progress(epochs: int, folder: Path) -> Iterator[Progress]:
-    """A bar on a terminal, lines elsewhere; every epoch also goes to metrics.jsonl."""
+def _progress(epochs: int) -> Iterator[Progress]:
+    """A bar on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
-        yield _lines(epochs, folder)
+        yield _lines(epochs)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -120,22 +146,24 @@ def _progress(epochs: int, folder: Path) -> Iterator[Progress]:
             bar.update(task, completed=epoch - 1 + done / of, description=f"loss {loss:.4f}")
 
         def on_epoch(epoch: Epoch) -> None:
-            rundir.log(folder, epoch)
             bar.update(task, completed=epoch.number, description=_line(epoch))
 
-        yield Progress(on_batch, on_epoch, bar.console.print)
+        yield Progress(on_batch, on_epoch, bar.console.print, _warn)
 
 
-def _lines(epochs: int, folder: Path) -> Progress:
+def _lines(epochs: int) -> Progress:
     every = max(1, epochs // MOST_LINES)
 
     def on_epoch(epoch: Epoch) -> None:
-        rundir.log(folder, epoch)
         if epoch.number % every == 0 or epoch.number in (1, epochs):
             stage = f"{epoch.stage}: " if epoch.stage else ""
             click.echo(f"{stage}epoch {epoch.number}/{epochs}  {_line(epoch)}", err=True)
 
-    return Progress(on_epoch=on_epoch, on_note=lambda text: click.echo(text, err=True))
+    return Progress(on_epoch=on_epoch, on_note=lambda text: click.echo(text, err=True), on_warning=_warn)
+
+
+def _warn(warning: Diagnostic) -> None:
+    say([warning])
 
 
 def _line(epoch: Epoch) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnspec.deploy.proof import BATCHES, inputs_of, proved, random_batches
 from nnspec.diagnostics import fault
-from nnspec.files import write_whole
+from nnspec.files import unwritable, write_whole
 from nnspec.graph import Graph
 from nnspec.interchange.prove import check
 from nnspec.interchange.simplify import simplified
@@ -55,11 +55,11 @@ def export(
 
 
 def write(path: Path, content: bytes) -> None:
-    """The whole file or nothing; E504 where it cannot be written."""
+    """The whole file or nothing; a Fault where it cannot be written."""
     try:
         write_whole(path, content)
     except OSError as error:
-        raise fault("E504", f"`{path}` cannot be written: {error.strerror}") from error
+        raise unwritable(path, error) from error
 
 
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -67,6 +67,6 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise fault("E504", f"`{folder}` cannot be made: {error.strerror}") from error
+        raise unwritable(folder, error) from error
     for name, content in contents.items():
         write(folder / name, content)

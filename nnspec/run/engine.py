@@ -66,7 +66,7 @@ class Engine:
         self._steps: dict[tuple[Any, ...], Step] = {}
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
         self.choice = ""  # what was said of it, where an engine was chosen among several
-        self._asked_threads = threads
+        self.asked_threads = threads
         self._sets: Sets | None = None
         self.use(name)
 
@@ -74,12 +74,12 @@ class Engine:
         """Compute with another engine from now on; everything stays where it is."""
         self.settle()
         self.name, self._sets = name, None
-        self.threads = (self._asked_threads or cores()) if name == "numpy" else 0
+        self.threads = (self.asked_threads or cores()) if name == "numpy" else 0
         types = _types(self.spec.model.parameters)
         if name == "ort":
             self._planner = self._sessions(types)
         else:
-            exact = self._asked_threads is not None
+            exact = self.asked_threads is not None
             self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types, exact=exact)
         self._programs.clear()
         self._updates.clear()
@@ -91,7 +91,7 @@ class Engine:
 
         check_device(self.device)
         self._sets = Sets(self.device)
-        return SessionPlanner(self._sets, self._asked_threads or cores(), self._grads, types)
+        return SessionPlanner(self._sets, self.asked_threads or cores(), self._grads, types)
 
     # ---- weights
 

@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from nnspec.diagnostics import fault
 
 Array = np.ndarray[Any, np.dtype[Any]]
+VERSION: str = onnxruntime.__version__
 FATAL_ONLY = 4
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -104,7 +105,7 @@ def check_device(device: str) -> None:
     """A Fault (E507) where this onnxruntime cannot compute on the device."""
     if PROVIDERS[device] not in onnxruntime.get_available_providers():
         help_ = "install the package `onnxruntime-gpu` in its place, and CUDA and cuDNN with it; or leave out `--device`"
-        raise fault("E507", f"the installed onnxruntime {onnxruntime.__version__} does not compute on {device}", help=help_)
+        raise fault("E507", f"the installed onnxruntime {VERSION} does not compute on {device}", help=help_)
 
 
 def without_kernel(error: Exception) -> str | None:

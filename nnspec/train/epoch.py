@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+NO_METRICS = ("stage", "epoch", "step", "lr", "seconds")
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -31,6 +35,12 @@ class Epoch:
             **as_lists(self.metrics),
             "seconds": round(self.seconds, 3),
         }
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Epoch:
+        """The epoch that `as_json` was of."""
+        metrics = {n: np.asarray(v) if isinstance(v, list) else v for n, v in line.items() if n not in NO_METRICS}
+        return cls(line["epoch"], line["step"], line["lr"], metrics, line["seconds"], line.get("stage"))
 
 
 def as_lists(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
-from typing import Any
+from signal import SIGPIPE
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnspec.diagnostics import Fault, fault
+from nnspec.diagnostics import Diagnostic, Fault, fault, render
 from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH
 from nnspec.run.batches import Rows, shapes_of
@@ -21,8 +23,12 @@ from nnspec.train.choose import choose
 from nnspec.train.data import Dataset
 from nnspec.train.epoch import Epoch
 from nnspec.train.schedule import LearningRate
+from nnspec.train.standing import Means, Standing
 from nnspec.train.stop import stopper
 from nnspec.wholedata import EXAMPLES
+
+if TYPE_CHECKING:
+    from nnspec.train.run import Run
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EVALUATION_BATCH = 250
@@ -30,11 +36,12 @@ EVALUATION_BATCH = 250
 
 @dataclass
 class Progress:
-    """What a listener is told: `on_batch(epoch, steps done in it, steps in it, loss)`, `on_epoch`, `on_note(other news)`."""
+    """What a listener is told: `on_batch(epoch, steps done in it, steps in it, loss)`, `on_epoch`, `on_note(other news)`, `on_warning`."""
 
     on_batch: Callable[[int, int, int, float], None] = lambda *_: None
     on_epoch: Callable[[Epoch], None] = lambda _: None
     on_note: Callable[[str], None] = lambda _: None
+    on_warning: Callable[[Diagnostic], None] = lambda d: warnings.warn(render([d]), stacklevel=2)
 
 
 @dataclass
@@ -60,91 +67,109 @@ def length(training: Training, data: Dataset) -> Length:
 
 
 class Stage:
-    """One train block at work: for its epochs or steps; the best weights are put back when it stops early."""
+    """One train block at work: for its epochs or steps; the best weights are put back when it stops early.
 
-    def __init__(self, engine: Engine, data: Dataset, stage: int, progress: Progress, keep: Callable[[], object] | None = None) -> None:
-        self.engine, self.data, self.progress, self.keep = engine, data, progress, keep
-        self.training = training = engine.spec.trainings[stage]
+    It begins where `at` stands. A `run` is asked between any two steps, and told of every epoch.
+    """
+
+    def __init__(self, engine: Engine, data: Dataset, at: Standing, progress: Progress, run: Run | None = None) -> None:
+        self.engine, self.data, self.at, self.progress, self.kept = engine, data, at, progress, run
+        self.training = training = engine.spec.trainings[at.stage]
         self.length = length(training, data)
-        self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps, stage)
+        self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps, at.stage)
         self.stopper = stopper(training.stop, engine) if training.stop else None
-        self.step = 0
+        self.random, self.started = np.random.default_rng(training.seed), 0.0
 
     def choose(self) -> bool:
         """Let the fastest engine train this block; whether others were tried."""
-        return choose(self.engine, next(self.batches(np.random.default_rng(self.training.seed))), self.length.steps)
+        order = self.random.permutation(examples(self.data.train))
+        return choose(self.engine, self.batch(order[: self.training.batch]), self.length.steps)
+
+    def remember(self, arrays: Mapping[str, Array]) -> None:
+        """Go on with what the schedule and the rule for stopping knew where this block stands."""
+        self.rate.remember(self.at.rate)
+        if self.stopper:
+            self.stopper.memory.update(self.at.stop)
+            self.stopper.arrays.update(arrays)
+
+    def standing(self) -> Standing:
+        """Where it stands now, between two steps."""
+        at, drawn = self.at, self.training.augment and self.at.batch
+        return replace(
+            at,
+            seconds=at.seconds + time.perf_counter() - self.started if at.batch else 0.0,
+            random=dict(self.random.bit_generator.state) if drawn else None,
+            rate=self.rate.remembered(),
+            stop=self.stopper.memory if self.stopper else {},
+        )
 
     def run(self, history: History) -> None:
         """Add the epochs to what there is."""
-        before, steps_before = len(history.epochs), history.epochs[-1].step if history.epochs else 0
-        reason = ""
-        for number in range(1, self.length.epochs + 1):
-            if self.step >= self.length.steps or reason:
-                break
-            epoch = self.epoch(number, before, steps_before)
+        at = self.at
+        while at.epoch < self.length.epochs and at.step < self.length.steps and not at.reason:
+            epoch = self.epoch()
             history.epochs.append(epoch)
-            self.progress.on_epoch(epoch)
-            reason = self.stopper.reason(epoch) if self.stopper else ""
+            at.reason = self.stopper.reason(epoch) if self.stopper else ""
+            self.tell(epoch)
         if self.stopper:
             self.stopper.finish()
-        said = f"{self.training.name}: {reason}" if self.training.name and reason else reason
-        history.stopped = "; ".join(filter(None, (history.stopped, said)))
+        said = f"{self.training.name}: {at.reason}" if self.training.name and at.reason else at.reason
+        history.stopped = "; ".join(filter(None, (at.stopped, said)))
 
-    def epoch(self, number: int, before: int, steps_before: int) -> Epoch:
-        """One pass over the data, `number` of this stage, after other stages' epochs and steps."""
-        started, mean = time.perf_counter(), _Mean()
-        random = np.random.default_rng([self.training.seed, before + number])
+    def tell(self, epoch: Epoch) -> None:
+        """Log an epoch; where nobody reads the progress any more, that is a wish to stop, as an interrupt is."""
+        if self.kept is None:
+            self.progress.on_epoch(epoch)
+            return
+        self.kept.log(epoch)
+        try:
+            self.progress.on_epoch(epoch)
+        except BrokenPipeError:
+            self.kept.interrupts.note(SIGPIPE)
+
+    def epoch(self) -> Epoch:
+        """One pass over the data, or the rest of one."""
+        at, number = self.at, self.at.epochs_before + self.at.epoch + 1
+        self.started = time.perf_counter()
+        self.random = np.random.default_rng([self.training.seed, number])
+        order = self.random.permutation(examples(self.data.train))
+        if at.random:
+            self.random.bit_generator.state = at.random
         lr = self.rate.base
         several = len(self.training.phases) > 1
-        for done, batch in enumerate(self.batches(random), 1):
-            self.checkpoint()
-            lr = self.rate(number - 1, self.step)
+        for start in range(at.batch * self.training.batch, len(order), self.training.batch):
+            if at.step >= self.length.steps:
+                break
+            if self.kept:
+                self.kept.between(self)
+            batch = self.batch(order[start : start + self.training.batch])
+            lr = self.rate(at.epoch, at.step)
             loss = self.engine.step(batch, lr, settled=False)
-            self.step += 1
+            at.step, at.batch = at.step + 1, at.batch + 1
             if not isfinite(loss):
-                raise self.diverged(loss, before + number)
-            mean.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
-            self.progress.on_batch(before + number, done, self.length.an_epoch, mean.values["loss"])
+                raise self.diverged(loss, number)
+            at.means.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
+            self.progress.on_batch(number, at.batch, self.length.an_epoch, at.means.values["loss"])
         self.engine.settle()
-        metrics: dict[str, Any] = {"loss": 0.0, **mean.values}
+        metrics: dict[str, Any] = {"loss": 0.0, **at.means.values}
         if self.data.validation:
             metrics |= {f"val.{n}": v for n, v in evaluate(self.engine, self.data.validation).items()}
         self.rate.watch(metrics.get("val.loss", metrics["loss"]))
-        return Epoch(before + number, steps_before + self.step, lr, metrics, time.perf_counter() - started, self.training.name)
+        seconds = at.seconds + time.perf_counter() - self.started
+        at.next_epoch()
+        return Epoch(number, at.steps_before + at.step, lr, metrics, seconds, self.training.name)
 
-    def checkpoint(self) -> None:
-        """Between two steps; after the last there is nothing left to lose, as the run is saved."""
-        if self.keep and self.training.checkpoint and self.step and self.step % self.training.checkpoint == 0:
-            self.keep()
-
-    def batches(self, random: np.random.Generator) -> Iterator[Mapping[str, Array]]:
-        order = random.permutation(examples(self.data.train))
-        for start in range(0, len(order), self.training.batch):
-            if self.step >= self.length.steps:
-                return
-            batch = Rows(self.data.train, order[start : start + self.training.batch])
-            yield augmented(dict(batch), self.training, random) if self.training.augment else batch
+    def batch(self, rows: Array) -> Mapping[str, Array]:
+        """Some examples as they are trained on."""
+        batch = Rows(self.data.train, rows)
+        return augmented(dict(batch), self.training, self.random) if self.training.augment else batch
 
     def diverged(self, loss: float, epoch: int) -> Fault:
         optimizer = self.training.optimizer
         help_ = "a smaller learning rate, or `clip norm(1.0)`, usually helps"
         return fault(
-            "E401", f"the loss became {loss} in epoch {epoch}, step {self.step}", optimizer.span if optimizer else None, help=help_
+            "E401", f"the loss became {loss} in epoch {epoch}, step {self.at.step}", optimizer.span if optimizer else None, help=help_
         )
-
-
-class _Mean:
-    """Means of numbers over batches, each weighted by its size."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, float] = {}
-        self.seen = 0
-
-    def add(self, numbers: Mapping[str, float], size: int) -> None:
-        self.seen += size
-        for name, number in numbers.items():
-            before = self.values.get(name, 0.0)
-            self.values[name] = before + (number - before) * size / self.seen
 
 
 def _in_parts(fields: Fields) -> Iterator[tuple[int, Fields]]:
@@ -155,7 +180,7 @@ def _in_parts(fields: Fields) -> Iterator[tuple[int, Fields]]:
 
 def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
     """Loss and metrics over a whole data set: means, each batch weighted by its size, but for metrics that need all examples at once."""
-    means, collected = _Mean(), dict[str, list[Array]]()
+    means, collected = Means(), dict[str, list[Array]]()
     for _, part in _in_parts(fields):
         values = engine.evaluate(part)
         for public in [n for n in values if n.startswith(EXAMPLES)]:

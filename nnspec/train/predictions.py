@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import fault
-from nnspec.files import whole, write_whole
+from nnspec.files import unwritable, whole, write_whole
 from nnspec.train.files import package
 
 FORMATS = (".csv", ".npz", ".parquet")
@@ -40,7 +40,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise fault("E504", f"cannot write {path}: {error.strerror or error}") from None
+        raise unwritable(path, error) from None
 
 
 def columns(outputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from nnspec.compile import Compilation
@@ -20,6 +23,7 @@ def base_rate(spec: Compilation, stage: int = 0) -> float:
 
 
 LEAST_PROGRESS = 1e-4  # as a share of the best loss
+LEARNT = ("rate", "stale")
 
 
 class LearningRate:
@@ -33,6 +37,16 @@ class LearningRate:
         for name, value in start.items():
             self.memory[name][...] = value
         self.program = Program(schedule_graph(spec.definitions, schedule), {}, self.memory) if schedule else None
+
+    def remembered(self) -> dict[str, Any]:
+        """What `rate` and `watch` have learnt so far."""
+        return {"best": self.best, **{n: float(self.memory[n]) for n in LEARNT}}
+
+    def remember(self, learnt: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best = learnt["best"]
+        for name in LEARNT:
+            self.memory[name][...] = learnt[name]
 
     def __call__(self, epoch: int, step: int) -> float:
         if self.program is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ import numpy as np
 from nnspec import weights
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.phases import Word
+from nnspec.elaborate.training import Training
 from nnspec.run.engine import Engine
-from nnspec.train import rundir
 from nnspec.train.data import Dataset
 from nnspec.train.loop import History, Progress, Stage
+from nnspec.train.run import Run
+from nnspec.train.rundir import opened
+from nnspec.train.standing import Standing
 from nnspec.train.stop import refuse_unwatched
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,37 +26,43 @@ SAFETENSORS = ".safetensors"
 
 
 def fit(
-    engine: Engine,
-    data: Sequence[Dataset],
-    progress: Progress | None = None,
-    keep: Callable[[], object] | None = None,
-    *,
-    choosing: bool = False,
+    engine: Engine, data: Sequence[Dataset], progress: Progress | None = None, run: Run | None = None, *, choosing: bool = False
 ) -> History:
-    """Run every train block, with a data set for each; `keep` writes a checkpoint, where the spec asks for them. `choosing` lets the
-    fastest engine do it.
+    """Run every train block, with a data set for each; a `run` is kept, and goes on where it stood. `choosing` lets the fastest engine
+    do it.
 
     Before the very first step, states that are fitted to data are fitted to that of the first block.
     """
-    progress, history = progress or Progress(), History()
-    stages = list(zip(engine.spec.trainings, data, strict=True))
-    for training, part in stages:  # before any training, so that a mistake of a later stage costs none
+    progress, history = progress or Progress(), History(list(run.epochs) if run else [])
+    trainings, at = engine.spec.trainings, run.begun if run else None
+    for training, part in zip(trainings, data, strict=True):  # before any training, so that a mistake of a later stage costs none
         if training.stop:
             refuse_unwatched(training.stop, bool(part.validation))
-    starts = [saved(engine, t.start) if t.start else {} for t, _ in stages]
-    if not engine.steps_done:
+    first = at.stage if at else 0
+    starts = {n: saved(engine, t.start) for n, t in enumerate(trainings) if t.start and (at is None or n > first)}
+    if at is None and not engine.steps_done:
         engine.fit_states(data[0].train)
-    for number, ((training, part), start) in enumerate(zip(stages, starts, strict=True)):
-        engine.begin(number)
-        if training.start:
-            take(engine, start)
-            own = len(engine.params) + len(engine.states)
-            progress.on_note(f"starting from {training.start.text}: {len(start)} of {own} parameters and states")
-        stage = Stage(engine, part, number, progress, keep)
-        if choosing and stage.choose():
-            progress.on_note(f"engine {engine.choice}")
+    for number in range(first, len(trainings)):
+        if at is None or number > first:
+            engine.begin(number)
+            _take(engine, trainings[number], starts.get(number, {}), progress)
+            stage = Stage(engine, data[number], _beginning(number, history), progress, run)
+            if choosing and stage.choose():
+                progress.on_note(f"engine {engine.choice}")
+        else:
+            stage = Stage(engine, data[number], at, progress, run)
+            stage.remember(run.arrays if run else {})
+            progress.on_note(f"going on after epoch {at.epochs_before + at.epoch}, step {at.steps_before + at.step}")
         stage.run(history)
+    if run:
+        run.finish(stage)
     return history
+
+
+def _beginning(stage: int, history: History) -> Standing:
+    """Of a block, after the epochs of those before it."""
+    before = history.epochs[-1] if history.epochs else None
+    return Standing(stage, before.number if before else 0, before.step if before else 0, stopped=history.stopped)
 
 
 def saved(engine: Engine, run: Word) -> dict[str, Array]:
@@ -70,12 +79,15 @@ def _arrays(place: Path, run: Word) -> dict[str, Array]:
     if place.suffix == SAFETENSORS:
         return {n: weights.read(place, n) for n in weights.shapes(place, run.span)}
     try:
-        return rundir.newest(place)[0]
+        return opened(place)[1].arrays
     except Fault as error:
         raise Fault(replace(error.diagnostic, span=run.span)) from None
 
 
-def take(engine: Engine, arrays: Mapping[str, Array]) -> None:
+def _take(engine: Engine, training: Training, arrays: Mapping[str, Array], progress: Progress) -> None:
+    """Begin a block with what it takes over from another run."""
     own = {**engine.params, **engine.states}
     for name, array in arrays.items():
         np.copyto(own[name], array)
+    if training.start:
+        progress.on_note(f"starting from {training.start.text}: {len(arrays)} of {len(own)} parameters and states")

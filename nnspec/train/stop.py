@@ -16,7 +16,13 @@ LOWER_IS_BETTER = ("loss", "mse", "mae", "rmse", "perplexity")
 
 
 class Stopper(Protocol):
-    """`reason(epoch)` is asked after each epoch: why to stop, or nothing; `finish()` once at the end."""
+    """`reason(epoch)` is asked after each epoch: why to stop, or nothing; `finish()` once at the end.
+
+    All that it remembers is in `memory`, numbers that JSON can hold, and `arrays`.
+    """
+
+    memory: dict[str, Any]
+    arrays: dict[str, Array]
 
     def reason(self, epoch: Epoch) -> str: ...
 
@@ -45,20 +51,22 @@ class _Early:
 
     def __init__(self, stop: Stop, engine: Engine) -> None:
         self.stop, self.engine = stop, engine
-        self.best, self.waited, self.weights = float("inf"), 0, dict[str, Array]()
+        self.memory: dict[str, Any] = {"best": None, "waited": 0}
+        self.arrays: dict[str, Array] = {}
 
     def reason(self, epoch: Epoch) -> str:
         lower = self.stop.metric.rsplit(".", 1)[-1] in (*LOWER_IS_BETTER, *self.engine.spec.model.losses)
         value = watched(self.stop, epoch) * (1 if lower else -1)
-        self.waited += 1
-        if value < self.best:
-            self.best, self.waited = value, 0
-            self.weights = {n: v.copy() for n, v in self.engine.all_arrays().items()}
-        late = self.waited >= self.stop.patience
+        best = self.memory["best"]
+        self.memory["waited"] += 1
+        if value < (float("inf") if best is None else best):
+            self.memory.update(best=value, waited=0)
+            self.arrays = {n: v.copy() for n, v in self.engine.all_arrays().items()}
+        late = self.memory["waited"] >= self.stop.patience
         return f"{self.stop.metric} has not improved for {self.stop.patience} epochs; the best weights are kept" if late else ""
 
     def finish(self) -> None:
-        for name, value in self.weights.items():
+        for name, value in self.arrays.items():
             np.copyto(self.engine.all_arrays()[name], value)
 
 
@@ -67,7 +75,8 @@ class _Converged:
 
     def __init__(self, stop: Stop, engine: Engine) -> None:
         self.stop, self.engine = stop, engine
-        self.before = self._weights()
+        self.memory: dict[str, Any] = {}
+        self.arrays = {"before": self._weights()}
 
     def _weights(self) -> Array:
         return np.concatenate([v.ravel() for v in self.engine.params.values()])
@@ -77,7 +86,7 @@ class _Converged:
             length = float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in self.engine.gradient_views.values())))
             return f"the gradient is {length:.3g} long" if length <= self.stop.grad else ""
         now = self._weights()
-        moved, self.before = float(np.abs(now - self.before).max()), now
+        moved, self.arrays["before"] = float(np.abs(now - self.arrays["before"]).max()), now
         return f"no weight moved further than {moved:.3g}" if self.stop.weights is not None and moved <= self.stop.weights else ""
 
     def finish(self) -> None:
@@ -88,15 +97,18 @@ class _Plateau:
     """The smoothed metric Q <- (1 - smoothing) Q + smoothing L has not fallen by the tolerance, as a share of it, for some epochs."""
 
     def __init__(self, stop: Stop) -> None:
-        self.stop, self.smoothed, self.waited = stop, float("nan"), 0
+        self.stop = stop
+        self.memory: dict[str, Any] = {"smoothed": None, "waited": 0}
+        self.arrays: dict[str, Array] = {}
 
     def reason(self, epoch: Epoch) -> str:
-        value, before = watched(self.stop, epoch), self.smoothed
-        share = self.stop.smoothing if np.isfinite(before) else 1.0
-        self.smoothed = value if share == 1.0 else (1 - share) * before + share * value
-        fell = not np.isfinite(before) or before - self.smoothed > self.stop.tolerance * abs(before)
-        self.waited = 0 if fell else self.waited + 1
-        return f"{self.stop.metric} has been level for {self.waited} epochs" if self.waited >= self.stop.patience else ""
+        value, before = watched(self.stop, epoch), self.memory["smoothed"]
+        share = self.stop.smoothing
+        smoothed = value if before is None else (1 - share) * before + share * value
+        fell = before is None or before - smoothed > self.stop.tolerance * abs(before)
+        waited = 0 if fell else self.memory["waited"] + 1
+        self.memory.update(smoothed=smoothed if np.isfinite(smoothed) else None, waited=waited)
+        return f"{self.stop.metric} has been level for {waited} epochs" if waited >= self.stop.patience else ""
 
     def finish(self) -> None:
         pass

@@ -1,0 +1,77 @@
+"""What is not as it was when a run began: refused where it makes another training, said where it may change the last bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+from nnspec.diagnostics import Diagnostic, Source, Span, fault
+
+Said = Mapping[str, Any]
+"""What a manifest says."""
+VERSIONS = ("nnspec_version", "python", "numpy", "onnxruntime", "blas", "machine")
+
+
+def refuse_changed(run: str, before: Said, now: Said, trained: str, source: Source) -> None:
+    """A Fault where there is no training to go on with (E543), or the spec (E542) or the data (E544) is another one."""
+    if "training" not in before:
+        raise fault("E543", f"{run} holds weights, and no training to go on with", help=f'write `start from "{run}"` to train from them')
+    goes_on = f"`nnspec train {run} --resume` goes on with what the run has; without `--resume` a new one begins"
+    if before["sources"] != now["sources"]:
+        raise fault("E542", f"{run} is the run of another spec", _first_change(trained, source), help=goes_on)
+    for what, was, wanted in _choices(before, now):
+        if str(was) != str(wanted):
+            raise fault("E542", f"{run} was begun with {_shown(what, was)}, not {_shown(what, wanted)}", help=goes_on)
+    for number, (old, new) in enumerate(zip(before["data"], now["data"], strict=True), 1):
+        block = f" of train block {number}" if len(now["data"]) > 1 else ""
+        for part, field in _other_fields(old, new):
+            help_ = f'give it what it began with; to train its weights on other data, write `start from "{run}"`'
+            raise fault("E544", f"`{field}` of the {part} data{block} is not what {run} is trained on", help=help_)
+
+
+def _choices(before: Said, now: Said) -> Iterator[tuple[str, Any, Any]]:
+    """What makes another training of the same spec: its name, as it was, and as it is wanted now."""
+    for name in {**before["settings"], **now["settings"]}:
+        yield name, before["settings"].get(name), now["settings"].get(name)
+    yield "seed", before["changes"].get("seed"), now["changes"].get("seed")
+    yield "dtype", before["dtype"], now["dtype"]
+
+
+def _shown(name: str, value: Any) -> str:
+    return f"the {name} of the spec" if value is None else f"{name} = {value}"
+
+
+def _first_change(trained: str, source: Source) -> Span | None:
+    """The first line that is not in the run's copy of the spec; None where only what it imports is other."""
+    start = 0
+    for old, new in zip_longest(trained.splitlines(), source.text.splitlines()):
+        if old != new:
+            return Span(source, min(start, max(len(source.text) - 1, 0)), start + len(new or ""))
+        start += len(new) + 1
+    return None
+
+
+def _other_fields(old: Mapping[str, Said], new: Mapping[str, Said]) -> Iterator[tuple[str, str]]:
+    for part, fields in new.items():
+        yield from ((part, name) for name in {**old[part], **fields} if old[part].get(name) != fields.get(name))
+
+
+def warned(run: str, before: Said, now: Said) -> Iterator[Diagnostic]:
+    """Warnings: what goes on, but not as it would have."""
+    if before["engine"] != now["engine"] or before["threads"] != now["threads"]:
+        was, wanted = (f"{said['engine']} with --threads {said['threads']}" for said in (before, now))
+        yield _bits("W541", f"{run} was computed by {was}, and is now by {wanted}")
+    for name in VERSIONS:
+        if before.get(name) != now.get(name):
+            yield _bits("W542", f"{run} was computed with {name} {before.get(name)}, and is now with {now.get(name)}")
+    for name in ("epochs", "steps"):
+        was, wanted = before["changes"].get(name), now["changes"].get(name)
+        if was != wanted:
+            help_ = "the learning rate follows the new length from here on"
+            message = f"{run} was begun with {_shown(name, was)}, and goes on with {_shown(name, wanted)}"
+            yield Diagnostic("W543", message, help=help_, level="warning")
+
+
+def _bits(code: str, message: str) -> Diagnostic:
+    return Diagnostic(code, message, help="the last bits of what follows may be others", level="warning")

@@ -1,0 +1,166 @@
+"""What is not as it was when a run began is said before anything is written, and refused where it makes another training."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import ROOT
+from test_errors import halves, output_of, run_console, run_script, without_numbers
+
+import nnspec
+from nnspec import SpecError
+from nnspec.train import environment
+from nnspec.train.commit import committed
+from nnspec.train.lock import locked
+
+LINE = """
+import "more.nn"
+let slope = 1
+model Line {
+  input  x: [2]
+  target y: [1]
+  output z = slope * (x -> dense(1) -> more)
+  loss mse(z, y)
+}
+train { batch 2  epochs 3  optimizer sgd(lr = 0.1) }
+"""
+DATA = {"x": np.arange(12.0).reshape(6, 2) / 12, "y": np.ones((6, 1))}
+VALIDATION = {n: v[:2] for n, v in DATA.items()}
+
+
+def line(folder: Path, text: str = LINE, more: str = "fn more(x) = 2 * x", **settings: Any) -> nnspec.Net:
+    (folder / "line.nn").write_text(text)
+    (folder / "more.nn").write_text(more)
+    return nnspec.load(folder / "line.nn", **{"threads": 1, "engine": "numpy", **settings})
+
+
+def fit(net: nnspec.Net, folder: Path, data: dict[str, Any] = DATA, **more: Any) -> None:
+    net.fit(data, **{"validation": VALIDATION, "run": folder / "run", **more})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def refused(net: nnspec.Net, folder: Path, code: str, **more: Any) -> str:
+    """What is said instead of going on; and nothing is written."""
+    before = contents(folder / "run")
+    with pytest.raises(SpecError, match=code) as error:
+        fit(net, folder, **{"resume": True, **more})
+    assert contents(folder / "run") == before
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"text": LINE.replace("sgd(lr = 0.1)", "sgd(lr = 0.2)")}, "line.nn:10:1"),
+        ({"text": LINE + "\n# more\n"}, "is the run of another spec"),
+        ({"more": "fn more(x) = 3 * x"}, "is the run of another spec"),
+        ({"slope": 2}, "the slope of the spec, not slope = 2"),
+        ({"dtype": "float64"}, "dtype = float32, not dtype = float64"),
+    ],
+)
+def test_another_spec_is_refused(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    fit(line(tmp_path), tmp_path)
+    assert said in refused(line(tmp_path, **change), tmp_path, "E542")
+
+
+def changed(name: str, at: int, value: float) -> dict[str, Any]:
+    array = DATA[name].copy()
+    array[at] = value
+    return {**DATA, name: array}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"data": changed("y", 5, 7.0)}, "`y` of the training data"),
+        ({"data": {n: v[:5] for n, v in DATA.items()}}, "`x` of the training data"),
+        ({"validation": {n: v[:3] for n, v in DATA.items()}}, "`x` of the validation data"),
+        ({"validation": None}, "`x` of the validation data"),
+    ],
+)
+def test_other_data_is_refused(more: dict[str, Any], said: str, tmp_path: Path) -> None:
+    fit(line(tmp_path), tmp_path)
+    assert said in refused(line(tmp_path), tmp_path, "E544", **more)
+
+
+def test_weights_that_were_only_saved_are_no_training_to_go_on_with(tmp_path: Path) -> None:
+    line(tmp_path).save(tmp_path / "run")
+    assert 'start from "' in refused(line(tmp_path), tmp_path, "E543")
+
+
+def test_a_run_that_is_not_there_is_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="E503"):
+        fit(line(tmp_path), tmp_path, resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"threads": 2}, "--threads 1, and is now by numpy with --threads 2"), ({"engine": "reference"}, "now by reference")],
+)
+def test_another_engine_or_number_of_threads_is_said(settings: dict[str, Any], said: str, tmp_path: Path) -> None:
+    fit(line(tmp_path), tmp_path)
+    with pytest.warns(UserWarning, match="W541") as found:
+        fit(line(tmp_path, **settings), tmp_path, resume=True)
+    assert said in str(found[0].message)
+
+
+def test_another_version_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(line(tmp_path), tmp_path)
+    monkeypatch.setattr(environment, "VERSION", "9.9")
+    with pytest.warns(UserWarning, match=r"W542.*nnspec_version .*, and is now with 9\.9"):
+        fit(line(tmp_path), tmp_path, resume=True)
+
+
+def test_nothing_is_said_where_nothing_has_changed_and_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
+    fit(line(tmp_path), tmp_path)
+    before = contents(tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(line(tmp_path), tmp_path, resume=True)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_finished_run_goes_on_for_more_epochs(tmp_path: Path) -> None:
+    fit(line(tmp_path), tmp_path)
+    with pytest.warns(UserWarning, match="W543"):
+        fit(line(tmp_path), tmp_path, resume=True, epochs=5)
+    assert [p.name for p in committed(tmp_path / "run")] == ["step-00000009", "step-00000015"]
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 5
+
+
+# ---- one writer
+
+
+def test_a_second_writer_is_refused_and_the_lock_of_a_dead_one_is_not_in_the_way(tmp_path: Path) -> None:
+    fit(line(tmp_path), tmp_path)
+    with locked(tmp_path / "run"):
+        for attempt in (lambda: fit(line(tmp_path), tmp_path, resume=True), lambda: line(tmp_path).save(tmp_path / "run")):
+            with pytest.raises(SpecError, match=r"E541.*is being written by process \d+ on "):
+                attempt()
+    (tmp_path / "run" / "run.lock").write_text("process 1 on nowhere\n")  # as a crash leaves it
+    fit(line(tmp_path), tmp_path, resume=True)
+    assert not (tmp_path / "run" / "run.lock").exists()
+
+
+# ---- the pages of the warnings
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "nnspec" / "errors").glob("W54*.md")), ids=lambda p: p.stem)
+def test_the_wrong_example_of_a_warning_gives_it_and_the_right_one_none(page: Path, tmp_path: Path) -> None:
+    wrong, right = halves(page)
+    for example, expected in ((wrong, [page.stem]), (right, [])):
+        (folder := tmp_path / str(bool(expected))).mkdir()
+        console, script = example.get("console"), example.get("python")
+        done = run_console(console, folder) if console else run_script(script or "")
+        assert done.returncode == 0 and re.findall(r"\b[EW]\d{3}\b", done.stderr) == expected, done.stderr
+        if console and expected:
+            assert without_numbers(output_of(console)) in without_numbers(done.stderr)
