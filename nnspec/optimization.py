@@ -110,7 +110,7 @@ def _scalars(graph: Graph) -> dict[str, Var]:
 
 def _clipped(gs: list[Var], kind: str, limit: float) -> list[Var]:
     """By value each element; by norm all gradients together, scaled to the limit (Pascanu et al. 2013)."""
-    if kind == "value":
+    if kind == "value" or not gs:
         return [OPS["minimum"](OPS["maximum"](g, -limit), limit) for g in gs]
     total = reduce(add, (OPS["sum"](OPS["square"](g), axes=tuple(range(g.type.rank)), keep=False) for g in gs))
     factor = OPS["minimum"](limit / (OPS["sqrt"](total) + 1e-6), 1.0)

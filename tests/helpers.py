@@ -12,12 +12,53 @@ from typing import Any
 import numpy as np
 
 import nnspec
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source
+from nnspec.gallery import read
 from nnspec.graph import Type
 from nnspec.graph.types import size_names
+from nnspec.source import folder_of
 
 ROOT = Path(__file__).parent.parent
 GALLERY = sorted(p.stem for p in (ROOT / "specs").glob("*.nn"))
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
+
+
+SMALLER = {
+    "deep_mlp": {"[1000, 500]": "[40, 20]"},
+    "char_lstm": {"= 256": "= 8"},
+    "gpt": {"= 128": "= 16", "= 4\n": "= 2\n"},
+    "googlenet": {
+        "[3, 224, 224]": "[3, 32, 32]",
+        "avgpool(7)": "avgpool(1)",
+        "1000": "10",
+        "expect": "# expect",
+        **dict.fromkeys(
+            ("-> inception(160", "-> inception(128, 128, 256", "-> inception(112", "-> inception(256", "-> inception(384"), "#"
+        ),
+    },
+}
+"""What is written instead where a spec is too large to be run in a second by the reference."""
+
+
+@cache
+def compiled(name: str, dtype: str) -> Compilation:
+    """A spec of the gallery."""
+    return compiled_text(name, small(name), dtype)
+
+
+def compiled_text(name: str, text: str, dtype: str) -> Compilation:
+    """A text that stands for a spec of the gallery."""
+    return Compilation(Source(f"{name}.nn", text), {}, dtype, folder_of(name)).checked()
+
+
+def small(name: str) -> str:
+    """The text of a spec of the gallery, with small sizes where it is large."""
+    text = read(name).text
+    for large, smaller in SMALLER.get(name, {}).items():
+        assert large in text
+        text = text.replace(large, smaller)
+    return text
 
 
 @cache

@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import GALLERY, distance, random_batch
+from helpers import GALLERY, compiled, distance, random_batch
 
 import nnspec
-from nnspec.compile import Compilation
-from nnspec.diagnostics import Source
-from nnspec.gallery import read
 from nnspec.graph.verify import verify
 from nnspec.interchange.to_onnx import to_onnx
 from nnspec.optimization import LR, T
 from nnspec.run import reference
 from nnspec.run.engine import PHASE_SHIFT
 from nnspec.run.ort import Session
-from nnspec.source import folder_of
 
 Feeds = dict[str, Any]
-
-SMALLER = {
-    "deep_mlp": {"[1000, 500]": "[40, 20]"},
-    "char_lstm": {"= 256": "= 8"},
-    "gpt": {"= 128": "= 16", "= 4\n": "= 2\n"},
-    "googlenet": {
-        "[3, 224, 224]": "[3, 32, 32]",
-        "avgpool(7)": "avgpool(1)",
-        "1000": "10",
-        "expect": "# expect",
-        **dict.fromkeys(
-            ("-> inception(160", "-> inception(128, 128, 256", "-> inception(112", "-> inception(256", "-> inception(384"), "#"
-        ),
-    },
-}
-"""What is written instead where a spec is too large to be run in a second by the reference."""
-
-
-@cache
-def compiled(name: str, dtype: str) -> Compilation:
-    text = read(name).text
-    for large, small in SMALLER.get(name, {}).items():
-        assert large in text
-        text = text.replace(large, small)
-    return Compilation(Source(f"{name}.nn", text), {}, dtype, folder_of(name)).checked()
 
 
 class Case:
