@@ -304,6 +304,7 @@ DEEP = "# nnspec: allow W101, as the point is that it is one\n  "
         (f"{DEEP}output z = x -> dense(16) -> dense(4)", True),
         ("output z = x -> dense(16) -> dense(4) # nnspec: allow W104", False),
         ("output z = x -> dense(16) -> dense(4)\n  # nnspec: allow W101", False),
+        ("# nnspec: allow W101: of the whole statement\n  output z = x\n    -> dense(16)\n    -> dense(4)", True),
     ],
 )
 def test_a_comment_on_its_line_or_above_it_says_that_it_is_meant(place: str, silent: bool) -> None:

@@ -18,6 +18,7 @@ from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
 from nnspec.cli.export import export
+from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
 from nnspec.cli.predict import predict
@@ -203,5 +204,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, export, graph, predict, library.test, library.doc, library.new):
+for command in (bench, export, fmt, graph, predict, library.doc, library.new, library.test):
     cli.add_command(command)

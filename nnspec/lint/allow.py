@@ -22,5 +22,23 @@ def _codes_at(span: Span) -> set[str]:
 
 
 def _alone_above(source: Source, number: int) -> list[str]:
-    above = source.line(number - 1) if number > 1 else ""
+    """The comment above a line, or above the first line of the statement that it continues."""
+    first = _first_line(source, number)
+    above = source.line(first - 1) if first > 1 else ""
     return [above] if above.lstrip().startswith("#") else []
+
+
+def _first_line(source: Source, number: int) -> int:
+    """A line that is deeper than the one it hangs on continues it, unless that one opens a block."""
+    depth = _depth(source.line(number))
+    for above in range(number - 1, 0, -1):
+        line = source.line(above)
+        if line.strip() and _depth(line) < depth:
+            if line.partition("#")[0].rstrip().endswith("{"):
+                return number
+            number, depth = above, _depth(line)
+    return number
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())

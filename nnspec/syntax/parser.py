@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from lark import Lark
+from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from nnspec import resources
@@ -74,16 +74,27 @@ def _run(source: Source, text: str, offset: int, rule: str) -> Any:
 @cache
 def _parser() -> tuple[Lark, Builder]:
     builder = Builder()
+    return _lark(transformer=builder), builder
+
+
+def _lark(**options: Any) -> Lark:
     grammar = (resources.folder("grammar") / "nn.lark").read_text("utf-8")
-    lark = Lark(
-        grammar,
-        parser="lalr",
-        start=["start", "signature", "expr"],
-        transformer=builder,
-        maybe_placeholders=True,
-        cache=_cache_file(),
-    )
-    return lark, builder
+    starts = ["start", "signature", "expr"]
+    return Lark(grammar, parser="lalr", start=starts, maybe_placeholders=True, cache=_cache_file(), **options)
+
+
+def parse_concrete(text: str) -> tuple[Tree[Token], list[Token]]:
+    """A text without mistakes as the tree of its grammar, every token in it, and the comments."""
+    with _lock:
+        lark, comments = _concrete_parser()
+        comments.clear()
+        return lark.parse(text, start="start"), list(comments)
+
+
+@cache
+def _concrete_parser() -> tuple[Lark, list[Token]]:
+    comments: list[Token] = []
+    return _lark(lexer_callbacks={"COMMENT": comments.append}), comments
 
 
 def _cache_file() -> str | bool:

@@ -1,0 +1,100 @@
+"""A source as the tree of its grammar, every token in its place, and what stands between tokens: comments and line breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from lark import Token, Tree
+
+from nnspec.syntax.format.document import Line
+
+Branch = Tree[Token]
+Part = Branch | Token
+
+
+@dataclass
+class Between:
+    """By the place of a token: the comment after it on its line, the lines above it (a blank one is ""), and whether it begins a line.
+
+    Comments are taken out when they are written; what is left at the end of a statement had no place to break.
+    """
+
+    after: dict[int, str] = field(default_factory=dict)
+    above: dict[int, list[str]] = field(default_factory=dict)
+    begins: set[int] = field(default_factory=set)
+
+    def line(self, before: Part, following: Part, *, flat: str = " ", keep: bool = False, deeper: bool = False) -> Line:
+        """The place between two parts, with its comments; `keep` breaks it where the author did."""
+        start = first(following).start_pos or 0
+        own = tuple(filter(None, self.above.pop(start, ())))
+        after = self.after.pop(last(before).start_pos or 0, "")
+        return Line(flat, keep and start in self.begins, deeper, after, own)
+
+    def left_in(self, part: Part) -> list[str]:
+        """Takes the comments at the tokens of a part that nothing has written."""
+        places = [token.start_pos or 0 for token in tokens_of(part)]
+        return [text for at in places for text in (*self.above.pop(at, ()), self.after.pop(at, "")) if text]
+
+
+def between(text: str, tokens: Sequence[Token], comments: Sequence[Token]) -> Between:
+    """What stands between the tokens of a text, and after the last, at the place where the text ends."""
+    found, ends = Between(), 0
+    remaining = iter([*comments, None])
+    comment = next(remaining)
+    before: Token | None = None
+    for start, token in [*((t.start_pos or 0, t) for t in tokens), (len(text), None)]:
+        lines: list[str] = []
+        if "\n" in text[ends:start]:
+            found.begins.add(start)
+        while comment is not None and (comment.start_pos or 0) < start:
+            gap = text[ends : comment.start_pos].count("\n")
+            if before is not None and not gap and not lines:
+                found.after[before.start_pos or 0] = comment.rstrip()
+            else:
+                lines += ["", comment.rstrip()] if gap > 1 else [comment.rstrip()]
+            ends = comment.end_pos or 0
+            comment = next(remaining)
+        if text[ends:start].count("\n") > 1:
+            lines.append("")
+        if lines:
+            found.above[start] = lines
+        before, ends = token, token.end_pos or 0 if token else ends
+    return found
+
+
+def first(part: Part) -> Token:
+    while isinstance(part, Tree):
+        part = next(child for child in part.children if child is not None and not _is_empty(child))
+    return part
+
+
+def last(part: Part) -> Token:
+    while isinstance(part, Tree):
+        part = next(child for child in reversed(part.children) if child is not None and not _is_empty(child))
+    return part
+
+
+def _is_empty(part: Part) -> bool:
+    return isinstance(part, Tree) and not part.children
+
+
+def parts(tree: Branch) -> list[Part]:
+    """The children that are there."""
+    return [child for child in tree.children if child is not None]
+
+
+def tokens_of(part: Part) -> Iterator[Token]:
+    """All tokens, in the order of the text; nothing recurses."""
+    todo = [part]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Tree):
+            todo += reversed(parts(part))
+        else:
+            yield part
+
+
+def is_kind(part: Part, *kinds: str) -> bool:
+    """Whether it is a tree of one of these rules, or a token of one of these terminals."""
+    return (part.data if isinstance(part, Tree) else part.type) in kinds
