@@ -5,8 +5,8 @@ net.fit()
 net.export("digits.onnx")
 """
 
-from nnspec.api import Net, load, loads, open
+from nnspec.api import Net, from_onnx, load, loads, open
 from nnspec.diagnostics import Diagnostic, SpecError
 from nnspec.version import VERSION as __version__
 
-__all__ = ["Diagnostic", "Net", "SpecError", "__version__", "load", "loads", "open"]
+__all__ = ["Diagnostic", "Net", "SpecError", "__version__", "from_onnx", "load", "loads", "open"]

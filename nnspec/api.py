@@ -32,13 +32,14 @@ Setting = str | int | float | bool
 
 @as_spec_error()
 def load(
-    spec: str | Path, *, dtype: str = "float32", engine: str = "auto", device: str = "cpu", threads: int | None = None, **settings: Setting
+    spec: str | Path, *, dtype: str | None = None, engine: str = "auto", device: str = "cpu", threads: int | None = None, **settings: Any
 ) -> Net:
-    """A network from a file or the gallery; keyword arguments override its `let` values.
+    """A network from a file or the gallery; keyword arguments override its `let` values. An ONNX model is a network too: see `from_onnx`.
 
     `engine` is what computes it: `numpy`, `ort` (onnxruntime, on the processor or, with `device="cuda"`, a graphics card), `reference`,
     or `auto`: `numpy`, but a training that takes a while tries both and goes on with the faster. With the same number of `threads` a run
-    of an engine is the same to the last bit; without, it uses all processors as far as that helps.
+    of an engine is the same to the last bit; without, it uses all processors as far as that helps. Numbers are float32, or what the
+    file of an ONNX model has, unless `dtype` says otherwise.
 
     >>> import nnspec
     >>> net = nnspec.load("mazur")
@@ -47,7 +48,63 @@ def load(
 
     Raises SpecError with every mistake of the spec.
     """
-    return Net(Compilation(read_source(spec), _plain(settings), dtype, folder_of(spec)), engine, device, threads)
+    if Path(spec).suffix == ".onnx":
+        return Net(_imported(Path(spec), dtype, settings), engine, device, threads)
+    return Net(Compilation(read_source(spec), _plain(settings), dtype or "float32", folder_of(spec)), engine, device, threads)
+
+
+def _imported(path: Path, dtype: str | None, settings: Mapping[str, Any]) -> Compilation:
+    from nnspec.imported import compilation, learning_of
+    from nnspec.interchange.read import load
+
+    return compilation(load(path), path.name, dtype, learning_of(settings), path.parent)
+
+
+@as_spec_error()
+def from_onnx(
+    model: Any,
+    *,
+    target: str | Sequence[str] = (),
+    loss: str = "",
+    train: str = "",
+    constants: Mapping[str, Any] | None = None,
+    dtype: str | None = None,
+    engine: str = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Net:
+    """A network from an `onnx.ModelProto`: it can be called, differentiated, trained and exported like any other.
+
+    Inputs and outputs are called as in the model, and a leading dimension without a number is the batch; a model without one is taken as
+    it stands. Its arrays of floats are the parameters, by their names there; plain numbers and arrays of whole numbers are constants, and
+    the statistics of batch normalisation are states, which no training changes. `constants` are values for inputs that shapes depend on.
+
+    `loss` is a formula of the language, or the name of an output that is one; `target` declares what it compares with, one or several; and
+    `train` holds the lines of a train block. In them, what is no letter, digit or `_` in a name is written `_`, and a word of the language
+    gets a `_` behind it.
+
+    >>> import nnspec, numpy as np, onnx
+    >>> from onnx import helper, numpy_helper
+    >>> ports = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["batch", 2]) for n in ("x", "logits")]
+    >>> weight = numpy_helper.from_array(np.eye(2, dtype="float32"), "fc.weight")
+    >>> graph = helper.make_graph([helper.make_node("Gemm", ["x", "fc.weight"], ["logits"])], "m", ports[:1], ports[1:], [weight])
+    >>> net = nnspec.from_onnx(helper.make_model(graph), target="y: class(2)", loss="cross_entropy(logits, y)",
+    ...                        train="epochs 3  batch 2  optimizer sgd(lr = 0.1)")
+    >>> net(x=[[1, 2]])["logits"].tolist()
+    [[1.0, 2.0]]
+    >>> loss, grads = net.gradients(x=[[1, 2]], y=[1])
+    >>> round(loss, 4), grads["fc.weight"].shape
+    (0.3133, (2, 2))
+    >>> len(net.fit({"x": [[1, 2], [2, 1]], "y": [1, 0]}).epochs)
+    3
+
+    Raises SpecError for a model that is not valid (E520), and for what is not imported (E521 to E524), with the node that it stands at.
+    """
+    from nnspec.imported import Learning, compilation
+    from nnspec.interchange.read import check
+
+    spec = compilation(check(model), model.graph.name or "model", dtype, Learning(target, loss, train, constants))
+    return Net(spec, engine, device, threads)
 
 
 @as_spec_error()
@@ -186,7 +243,7 @@ class Net:
         if single:
             inputs = dict(zip(self.inputs, single, strict=True))
         fields = self._checked(inputs, self.inputs)
-        return {n.split(":")[-1]: v.copy() for n, v in self.engine.outputs(fields).items()}
+        return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
 
     @as_spec_error()
     def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
@@ -272,6 +329,8 @@ class Net:
         from nnspec.train.stages import fit
 
         self._needs_training()
+        if not all(t.leads_with_batch for t in self.inputs.values()):
+            raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
         self.labels = {**self.labels, **datasets[-1].labels}
         progress, choosing = progress or Progress(), self.engine_name == "auto"
         if folder is None:
@@ -370,6 +429,8 @@ class Net:
         from nnspec.train.commit import commit
         from nnspec.train.lock import locked
 
+        if self.spec.given:
+            raise fault("E525", f"`{self.name}` came from ONNX, and a run directory holds a spec", help="`export` writes it back as ONNX")
         folder, engine = Path(run), self.engine
         rundir.make(folder)
         with locked(folder):

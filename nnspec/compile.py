@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from nnspec import lint, step, wholedata
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, did_you_mean, fault
+from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import Initial, initial_values
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
@@ -40,7 +41,8 @@ FOLLOWS_FROM_A_GAP = ("E107", "E110")
 class Compilation:
     """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train blocks' settings.
 
-    The last model of a file is what it is about; `part` names another one to look at by itself.
+    The last model of a file is what it is about; `part` names another one to look at by itself. A model that came as a graph is `given`
+    for a kind of float, and the source says what is to be learnt from it.
     """
 
     source: Source
@@ -50,6 +52,7 @@ class Compilation:
     changes: Mapping[str, Any] = field(default_factory=dict)
     imports_from: Path | None = None
     part: str = ""
+    given: Callable[[str], Given] | None = None
 
     @cached_property
     def parsed(self) -> tuple[ast.Spec, list[Diagnostic]]:
@@ -101,7 +104,14 @@ class Compilation:
     def elaborated(self, name: str, *, training: bool = False, fitting: bool = False, dtype: str = "") -> tuple[Model, list[Diagnostic]]:
         """A model of the file."""
         function = self.definitions.own["model", name]
-        return elaborate_model(function, self.definitions, training=training, fitting=fitting, dtype=dtype or self.dtype)
+        kind = dtype or self.dtype
+        given = self.given(kind) if self.given else None
+        return elaborate_model(function, self.definitions, training=training, fitting=fitting, dtype=kind, given=given)
+
+    @property
+    def weights(self) -> Mapping[str, Any]:
+        """The values that parameters and states came with."""
+        return self.given(self.dtype).weights if self.given else {}
 
     @cached_property
     def train_blocks(self) -> tuple[tuple[Training, ...], list[Diagnostic]]:

@@ -29,7 +29,7 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Initial:
-    """A graph from the seed to the first value of every parameter and state, but for those that start from a file."""
+    """A graph from the seed to the first value of every parameter and state, but for those that start from a file or came with a value."""
 
     graph: Graph
     saved: dict[str, Saved]
@@ -41,6 +41,8 @@ def initial_values(definitions: Definitions, owned: Mapping[str, Owned], dtype: 
     for name in (SEED, STEP):
         graph.source(OPS["input"], name, Type("int64"))
     for o in owned.values():
+        if o.start is None:
+            continue
         with graph.at(span=o.span):
             first = _initial(e, o)
         if isinstance(first, Saved):

@@ -11,6 +11,7 @@ from nnspec.diagnostics import Diagnostic, Span, fault, instead, meant
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
+from nnspec.elaborate.given import Given
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import value_of
 from nnspec.elaborate.primitives import SEED, STEP
@@ -66,15 +67,22 @@ class Model:
 
 
 def elaborate_model(
-    f: Function, definitions: Definitions, *, training: bool, fitting: bool = False, dtype: str = "float32"
+    f: Function,
+    definitions: Definitions,
+    *,
+    training: bool,
+    fitting: bool = False,
+    dtype: str = "float32",
+    given: Given | None = None,
 ) -> tuple[Model, list[Diagnostic]]:
-    """The model as one graph, with everything that is wrong with it."""
-    return run_model(f, Elaborator(Graph(f.name, dtype), definitions, training=training, fitting=fitting))
+    """The model as one graph, with everything that is wrong with it; it goes on from the graph that is given."""
+    graph = given.copy() if given else Graph(f.name, dtype)
+    return run_model(f, Elaborator(graph, definitions, training=training, fitting=fitting), given)
 
 
-def run_model(f: Function, e: Elaborator) -> tuple[Model, list[Diagnostic]]:
+def run_model(f: Function, e: Elaborator, given: Given | None = None) -> tuple[Model, list[Diagnostic]]:
     """The same by an elaborator of the caller's."""
-    work = _ModelWork(f, e)
+    work = _ModelWork(f, e, given)
     work.run()
     return work.model, work.e.diagnostics
 
@@ -82,13 +90,25 @@ def run_model(f: Function, e: Elaborator) -> tuple[Model, list[Diagnostic]]:
 class _ModelWork:
     """The state of elaborating one model."""
 
-    def __init__(self, f: Function, e: Elaborator) -> None:
+    def __init__(self, f: Function, e: Elaborator, given: Given | None) -> None:
         self.f, self.e = f, e
         self.scope = Scope(f.scope, Frame().of_definition(f.definition), dict(self.e.always))
         self.e.watched, self.e.frame = self.scope, self.scope.frame
         self.model = Model(f.name, e.graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}
         self.has_output = False
+        self.batched = given is None or given.batched
+        if given:
+            self._take(given)
+
+    def _take(self, given: Given) -> None:
+        """Have what is there already, as if it had been written."""
+        self.scope.names |= given.names(self.e.graph)
+        self.model.inputs |= given.inputs
+        self.model.outputs |= {name: self.e.graph[node].type for name, node in given.outputs.items()}
+        self.outputs, self.has_output = dict(given.graph.outputs), True
+        self.e.owned |= given.owned
+        self.e.rows += given.rows_of(self.e.graph)
 
     def run(self) -> None:
         for p in self.f.definition.parameters:
@@ -144,9 +164,9 @@ class _ModelWork:
         if name in (SEED, STEP):
             raise fault("E105", f"`{name}` is taken: the seeded generator is fed by that name", s.name.span)
         type = self.port_type(s.type)
-        full = replace(type, shape=(BATCH, *type.shape))
+        full = replace(type, shape=(BATCH, *type.shape)) if self.batched else type
         var = self.e.graph.source(OPS["input"], name, full)
-        self.scope.names[name] = Tensor(var, True, s.type.span, type.classes)
+        self.scope.names[name] = Tensor(var, self.batched, s.type.span, type.classes)
         self.scope.spans[name] = self.model.spans[name] = s.name.span
         (self.model.inputs if s.kind == "input" else self.model.targets)[name] = full
 

@@ -147,7 +147,9 @@ POISON = Poison()
 
 @dataclass(frozen=True)
 class Owned:
-    """A parameter or state: its public name, type, and how it starts (an init, or a value as nested tuples; `weights` go before)."""
+    """A parameter or state: its public name, type, and how it starts: an init, a value as nested tuples, or None where it came with one;
+    `weights` go before.
+    """
 
     name: str
     kind: str

@@ -172,6 +172,11 @@ class Type:
         return BATCH_NAME in size_names(self.shape)
 
     @property
+    def leads_with_batch(self) -> bool:
+        """Whether its first axis is the examples."""
+        return self.shape[:1] == (BATCH,)
+
+    @property
     def is_float(self) -> bool:
         return self.dtype.startswith("float")
 

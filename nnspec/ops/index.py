@@ -6,11 +6,12 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from nnspec.graph import Op, Var
+from nnspec.graph import Mismatch, Op, Shape, Type, Var
 from nnspec.graph.op import nowhere
 from nnspec.graph.types import Dim, count
-from nnspec.lazy import np
+from nnspec.lazy import np, real
 from nnspec.ops.arrange import reshape
+from nnspec.ops.pointwise import cast, equal
 
 
 def _one_hot_into(out: Any, i: Any, size: int, dtype: str) -> Callable[[], Any]:
@@ -156,4 +157,78 @@ put_rows: Op = Op(
     flops=lambda out, g, i, size: count(g.shape),
     meets=lambda g, i, size: [range(i.rank), range(i.rank)],
     adds_up=True,
+)
+
+
+# ---- the largest
+
+
+def _top(x: Any, size: int) -> Any:
+    """Sorted from behind, as a stable sort keeps equal ones in order: the last of the reversed is the first."""
+    order = x.shape[-1] - 1 - np.flip(np.argsort(np.flip(x, -1), -1, kind="stable"), -1)
+    return np.ascontiguousarray(order[..., :size])
+
+
+def _top_shape(x: Type, size: int) -> Shape:
+    if isinstance(x.shape[-1], int) and size > x.shape[-1]:
+        raise Mismatch(f"the {size} largest of {x.shape[-1]} are wanted", "x")
+    return (*x.shape[:-1], size)
+
+
+top = Op(
+    "top(x: [*s, n], size) -> int[*r]",
+    "The positions of the `size` largest elements along the last axis, the largest first; of equal ones the first.",
+    kernel=_top,
+    onnx=lambda o, x, size: o.nodes("TopK", 2, x, o.ints((size,)), axis=-1)[1],
+    examples=("top([[3, 9, 9, 4], [1, 0, 2, 3]], size = 3) == [[1, 2, 3], [3, 2, 0]]",),
+    shape=_top_shape,
+    dtype="int64",
+    why="its output is not a float",
+    meets=lambda x, size: [(x.rank - 1,)],
+)
+
+# ---- rows written
+
+_WRITE: dict[str, Any] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+def _scatter(x: Any, i: Any, v: Any, how: str) -> Any:
+    _check_rows(i, len(x))
+    out = np.array(x)
+    if how == "set":
+        out[i] = v
+    else:
+        real(_WRITE[how].at)(out, i, v)
+    return out
+
+
+def _scatter_grad(g: Var, out: Var, x: Var, i: Var, v: Var, how: str) -> tuple[Var | None, ...]:
+    """Products share by what the factor leaves of them; the largest and smallest go to all that are equal to them."""
+    if how == "set":
+        return scatter(g, i, v * 0.0, how="set"), None, take(g, i)
+    if how == "add":
+        return g, None, take(g, i)
+    if how == "mul":
+        return g * out / x, None, take(g * out, i) / v
+    dtype = g.type.dtype
+    return g * cast(equal(x, out), dtype=dtype), None, take(g, i) * cast(equal(v, take(out, i)), dtype=dtype)
+
+
+scatter: Op = Op(
+    "scatter(x: [n, *s], i: int[*r], v: [*t], how) -> [n, *s]",
+    "x with the rows of these numbers set to those of v, or with v added to them, multiplied, or kept where larger (max) or smaller (min)."
+    " Rows are set once each: of two that are meant for the same place either may win.",
+    kernel=_scatter,
+    grad=_scatter_grad,
+    onnx=lambda o, x, i, v, how: o.node("ScatterND", x, o.unsqueeze(i, -1), v, **({"reduction": how} if how != "set" else {})),
+    examples=(
+        "scatter([[1, 2], [3, 4], [5, 6]], [2, 0], [[7, 8], [9, 9]], how = set) == [[9, 9], [3, 4], [7, 8]]",
+        "scatter([1, 2, 3], [2, 2], [10, 20], how = add) == [1, 2, 33]",
+        "scatter([1, 2, 3], [2, 1], [10, 20], how = mul) == [1, 40, 30]",
+        "scatter([1, 2, 3], [2, 2, 0], [10, 20, 0], how = max) == [1, 2, 20]",
+        "scatter([1, 2, 3], [2, 2, 0], [10, 20, 0], how = min) == [0, 2, 3]",
+    ),
+    smooth=False,
+    domain=(0.5, 2.0),
+    meets=lambda x, i, v, how: [(0,), range(i.rank), range(i.rank)],
 )

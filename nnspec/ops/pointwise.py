@@ -47,6 +47,14 @@ mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x 
              scalar=lambda x, y: x % y, domain=(0.5, 2.0), **_FLAT)  # fmt: skip
 
 
+def _quotient(x: Any, y: Any) -> Any:
+    return np.sign(x) * np.sign(y) * (np.abs(x) // np.abs(y))
+
+
+quotient = Op("quotient(x: int[*s], y: int[*s]) -> int[*s]", "How many times y goes into x, whole numbers both, rounded towards 0.",
+              _quotient, None, "Div", ("quotient([7, -7, 6], [2]) == [3, -3, 3]",), pointwise=True, dtype="int64",
+              why="its output is not a float")  # fmt: skip
+
 
 def _descend_into(out: Any, w: Any, v: Any, rate: Any) -> Callable[[], Any]:
     step = subtracted(v, out, rate) if rate.size == 1 and out.ctypes.data == w.ctypes.data and w.shape == v.shape == out.shape else None
@@ -77,6 +85,8 @@ square = unary("square", "x times x.", np.square, lambda g, y, x: (g * (2.0 * x)
                "square([-3]) == [9]", scalar=lambda x: x * x)  # fmt: skip
 sin = unary("sin", "Sine of x in radians.", np.sin, lambda g, y, x: (g * cos(x),), "Sin", "sin([0]) == [0]", real=True)
 cos: Op = unary("cos", "Cosine of x in radians.", np.cos, lambda g, y, x: (-(g * sin(x)),), "Cos", "cos([0]) == [1]", real=True)
+atan = unary("atan", "The angle between -pi/2 and pi/2 whose tangent is x.", np.arctan, lambda g, y, x: (g / (1.0 + square(x)),), "Atan",
+             "atan([0, 1]) ~= [0, 0.7853982]", real=True)  # fmt: skip
 tanh = unary("tanh", "Hyperbolic tangent.", np.tanh, lambda g, y, x: (g * (1.0 - square(y)),), "Tanh", "tanh([0]) == [0]", real=True)
 abs: Op = unary("abs", "|x|; the gradient at 0 is 0.", np.abs, lambda g, y, x: (g * sign(x),), "Abs", "abs([-2, 3]) == [2, 3]",
             scalar=math.fabs, **_FLAT)  # fmt: skip

@@ -101,6 +101,21 @@ mean = Op(
     meets=along_axes,
 )
 
+prod = Op(
+    "prod(x: [*s], axes, keep) -> [*r]",
+    "The product over axes; its gradient needs factors other than 0.",
+    kernel=lambda x, axes, keep: np.prod(x, axis=axes, keepdims=keep),
+    grad=lambda g, y, x, axes, keep: (_spread(g * y, x, axes) / x,),
+    onnx=_onnx("ReduceProd"),
+    examples=("prod([[1, 2], [3, 4]], axes = [1], keep = false) == [2, 12]",),
+    shape=reduced,
+    prepare=lambda *a, **k: _reduce_into(np.multiply)(*a, **k),
+    strided=True,
+    flops=_work,
+    meets=along_axes,
+    domain=(0.5, 2.0),
+)
+
 
 def _extreme_grad(g: Var, y: Var, x: Var, axes: Axes, keep: bool) -> tuple[Var]:
     hit = cast(equal(x, _spread(y, x, axes)), dtype=x.type.dtype)

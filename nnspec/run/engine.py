@@ -41,9 +41,9 @@ TARGETS = ("grad", "state", "param", "opt")
 
 
 def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
-    """What every parameter and state starts with: drawn from the seed, or read from its file."""
+    """What every parameter and state starts with: drawn from the seed, read from its file, or what it came with."""
     drawn = reference.run(spec.initial, {SEED: seed, STEP: 0})
-    return drawn | {name: read(path, saved) for name, (path, saved) in spec.saved.items()}
+    return drawn | dict(spec.weights) | {name: read(path, saved) for name, (path, saved) in spec.saved.items()}
 
 
 class Engine:

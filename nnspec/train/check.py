@@ -91,7 +91,7 @@ class Checker:
             values = self.objects(name, np.asarray(value, dtype=object))
         if values.dtype.kind not in "biufO":
             raise self.fault("E309", name, f"the data of `{name}` holds {values.dtype}, not numbers")
-        if values.ndim == 0:
+        if values.ndim == 0 and self.ports[name].leads_with_batch:
             raise self.fault("E303", name, f"`{name}` is a single value, not a list of examples")
         return values
 
@@ -109,7 +109,7 @@ class Checker:
 
     def check_lengths(self, arrays: Fields) -> None:
         first: str | None = None
-        for name, values in arrays.items():
+        for name, values in ((n, v) for n, v in arrays.items() if self.ports[n].leads_with_batch):
             if len(values) == 0:
                 raise self.fault("E308", name, f"there are no examples for `{name}`")
             first = first or name
@@ -120,22 +120,28 @@ class Checker:
         """The named sizes, each from where it first stands alone as a dimension."""
         sizes: dict[str, int] = {}
         for name, values in arrays.items():
+            first = int(self.ports[name].leads_with_batch)
             if values.ndim == self.ports[name].rank:
-                pairs = zip(self.ports[name].shape[1:], values.shape[1:], strict=True)
+                pairs = zip(self.ports[name].shape[first:], values.shape[first:], strict=True)
                 sizes = {str(dim): number for dim, number in pairs if dim == Size.named(str(dim))} | sizes
         return sizes
 
     def shape(self, name: str, values: np.ndarray, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """The shape that the values take."""
-        declared, given = self.ports[name].shape[1:], values.shape[1:]
+        first = int(self.ports[name].leads_with_batch)
+        declared, given = self.ports[name].shape[first:], values.shape[first:]
         known = not size_names(declared) - set(sizes)
         expected: tuple[int, ...] = bind(declared, sizes) if known else ()
         reshaped = len(expected) != len(given) and math.prod(expected) == math.prod(given)
         if not known or not (expected == given or reshaped):
             bound = ", ".join(f"{n} = {sizes[n]}" for n in sorted(size_names(declared)) if n in sizes)
             where = f" with {bound}" if bound else ""
-            raise self.fault("E303", name, f"`{name}` is declared {show(declared)}{where}, and an example of its data is {show(given)}")
-        return (len(values), *expected)
+            raise self.fault(
+                "E303",
+                name,
+                f"`{name}` is declared {show(declared)}{where}, and {'an example of its data' if first else 'its data'} is {show(given)}",
+            )
+        return (*values.shape[:first], *expected)
 
     def convert(self, name: str, values: np.ndarray) -> np.ndarray:
         type = self.ports[name]

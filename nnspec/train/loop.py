@@ -189,7 +189,7 @@ def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
     found: dict[str, Any] = {n: v for n, v in means.values.items() if n == "loss" or n.startswith("metric:")}
     for public, value in engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()}).items():
         found[public] = value if value.ndim else float(value)
-    return {n.split(":")[-1]: found[n] for n in (*(f"metric:{m}" for m in engine.spec.model.metrics), "loss") if n in found}
+    return {n.removeprefix("metric:"): found[n] for n in (*(f"metric:{m}" for m in engine.spec.model.metrics), "loss") if n in found}
 
 
 def predict(engine: Engine, fields: Fields) -> Fields:
@@ -198,7 +198,7 @@ def predict(engine: Engine, fields: Fields) -> Fields:
     for start in _starts(number):
         part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
         for public, value in engine.outputs(part, draw=start).items():
-            name = public.split(":")[-1]
+            name = public.removeprefix("output:")
             rows = engine.spec.model.outputs[name].shape[:1] == (BATCH,)
             if name not in found:
                 found[name] = np.empty((number, *value.shape[1:]), value.dtype) if rows else value.copy()

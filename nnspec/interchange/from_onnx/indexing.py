@@ -1,0 +1,99 @@
+"""Elements by their number: every way of gathering is one row of a flat array, every way of scattering is its way back."""
+
+from __future__ import annotations
+
+from nnspec.graph import Dim, Var
+from nnspec.graph.types import count
+from nnspec.interchange.from_onnx.call import Call, Rule
+from nnspec.interchange.from_onnx.moves import as_kind, between, elements, flat, from_start, gathered, number_of, swapped
+from nnspec.ops import pointwise as p
+from nnspec.ops.arrange import reshape
+from nnspec.ops.index import scatter, take
+
+
+def _counted(c: Call, i: Var, length: Dim) -> Var:
+    """Numbers of elements, the negative ones counted from the end; where they are known there is nothing to compute."""
+    i = as_kind(i, "int64")
+    known = c.builder.known(i)
+    if known is None or known.dtype == object:
+        return from_start(i, length)
+    if (known >= 0).all():
+        return i
+    return c.constant(known % length, "int64") if isinstance(length, int) else from_start(i, length)
+
+
+def _gather(c: Call, x: Var, i: Var) -> Var:
+    axis = c.axis_of(x, 0)
+    numbers = _counted(c, i, x.type.shape[axis])
+    known = c.builder.known(numbers)
+    if known is not None and known.ndim == 0 and known.dtype != object:
+        one = between(x, axis, int(known), int(known) + 1)
+        return reshape(one, shape=(*x.type.shape[:axis], *x.type.shape[axis + 1 :]))
+    return gathered(x, numbers, axis)
+
+
+def _gather_elements(c: Call, x: Var, i: Var) -> Var:
+    axis = c.axis_of(x, 0)
+    return elements(x, _counted(c, i, x.type.shape[axis]), axis)
+
+
+def _scatter_elements(c: Call, x: Var, i: Var, v: Var) -> Var:
+    axis = c.axis_of(x, 0)
+    numbers = flat(number_of(_counted(c, i, x.type.shape[axis]), x.type.shape, axis))
+    return reshape(scatter(flat(x), numbers, flat(v), how=_how(c)), shape=x.type.shape)
+
+
+def _how(c: Call) -> str:
+    how = c.attr("reduction", "none")
+    return "set" if how == "none" else str(how)
+
+
+def _places(c: Call, i: Var, shape: tuple[Dim, ...], leading: int) -> Var:
+    """The number of the row that each vector of indices means; the first axes are each example's own."""
+    depth, total = i.type.shape[-1], None
+    assert isinstance(depth, int)
+    for axis in range(depth):
+        column = reshape(between(i, i.type.rank - 1, axis, axis + 1), shape=i.type.shape[:-1])
+        part = _counted(c, column, shape[leading + axis]) * c.builder.size(count(shape[leading + axis + 1 : leading + depth]))
+        total = part if total is None else total + part
+    total = c.full(0, i.type.shape[:-1], "int64") if total is None else total
+    for axis in range(leading):
+        along = c.builder.range(shape[axis]) * c.builder.size(count(shape[axis + 1 : leading + depth]))
+        total = total + reshape(along, shape=(shape[axis], *(1,) * (i.type.rank - 2 - axis)))
+    return total
+
+
+def _gather_nd(c: Call, x: Var, i: Var) -> Var:
+    leading, depth = c.attr("batch_dims", 0), int(str(i.type.shape[-1]))
+    inner = x.type.shape[leading + depth :]
+    table = reshape(x, shape=(count(x.type.shape[: leading + depth]), *inner))
+    return take(table, _places(c, i, x.type.shape, leading))
+
+
+def _scatter_nd(c: Call, x: Var, i: Var, v: Var) -> Var:
+    depth = int(str(i.type.shape[-1]))
+    inner = x.type.shape[depth:]
+    table = reshape(x, shape=(count(x.type.shape[:depth]), *inner))
+    return reshape(scatter(table, _places(c, i, x.type.shape, 0), v, how=_how(c)), shape=x.type.shape)
+
+
+def _one_hot(c: Call, i: Var, _: Var, values: Var) -> Var:
+    """A number that is none of the classes is nowhere."""
+    (depth,) = c.ints("depth", 1) or (0,)
+    classes = c.constant(range(depth), "int64")
+    numbers = from_start(as_kind(i, "int64"), depth)
+    hot = p.equal(reshape(numbers, shape=(*i.type.shape, 1)), classes)
+    off, on = (reshape(between(values, 0, n, n + 1), shape=()) for n in (0, 1))
+    axis = c.attr("axis", -1)
+    return swapped(p.where(hot, on, off), i.type.rank, c.axis(axis, i.type.rank + 1))
+
+
+RULES: dict[str, Rule] = {
+    "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
+    "Scatter": _scatter_elements,
+    "ScatterElements": _scatter_elements,
+    "ScatterND": _scatter_nd,
+    "OneHot": _one_hot,
+}

@@ -1,0 +1,209 @@
+"""Recurrent layers, as the formulas that ONNX defines them by, over [length, batch, ...]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nnspec.graph import Dim, Size, Var
+from nnspec.interchange.from_onnx.call import Call, Rule
+from nnspec.interchange.from_onnx.elementwise import ACTIVATIONS
+from nnspec.interchange.from_onnx.moves import as_kind, between, counting, full, joined, squeezed, unsqueezed
+from nnspec.loops import Carried, Item, close, of_step, stand_in
+from nnspec.ops import pointwise as p
+from nnspec.ops.arrange import reshape, transpose
+
+ALPHAS = {"Affine": 1.0, "LeakyRelu": 0.01, "ThresholdedRelu": 1.0, "ScaledTanh": 1.0, "HardSigmoid": 0.2, "Elu": 1.0}
+BETAS = {"Affine": 0.0, "ScaledTanh": 1.0, "HardSigmoid": 0.5}
+Activation = Callable[[Var], Var]
+State = tuple[Var, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One direction of a layer: weights as matrices to be multiplied by from the right, biases as rows, and what bends the gates."""
+
+    call: Call
+    r: Var
+    b_r: Var
+    peephole: tuple[Var, ...]
+    f: Sequence[Activation]
+
+    def clipped(self, x: Var) -> Var:
+        """What goes into an activation, cut off where the node says so."""
+        most = self.call.attr("clip", 0.0)
+        return p.minimum(p.maximum(x, -most), most) if most else x
+
+    def gates(self, x: Var, number: int) -> list[Var]:
+        """The last axis in so many parts."""
+        width = int(str(x.type.shape[-1])) // number
+        return [between(x, x.type.rank - 1, i * width, (i + 1) * width) for i in range(number)]
+
+
+def _rnn_step(cell: Cell, x: Var, state: State) -> State:
+    return (cell.f[0](cell.clipped(x + state[0] @ cell.r + cell.b_r)),)
+
+
+def _gru_step(cell: Cell, x: Var, state: State) -> State:
+    (h,) = state
+    (x_z, x_r, x_h), (r_z, r_r, r_h), (b_z, b_r, b_h) = (cell.gates(v, 3) for v in (x, cell.r, cell.b_r))
+    z = cell.f[0](cell.clipped(x_z + h @ r_z + b_z))
+    r = cell.f[0](cell.clipped(x_r + h @ r_r + b_r))
+    before = r * (h @ r_h + b_h) if cell.call.attr("linear_before_reset", 0) else (r * h) @ r_h + b_h
+    return ((1.0 - z) * cell.f[1](cell.clipped(x_h + before)) + z * h,)
+
+
+def _lstm_step(cell: Cell, x: Var, state: State) -> State:
+    h, c = state
+    x_i, x_o, x_f, x_c = cell.gates(x + h @ cell.r + cell.b_r, 4)
+    if cell.peephole:
+        x_i, x_f = x_i + cell.peephole[0] * c, x_f + cell.peephole[2] * c
+    i = cell.f[0](cell.clipped(x_i))
+    forget = 1.0 - i if cell.call.attr("input_forget", 0) else cell.f[0](cell.clipped(x_f))
+    c = forget * c + i * cell.f[1](cell.clipped(x_c))
+    o = cell.f[0](cell.clipped(x_o + cell.peephole[1] * c if cell.peephole else x_o))
+    return o * cell.f[2](c), c
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of layer: its step, how many gates and states it has, and its activations where none are named."""
+
+    step: Callable[[Cell, Var, State], State]
+    gates: int
+    states: int
+    bends: tuple[str, ...]
+
+
+KINDS = {
+    "RNN": Kind(_rnn_step, 1, 1, ("Tanh",)),
+    "GRU": Kind(_gru_step, 3, 1, ("Sigmoid", "Tanh")),
+    "LSTM": Kind(_lstm_step, 4, 2, ("Sigmoid", "Tanh", "Tanh")),
+}
+
+
+def _activation(c: Call, name: str, alpha: float | None, beta: float | None) -> Activation:
+    known = {n.lower(): n for n in ACTIVATIONS}
+    if name.lower() not in known:
+        raise c.fault("E521", f"the activation `{name}` is not imported")
+    name = known[name.lower()]
+    a = ALPHAS.get(name, 0.0) if alpha is None else alpha
+    b = BETAS.get(name, 0.0) if beta is None else beta
+    return lambda x: ACTIVATIONS[name](x, a, b)
+
+
+def _activations(c: Call, kind: Kind, direction: int, directions: int) -> list[Activation]:
+    names = c.attr("activations", kind.bends * directions)
+    alphas, betas = (dict(enumerate(c.attr(key, ()))) for key in ("activation_alpha", "activation_beta"))
+    number = len(kind.bends)
+    return [_activation(c, names[i], alphas.get(i), betas.get(i)) for i in range(direction * number, (direction + 1) * number)]
+
+
+def _layer(
+    c: Call,
+    x: Var,
+    w: Var,
+    r: Var,
+    b: Var | None = None,
+    lengths: Var | None = None,
+    h: Var | None = None,
+    cell_state: Var | None = None,
+    peephole: Var | None = None,
+) -> list[Var]:
+    kind = KINDS[c.node.op_type]
+    batch_first = bool(c.attr("layout", 0))
+    x = transpose(x, axes=(1, 0, 2)) if batch_first else x
+    directions = int(str(w.type.shape[0]))
+    starts = [_start(c, given, x, r, directions, batch_first) for given in (h, cell_state)[: kind.states]]
+    runs = []
+    for d in range(directions):
+        backwards = c.attr("direction", "forward") == "reverse" or d == 1
+        weights = [squeezed(between(v, 0, d, d + 1), [0]) if v else None for v in (w, r, b, peephole)]
+        runs.append(_run(c, kind, x, weights, [s[d] for s in starts], lengths, backwards, _activations(c, kind, d, directions)))
+    whole = joined([unsqueezed(y, [1]) for y, _ in runs], 1)
+    last = [joined([unsqueezed(state[i], [0]) for _, state in runs], 0) for i in range(kind.states)]
+    if batch_first:
+        return [transpose(whole, axes=(2, 0, 1, 3)), *(transpose(s, axes=(1, 0, 2)) for s in last)]
+    return [whole, *last]
+
+
+def _start(c: Call, given: Var | None, x: Var, r: Var, directions: int, batch_first: bool) -> list[Var]:
+    """The state of each direction before the first step."""
+    if given is None:
+        return [full(x, 0.0, (x.type.shape[1], r.type.shape[2]))] * directions
+    given = transpose(given, axes=(1, 0, 2)) if batch_first else given
+    return [squeezed(between(given, 0, d, d + 1), [0]) for d in range(directions)]
+
+
+def _run(
+    c: Call,
+    kind: Kind,
+    x: Var,
+    weights: Sequence[Var | None],
+    starts: Sequence[Var],
+    lengths: Var | None,
+    backwards: bool,
+    activations: Sequence[Activation],
+) -> tuple[Var, list[Var]]:
+    """What one direction yields at every step, and its states after the last."""
+    w, r, b, peephole = weights
+    assert w is not None and r is not None
+    width = int(str(r.type.shape[0]))
+    b = full(x, 0.0, (2 * width,)) if b is None else b
+    p_each = tuple(_parts(peephole, 3)) if peephole else ()
+    cell = Cell(c, r.mT, between(b, 0, width, 2 * width), p_each, activations)
+    inputs = x @ w.mT + between(b, 0, 0, width)
+
+    def step(x_t: Var, at: Var | None, state: State) -> tuple[Var, State]:
+        new = kind.step(cell, x_t, state)
+        if at is None or lengths is None:
+            return new[0], new
+        there = reshape(p.less(at, as_kind(lengths, "int64")), shape=(x.type.shape[1], 1))
+        return p.where(there, new[0], 0.0), tuple(p.where(there, n, old) for n, old in zip(new, state, strict=True))
+
+    length = x.type.shape[0]
+    if of_step(x.type).leads_with_batch:
+        return _closed(inputs, starts, lengths, length, backwards, step)
+    return _unrolled(c, inputs, starts, length, backwards, step)
+
+
+def _parts(x: Var, number: int) -> list[Var]:
+    width = int(str(x.type.shape[0])) // number
+    return [between(x, 0, i * width, (i + 1) * width) for i in range(number)]
+
+
+Step = Callable[[Var, Var | None, State], tuple[Var, State]]
+
+
+def _closed(inputs: Var, starts: Sequence[Var], lengths: Var | None, length: Dim, backwards: bool, step: Step) -> tuple[Var, list[Var]]:
+    """One loop over the steps of a batch."""
+    graph = inputs.graph
+    x_t = stand_in(graph, of_step(inputs.type))
+    items = [Item(x_t, inputs)]
+    at = None
+    if lengths is not None:
+        n = inputs.type.shape[1]
+        times = full(counting(inputs, length), 0, (length, n)) + reshape(counting(inputs, length), shape=(length, 1))
+        at = stand_in(graph, of_step(times.type))
+        items.append(Item(at, times))
+    before = [stand_in(graph, s.type) for s in starts]
+    y, after = step(x_t, at, tuple(before))
+    carried = [Carried(*each) for each in zip(before, starts, after, strict=True)]
+    whole, *states = close(graph, carried, items, length, [y, *after], reverse=backwards)
+    last = 0 if backwards else length - 1
+    return whole, [squeezed(between(s, 0, last, last + 1), [0]) for s in states]
+
+
+def _unrolled(c: Call, inputs: Var, starts: Sequence[Var], length: Dim, backwards: bool, step: Step) -> tuple[Var, list[Var]]:
+    """The steps one after another, where there is no batch that a loop could be over."""
+    if isinstance(length, Size):
+        raise c.fault("E523", f"the number of steps, `{length}`, is known only at run time, and the second axis of its input is no batch")
+    rows: list[Var] = []
+    state = tuple(starts)
+    for t in reversed(range(length)) if backwards else range(length):
+        y, state = step(squeezed(between(inputs, 0, t, t + 1), [0]), c.graph.constant(t, "int64"), state)
+        rows.append(unsqueezed(y, [0]))
+    return joined(rows[::-1] if backwards else rows, 0), list(state)
+
+
+RULES: dict[str, Rule] = dict.fromkeys(KINDS, _layer)

@@ -1,0 +1,176 @@
+"""ONNX models as networks: called, differentiated, trained and written back; and what is said of those that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper, parser
+
+import nnspec
+from nnspec.diagnostics import SpecError
+
+HEAD = '<ir_version: 10, opset_import: ["": {opset}]>'
+
+
+def model(text: str, opset: int = 21) -> onnx.ModelProto:
+    return parser.parse_model(HEAD.format(opset=opset) + text)
+
+
+TWO_LAYERS = model("""
+  net (float[N, 3] x) => (float[N, 2] logits)
+  <float[3, 4] w1 = {0.1, -0.2, 0.3, 0.4, 0.5, -0.6, 0.7, 0.8, -0.9, 1.0, 0.2, -0.3}, float[4] b1 = {0.1, 0.2, 0.3, 0.4},
+   float[4, 2] w2 = {1, -1, 0.5, 0.3, -0.2, 0.4, 0.6, -0.7}>
+  { a = MatMul(x, w1)  h0 = Add(a, b1)  h = Tanh(h0)  logits = MatMul(h, w2) }
+""")
+LEARNING: dict[str, Any] = {"target": "y: class(2)", "loss": "cross_entropy(logits, y)", "train": "epochs 30  optimizer adam(lr = 0.05)"}
+
+
+def messages(m: onnx.ModelProto, **how: Any) -> str:
+    with pytest.raises(SpecError) as caught:
+        nnspec.from_onnx(m, **how)
+    return str(caught.value)
+
+
+def points(n: int = 64) -> tuple[Any, Any]:
+    x = np.random.default_rng(0).normal(size=(n, 3)).astype("float32")
+    return x, (x[:, 0] > x[:, 1]).astype(int)
+
+
+def test_parameters_have_the_names_and_values_of_the_file(tmp_path: Path) -> None:
+    onnx.save(TWO_LAYERS, str(tmp_path / "m.onnx"))
+    net = nnspec.load(tmp_path / "m.onnx")
+    assert {n: v.shape for n, v in net.params.items()} == {"w1": (3, 4), "b1": (4,), "w2": (4, 2)}
+    assert np.array_equal(net.params["w2"], np.float32([[1, -1], [0.5, 0.3], [-0.2, 0.4], [0.6, -0.7]]))
+    assert {n: str(t) for n, t in net.inputs.items()} == {"x": "float32[batch, 3]"}
+    x, _ = points()
+    expected = np.tanh(x @ net.params["w1"] + net.params["b1"]) @ net.params["w2"]
+    np.testing.assert_allclose(net(x)["logits"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_those_of_torch() -> None:
+    import torch
+
+    net = nnspec.from_onnx(TWO_LAYERS, **LEARNING)
+    x, y = points()
+    w1, b1, w2 = (torch.tensor(net.params[n], requires_grad=True) for n in ("w1", "b1", "w2"))
+    loss = torch.nn.functional.cross_entropy(torch.tanh(torch.tensor(x) @ w1 + b1) @ w2, torch.tensor(y))
+    loss.backward()
+    found, grads = net.gradients(x=x, y=y)
+    assert found == pytest.approx(loss.item(), rel=1e-6)
+    for name, tensor in (("w1", w1), ("b1", b1), ("w2", w2)):
+        np.testing.assert_allclose(grads[name], tensor.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_it_learns_in_every_engine(engine: str) -> None:
+    net = nnspec.from_onnx(TWO_LAYERS, engine=engine, **LEARNING)
+    x, y = points()
+    before = net.evaluate({"x": x, "y": y})["loss"]
+    net.fit({"x": x, "y": y})
+    assert net.evaluate({"x": x, "y": y})["loss"] < 0.3 * before
+
+
+def test_what_was_trained_is_written_back(tmp_path: Path) -> None:
+    net = nnspec.from_onnx(TWO_LAYERS, **LEARNING)
+    x, y = points()
+    net.fit({"x": x, "y": y}, epochs=2)
+    assert net.export(tmp_path / "out.onnx").difference < 1e-5
+    again = nnspec.load(tmp_path / "out.onnx")
+    np.testing.assert_allclose(again(x)["logits"], net(x)["logits"], rtol=1e-5, atol=1e-6)
+
+
+def test_init_brings_back_the_weights_of_the_file() -> None:
+    net = nnspec.from_onnx(TWO_LAYERS)
+    before = net.params["w1"].copy()
+    net.params["w1"] = 0
+    assert np.array_equal(net.init().params["w1"], before)
+
+
+def test_an_output_can_be_the_loss() -> None:
+    m = model("m (float[N, 2] x, float[N, 1] y) => (float loss) <float[2, 1] w = {1, 2}> { p = MatMul(x, w) d = Sub(p, y) s = Mul(d, d)"
+              " loss = ReduceMean <keepdims = 0> (s) }")  # fmt: skip
+    loss, grads = nnspec.from_onnx(m, loss="loss").gradients(x=[[1, 0], [0, 1]], y=[[0], [0]])
+    assert loss == 2.5 and grads["w"].tolist() == [[1], [2]]
+
+
+def test_a_model_without_a_batch_is_taken_as_it_stands() -> None:
+    m = model("m (float[1, 3] x) => (float[1, 2] y) <float[3, 2] w = {1, 2, 3, 4, 5, 6}> { y = MatMul(x, w) }")
+    net = nnspec.from_onnx(m, target="t: [1, 2]", loss="(y - t)^2", train="epochs 1  optimizer sgd(lr = 0.1)")
+    assert net([[1, 1, 1]])["y"].tolist() == [[9, 12]]
+    assert net.predict([[1, 1, 1]]).tolist() == [[9, 12]]
+    assert net.step(x=[[1, 1, 1]], t=[[9, 12]]) == 0
+    with pytest.raises(SpecError, match="E525"):
+        net.fit({"x": [[1, 1, 1]], "t": [[9, 12]]})
+
+
+def test_other_sizes_keep_their_names() -> None:
+    m = model("m (float[N, T, 2] x) => (float[N, K] y) { m = ReduceMax <keepdims = 0> (x, one) s = Shape(m) y = Reshape(m, s) }", 18)
+    m.graph.initializer.append(numpy_helper.from_array(np.array([1]), "one"))
+    net = nnspec.from_onnx(m)
+    assert str(net.inputs["x"]) == "float32[batch, T, 2]"
+    for length in (1, 4):
+        assert net(np.ones((3, length, 2)))["y"].shape == (3, 2)
+
+
+def test_names_that_the_language_has_no_room_for_are_written_otherwise() -> None:
+    m = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Relu", ["input"], ["scores:0"])],
+            "main graph",
+            [helper.make_tensor_value_info("input", 1, ["N", 2])],
+            [helper.make_tensor_value_info("scores:0", 1, ["N", 2])],
+        )
+    )
+    net = nnspec.from_onnx(m, loss="sum(scores_0 * input_)")
+    assert net(input=[[1, -1]])["scores:0"].tolist() == [[1, 0]]
+    assert net.gradients(input=[[2, -1]])[0] == 4
+
+
+def test_running_statistics_are_states() -> None:
+    m = model("m (float[N, 2, 3] x) => (float[N, 2, 3] y) <float[2] g = {1, 2}, float[2] b = {0, 1}, float[2] mean = {0.5, 1},"
+              " float[2] var = {1, 4}> { y = BatchNormalization(x, g, b, mean, var) }")  # fmt: skip
+    net = nnspec.from_onnx(m)
+    assert (list(net.params), list(net.states)) == (["g", "b"], ["mean", "var"])
+
+
+def test_the_layer_table_shows_the_nodes() -> None:
+    assert "MatMul(x, w1)" in nnspec.from_onnx(TWO_LAYERS).summary()
+
+
+def test_a_node_that_is_not_imported_is_named_with_its_domain() -> None:
+    m = model("m (float[N, 2] x) => (float[N, 2] y) { [here] y = com.example.Magic(x) }")
+    m.opset_import.append(helper.make_opsetid("com.example", 1))
+    text = messages(m)
+    assert "E521" in text and "Magic `here` of the domain com.example" in text and "com.example.Magic(x)" in text
+
+
+def test_functions_of_the_model_are_read() -> None:
+    m = parser.parse_model("""
+      <ir_version: 10, opset_import: ["": 21, "own": 1]>
+      m (float[N, 2] x) => (float[N, 2] y) { y = own.twice <times = 3.0> (x) }
+      <opset_import: ["": 21], domain: "own">
+      twice <times: float = 2.0> (a) => (b) { c = Constant <value_float: float = @times> ()  b = Mul(a, c) }
+    """)
+    assert nnspec.from_onnx(m)([[1, 2]])["y"].tolist() == [[3, 6]]
+
+
+@pytest.mark.parametrize(
+    ("text", "opset", "expected"),
+    [
+        ("y = Squeeze <axes = [1]> (x)", 11, [1, 2]),
+        ("y = Clip <min = 0.0, max = 1.5> (x)", 7, [[1], [1.5]]),
+        ("y = Pad <pads = [0, 1, 0, 0], value = 7.0> (x)", 9, [[7, 1], [7, 2]]),
+        ("y = ReduceSum <axes = [0], keepdims = 0> (x)", 9, [3]),
+        ("y = Slice <starts = [1], ends = [9]> (x)", 9, [[2]]),
+        ("y = Upsample <mode = \"nearest\", scales = [1.0, 2.0]> (x)", 7, [[1, 1], [2, 2]]),
+        ("y = Softmax <axis = 0> (x)", 11, [[0.26894143], [0.7310586]]),
+        ("y = Unsqueeze <axes = [0]> (x)", 9, [[[1], [2]]]),
+    ],
+)  # fmt: skip
+def test_attributes_of_older_versions_are_read(text: str, opset: int, expected: Any) -> None:
+    net = nnspec.from_onnx(model(f"m (float[2, 1] x) => (float[A, B] y) {{ {text} }}", opset))
+    np.testing.assert_allclose(net([[1], [2]])["y"], expected, rtol=1e-6)
