@@ -17,9 +17,9 @@ SHAPES = {"prelu(per_channel = true)": [3, 2, 4], "glu(axis = 0)": [4, 2, 3], "g
 """Of one example, where [6] would not do."""
 
 ACTIVATIONS = (
-    "identity", "heaviside", "sigmoid", "hard_sigmoid", "softsign", "relu", "leaky_relu", "leaky_relu(0.2)", "prelu",
-    "prelu(per_channel = true)", "elu", "elu(alpha = 0.7)", "selu", "softplus", "softplus(beta = 3)", "gelu", "gelu_tanh", "gelu_sigmoid",
-    "swish(beta = 2)", "silu", "hard_swish", "mish", "softmax", "log_softmax", "glu", "glu(axis = 0)", "glu(axis = 1)",
+    "identity", "heaviside", "sigmoid", "hard_sigmoid", "softsign", "relu", "relu6", "clip(-1, 2)", "leaky_relu", "leaky_relu(0.2)",
+    "prelu", "prelu(per_channel = true)", "elu", "elu(alpha = 0.7)", "selu", "softplus", "softplus(beta = 3)", "gelu", "gelu_tanh",
+    "gelu_sigmoid", "swish(beta = 2)", "silu", "hard_swish", "mish", "softmax", "log_softmax", "glu", "glu(axis = 0)", "glu(axis = 1)",
 )  # fmt: skip
 
 NORMS = {

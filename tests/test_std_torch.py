@@ -27,6 +27,8 @@ ACTIVATIONS_OF_TORCH: dict[str, Callable[..., Any]] = {
     "hard_sigmoid": F.hardsigmoid,
     "softsign": F.softsign,
     "relu": F.relu,
+    "relu6": F.relu6,
+    "clip(-1, 2)": lambda x: torch.clip(x, -1, 2),
     "leaky_relu": F.leaky_relu,
     "leaky_relu(0.2)": lambda x: F.leaky_relu(x, 0.2),
     "prelu": lambda x, alpha: F.prelu(x, alpha.reshape(1)),

@@ -20,6 +20,7 @@ from nnspec.cli.bench import bench
 from nnspec.cli.export import export
 from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
+from nnspec.cli.importing import import_
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
 from nnspec.cli.predict import predict
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
@@ -204,5 +205,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, export, fmt, graph, predict, library.doc, library.new, library.test):
+for command in (bench, export, fmt, graph, import_, predict, library.doc, library.new, library.test):
     cli.add_command(command)

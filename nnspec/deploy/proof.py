@@ -45,10 +45,10 @@ def compared(pairs: Iterable[tuple[Array, Array]], largest: float | None = None)
     return difference
 
 
-def random_batches(types: Mapping[str, Type], rng: np.random.Generator) -> Iterator[dict[str, Array]]:
+def random_batches(types: Mapping[str, Type], rng: np.random.Generator, batches: tuple[int, ...] = BATCHES) -> Iterator[dict[str, Array]]:
     """Values of these types: a batch of each size, with other lengths of all sequences."""
     names = set().union(*(size_names(t.shape) for t in types.values()))
-    for batch, length in zip(BATCHES, LENGTHS, strict=True):
+    for batch, length in zip(batches, LENGTHS, strict=False):
         sizes = {n: batch if n == BATCH_NAME else length for n in names}
         yield {name: _random_value(type.bound(sizes), rng) for name, type in types.items()}
 

@@ -1,0 +1,27 @@
+"""`nnspec import`: a model of another tool as a spec."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from nnspec.cli.options import JSON
+
+
+@click.command(name="import")
+@click.argument("model", metavar="M.onnx")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="F.nn", help="The spec; its weights go beside it.")
+@JSON
+def import_(model: str, output: str, as_json: bool) -> None:
+    """Write a spec that a person can read and train from an ONNX model, after proving them equal."""
+    from nnspec.importing import import_model
+
+    done = import_model(Path(model), Path(output))
+    if as_json:
+        weights = str(done.weights) if done.weights else None
+        files = {"model": str(done.model), "spec": str(done.spec), "weights": weights}
+        click.echo(json.dumps({**files, "arrays": done.arrays, "numbers": done.numbers, "difference": done.difference}, indent=2))
+    else:
+        click.echo(done.sentence)

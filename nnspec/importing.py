@@ -1,0 +1,101 @@
+"""Import with proof: an ONNX model becomes a spec and its weights once the definition computes with them what onnxruntime computes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from nnspec.compile import Compilation
+from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, distance, inputs_of, random_batches
+from nnspec.diagnostics import Source, fault
+from nnspec.files import unwritable, write_whole
+from nnspec.interchange.read import load
+from nnspec.interchange.to_spec.spec import Written, written
+from nnspec.run import reference
+from nnspec.run.ort import REFUSALS, Session
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SPEC, WEIGHTS = ".nn", ".safetensors"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The files that were written, and how far their outputs were from the model's, over the largest output."""
+
+    model: Path
+    spec: Path
+    weights: Path | None
+    arrays: int
+    numbers: int
+    difference: float
+    batches: tuple[int, ...]
+
+    @property
+    def sentence(self) -> str:
+        files = f"{self.spec} and {self.weights.name}" if self.weights else f"{self.spec}"
+        holds = f"{self.numbers:,} numbers in {self.arrays} arrays" if self.weights else "no weights"
+        equal = f"equal to {self.model} in onnxruntime within {self.difference:.1e} at batch {' and '.join(map(str, self.batches))}"
+        return f"{files}: {holds}; {equal}"
+
+
+def import_model(model: Path, spec: Path, *, seed: int = 0) -> Imported:
+    """Write the spec of an ONNX model, and its weights beside it; a failure leaves the files that were there.
+
+    Faults: E501 and E520 when it cannot be read, E530 and E531 when a node has no form in the language, E532 when the outputs differ.
+    """
+    if spec.suffix != SPEC:
+        raise fault("E504", f"`{spec}` is no name for a spec", help=f"write `{spec.with_suffix(SPEC)}`")
+    weights = spec.with_suffix(WEIGHTS)
+    proto = load(model)
+    producer = f"{proto.producer_name} {proto.producer_version}".strip()
+    origin = f"{model_name(spec)}, imported from {model.name}" + (f", which {producer} wrote" if producer else "")
+    found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
+    difference, batches = _difference(found, model, np.random.default_rng(seed))
+    if not difference <= LARGEST_DIFFERENCE:
+        raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {difference:.2g} of the largest output")
+    _write(spec, weights, found)
+    numbers = sum(w.size for w in found.weights.values())
+    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, difference, batches)
+
+
+def model_name(spec: Path) -> str:
+    """`my_net.nn` holds the model `MyNet`."""
+    name = "".join(part[:1].upper() + part[1:] for part in re.split(r"\W+|_", spec.stem))
+    return name if name.isidentifier() else f"Model{name}"
+
+
+def _difference(found: Written, model: Path, rng: np.random.Generator) -> tuple[float, tuple[int, ...]]:
+    """The largest over all inputs tried and all outputs, and the sizes of the batch it was tried with."""
+    fixed = next((p.fixed_batch for p in found.ports.values() if p.fixed_batch), None)
+    batches = (fixed,) if fixed else BATCHES
+    graph = Compilation(Source("spec", found.text), {}).graph
+    differences = [0.0]
+    try:
+        session = Session(str(model))
+        for feeds in random_batches(inputs_of(graph), rng, batches):
+            ours = reference.run(graph, {**found.weights, **feeds})
+            theirs = session.run(_renamed(found, feeds))
+            differences += [distance(e, theirs[o]) for o, e in zip(session.outputs, ours.values(), strict=True)]
+    except REFUSALS as error:
+        raise fault("E532", f"onnxruntime refuses `{model}`: {' '.join(str(error).split())}") from error
+    return float(np.max(differences)), batches  # NaN stays NaN
+
+
+def _renamed(found: Written, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Inputs as the model calls them, in its kinds of numbers."""
+    return {port.name: feeds[n].astype(port.dtype) for n, port in found.ports.items() if n in feeds}
+
+
+def _write(spec: Path, weights: Path, found: Written) -> None:
+    try:
+        if found.weights:
+            write_whole(weights, save(dict(found.weights)))
+        write_whole(spec, found.text.encode())
+    except OSError as error:
+        raise unwritable(spec, error) from error

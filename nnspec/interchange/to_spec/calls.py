@@ -1,0 +1,115 @@
+"""What a spec is written from: calls of the language, each with what it is given, of one example."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nnspec.graph import Shape
+from nnspec.interchange.lowering import Array
+
+BINARY = ("+", "-", "*", "/", "@", "%", "^", "<", "<=", ">", ">=", "==", "!=", "and", "or")
+LEAVES = ("input", "number", "list", "param", "state")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The node that a call comes from: its name, and the path of the module it was in, where the exporter says."""
+
+    node: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A setting that differs between the uses of a block: one of its arguments."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A layer, function or operator with its tensors, settings and weights; `slot` is its number among the layers of a block.
+
+    An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number` and `list` their value as settings.
+    """
+
+    name: str
+    inputs: tuple[Call, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    shape: Shape = ()
+    dtype: str = "float"
+    batched: bool = True
+    place: Place = Place()
+    block: Block | None = None
+    parts: tuple[Call, ...] = ()
+    slot: int = -1
+
+    def over(self, *inputs: Call) -> Call:
+        """The same of other values."""
+        return self if all(a is b for a, b in zip(self.inputs, inputs, strict=True)) else replace(self, inputs=inputs)
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.name in LEAVES
+
+    @property
+    def owns(self) -> bool:
+        """Whether it has parameters or states of its own, or stands for layers that have."""
+        return bool(self.weights or self.parts)
+
+    def with_settings(self, **settings: Any) -> Call:
+        """The same, asked for more."""
+        return replace(self, settings={**self.settings, **settings})
+
+    @property
+    def value(self) -> Any:
+        """Of a number or list."""
+        return self.settings["value"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument of a block, and what it is where nothing is said."""
+
+    name: str
+    default: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Calls that come several times, as a layer of the spec's own: what they are given, and what they give."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    x: Call
+    result: Call
+
+
+def number(value: float | int | bool) -> Call:
+    return Call("number", settings={"value": value}, batched=False)
+
+
+def ordered(results: Iterable[Call]) -> list[Call]:
+    """All that the results are made of, what is needed before what needs it, in the order in which formulas would read it."""
+    found: dict[Call, None] = {}
+    waiting: list[tuple[Call, Iterator[Call]]] = []
+    for result in results:
+        waiting.append((result, iter(result.inputs)))
+        while waiting:
+            call, inputs = waiting[-1]
+            following = next((i for i in inputs if i not in found), None)
+            if following is not None:
+                waiting.append((following, iter(following.inputs)))
+            else:
+                found.setdefault(call)
+                waiting.pop()
+    return list(found)
+
+
+def uses(calls: Iterable[Call], results: Iterable[Call]) -> Counter[Call]:
+    """How often each value is read, by other calls and as a result."""
+    return Counter([*(i for c in calls for i in c.inputs), *results])

@@ -1,0 +1,198 @@
+"""Calls as text: operators between their operands, layers and functions as stages of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from nnspec.elaborate.arguments import parameters_of
+from nnspec.elaborate.library import of_library
+from nnspec.elaborate.primitives import builtins
+from nnspec.interchange.to_spec.calls import Argument, Call
+
+# How tightly operators bind, as in the grammar.
+PIPE, CHOICE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGNED, POWER, POSTFIX = range(11)
+LEVELS = {
+    "or": OR, "and": AND, **dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), COMPARISON), "+": SUM, "-": SUM,
+    **dict.fromkeys(("*", "/", "@", "%"), PRODUCT), "^": POWER,
+}  # fmt: skip
+UNARY = {"neg": ("-", SIGNED), "not": ("not ", NOT)}
+Text = tuple[str, int]
+"""An expression, and how tightly it binds."""
+
+
+class Expressions:
+    """Writes calls, those that have a name by it; `seen` collects the layers in the order in which the language calls them."""
+
+    def __init__(self, names: Mapping[Call, str], labels: Mapping[Call, str]) -> None:
+        self.names, self.labels = names, labels
+        self.seen: list[Call] = []
+
+    def text(self, call: Call, least: int = PIPE) -> str:
+        """A call as it stands where something at least this tight is due."""
+        text, level = self.names.get(call, ""), POSTFIX
+        if not text:
+            text, level = self._written(call)
+        return text if level >= least else f"({text})"
+
+    def definition(self, call: Call) -> str:
+        """What a name stands for."""
+        return self._written(call)[0]
+
+    def _written(self, call: Call) -> Text:
+        if call.name in LEVELS:
+            return self._binary(call)
+        if call.name in UNARY:
+            sign, level = UNARY[call.name]
+            return sign + self.text(call.inputs[0], level), level
+        if call.name == "if":
+            condition, then, otherwise = (self.text(i, OR) for i in call.inputs)
+            return f"if {condition} then {then} else {otherwise}", CHOICE
+        if call.name in ("number", "list"):
+            text = value(call.value)
+            return text, SIGNED if text.startswith("-") else POSTFIX
+        if call.name == "[]":
+            return f"{self.text(call.inputs[0], POSTFIX)}[{', '.join(map(index, call.settings['indices']))}]", POSTFIX
+        return self._called(call)
+
+    def _binary(self, call: Call) -> Text:
+        level = LEVELS[call.name]
+        left, right = call.inputs
+        # What stands on the right of an operator of its own kind, or on the left of a power, is in parentheses; comparisons do not chain.
+        first = self.text(left, level + (call.name == "^" or level == COMPARISON))
+        return f"{first} {call.name} {self.text(right, level + (call.name != '^'))}".replace(" ^ ", "^"), level
+
+    def _called(self, call: Call) -> Text:
+        head, stages = self._pipeline(call)
+        branches = self._branches(call) if not stages else None
+        if branches:
+            return branches
+        if not stages:
+            return self._function(call), POSTFIX
+        joined = self._branches(head) if head not in self.names else None
+        start = joined[0] if joined else self.text(head, SIGNED)
+        if not joined and len(stages) == 1 and not call.owns and not call.settings:
+            return self._function(call, start), POSTFIX
+        return " -> ".join([start, *folded([self._stage(s) for s in stages])]), PIPE
+
+    def _pipeline(self, call: Call) -> tuple[Call, list[Call]]:
+        """What a chain of calls starts from, and the calls, each given the one before; none where it does not read as one."""
+        stages: list[Call] = []
+        while call.inputs and (not stages or call not in self.names) and _is_stage(call):
+            stages.insert(0, call)
+            call = call.inputs[0]
+        return call, stages
+
+    def _function(self, call: Call, *given: str) -> str:
+        arguments = [*given, *(self.text(i) for i in call.inputs[len(given) :])]
+        self._see(call)
+        return f"{call.name}({', '.join([*arguments, *settings(call)])})"
+
+    def _stage(self, call: Call) -> str:
+        arguments = [*(self.text(i) for i in call.inputs[1:]), *settings(call)]
+        self._see(call)
+        label = f" as {self.labels[call]}" if call in self.labels else ""
+        return call.name + (f"({', '.join(arguments)})" if arguments else "") + label
+
+    def _see(self, call: Call) -> None:
+        if call.owns:
+            self.seen.append(call)
+
+    def _branches(self, call: Call) -> Text | None:
+        """`x -> [p, q] -> concat`, where all that is joined comes from one value."""
+        if call.name != "concat" or len(call.inputs) < 2:
+            return None
+        chains = [self._pipeline(i) if i not in self.names else (i, []) for i in call.inputs]
+        heads = {id(head) for head, _ in chains}
+        if len(heads) > 1 or not any(stages for _, stages in chains) or chains[0][0] not in self.names:
+            return None
+        written = [" -> ".join(folded([self._stage(s) for s in stages])) or "identity" for _, stages in chains]
+        tail = f"concat({', '.join(settings(call))})" if call.settings else "concat"
+        return f"{self.names[chains[0][0]]} -> [{', '.join(written)}] -> {tail}", PIPE
+
+
+def _is_stage(call: Call) -> bool:
+    """Whether it reads as a step of a pipeline: a call by name whose first argument is the value before."""
+    return call.name not in LEVELS and call.name not in UNARY and call.name not in ("if", "[]", "concat", "stack", "max", "min", "range")
+
+
+def folded(stages: list[str]) -> list[str]:
+    """Stages, what comes several times in a row as `repeat`."""
+    out: list[str] = []
+    at = 0
+    while at < len(stages):
+        times, period = max(((_times(stages, at, p), -p) for p in range(1, 5)), key=lambda t: (t[0] > 1 and t[0] * -t[1], t[1]))
+        period = -period
+        group = stages[at : at + period]
+        if times > 1 and any("(" in s for s in group) and not any(" as " in s for s in group):
+            out.append(f"repeat({times}) {{ {' -> '.join(group)} }}")
+            at += times * period
+        else:
+            out.append(stages[at])
+            at += 1
+    return out
+
+
+def _times(stages: list[str], at: int, period: int) -> int:
+    times = 1
+    while stages[at + times * period : at + (times + 1) * period] == stages[at : at + period] and at + (times + 1) * period <= len(stages):
+        times += 1
+    return times
+
+
+# ---- settings
+
+
+def settings(call: Call) -> Iterator[str]:
+    """The arguments after the tensors: what has to be given by position, the rest by name."""
+    required = _required(call.name) if call.block is None else [p.name for p in call.block.parameters if p.default is None]
+    for name in required:
+        if name in call.settings:
+            yield value(call.settings[name])
+    for name, v in call.settings.items():
+        if name not in required:
+            yield f"{name} = {'same' if name == 'pad' and _same(call) else value(v)}"
+
+
+@cache
+def _required(name: str) -> list[str]:
+    """What the definition of the library has no default for."""
+    callee = of_library("layer", name) or of_library("fn", name) or builtins()[name]
+    return [p.name for p in parameters_of(callee)[1:] if p.default is None and p.name != "axis"]
+
+
+def _same(call: Call) -> bool:
+    """Whether the zeros around are those that keep the size at stride 1, which has a name."""
+    kernel, pad, dilation = (call.settings.get(n, 1) for n in ("kernel", "pad", "dilation"))
+    if "stride" in call.settings or call.name in ("conv_transpose", "avgpool", "maxpool"):
+        return False
+    return all(isinstance(n, int) for n in (kernel, pad, dilation)) and 2 * pad == dilation * (kernel - 1)
+
+
+def value(v: Any) -> str:
+    """A setting as it is written."""
+    match v:
+        case Argument():
+            return v.name
+        case bool():
+            return str(v).lower()
+        case tuple():
+            return f"[{', '.join(map(value, v))}]" if v else "[]"
+        case float():
+            return digits(v)
+        case _:
+            return str(v)
+
+
+def digits(v: float) -> str:
+    """In as few digits as mean it: 1e-5, 0.1, 3."""
+    text = str(int(v)) if v.is_integer() and abs(v) < 1e6 else repr(v)
+    short = f"{v:g}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
+    return short if len(short) < len(text) and float(short) == v else text.replace("e-0", "e-")
+
+
+def index(i: Any) -> str:
+    if not isinstance(i, slice):
+        return str(i)
+    return f"{'' if i.start is None else i.start}:{'' if i.stop is None else i.stop}"

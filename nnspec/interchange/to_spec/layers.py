@@ -1,0 +1,187 @@
+"""Rules of operators that have weights, as layers of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nnspec.graph import Size
+from nnspec.interchange.lowering import Array
+from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.idioms import improved
+from nnspec.interchange.to_spec.pointwise import apply
+from nnspec.interchange.to_spec.step import Read, Step, axis_setting, plain, rule
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value
+
+EPSILON = 1e-5
+
+
+# ---- dense
+
+
+def dense(step: Step, x: Value, w: Array, b: Array | None = None) -> Value:
+    """x W + b over the last axis, which has to lie by itself."""
+    x = x.arranged()
+    if x.axes[-1] != (len(x.call.shape) - 1,):
+        explicit = x.explicit()
+        if explicit is None or explicit.axes[-1][0] < 0:
+            raise step.mixed()
+        x = explicit
+    if x.call.shape[-1] != w.shape[0]:
+        raise step.fault(f"{x.call.shape[-1]} numbers meet weights of {list(w.shape)}")
+    call = _dense(step, x.call, {"W": w} | ({} if b is None else {"b": b}))
+    return x.with_call(call)
+
+
+def _dense(step: Step, x: Call, weights: Mapping[str, Array]) -> Call:
+    units = weights["W"].shape[1]
+    settings: dict[str, Any] = {"units": units} | ({} if "b" in weights else {"bias": False})
+    return step.call("dense", x, shape=(*x.shape[:-1], units), weights=weights, **settings)
+
+
+@rule("MatMul")
+def _matmul(step: Step, x: Read, w: Read) -> Value:
+    if isinstance(x, Value) and isinstance(w, Known) and w.array.ndim == 2 and w.array.dtype.kind == "f":
+        return dense(step, x, w.array)
+    return product(step, step.value(0), step.value(1))
+
+
+def product(step: Step, x: Value, y: Value) -> Value:
+    """The product of the last two axes, the axes before them laid alike."""
+    x, y = x.arranged(), y.arranged()
+    if x.call.batched and y.call.batched and x.axes[:-2] != y.axes[:-2]:
+        x, y = step.explicit(0), step.explicit(1)
+    if not (x.call.batched and y.call.batched):
+        x, y = (v.explicit() or v for v in (x, y))
+    if min(x.rank, y.rank) < 2:
+        raise step.fault("the product with a vector has no form in the language")
+    for v in (x, y):
+        last = len(v.call.shape)
+        if v.axes[-2:] != ((last - 2,), (last - 1,)):
+            raise step.mixed()
+    lead = max((x, y), key=lambda v: (v.call.batched, v.rank))
+    shape = (*lead.call.shape[:-2], x.call.shape[-2], y.call.shape[-1])
+    return lead.with_call(improved(step.call("@", x.call, y.call, shape=shape)))
+
+
+@rule("Gemm")
+def _gemm(step: Step, x: Read, w: Read, c: Read | None = None) -> Value:
+    value, alpha, beta = step.value(), step.attr("alpha", 1.0), step.attr("beta", 1.0)
+    if not isinstance(w, Known) or step.attr("transA", 0):
+        raise step.fault("only a product with weights has a form in the language")
+    array = (w.array.T if step.attr("transB", 0) else w.array) * np.asarray(alpha, w.array.dtype)
+    if c is None:
+        return dense(step, value, array)
+    bias = step.array(2, "C")
+    if bias.size not in (1, array.shape[1]):
+        return apply(step, "+", dense(step, value, array), Known(bias * np.asarray(beta, bias.dtype)))
+    return dense(step, value, array, np.broadcast_to(bias.reshape(-1) * np.asarray(beta, bias.dtype), array.shape[1:]))
+
+
+@rule("Add")
+def _add(step: Step, x: Read, y: Read) -> Value:
+    """What is added to a product with weights that nothing else reads is its bias; what is added to every step, their positions."""
+    for at, product, other in ((0, x, y), (1, y, x)):
+        if not isinstance(product, Value) or not isinstance(other, Known) or not step.alone[at]:
+            continue
+        call, b = product.call, other.array
+        units = call.shape[-1:]
+        if call.name == "dense" and "b" not in call.weights and b.shape == units and product.axes[-1] == (len(call.shape) - 1,):
+            return product.with_call(_dense(step, call.inputs[0], {**call.weights, "b": b}))
+    return positioned(step, x, y) or apply(step, "+", x, y)
+
+
+def positioned(step: Step, x: Read, y: Read) -> Value | None:
+    """An embedding of positions, from the first on, that is added to a sequence."""
+    for sequence, table in ((x, y), (y, x)):
+        if not isinstance(sequence, Value) or len(sequence.call.shape) != 2 or not sequence.call.batched:
+            continue
+        rows = _rows(table, sequence)
+        if rows is not None:
+            call = sequence.call
+            return sequence.with_call(step.call("learned_positional", call, shape=call.shape, weights={"W": rows}, longest=rows.shape[0]))
+    return None
+
+
+def _rows(table: Read, sequence: Value) -> Array | None:
+    """The table of a vector for each position, where there is one for each of the sequence."""
+    if isinstance(table, Value):
+        fits = table.call.name == "first_rows" and table.call.shape == sequence.call.shape and sequence.axes == ((BATCH_AXIS,), (0,), (1,))
+        return table.call.weights["W"] if fits else None
+    shape = tuple(table.array.shape)
+    length = shape[-2] if len(shape) > 1 else 0
+    alike = table.array.dtype.kind == "f" and shape in (sequence.call.shape, (1, *sequence.call.shape)) and length > 1
+    return table.array.reshape(sequence.call.shape) if alike and sequence.axes == ((BATCH_AXIS,), (0,), (1,)) else None
+
+
+@rule("Gather")
+def _gather(step: Step, table: Read, i: Read) -> Value:
+    """Rows of a table by class numbers; elements of data by numbers that are known stand with the slices."""
+    from nnspec.interchange.to_spec.shaping import element
+
+    if not isinstance(i, Value):
+        return element(step, step.value(0), step.array(1, "indices"))
+    if not isinstance(table, Known) or table.array.ndim != 2 or step.attr("axis", 0) % 2:
+        raise step.fault("rows that the data chooses have to be those of a table [rows, numbers]")
+    size, units = table.array.shape
+    if i.call.name == "range":
+        return Value(step.call("first_rows", shape=(*i.call.shape, units), weights={"W": table.array}), ((0,), (1,)))
+    call = step.call("embedding", i.call, shape=(*i.call.shape, units), dtype="float", weights={"W": table.array}, size=size, units=units)
+    return Value(call, (*i.axes, (len(i.call.shape),)))
+
+
+# ---- normalisation
+
+
+@rule("BatchNormalization")
+def _batchnorm(step: Step, x: Read, *_: Read) -> Value:
+    step.refuse(training_mode=0, spatial=1)
+    names = ("gamma", "beta", "mu", "var")
+    weights = {n: step.array(1 + i, n) for i, n in enumerate(names)}
+    return _channels_first(step, "batchnorm", weights)
+
+
+@rule("InstanceNormalization")
+def _instancenorm(step: Step, x: Read, *_: Read) -> Value:
+    return _channels_first(step, "instancenorm", {n: step.array(1 + i, n) for i, n in enumerate(("gamma", "beta"))})
+
+
+@rule("GroupNormalization")
+def _groupnorm(step: Step, x: Read, *_: Read) -> Value:
+    groups, channels = step.attr("num_groups"), step.explicit().call.shape[0]
+    if not isinstance(channels, int):
+        raise step.fault("its channels show only at run time")
+    arrays = (step.array(1 + i, n) for i, n in enumerate(("gamma", "beta")))
+    weights = {n: a if a.size == channels else np.repeat(a, channels // groups) for n, a in zip(("gamma", "beta"), arrays, strict=True)}
+    return _channels_first(step, "groupnorm", weights, groups=groups)
+
+
+def _channels_first(step: Step, name: str, weights: Mapping[str, Array], **settings: Any) -> Value:
+    x = step.explicit()
+    if x.batch != 0:
+        raise step.mixed()
+    return x.with_call(step.call(name, x.call, shape=x.call.shape, weights=weights, **settings, **epsilon(step.attr("epsilon", EPSILON))))
+
+
+def epsilon(value: float) -> dict[str, Any]:
+    """Nothing where it is what the library takes."""
+    eps = plain(float(value))
+    return {} if abs(eps / EPSILON - 1) < 1e-5 else {"eps": eps}
+
+
+@rule("LayerNormalization")
+def _layernorm(step: Step, x: Read, *_: Read) -> Value:
+    value, axis = step.value().arranged(), step.attr("axis", -1)
+    behind = value.rank - axis % value.rank
+    last = len(value.call.shape)
+    if value.axes[value.rank - behind :] != tuple((a,) for a in range(last - behind, last)):
+        raise step.mixed()
+    shape = value.call.shape[last - behind :]
+    if any(isinstance(d, Size) for d in shape):
+        raise step.fault("it normalises over a size of the data")
+    gamma = step.array(1, "scale").reshape(shape)  # type: ignore[arg-type]  # all are numbers
+    beta = step.array(2, "bias").reshape(shape) if step.given(2) else np.zeros_like(gamma)  # type: ignore[arg-type]
+    settings = axis_setting(-behind, -1) | epsilon(step.attr("epsilon", EPSILON))
+    return value.with_call(step.call("layernorm", value.call, shape=value.call.shape, weights={"gamma": gamma, "beta": beta}, **settings))

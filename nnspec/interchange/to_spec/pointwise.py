@@ -1,0 +1,232 @@
+"""Rules of operators that work element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnspec.graph.types import broadcast
+from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.idioms import improved
+from nnspec.interchange.to_spec.step import Read, Step, plain, rule
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, reshaped
+
+FUNCTIONS = {
+    "Abs": "abs", "Ceil": "ceil", "Cos": "cos", "Erf": "erf", "Exp": "exp", "Floor": "floor", "HardSwish": "hard_swish", "Log": "log",
+    "Mish": "mish", "Neg": "neg", "Not": "not", "Relu": "relu", "Round": "round", "Sigmoid": "sigmoid", "Sign": "sign", "Sin": "sin",
+    "Softplus": "softplus", "Softsign": "softsign", "Sqrt": "sqrt", "Tanh": "tanh",
+}  # fmt: skip
+OPERATORS = {
+    "And": "and", "Div": "/", "Equal": "==", "Greater": ">", "GreaterOrEqual": ">=", "Less": "<", "LessOrEqual": "<=", "Mul": "*",
+    "Or": "or", "Pow": "^", "Sub": "-",
+}  # fmt: skip
+SEVERAL = {"Sum": "+", "Max": "max", "Min": "min", "Mean": "+"}
+TRUTHS = ("<", "<=", ">", ">=", "==", "and", "or", "not")
+SELU = (1.6732632423543772, 1.0507009873554805)
+WHOLE, TRUTH = (6, 7), 9
+"""The numbers of ONNX for int32, int64 and bool."""
+
+
+def apply(step: Step, name: str, *inputs: Read | None, **settings: Any) -> Value:
+    """An operator or function of several values, each laid so that they broadcast in the language as they do in the model."""
+    calls, axes = aligned(step, [i for i in inputs if i is not None])
+    shape = broadcast(*(c.shape for c in calls))
+    if shape is None:
+        raise step.fault(f"{' and '.join(str(list(map(str, c.shape))) for c in calls)} do not broadcast")
+    dtype = "bool" if name in TRUTHS else "float" if any(c.dtype == "float" for c in calls) else calls[-1].dtype
+    return Value(improved(step.call(name, *calls, shape=shape, dtype=dtype, **settings)), axes)
+
+
+def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis, ...]]:
+    """The calls of values that are broadcast, and the axes of the result."""
+    values = [i for i in inputs if isinstance(i, Value)]
+    first = max((v for v in values if v.call.batched), key=lambda v: v.rank, default=values[0])
+    if all(_goes_with(i, first) for i in inputs):
+        return [i.call if isinstance(i, Value) else step.constant(i, () if i.array.size == 1 else None) for i in inputs], first.axes
+    explicit = [v.explicit() for v in values]
+    places = {v.batch - v.rank for v in explicit if v and v.batch is not None}
+    if None in explicit or len(places) > 1:
+        raise step.mixed()
+    rank = max(i.rank if isinstance(i, Value) else i.array.ndim for i in inputs)
+    at = rank + places.pop() if places else None
+    numbers = iter(range(rank))
+    return [_beside(step, i, at, rank) for i in inputs], tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
+
+
+def _goes_with(i: Read, first: Value) -> bool:
+    """Whether it broadcasts as it is: of the same axes, one number, or along last axes in which nothing lies together."""
+    if isinstance(i, Value):
+        return i.axes == first.axes
+    rank, last = i.array.ndim, len(first.call.shape)
+    alone = first.axes[first.rank - rank :] == tuple((a,) for a in range(last - rank, last))
+    return i.array.size == 1 or (rank <= last and alone and len({BATCH_AXIS} & set(sum(first.axes[: first.rank - rank], ()))) == 1)
+
+
+def _beside(step: Step, i: Read, at: int | None, rank: int) -> Call:
+    """A value without the axis that the batch has in the others, counted from the last."""
+    found = i.explicit() if isinstance(i, Value) else step.made(i)
+    assert found
+    if at is None or found.batch is not None:
+        return found.call
+    shape, place = list(found.call.shape), at - rank + found.rank
+    if place >= 0 and shape.pop(place) != 1:
+        raise step.mixed()
+    return reshaped(found.call, tuple(shape)) if isinstance(i, Value) else step.constant(i, tuple(shape))
+
+
+# ---- one value
+
+
+@rule(*FUNCTIONS)
+def _function(step: Step, x: Read) -> Value:
+    return apply(step, FUNCTIONS[step.node.op_type], x)
+
+
+@rule("Identity", "Dropout")
+def _same(step: Step, x: Read, *_: Read) -> Read:
+    if step.node.op_type == "Dropout" and step.has(1):
+        raise step.fault("the mask of a dropout has no form in the language")
+    return x
+
+
+@rule("Cast", "CastLike")
+def _cast(step: Step, x: Read, *_: Read) -> Value:
+    value, to = step.value(), step.attr("to", 1)
+    if to in WHOLE and value.call.dtype == "float":
+        raise step.fault("numbers of the data that are cut to whole ones have no form in the language")
+    if to == TRUTH:
+        return apply(step, "!=", x, Known(np.asarray(0))) if value.call.dtype != "bool" else value
+    # A truth counts as 1 or 0, and a whole number becomes a float next to one.
+    return apply(step, "*", Known(np.asarray(1.0 if to not in WHOLE else 1)), x) if value.call.dtype == "bool" else value
+
+
+@rule("Gelu")
+def _gelu(step: Step, x: Read) -> Value:
+    return apply(step, "gelu_tanh" if step.attr("approximate", "none") == "tanh" else "gelu", x)
+
+
+@rule("LeakyRelu")
+def _leaky_relu(step: Step, x: Read) -> Value:
+    return apply(step, "leaky_relu", x, alpha=plain(float(step.attr("alpha", 0.01))))
+
+
+@rule("Elu")
+def _elu(step: Step, x: Read) -> Value:
+    return apply(step, "elu", x, alpha=plain(float(step.attr("alpha", 1.0))))
+
+
+@rule("Selu")
+def _selu(step: Step, x: Read) -> Value:
+    alpha, gamma = step.attr("alpha", SELU[0]), step.attr("gamma", SELU[1])
+    if np.allclose((alpha, gamma), SELU):
+        return apply(step, "selu", x)
+    return apply(step, "*", Known(np.asarray(gamma)), apply(step, "elu", x, alpha=plain(float(alpha))))
+
+
+@rule("HardSigmoid")
+def _hard_sigmoid(step: Step, x: Read) -> Value:
+    alpha, beta = step.attr("alpha", 0.2), step.attr("beta", 0.5)
+    if math.isclose(alpha, 1 / 6, rel_tol=1e-6) and beta == 0.5:
+        return apply(step, "hard_sigmoid", x)
+    line = apply(step, "+", apply(step, "*", Known(np.asarray(alpha)), x), Known(np.asarray(beta)))
+    return apply(step, "clip", line, low=0, high=1)
+
+
+@rule("Clip")
+def _clip(step: Step, x: Read, *_: Read) -> Read:
+    low, high = (_bound(step, at, name) for at, name in ((1, "min"), (2, "max")))
+    if low is None and high is None:
+        return x
+    if low is None or high is None:
+        return apply(step, "max" if high is None else "min", x, Known(np.asarray(low if high is None else high)))
+    return apply(step, "clip", x, low=low, high=high)
+
+
+def _bound(step: Step, at: int, name: str) -> float | None:
+    """A bound of Clip, where there is one: older versions have it as an attribute."""
+    value = step.array(at, name).item() if step.given(at) else step.attr(name)
+    return None if value is None or abs(value) > 1e38 else plain(float(value))
+
+
+@rule("Reciprocal")
+def _reciprocal(step: Step, x: Read) -> Value:
+    return apply(step, "/", Known(np.asarray(1)), x)
+
+
+@rule("PRelu")
+def _prelu(step: Step, x: Read, slope: Read) -> Value:
+    value, alpha = step.explicit(), step.array(1, "slope")
+    channels = value.call.shape[0] if value.call.shape else 1
+    if alpha.size not in (1, channels) or alpha.size != max(alpha.shape, default=1) or (alpha.size > 1 and alpha.ndim != value.rank - 1):
+        raise step.fault(f"a slope of the shape {list(alpha.shape)} has no form in the language")
+    each = alpha.size > 1
+    settings: dict[str, Any] = {"per_channel": True} if each else {}
+    weights = {"alpha": alpha.reshape((alpha.size,) if each else ())}
+    return value.with_call(step.call("prelu", value.call, shape=value.call.shape, weights=weights, **settings))
+
+
+@rule("Celu")
+def _celu(step: Step, x: Read) -> Value:
+    """max(0, x) + min(0, α (e^(x / α) − 1))."""
+    alpha = Known(np.asarray(step.attr("alpha", 1.0)))
+    below = apply(step, "*", alpha, apply(step, "-", apply(step, "exp", apply(step, "/", apply(step, "min", x, _ZERO), alpha)), _ONE))
+    return apply(step, "+", apply(step, "relu", x), below)
+
+
+@rule("ThresholdedRelu")
+def _thresholded(step: Step, x: Read) -> Value:
+    return apply(step, "if", apply(step, ">", x, Known(np.asarray(step.attr("alpha", 1.0)))), x, _ZERO)
+
+
+_ZERO, _ONE = Known(np.asarray(0)), Known(np.asarray(1))
+
+
+# ---- several values
+
+
+@rule(*OPERATORS)
+def _operator(step: Step, x: Read, y: Read) -> Value:
+    if step.node.op_type == "Div" and all(_whole(i) for i in (x, y)):
+        return apply(step, "floor", apply(step, "/", x, y))
+    return apply(step, OPERATORS[step.node.op_type], x, y)
+
+
+def _whole(i: Read) -> bool:
+    return i.call.dtype == "int" if isinstance(i, Value) else i.array.dtype.kind in "iu"
+
+
+@rule("Mod")
+def _mod(step: Step, x: Read, y: Read) -> Value:
+    step.refuse(fmod=0)
+    return apply(step, "%", x, y)
+
+
+@rule("Xor")
+def _xor(step: Step, x: Read, y: Read) -> Value:
+    return apply(step, "!=", x, y)
+
+
+@rule(*SEVERAL)
+def _several(step: Step, first: Read, *others: Read) -> Read:
+    total = first
+    for other in others:
+        total = apply(step, SEVERAL[step.node.op_type], total, other)
+    return apply(step, "/", total, Known(np.asarray(1 + len(others)))) if step.node.op_type == "Mean" else total
+
+
+@rule("Where")
+def _where(step: Step, condition: Read, x: Read, y: Read) -> Value:
+    return apply(step, "if", condition, _finite(x), _finite(y))
+
+
+def _finite(i: Read) -> Read:
+    """What is masked by minus infinity gets a large negative number, as in the library's attention: softmax makes 0 of both."""
+    if isinstance(i, Known) and i.array.dtype.kind == "f" and np.any(i.array < LOWEST):
+        return Known(np.maximum(i.array, LOWEST).astype(i.array.dtype), spread=i.spread)
+    return i
+
+
+LOWEST = -1e9

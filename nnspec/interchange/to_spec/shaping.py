@@ -1,0 +1,275 @@
+"""Rules of operators that lay the same elements otherwise, or take some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nnspec.graph import BATCH, Dim, Size
+from nnspec.graph.types import count
+from nnspec.interchange.lowering import Array
+from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value, quotient, reshape, reshaped
+
+END = 2**31
+
+
+@rule("Reshape")
+def _reshape(step: Step, x: Read, shape: Read | None = None) -> Value:
+    value = step.value()
+    dims = step.dims("shape", 1) or ()
+    zero = not step.attr("allowzero", 0)
+    dims = tuple(value.shape[i] if d == 0 and zero else d for i, d in enumerate(dims))
+    return to_shape(step, value, dims)
+
+
+def to_shape(step: Step, value: Value, dims: Sequence[Dim]) -> Value:
+    """A value in a shape of the model, in which -1 is the rest, and a number may stand where the batch is meant."""
+    for wanted in (dims, *_with_batch(value, dims)):
+        whole = _filled(value, wanted)
+        found = whole and reshape(value, whole)
+        if found:
+            return found
+    if value.batch is None:
+        raise step.fault(f"{list(map(str, value.shape))} cannot become {list(map(str, dims))}")
+    raise step.mixed()
+
+
+def _with_batch(value: Value, dims: Sequence[Dim]) -> list[tuple[Dim, ...]]:
+    """What may be meant where a model was exported for one size of the batch: that any one of its numbers is the batch."""
+    if value.batch is None or any(isinstance(d, Size) and "batch" in d.names for d in dims):
+        return []
+    return [(*dims[:i], BATCH, *dims[i + 1 :]) for i, d in enumerate(dims) if isinstance(d, int)]
+
+
+def _filled(value: Value, dims: Sequence[Dim]) -> tuple[Dim, ...] | None:
+    """With the rest in the place of -1."""
+    if -1 not in dims:
+        return tuple(dims)
+    rest = quotient(count(value.shape), count(d for d in dims if d != -1))
+    return None if rest is None else tuple(rest if d == -1 else d for d in dims)
+
+
+@rule("Flatten")
+def _flatten(step: Step, x: Read) -> Value:
+    value = step.value()
+    axis = step.attr("axis", 1) % (value.rank + 1)
+    return to_shape(step, value, (count(value.shape[:axis]), count(value.shape[axis:])))
+
+
+@rule("Transpose")
+def _transpose(step: Step, x: Read) -> Value:
+    value = step.value()
+    order = step.attr("perm", tuple(reversed(range(value.rank))))
+    return Value(value.call, tuple(value.axes[a] for a in order))
+
+
+@rule("Squeeze")
+def _squeeze(step: Step, x: Read, *_: Read) -> Value:
+    value = step.value()
+    axes = step.axes(value.rank) or tuple(a for a, d in enumerate(value.shape) if d == 1)
+    return without(value, axes)
+
+
+def without(value: Value, axes: Sequence[int]) -> Value:
+    """A value without axes of length 1."""
+    value = value.arranged()
+    gone = [a for i in axes for a in value.axes[i]]
+    call = reshaped(value.call, tuple(d for a, d in enumerate(value.call.shape) if a not in gone)) if gone else value.call
+    return Value(call, kept([axis for i, axis in enumerate(value.axes) if i not in axes]))
+
+
+@rule("Unsqueeze")
+def _unsqueeze(step: Step, x: Read, *_: Read) -> Value:
+    value = step.value()
+    given = step.ints("axes", 1) or ()
+    rank = value.rank + len(given)
+    left = iter(value.axes)
+    return Value(value.call, tuple(() if a in {g % rank for g in given} else next(left) for a in range(rank)))
+
+
+@rule("Concat")
+def _concat(step: Step, *_: Read) -> Value:
+    values = [step.explicit(i) for i in range(len(step.inputs))]
+    first = next((v for v in values if v.call.batched), values[0])
+    if any(v.axes != first.axes for v in values):
+        if any(v.call.batched for v in values if v.axes != first.axes):
+            raise step.mixed()
+        raise step.fault("weights beside data have no form in the language")
+    [own] = step.example_axes(first, [step.attr("axis") % first.rank])
+    calls = [v.call for v in values]
+    total = sum((c.shape[own] for c in calls[1:]), calls[0].shape[own])
+    shape = (*calls[0].shape[:own], total, *calls[0].shape[own + 1 :])
+    settings = axis_setting(own, 0, -1 if own == len(shape) - 1 else own)
+    return first.with_call(step.call("concat", *calls, shape=shape, **settings))
+
+
+@rule("Split")
+def _split(step: Step, x: Read, *_: Read) -> list[Value]:
+    value = step.explicit()
+    axis = step.attr("axis", 0) % value.rank
+    [own] = step.example_axes(value, [axis])
+    size = value.call.shape[own]
+    if isinstance(size, Size):
+        raise step.fault("it splits a size of the data")
+    parts = len(step.node.output)
+    lengths = step.ints("split", 1) or [min(-(-size // parts), size - i * -(-size // parts)) for i in range(parts)]
+    ends = np.cumsum(lengths).tolist()
+    return [value.with_call(part(step, value.call, own, end - n, end)) for n, end in zip(lengths, ends, strict=True)]
+
+
+def part(step: Step, x: Call, axis: int, start: int, stop: Dim) -> Call:
+    """A slice of one axis; those of several axes are one."""
+    if start == 0 and stop == x.shape[axis]:
+        return x
+    whole = slice(None)
+    stop_at = None if stop == x.shape[axis] else stop
+    length = stop - start if isinstance(stop, int) or start else stop
+    return indexed(step, x, {axis: slice(start or None, stop_at)}, (*x.shape[:axis], length, *x.shape[axis + 1 :]), whole)
+
+
+def indexed(step: Step, x: Call, by: dict[int, Any], shape: tuple[Dim, ...], whole: slice = slice(None)) -> Call:
+    """`x[:, 1:3]`; slices of a slice along other axes stand in the same brackets."""
+    if x.name == "[]" and not any(isinstance(i, int) for i in x.settings["indices"]):
+        before = dict(enumerate(x.settings["indices"]))
+        if all(before.get(a, whole) == whole for a in by):
+            return indexed(step, x.inputs[0], {a: i for a, i in before.items() if i != whole} | by, shape, whole)
+    indices = tuple(by.get(a, whole) for a in range(max(by) + 1))
+    return step.call("[]", x, shape=shape, indices=indices)
+
+
+@rule("Slice")
+def _slice(step: Step, x: Read, *_: Read) -> Value:
+    if isinstance(x, Known):
+        return _first_rows(step, x)
+    value = step.explicit()
+    starts, ends = step.ints("starts", 1) or (), step.dims("ends", 2) or ()
+    axes = step.axes(value.rank, 3) or tuple(range(len(starts)))
+    steps = step.ints("steps", 4) or (1,) * len(starts)
+    call = value.call
+    for axis, start, end, by in zip(axes, starts, ends, steps, strict=True):
+        if _is_whole(value.shape[axis], start, end, by):
+            continue
+        [own] = step.example_axes(value, [axis])
+        call = _cut(step, call, own, start, end, by)
+    return value.with_call(call)
+
+
+def _is_whole(size: Dim, start: int, end: Dim, by: int) -> bool:
+    return by == 1 and start == 0 and (end == size or (isinstance(end, int) and end >= (size if isinstance(size, int) else END)))
+
+
+def _cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
+    size = x.shape[axis]
+    if by == -1 and start in (-1, END) and isinstance(end, int) and end <= -END:
+        return step.call("reverse", x, shape=x.shape, **axis_setting(axis, 0))
+    if by != 1:
+        raise step.fault(f"steps of {by} have no form in the language")
+    if isinstance(size, int) and isinstance(end, int):
+        low, high, _ = slice(start, end).indices(size)
+        if high <= low:
+            raise step.fault("it takes nothing")
+        return part(step, x, axis, low, high)
+    if start < 0 and isinstance(end, int) and end >= END:
+        return indexed(step, x, {axis: slice(start, None)}, (*x.shape[:axis], -start, *x.shape[axis + 1 :]))
+    if start >= 0:
+        open_end = isinstance(end, int) and end >= END
+        length = size - start if open_end else size - start + end if isinstance(end, int) and end < 0 else end - start
+        return indexed(step, x, {axis: slice(start or None, None if open_end else end)}, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
+    raise step.fault("where it ends depends on the sizes of the data")
+
+
+def _first_rows(step: Step, table: Known) -> Value:
+    """As many of the first elements of a table as there are steps in the data."""
+    made = step.made(table)
+    starts, ends = step.ints("starts", 1) or (), step.dims("ends", 2) or ()
+    axes = step.axes(made.rank, 3) or tuple(range(len(starts)))
+    if any(starts) or any(s != 1 for s in step.ints("steps", 4) or ()):
+        raise step.fault("where it begins depends on the sizes of the data")
+    call = made.call
+    for axis, end in zip(axes, ends, strict=True):
+        if not _is_whole(call.shape[axis], 0, end, 1):
+            call = indexed(step, call, {axis: slice(None, end)}, (*call.shape[:axis], end, *call.shape[axis + 1 :]))
+    return made.with_call(call)
+
+
+def element(step: Step, value: Value, indices: Array) -> Value:
+    """Elements of data by numbers that are known: one, which takes its axis away, or a run."""
+    axis = step.attr("axis", 0) % value.rank
+    explicit = step.explicit()
+    [own] = step.example_axes(explicit, [axis])
+    call, numbers = explicit.call, [int(i) for i in indices.reshape(-1)]
+    left = kept([a for i, a in enumerate(explicit.axes) if i != axis])
+    if indices.ndim == 0:
+        shape = (*call.shape[:own], *call.shape[own + 1 :])
+        return Value(indexed(step, call, {own: numbers[0]}, shape), left)
+    if indices.ndim == 1 and numbers == list(range(numbers[0], numbers[-1] + 1)) and numbers[0] >= 0:
+        return explicit.with_call(part(step, call, own, numbers[0], numbers[-1] + 1))
+    if indices.ndim == 1 and own == 0:
+        rows = step.constant(Known(indices))
+        return explicit.with_call(step.call("take", call, rows, shape=(len(numbers), *call.shape[1:])))
+    raise step.fault("elements that do not follow each other have no form in the language")
+
+
+@rule("Expand")
+def _expand(step: Step, x: Read, shape: Read) -> Value:
+    value, dims = step.explicit(), step.dims("shape", 1) or ()
+    rank = max(value.rank, len(dims))
+    have, want = (1,) * (rank - value.rank) + value.shape, (1,) * (rank - len(dims)) + tuple(dims)
+    full = tuple(w if h == 1 else h for h, w in zip(have, want, strict=True))
+    if full == have:
+        return value
+    at = next((i for i, d in enumerate(full) if d == BATCH), None)
+    example = tuple(d for i, d in enumerate(full) if i != at)
+    numbers = iter(range(rank))
+    axes = tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
+    if value.batch is not None and at != rank - value.rank + value.batch:
+        raise step.mixed()
+    bare = _without_leading(value.call, len(example)) if value.batch is None and at is not None else value.call
+    call = bare if bare.shape == example else replace(step.call("expand", bare, shape=example), settings={"shape": example})
+    return Value(call, axes if value.batch is not None or at is None else tuple(() if i == at else a for i, a in enumerate(axes)))
+
+
+def _without_leading(call: Call, rank: int) -> Call:
+    """What is the same for all examples does not have the axis that the batch would have."""
+    return reshaped(call, call.shape[len(call.shape) - rank :]) if len(call.shape) > rank else call
+
+
+@rule("Tile")
+def _tile(step: Step, x: Read, repeats: Read) -> Value:
+    value, times = step.explicit(), step.ints("repeats", 1) or ()
+    call = value.call
+    for axis, n in enumerate(times):
+        if n != 1:
+            [own] = step.example_axes(value, [axis])
+            shape = (*call.shape[:own], call.shape[own] * n, *call.shape[own + 1 :])
+            call = step.call("concat", *[call] * n, shape=shape, **axis_setting(own, 0))
+    return value.with_call(call)
+
+
+@rule("Range")
+def _range(step: Step, start: Read, stop: Read, by: Read) -> Value:
+    """0, 1, 2, ... up to a size of the data."""
+    if step.array(0, "start").item() != 0 or step.array(2, "delta").item() != 1:
+        raise step.fault("a run of numbers that does not begin at 0 has no form in the language")
+    [length] = step.known(1, "limit").ints
+    return Value(step.call("range", shape=(length,), dtype="int"), ((0,),))
+
+
+@rule("OneHot")
+def _one_hot(step: Step, i: Read, depth: Read, values: Read) -> Value:
+    value, size = step.explicit(), int(step.array(1, "depth").item())
+    if step.attr("axis", -1) not in (-1, value.rank) or step.array(2, "values").tolist() != [0, 1]:
+        raise step.fault("codes other than 0 and 1 along the last axis have no form in the language")
+    call = step.call("one_hot", value.call, shape=(*value.call.shape, size), dtype="float", size=size)
+    return Value(call, (*value.axes, (len(value.call.shape),)))
+
+
+@rule("Trilu")
+def _trilu(step: Step, x: Read, k: Read | None = None) -> Value:
+    """One half of a square, by the numbers of its rows and columns."""
+    raise step.fault("a triangle of values that the data decides has no form in the language")

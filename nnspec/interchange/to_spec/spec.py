@@ -1,0 +1,83 @@
+"""A whole model as a spec: the text, and its weights by their public names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from nnspec.diagnostics import Source, fault
+from nnspec.elaborate.library import Definitions, add_definitions
+from nnspec.elaborate.model import elaborate_model
+from nnspec.elaborate.primitives import builtins
+from nnspec.elaborate.values import Scope
+from nnspec.graph.types import show, size_names
+from nnspec.interchange.lowering import Array
+from nnspec.interchange.names import Names
+from nnspec.interchange.to_spec.calls import Call, ordered
+from nnspec.interchange.to_spec.statements import write
+from nnspec.interchange.to_spec.trace import Port, trace
+from nnspec.syntax.parser import parse
+
+UNKNOWN = "its maker is not named"
+
+
+@dataclass(frozen=True)
+class Written:
+    """The text of a spec, its weights by public name, and what its inputs are in the ONNX model."""
+
+    text: str
+    weights: Mapping[str, Array]
+    ports: Mapping[str, Port]
+
+
+def written(model: onnx.ModelProto, *, name: str, origin: str, weights_file: str) -> Written:
+    """The spec of a model; E530 and E531 name the node that has no form in the language."""
+    traced = trace(model)
+    taken = Names()
+    for known in {*Definitions().names(), *builtins(), *traced.inputs, *traced.outputs, *_sizes(traced.ports)}:
+        taken.give(known)
+    body = write(traced.outputs, {call: n for n, call in traced.inputs.items()}, taken, model=True)
+    calls = ordered(traced.outputs.values())
+    inputs = [f"input {n}: {_type(call, calls)}" for n, call in traced.inputs.items()]
+    start = f' from "{weights_file}"' if body.layers else ""
+    lines = "\n".join(f"  {line}" for line in [*inputs, "", *body.lines])
+    text = f"# {origin}.\nmodel {name}{start} {{\n{lines}\n}}\n"
+    return Written(text, named(text, body.layers), traced.ports)
+
+
+def _sizes(ports: Mapping[str, Port]) -> set[str]:
+    return set().union(*(size_names(p.shape) for p in ports.values()))
+
+
+def _type(call: Call, calls: Sequence[Call]) -> str:
+    """The type of an input: class numbers where all that it does is to choose rows."""
+    readers = [c for c in calls if call in c.inputs]
+    sizes = {c.settings.get("size") for c in readers if c.name in ("embedding", "one_hot")}
+    if call.dtype == "int" and len(sizes) == 1 and all(c.name in ("embedding", "one_hot") for c in readers):
+        return f"class({sizes.pop()}){show(call.shape) if call.shape else ''}"
+    return ("" if call.dtype == "float" else call.dtype) + show(call.shape)
+
+
+def named(text: str, layers: Sequence[Call]) -> dict[str, Array]:
+    """The weights of layers in the order of their calls, by the names that the language gives them."""
+    tree, mistakes = parse(Source("spec", text))
+    definitions = Definitions()
+    add_definitions(definitions.own, tree, Scope())
+    if not mistakes:
+        [model] = tree.all("model")
+        elaborated, mistakes = elaborate_model(definitions.own["model", model.name.id], definitions, training=False)
+    if mistakes:
+        raise fault(
+            "E530",
+            f"the spec of the model would be wrong: {mistakes[0].message}",
+            notes=((mistakes[0].span, ""),) if mistakes[0].span else (),
+        )
+    arrays = [(name, a) for layer in layers for name, a in layer.weights.items()]
+    found = {}
+    for owned, (name, array) in zip(elaborated.owned.values(), arrays, strict=True):
+        assert owned.name.endswith(name) and owned.type.shape == array.shape, (owned.name, name, array.shape)
+        found[owned.name] = np.ascontiguousarray(array, np.float32)
+    return found

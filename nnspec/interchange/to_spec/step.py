@@ -1,0 +1,184 @@
+"""One node of a model on its way into the language: its inputs, attributes and place, as the rule of its operator is given them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from nnspec.diagnostics import Fault, fault
+from nnspec.graph import Dim, Shape, Size
+from nnspec.interchange.lowering import Array
+from nnspec.interchange.to_spec.calls import Call, Place, number
+from nnspec.interchange.to_spec.values import Axis, Known, Value
+
+Read = Value | Known
+Result = Read | Sequence[Read | None]
+Rule = Callable[..., Result]
+LONGEST_LIST = 16
+RULES: dict[str, Rule] = {}
+"""`rule(step, *inputs)` gives the outputs of a node of that operator; an input that is left out is None."""
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Enters a rule for these operators."""
+
+    def enter(f: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, f))
+        return f
+
+    return enter
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node, the version of its operator, for each input whether nothing else reads it, and for each output whether anything does."""
+
+    node: onnx.NodeProto
+    attributes: Mapping[str, Any]
+    inputs: tuple[Read | None, ...]
+    opset: int
+    place: Place
+    alone: tuple[bool, ...]
+    wanted: tuple[bool, ...]
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        return self.attributes.get(name, default)
+
+    def has(self, output: int) -> bool:
+        """Whether the node is asked for the output of this number."""
+        return len(self.wanted) > output and self.wanted[output]
+
+    def given(self, at: int) -> bool:
+        return len(self.inputs) > at and self.inputs[at] is not None
+
+    # ---- what is wrong
+
+    @property
+    def label(self) -> str:
+        return f"{self.node.op_type} `{self.node.name or self.node.output[0]}`"
+
+    def fault(self, message: str, **more: Any) -> Fault:
+        """E530: the node, and what of it the language has no form for."""
+        return fault("E530", f"{self.label}: {message}", **more)
+
+    def refuse(self, **settings: Any) -> None:
+        """Attributes that may only have this one value."""
+        for name, only in settings.items():
+            value = self.attr(name, only)
+            if value != only:
+                raise self.fault(f"`{name}` = {value} has no form in the language")
+
+    # ---- inputs
+
+    def value(self, at: int = 0) -> Value:
+        """An input that is computed from data; a known one becomes a parameter or constant of the spec."""
+        found = self.inputs[at]
+        if found is None:
+            raise self.fault(f"its input {at + 1} is missing")
+        return found if isinstance(found, Value) else self.made(found)
+
+    def known(self, at: int, what: str) -> Known:
+        """An input that has to be known when the model is read."""
+        found = self.inputs[at]
+        if not isinstance(found, Known):
+            raise self.fault(f"`{what}` is computed from data, and has to be known when the model is read")
+        return found
+
+    def array(self, at: int, what: str) -> Array:
+        """Numbers of the file, no sizes of the data among them."""
+        found = self.known(at, what)
+        if found.has_sizes:
+            raise self.fault(f"`{what}` depends on the sizes of the data")
+        return found.array
+
+    def dims(self, name: str, at: int) -> tuple[Dim, ...] | None:
+        """Whole numbers that newer versions take as an input and older ones as an attribute."""
+        if self.given(at):
+            return self.known(at, name).ints
+        value = self.attr(name)
+        return (value,) if isinstance(value, int) else value
+
+    def ints(self, name: str, at: int) -> tuple[int, ...] | None:
+        found = self.dims(name, at)
+        if found is not None and any(isinstance(d, Size) for d in found):
+            raise self.fault(f"`{name}` depends on the sizes of the data")
+        return found  # type: ignore[return-value]  # all are numbers
+
+    def axes(self, rank: int, at: int = 1) -> tuple[int, ...] | None:
+        """The input or attribute `axes`, counted from 0."""
+        found = self.ints("axes", at)
+        return None if found is None else tuple(a % rank for a in found)
+
+    # ---- calls
+
+    def call(
+        self, name: str, *inputs: Call, shape: Shape, dtype: str = "", weights: Mapping[str, Array] | None = None, **settings: Any
+    ) -> Call:
+        """A call of the language that comes from this node."""
+        kind = dtype or (inputs[0].dtype if inputs else "float")
+        batched = any(i.batched for i in inputs)
+        return Call(name, inputs, settings, weights or {}, shape, kind, batched, self.place)
+
+    def explicit(self, at: int = 0) -> Value:
+        """An input with an axis of its own for each of the model's."""
+        found = self.value(at).explicit()
+        if found is None:
+            raise self.mixed()
+        return found
+
+    def mixed(self) -> Fault:
+        return fault("E531", f"{self.label}: examples of a batch would meet here", help="a spec speaks of one example at a time")
+
+    def example_axes(self, value: Value, axes: Sequence[int]) -> tuple[int, ...]:
+        """Axes of the model as those of the call of an explicit value; the batch is none of them."""
+        if any(value.axes[a] and value.axes[a][0] < 0 for a in axes):
+            raise self.mixed()
+        return tuple(value.axes[a][0] for a in axes)
+
+    def made(self, k: Known) -> Value:
+        """What is known as a value of the language: a number, a list, or an array that the spec owns."""
+        call = self.constant(k)
+        return Value(call, tuple((i,) for i in range(len(call.shape))))
+
+    def constant(self, k: Known, shape: Shape | None = None) -> Call:
+        if k.has_sizes:
+            raise self.fault("a size of the data is computed with")
+        array = np.asarray(k.array).reshape(shape if shape is not None else k.array.shape)  # type: ignore[arg-type]  # all are numbers
+        if array.size == 1:
+            return replace(number(plain(array.reshape(-1)[0])), shape=(1,) * array.ndim)
+        kind = {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
+        if array.size <= LONGEST_LIST and not k.name:
+            return Call("list", settings={"value": nested(array)}, shape=array.shape, dtype=kind, batched=False, place=self.place)
+        if kind == "int":
+            raise self.fault(f"{array.size} whole numbers that it has for data have no form in the language")
+        place = replace(self.place, path=k.name or f"{self.place.path}.constant")
+        weights = {"": array.astype(np.float32)}
+        owned = Call("param" if k.name else "state", weights=weights, shape=array.shape, batched=False, place=place)
+        return owned if kind == "float" else replace(self.call("!=", owned, number(0), shape=array.shape, dtype="bool"), batched=False)
+
+
+def axis_setting(axis: int, usual: int, written: int | None = None) -> dict[str, Any]:
+    """An axis of a call, where it is not what the call takes anyway."""
+    return {} if axis == usual else {"axis": axis if written is None else written}
+
+
+def plain(value: Any) -> int | float | bool:
+    """A number as Python has it, a float32 in the few digits that mean it."""
+    if isinstance(value, np.floating | float):
+        return float(str(np.float32(value)))
+    return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
+
+
+def nested(array: Array) -> Any:
+    return tuple(map(nested, array)) if array.ndim else plain(array[()])
+
+
+def kept(axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """Axes of a model numbered anew, where the calls' axes are those that are left."""
+    left = sorted(a for axis in axes for a in axis if a >= 0)
+    place = {a: i for i, a in enumerate(left)} | {-1: -1}
+    return tuple(tuple(place[a] for a in axis) for axis in axes)

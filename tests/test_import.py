@@ -1,0 +1,110 @@
+"""`nnspec import`: models of torch as specs, with the outputs that torch computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from helpers import distance
+from onnx import TensorProto, helper
+from test_cli import run
+from torch_models import Example, example, export, outputs
+
+import nnspec
+from nnspec.diagnostics import Fault
+from nnspec.importing import Imported, import_model
+from nnspec.run.ort import Session
+
+NAMES = (
+    "mlp", "lenet", "resnet", "mobilenet", "lstm", "lstm_state", "gru", "gpt_block", "gpt", "gpt_any_length", "autoencoder", "encoder",
+)  # fmt: skip
+WITH_DYNAMO = ("lenet", "resnet", "lstm", "gpt_any_length")
+CLOSE = 1e-5
+
+
+def taken(e: Example, folder: Path, **how: object) -> tuple[nnspec.Net, Imported]:
+    done = import_model(export(e, folder / "model.onnx", **how), folder / "net.nn")  # type: ignore[arg-type]
+    return nnspec.load(folder / "net.nn"), done
+
+
+def check_against_torch(e: Example, net: nnspec.Net, folder: Path) -> None:
+    """On other data than the proof's, as it is and exported again."""
+    torch.manual_seed(1)
+    x = torch.randn_like(e.input) if e.input.is_floating_point() else torch.randint(0, 30, e.input.shape)
+    theirs = [t.numpy() for t in outputs(e, x)]
+    assert list(net.outputs) == list(e.outputs)
+    ours = net(**{e.name: x.numpy()})
+    assert max(distance(ours[n], t) for n, t in zip(e.outputs, theirs, strict=True)) < CLOSE
+    net.export(folder / "again.onnx")
+    again = Session(folder / "again.onnx").run({e.name: x.numpy()})
+    assert max(distance(again[n], t) for n, t in zip(e.outputs, theirs, strict=True)) < CLOSE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_of_torch_becomes_a_spec_with_its_outputs(name: str, tmp_path: Path) -> None:
+    e = example(name)
+    net, done = taken(e, tmp_path)
+    assert done.difference < CLOSE and done.batches == (1, 7)
+    check_against_torch(e, net, tmp_path)
+
+
+@pytest.mark.parametrize("name", WITH_DYNAMO)
+def test_so_does_one_of_the_newer_exporter(name: str, tmp_path: Path) -> None:
+    e = example(name)
+    check_against_torch(e, taken(e, tmp_path, dynamo=True)[0], tmp_path)
+
+
+def test_batch_normalisation_that_the_exporter_leaves_is_a_layer(tmp_path: Path) -> None:
+    e = example("resnet")
+    net, _ = taken(e, tmp_path, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
+    assert "batchnorm.mu" in net.states
+    check_against_torch(e, net, tmp_path)
+
+
+def test_the_command_says_how_near_it_is_and_leaves_a_spec_that_checks(tmp_path: Path) -> None:
+    export(example("mlp"), tmp_path / "small_mlp.onnx")
+    done = run("import", "small_mlp.onnx", "-o", "small_mlp.nn", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "small_mlp.nn and small_mlp.safetensors: 579 numbers in 6 arrays; equal to small_mlp.onnx" in done.stdout
+    checked = run("check", "small_mlp.nn", cwd=tmp_path)
+    assert checked.returncode == 0 and "SmallMlp" in checked.stdout
+
+
+# ---- what is refused
+
+
+def model(*nodes: onnx.NodeProto, x: list[object], y: list[object], **arrays: np.ndarray) -> onnx.ModelProto:
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", x), ("y", y))]
+    initializers = [onnx.numpy_helper.from_array(a, n) for n, a in arrays.items()]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "words"),
+    [
+        (helper.make_node("Det", ["x"], ["y"], name="volume"), "E530", "Det `volume`: the operator Det has no form"),
+        (helper.make_node("ReduceSum", ["x", "first"], ["y"], name="total"), "E531", "ReduceSum `total`: examples of a batch would meet"),
+        (helper.make_node("Upsilon", ["x"], ["y"], domain="com.example"), "E530", "the operator Upsilon of the domain com.example"),
+    ],
+)
+def test_what_cannot_be_said_is_named_with_its_node(node: onnx.NodeProto, code: str, words: str, tmp_path: Path) -> None:
+    m = model(node, x=["batch", 3, 3], y=["batch"] if node.op_type == "Det" else [1, 3, 3], first=np.array([0]))
+    m.opset_import.append(helper.make_opsetid("com.example", 1))
+    onnx.save(m, tmp_path / "m.onnx")
+    with pytest.raises(Fault) as error:
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert error.value.diagnostic.code == code and words in error.value.diagnostic.message
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_model_that_is_not_proved_equal_leaves_no_files(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Exp", ["x"], ["e"]), helper.make_node("Mul", ["e", "much"], ["m"]), helper.make_node("Sin", ["m"], ["y"])]
+    onnx.save(model(*nodes, x=["batch", 2], y=["batch", 2], much=np.float32(1e9)), tmp_path / "m.onnx")
+    with pytest.raises(Fault, match="differ by") as error:
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert error.value.diagnostic.code == "E532"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
