@@ -8,55 +8,71 @@ from dataclasses import dataclass
 from nnspec.diagnostics import Span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tree:
+    """A piece of the source, at its place."""
+
     span: Span
 
 
 # ---- expressions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Number(Tree):
+    """`3`, `1e-3`."""
+
     value: int | float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class String(Tree):
+    """`"text"`."""
+
     value: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Boolean(Tree):
+    """`true` or `false`."""
+
     value: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Name(Tree):
+    """`x`."""
+
     id: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Unary(Tree):
+    """`-x`, `not x`."""
+
     operator: str
     operand: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Binary(Tree):
+    """`x + y`, and every other operator between two values."""
+
     operator: str
     left: Expr
     right: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conditional(Tree):
+    """`if c then a else b`."""
+
     condition: Expr
     then: Expr
     otherwise: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Argument(Tree):
     """`value` or `name = value`, in a call, a record or what a scan carries."""
 
@@ -69,54 +85,68 @@ class Argument(Tree):
         return Span(self.span.source, self.span.start, self.span.start + len(self.name)) if self.name else self.span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Call(Tree):
+    """`f(a, b = 1)`."""
+
     callee: Expr
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Slice(Tree):
+    """`1:3`, between the brackets of an index."""
+
     start: Expr | None
     stop: Expr | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Subscript(Tree):
+    """`x[i, j]`."""
+
     target: Expr
     indices: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Attribute(Tree):
+    """`enc.W`."""
+
     target: Expr
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class List(Tree):
+    """`[a, b]`: a list, or the branches of a pipeline."""
+
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Record(Tree):
+    """`{ x = 1, y = 2 }`."""
+
     fields: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Repeat(Tree):
+    """`repeat(n) { p }`."""
+
     count: Expr
     body: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Block(Tree):
     """`{ p }`, a stage written inline."""
 
     body: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Stage(Tree):
     """One step of a pipeline, with the name given by `as`."""
 
@@ -124,14 +154,18 @@ class Stage(Tree):
     label: Name | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pipe(Tree):
+    """`x -> f -> g`."""
+
     head: Expr
     stages: tuple[Stage, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scan(Tree):
+    """`scan x_t in x with h = h0 { ... }`."""
+
     item: Name
     sequence: Expr
     carried: tuple[Argument, ...]
@@ -147,14 +181,14 @@ Expr = (
 # ---- types
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Star(Tree):
     """`*s`: any run of dimensions."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TypeExpr(Tree):
     """`[1, 28]`, `int[T]`, `class(10)`: `base` is float, int, bool or class."""
 
@@ -163,14 +197,16 @@ class TypeExpr(Tree):
     dims: tuple[Expr | Star, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Parameter(Tree):
+    """`x: [n] = 0`, in a definition."""
+
     name: str
     type: TypeExpr | None
     default: Expr | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Signature(Tree):
     """`matmul(x: [*s, m, k], y: [*s, k, n]) -> [*s, m, n]`."""
 
@@ -182,13 +218,15 @@ class Signature(Tree):
 # ---- statements
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Assign(Tree):
+    """`y = value`, `a, b = value`."""
+
     names: tuple[Name, ...]
     value: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Update(Tree):
     """`m <- value`."""
 
@@ -196,7 +234,7 @@ class Update(Tree):
     value: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ParamDecl(Tree):
     """`param` or `state`: `source` is how it starts (`~` init, `=` value, `from` file)."""
 
@@ -207,7 +245,7 @@ class ParamDecl(Tree):
     start: Expr | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Port(Tree):
     """`input x: T` or `target y: T`."""
 
@@ -216,12 +254,14 @@ class Port(Tree):
     type: TypeExpr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Output(Tree):
+    """`output y, z = value`."""
+
     items: tuple[tuple[Name, Expr | None], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report(Tree):
     """`loss` or `metric`, with an optional name."""
 
@@ -230,41 +270,55 @@ class Report(Tree):
     value: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Expect(Tree):
+    """`expect condition`."""
+
     condition: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Share(Tree):
+    """`share enc = pipeline`."""
+
     name: Name
     value: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Lookahead(Tree):
+    """`lookahead w + v`."""
+
     value: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Return(Tree):
+    """`return value`; the formula of a definition too."""
+
     value: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class If(Tree):
+    """`if condition { ... } else { ... }`."""
+
     condition: Expr
     then: tuple[Statement, ...]
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Given(Tree):
+    """`given x = 1, y = 2`."""
+
     values: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Steps(Tree):
+    """`steps 1 with sgd(lr = 0.5)`."""
+
     count: Expr
     optimizer: Expr
 
@@ -277,19 +331,23 @@ Statement = (
 # ---- definitions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Import(Tree):
+    """`import "blocks.nn"`."""
+
     path: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Let(Tree):
+    """`let width = 64`."""
+
     name: Name
     value: Expr
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Definition(Tree):
     """A `fn`, `layer`, `model`, `optimizer`, `schedule` or `init`; an `= formula` body is one `Return`.
 
@@ -305,7 +363,7 @@ class Definition(Tree):
     weights: String | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Setting(Tree):
     """One line of a train block; `origin` is the string of `start from "run"`."""
 
@@ -314,15 +372,19 @@ class Setting(Tree):
     origin: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Train(Tree):
+    """`train { ... }`, perhaps with a name."""
+
     name: Name | None
     settings: tuple[Setting, ...]
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Test(Tree):
+    """`test "title" of Model { ... }`."""
+
     title: str
     model: Name
     statements: tuple[Statement, ...]
@@ -332,7 +394,7 @@ class Test(Tree):
 TopLevel = Import | Let | Definition | Train | Test
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Spec(Tree):
     """A whole file; `lost` are the names that statements with a mistake of syntax may have defined."""
 

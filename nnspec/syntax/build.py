@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 from typing import Any
-
-from lark import Token, Transformer
 
 from nnspec.diagnostics import Source, Span
 from nnspec.syntax import ast
+from nnspec.syntax.lalr import Token
 
 Items = list[Any]
 
@@ -20,22 +21,26 @@ class _Body(ast.Tree):
     statements: tuple[ast.Statement, ...]
 
 
-class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is generic only in its stubs
-    """`source` and `offset` are set before each parse; children come in source order, absent optional parts as None."""
+class Builder:
+    """Children come in source order, absent optional parts as None; `offset` is where the text that is parsed begins in the source."""
 
-    source = Source("", "")
-    offset = 0
+    def __init__(self, source: Source, offset: int) -> None:
+        self.source, self.offset = source, offset
+
+    def by_rule(self, names: Sequence[str]) -> list[Callable[[Items], Any]]:
+        """The methods for these rules; `return`, `if` and `import` are words of Python too."""
+        return [getattr(self, f"{name}_" if iskeyword(name) else name) for name in names]
 
     def span(self, items: Items) -> Span:
         """From the first to the last child that has a place."""
-        placed = [i for i in _flat(items) if i is not None]
-        return Span(self.source, self._start(placed[0]), self._end(placed[-1]))
+        first, last = next(_flat(items, iter)), next(_flat(items, reversed))
+        return Span(self.source, self._start(first), self._end(last))
 
     def _start(self, item: Any) -> int:
-        return self.offset + (item.start_pos or 0) if isinstance(item, Token) else item.span.start
+        return self.offset + item.start_pos if isinstance(item, Token) else item.span.start
 
     def _end(self, item: Any) -> int:
-        return self.offset + (item.end_pos or 0) if isinstance(item, Token) else item.span.end
+        return self.offset + item.end_pos if isinstance(item, Token) else item.span.end
 
     def _name(self, token: Token) -> ast.Name:
         return ast.Name(self.span([token]), str(token))
@@ -246,11 +251,6 @@ class Builder(Transformer):  # type: ignore[type-arg]  # lark's Transformer is g
         return "\n".join(lines)
 
 
-# `return`, `if` and `import` are words of Python too.
-for _rule in ("return", "if", "import"):
-    setattr(Builder, _rule, getattr(Builder, _rule + "_"))
-
-
 def _trees(items: Items) -> list[Any]:
     return [i for i in items if isinstance(i, ast.Tree)]
 
@@ -268,5 +268,10 @@ def _body(item: Any) -> tuple[ast.Statement, ...]:
     return item.statements if isinstance(item, _Body) else (ast.Return(item.span, item),)
 
 
-def _flat(items: Items) -> Items:
-    return [x for i in items for x in (_flat(list(i)) if isinstance(i, (list, tuple)) else [i])]
+def _flat(items: Items, order: Callable[[Items], Iterator[Any]]) -> Iterator[Any]:
+    """The children that have a place, those of groups too, from the first or from the last on."""
+    for item in order(items):
+        if isinstance(item, list | tuple):
+            yield from _flat(item, order)  # type: ignore[arg-type]
+        elif item is not None:
+            yield item

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
-from lark import Token
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
+from nnspec.syntax.lalr import END, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement
 from nnspec.syntax.slips import MAX_LOOK_BACK, slip_at, slip_before
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS, describe, only_sign
@@ -22,14 +20,13 @@ BRACKETS = "()[]{}"
 _OPERATORS = ("ARROW", "LPAR", "PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "DOT", "LSQB")
 
 
-def explain(source: Source, read: str, error: UnexpectedInput, offset: int = 0) -> Diagnostic:
+def explain(source: Source, read: str, error: Unexpected, offset: int = 0) -> Diagnostic:
     """One diagnostic for the place where the parser could not go on; `read` is the text from `offset` without what is reported already."""
-    at = min(offset + (error.pos_in_stream or 0), len(source.text))
-    if isinstance(error, UnexpectedCharacters):
+    at = min(offset + error.position, len(source.text))
+    if error.token is None:
         return slip_at(source, at) or _no_meaning(source, at)
-    assert isinstance(error, UnexpectedToken)
-    slip = slip_at(source, at) or slip_before(source, at) or _value_missing(source, read, error, offset)
-    return slip or _token(source, at, error.token, error.accepts or error.expected)
+    slip = slip_at(source, at) or slip_before(source, at) or _value_missing(source, read, error.position, error.token, offset)
+    return slip or _token(source, at, error.token, error.accepted)
 
 
 def _no_meaning(source: Source, at: int) -> Diagnostic:
@@ -39,11 +36,10 @@ def _no_meaning(source: Source, at: int) -> Diagnostic:
     return Diagnostic("E001", f"`{printable(char)}` has no meaning in the language", span)
 
 
-def _value_missing(source: Source, read: str, error: UnexpectedToken, offset: int) -> Diagnostic | None:
+def _value_missing(source: Source, read: str, at: int, token: Token, offset: int) -> Diagnostic | None:
     """A statement that breaks off, which shows only after the first words of the next."""
-    at = error.pos_in_stream or 0
     dangling = _DANGLING.search(read, max(0, at - MAX_LOOK_BACK), at)
-    if not dangling or not (error.token.type in ("EQ", "LARROW") or dangling[2] in STATEMENT_WORDS):
+    if not dangling or not (token.type in ("EQ", "LARROW") or dangling[2] in STATEMENT_WORDS):
         return None
     place = Span(source, offset + dangling.start(1), offset + dangling.end(1))
     return Diagnostic("E001", f"a value is missing after `{dangling[1]}`", place, "the statement ends here")
@@ -51,7 +47,7 @@ def _value_missing(source: Source, read: str, error: UnexpectedToken, offset: in
 
 def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnostic:
     expected = describe(accepted)
-    if token.type == "$END":
+    if token.type == END:
         return Diagnostic("E001", "the file ends in the middle of a statement", Span(source, at, at), expected)
     span = Span(source, at, at + len(token))
     if (lone := _LONE_WORD.search(source.text, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= accepted:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedInput
-
-from nnspec import resources
 from nnspec.diagnostics import Diagnostic, Source, Span
 from nnspec.syntax.ast import Expr, Signature, Spec
 from nnspec.syntax.brackets import balanced
 from nnspec.syntax.build import Builder
 from nnspec.syntax.explain import explain
+from nnspec.syntax.lalr import Token, Tree, Unexpected, comments_of, run
 from nnspec.syntax.recovery import blanked, lost_names, statement_around
+from nnspec.syntax.tables import CALLBACKS
 
 VERSION = 1
 MAX_ERRORS = 50
-_lock = threading.Lock()
 
 
 def parse(source: Source, start: int = 0, end: int | None = None) -> tuple[Spec, list[Diagnostic]]:
@@ -34,9 +29,9 @@ def parse(source: Source, start: int = 0, end: int | None = None) -> tuple[Spec,
             spec: Spec = _run(source, text, start, "start")
             lost = lost_names(written, text, start, spec.definitions) if found else frozenset[str]()
             return replace(spec, lost=lost), found + _check_version(source, spec)
-        except UnexpectedInput as error:
+        except Unexpected as error:
             found.append(explain(source, text, error, start))
-            rest = blanked(text, *statement_around(text, error.pos_in_stream or 0))
+            rest = blanked(text, *statement_around(text, error.position))
             if len(found) >= MAX_ERRORS or rest == text:
                 return Spec(Span(source, start, start + len(text)), 1, ()), found
             text = rest
@@ -60,51 +55,18 @@ def parse_value(source: Source) -> tuple[Expr | None, list[Diagnostic]]:
     try:
         value: Expr = _run(source, source.text, 0, "expr")
         return value, []
-    except UnexpectedInput as error:
+    except Unexpected as error:
         return None, [explain(source, source.text, error)]
 
 
-def _run(source: Source, text: str, offset: int, rule: str) -> Any:
-    with _lock:
-        lark, builder = _parser()
-        builder.source, builder.offset = source, offset
-        return lark.parse(text, start=rule)
-
-
-@cache
-def _parser() -> tuple[Lark, Builder]:
-    builder = Builder()
-    return _lark(transformer=builder), builder
-
-
-def _lark(**options: Any) -> Lark:
-    grammar = (resources.folder("grammar") / "nn.lark").read_text("utf-8")
-    starts = ["start", "signature", "expr"]
-    return Lark(grammar, parser="lalr", start=starts, maybe_placeholders=True, cache=_cache_file(), **options)
-
-
-def parse_concrete(text: str) -> tuple[Tree[Token], list[Token]]:
+def parse_concrete(text: str) -> tuple[Tree, list[Token]]:
     """A text without mistakes as the tree of its grammar, every token in it, and the comments."""
-    with _lock:
-        lark, comments = _concrete_parser()
-        comments.clear()
-        return lark.parse(text, start="start"), list(comments)
+    tree: Tree = run(text, "start", [partial(Tree, name) for name in CALLBACKS])
+    return tree, comments_of(text, tree)
 
 
-@cache
-def _concrete_parser() -> tuple[Lark, list[Token]]:
-    comments: list[Token] = []
-    return _lark(lexer_callbacks={"COMMENT": comments.append}), comments
-
-
-def _cache_file() -> str | bool:
-    """Building the parse tables takes 140 ms, reading them 10; without a writable cache they are built each time."""
-    folder = resources.cache()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return str(folder / "grammar.lark") if os.access(folder, os.W_OK) else False
+def _run(source: Source, text: str, offset: int, rule: str) -> Any:
+    return run(text, rule, Builder(source, offset).by_rule(CALLBACKS))
 
 
 def _check_version(source: Source, spec: Spec) -> list[Diagnostic]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nnspec.diagnostics import Diagnostic, Source
-from nnspec.syntax.format.concrete import between, tokens_of
+from nnspec.syntax.format.concrete import between
 from nnspec.syntax.format.document import render
 from nnspec.syntax.format.rows import LIMIT
 from nnspec.syntax.format.statements import Statements
+from nnspec.syntax.lalr import tokens_of
 from nnspec.syntax.parser import parse, parse_concrete
 
 

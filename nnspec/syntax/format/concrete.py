@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lark import Token, Tree
-
 from nnspec.syntax.format.document import Line
+from nnspec.syntax.lalr import Token, Tree, tokens_of
 
-Branch = Tree[Token]
+Branch = Tree
 Part = Branch | Token
 
 
@@ -26,14 +25,14 @@ class Between:
 
     def line(self, before: Part, following: Part, *, flat: str = " ", keep: bool = False, deeper: bool = False) -> Line:
         """The place between two parts, with its comments; `keep` breaks it where the author did."""
-        start = first(following).start_pos or 0
+        start = first(following).start_pos
         own = tuple(filter(None, self.above.pop(start, ())))
-        after = self.after.pop(last(before).start_pos or 0, "")
+        after = self.after.pop(last(before).start_pos, "")
         return Line(flat, keep and start in self.begins, deeper, after, own)
 
     def left_in(self, part: Part) -> list[str]:
         """Takes the comments at the tokens of a part that nothing has written."""
-        places = [token.start_pos or 0 for token in tokens_of(part)]
+        places = [token.start_pos for token in tokens_of(part)]
         return [text for at in places for text in (*self.above.pop(at, ()), self.after.pop(at, "")) if text]
 
 
@@ -43,23 +42,23 @@ def between(text: str, tokens: Sequence[Token], comments: Sequence[Token]) -> Be
     remaining = iter([*comments, None])
     comment = next(remaining)
     before: Token | None = None
-    for start, token in [*((t.start_pos or 0, t) for t in tokens), (len(text), None)]:
+    for start, token in [*((t.start_pos, t) for t in tokens), (len(text), None)]:
         lines: list[str] = []
         if "\n" in text[ends:start]:
             found.begins.add(start)
-        while comment is not None and (comment.start_pos or 0) < start:
+        while comment is not None and (comment.start_pos) < start:
             gap = text[ends : comment.start_pos].count("\n")
             if before is not None and not gap and not lines:
-                found.after[before.start_pos or 0] = comment.rstrip()
+                found.after[before.start_pos] = comment.rstrip()
             else:
                 lines += ["", comment.rstrip()] if gap > 1 else [comment.rstrip()]
-            ends = comment.end_pos or 0
+            ends = comment.end_pos
             comment = next(remaining)
         if text[ends:start].count("\n") > 1:
             lines.append("")
         if lines:
             found.above[start] = lines
-        before, ends = token, token.end_pos or 0 if token else ends
+        before, ends = token, token.end_pos if token else ends
     return found
 
 
@@ -82,17 +81,6 @@ def _is_empty(part: Part) -> bool:
 def parts(tree: Branch) -> list[Part]:
     """The children that are there."""
     return [child for child in tree.children if child is not None]
-
-
-def tokens_of(part: Part) -> Iterator[Token]:
-    """All tokens, in the order of the text; nothing recurses."""
-    todo = [part]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, Tree):
-            todo += reversed(parts(part))
-        else:
-            yield part
 
 
 def is_kind(part: Part, *kinds: str) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lark import Token, Tree
-
 from nnspec.syntax.format.concrete import Between, Branch, Part, is_kind, parts
 from nnspec.syntax.format.document import Doc, Fill, Line, Nest, forced, group
+from nnspec.syntax.lalr import Token, Tree
 
 ATOMS = ("number", "string", "boolean", "name")
 ITEMS = ("arguments", "parameters")

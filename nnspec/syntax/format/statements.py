@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from lark import Tree
-
 from nnspec.syntax.format.concrete import Branch, Part, first, is_kind, last, parts
 from nnspec.syntax.format.document import INDENT, Doc, Hug, Line, Nest, flat, forced
 from nnspec.syntax.format.formulas import Formulas
 from nnspec.syntax.format.rows import LIMIT, Row, aligned
+from nnspec.syntax.lalr import Tree
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Statements(Formulas):
         self.depth += 1
         rows = [self.row(s) for i in inner for s in (parts(i) if isinstance(i, Tree) and is_kind(i, "statements") else [i])]
         self.depth -= 1
-        lines = [*_lines(rows), *self._comments(first(closer).start_pos or 0)]
-        note = self.between.after.pop(first(opener).start_pos or 0, "")
+        lines = [*_lines(rows), *self._comments(first(closer).start_pos)]
+        note = self.between.after.pop(first(opener).start_pos, "")
         if not lines and not note:
             return "{}"
         if lines:
@@ -58,7 +57,7 @@ class Statements(Formulas):
     # ---- rows
 
     def row(self, part: Part) -> Row:
-        start, end = first(part).start_pos or 0, last(part).start_pos or 0
+        start, end = first(part).start_pos, last(part).start_pos
         above = self.between.above.pop(start, [])
         after = self.between.after.pop(end, "")
         shape, cells, rest = self.cells(part)

@@ -1,0 +1,185 @@
+"""Runs the tables of the grammar over a text: tokens as the state of the parser can take them, and the rules that they complete.
+
+The tables are Lark's (`tools/parse_tables.py`); reading them with it would take longer than checking a spec.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from nnspec.syntax.tables import ENDS, ROW_OF_STATE, ROWS, RULES, STARTS, WORDS
+
+END = "$END"
+NONE = -1
+Build = Callable[[list[Any]], Any]
+
+_IGNORED = re.compile(r"(?:\s+|#[^\n]*)+")
+_COMMENT = re.compile(r"#[^\n]*")
+_TOKEN = re.compile(
+    r'(?P<NAME>[^\W\d]\w*)|(?P<NUMBER>\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?)|(?P<STRING>"[^"\n]*")'
+    r"|->|<-|~=|==|!=|<=|>=|[-~<>=+*/@%^()\[\]{},:.]"
+)
+_SIGNS = {
+    "->": "ARROW", "<-": "LARROW", "~=": "ABOUT", "~": "TILDE", "==": "SAME", "!=": "DIFFERENT", "<=": "LESSEQ", ">=": "MOREEQ",
+    "<": "LESS", ">": "MORE", "=": "EQ", "+": "PLUS", "-": "MINUS", "*": "STAR", "/": "SLASH", "@": "AT", "%": "PERCENT", "^": "CARET",
+    "(": "LPAR", ")": "RPAR", "[": "LSQB", "]": "RSQB", "{": "LBRACE", "}": "RBRACE", ",": "COMMA", ":": "COLON", ".": "DOT",
+}  # fmt: skip
+
+
+class Token(str):
+    """A piece of the text, of one of the grammar's terminals."""
+
+    __slots__ = ("end_pos", "start_pos", "type")
+    type: str
+    start_pos: int
+    end_pos: int
+
+
+def token_of(kind: str, text: str, start: int) -> Token:
+    token = Token(text)
+    token.type, token.start_pos, token.end_pos = kind, start, start + len(text)
+    return token
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a rule of the grammar has matched, every token in it; an optional part that is absent is None."""
+
+    data: str
+    children: list[Any]
+
+
+class Unexpected(Exception):
+    """The text cannot go on as it does at `position`: with this token, or a character that begins none; `accepted` can stand there."""
+
+    def __init__(self, position: int, token: Token | None, accepted: frozenset[str]) -> None:
+        self.position, self.token, self.accepted = position, token, accepted
+        super().__init__(f"at {position}")
+
+
+def tokens_of(part: Tree | Token) -> Iterator[Token]:
+    """All tokens of a tree, in the order of the text; nothing recurses."""
+    todo: list[Tree | Token] = [part]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Tree):
+            todo += reversed([child for child in part.children if child is not None])
+        else:
+            yield part
+
+
+def comments_of(text: str, tree: Tree) -> list[Token]:
+    """The comments between the tokens of a text."""
+    tokens = list(tokens_of(tree))
+    gaps = zip([0, *(t.end_pos for t in tokens)], [*(t.start_pos for t in tokens), len(text)], strict=True)
+    return [token_of("COMMENT", found[0], found.start()) for gap in gaps for found in _COMMENT.finditer(text, *gap)]
+
+
+def run(text: str, rule: str, builders: Sequence[Build]) -> Any:
+    """What the builder of a rule makes of the text; `builders` are those of `CALLBACKS`, in that order. Raises Unexpected."""
+    states, values = [STARTS[rule]], list[Any]()
+    position, last = 0, token_of(END, "", 0)
+    while True:
+        ignored = _IGNORED.match(text, position)
+        position = ignored.end() if ignored else position
+        at_end = position == len(text)
+        token = token_of(END, "", last.start_pos) if at_end else _next_token(text, position, states)
+        _reduce(states, values, token, builders, ENDS[rule] if at_end else None)
+        if at_end:
+            return values[0]
+        states.append(_row(states[-1])[token.type])
+        values.append(token)
+        position, last = token.end_pos, token
+
+
+@cache
+def _row(state: int) -> dict[str, int]:
+    """What to do in a state, by token or rule: go to a state, or complete a rule, which is negative."""
+    words = ROWS[ROW_OF_STATE[state]].split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
+@cache
+def _rule(number: int) -> tuple[str, int, int, int, tuple[int, ...]]:
+    """Its name, size and callback, whether an only child stands for it, its children."""
+    origin, *numbers = RULES[number].split()
+    size, callback, single, *included = map(int, numbers)
+    return origin, size, callback, single, tuple(included)
+
+
+def _next_token(text: str, position: int, states: list[int]) -> Token:
+    """A word is a keyword, and two signs are one, only where the grammar has a place for it."""
+    match, row = _TOKEN.match(text, position), _row(states[-1])
+    if match is None:
+        raise Unexpected(position, None, _accepted(states))
+    piece, kind = match[0], match.lastgroup
+    if kind == "NAME":
+        kind = word if (word := WORDS.get(piece)) in row or (word and "NAME" not in row) else kind
+    elif kind is None:
+        kind = _SIGNS[piece]
+        if kind not in row and len(piece) > 1 and _SIGNS.get(piece[0]) in row:
+            piece, kind = piece[0], _SIGNS[piece[0]]
+    token = token_of(kind, piece, position)
+    if kind not in row:
+        raise Unexpected(position, token, _accepted(states))
+    return token
+
+
+def _reduce(states: list[int], values: list[Any], token: Token, builders: Sequence[Build], end: int | None) -> None:
+    """Completes rules until the token can follow, or the end is reached."""
+    while states[-1] != end:
+        action = _row(states[-1]).get(token.type)
+        if action is None:
+            raise Unexpected(token.start_pos, token, _accepted(states))
+        if action >= 0:
+            return
+        origin, size, callback, single, included = _rule(~action)
+        children = values[len(values) - size :] if size else []
+        if size:
+            del states[-size:], values[-size:]
+        if included:
+            children = _included(children, included)
+        if single and len(children) == 1:
+            value: Any = children[0]
+        elif callback == NONE:
+            value = children
+        else:
+            value = builders[callback](children)
+        states.append(_row(states[-1])[origin])
+        values.append(value)
+
+
+def _included(children: list[Any], included: Sequence[int]) -> list[Any]:
+    """The children with None for optional parts that are absent, and the items of helping rules in place."""
+    out: list[Any] = []
+    for code in included:
+        if code == NONE:
+            out.append(None)
+        elif code % 2:
+            out += children[code // 2]
+        else:
+            out.append(children[code // 2])
+    return out
+
+
+def _accepted(states: list[int]) -> frozenset[str]:
+    """The tokens that could follow."""
+    possible = [kind for kind in _row(states[-1]) if kind.isupper()]
+    return frozenset(kind for kind in possible if _can_follow(states, kind)) or frozenset(possible)
+
+
+def _can_follow(states: list[int], kind: str) -> bool:
+    stack = list(states)
+    while True:
+        if kind == END and stack[-1] in ENDS.values():
+            return True
+        action = _row(stack[-1]).get(kind)
+        if action is None or action >= 0:
+            return action is not None
+        origin, size, *_ = _rule(~action)
+        del stack[len(stack) - size :]
+        stack.append(_row(stack[-1])[origin])
