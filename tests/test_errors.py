@@ -20,7 +20,7 @@ PAGES = sorted((ROOT / "nnspec" / "errors").glob("E*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 CODE = re.compile(r"\bE\d{3}\b")
 NEEDS_MISSING_PACKAGE = "E304"
-TRAINED = ("E302", "E303", "E305", "E306", "E307", "E308", "E309", "E401", "E402")
+TRAINED = ("E302", "E303", "E305", "E306", "E307", "E308", "E309", "E401", "E402", "E411", "E412")
 
 
 @dataclass(frozen=True)

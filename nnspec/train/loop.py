@@ -6,18 +6,19 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import ceil, isfinite
+from math import ceil, isfinite, nan
 from signal import SIGPIPE
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnspec.diagnostics import Diagnostic, Fault, fault, render
+from nnspec.diagnostics import Diagnostic, render
 from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH
 from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented
+from nnspec.train.blame import went_wrong
 from nnspec.train.check import Fields, examples
 from nnspec.train.choose import choose
 from nnspec.train.data import Dataset
@@ -25,6 +26,7 @@ from nnspec.train.epoch import Epoch
 from nnspec.train.schedule import LearningRate
 from nnspec.train.standing import Means, Standing
 from nnspec.train.stop import stopper
+from nnspec.train.trail import Trail, all_finite
 from nnspec.wholedata import EXAMPLES
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Stage:
         self.rate = LearningRate(engine.spec, self.length.epochs, self.length.steps, at.stage)
         self.stopper = stopper(training.stop, engine) if training.stop else None
         self.random, self.started = np.random.default_rng(training.seed), 0.0
+        self.trail = Trail(engine)
 
     def choose(self) -> bool:
         """Let the fastest engine train this block; whether others were tried."""
@@ -111,6 +114,8 @@ class Stage:
             history.epochs.append(epoch)
             at.reason = self.stopper.reason(epoch) if self.stopper else ""
             self.tell(epoch)
+        if not all_finite(self.engine.params):
+            raise went_wrong(self.trail, nan, at.step, self.length.an_epoch, at.epochs_before)
         if self.stopper:
             self.stopper.finish()
         said = f"{self.training.name}: {at.reason}" if self.training.name and at.reason else at.reason
@@ -144,10 +149,11 @@ class Stage:
                 self.kept.between(self)
             batch = self.batch(order[start : start + self.training.batch])
             lr = self.rate(at.epoch, at.step)
+            self.trail.add(batch, lr)
             loss = self.engine.step(batch, lr, settled=False)
             at.step, at.batch = at.step + 1, at.batch + 1
             if not isfinite(loss):
-                raise self.diverged(loss, number)
+                raise went_wrong(self.trail, loss, at.step, self.length.an_epoch, at.epochs_before)
             at.means.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
             self.progress.on_batch(number, at.batch, self.length.an_epoch, at.means.values["loss"])
         self.engine.settle()
@@ -163,13 +169,6 @@ class Stage:
         """Some examples as they are trained on."""
         batch = Rows(self.data.train, rows)
         return augmented(dict(batch), self.training, self.random) if self.training.augment else batch
-
-    def diverged(self, loss: float, epoch: int) -> Fault:
-        optimizer = self.training.optimizer
-        help_ = "a smaller learning rate, or `clip norm(1.0)`, usually helps"
-        return fault(
-            "E401", f"the loss became {loss} in epoch {epoch}, step {self.at.step}", optimizer.span if optimizer else None, help=help_
-        )
 
 
 def _in_parts(fields: Fields) -> Iterator[tuple[int, Fields]]:

@@ -1,0 +1,104 @@
+"""A loss or gradient that is no number any more: the first operation that made it, its line, its step and its numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+import nnspec
+from nnspec.diagnostics import Diagnostic, SpecError
+
+SPEC = """model M {{
+  input  x: [2]
+  target y: []
+  z = x -> dense(3, bias = false) -> dense(1) -> squeeze # nnspec: allow W101
+{0}
+}}
+train {{
+  data      {{ x = [[0.5, 1], [0, 0], [1, -1], [2, 3]], y = [1, 0, 0, 1] }}
+  batch     {2}
+  epochs    300
+  optimizer {1}
+}}"""
+ENGINES = ("numpy", "ort", "reference")
+
+
+def blamed(lines: str, optimizer: str = "sgd(lr = 0.1)", batch: int = 4, engine: str = "numpy") -> Diagnostic:
+    with pytest.raises(SpecError) as caught:
+        nnspec.loads(SPEC.format(lines, optimizer, batch), engine=engine).fit()
+    (diagnostic,) = caught.value.diagnostics
+    return diagnostic
+
+
+FORMULAS = {
+    "a logarithm of 0": ("  p = relu(-z^2)\n  output p\n  loss y - log(p)", "E411", "log(p)", "for 4 of 4 examples"),
+    "a division of 1 by 0": ("  p = z + 1 / x[1]\n  output p\n  loss mse(p, y)", "E411", "1 / x[1]", "for 1 of 4 examples"),
+    "a square root of -": ("  p = sqrt(-z^2 - 1)\n  output p\n  loss mse(p, y)", "E411", "sqrt(-z^2 - 1)", "for 4 of 4 examples"),
+    "e to the power of 900": ("  p = exp(900 + 0 * z)\n  output p\n  loss mse(p, y)", "E411", "exp(900 + 0 * z)", "for 4 of 4 examples"),
+    "to the power of 0.5": ("  p = (-1 - z^2)^0.5\n  output p\n  loss mse(p, y)", "E411", "(-1 - z^2)^0.5", "for 4 of 4 examples"),
+    "a division of 0 by 0": (
+        "  h = x -> dense(2, bias = false)\n  output p = sqrt(sum(h^2))\n  loss mse(p, y)",
+        "E412",
+        "sqrt(sum(h^2))",
+        "for 1 of 4 examples",
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("reason", FORMULAS)
+def test_the_operation_that_made_it_is_named_with_its_place_and_numbers(reason: str, engine: str) -> None:
+    lines, code, place, share = FORMULAS[reason]
+    said = blamed(lines, engine=engine)
+    assert (said.code, said.span.text if said.span else "", said.label) == (code, place, share)
+    assert reason in said.message
+
+
+def test_a_gradient_that_spoils_the_weights_is_blamed_at_its_own_step_and_not_at_the_next() -> None:
+    assert "epoch 1, step 1:" in blamed(FORMULAS["a division of 0 by 0"][0]).message
+
+
+def test_a_last_step_that_spoils_the_weights_is_an_error_and_no_trained_network() -> None:
+    with pytest.raises(SpecError, match="E412"):
+        nnspec.loads(SPEC.format(FORMULAS["a division of 0 by 0"][0], "sgd(lr = 0.1)", 4)).fit(epochs=1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_learning_rate_that_is_too_large_shows_the_losses_it_made_and_the_largest_weight(engine: str) -> None:
+    said = blamed("  output z\n  loss mse(z, y)", "sgd(lr = 10)", 2, engine)
+    assert said.code == "E401" and said.span and said.span.text == "sgd(lr = 10)"
+    assert "the last losses" in said.label and "the largest weight" in said.message
+
+
+def test_the_step_that_goes_wrong_is_the_one_torch_goes_wrong_in() -> None:
+    """Gradient descent away from a maximum, until the logarithm has no value."""
+    import torch
+
+    w, x, step = torch.tensor(0.1, dtype=torch.float64, requires_grad=True), 1.0, 0
+    while True:
+        step += 1
+        loss = torch.log(1 - (w * x) ** 2)
+        if not torch.isfinite(loss):
+            break
+        (gradient,) = torch.autograd.grad(loss, w)
+        with torch.no_grad():
+            w -= 0.1 * gradient
+    spec = (
+        "model M {\n  input x: []\n  param w: [] = 0.1\n  output z = w * x\n  loss log(1 - z^2)\n}\n"
+        "train { data { x = [1] }  batch 1  epochs 300  optimizer sgd(lr = 0.1) }"
+    )
+    with pytest.raises(SpecError) as caught:
+        nnspec.loads(spec, dtype="float64").fit()
+    (said,) = caught.value.diagnostics
+    assert f"step {step}:" in said.message and step > 5
+    assert f"a logarithm of {1 - w.item() ** 2:.3g}" in said.message
+
+
+def test_long_trainings_are_looked_at_from_the_last_copy_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnspec.train.trail.SECONDS", 0.0)
+    assert "a division of 0 by 0" in blamed(FORMULAS["a division of 0 by 0"][0], batch=1).message
+
+
+def test_a_training_that_goes_well_goes_as_it_went() -> None:
+    nets = [nnspec.load("iris", threads=1) for _ in range(2)]
+    losses = [net.fit(epochs=2).epochs[-1].metrics["loss"] for net in nets]
+    assert losses[0] == losses[1]
