@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 import nnspec
@@ -96,6 +99,14 @@ def test_the_step_that_goes_wrong_is_the_one_torch_goes_wrong_in() -> None:
 def test_long_trainings_are_looked_at_from_the_last_copy_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnspec.train.trail.SECONDS", 0.0)
     assert "a division of 0 by 0" in blamed(FORMULAS["a division of 0 by 0"][0], batch=1).message
+
+
+def test_the_run_keeps_the_last_weights_that_were_numbers(tmp_path: Path) -> None:
+    spec = SPEC.format(FORMULAS["a division of 0 by 0"][0], "sgd(lr = 0.1)\n  checkpoint 1", 1)
+    with pytest.raises(SpecError, match="E412"):
+        nnspec.loads(spec).fit(run=tmp_path / "run")
+    weights = nnspec.open(tmp_path / "run").params
+    assert all(np.isfinite(value).all() for value in weights.values())
 
 
 def test_a_training_that_goes_well_goes_as_it_went() -> None:

@@ -22,6 +22,7 @@ from nnspec.train.interrupt import Interrupted, Interrupts
 from nnspec.train.lock import locked
 from nnspec.train.loop import Stage
 from nnspec.train.standing import Standing
+from nnspec.train.trail import all_finite
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Seconds between checkpoints where the spec does not say how many steps; and at least so many times what writing one takes.
@@ -65,9 +66,9 @@ class Run:
             raise unwritable(self.folder, error) from None
 
     def save(self, stage: Stage) -> None:
-        """Where the training stands, as a checkpoint; those before the last ones go."""
+        """Where the training stands, as a checkpoint; those before the last ones go. Weights that are no numbers are not kept."""
         step, started = int(self.engine.steps_done), time.monotonic()
-        if step == self.saved:
+        if step == self.saved or not all_finite(self.engine.params):
             return
         stop = stage.stopper.arrays if stage.stopper else {}
         arrays = {**self.engine.all_arrays(), **{STOP + name: array for name, array in stop.items()}}
