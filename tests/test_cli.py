@@ -206,5 +206,5 @@ def test_a_training_that_fails_in_its_first_epoch_leaves_no_run(tmp_path: Path) 
     (tmp_path / "m.nn").write_text(f"{spec} train {{ data {{ x = [[1]], y = [[9]] }}  epochs 2  optimizer sgd(lr = 1) }}", "utf-8")
     for _ in range(2):
         done = run("train", "m.nn", "--run", "r", cwd=tmp_path)
-        assert done.returncode == 1 and "E401" in done.stderr
+        assert done.returncode == 1 and "E411" in done.stderr
         assert not (tmp_path / "r").exists()
