@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -390,16 +391,35 @@ class Net:
     # ---- keeping
 
     @as_spec_error()
-    def export(self, path: str | Path) -> Proof:
-        """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal."""
+    def export(
+        self,
+        path: str | Path,
+        *,
+        outputs: Sequence[str] = (),
+        opset: int = 21,
+        half: bool = False,
+        int8: Dataset | None = None,
+        pixels: Sequence[str] = (),
+    ) -> Proof:
+        """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal.
+
+        `outputs` are any values that the model names, where it is cut. The inputs `pixels` come as bytes, from 0 to 255. `half` writes
+        half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by.
+        """
         from nnspec.deploy import export
+        from nnspec.deploy.interface import graph_of
+        from nnspec.deploy.quantized import export_quantized
         from nnspec.train.checkpoint import metadata
 
+        about = metadata(self.engine) | ({"labels": json.dumps(self._labels())} if self.labels else {})
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
-        return export(self._single.deployed, weights, Path(path), metadata=metadata(self.engine))
+        if int8:
+            how: dict[str, Any] = {"outputs": tuple(outputs), "pixels": tuple(pixels), "metadata": about, "opset": opset}
+            return export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
+        return export(graph_of(self._single, outputs, pixels), weights, Path(path), metadata=about, opset=opset, half=half)
 
     @as_spec_error()
-    def export_training(self, folder: str | Path, *, data: Sequence[Dataset] = ()) -> TrainingProof:
+    def export_training(self, folder: str | Path, *, data: Sequence[Dataset] = (), opset: int = 21) -> TrainingProof:
         """Write the training itself as ONNX, after proving it equal to the reference: what a step does, and what else it takes to go on
         from here with any onnxruntime; with `data`, of every train block, what it trains on, too.
 
@@ -411,7 +431,8 @@ class Net:
         self._needs_training()
         fields = [d.as_arrays().train for d in data]
         standing, labels = standing_of(self.engine), {**self.labels, **(data[-1].labels if data else {})}
-        return export_training(self._single, standing, Path(folder), metadata=metadata(self.engine), data=fields, labels=labels)
+        how: dict[str, Any] = {"metadata": metadata(self.engine), "data": fields, "labels": labels, "opset": opset}
+        return export_training(self._single, standing, Path(folder), **how)
 
     @property
     def _single(self) -> Compilation:

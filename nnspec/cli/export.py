@@ -3,35 +3,67 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from nnspec import api
 from nnspec.cli.options import DATA, SET, compilation, options
 
+OLDEST, NEWEST = 17, 26
+BYTES = "bytes"
+
 
 @click.command()
 @click.argument("source", metavar="RUN|F")
 @options(SET, DATA)
-@click.option("-o", "--output", type=click.Path(), metavar="M.onnx", help="The file, or with --train-step the folder (default: NAME-step).")
+@click.option("-o", "path", type=click.Path(), metavar="M.onnx", help="The file, or with --train-step the folder (default: NAME-step).")
+@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Cut the model at this value instead of at its outputs.")
+@click.option("--opset", type=click.IntRange(OLDEST, NEWEST), default=21, show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Of weights and values.")
+@click.option("--quantize", type=click.Choice(["int8"]), help="Calibrated on the training data; says what the metrics were and are.")
+@click.option("--preprocess", "prepared", multiple=True, metavar="NAME=bytes", help="This input comes as pixels from 0 to 255.")
 @click.option("--train-step", is_flag=True, help="Write the training: a step as ONNX, what it begins with, and train.py that runs it.")
 @click.option("--with-data", is_flag=True, help="With --train-step: write what it trains on, too.")
-def export(source: str, pairs: tuple[str, ...], data: str | None, output: str | None, train_step: bool, with_data: bool) -> None:
+def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | None, train_step: bool, **how: Any) -> None:
     """Write ONNX, after proving it equal to the reference: a trained run, or a spec with its initial weights."""
     if Path(source).is_dir() and pairs:
         raise click.UsageError("--set belongs to a spec; a run has its values already")
-    if with_data and not train_step:
-        raise click.UsageError("--with-data belongs to --train-step")
-    if data and not with_data:
-        raise click.UsageError("--data says where --with-data reads")
+    _refuse_strangers(train_step, data, how)
     net = api.open(source) if Path(source).is_dir() else api.Net(compilation(source, pairs))
     if train_step:
-        folder = output or f"{Path(source).stem if source != '-' else net.name.lower()}-step"
-        proof = net.export_training(folder, data=net.datasets(data) if with_data else ())
-        click.echo(proof.sentence)
-        if proof.left_out:
-            click.echo(f"no step does what the spec says of: {', '.join(proof.left_out)}", err=True)
-    elif output:
-        click.echo(net.export(output).sentence)
+        _training(net, path or f"{Path(source).stem if source != '-' else net.name.lower()}-step", data, how)
+    elif path:
+        int8 = net.dataset(data) if how["quantize"] else None
+        pixels = _pixels(how["prepared"])
+        half = how["dtype"] == "float16"
+        click.echo(net.export(path, outputs=how["outputs"], opset=how["opset"], half=half, int8=int8, pixels=pixels).sentence)
     else:
         raise click.UsageError("-o says where to write the model")
+
+
+def _refuse_strangers(train_step: bool, data: str | None, how: dict[str, Any]) -> None:
+    """Options that do not belong together."""
+    if how["with_data"] and not train_step:
+        raise click.UsageError("--with-data belongs to --train-step")
+    if train_step and (how["outputs"] or how["quantize"] or how["prepared"] or how["dtype"] != "float32"):
+        raise click.UsageError("--train-step is of the whole model in float32: it takes no --output, --dtype, --quantize or --preprocess")
+    if data and not (how["with_data"] or how["quantize"]):
+        raise click.UsageError("--data is read by --quantize and --with-data only")
+    if how["quantize"] and how["dtype"] != "float32":
+        raise click.UsageError("--quantize is of a float32 model")
+
+
+def _pixels(prepared: tuple[str, ...]) -> list[str]:
+    """The inputs that come as bytes."""
+    for pair in prepared:
+        if pair.partition("=")[2] != BYTES:
+            raise click.BadParameter(f"{pair!r} is not NAME={BYTES}", param_hint="--preprocess")
+    return [pair.partition("=")[0] for pair in prepared]
+
+
+def _training(net: api.Net, folder: str, data: str | None, how: dict[str, Any]) -> None:
+    proof = net.export_training(folder, data=net.datasets(data) if how["with_data"] else (), opset=how["opset"])
+    click.echo(proof.sentence)
+    if proof.left_out:
+        click.echo(f"no step does what the spec says of: {', '.join(proof.left_out)}", err=True)

@@ -53,6 +53,13 @@ def random_batches(types: Mapping[str, Type], rng: np.random.Generator, batches:
         yield {name: _random_value(type.bound(sizes), rng) for name, type in types.items()}
 
 
+def sizes_tried(types: Mapping[str, Type]) -> str:
+    """At which sizes two such batches are compared."""
+    lengths = sorted(set().union(*(size_names(t.shape) for t in types.values())) - {BATCH_NAME})
+    pairs = {BATCH_NAME: BATCHES, **dict.fromkeys(lengths, LENGTHS)}
+    return f"at {', '.join(f'{name} {small} and {large}' for name, (small, large) in pairs.items())}"
+
+
 def inputs_of(graph: Graph) -> dict[str, Type]:
     """The values that are no weights."""
     return {n.name: n.type for n in graph if n.op.name == "input"}
@@ -60,7 +67,8 @@ def inputs_of(graph: Graph) -> dict[str, Type]:
 
 def _random_value(type: Type, rng: np.random.Generator) -> Array:
     size: Any = type.shape  # bound: all are numbers
-    drawn = rng.normal(size=size) if type.is_float else rng.integers(0, type.classes or 2, size)
+    most = type.classes or (256 if type.dtype == "uint8" else 2)
+    drawn = rng.normal(size=size) if type.is_float else rng.integers(0, most, size)
     return np.asarray(drawn, type.dtype)
 
 

@@ -14,13 +14,15 @@ import numpy as np
 from safetensors.numpy import save
 
 from nnspec.compile import Compilation
+from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
-from nnspec.deploy.proof import BATCHES, random_batches
+from nnspec.deploy.proof import random_batches, sizes_tried
 from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, begin, evaluation, fitting, memory_of, rate, rate_name, whole_step
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
+from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.run.engine import Engine
 from nnspec.train.schedule import base_rate
@@ -67,12 +69,12 @@ class TrainingProof:
     path: Path
     files: tuple[str, ...]
     difference: float
+    compared: str
     left_out: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
-        equal = f"equal to the reference within {self.difference:.1e} at batch {' and '.join(map(str, BATCHES))}"
-        return f"{self.path}: {', '.join(self.files)}; in onnxruntime {equal}"
+        return f"{self.path}: {', '.join(self.files)}; in onnxruntime equal to the reference within {self.difference:.1e} {self.compared}"
 
 
 def export_training(
@@ -100,7 +102,8 @@ def export_training(
     }
     write_all(folder, contents)
     left_out = dict.fromkeys(name for stage in manifest["stages"] for name in stage["left_out"])
-    return TrainingProof(folder, tuple(contents), models.difference, tuple(left_out))
+    compared = sizes_tried(spec.model.inputs | spec.model.targets)
+    return TrainingProof(folder, tuple(contents), models.difference, compared, tuple(left_out))
 
 
 def _manifest(
@@ -121,7 +124,7 @@ def _manifest(
         "state": STATE,
         "init": INIT,
         "fit": _used(models, "fit.onnx", fitting(spec), {}),
-        "predict": _used(models, "predict.onnx", spec.deployed, standing.arrays),
+        "predict": _used(models, "predict.onnx", graph_of(spec), standing.arrays),
         "evaluate": _used(models, "evaluate.onnx", evaluation(spec), standing.arrays),
         "fields": {n: _type(t, labels.get(n, ())) for n, t in (spec.model.inputs | spec.model.targets).items()},
         "stage": standing.stage,
@@ -133,7 +136,12 @@ def _used(models: Models, file: str, graph: Graph | None, given: Mapping[str, Ar
     """A model that is no step: its file, and what its outputs are called there."""
     if graph is None:
         return None
-    return {"file": file, "outputs": {public.split(":")[-1]: name for public, name in models.add(file, recognised(graph), given).items()}}
+    return {
+        "file": file,
+        "outputs": {
+            public.split(":")[-1]: name for public, name in models.add(file, with_inputs_of(graph, recognised(graph)), given).items()
+        },
+    }
 
 
 def _type(type: Type, labels: Sequence[str] = ()) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 BATCH_NAME = "batch"
-ITEM_BYTES = {"float32": 4, "float64": 8, "int64": 8, "uint32": 4, "bool": 1}
+ITEM_BYTES = {"float32": 4, "float64": 8, "int64": 8, "uint32": 4, "uint8": 1, "bool": 1}
 
 
 @dataclass(frozen=True)

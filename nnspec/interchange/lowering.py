@@ -99,7 +99,10 @@ class Lowering:
     def _check_age(self, op_type: str) -> None:
         assert self._node
         if not onnx.defs.has(op_type, self.opset):
-            raise fault("E505", f"`{self._node.op.name}` needs {op_type}, which opset {self.opset} does not have", self._node.span)
+            help_ = f"use opset {onnx.defs.get_schema(op_type).since_version} or a newer one"
+            raise fault(
+                "E505", f"`{self._node.op.name}` needs {op_type}, which opset {self.opset} does not have", self._node.span, help=help_
+            )
 
     @staticmethod
     def doc(node: Node | None) -> str:

@@ -8,6 +8,7 @@ from nnspec.graph import Graph
 from nnspec.interchange.constants import Array, folded
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.shorten import shortened
+from nnspec.ops import OPS
 from nnspec.rewrite import FOR_EXPORT, rewrite
 from nnspec.rewrite.absorb import absorbed, with_bias
 
@@ -25,6 +26,16 @@ def simplified(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[
     """The graph to write, and the weights in it; one that trains is for changing its weights, and keeps them as they are."""
     if any(n.role in ("backward", "update") for n in graph):
         return recognised(graph), dict(weights)
+    simple = graph
     for better in PASSES:
-        graph = better(graph)
-    return folded(graph, weights)
+        simple = better(simple)
+    simple, weights = folded(simple, weights)
+    return with_inputs_of(graph, simple), weights
+
+
+def with_inputs_of(graph: Graph, other: Graph) -> Graph:
+    """The other graph with all inputs of the first, though nothing may read them but sizes."""
+    for node in graph:
+        if node.op is OPS["input"]:
+            other.source(node.op, node.name, node.type)
+    return other

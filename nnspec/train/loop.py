@@ -177,11 +177,14 @@ def _in_parts(fields: Fields) -> Iterator[tuple[int, Fields]]:
         yield start, {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
 
 
-def evaluate(engine: Engine, fields: Fields) -> dict[str, Any]:
-    """Loss and metrics over a whole data set: means, each batch weighted by its size, but for metrics that need all examples at once."""
+def evaluate(engine: Engine, fields: Fields, compute: Callable[[Fields], dict[str, Array]] | None = None) -> dict[str, Any]:
+    """Loss and metrics over a whole data set: means, each batch weighted by its size, but for metrics that need all examples at once.
+
+    Something else may `compute` a batch in the engine's place.
+    """
     means, collected = Means(), dict[str, list[Array]]()
     for _, part in _in_parts(fields):
-        values = engine.evaluate(part)
+        values = (compute or engine.evaluate)(part)
         for public in [n for n in values if n.startswith(EXAMPLES)]:
             collected.setdefault(public, []).append(values.pop(public).copy())
         means.add({n: float(v) for n, v in values.items()}, examples(part))

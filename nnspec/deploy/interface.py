@@ -1,0 +1,78 @@
+"""What an exported model gives and takes: values of the model by name, and images as the bytes of their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nnspec import wholedata
+from nnspec.compile import Compilation
+from nnspec.diagnostics import did_you_mean, fault
+from nnspec.elaborate.values import Tensor
+from nnspec.graph import Graph, Node, Type
+from nnspec.graph.types import size_names
+from nnspec.ops import OPS
+from nnspec.rewrite import STABLE, rewrite
+from nnspec.step import outputs_of
+
+Array = np.ndarray[Any, np.dtype[Any]]
+PIXEL, BRIGHTEST = "uint8", 255.0
+
+
+def graph_of(spec: Compilation, outputs: Sequence[str] = (), pixels: Collection[str] = (), *, judged: bool = False) -> Graph:
+    """The network in use as other runtimes get it: its outputs, or any values of the model; the inputs `pixels` are bytes.
+
+    If it is to be judged, losses and metrics are outputs too.
+    """
+    model = spec.model.graph
+    chosen = {f"output:{n}": _value(spec, n) for n in outputs} or outputs_of(model, "output")
+    graph = rewrite(model.only(chosen | (outputs_of(model, "loss", "metric") if judged else {}), spec.model.name), *STABLE)
+    if judged:
+        graph = wholedata.split(graph)[0]
+    return _sized(_of_bytes(graph, pixels) if pixels else graph, spec.model.inputs)
+
+
+def _sized(graph: Graph, inputs: Mapping[str, Type]) -> Graph:
+    """The graph with inputs that nothing reads, where only they say how large a batch is of which all is drawn at random."""
+    wanted = {name for node in graph for name in size_names(node.type.shape)}
+    for name, type in inputs.items():
+        known = {size for n in graph if n.op.is_source for size in size_names(n.type.shape)}
+        if not size_names(type.shape).isdisjoint(wanted - known):
+            graph.source(OPS["input"], name, type)
+    return graph
+
+
+def given_as(fields: Mapping[str, Array], pixels: Collection[str]) -> dict[str, Array]:
+    """Fields as a model takes them whose inputs `pixels` are bytes."""
+    return {n: np.rint(np.multiply(v, BRIGHTEST)).astype(PIXEL) if n in pixels else np.asarray(v) for n, v in fields.items()}
+
+
+def _value(spec: Compilation, name: str) -> str:
+    """The node of an output, or of any other value that the model names."""
+    named = {n: v.var.name for n, v in spec.model.scope.names.items() if isinstance(v, Tensor)}
+    named |= {public.removeprefix("output:"): node for public, node in spec.model.graph.outputs.items() if public.startswith("output:")}
+    if name not in named:
+        help_ = did_you_mean(name, named) or f"there are {', '.join(named)}"
+        raise fault("E510", f"the model has no value `{name}` to export", spec.model.span, help=help_)
+    return named[name]
+
+
+def _of_bytes(graph: Graph, pixels: Collection[str]) -> Graph:
+    """The graph with some inputs as whole numbers from 0 to 255, which stand for fractions of 255 as they do in training."""
+    inputs = {n.name: n for n in graph if n.op is OPS["input"]}
+    for name in pixels:
+        if name not in inputs:
+            raise fault("E511", f"the exported model has no input `{name}`", help=did_you_mean(name, inputs))
+        if not inputs[name].type.is_float:
+            raise fault("E511", f"`{name}` is {inputs[name].type}, and only numbers from 0 to 1 can come as bytes", inputs[name].span)
+
+    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        if node.name not in pixels or node.op is not OPS["input"]:
+            return new.copy_node(node, inputs)
+        given = new.source(node.op, node.name, replace(node.type, dtype=PIXEL))
+        return (OPS["cast"](given, dtype=node.type.dtype) / BRIGHTEST).name
+
+    return graph.rebuilt(rule)

@@ -1,0 +1,93 @@
+"""Export on 8-bit numbers: calibrated on what the network was trained on, and judged by the spec's own metrics before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.deploy.interface import given_as, graph_of
+from nnspec.deploy.model import Proof, written
+from nnspec.deploy.proof import proved
+from nnspec.diagnostics import fault
+from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.interchange.cut import cut_at, nodes_for
+from nnspec.interchange.prove import check
+from nnspec.interchange.simplify import simplified
+from nnspec.interchange.to_onnx import DEFAULT_OPSET, to_onnx
+from nnspec.run.engine import Engine
+from nnspec.run.ort import QUANTIZED, Session, quantized
+from nnspec.train.check import Fields, examples
+from nnspec.train.data import Dataset
+from nnspec.train.loop import evaluate
+
+Array = np.ndarray[Any, np.dtype[Any]]
+# Examples to calibrate on, and how many at a time; examples whose outputs are compared.
+CALIBRATION, BATCH, COMPARED = 512, 64, 64
+
+
+def export_quantized(
+    spec: Compilation,
+    engine: Engine,
+    weights: Mapping[str, Array],
+    data: Dataset,
+    path: Path,
+    *,
+    outputs: tuple[str, ...] = (),
+    pixels: tuple[str, ...] = (),
+    metadata: Mapping[str, str] = {},
+    opset: int = DEFAULT_OPSET,
+) -> Proof:
+    """Write a float32 spec with its matrix products and convolutions on 8-bit numbers.
+
+    Losses and metrics are computed by the same model, of which only the outputs are kept in the end.
+    """
+    judged, numbers = graph_of(spec, outputs, pixels, judged=True), {SEED: np.asarray(engine.seed), STEP: np.zeros((), np.int64)}
+    single = to_onnx(*simplified(judged, weights), metadata=metadata, opset=opset)
+    check(single)
+    public = dict(zip((o.name for o in single.graph.output), judged.outputs, strict=True))
+    kept = [name for name, wish in public.items() if wish.startswith("output:")]
+    inputs = [i.name for i in single.graph.input]
+    nodes = [n.name for n in nodes_for(single, kept) if n.op_type in QUANTIZED]
+    if not nodes:
+        raise fault("E512", f"`{spec.model.name}` has no matrix product or convolution outside of loops to quantize", spec.model.span)
+
+    def fed(fields: Fields) -> dict[str, Array]:
+        given = {**numbers, **given_as(fields, pixels)}
+        return {n: given[n] for n in inputs}
+
+    content = quantized(single.SerializeToString(), nodes, map(fed, _batches(data.train)))
+    seen = data.test or data.validation or data.train
+    before, after = (_judged(engine, Session(c), public, fed, seen) for c in (single.SerializeToString(), content))
+    model = cut_at(content, kept)
+    check(model)
+    compared = {n: v[:COMPARED] for n, v in seen.items()}
+    graph = graph_of(spec, outputs, pixels)
+    difference = proved(graph, model.SerializeToString(), [{**weights, **numbers, **given_as(compared, pixels)}], largest=np.inf)
+    return written(path, model, difference, f"on {examples(compared)} examples", *_remarks(before, after))
+
+
+def _batches(fields: Fields) -> Iterator[Fields]:
+    for start in range(0, min(examples(fields), CALIBRATION), BATCH):
+        yield {n: np.asarray(v[start : start + BATCH]) for n, v in fields.items()}
+
+
+def _judged(engine: Engine, session: Session, public: Mapping[str, str], fed: Callable[[Fields], Fields], fields: Fields) -> dict[str, Any]:
+    """Loss and metrics of a model over a data set."""
+    outside = {wish: name for name, wish in public.items() if not wish.startswith("output:")}
+
+    def compute(part: Fields) -> Fields:
+        values = session.run(fed(part))
+        return {wish: values[name] for wish, name in outside.items()}
+
+    return evaluate(engine, fields, compute)
+
+
+def _remarks(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """What the metrics that are numbers came to, or the loss where there are none."""
+    numbers = [n for n, v in before.items() if isinstance(v, float) and n != "loss"] or ["loss"]
+    for name in numbers:
+        yield f"{name} {before[name]:.4g} before and {after[name]:.4g} after it was quantized"

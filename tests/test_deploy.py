@@ -1,0 +1,210 @@
+"""Export in other forms: cut at a value, in half precision, on 8-bit numbers, with pixels as bytes; each compared before it is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from helpers import GALLERY, random_batch
+
+import nnspec
+from nnspec.cli.export import export
+from nnspec.diagnostics import SpecError
+from nnspec.run.ort import Session
+from nnspec.train.data import Dataset
+
+CODES = """
+model Codes {
+  input  image: [1, 6, 6]
+  target kind: class(2)
+  code   = image -> conv(4, kernel = 3) -> relu -> flatten -> dense(3) -> tanh
+  logits = code -> dense(2)
+  output probs = softmax(logits)
+  loss   cross_entropy(logits, kind)
+  metric accuracy(logits, kind)
+}
+train { batch 16  epochs 5  optimizer adam(lr = 0.01) }
+"""
+
+
+@pytest.fixture(scope="module")
+def net() -> nnspec.Net:
+    """A net that knows bright images from dark ones."""
+    found = nnspec.loads(CODES, engine="numpy", threads=1)
+    found.fit(bright(200))
+    return found
+
+
+def bright(examples: int, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 2, examples)
+    image = rng.integers(0, 170, (examples, 1, 6, 6)) + 85 * kind[:, None, None, None]
+    return {"image": (image / 255).astype(np.float32), "kind": kind}
+
+
+def values_of(net: nnspec.Net, path: Path, image: Any) -> dict[str, Any]:
+    return Session(path).run({"image": image})
+
+
+def elements(model: onnx.ModelProto) -> set[int]:
+    return {t.data_type for t in model.graph.initializer}
+
+
+# ---- where it is cut
+
+
+def test_a_model_is_cut_at_any_value_that_has_a_name(net: nnspec.Net, tmp_path: Path) -> None:
+    image = bright(3)["image"]
+    net.export(tmp_path / "encoder.onnx", outputs=["code"])
+    model = onnx.load(tmp_path / "encoder.onnx")
+    assert [o.name for o in model.graph.output] == ["code"] and "dense_2.W" not in {t.name for t in model.graph.initializer}
+    (code,) = values_of(net, tmp_path / "encoder.onnx", image).values()
+    net.export(tmp_path / "both.onnx", outputs=["probs", "code"])
+    both = values_of(net, tmp_path / "both.onnx", image)
+    assert list(both) == ["probs", "code"] and code.shape == (3, 3)
+    np.testing.assert_allclose(both["code"], code, atol=1e-6)
+    np.testing.assert_allclose(both["probs"], net(image=image)["probs"], atol=1e-6)
+
+
+def test_a_name_that_the_model_does_not_have_is_an_error(net: nnspec.Net, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="did you mean `code`") as error:
+        net.export(tmp_path / "m.onnx", outputs=["cod"])
+    assert [d.code for d in error.value.diagnostics] == ["E510"] and not list(tmp_path.iterdir())
+
+
+# ---- half precision
+
+
+@pytest.mark.parametrize("name", [n for n in GALLERY if n != "googlenet"])
+def test_every_spec_of_the_gallery_exports_in_half_precision(name: str, tmp_path: Path) -> None:
+    net = nnspec.load(name, engine="numpy", threads=1)
+    single, half = net.export(tmp_path / "single.onnx"), net.export(tmp_path / "half.onnx", half=True)
+    assert single.difference < 1e-5 and half.difference < 1e-2
+    weights = elements(onnx.load(half.path))
+    assert onnx.TensorProto.FLOAT not in weights
+    if single.size > 20_000:
+        assert half.size < 0.7 * single.size
+
+
+def test_inputs_and_outputs_of_half_precision_keep_names_and_types(net: nnspec.Net, tmp_path: Path) -> None:
+    net.export(tmp_path / "m.onnx", half=True)
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    ports = [(v.name, v.type.tensor_type.elem_type, v.type.tensor_type.shape.dim[0].dim_param) for v in (*graph.input, *graph.output)]
+    assert ports == [("image", onnx.TensorProto.FLOAT, "batch"), ("probs", onnx.TensorProto.FLOAT, "batch")]
+
+
+def test_numbers_beyond_half_precision_are_found_out(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [2]  output y = 1e6 * x }")
+    with pytest.raises(SpecError, match="differ by"):
+        net.export(tmp_path / "m.onnx", half=True)
+
+
+# ---- 8-bit numbers
+
+
+def test_a_quantized_model_is_smaller_and_says_what_it_lost(net: nnspec.Net, tmp_path: Path) -> None:
+    data = Dataset(bright(200), None, bright(100, 1))
+    single, proof = net.export(tmp_path / "single.onnx"), net.export(tmp_path / "int8.onnx", int8=data)
+    model = onnx.load(proof.path)
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {n.op_type for n in model.graph.node}
+    assert onnx.TensorProto.INT8 in elements(model) and [i.name for i in model.graph.input] == ["image"]
+    assert [o.name for o in model.graph.output] == ["probs"] and proof.opset == single.opset == 21
+    probs = values_of(net, proof.path, data.test["image"])["probs"]  # type: ignore[index]  # it has a test part
+    after = float((probs.argmax(1) == data.test["kind"]).mean())  # type: ignore[index]
+    before = net.evaluate(data.test or {})["accuracy"]
+    assert proof.remarks == (f"accuracy {before:.4g} before and {after:.4g} after it was quantized",)
+    assert 0 < proof.difference < 0.1
+
+
+def test_a_quantized_part_of_a_network_is_judged_by_the_whole(net: nnspec.Net, tmp_path: Path) -> None:
+    proof = net.export(tmp_path / "m.onnx", outputs=["code"], int8=Dataset(bright(100), None, None))
+    assert [o.name for o in onnx.load(proof.path).graph.output] == ["code"]
+    assert proof.remarks and proof.remarks[0].startswith("accuracy ")
+
+
+# ---- pixels
+
+
+def test_pixels_come_as_bytes(net: nnspec.Net, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (5, 1, 6, 6))
+    net.export(tmp_path / "m.onnx", pixels=["image"])
+    (entering,) = onnx.load(tmp_path / "m.onnx").graph.input
+    assert entering.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    got = values_of(net, tmp_path / "m.onnx", image.astype(np.uint8))["probs"]
+    np.testing.assert_allclose(got, net(image=image / 255)["probs"], atol=1e-6)
+
+
+@pytest.mark.parametrize(("text", "name"), [(CODES, "kind"), ("model M { input k: class(3)  output y = k -> embedding(3, 2) }", "k")])
+def test_only_fractions_come_as_bytes(text: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        nnspec.loads(text).export(tmp_path / "m.onnx", pixels=[name])
+    assert [d.code for d in error.value.diagnostics] == ["E511"]
+
+
+# ---- what else it says
+
+
+def test_what_is_learnt_from_the_data_goes_with_the_model(tmp_path: Path) -> None:
+    net = nnspec.load("iris", engine="numpy", threads=1)
+    net.fit(epochs=1)
+    net.export(tmp_path / "m.onnx")
+    x = net.dataset().train["x"][:9]
+    np.testing.assert_allclose(Session(tmp_path / "m.onnx").run({"x": x})["probs"], net(x=x)["probs"], atol=1e-6)
+    assert abs(net.states["standardize.mu"]).min() > 0.5
+
+
+def test_classes_are_named_in_the_metadata(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [1]  target k: class(2)  output y = x -> dense(2)  loss cross_entropy(y, k) }\n"
+                       "train { epochs 1  optimizer sgd(lr = 0.1) }")  # fmt: skip
+    net.fit({"x": [[0.0], [1.0]], "k": np.asarray(["no", "yes"])})
+    net.export(tmp_path / "m.onnx")
+    about = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
+    assert json.loads(about["labels"]) == {"k": ["no", "yes"]}
+
+
+def test_sequences_are_compared_at_two_lengths(tmp_path: Path) -> None:
+    proof = nnspec.load("char_lstm").export(tmp_path / "m.onnx")
+    assert "at batch 1 and 7, T 3 and 5" in proof.sentence
+
+
+@pytest.mark.parametrize("opset", [17, 18, 19, 20, 22, 23, 24, 25, 26])
+def test_every_opset_from_17_to_26_will_do(net: nnspec.Net, opset: int, tmp_path: Path) -> None:
+    assert (net.export(tmp_path / "m.onnx", opset=opset).opset, onnx.load(tmp_path / "m.onnx").opset_import[0].version) == (opset, opset)
+
+
+# ---- the command
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--opset", "16"],
+        ["--preprocess", "image"],
+        ["--preprocess", "image=grey"],
+        ["--data", "x.csv"],
+        ["--quantize", "int8", "--dtype", "float16"],
+        ["--train-step", "--output", "probs"],
+        ["--train-step", "--dtype", "float16"],
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: list[str], tmp_path: Path) -> None:
+    assert CliRunner().invoke(export, ["digits", "-o", str(tmp_path / "m.onnx"), *options]).exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_what_was_compared(tmp_path: Path) -> None:
+    said = CliRunner().invoke(export, ["iris", "--quantize", "int8", "--output", "probs", "-o", str(tmp_path / "m.onnx")])
+    assert said.exit_code == 0 and "on 30 examples; accuracy 0." in said.output
+
+
+def test_random_values_are_those_of_the_definition_in_every_batch(tmp_path: Path) -> None:
+    net = nnspec.load("gan", engine="numpy", threads=1)
+    net.export(tmp_path / "m.onnx")
+    batch = {n: np.asarray(v, "float32") for n, v in random_batch(net.inputs, 6).items()}
+    got = Session(tmp_path / "m.onnx").run({**batch, "seed": np.asarray(int(net.engine.seed)), "step": np.asarray(0)})
+    np.testing.assert_allclose(got["made"], net(**batch)["made"], atol=1e-6)
