@@ -5,20 +5,21 @@ Without such a library everything is computed by NumPy itself, in one operation 
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable
 from functools import cache, partial
-from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnspec.lazy import np
+
+if TYPE_CHECKING:
+    import ctypes
 
 Call = Callable[[], Any]
 TRIALS, MUCH_SLOWER = 7, 1.5
 ATTEMPTS, PAUSE = 3, 0.15
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
-_NUMBER = {"float32": ("s", ctypes.c_float), "float64": ("d", ctypes.c_double)}
+_NUMBER = {"float32": ("s", "c_float"), "float64": ("d", "c_double")}
 
 
 @cache
@@ -39,6 +40,8 @@ def libraries() -> str:
 @cache
 def _library() -> tuple[ctypes.CDLL, str, str, type] | None:
     """NumPy's OpenBLAS, what surrounds the names of its functions, and its whole numbers."""
+    import ctypes  # as slow to import as all operations together
+
     for info in _controller().info():
         library = ctypes.CDLL(info["filepath"])
         for prefix, suffix, whole in (("scipy_", "64_", ctypes.c_int64), ("", "64_", ctypes.c_int64), ("", "", ctypes.c_int)):
@@ -50,11 +53,13 @@ def _library() -> tuple[ctypes.CDLL, str, str, type] | None:
 @cache
 def _function(name: str, dtype: str) -> Any:
     """The library's `gemm` or `axpy` for numbers of a kind; None where there is no such library or number."""
+    import ctypes
+
     found = _library() if dtype in _NUMBER else None
     if found is None:
         return None
     library, prefix, suffix, whole = found
-    letter, number = _NUMBER[dtype]
+    letter, number = _NUMBER[dtype][0], getattr(ctypes, _NUMBER[dtype][1])
     function = getattr(library, f"{prefix}cblas_{letter}{name}{suffix}")
     array = [ctypes.c_void_p, whole]
     function.argtypes = {
@@ -98,7 +103,7 @@ def _median_seconds(call: Call, threads: int) -> float:
         started = time.perf_counter()
         call()
         times.append(time.perf_counter() - started)
-    return median(times)
+    return sorted(times)[TRIALS // 2]
 
 
 def product(a: Any, b: Any, out: Any) -> Call:
@@ -125,8 +130,9 @@ def subtracted(x: Any, y: Any, factor: Any) -> Call | None:
     function = _function("axpy", y.dtype.name)
     if function is None or not (x.flags.c_contiguous and y.flags.c_contiguous) or x.dtype != y.dtype:
         return None
-    size, one = (function.argtypes[0](n) for n in (y.size, 1))
-    at_x, at_y = (ctypes.c_void_p(array.ctypes.data) for array in (x, y))
+    whole, _, address, *_ = function.argtypes
+    size, one = whole(y.size), whole(1)
+    at_x, at_y = (address(array.ctypes.data) for array in (x, y))
 
     def run(keep: Any = (x, y)) -> None:
         function(size, -factor.item(), at_x, one, at_y, one)

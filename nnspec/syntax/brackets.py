@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
+from nnspec.syntax.lalr import MAX_NESTING
 from nnspec.syntax.recovery import blanked, statement_around
 from nnspec.syntax.words import DEFINITION_WORDS
 
-MAX_NESTING = 200
 _LEXED = re.compile(rf'"[^"\n]*"|#[^\n]*|[\[\](){{}}]|^(?:{"|".join(DEFINITION_WORDS)})\b', re.M)
 _HEADER = re.compile(rf"[ \t]*(?:(?:{'|'.join(DEFINITION_WORDS)}|if|scan|repeat)\b|.*\b(?:else|scan|repeat)\b)")
 _CALLED = re.compile(r"[^\W\d]\w*\Z")

@@ -15,6 +15,7 @@ from nnspec.syntax.tables import ENDS, ROW_OF_STATE, ROWS, RULES, STARTS, WORDS
 
 END = "$END"
 NONE = -1
+MAX_NESTING = 200
 Build = Callable[[list[Any]], Any]
 
 _IGNORED = re.compile(r"(?:\s+|#[^\n]*)+")
@@ -23,6 +24,7 @@ _TOKEN = re.compile(
     r'(?P<NAME>[^\W\d]\w*)|(?P<NUMBER>\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?)|(?P<STRING>"[^"\n]*")'
     r"|->|<-|~=|==|!=|<=|>=|[-~<>=+*/@%^()\[\]{},:.]"
 )
+_DEPTH = {"LPAR": 1, "LSQB": 1, "LBRACE": 1, "RPAR": -1, "RSQB": -1, "RBRACE": -1}
 _SIGNS = {
     "->": "ARROW", "<-": "LARROW", "~=": "ABOUT", "~": "TILDE", "==": "SAME", "!=": "DIFFERENT", "<=": "LESSEQ", ">=": "MOREEQ",
     "<": "LESS", ">": "MORE", "=": "EQ", "+": "PLUS", "-": "MINUS", "*": "STAR", "/": "SLASH", "@": "AT", "%": "PERCENT", "^": "CARET",
@@ -80,9 +82,12 @@ def comments_of(text: str, tree: Tree) -> list[Token]:
 
 
 def run(text: str, rule: str, builders: Sequence[Build]) -> Any:
-    """What the builder of a rule makes of the text; `builders` are those of `CALLBACKS`, in that order. Raises Unexpected."""
+    """What the builder of a rule makes of the text; `builders` are those of `CALLBACKS`, in that order.
+
+    Raises Unexpected where the grammar has no place for a token, and where brackets are nested too deep for those who walk the tree.
+    """
     states, values = [STARTS[rule]], list[Any]()
-    position, last = 0, token_of(END, "", 0)
+    position, last, depth = 0, token_of(END, "", 0), 0
     while True:
         ignored = _IGNORED.match(text, position)
         position = ignored.end() if ignored else position
@@ -94,6 +99,9 @@ def run(text: str, rule: str, builders: Sequence[Build]) -> Any:
         states.append(_row(states[-1])[token.type])
         values.append(token)
         position, last = token.end_pos, token
+        depth += _DEPTH.get(token.type, 0)
+        if depth > MAX_NESTING:
+            raise Unexpected(token.start_pos, token, frozenset())
 
 
 @cache

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Source, Span
 from nnspec.syntax.ast import Expr, Signature, Spec
-from nnspec.syntax.brackets import balanced
 from nnspec.syntax.build import Builder
-from nnspec.syntax.explain import explain
 from nnspec.syntax.lalr import Token, Tree, Unexpected, comments_of, run
-from nnspec.syntax.recovery import blanked, lost_names, statement_around
 from nnspec.syntax.tables import CALLBACKS
 
 VERSION = 1
-MAX_ERRORS = 50
 
 
 def parse(source: Source, start: int = 0, end: int | None = None) -> tuple[Spec, list[Diagnostic]]:
     """The definitions in a source (or in the part from `start` to `end`) and what is wrong with its syntax."""
-    written = source.text[start:end]
-    text, found = balanced(source, written, start, MAX_ERRORS)
-    while True:
-        try:
-            spec: Spec = _run(source, text, start, "start")
-            lost = lost_names(written, text, start, spec.definitions) if found else frozenset[str]()
-            return replace(spec, lost=lost), found + _check_version(source, spec)
-        except Unexpected as error:
-            found.append(explain(source, text, error, start))
-            rest = blanked(text, *statement_around(text, error.position))
-            if len(found) >= MAX_ERRORS or rest == text:
-                return Spec(Span(source, start, start + len(text)), 1, ()), found
-            text = rest
+    text = source.text[start:end]
+    try:
+        spec: Spec = _run(source, text, start, "start")
+        return spec, _check_version(source, spec)
+    except Unexpected:
+        from nnspec.syntax.mend import mended  # only a mistake needs its tables
+
+        spec, found = mended(source, text, start, lambda read: _run(source, read, start, "start"))
+        return spec, found + _check_version(source, spec)
 
 
 @cache
@@ -56,6 +47,8 @@ def parse_value(source: Source) -> tuple[Expr | None, list[Diagnostic]]:
         value: Expr = _run(source, source.text, 0, "expr")
         return value, []
     except Unexpected as error:
+        from nnspec.syntax.explain import explain
+
         return None, [explain(source, source.text, error)]
 
 

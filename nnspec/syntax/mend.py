@@ -1,0 +1,31 @@
+"""A text with mistakes, read all the same: each is said, what it stands in is blanked, and parsing goes on after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from nnspec.diagnostics import Diagnostic, Source, Span
+from nnspec.syntax.ast import Spec
+from nnspec.syntax.brackets import balanced
+from nnspec.syntax.explain import explain
+from nnspec.syntax.lalr import Unexpected
+from nnspec.syntax.recovery import blanked, lost_names, statement_around
+
+MAX_ERRORS = 50
+
+
+def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]) -> tuple[Spec, list[Diagnostic]]:
+    """What is left of the text from `start` on when `read` can read it, and what was wrong with it."""
+    text, found = balanced(source, written, start, MAX_ERRORS)
+    while True:
+        try:
+            spec = read(text)
+            lost = lost_names(written, text, start, spec.definitions) if found else frozenset[str]()
+            return replace(spec, lost=lost), found
+        except Unexpected as error:
+            found.append(explain(source, text, error, start))
+            rest = blanked(text, *statement_around(text, error.position))
+            if len(found) >= MAX_ERRORS or rest == text:
+                return Spec(Span(source, start, start + len(text)), 1, ()), found
+            text = rest
