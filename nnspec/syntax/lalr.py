@@ -93,10 +93,10 @@ def run(text: str, rule: str, builders: Sequence[Build]) -> Any:
         position = ignored.end() if ignored else position
         at_end = position == len(text)
         token = token_of(END, "", last.start_pos) if at_end else _next_token(text, position, states)
-        _reduce(states, values, token, builders, ENDS[rule] if at_end else None)
+        state = _reduce(states, values, token, builders, ENDS[rule] if at_end else NONE)
         if at_end:
             return values[0]
-        states.append(_row(states[-1])[token.type])
+        states.append(state)
         values.append(token)
         position, last = token.end_pos, token
         depth += _DEPTH.get(token.type, 0)
@@ -137,28 +137,30 @@ def _next_token(text: str, position: int, states: list[int]) -> Token:
     return token
 
 
-def _reduce(states: list[int], values: list[Any], token: Token, builders: Sequence[Build], end: int | None) -> None:
-    """Completes rules until the token can follow, or the end is reached."""
+def _reduce(states: list[int], values: list[Any], token: Token, builders: Sequence[Build], end: int) -> int:
+    """Completes rules until the token can follow, and gives the state after it; or until the end is reached."""
+    row, kind = _row(states[-1]), token.type
     while states[-1] != end:
-        action = _row(states[-1]).get(token.type)
+        action = row.get(kind)
         if action is None:
             raise Unexpected(token.start_pos, token, _accepted(states))
         if action >= 0:
-            return
+            return action
         origin, size, callback, single, included = _rule(~action)
-        children = values[len(values) - size :] if size else []
-        if size:
-            del states[-size:], values[-size:]
-        if included:
-            children = _included(children, included)
-        if single and len(children) == 1:
-            value: Any = children[0]
-        elif callback == NONE:
-            value = children
+        if single and size == 1 and not included:  # most rules of a formula: only the state changes
+            states.pop()
         else:
-            value = builders[callback](children)
+            children = values[-size:] if size else []
+            if size:
+                del states[-size:], values[-size:]
+            children = _included(children, included) if included else children
+            if single and len(children) == 1:
+                values.append(children[0])
+            else:
+                values.append(children if callback == NONE else builders[callback](children))
         states.append(_row(states[-1])[origin])
-        values.append(value)
+        row = _row(states[-1])
+    return end
 
 
 def _included(children: list[Any], included: Sequence[int]) -> list[Any]:
