@@ -63,6 +63,7 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     with _progress(epochs) as progress:
         history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
+    rundir.write_health(folder, history.health)
     templates.draw(folder, spec.graph, net.params)
     proof = net.export(folder / rundir.MODEL)
     last = datasets[-1]
@@ -78,6 +79,7 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
         "engine": net.engine.name,
         "engine_choice": net.engine.choice or None,
         "stopped": history.stopped or None,
+        "warnings": [w.as_json() for w in (*spec.warnings, *history.warnings)],
         "onnx": proof.sentence,
     }
 

@@ -15,6 +15,7 @@ import numpy as np
 from nnspec.diagnostics import Diagnostic, render
 from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH
+from nnspec.lint import allowed
 from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented
@@ -22,7 +23,10 @@ from nnspec.train.blame import went_wrong
 from nnspec.train.check import Fields, examples
 from nnspec.train.choose import choose
 from nnspec.train.data import Dataset
+from nnspec.train.doubts import doubts
 from nnspec.train.epoch import Epoch
+from nnspec.train.health import Health
+from nnspec.train.probe import Probe
 from nnspec.train.schedule import LearningRate
 from nnspec.train.standing import Means, Standing
 from nnspec.train.stop import stopper
@@ -48,8 +52,12 @@ class Progress:
 
 @dataclass
 class History:
+    """`warnings` are those of the data and of the network's health; `health` is what each look into it found."""
+
     epochs: list[Epoch] = field(default_factory=list)
     stopped: str = ""
+    warnings: list[Diagnostic] = field(default_factory=list)
+    health: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -108,18 +116,35 @@ class Stage:
 
     def run(self, history: History) -> None:
         """Add the epochs to what there is."""
-        at = self.at
+        at, health = self.at, self.health(history)
+        health.begin(self.at.epochs_before + self.at.epoch)
         while at.epoch < self.length.epochs and at.step < self.length.steps and not at.reason:
             epoch = self.epoch()
             history.epochs.append(epoch)
             at.reason = self.stopper.reason(epoch) if self.stopper else ""
             self.tell(epoch)
+            health.after(epoch.number)
         if not all_finite(self.engine.params):
             raise went_wrong(self.trail, nan, at.step, self.length.an_epoch, at.epochs_before)
         if self.stopper:
             self.stopper.finish()
+        health.finish(at.epochs_before + at.epoch)
         said = f"{self.training.name}: {at.reason}" if self.training.name and at.reason else at.reason
         history.stopped = "; ".join(filter(None, (at.stopped, said)))
+
+    def health(self, history: History) -> Health:
+        """Says what is probably not meant of the data before the first step, and looks at the network from then on."""
+
+        def warn(warning: Diagnostic) -> None:
+            if not allowed(warning):
+                history.warnings.append(warning)
+                self.progress.on_warning(warning)
+
+        if not self.at.step:
+            for doubt in doubts(self.engine.spec, self.at.stage, self.data.train, self.length.epochs, self.length.steps):
+                warn(doubt)
+        probe = Probe.of(self.engine, self.at.stage, self.data.train)
+        return Health(probe, warn, history.health, fresh=not (self.at.step or self.training.start or len(self.training.phases) > 1))
 
     def tell(self, epoch: Epoch) -> None:
         """Log an epoch; where nobody reads the progress any more, that is a wish to stop, as an interrupt is."""

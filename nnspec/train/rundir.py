@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
@@ -18,7 +19,7 @@ from nnspec.train.commit import Checkpoint, committed, discard, newest
 from nnspec.train.epoch import Epoch
 from nnspec.train.plot import curves
 
-METRICS, CURVE, MODEL, IMPORTS = "metrics.jsonl", "loss.svg", "model.onnx", "imports"
+METRICS, HEALTH, CURVE, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "loss.svg", "model.onnx", "imports"
 RUNS = Path("runs")
 
 
@@ -116,6 +117,11 @@ def cut_log(folder: Path, length: int) -> tuple[list[Epoch], int]:
     whole = content[: content.rfind(b"\n") + 1]
     write_whole(path, whole)
     return [Epoch.from_json(json.loads(line)) for line in whole.splitlines()], len(whole)
+
+
+def write_health(folder: Path, looks: Iterable[Mapping[str, Any]]) -> None:
+    """What was seen of dead and saturated units and of gradients, a look a line."""
+    write_whole(folder / HEALTH, "".join(json.dumps(look) + "\n" for look in looks).encode())
 
 
 def draw(folder: Path, title: str, epochs: Iterable[Epoch]) -> None:

@@ -1,0 +1,79 @@
+"""What is probably not meant and shows only once the data are there: before the first step of a train block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from math import ceil
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic, Span
+from nnspec.elaborate.training import Training
+from nnspec.graph import Node
+from nnspec.train.check import Fields, examples, listing
+from nnspec.train.schedule import LearningRate
+
+POINTS = 200
+
+
+def doubts(spec: Compilation, stage: int, data: Fields, epochs: int, steps: int) -> Iterator[Diagnostic]:
+    training = spec.trainings[stage]
+    yield from _batch_of_one(spec, training, examples(data))
+    yield from _labels_never_seen(spec, training, data)
+    yield from _schedule_longer_than_the_run(spec, stage, epochs, steps, ceil(examples(data) / training.batch))
+
+
+def _place(training: Training, *settings: str) -> Span:
+    """The first of these settings that is written, or the head of the block."""
+    head = Span(training.span.source, training.span.start, training.span.start + len("train"))
+    return next((training.spans[name] for name in settings if name in training.spans), head)
+
+
+def _batch_of_one(spec: Compilation, training: Training, number: int) -> Iterator[Diagnostic]:
+    """W114: statistics of a batch, and a batch of one."""
+    normalised = next(filter(_is_over_the_batch, spec.training_model[0].graph), None)
+    if normalised and (number % training.batch or training.batch) == 1:
+        every = training.batch == 1
+        message = f"{'every batch' if every else 'the last batch of an epoch'} has one example, from which no mean and variance can be had"
+        better = next(size for size in range(training.batch + 1, 2 * training.batch + 3) if number % size != 1)
+        help_ = f"there are {number:,} examples: write for example `batch {better}`"
+        notes = ((normalised.span, "they are wanted here"),) if normalised.span else ()
+        yield Diagnostic("W114", message, _place(training, "batch", "data"), notes=notes, help=help_, level="warning")
+
+
+def _is_over_the_batch(node: Node) -> bool:
+    return node.op.name == "mean" and node.role == "forward" and 0 in node.attributes["axes"]
+
+
+def _labels_never_seen(spec: Compilation, training: Training, data: Fields) -> Iterator[Diagnostic]:
+    """W115: a class of which the training data have no example."""
+    for name, type in spec.model.targets.items():
+        if type.classes and type.rank == 1 and name in data:
+            unseen = sorted(set(range(type.classes)) - set(np.unique(data[name]).tolist()))
+            if unseen:
+                message = f"the training data have no example of {_classes(unseen)} of `{name}`, a class({type.classes})"
+                help_ = f"missing: {listing(map(str, unseen))}; declare as many as there are, numbered from 0, or see how the data are cut"
+                notes = ((spec.model.spans[name], "declared here"),)
+                yield Diagnostic("W115", message, _place(training, "data"), notes=notes, help=help_, level="warning")
+
+
+def _classes(unseen: list[int]) -> str:
+    return f"the class {unseen[0]}" if len(unseen) == 1 else f"{len(unseen)} classes"
+
+
+def _schedule_longer_than_the_run(spec: Compilation, stage: int, epochs: int, steps: int, an_epoch: int) -> Iterator[Diagnostic]:
+    """W116: a rate that never changes, or still rises at the end; a schedule that waits for the loss is not judged."""
+    schedule = spec.trainings[stage].schedule
+    if schedule is None or schedule.name == "constant" or re.search(r"\bstale\b", schedule.function.definition.span.text):
+        return
+    rate = LearningRate(spec, epochs, steps, stage)
+    rates = [rate(step // an_epoch, step) for step in np.unique(np.linspace(0, steps - 1, POINTS, dtype=int)).tolist()]
+    length = f"{steps:,} steps, {epochs} epoch{'s' if epochs > 1 else ''}"
+    if len(rates) > 1 and len(set(rates)) == 1:
+        message = f"the schedule `{schedule.name}` does nothing in a run of {length}: the rate is {rates[0]:.3g} all along"
+        yield Diagnostic("W116", message, schedule.span, help="let it act earlier, or train longer", level="warning")
+    elif len(rates) > 1 and rates[-1] == max(rates) and rates[-1] > rates[-2] and rates[-1] < rate.base:
+        message = f"a run of {length} ends while `{schedule.name}` still warms up: the rate has come to {rates[-1]:.3g} of {rate.base:.3g}"
+        yield Diagnostic("W116", message, schedule.span, help="a shorter warm-up, or a longer run", level="warning")

@@ -1,0 +1,128 @@
+"""The health of a network while it trains: looked at now and then, on a few examples, and said once where something is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import log
+from typing import Any
+
+from nnspec.diagnostics import Diagnostic
+from nnspec.train.probe import Layer, Look, Probe
+
+SHARE, LAST = 0.02, 0.2
+"""Of the time of a training that looking may take, but for the first look; and the seconds that the last one may take in any case."""
+DEAD, SATURATED, FAR = 0.5, 0.8, 200.0
+EPOCHS, FALLEN, NEAR = 5, 0.99, 0.02
+
+
+@dataclass
+class Health:
+    """`begin` before the first step of a train block, `after` each epoch, `finish` at the end; `tell` is given each warning once.
+
+    `fresh` says that the block begins with new weights and one loss, which is to fall.
+    """
+
+    probe: Probe
+    tell: Callable[[Diagnostic], None]
+    records: list[dict[str, Any]]
+    fresh: bool = True
+    said: set[str] = field(default_factory=set)
+    first: Look | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    spent: float = 0.0
+    started: float = 0.0
+
+    def begin(self, epoch: int = 0) -> None:
+        self.started = time.perf_counter()
+        self.first = self._look(epoch)
+
+    def after(self, epoch: int) -> None:
+        self.epochs += 1
+        elapsed = time.perf_counter() - self.started
+        if self.spent + self.seconds <= SHARE * elapsed:
+            self._look(epoch)
+
+    def finish(self, epoch: int) -> None:
+        if self.records[-1]["epoch"] != epoch and self.seconds <= max(LAST, SHARE * (time.perf_counter() - self.started)):
+            self._look(epoch)
+
+    def _look(self, epoch: int) -> Look:
+        started = time.perf_counter()
+        look = self.probe.look()
+        self.records.append({"epoch": epoch, **look.as_json()})
+        for warning in self._warnings(look):
+            if warning.code not in self.said:
+                self.said.add(warning.code)
+                self.tell(warning)
+        self.seconds = time.perf_counter() - started
+        self.spent += self.seconds
+        return look
+
+    def _warnings(self, look: Look) -> Iterator[Diagnostic]:
+        number = len(next(iter(self.probe.fields.values())))
+        when = f"after {self.epochs} epoch{'s' * (self.epochs != 1)}" if self.epochs else "before the first step"
+        yield from _dead(look, number, when)
+        yield from _saturated(look, when)
+        yield from _gradients(look, when)
+        if self.first and self.fresh and self.epochs >= EPOCHS and look.loss > FALLEN * self.first.loss > 0:
+            yield _not_falling(self.probe, self.first.loss, look.loss, self.epochs)
+
+
+def _worst(layers: tuple[Layer, ...]) -> Layer | None:
+    return max(layers, key=lambda layer: layer.value, default=None)
+
+
+def _dead(look: Look, number: int, when: str) -> Iterator[Diagnostic]:
+    """W401."""
+    worst = _worst(look.dead)
+    if worst and worst.value >= DEAD:
+        message = f"{worst.value:.0%} of the units behind `{worst.name}` are dead {when}: they give 0 for all {number} examples looked at"
+        help_ = "a smaller learning rate, `leaky_relu`, or a normalisation before it; a dead unit has no gradient and stays dead"
+        yield Diagnostic("W401", message, worst.span, help=help_, level="warning")
+
+
+def _saturated(look: Look, when: str) -> Iterator[Diagnostic]:
+    """W402."""
+    worst = _worst(look.saturated)
+    if worst and worst.value >= SATURATED:
+        message = f"{worst.value:.0%} of the values behind `{worst.name}` are saturated {when}: the slope is less than 1/25 of the steepest"
+        help_ = "smaller weights at the start, inputs of mean 0 and deviation 1 (`standardize`), or a normalisation before it"
+        yield Diagnostic("W402", message, worst.span, help=help_, level="warning")
+
+
+def _gradients(look: Look, when: str) -> Iterator[Diagnostic]:
+    """W403 where less and less reaches the earlier layers, W404 where more and more does: the middle of the first third and of the last."""
+    third = max(1, len(look.gradients) // 3)
+    early, late = _middle(look.gradients[:third]), _middle(look.gradients[-third:])
+    if early and late and late.value > FAR * early.value:
+        ratio = f"1/{late.value / early.value:,.0f} of" if early.value else "nothing beside"
+        help_ = "relu, an init that fits, a normalisation or residual connections keep it alive"
+        yield _far("W403", "vanishes", when, early, ratio, late, help_)
+    if early and late and early.value > FAR * late.value > 0:
+        help_ = "smaller weights at the start, a normalisation, or `clip norm(1.0)`"
+        yield _far("W404", "explodes", when, early, f"{early.value / late.value:,.0f} times", late, help_)
+
+
+def _middle(layers: tuple[Layer, ...]) -> Layer | None:
+    """The one that half of the others do not exceed."""
+    return sorted(layers, key=lambda layer: layer.value)[len(layers) // 2] if layers else None
+
+
+def _far(code: str, does: str, when: str, far: Layer, ratio: str, near: Layer, help_: str) -> Diagnostic:
+    message = f"the gradient {does} {when}: relative to its weights, that of `{far.name}` is {ratio} that of `{near.name}`"
+    notes = ((near.span, "compared with this one"),) if near.span and near.span != far.span else ()
+    return Diagnostic(code, message, far.span, notes=notes, help=help_, level="warning")
+
+
+def _not_falling(probe: Probe, first: float, now: float, epochs: int) -> Diagnostic:
+    """W405."""
+    spec = probe.engine.spec
+    classes = next((t.classes for t in spec.model.targets.values() if t.classes), None)
+    guess = f", the loss of a guess, log {classes}" if classes and abs(now - log(classes)) < NEAR * log(classes) else ""
+    optimizer = spec.trainings[probe.stage].optimizer
+    message = f"the loss has not fallen in {epochs} epochs: {first:.4g} before and {now:.4g} now{guess}"
+    help_ = "another learning rate, ten times as large or as small; and see that inputs are scaled and targets belong to their inputs"
+    return Diagnostic("W405", message, optimizer.span if optimizer else None, help=help_, level="warning")

@@ -1,0 +1,169 @@
+"""What is said of data and network once they meet: before the first step, and of the network's health while it trains."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import ROOT
+from test_cli import run
+from test_errors import halves
+from test_warnings import MEASURED, TRAINED
+
+import nnspec
+from nnspec.train.loop import History, Progress
+from nnspec.train.probe import Probe
+
+PAGES = [ROOT / "nnspec" / "errors" / f"{code}.md" for code in TRAINED] + sorted((ROOT / "nnspec" / "errors").glob("W4*.md"))
+
+SPEC = """model M {{
+  input  x: [4]
+  target y: class({classes})
+  logits = x -> {stages} -> dense({classes})
+  output probs = softmax(logits)
+  loss   cross_entropy(logits, y)
+}}
+train {{
+  batch     {batch}
+  epochs    {epochs}
+  optimizer {optimizer}
+{more}}}"""
+RANDOM = np.random.default_rng(0)
+X, Y = RANDOM.standard_normal((65, 4)), np.arange(65) % 3
+
+
+def trained(
+    stages: str = "dense(8) -> relu",
+    batch: int = 16,
+    epochs: int = 2,
+    optimizer: str = "sgd(lr = 0.1)",
+    more: str = "",
+    classes: int = 3,
+    x: np.ndarray = X,
+) -> tuple[History, list[str]]:
+    """The history, and the codes that were told while it trained."""
+    told: list[str] = []
+    spec = SPEC.format(stages=stages, batch=batch, epochs=epochs, optimizer=optimizer, more=more, classes=classes)
+    history = nnspec.loads(spec).fit({"x": x, "y": Y[: len(x)]}, progress=Progress(on_warning=lambda d: told.append(d.code)))
+    assert told == [d.code for d in history.warnings]
+    return history, told
+
+
+def codes(**how: object) -> list[str]:
+    return trained(**how)[1]  # type: ignore[arg-type]  # a table of cases
+
+
+SAYS: dict[str, tuple[dict[str, object], list[str]]] = {
+    "65 in batches of 16, with batchnorm": ({"stages": "dense(8, bias = false) -> batchnorm -> relu"}, ["W114"]),
+    "65 in batches of 13, with batchnorm": ({"stages": "dense(8, bias = false) -> batchnorm -> relu", "batch": 13}, []),
+    "65 one by one, with batchnorm": ({"stages": "dense(8, bias = false) -> batchnorm -> relu", "batch": 1}, ["W114"]),
+    "65 in batches of 16, with layernorm": ({"stages": "dense(8) -> layernorm -> relu"}, []),
+    "a class too many": ({"classes": 4}, ["W115"]),
+    "a rate that falls after the end": ({"more": "  schedule step_decay(gamma = 0.1, every = 2)\n"}, ["W116"]),
+    "a rate that falls in time": ({"more": "  schedule step_decay(gamma = 0.1, every = 1)\n"}, []),
+    "a warm-up that does not end": ({"more": "  schedule warmup(100)\n"}, ["W116"]),
+    "a warm-up before a cosine that does not end": ({"more": "  schedule cosine(warmup = 100)\n"}, ["W116"]),
+    "a warm-up that ends": ({"more": "  schedule cosine(warmup = 3)\n"}, []),
+    "a rate that stays, as it says": ({"more": "  schedule constant\n"}, []),
+    "a rate that waits for the loss": ({"more": "  schedule on_plateau(patience = 5)\n"}, []),
+    "a schedule that is meant": ({"more": "  schedule warmup(100) # nnspec: allow W116: the first part of a longer run\n"}, []),
+    "a rate that kills": ({"optimizer": "sgd(lr = 1e3)", "stages": "dense(8) -> relu -> dense(8) -> relu"}, ["W401"]),
+    "inputs that were never scaled": ({"stages": "dense(8) -> tanh", "x": 100 * X}, ["W402"]),
+    "a loss that does not fall": ({"optimizer": "sgd(lr = 1e-9)", "epochs": 5}, ["W405"]),
+    "too few epochs to tell": ({"optimizer": "sgd(lr = 1e-9)", "epochs": 4}, []),
+    "nothing wrong": ({"epochs": 6}, []),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", SAYS)
+def test_it_says(name: str) -> None:
+    how, expected = SAYS[name]
+    assert codes(**how) == expected
+
+
+def test_units_that_are_dead_in_a_handful_of_examples_may_live_in_others() -> None:
+    net = nnspec.loads(SPEC.format(stages="dense(8) -> relu", batch=4, epochs=1, optimizer="sgd(lr = 0.1)", more="", classes=3))
+    part = Probe(net.engine, 0, {"x": np.float32(X[:5]), "y": Y[:5]}, whole=False)
+    assert part.look().dead == ()
+
+
+def test_a_look_sees_what_torch_sees() -> None:
+    import torch
+
+    spec = SPEC.format(
+        stages="dense(8) -> relu -> dense(8) -> tanh", batch=16, epochs=1, optimizer="sgd(lr = 0.1)", more="", classes=3
+    )  # fmt: skip
+    net = nnspec.loads(spec, dtype="float64")
+    net.params["dense.b"] = np.linspace(-9, 2, 8)
+    net.params["dense_2.W"] *= 9
+    p = {n: torch.tensor(np.array(v), requires_grad=True) for n, v in net.params.items()}
+    first = torch.relu(torch.tensor(X) @ p["dense.W"] + p["dense.b"])
+    second = torch.tanh(first @ p["dense_2.W"] + p["dense_2.b"])
+    loss = torch.nn.functional.cross_entropy(second @ p["dense_3.W"] + p["dense_3.b"], torch.tensor(Y))
+    loss.backward()
+    first, second = first.detach(), second.detach()
+    look = Probe(net.engine, 0, {"x": X, "y": Y}, whole=True).look()
+    assert look.loss == pytest.approx(loss.item())
+    assert [(d.name, d.value) for d in look.dead] == [("dense", float((first == 0).all(0).double().mean()))]
+    assert [(s.name, s.value) for s in look.saturated] == [
+        ("dense_2", pytest.approx(float((second.abs() > 0.98).double().mean()), abs=1e-6))
+    ]
+    for layer in look.gradients:
+        assert layer.value == pytest.approx(float(p[layer.name].grad.norm() / p[layer.name].detach().norm()))
+    assert [layer.name for layer in look.gradients] == ["dense.W", "dense_2.W", "dense_3.W"] and 0 < look.dead[0].value < 1
+
+
+def test_looking_takes_at_most_a_small_share_of_a_training() -> None:
+    looks = trained(epochs=200)[0].health
+    assert looks[0]["epoch"] == 0 and looks[-1]["epoch"] == 200
+    assert len(looks) < 30
+
+
+def test_looking_changes_no_bit_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, other = (nnspec.load("iris", threads=1) for _ in range(2))
+    net.fit(epochs=3)
+    monkeypatch.setattr("nnspec.train.health.Health._look", lambda self, epoch: self.records.append({"epoch": epoch}))
+    other.fit(epochs=3)
+    assert all((net.params[n] == other.params[n]).all() for n in net.params)
+
+
+def test_a_loss_of_two_networks_against_each_other_need_not_fall() -> None:
+    spec = (
+        "model M {\n  input x: [4]\n  param w: [4] ~ normal\n  param v: [4] ~ normal\n  output z = sum(x * w * v)\n"
+        "  loss up = z\n  loss down = -z\n}\n"
+        "train { batch 16  epochs 6  optimizer sgd(lr = 0.01)  minimize up  update w  minimize down  update v }"
+    )
+    told: list[str] = []
+    nnspec.loads(spec).fit({"x": X}, progress=Progress(on_warning=lambda d: told.append(d.code)))
+    assert "W405" not in told
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_the_examples_of_a_page_have_exactly_its_warning_and_none_and_its_figures(page: Path) -> None:
+    said = [float(n) for n in MEASURED.findall(page.read_text("utf-8"))] or [None, None]
+    for half, expected, percent in zip(halves(page), ([page.stem], []), said, strict=True):
+        net = nnspec.loads(half.get("nn") or "", threads=1)
+        assert net.spec.warnings == ()
+        history = net.fit(progress=Progress(on_warning=lambda _: None))
+        assert [d.code for d in history.warnings] == expected
+        if percent is not None:
+            assert 100 * net.evaluate(net.dataset().test or {})["accuracy"] == pytest.approx(percent, abs=3)
+
+
+def test_every_warning_of_training_has_a_page_and_every_page_is_used() -> None:
+    used = {c for p in (ROOT / "nnspec").rglob("*.py") for c in re.findall(r'"(W4\d\d)"', p.read_text("utf-8"))}
+    assert used == {p.stem for p in PAGES} - {*TRAINED}
+
+
+def test_a_run_keeps_what_was_seen_and_says_it_on_the_way(tmp_path: Path) -> None:
+    text = SPEC.format(stages="dense(8) -> tanh -> dense(8)", batch=16, epochs=2, optimizer="adam", more="", classes=4)
+    (tmp_path / "net.nn").write_text(text.replace("train {", "train {\n  data iris"), "utf-8")
+    done = run("train", "net.nn", "--run", "r", "--json", cwd=tmp_path)
+    looks = [json.loads(line) for line in (tmp_path / "r" / "health.jsonl").read_text("utf-8").splitlines()]
+    assert looks[0]["epoch"] == 0 and set(looks[0]["gradient_over_weight"]) == {"dense.W", "dense_2.W", "dense_3.W"}
+    assert [w["code"] for w in json.loads(done.stdout)["warnings"]] == ["W101", "W115"]
+    assert "warning[W101]" in done.stderr and "warning[W115]" in done.stderr and done.returncode == 0
