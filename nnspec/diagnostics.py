@@ -57,6 +57,11 @@ class Span:
         line, column = self.source.position(self.start)
         return f"{self.source.name}:{line}:{column}"
 
+    @property
+    def place(self) -> str:
+        """The same without the folder, for what is to be alike wherever it is made."""
+        return str(self).replace("\\", "/").rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Fix:

@@ -6,7 +6,6 @@ Exit codes: 0 fine, 1 the spec or data is wrong, 2 usage, 3 out of resources, 12
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from nnspec.cli.export import export
 from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.importing import import_
-from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, options, say, sizes_from
+from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, hush, options, say, sizes_from
 from nnspec.cli.predict import predict
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
@@ -55,8 +54,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
     except BrokenPipeError:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        hush()
         sys.exit(0)
     except OSError as error:
         click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
@@ -164,8 +162,7 @@ def train(
     try:
         result = train_run(spec, Path(file).stem, wishes, folder, resume=resume)
     except Interrupted as stop:
-        click.echo(interrupted(stop), err=True)
-        sys.exit(128 + stop.number)
+        interrupted(stop)
     click.echo(json.dumps(result, indent=2) if as_json else report(result))
 
 

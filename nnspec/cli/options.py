@@ -19,6 +19,12 @@ def say(diagnostics: Iterable[Diagnostic]) -> None:
     click.echo(render(diagnostics, color), err=True, color=color)
 
 
+def hush() -> None:
+    """Say nothing more: whoever read it has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def settings_of(pairs: tuple[str, ...]) -> dict[str, Any]:
     """`width=64` pairs as a mapping."""
     for pair in pairs:

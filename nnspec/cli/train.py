@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import numpy as np
 
 from nnspec.api import Net
-from nnspec.cli.options import compilation, say, settings_of
+from nnspec.cli.options import compilation, hush, say, settings_of
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic
+from nnspec.diagnostics import Diagnostic, Source
 from nnspec.graph import Type
 from nnspec.train import data as data_sets
 from nnspec.train import rundir, templates
@@ -47,9 +47,10 @@ def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes)
     kept, checkpoint = rundir.opened(folder)
     said, asked = checkpoint.manifest, checkpoint.manifest["asked"]
     settings = settings_of(pairs) if pairs else said["settings"]
-    spec = replace(kept, settings=settings) if is_run else replace(compilation(file), settings=settings, dtype=said["dtype"])
+    source = Source(said["file"], kept.source.text)  # so that what is made of it says the same places
+    spec = replace(kept, source=source) if is_run else replace(compilation(file), dtype=said["dtype"])
     given = {name: value for name in asked if (value := getattr(wishes, name)) is not None}
-    return spec, folder, Wishes(**{**asked, **given}, changes={**said["changes"], **wishes.changes})
+    return replace(spec, settings=settings), folder, Wishes(**{**asked, **given}, changes={**said["changes"], **wishes.changes})
 
 
 def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None = None, *, resume: bool = False) -> dict[str, Any]:
@@ -125,9 +126,13 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type]) -> tuple[str
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
 
 
-def interrupted(stop: Interrupted) -> str:
-    """What is said to who has interrupted a training."""
-    return f"{stop}\nto go on: nnspec train {shlex.quote(str(stop.run))} --resume"
+def interrupted(stop: Interrupted) -> NoReturn:
+    """Say how to go on, to whoever has interrupted a training and still listens."""
+    try:
+        click.echo(f"{stop}\nto go on: nnspec train {shlex.quote(str(stop.run))} --resume", err=True)
+    except BrokenPipeError:
+        hush()
+    sys.exit(128 + stop.number)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def to_text(graph: Graph) -> str:
 
 def _line(node: Node) -> str:
     arguments = [*node.inputs, *(f"{k} = {_value(v)}" for k, v in node.attrs)]
-    place = f" {node.span}" if node.span else ""
+    place = f" {node.span.place}" if node.span else ""
     return f"  {node.name}: {node.type} = {node.op.name}({', '.join(arguments)})  # {node.role}{place}"
 
 

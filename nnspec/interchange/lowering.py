@@ -107,7 +107,7 @@ class Lowering:
     @staticmethod
     def doc(node: Node | None) -> str:
         """Where the user wrote it, as `file:line:col`."""
-        return str(node.span) if node and node.span else ""
+        return node.span.place if node and node.span else ""
 
     def _value(self, part: str) -> str:
         assert self._node

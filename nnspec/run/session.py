@@ -46,7 +46,7 @@ def _culprit(content: bytes, error: Exception) -> str:
 
 def _refused(graph: Graph, error: Exception, place: str) -> Fault:
     said = " ".join(str(error).split())
-    span = next((s for s in _spans(graph) if str(s) == place), None)
+    span = next((s for s in _spans(graph) if s.place == place), None)
     help_ = "it has most of its implementations for float32 only; `numpy` computes this one" if graph.dtype == "float64" else ""
     return fault("E506", f"onnxruntime cannot run `{graph.name}` in {graph.dtype}: {said}", span, help=help_)
 

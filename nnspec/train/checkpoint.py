@@ -33,7 +33,8 @@ def sources(spec: Compilation) -> dict[str, str]:
 def manifest(engine: Engine) -> dict[str, Any]:
     """What a checkpoint says about how it came to be."""
     spec = engine.spec
-    what = {"model": spec.model.name, "sources": sources(spec), "folder": str(spec.folder.resolve())}
+    file = {"file": spec.source.name, "folder": str(spec.folder.resolve())}
+    what = {"model": spec.model.name, "sources": sources(spec), **file}
     chosen = {"settings": dict(spec.settings), "changes": dict(spec.changes), "dtype": spec.dtype, "seed": int(engine.seed)}
     how = {"stage": engine.stage, "stage_start": engine.stage_start, "engine": engine.name, "engine_choice": engine.choice}
     return {**what, **chosen, **how, **environment(engine)}

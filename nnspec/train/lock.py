@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nnspec.diagnostics import fault
-from nnspec.files import unwritable
+from nnspec.files import clear_aside, unwritable
 
 LOCK = "run.lock"
 LONGEST = 300
@@ -18,20 +18,29 @@ LONGEST = 300
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """`run.lock` is this process's until the end, whatever end that is: the system lets go of it when a process dies.
+    """`run.lock` is this process's until the end, whatever end that is: the system lets go of it when a process dies. What one that died
+    has left half written is removed.
 
     A Fault (E541) where another one has it.
     """
     path = folder / LOCK
     handle = _taken(path)
     try:
-        os.truncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
+        _make_own(handle, folder)
         yield
     finally:
         with suppress(OSError):  # the folder itself may be gone, or not to be written any more
             path.unlink()
         os.close(handle)
+
+
+def _make_own(handle: int, folder: Path) -> None:
+    try:
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
+        clear_aside(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from None
 
 
 def _taken(path: Path) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Diagnostic
-from nnspec.files import clear_aside, sync, unwritable
+from nnspec.files import sync, unwritable
 from nnspec.run.engine import Engine
 from nnspec.train import commit, rundir
 from nnspec.train.changes import Said, refuse_changed, warned
@@ -99,7 +99,6 @@ class Run:
         said = checkpoint.manifest
         restore(self.engine, checkpoint.arrays, said)
         try:
-            clear_aside(self.folder)
             commit.set_aside(self.folder, checkpoint.step)
             self.epochs, self.logged = rundir.cut_log(self.folder, said["metrics"])
         except OSError as error:

@@ -44,9 +44,14 @@ def latest(name: str) -> Path:
     return known[max(known)]
 
 
+def is_used(folder: Path) -> bool:
+    """Whether a run is there; a spec by itself is of one that died before it had anything to lose."""
+    return (folder / SPEC).exists() and bool(committed(folder) or (folder / METRICS).exists())
+
+
 def refuse_used(folder: Path) -> None:
     """A new run does not go where another one is."""
-    if (folder / SPEC).exists():
+    if is_used(folder):
         raise fault("E504", f"{folder} already holds a run", help="choose another --run, go on with it by --resume, or remove it")
 
 
@@ -61,7 +66,7 @@ def create(folder: Path, spec: Compilation) -> None:
     """Put a copy of the spec and of what it imports there; a directory that holds another spec's run is left alone."""
     text = spec.source.text
     try:
-        if (folder / SPEC).exists():
+        if is_used(folder):
             if (folder / SPEC).read_text("utf-8") != text:
                 raise fault("E504", f"{folder} holds the run of another spec", help="choose another directory, or remove it")
             return
