@@ -11,7 +11,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.graph import Graph, Type
+from nnspec.graph import Type
 from nnspec.graph.types import size_names
 from nnspec.run import reference
 from nnspec.run.engine import first_values
@@ -39,15 +39,19 @@ def gradcheck(spec: Compilation, seed: int = 0) -> list[Checked]:
     """Check the gradient of the loss for every parameter on a small random batch."""
     spec = replace(spec, dtype="float64").checked()
     random = np.random.default_rng(seed)
+    feeds = example(spec, seed, random)
+    gradients = reference.run(spec.gradients, feeds)
+    return [compare(spec, feeds, n, gradients[f"grad:{n}"], random) for n in spec.model.parameters]
+
+
+def example(spec: Compilation, seed: int, random: np.random.Generator) -> dict[str, Any]:
+    """Weights, and a small random batch."""
     model = spec.model
     if not model.losses:
         raise fault("E110", f"the model `{model.name}` has no loss, so there are no gradients to check", model.span)
     weights = {n: _off_zero(v, random) if n in model.parameters else v for n, v in first_values(spec, seed).items()}
     feeds: dict[str, Any] = {n: random_values(t, random) for n, t in (model.inputs | model.targets).items()}
-    feeds |= {SEED: seed, STEP: 1, **weights}
-    gradients = reference.run(spec.gradients, feeds)
-    forward = spec.training_model[0].graph
-    return [_check(forward, feeds, n, gradients[f"grad:{n}"], random) for n in model.parameters]
+    return feeds | {SEED: seed, STEP: 1, **weights}
 
 
 def _off_zero(values: Array, random: np.random.Generator) -> Array:
@@ -64,8 +68,9 @@ def random_values(type: Type, random: np.random.Generator) -> Array:
     return random.random(shape) < 0.5 if type.dtype == "bool" else random.standard_normal(shape)
 
 
-def _check(forward: Graph, feeds: Mapping[str, Any], name: str, gradient: Array, random: np.random.Generator) -> Checked:
-    expected, found = [], []
+def compare(spec: Compilation, feeds: Mapping[str, Any], name: str, gradient: Array, random: np.random.Generator) -> Checked:
+    """A gradient of the mean loss of a batch beside finite differences of it."""
+    forward, expected, found = spec.training_model[0].graph, list[float](), list[float]()
     for direction in _directions(gradient.shape, random):
         losses = [float(reference.run(forward, {**feeds, name: feeds[name] + s * EPS * direction}, ["loss"])["loss"]) for s in (1, -1)]
         expected.append((losses[0] - losses[1]) / (2 * EPS))

@@ -16,12 +16,14 @@ import click
 from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
+from nnspec.cli.derive import derive
 from nnspec.cli.export import export
 from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.importing import import_
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, hush, options, say, sizes_from
 from nnspec.cli.predict import predict
+from nnspec.cli.trace import trace
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
@@ -202,5 +204,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, export, fmt, graph, import_, predict, library.doc, library.new, library.test):
+for command in (bench, derive, export, fmt, graph, import_, predict, trace, library.doc, library.new, library.test):
     cli.add_command(command)

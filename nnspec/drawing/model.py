@@ -29,7 +29,7 @@ def diagram_of(model: Model, root: Part, depth: int, *, with_loss: bool = False)
 
 
 @dataclass(eq=False)
-class _Item:
+class Item:
     """What becomes one box: a part, some equal ones in a row, or a node by itself."""
 
     parts: list[Part]
@@ -39,12 +39,16 @@ class _Item:
 
 @dataclass
 class Drawing:
-    """The work on the diagram of one model; `ends` are the public outputs of its graph that the picture ends in."""
+    """The work on the diagram of one model; `ends` are the public outputs of its graph that the picture ends in.
+
+    `folds` says whether blocks that are one after the other the same stand there once.
+    """
 
     model: Model
     root: Part
     ends: dict[str, str]
     depth: int
+    folds: bool = True
     numbers: Iterator[int] = field(default_factory=count)
 
     @property
@@ -107,16 +111,16 @@ class Drawing:
 
     # ---- what becomes a box
 
-    def items(self, part: Part) -> list[_Item]:
+    def items(self, part: Part) -> list[Item]:
         """The boxes of a part: its calls, its formulas without layers, and the operations between them."""
-        found = [_Item([], frozenset([n])) for n in part.nodes if n in self.drawn]
+        found = [Item([], frozenset([n])) for n in part.nodes if n in self.drawn]
         for child in part.parts:
             name, inner = self.named.get(child.written, ""), self.simplest(child)
             nodes = self.drawn.intersection(inner.all_nodes())
             if inner.kind == "formula" and inner.has_layers:
                 found += self.items(inner)
             elif nodes:
-                found.append(_Item([inner], frozenset(nodes), name))
+                found.append(Item([inner], frozenset(nodes), name))
         return self.repeated(sorted(found, key=lambda i: min(map(self.place.__getitem__, i.nodes))))
 
     def simplest(self, part: Part) -> Part:
@@ -125,17 +129,17 @@ class Drawing:
         alone = part.kind == "formula" and len(filled) == 1 and self.drawn.isdisjoint(part.nodes)
         return self.simplest(filled[0]) if alone else part
 
-    def repeated(self, items: list[_Item]) -> list[_Item]:
+    def repeated(self, items: list[Item]) -> list[Item]:
         """Blocks that are one after the other the same, as one."""
-        kept: list[_Item] = []
+        kept: list[Item] = []
         for item in items:
-            if kept and self.goes_on(kept[-1], item):
-                kept[-1] = _Item(kept[-1].parts + item.parts, kept[-1].nodes | item.nodes)
+            if self.folds and kept and self.goes_on(kept[-1], item):
+                kept[-1] = Item(kept[-1].parts + item.parts, kept[-1].nodes | item.nodes)
             else:
                 kept.append(item)
         return kept
 
-    def goes_on(self, before: _Item, item: _Item) -> bool:
+    def goes_on(self, before: Item, item: Item) -> bool:
         """Whether an item does once more what the one before it does, with nothing but its result."""
         if not (before.parts and item.parts and is_block(item.parts[0])):
             return False
@@ -143,37 +147,37 @@ class Drawing:
         given, taken = self.given(before), self.taken(item)
         return same and given == taken and len(taken) == 1 and self.graph[taken[0]].type == self.graph[self.given(item)[0]].type
 
-    def taken(self, item: _Item) -> tuple[str, ...]:
+    def taken(self, item: Item) -> tuple[str, ...]:
         """The values of other boxes that an item reads; weights that it shares with an earlier use of itself do not count."""
         own = tuple(f"{p.path}." for p in item.parts if p.path)
         sources = {s for n in item.nodes for s in self.graph[n].inputs} - item.nodes
         return tuple(self.in_order(s for s in sources & self.drawn if not (own and s.startswith(own))))
 
-    def given(self, item: _Item) -> tuple[str, ...]:
+    def given(self, item: Item) -> tuple[str, ...]:
         """The values of an item that others read, or that the picture ends in."""
         ends = set(self.ends.values())
         return tuple(n for n in self.in_order(item.nodes) if n in ends or any(self.leaves(item, n, r) for r in self.readers.get(n, ())))
 
-    def leaves(self, item: _Item, value: str, reader: str) -> bool:
+    def leaves(self, item: Item, value: str, reader: str) -> bool:
         """Whether a reader of a value is another box, and no further use of the layer whose weight it is."""
         again = item.parts and any(value.startswith(f"{path}.") for path in self.paths.get(reader, ()))
         return reader not in item.nodes and not again
 
     # ---- boxes
 
-    def box(self, item: _Item, level: int) -> Box:
+    def box(self, item: Item, level: int) -> Box:
         takes, gives = self.taken(item), self.given(item)
         if not item.parts:
             return replace(self.node_box(self.graph[next(iter(item.nodes))]), takes=takes, gives=gives, nodes=item.nodes)
         part = item.parts[0]
         plain = replace(self.part_box(item, part), takes=takes, gives=gives, nodes=item.nodes)
-        first = _Item([part], item.nodes.intersection(part.all_nodes()))
+        first = Item([part], item.nodes.intersection(part.all_nodes()))
         inner = self.items(part)
         if len(inner) < 2:
             return plain
         return replace(plain, inner=self.inside(first, inner, level + 1), is_open=level <= self.depth and is_block(part))
 
-    def inside(self, item: _Item, inner: list[_Item], level: int) -> Diagram:
+    def inside(self, item: Item, inner: list[Item], level: int) -> Diagram:
         """The diagram of a block, with a port for every value that comes in or goes out."""
         ins = [Box(self.fresh(), "", "port", gives=(v,)) for v in self.taken(item)]
         outs = [Box(self.fresh(), "", "port", takes=(v,)) for v in self.given(item)]
@@ -189,7 +193,7 @@ class Drawing:
         left, right = (f"{v:g}" if isinstance(v, int | float) else "" for v in (*numbers, None, None)[:2])
         return Box(self.fresh(), f"{left} {sign} {right}".strip(), "loss" if node.role == "loss" else "forward")
 
-    def part_box(self, item: _Item, part: Part) -> Box:
+    def part_box(self, item: Item, part: Part) -> Box:
         weights = tuple(n for n in self.in_order(item.nodes) if self.graph[n].role == "param")
         shares = bool(part.path) and any(s.startswith(f"{part.path}.") for n in item.nodes for s in self.graph[n].inputs)
         role = "weights" if weights or shares else "loss" if all(self.graph[n].role == "loss" for n in item.nodes) else "forward"

@@ -75,6 +75,8 @@ class _Recorder(Elaborator):
         self.open, self.settled = [Part("", "model", Span(Source("", ""), 0, 0))], set[str]()
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        if self.reporting and len(self.open) == 1:
+            self.graph.forget()  # a loss reads what it says it reads, even if an output is computed alike
         if not isinstance(e, FORMULAS):
             return super().evaluate(e, scope)
         with self.part(Part(" ".join(e.span.text.split()), "formula", e.span)):

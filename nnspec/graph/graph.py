@@ -113,6 +113,10 @@ class Graph:
                 wanted.update(node.inputs)
         return wanted
 
+    def forget(self) -> None:
+        """From here on nodes are made anew, even where equal ones are there; but for sources."""
+        self._known = {key: name for key, name in self._known.items() if self.nodes[name].op.is_source}
+
     def only(self, outputs: Mapping[str, str], name: str | None = None) -> Graph:
         """The part that computes these outputs, as a graph of its own."""
         return self.rebuilt(Graph.copy_node, outputs, name)

@@ -1,0 +1,38 @@
+"""`nnspec trace`: one step of training as a table of numbers."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from nnspec import api
+from nnspec.cli.options import DATA, JSON, SET, compilation, options
+from nnspec.diagnostics import fault
+
+
+@click.command()
+@click.argument("file", metavar="F")
+@options(DATA, SET, JSON)
+@click.option("--examples", type=click.IntRange(1), default=1, show_default=True, help="How many examples of the data, from its start.")
+def trace(file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, examples: int) -> None:
+    """Show a training step in numbers: values, errors, derivatives and the weights after it, from the initial weights in float64."""
+    from nnspec.derivation.trace import table
+    from nnspec.derivation.trace import trace as run_trace
+    from nnspec.train.schedule import base_rate
+
+    spec = compilation(file, pairs, dtype="float64").checked()
+    if not spec.model.losses or not spec.trainings:
+        missing = "train block" if spec.model.losses else "loss"
+        raise fault("E110", f"the model `{spec.model.name}` has no {missing}, so there is no step to trace", spec.model.span)
+    fields = {n: v[:examples] for n, v in api.Net(spec, "reference").dataset(data).train.items()}
+    lines = run_trace(spec, fields, base_rate(spec))
+    if as_json:
+        rows = [{"part": x.part, "name": x.name, "formula": x.formula, "value": x.value.tolist()} for x in lines]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        number = len(next(iter(fields.values())))
+        optimizer = spec.trainings[0].optimizer
+        assert optimizer  # a train block without one is refused
+        title = f"{spec.model.name}: a step on {number} example{'s' * (number > 1)} by {optimizer.span.text}"
+        click.echo(table(title, lines))

@@ -1,0 +1,152 @@
+"""A graph as a formula of one example, as a person would write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nnspec.derivation.signs import SUM, Signs, Term
+from nnspec.graph import BATCH, Graph, Node
+from nnspec.graph.types import count
+from nnspec.ops.operators import BINARY
+
+INFIX = {op: sign for sign, op in BINARY.items()}
+REDUCTIONS = ("sum", "mean", "max", "min", "logsumexp")
+MOST_NODES = 40
+ONE = Term("1")
+"""The derivative of the loss by itself."""
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Writes nodes of a graph; those in `names` as their names, axes as those of one example.
+
+    What examples share gets a sum over them, which is not written: `of_example` says that there is none in between.
+    """
+
+    graph: Graph
+    names: Mapping[str, Term]
+    signs: Signs
+    of_example: bool = True
+
+    def of(self, name: str) -> Term:
+        """The formula of a node, whatever it is called itself."""
+        return self.written(self.graph[name])
+
+    def term(self, name: str) -> Term:
+        return self.names.get(name) or self.written(self.graph[name])
+
+    def written(self, node: Node) -> Term:
+        terms = [self.term(i) for i in node.inputs] if node.op.name not in ("mul", "neg", "div", "gate") else []
+        signs = self.signs
+        match node.op.name:
+            case "const":
+                value = node.attributes["value"]
+                return signs.number(value) if isinstance(value, int | float) else signs.call("const", [])
+            case "size_of":
+                return signs.name(str(node.attributes["size"]))
+            case "mul" | "neg" | "div" | "gate":
+                return signs.product(*self.factors(node))
+            case "add":
+                return signs.sum([(1, t) for t in terms])
+            case "sub":
+                return signs.sum([(1, terms[0]), (-1, terms[1])])
+            case "matmul":
+                return signs.matmul(*terms)
+            case "pow":
+                return signs.power(*terms)
+            case "square":
+                return signs.power(terms[0], signs.number(2))
+            case "transpose" if self.swaps_last(node) and (back := self.undone(node)):
+                return self.term(back)
+            case "transpose" if self.swaps_last(node):
+                return signs.transposed(terms[0])
+            case "expand" | "cast":
+                return terms[0]
+            case "reshape" if self.says_nothing(node):
+                return terms[0]
+            case "exp" if self.graph[node.inputs[0]].op.name == "log_softmax":
+                return signs.call("softmax", [self.term(self.graph[node.inputs[0]].inputs[0])])
+            case "one_hot":
+                return replace(signs.call("one_hot", terms), adds_to_one=True)
+            case "where":
+                return signs.choice(*terms)
+            case other if other in REDUCTIONS:
+                return self.reduced(node, terms[0])
+            case other if other in INFIX:
+                return signs.infix(INFIX[other], terms[0], terms[1])
+            case other:
+                return signs.call(other, terms)
+
+    def factors(self, node: Node) -> tuple[float, list[Term], list[Term]]:
+        """A product taken apart: a number, what is multiplied, and what it is divided by."""
+        if node.name in self.names:
+            return 1.0, [self.names[node.name]] if self.names[node.name] != ONE else [], []
+        match node.op.name:
+            case "const" if isinstance(node.attributes["value"], int | float):
+                return float(node.attributes["value"]), [], []
+            case "neg":
+                number, above, below = self.factors_of(node.inputs[0])
+                return -number, above, below
+            case "mul":
+                (n0, a0, b0), (n1, a1, b1) = map(self.factors_of, node.inputs)
+                return n0 * n1, a0 + a1, b0 + b1
+            case "div":
+                (n0, a0, b0), (n1, a1, b1) = map(self.factors_of, node.inputs)
+                return n0 / n1 if n1 else n0, a0 + b1, b0 + a1
+            case "gate":  # what comes back through a relu
+                number, above, below = self.factors_of(node.inputs[0])
+                open_ = self.signs.infix(">", self.term(node.inputs[1]), self.signs.number(0))
+                return number, [*above, open_], below
+            case "expand" | "reshape" if node.op.name == "expand" or self.says_nothing(node):
+                return self.factors_of(node.inputs[0])
+            case "sum":
+                number, above, below = self.factors_of(node.inputs[0])
+                of_classes = node.attributes["axes"] == (self.graph[node.inputs[0]].type.rank - 1,)
+                if of_classes and not below and [t.adds_to_one for t in above] == [True]:
+                    return number, [], []
+                if number != 1 and not below:
+                    return number, [self.reduced(node, self.signs.product(1.0, above, below))], []
+        return 1.0, [self.written(node)], []
+
+    def factors_of(self, name: str) -> tuple[float, list[Term], list[Term]]:
+        return self.factors(self.graph[name])
+
+    def undone(self, node: Node) -> str:
+        """What a transpose of a transpose is, if it is one."""
+        x = self.graph[node.inputs[0]]
+        return x.inputs[0] if x.op.name == "transpose" and x.name not in self.names and self.swaps_last(x) else ""
+
+    def swaps_last(self, node: Node) -> bool:
+        axes = node.attributes["axes"]
+        return len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2)
+
+    def says_nothing(self, node: Node) -> bool:
+        """A reshape that adds or takes away axes of length 1, or lays the examples of a batch one after the other."""
+        before, after = self.graph[node.inputs[0]].type.shape, node.type.shape
+        if [d for d in before if d != 1] == [d for d in after if d != 1]:
+            return True
+        longer, shorter = (before, after) if len(before) > len(after) else (after, before)
+        merged = len(longer) - len(shorter) + 1
+        return BATCH in longer[:merged] and longer[merged:] == shorter[1:] and count(longer[:merged]) == shorter[0]
+
+    def reduced(self, node: Node, x: Term) -> Term:
+        """A reduction over axes of one example; gradients of what all examples share are sums over them, of which one is shown."""
+        shape = self.graph[node.inputs[0]].type.shape
+        batched = BATCH in shape[:1]
+        axes = [a - batched for a in node.attributes["axes"] if not (batched and a == 0)]
+        if batched and 0 in node.attributes["axes"] and not axes:
+            return x if node.op.name == "sum" and self.of_example else self.signs.call(f"batch_{node.op.name}", [x])
+        whole = len(axes) == len(shape) - batched
+        arguments = [x] if whole else [x, self.axis(axes)]
+        return self.signs.call(node.op.name, arguments)
+
+    def axis(self, axes: Sequence[int]) -> Term:
+        text = str(axes[0]) if len(axes) == 1 else f"[{', '.join(map(str, axes))}]"
+        return Term(f"axis = {text}", SUM)
+
+
+def is_long(graph: Graph, output: str) -> bool:
+    """Whether a formula would be too long to read, or is a loop."""
+    needed = graph.needed([output])
+    return len(needed) > MOST_NODES or any(graph[n].op.name == "scan" for n in needed)

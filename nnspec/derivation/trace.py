@@ -1,0 +1,121 @@
+"""One step of training on a few examples, as a table of numbers that a person can check by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.derivation.chain import Chain
+from nnspec.derivation.numbers import Array, backward, forward
+from nnspec.derivation.signs import Plain, Term
+from nnspec.derivation.values import LOSS, Values, values_of
+from nnspec.diagnostics import columns, printable
+from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.picture.look import short
+from nnspec.run.engine import Engine
+
+TITLES = {
+    "given": "given",
+    "forward": "forward",
+    "errors": "errors ε(v) = ∂L/∂v, for each example",
+    "derivatives": "derivatives of the mean loss",
+    "updated": "weights after the step",
+}
+MOST_NUMBERS, SMALL = 16, 1e-4
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table: its part, what it is called, how it is computed, and its value, perhaps one for each example."""
+
+    part: str
+    name: str
+    formula: str
+    value: Array
+    batched: bool = False
+
+
+def trace(spec: Compilation, fields: Mapping[str, Array], rate: float | None) -> list[Line]:
+    """A step on these examples from the initial weights, in float64; without a rate there is no update."""
+    spec = replace(spec, dtype="float64").checked()
+    engine = Engine(spec, "reference")
+    engine.initialise(seed := spec.trainings[0].seed if spec.trainings else 0)
+    values = values_of(spec)
+    weights = {n: v.copy() for n, v in {**engine.params, **engine.states}.items()}
+    known = forward(values, {**fields, **weights, SEED: seed, STEP: 0})
+    lines = [*_given(values, known), *_forward(values, known), *_backward(values, known)]
+    if rate is not None:
+        engine.step(fields, rate)
+        lines += [Line("updated", n, "", np.asarray(v)) for n, v in engine.params.items()]
+    return lines
+
+
+def _given(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
+    yield from (Line("given", printable(n), "", known[n], t.has_batch) for n, t in values.sources.items() if n not in (SEED, STEP))
+
+
+def _forward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
+    for equation, step in zip(Chain(values, "", Plain()).forward(), values.steps, strict=True):
+        yield Line("forward", equation.left, equation.right, known[step.name], step.type.has_batch)
+    if known[LOSS].size > 1:
+        yield Line("forward", f"mean {LOSS}", "", known[LOSS].mean())
+
+
+def _backward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
+    """The error of every value, ε = ∂L/∂value of each example; and the derivative of the mean loss by every parameter."""
+    found, examples, chain = backward(values, known), known[LOSS].size, Chain(values, "", _Errors())
+    for step in reversed(values.steps):
+        if step.name in found and step.name != LOSS:
+            yield Line("errors", f"ε({printable(step.name)})", chain.derivative(step.name), found[step.name], step.type.has_batch)
+    for name in values.model.parameters:
+        if name in found:
+            yield Line("derivatives", f"∂{LOSS}/∂{printable(name)}", chain.derivative(name), found[name] / examples)
+
+
+class _Errors(Plain):
+    """Derivatives of the loss by values that are no parameters are called errors."""
+
+    def partial(self, of: str, by: str) -> Term:
+        return self.call("ε", [self.name(by)]) if of == LOSS else super().partial(of, by)
+
+
+def table(title: str, lines: Sequence[Line]) -> str:
+    """The rows by parts, in columns."""
+    width = max(columns(line.name) for line in lines)
+    wide = max(columns(short(line.formula)) for line in lines)
+    text = [title]
+    for part, rows in groupby(lines, lambda line: line.part):
+        text += ["", TITLES[part]]
+        for line in rows:
+            value = line.value[0] if line.batched and len(line.value) == 1 else line.value
+            text.append(f"  {padded(line.name, width)}  {padded(short(line.formula), wide)}  {shown(value)}")
+    return "\n".join(text)
+
+
+def padded(text: str, width: int) -> str:
+    """Text with spaces after it, up to so many columns of a terminal."""
+    return text + " " * (width - columns(text))
+
+
+def shown(value: Array) -> str:
+    """Numbers as nested lists; of many, how many there are and what they are like."""
+    if value.size <= MOST_NUMBERS:
+        return _nested(value)
+    low, high, mean = (_number(f(value)) for f in (np.min, np.max, np.mean))
+    return f"{list(value.shape)} from {low} to {high}, mean {mean}"
+
+
+def _nested(value: Any) -> str:
+    return f"[{', '.join(map(_nested, value))}]" if value.ndim else _number(value)
+
+
+def _number(value: Any) -> str:
+    """To the ninth decimal, which is what worked examples print; smaller numbers to their sixth digit."""
+    if value.dtype.kind in "bi":
+        return str(value)
+    return f"{value:.9f}".rstrip("0").rstrip(".") if value == 0 or abs(value) >= SMALL else f"{value:.5e}"

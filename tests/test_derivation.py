@@ -1,0 +1,293 @@
+"""The chain rule as formulas, held against torch, finite differences and the published worked example."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import distance, random_batch
+from test_cli import run
+
+import nnspec
+from nnspec.compile import Compilation
+from nnspec.derivation.chain import Chain
+from nnspec.derivation.document import latex
+from nnspec.derivation.numbers import backward, check, forward
+from nnspec.derivation.signs import Latex, Plain
+from nnspec.derivation.trace import trace
+from nnspec.derivation.values import values_of
+from nnspec.diagnostics import Source
+from nnspec.ops.pointwise import sigmoid
+
+# Two ways to every weight of the first layer, a weight used twice, and two losses.
+DIAMOND = """
+model Diamond {
+  input  x: [3]
+  target y: [2]
+  param  A: [3, 4] ~ normal
+  param  B: [4, 2] ~ normal
+  a   = tanh(x @ A + 0.5)
+  b   = relu(a - 0.1) * a
+  out = sigmoid(b @ B) / 2 + tanh(a @ B)
+  output out
+  loss   fit = sum((y - out)^2 / 3)
+  loss   small = 0.1 * sum(a^2)
+}
+train { epochs 1  optimizer sgd(lr = 0.1) }
+"""
+
+
+def spec_of(text: str) -> Compilation:
+    return Compilation(Source("net.nn", text), {}, "float64").checked()
+
+
+def gallery(name: str, **settings: Any) -> Compilation:
+    return nnspec.load(name, dtype="float64", **settings).spec
+
+
+def equations(chain: Chain) -> list[str]:
+    return [f"{e.left} = {e.right}" for e in (*chain.forward(), chain.rule(), *chain.backward())]
+
+
+# ---- formulas
+
+
+def test_mazurs_network_is_derived_as_he_does_it() -> None:
+    assert equations(Chain(values_of(gallery("mazur")), "W1", Plain())) == [
+        "z₁ = x @ W1 + 0.35", "h = sigmoid(z₁)", "z₂ = h @ W2 + 0.6", "out = sigmoid(z₂)", "L = sum(0.5 * (y - out)^2)",
+        "∂L/∂W1 = ∂L/∂out · ∂out/∂z₂ · ∂z₂/∂h · ∂h/∂z₁ · ∂z₁/∂W1",
+        "∂L/∂out = out - y", "∂L/∂z₂ = ∂L/∂out * out * (1 - out)", "∂L/∂h = ∂L/∂z₂ @ W2ᵀ", "∂L/∂z₁ = ∂L/∂h * h * (1 - h)",
+        "∂L/∂W1 = xᵀ @ ∂L/∂z₁",
+    ]  # fmt: skip
+
+
+def test_the_error_of_a_classifier_is_softmax_minus_one_hot() -> None:
+    chain = Chain(values_of(gallery("mnist_mlp")), "dense.W", Plain())
+    assert "∂L/∂logits = softmax(logits) - one_hot(digit)" in equations(chain)
+    assert "∂L/∂z₁ = ∂L/∂h₂ * (h₂ > 0)" in equations(chain)
+
+
+def test_every_way_is_a_term_and_every_partial_is_written_once() -> None:
+    chain = Chain(values_of(gallery("siamese")), "enc.dense.W", Plain())
+    assert chain.ways() == 2 and chain.rule().right.count(" + ") == 1
+    lefts = [e.left for e in chain.backward()]
+    assert len(set(lefts)) == len(lefts)
+
+
+def test_many_ways_are_counted_and_not_written_out() -> None:
+    chain = Chain(values_of(gallery("googlenet")), "convolved.conv.W", Plain())
+    assert chain.ways() == 4**9  # four branches in each of nine blocks
+    assert chain.rule().right == "∂L/∂z₁ · ∂z₁/∂convolved.conv.W"
+
+
+def test_what_a_derivative_depends_on_is_what_it_changes_with() -> None:
+    spec = spec_of("""
+        model Net {
+          input x: [2]  target y: [2]
+          param W: [2, 2] ~ normal  param V: [2, 2] ~ normal  param b: [2] ~ normal
+          output h = x @ W @ V + b
+          loss sum(abs(y - h))
+        }""")
+    assert Chain(values_of(spec), "b", Plain()).depends_on == ["W", "V", "b"]
+    assert Chain(values_of(replace_loss(spec, "sum(h)")), "W", Plain()).depends_on == ["V"]
+    assert Chain(values_of(replace_loss(spec, "sum(h)")), "b", Plain()).depends_on == []
+
+
+def replace_loss(spec: Compilation, formula: str) -> Compilation:
+    return spec_of(re.sub(r"loss .*", f"loss {formula}", spec.source.text))
+
+
+DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+
+
+def python(formula: str) -> str:
+    """A formula in the signs of the language as Python."""
+    text = re.sub(r"∂(\w+)/∂(\w+)", r"d_\1_\2", formula.translate(DIGITS))
+    return re.sub(r"(\w+|\([^()]*\))ᵀ", r"\1.T", text).replace("^", "**")
+
+
+@pytest.mark.parametrize("parameter", ["A", "B"])
+def test_the_formulas_as_they_are_written_give_the_derivatives_of_torch(parameter: str) -> None:
+    values = values_of(spec_of(DIAMOND))
+    chain = Chain(values, parameter, Plain())
+    torch.manual_seed(0)
+    shapes = {"x": (1, 3), "y": (1, 2), "A": (3, 4), "B": (4, 2)}
+    known: dict[str, Any] = {n: torch.randn(s, dtype=torch.float64, requires_grad=True) for n, s in shapes.items()}
+    known |= {"sum": torch.sum, "tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
+    made = []
+    for e in chain.forward():
+        name = python(e.left)
+        known[name] = eval(python(e.right), {}, known)
+        known[name].retain_grad()
+        made.append(name)
+    known["L"].backward()
+    for e in chain.backward():
+        by = re.fullmatch(r"∂L/∂(\w+)", e.left.translate(DIGITS))
+        assert by
+        value = torch.as_tensor(eval(python(e.right), {}, known), dtype=torch.float64)
+        known[python(e.left)] = value
+        assert torch.allclose(value.expand_as(known[by[1]].grad), known[by[1]].grad, rtol=1e-10)
+    assert len(made) == len(values.steps) == 7
+
+
+# ---- numbers
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "settings"),
+    [
+        ("mazur", "W2", {}),
+        ("xor", "dense.b", {}),
+        ("siamese", "enc.dense_2.W", {}),
+        ("sparse_autoencoder", "patterns", {}),
+        ("heat", "net.dense.W", {}),
+        ("char_lstm", "lstm.R", {"units": 4}),
+        ("gpt", "transformer_block.multihead_attention.key.W", {"width": 8, "depth": 1}),
+    ],
+)
+def test_what_the_formulas_come_to_passes_the_check_by_finite_differences(name: str, parameter: str, settings: dict[str, Any]) -> None:
+    assert check(nnspec.load(name, **settings).spec, parameter).passed
+
+
+@pytest.mark.parametrize("name", ["xor", "siamese", "resnet", "codes_classifier"])
+def test_the_derivatives_of_all_parameters_are_those_of_the_engine(name: str) -> None:
+    net = nnspec.load(name, dtype="float64", engine="reference")
+    batch = random_batch(net.inputs | net.targets, 3)
+    values = values_of(net.spec)
+    known = forward(values, {**batch, **net.params, **net.states, "seed": net.engine.seed, "step": 0})
+    found = backward(values, known)
+    loss, expected = net.gradients(**batch)
+    assert abs(loss - known["L"].mean()) < 1e-12
+    for parameter, gradient in expected.items():
+        if parameter in found:
+            assert distance(found[parameter] / 3, gradient) < 1e-9 or np.abs(gradient).max() < 1e-12
+        else:
+            assert not gradient.any()
+
+
+# The numbers of M. Mazur, A Step by Step Backpropagation Example, 2015, to the digits he gives.
+PUBLISHED = {
+    "z₁": [0.3775, 0.3925],
+    "h": [0.593269992, 0.596884378],
+    "z₂": [1.105905967, 1.224921404],
+    "out": [0.75136507, 0.772928465],
+    "L": 0.298371109,
+    "ε(out)": [0.74136507, -0.217071535],
+    "ε(z₂)": [0.138498562, -0.038098236],
+    "ε(h)": [0.036350306, 0.041370323],
+    "∂L/∂W2": [[0.082167041, -0.02260254], [0.082667628, -0.022740242]],
+    "W2": [[0.35891648, 0.511301270], [0.408666186, 0.561370121]],
+    "W1": [[0.149780716, 0.24975114], [0.19956143, 0.29950229]],
+}
+
+
+def test_the_trace_of_mazurs_step_is_his_worked_example() -> None:
+    rows = json.loads(run("trace", "mazur", "--json").stdout)
+    values = {r["name"]: np.squeeze(r["value"]) for r in rows}
+    assert {r["part"] for r in rows} == {"given", "forward", "errors", "derivatives", "updated"}
+    for name, published in PUBLISHED.items():
+        assert np.abs(values[name] - published).max() < 1.1e-9 + 5e-9 * (name == "W1")
+    assert abs(values["∂L/∂W1"][0, 0] - 0.000438568) < 1e-9
+
+
+def test_the_table_prints_nine_decimals_in_columns() -> None:
+    lines = run("trace", "mazur").stdout.splitlines()
+    assert lines[0] == "Mazur: a step on 1 example by sgd(lr = 0.5)"
+    assert "  out     sigmoid(z₂)               [0.75136507, 0.772928465]" in lines
+    assert "  ∂L/∂W2  hᵀ @ ε(z₂)                [[0.082167041, -0.02260254], [0.082667628, -0.022740242]]" in lines
+
+
+def test_a_traced_step_of_adam_is_that_of_torch() -> None:
+    spec = gallery("xor")
+    x, y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([1.0, 0.0])
+    lines = {(r.part, r.name): r.value for r in trace(spec, {"x": x, "y": y}, 0.05)}
+    w = {n: torch.tensor(lines["given", n], requires_grad=True) for n in ("dense.W", "dense.b", "dense_2.W", "dense_2.b")}
+    z = torch.tanh(torch.tensor(x) @ w["dense.W"] + w["dense.b"]) @ w["dense_2.W"] + w["dense_2.b"]
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(z[:, 0], torch.tensor(y))
+    optimizer = torch.optim.Adam(w.values(), lr=0.05)
+    loss.backward()
+    optimizer.step()
+    assert abs(lines["forward", "mean L"] - loss.item()) < 1e-12
+    for name, tensor in w.items():
+        assert tensor.grad is not None
+        assert distance(lines["derivatives", f"∂L/∂{name}"], tensor.grad) < 1e-10
+        assert distance(lines["updated", name], tensor.detach()) < 1e-10
+
+
+def test_large_values_are_described(tmp_path: Path) -> None:
+    shown = run("trace", "digits").stdout
+    assert "[64, 64] from -" in shown and all(len(line) < 320 for line in shown.splitlines())
+
+
+# ---- LaTeX
+
+DOCUMENTS = [("mazur", "W1"), ("siamese", "enc.dense.W"), ("lenet", "conv.W"), ("gpt", "embedding.W"), ("sparse_autoencoder", "patterns")]
+
+
+def document(name: str, parameter: str) -> str:
+    spec = nnspec.load(name).spec
+    return latex(Chain(values_of(spec), parameter, Latex()), check(gallery("mazur"), "W1"))
+
+
+def braces(text: str) -> Iterator[int]:
+    depth = 0
+    for char in re.sub(r"\\[{}]", "", text):
+        depth += (char == "{") - (char == "}")
+        yield depth
+
+
+@pytest.mark.parametrize(("name", "parameter"), DOCUMENTS)
+def test_a_document_is_balanced(name: str, parameter: str) -> None:
+    text = document(name, parameter)
+    depths = list(braces(text))
+    assert min(depths) == 0 and depths[-1] == 0
+    assert text.count(r"\left(") == text.count(r"\right)") and text.count(r"\begin{") == text.count(r"\end{")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="LaTeX is not installed")
+@pytest.mark.parametrize(("name", "parameter"), DOCUMENTS)
+def test_a_document_compiles(name: str, parameter: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tex").write_text(document(name, parameter), "utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout.decode("latin-1")[-2000:]
+
+
+def test_letters_of_the_literature_are_letters_of_latex() -> None:
+    names = {"W1": "W_{1}", "z₁₂": "z_{12}", "η": r"\eta", "Δ": r"\Delta", "dense_2.W": r"W_{\mathrm{dense\_2}}", "out": r"\mathrm{out}"}
+    assert {n: Latex().name(n).text for n in names} == names
+
+
+# ---- the command
+
+
+def test_the_command_prints_the_derivation_and_its_check() -> None:
+    done = run("derive", "mazur", "W2")
+    assert done.returncode == 0 and "∂L/∂W2 = ∂L/∂out · ∂out/∂z₂ · ∂z₂/∂W2" in done.stdout
+    assert re.search(r"check: 4 directions against finite differences in float64, error \d\.\de-\d+: ok\n$", done.stdout)
+    found = json.loads(run("derive", "mazur", "W2", "--json").stdout)
+    assert found["depends_on"] == ["W1", "W2"] and found["check"]["passed"] and found["ways"] == 1
+    assert run("derive", "mazur", "W2", "--latex").stdout.startswith(r"\documentclass")
+
+
+def test_a_wrong_name_gets_a_suggestion() -> None:
+    done = run("derive", "xor", "dense.w")
+    assert done.returncode == 1 and "E101" in done.stderr and "did you mean `dense.W`?" in done.stderr
+
+
+def test_a_wrong_derivative_is_not_said_to_be_right() -> None:
+    right = sigmoid.grad
+    object.__setattr__(sigmoid, "grad", lambda g, y, x: (g * y,))
+    try:
+        assert not check(gallery("mazur"), "W1").passed
+    finally:
+        object.__setattr__(sigmoid, "grad", right)
