@@ -52,7 +52,7 @@ def batch_axis(shape: Shape) -> int:
 def split_batch(shape: Shape, *between: Dim) -> Shape:
     """A shape in which `c * batch` stands as two axes, c and batch, with others between them."""
     axis = batch_axis(shape)
-    return (*shape[:axis], shape[axis] // BATCH, *between, BATCH, *shape[axis + 1 :])  # type: ignore[operator]  # it has the batch: a size
+    return (*shape[:axis], shape[axis] // BATCH, *between, BATCH, *shape[axis + 1 :])
 
 
 def moved(value: Var, axis: int, to: int) -> Var:

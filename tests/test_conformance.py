@@ -77,5 +77,5 @@ RIGHT = {"conv": OPS["conv"].kernel}
 
 def test_the_table_of_the_readme_is_what_is_run() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    found = re.search(r"\| family \| cases \| expanded \|\n(?:\|.*\n)*", readme)
+    found = re.search(r"\| family \| cases \| .*\|\n(?:\|.*\n)*", readme)
     assert found and found[0].rstrip("\n") == conformance.summary()

@@ -12,6 +12,10 @@ BATCH_NAME = "batch"
 ITEM_BYTES = {"float32": 4, "float64": 8, "int64": 8, "uint32": 4, "uint8": 1, "bool": 1}
 
 
+class Indivisible(ValueError):
+    """A size that is known only at run time is to be divided by what is no factor of it."""
+
+
 @dataclass(frozen=True)
 class Size:
     """A polynomial in named sizes, such as `batch`, `T - 2` or `2*T*batch`."""
@@ -66,17 +70,21 @@ class Size:
         return -self + other
 
     def __floordiv__(self, other: Dim) -> Dim:
-        """Exact division by a number or by one of the factors; anything else is an error of ours."""
-        ((divisor_names, divisor),) = _terms(other)
+        """Exact division by a number or by one of the factors; Indivisible for anything else."""
         total = {}
+        (divisor_names, divisor), *more = _terms(other)
         for monomial, factor in self.terms:
             rest = list(monomial)
             for name in divisor_names:
-                rest.remove(name)
-            if factor % divisor:
-                raise ValueError(f"{self} is not divisible by {other}")
+                if name in rest:
+                    rest.remove(name)
+            if more or not divisor or factor % divisor or len(rest) > len(monomial) - len(divisor_names):
+                raise Indivisible(f"{self} is not divisible by {other}")
             total[tuple(rest)] = factor // divisor
         return _simplest(total)
+
+    def __rfloordiv__(self, other: int) -> Dim:
+        raise Indivisible(f"{other} is not divisible by {self}")
 
     def __str__(self) -> str:
         parts = ["*".join(([str(f)] if f != 1 or not m else []) + list(m)) for m, f in self.terms]

@@ -38,7 +38,7 @@ def load(path: Path) -> onnx.ModelProto:
 def check(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelProto:
     """The model itself, where ONNX's own checker has nothing to say against it."""
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(model)  # its `full_check` ends the process at some lists that are too short
     except (onnx.checker.ValidationError, ValueError) as error:
         said = " ".join(str(error).split("==>")[0].split())
         raise fault("E520", f"`{name}` is not an ONNX model: {said}") from None

@@ -11,8 +11,9 @@ import onnx
 
 from nnspec.diagnostics import Span, fault
 from nnspec.graph import Dim, Graph, Mismatch, Size, Type, Var
+from nnspec.graph.types import Indivisible
 from nnspec.interchange.from_onnx.call import Call, Frame, Values
-from nnspec.interchange.from_onnx.functions import body_of
+from nnspec.interchange.from_onnx.functions import body_of, left_out
 from nnspec.interchange.from_onnx.known import LARGEST, Known
 from nnspec.interchange.from_onnx.listing import Listing
 from nnspec.interchange.from_onnx.ports import dtype_of
@@ -26,6 +27,9 @@ from nnspec.ops.source import input, iota, param, size_of, state
 LARGEST_CONSTANT = 4096  # elements; larger ones are kept as arrays instead of being written in the graph
 DEEPEST = 32  # functions and branches within each other
 LONGEST = 100_000  # nodes of ours
+
+# Rules take what the standard promises of ranks and lengths, which ONNX's checker does not look at.
+MALFORMED = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
 
 
 class Builder:
@@ -69,7 +73,8 @@ class Builder:
         """Our kind of number for NumPy's or ONNX's; E522 where there is none."""
         found = dtype_of(element)
         if found is None:
-            raise fault("E522", f"`{name}` holds elements of the kind {element}, which is not computed with", self.graph.context.span)
+            kind = onnx.TensorProto.DataType.Name(element).lower() if isinstance(element, int) else element
+            raise fault("E522", f"`{name}` holds elements of the kind {kind}, which is not computed with", self.graph.context.span)
         return self.graph.dtype if found.startswith("float") and not self.exact else found
 
     def constant(self, value: Any, dtype: str, name: str = "") -> Var:
@@ -122,8 +127,10 @@ class Builder:
         call = Call(self, node, {**attributes(node), **referred}, frame, inputs)
         try:
             outputs = self.outputs(call)
-        except Mismatch as error:
-            raise call.fault("E524", error.message) from None
+        except (Mismatch, Indivisible) as error:
+            raise call.fault("E524", str(error)) from None
+        except MALFORMED as error:
+            raise call.fault("E524", f"it is not as the standard has it: {error}") from error
         for name, value in zip(node.output, outputs, strict=False):
             if name and value is not None:
                 frame.values[name] = value
@@ -138,6 +145,8 @@ class Builder:
 
     def outputs(self, call: Call) -> Sequence[Var | None]:
         rule = None if domain_of(call.node) else RULES.get(call.node.op_type)
+        if rule and (missing := left_out(call)):
+            raise call.fault("E524", f"its input `{missing}` is missing")
         found: Values = rule(call, *call.inputs) if rule else self.called(call)
         return found if isinstance(found, Sequence) else (found,)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from nnspec.ops.arrange import concat, expand, reshape
 if TYPE_CHECKING:
     from nnspec.interchange.from_onnx.builder import Builder
 
+MOST_STEPS = 4096
 Values = Var | None | Sequence[Var | None]
 Rule = Callable[..., Values]
 """`rule(call, *inputs)` gives the outputs of a node as values of our graph; an input that is left out is None."""
@@ -86,6 +87,14 @@ class Call:
             raise self.fault("E523", f"`{name}` is {', '.join(map(str, found))}, and has to be known when the model is read")
         return found  # type: ignore[return-value]  # all are numbers
 
+    def fixed(self, dims: Iterable[Dim]) -> tuple[int, ...]:
+        """Sizes that have to be known when the model is read."""
+        found = tuple(dims)
+        for dim in found:
+            if isinstance(dim, Size):
+                raise self.fault("E523", f"the size `{dim}` has to be known when the model is read")
+        return found  # type: ignore[return-value]  # all are numbers
+
     def number(self, name: str, at: int, default: float) -> float:
         """A number that newer versions take as an input and older ones as an attribute."""
         if self.given(at):
@@ -105,6 +114,12 @@ class Call:
     def axis_of(self, x: Var, default: int) -> int:
         """The attribute `axis`, counted from 0."""
         return self.axis(self.attr("axis", default), x.type.rank)
+
+    def steps(self, number: int) -> range:
+        """The steps of a loop that is written out."""
+        if number > MOST_STEPS:
+            raise self.fault("E521", f"a loop of {number} steps is not written out", help=f"at most {MOST_STEPS} are")
+        return range(number)
 
     # ---- values
 

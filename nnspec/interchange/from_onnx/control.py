@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 import onnx
 
 from nnspec.graph import Size, Var
-from nnspec.interchange.from_onnx.call import Call, Frame, Rule
+from nnspec.interchange.from_onnx.call import MOST_STEPS, Call, Frame, Rule
 from nnspec.interchange.from_onnx.moves import between, joined, squeezed, unsqueezed
 from nnspec.interchange.read import initialisers
-
-MOST_STEPS = 4096
 
 
 def _if(c: Call, condition: Var) -> list[Var | None]:
@@ -29,12 +27,6 @@ def _run(c: Call, body: onnx.GraphProto, inputs: Sequence[Var | None]) -> list[V
     return [c.builder.value(o.name, frame) for o in body.output]
 
 
-def _steps(c: Call, number: int) -> range:
-    if number > MOST_STEPS:
-        raise c.fault("E521", f"a loop of {number} steps is not written out", help=f"at most {MOST_STEPS} are")
-    return range(number)
-
-
 def _stacked(c: Call, rows: Iterable[Var | None], axis: int, what: str) -> Var:
     found = [unsqueezed(r, [c.axis(axis, r.type.rank + 1)]) for r in rows if r is not None]
     if not found:
@@ -50,7 +42,7 @@ def _loop(c: Call, number: Var | None, go_on: Var | None, *carried: Var) -> list
     for step in range(most):
         if not going:
             break
-        _steps(c, step + 1)
+        c.steps(step + 1)
         condition, *found = _run(c, body, [c.graph.constant(step, "int64"), c.graph.constant(True, "bool"), *values])
         values, row = found[: len(values)], found[len(values) :]
         rows.append(row)
@@ -72,7 +64,7 @@ def _scan(c: Call, *inputs: Var) -> list[Var | None]:
     if isinstance(length, Size):
         raise c.fault("E523", f"the number of steps, `{length}`, has to be known when the model is read")
     rows: list[list[Var | None]] = []
-    for step in _steps(c, length):
+    for step in c.steps(length):
         at = [length - 1 - step if back else step for back in backwards]
         now = [squeezed(between(s, a, i, i + 1), [a]) for s, a, i in zip(sequences, axes, at, strict=True)]
         found = _run(c, body, [*carried, *now])

@@ -9,12 +9,13 @@ from typing import Any
 
 from nnspec.graph import Op, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import as_kind
+from nnspec.interchange.from_onnx.moves import aligned, as_kind
 from nnspec.ops import OPS
 from nnspec.ops import pointwise as p
 from nnspec.ops.error import erf
 
 HALF_PI = math.pi / 2
+SINCE_BROADCASTING = 7
 
 
 def _same(op: Op) -> Rule:
@@ -71,6 +72,8 @@ def _clip(c: Call, x: Var, low: Var | None = None, high: Var | None = None) -> V
 
 
 def _prelu(c: Call, x: Var, slope: Var) -> Var:
+    if c.opset < SINCE_BROADCASTING and slope.type.rank == 1 and x.type.rank > 1 and slope.type.shape != (1,):
+        slope = aligned(slope, 1, x.type.rank)
     return p.where(p.less(x, 0.0), slope * x, x)
 
 

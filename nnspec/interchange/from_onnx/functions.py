@@ -41,6 +41,15 @@ def body_of(call: Call, model: onnx.ModelProto) -> Function | None:
     return _function(proto, call, _values(defaults.values()), version) if proto else None
 
 
+def left_out(call: Call) -> str:
+    """The first input that ONNX requires of an operator and a node does not have."""
+    if not defs.has(call.node.op_type, call.opset):
+        return ""
+    required = [i for i in defs.get_schema(call.node.op_type, call.opset).inputs if i.option != i.option.Optional]
+    there = call.inputs + (None,) * len(required)
+    return next((i.name for i, value in zip(required, there, strict=False) if value is None), "")
+
+
 def _defined(schema: Any, call: Call, version: int) -> onnx.FunctionProto | None:
     """The newest body that ONNX has for an operator of this version, which may depend on the types of its inputs."""
     body = b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nnspec.graph import Dim, Var
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import as_kind, between, elements, flat, from_start, gathered, number_of, swapped
+from nnspec.interchange.from_onnx.moves import as_kind, between, counting, elements, flat, from_start, gathered, number_of, swapped
 from nnspec.ops import pointwise as p
 from nnspec.ops.arrange import reshape
 from nnspec.ops.index import scatter, take
@@ -50,8 +50,7 @@ def _how(c: Call) -> str:
 
 def _places(c: Call, i: Var, shape: tuple[Dim, ...], leading: int) -> Var:
     """The number of the row that each vector of indices means; the first axes are each example's own."""
-    depth, total = i.type.shape[-1], None
-    assert isinstance(depth, int)
+    (depth,), total = c.fixed(i.type.shape[-1:]), None
     for axis in range(depth):
         column = reshape(between(i, i.type.rank - 1, axis, axis + 1), shape=i.type.shape[:-1])
         part = _counted(c, column, shape[leading + axis]) * c.builder.size(count(shape[leading + axis + 1 : leading + depth]))
@@ -64,14 +63,14 @@ def _places(c: Call, i: Var, shape: tuple[Dim, ...], leading: int) -> Var:
 
 
 def _gather_nd(c: Call, x: Var, i: Var) -> Var:
-    leading, depth = c.attr("batch_dims", 0), int(str(i.type.shape[-1]))
+    leading, depth = c.attr("batch_dims", 0), c.fixed(i.type.shape[-1:])[0]
     inner = x.type.shape[leading + depth :]
     table = reshape(x, shape=(count(x.type.shape[: leading + depth]), *inner))
     return take(table, _places(c, i, x.type.shape, leading))
 
 
 def _scatter_nd(c: Call, x: Var, i: Var, v: Var) -> Var:
-    depth = int(str(i.type.shape[-1]))
+    (depth,) = c.fixed(i.type.shape[-1:])
     inner = x.type.shape[depth:]
     table = reshape(x, shape=(count(x.type.shape[:depth]), *inner))
     return reshape(scatter(table, _places(c, i, x.type.shape, 0), v, how=_how(c)), shape=x.type.shape)
@@ -80,7 +79,7 @@ def _scatter_nd(c: Call, x: Var, i: Var, v: Var) -> Var:
 def _one_hot(c: Call, i: Var, _: Var, values: Var) -> Var:
     """A number that is none of the classes is nowhere."""
     (depth,) = c.ints("depth", 1) or (0,)
-    classes = c.constant(range(depth), "int64")
+    classes = counting(i, depth)
     numbers = from_start(as_kind(i, "int64"), depth)
     hot = p.equal(reshape(numbers, shape=(*i.type.shape, 1)), classes)
     off, on = (reshape(between(values, 0, n, n + 1), shape=()) for n in (0, 1))

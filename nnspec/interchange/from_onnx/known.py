@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.graph import Dim, Graph, Node, Size, Var
-from nnspec.graph.types import Sized, count, size_names
+from nnspec.graph.types import Indivisible, Sized, count, size_names
 from nnspec.interchange.lowering import Array
 from nnspec.ops.source import size_of
 
@@ -17,7 +17,7 @@ LARGEST = 1 << 16  # elements: shapes and tables of indices are smaller, weights
 
 def _whole(x: Array, dtype: str) -> Array:
     if dtype != "int64":
-        raise ValueError("a size is a whole number")
+        raise Indivisible("a size is a whole number")
     return x
 
 
@@ -41,6 +41,9 @@ class Known:
     def __call__(self, var: Var) -> Array | None:
         waiting = [var.name]
         while waiting:
+            if waiting[-1] in self.values:
+                waiting.pop()
+                continue
             node = self.graph[waiting[-1]]
             missing = [i for i in node.inputs if i not in self.values]
             if missing:
@@ -62,11 +65,8 @@ class Known:
         try:
             with np.errstate(all="ignore"):
                 return _settled(np.asarray(kernel(*inputs, **node.attributes)), node.type.dtype)
-        except ValueError:
-            # A size that is divided and leaves a rest, or becomes a fraction.
-            if sizes:
-                return None
-            raise
+        except Indivisible:
+            return None
 
 
 def _small(node: Node) -> bool:

@@ -44,7 +44,7 @@ def _einsum(c: Call, *xs: Var) -> Var:
     letters = "".join(terms)
     implied = "".join(sorted(a for a in set(letters) if letters.count(a) == 1 and a.isalpha()))
     wanted = result.replace("...", DOTS[:dots]) if arrow else DOTS[:dots] + implied
-    operands = [_diagonal(x, t) for x, t in zip(xs, terms, strict=True)]
+    operands = [_diagonal(c, x, t) for x, t in zip(xs, terms, strict=True)]
     for position, (x, t) in enumerate(operands):
         later = wanted + "".join(o for _, o in operands[position + 1 :])
         operands[position] = _summed(x, t, later + "".join(o for _, o in operands[:position]))
@@ -64,7 +64,7 @@ def _written_out(term: str, rank: int, dots: int) -> str:
     return term.replace("...", DOTS[dots - own : dots]) if "..." in term else term
 
 
-def _diagonal(x: Var, term: str) -> Lettered:
+def _diagonal(c: Call, x: Var, term: str) -> Lettered:
     """Where a letter stands twice, the elements whose places along both axes are the same."""
     twice = next((a for a in term if term.count(a) > 1), None)
     if twice is None:
@@ -73,11 +73,10 @@ def _diagonal(x: Var, term: str) -> Lettered:
     second = term.index(twice, first + 1)
     order = [i for i in range(len(term)) if i not in (first, second)] + [first, second]
     turned = transpose(x, axes=tuple(order))
-    n = turned.type.shape[-1]
-    assert isinstance(n, int)
+    (n,) = c.fixed(turned.type.shape[-1:])
     merged = reshape(turned, shape=(*turned.type.shape[:-2], n * n))
     rest = "".join(term[i] for i in order[:-2]) + twice
-    return _diagonal(rows(merged, np.arange(n) * (n + 1), merged.type.rank - 1), rest)
+    return _diagonal(c, rows(merged, np.arange(n) * (n + 1), merged.type.rank - 1), rest)
 
 
 def _summed(x: Var, term: str, later: str) -> Lettered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nnspec.graph import Dim, Size, Var
@@ -36,7 +36,7 @@ class Cell:
 
     def gates(self, x: Var, number: int) -> list[Var]:
         """The last axis in so many parts."""
-        width = int(str(x.type.shape[-1])) // number
+        width = self.call.fixed(x.type.shape[-1:])[0] // number
         return [between(x, x.type.rank - 1, i * width, (i + 1) * width) for i in range(number)]
 
 
@@ -82,21 +82,19 @@ KINDS = {
 }
 
 
-def _activation(c: Call, name: str, alpha: float | None, beta: float | None) -> Activation:
-    known = {n.lower(): n for n in ACTIVATIONS}
-    if name.lower() not in known:
+def _activation(c: Call, name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
+    known = next((n for n in ACTIVATIONS if n.lower() == name.lower()), None)
+    if known is None:
         raise c.fault("E521", f"the activation `{name}` is not imported")
-    name = known[name.lower()]
-    a = ALPHAS.get(name, 0.0) if alpha is None else alpha
-    b = BETAS.get(name, 0.0) if beta is None else beta
-    return lambda x: ACTIVATIONS[name](x, a, b)
+    alpha = next(alphas, ALPHAS[known]) if known in ALPHAS else 0.0
+    beta = next(betas, BETAS[known]) if known in BETAS else 0.0
+    return lambda x: ACTIVATIONS[known](x, alpha, beta)
 
 
-def _activations(c: Call, kind: Kind, direction: int, directions: int) -> list[Activation]:
-    names = c.attr("activations", kind.bends * directions)
-    alphas, betas = (dict(enumerate(c.attr(key, ()))) for key in ("activation_alpha", "activation_beta"))
-    number = len(kind.bends)
-    return [_activation(c, names[i], alphas.get(i), betas.get(i)) for i in range(direction * number, (direction + 1) * number)]
+def _activations(c: Call, usual: tuple[str, ...]) -> list[Activation]:
+    """Those of all directions; alphas and betas are for the ones that take any, in their order."""
+    alphas, betas = iter(c.attr("activation_alpha", ())), iter(c.attr("activation_beta", ()))
+    return [_activation(c, name, alphas, betas) for name in c.attr("activations", usual)]
 
 
 def _layer(
@@ -113,13 +111,16 @@ def _layer(
     kind = KINDS[c.node.op_type]
     batch_first = bool(c.attr("layout", 0))
     x = transpose(x, axes=(1, 0, 2)) if batch_first else x
-    directions = int(str(w.type.shape[0]))
+    (directions,) = c.fixed(w.type.shape[:1])
     starts = [_start(c, given, x, r, directions, batch_first) for given in (h, cell_state)[: kind.states]]
-    runs = []
+    bends, runs = _activations(c, kind.bends * directions), []
     for d in range(directions):
         backwards = c.attr("direction", "forward") == "reverse" or d == 1
-        weights = [squeezed(between(v, 0, d, d + 1), [0]) if v else None for v in (w, r, b, peephole)]
-        runs.append(_run(c, kind, x, weights, [s[d] for s in starts], lengths, backwards, _activations(c, kind, d, directions)))
+        w_d, r_d, b_d, p_d = (squeezed(between(v, 0, d, d + 1), [0]) if v else None for v in (w, r, b, peephole))
+        assert w_d is not None and r_d is not None
+        cell = _cell(c, r_d, b_d, p_d, bends[d * len(kind.bends) :])
+        inputs = x @ w_d.mT if b_d is None else x @ w_d.mT + between(b_d, 0, 0, c.fixed(w_d.type.shape[:1])[0])
+        runs.append(_run(c, kind, cell, inputs, [s[d] for s in starts], lengths, backwards))
     whole = joined([unsqueezed(y, [1]) for y, _ in runs], 1)
     last = [joined([unsqueezed(state[i], [0]) for _, state in runs], 0) for i in range(kind.states)]
     if batch_first:
@@ -135,41 +136,30 @@ def _start(c: Call, given: Var | None, x: Var, r: Var, directions: int, batch_fi
     return [squeezed(between(given, 0, d, d + 1), [0]) for d in range(directions)]
 
 
+def _cell(c: Call, r: Var, b: Var | None, peephole: Var | None, bends: Sequence[Activation]) -> Cell:
+    (width,) = c.fixed(r.type.shape[:1])
+    b_r = full(r, 0.0, (width,)) if b is None else between(b, 0, width, 2 * width)
+    units = c.fixed(r.type.shape[1:])[0]
+    each = tuple(between(peephole, 0, i * units, (i + 1) * units) for i in range(3)) if peephole else ()
+    return Cell(c, r.mT, b_r, each, bends)
+
+
 def _run(
-    c: Call,
-    kind: Kind,
-    x: Var,
-    weights: Sequence[Var | None],
-    starts: Sequence[Var],
-    lengths: Var | None,
-    backwards: bool,
-    activations: Sequence[Activation],
+    c: Call, kind: Kind, cell: Cell, inputs: Var, starts: Sequence[Var], lengths: Var | None, backwards: bool
 ) -> tuple[Var, list[Var]]:
     """What one direction yields at every step, and its states after the last."""
-    w, r, b, peephole = weights
-    assert w is not None and r is not None
-    width = int(str(r.type.shape[0]))
-    b = full(x, 0.0, (2 * width,)) if b is None else b
-    p_each = tuple(_parts(peephole, 3)) if peephole else ()
-    cell = Cell(c, r.mT, between(b, 0, width, 2 * width), p_each, activations)
-    inputs = x @ w.mT + between(b, 0, 0, width)
 
     def step(x_t: Var, at: Var | None, state: State) -> tuple[Var, State]:
         new = kind.step(cell, x_t, state)
         if at is None or lengths is None:
             return new[0], new
-        there = reshape(p.less(at, as_kind(lengths, "int64")), shape=(x.type.shape[1], 1))
+        there = reshape(p.less(at, as_kind(lengths, "int64")), shape=(inputs.type.shape[1], 1))
         return p.where(there, new[0], 0.0), tuple(p.where(there, n, old) for n, old in zip(new, state, strict=True))
 
-    length = x.type.shape[0]
-    if of_step(x.type).leads_with_batch:
+    length = inputs.type.shape[0]
+    if of_step(inputs.type).leads_with_batch:
         return _closed(inputs, starts, lengths, length, backwards, step)
     return _unrolled(c, inputs, starts, length, backwards, step)
-
-
-def _parts(x: Var, number: int) -> list[Var]:
-    width = int(str(x.type.shape[0])) // number
-    return [between(x, 0, i * width, (i + 1) * width) for i in range(number)]
 
 
 Step = Callable[[Var, Var | None, State], tuple[Var, State]]
@@ -200,7 +190,7 @@ def _unrolled(c: Call, inputs: Var, starts: Sequence[Var], length: Dim, backward
         raise c.fault("E523", f"the number of steps, `{length}`, is known only at run time, and the second axis of its input is no batch")
     rows: list[Var] = []
     state = tuple(starts)
-    for t in reversed(range(length)) if backwards else range(length):
+    for t in reversed(c.steps(length)) if backwards else c.steps(length):
         y, state = step(squeezed(between(inputs, 0, t, t + 1), [0]), c.graph.constant(t, "int64"), state)
         rows.append(unsqueezed(y, [0]))
     return joined(rows[::-1] if backwards else rows, 0), list(state)

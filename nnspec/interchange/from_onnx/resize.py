@@ -15,6 +15,7 @@ from nnspec.interchange.lowering import Array
 from nnspec.ops.linear import matmul
 
 SINCE_HALF_PIXEL = 11
+LARGEST_MATRIX = 1 << 25
 ROUNDED: dict[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: np.floor(x + 0.5),
@@ -99,7 +100,7 @@ def _sizes(c: Call, x: Var, axes: tuple[int, ...]) -> tuple[tuple[int, ...], lis
     if policy == "stretch":
         return wanted, scales
     same = min(scales) if policy == "not_larger" else max(scales)
-    return tuple(math.floor(same * int(str(b)) + 0.5) for b in before), [same] * len(axes)
+    return tuple(math.floor(same * b + 0.5) for b in c.fixed(before)), [same] * len(axes)
 
 
 def _ratio(c: Call, after: int, before: int | Size) -> float:
@@ -136,6 +137,8 @@ def _weighted(c: Call, x: Var, axis: Axis, places: Array, mode: str) -> Var:
     kernel, reach = (_cubic(c.attr("cubic_coeff_a", -0.75)), 2) if mode == "cubic" else (_triangle, 1)
     narrower = min(axis.scale, 1.0) if c.attr("antialias", 0) else 1.0
     taps = math.ceil(reach / narrower)
+    if axis.after * max(2 * taps, axis.before) > LARGEST_MATRIX:
+        raise c.fault("E521", f"an axis of {axis.before} is not resized to {axis.after}: the weights would be too many")
     seen = np.floor(places)[:, None] + np.arange(1 - taps, taps + 1)
     weights = kernel((seen - places[:, None]) * narrower)
     if c.attr("exclude_outside", 0):

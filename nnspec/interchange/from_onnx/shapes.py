@@ -22,19 +22,14 @@ def _reshape(c: Call, x: Var, _: Var | None = None) -> Var:
     if not c.attr("allowzero", 0):
         wanted = [x.type.shape[i] if d == 0 and i < x.type.rank else d for i, d in enumerate(wanted)]
     if -1 in wanted:
-        wanted[wanted.index(-1)] = _rest(c, x, count(d for d in wanted if d != -1))
+        wanted[wanted.index(-1)] = _rest(x, count(d for d in wanted if d != -1))
     return reshape(x, shape=tuple(wanted))
 
 
-def _rest(c: Call, x: Var, others: Dim) -> Dim:
+def _rest(x: Var, others: Dim) -> Dim:
     """What the one dimension is that is left to follow from the others."""
     total = count(x.type.shape)
-    if isinstance(total, int) and isinstance(others, int):
-        return total // others if others else 0
-    try:
-        return (total if isinstance(total, Size) else Size((((), total),))) // others
-    except ValueError:
-        raise c.fault("E524", f"{total} elements do not divide by {others}") from None
+    return 0 if others == 0 else total // others
 
 
 def _flatten(c: Call, x: Var) -> Var:
@@ -129,8 +124,7 @@ def _bound(at: Dim, length: Dim) -> Dim:
 def _pad(c: Call, x: Var, *_: Var | None) -> Var:
     rank, mode = x.type.rank, c.attr("mode", "constant")
     pads = c.ints("pads", 1) or c.attr("paddings", ())
-    axes = c.axes("axes", 3, rank) if c.given(3) else tuple(range(rank))
-    assert axes is not None
+    axes = (c.axes("axes", 3, rank) if c.given(3) else None) or tuple(range(rank))
     value = c.inputs[2] if c.given(2) else c.graph.constant(c.attributes["value"], x.type.dtype) if c.attributes.get("value") else None
     value = None if value is not None and x.type.is_float and c.builder.is_zero(value) else value
     if not x.type.is_float and mode == "constant" and value is None:
@@ -173,6 +167,8 @@ def _shape(c: Call, x: Var) -> Var:
 
 
 def _constant(c: Call) -> Var:
+    if not c.attributes:
+        raise c.fault("E524", "it has no value")
     name, value = next(iter(c.attributes.items()))
     if name.startswith(("sparse", "value_string")):
         raise c.fault("E522", f"a constant of the kind `{name}` is not computed with")
@@ -192,9 +188,8 @@ def _range(c: Call, start: Var, limit: Var, delta: Var) -> Var:
         if ends[2] != 1:
             raise c.fault("E523", f"a range in steps of {ends[2]} needs to know `{ends[1]}`")
         return c.builder.range(ends[1] - ends[0]) + start
-    length = max(0, int(np.ceil((ends[1] - ends[0]) / ends[2])))
-    values = np.asarray(ends[0] + np.arange(length) * ends[2])
-    return c.builder.constant(values, start.type.dtype)
+    numbers = as_kind(c.builder.range(max(0, int(np.ceil((ends[1] - ends[0]) / ends[2])))), start.type.dtype)
+    return start + numbers * delta
 
 
 def _eye_like(c: Call, x: Var) -> Var:
@@ -216,14 +211,15 @@ def _compress(c: Call, x: Var, _: Var) -> Var:
 
 def _reverse_sequence(c: Call, x: Var, lengths: Var) -> Var:
     """The first elements of each sequence from the last to the first; those behind its length stay."""
-    batch_axis, time_axis = c.attr("batch_axis", 1), c.attr("time_axis", 0)
+    batch_axis = c.attr("batch_axis", 1)
+    if {batch_axis, c.attr("time_axis", 0)} != {0, 1}:
+        raise c.fault("E524", "time and batch are its first two axes")
     turned = x if batch_axis == 0 else transpose(x, axes=(1, 0, *range(2, x.type.rank)))
     n, length = turned.type.shape[:2]
     at, until = c.builder.range(length), reshape(lengths, shape=(n, 1))
     numbers = p.where(p.less(at, until), until - 1 - at, at)
     first = reshape(c.builder.range(n) * c.builder.size(length), shape=(n, 1))
     found = take(reshape(turned, shape=(n * length, *turned.type.shape[2:])), numbers + first)
-    assert time_axis == 1 - batch_axis
     return found if batch_axis == 0 else transpose(found, axes=(1, 0, *range(2, x.type.rank)))
 
 

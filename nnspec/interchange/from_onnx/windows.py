@@ -79,14 +79,14 @@ def _with_bias(x: Var, b: Var | None) -> Var:
 
 
 def _conv(c: Call, x: Var, w: Var, b: Var | None = None) -> Var:
-    seen = _windows(c, x.type, tuple(int(str(k)) for k in w.type.shape[2:]))
+    seen = _windows(c, x.type, c.fixed(w.type.shape[2:]))
     x, pads = (_padded(x, seen.pads, 0), (0,) * len(seen.pads)) if min(seen.pads) < 0 else (x, seen.pads)
     y = conv(x, w, strides=seen.strides, pads=pads, dilations=seen.dilations, groups=c.attr("group", 1))
     return _with_bias(y, b)
 
 
 def _conv_transpose(c: Call, x: Var, w: Var, b: Var | None = None) -> Var:
-    kernel = tuple(int(str(k)) for k in w.type.shape[2:])
+    kernel = c.fixed(w.type.shape[2:])
     axes, ones = len(kernel), (1,) * len(kernel)
     seen = Windows(kernel, c.attr("strides", ones), c.attr("dilations", ones), c.attr("pads", (0,) * 2 * axes))
     more = c.attr("output_padding", (0,) * axes)
