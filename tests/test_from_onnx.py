@@ -174,3 +174,12 @@ def test_functions_of_the_model_are_read() -> None:
 def test_attributes_of_older_versions_are_read(text: str, opset: int, expected: Any) -> None:
     net = nnspec.from_onnx(model(f"m (float[2, 1] x) => (float[A, B] y) {{ {text} }}", opset))
     np.testing.assert_allclose(net([[1], [2]])["y"], expected, rtol=1e-6)
+
+
+def test_a_branch_that_data_decides_is_chosen_among_both() -> None:
+    m = model("""m (float[2] x, bool c) => (float[2] y) {
+      y = If (c) <then_branch = t () => (float[2] a) { a = Neg(x) }, else_branch = e () => (float[2] b) { b = Abs(x) }>
+    }""")
+    net = nnspec.from_onnx(m)
+    assert net(x=[1, -2], c=True)["y"].tolist() == [-1, 2]
+    assert net(x=[1, -2], c=False)["y"].tolist() == [1, 2]

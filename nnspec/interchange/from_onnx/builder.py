@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from nnspec.diagnostics import Span, fault
-from nnspec.graph import Dim, Graph, Mismatch, Size, Type, Var
+from nnspec.graph import Graph, Mismatch, Type, Var
 from nnspec.graph.types import Indivisible
 from nnspec.interchange.from_onnx.call import Call, Frame, Values
 from nnspec.interchange.from_onnx.functions import body_of, left_out
@@ -22,7 +22,7 @@ from nnspec.interchange.lowering import Array
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
 from nnspec.ops.arrange import reshape
 from nnspec.ops.pointwise import cast
-from nnspec.ops.source import input, iota, param, size_of, state
+from nnspec.ops.source import input, param, state
 
 LARGEST_CONSTANT = 4096  # elements; larger ones are kept as arrays instead of being written in the graph
 DEEPEST = 32  # functions and branches within each other
@@ -85,16 +85,6 @@ class Builder:
         if not values.size:  # nested tuples would forget what lies behind an axis of length 0
             return reshape(self.graph.constant((), dtype), shape=values.shape)
         return self.graph.constant(_nested(np.asarray(values, dtype).tolist()), dtype)
-
-    def size(self, dim: Dim) -> Var:
-        """A dimension as a value."""
-        if isinstance(dim, Size):
-            return self.graph.call(size_of, size=dim, dtype="int64")
-        return self.graph.constant(dim, "int64")
-
-    def range(self, length: Dim) -> Var:
-        """The numbers 0, 1, 2, ..."""
-        return self.graph.call(iota, length=length, dtype="int64")
 
     def is_zero(self, var: Var) -> bool:
         value = self.known(var)

@@ -13,7 +13,6 @@ from nnspec.graph import Dim, Graph, Size, Var
 from nnspec.interchange.from_onnx.known import dims
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.read import domain_of
-from nnspec.ops.arrange import concat, expand, reshape
 
 if TYPE_CHECKING:
     from nnspec.interchange.from_onnx.builder import Builder
@@ -125,17 +124,6 @@ class Call:
 
     def constant(self, value: Any, dtype: str) -> Var:
         return self.builder.constant(value, dtype)
-
-    def full(self, value: float, shape: tuple[Dim, ...], dtype: str) -> Var:
-        """A value for every place of a shape."""
-        return expand(self.graph.constant(value, dtype), shape=shape)
-
-    def vector(self, shape: Sequence[Dim]) -> Var:
-        """A shape as a value."""
-        if not any(isinstance(d, Size) for d in shape):
-            return self.graph.constant(tuple(shape), "int64")
-        parts = [reshape(self.builder.size(d), shape=(1,)) for d in shape]
-        return parts[0] if len(parts) == 1 else concat(*parts, axis=0)
 
     # ---- what is wrong
 

@@ -10,12 +10,23 @@ from nnspec.graph import Size, Var
 from nnspec.interchange.from_onnx.call import MOST_STEPS, Call, Frame, Rule
 from nnspec.interchange.from_onnx.moves import between, joined, squeezed, unsqueezed
 from nnspec.interchange.read import initialisers
+from nnspec.ops.arrange import reshape
+from nnspec.ops.pointwise import where
 
 
 def _if(c: Call, condition: Var) -> list[Var | None]:
-    """The branch that is taken, where that is known when the model is read."""
-    taken = c.known(0, "cond").reshape(-1)[0]
-    return _run(c, c.attributes["then_branch" if taken else "else_branch"], ())
+    """The branch that is taken; where data decides it, both are computed and one is chosen, which takes outputs of the same shapes."""
+    known = c.builder.known(condition)
+    if known is not None:
+        return _run(c, c.attributes["then_branch" if known.reshape(-1)[0] else "else_branch"], ())
+    pairs = zip(*(_run(c, c.attributes[branch], ()) for branch in ("then_branch", "else_branch")), strict=True)
+    return [_chosen(c, reshape(condition, shape=()), a, b) for a, b in pairs]
+
+
+def _chosen(c: Call, condition: Var, a: Var | None, b: Var | None) -> Var | None:
+    if a is None or b is None or a.type.shape != b.type.shape:
+        raise c.fault("E523", "its branches give different shapes, and `cond` is computed from data")
+    return where(condition, a, b)
 
 
 def _run(c: Call, body: onnx.GraphProto, inputs: Sequence[Var | None]) -> list[Var | None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnspec.graph import Op, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import aligned, as_kind
+from nnspec.interchange.from_onnx.moves import aligned, as_kind, full
 from nnspec.ops import OPS
 from nnspec.ops import pointwise as p
 from nnspec.ops.error import erf
@@ -131,7 +131,7 @@ def _swish(c: Call, x: Var) -> Var:
 def _is_inf(c: Call, x: Var) -> Var:
     wanted = [sign for name, sign in (("detect_negative", -math.inf), ("detect_positive", math.inf)) if c.attr(name, 1)]
     if not wanted:
-        return c.full(False, x.type.shape, "bool")
+        return full(c.graph, False, x.type.shape, "bool")
     return reduce(lambda a, b: p.logical_or(a, b), [p.equal(x, value) for value in wanted])
 
 
@@ -150,7 +150,7 @@ def _dropout(c: Call, x: Var, ratio: Var | None = None, training: Var | None = N
         kept = c.given(1) and float(c.known(1, "ratio").reshape(-1)[0]) == 0
         if not kept:
             raise c.fault("E521", "dropout in training draws from a generator that the file does not say", help="export the model for use")
-    mask = c.full(True, x.type.shape, "bool")
+    mask = full(c.graph, True, x.type.shape, "bool")
     return x, mask if c.opset >= 10 else as_kind(mask, x.type.dtype)
 
 

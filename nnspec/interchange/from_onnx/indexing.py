@@ -5,9 +5,22 @@ from __future__ import annotations
 from nnspec.graph import Dim, Var
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import as_kind, between, counting, elements, flat, from_start, gathered, number_of, swapped
+from nnspec.interchange.from_onnx.moves import (
+    aligned,
+    as_kind,
+    as_value,
+    between,
+    counting,
+    elements,
+    flat,
+    from_start,
+    full,
+    gathered,
+    number_of,
+    swapped,
+)
 from nnspec.ops import pointwise as p
-from nnspec.ops.arrange import reshape
+from nnspec.ops.arrange import expand, reshape
 from nnspec.ops.index import scatter, take
 
 
@@ -43,6 +56,16 @@ def _scatter_elements(c: Call, x: Var, i: Var, v: Var) -> Var:
     return reshape(scatter(flat(x), numbers, flat(v), how=_how(c)), shape=x.type.shape)
 
 
+def _tensor_scatter(c: Call, cache: Var, update: Var, first: Var | None = None) -> Var:
+    """New elements of each example from its own place on, round about where they reach the end and the cache is circular."""
+    axis, rank = c.axis_of(cache, -2), cache.type.rank
+    at = aligned(counting(c.graph, update.type.shape[axis]), axis, rank)
+    at = at if first is None else at + aligned(first, 0, rank)
+    at = p.mod(at, as_value(c.graph, cache.type.shape[axis])) if c.attr("mode", "linear") == "circular" else at
+    numbers = number_of(expand(at, shape=update.type.shape), cache.type.shape, axis)
+    return reshape(scatter(flat(cache), flat(numbers), flat(update), how="set"), shape=cache.type.shape)
+
+
 def _how(c: Call) -> str:
     how = c.attr("reduction", "none")
     return "set" if how == "none" else str(how)
@@ -53,11 +76,11 @@ def _places(c: Call, i: Var, shape: tuple[Dim, ...], leading: int) -> Var:
     (depth,), total = c.fixed(i.type.shape[-1:]), None
     for axis in range(depth):
         column = reshape(between(i, i.type.rank - 1, axis, axis + 1), shape=i.type.shape[:-1])
-        part = _counted(c, column, shape[leading + axis]) * c.builder.size(count(shape[leading + axis + 1 : leading + depth]))
+        part = _counted(c, column, shape[leading + axis]) * as_value(c.graph, count(shape[leading + axis + 1 : leading + depth]))
         total = part if total is None else total + part
-    total = c.full(0, i.type.shape[:-1], "int64") if total is None else total
+    total = full(c.graph, 0, i.type.shape[:-1], "int64") if total is None else total
     for axis in range(leading):
-        along = c.builder.range(shape[axis]) * c.builder.size(count(shape[axis + 1 : leading + depth]))
+        along = counting(c.graph, shape[axis]) * as_value(c.graph, count(shape[axis + 1 : leading + depth]))
         total = total + reshape(along, shape=(shape[axis], *(1,) * (i.type.rank - 2 - axis)))
     return total
 
@@ -79,7 +102,7 @@ def _scatter_nd(c: Call, x: Var, i: Var, v: Var) -> Var:
 def _one_hot(c: Call, i: Var, _: Var, values: Var) -> Var:
     """A number that is none of the classes is nowhere."""
     (depth,) = c.ints("depth", 1) or (0,)
-    classes = counting(i, depth)
+    classes = counting(c.graph, depth)
     numbers = from_start(as_kind(i, "int64"), depth)
     hot = p.equal(reshape(numbers, shape=(*i.type.shape, 1)), classes)
     off, on = (reshape(between(values, 0, n, n + 1), shape=()) for n in (0, 1))
@@ -95,4 +118,5 @@ RULES: dict[str, Rule] = {
     "ScatterElements": _scatter_elements,
     "ScatterND": _scatter_nd,
     "OneHot": _one_hot,
+    "TensorScatter": _tensor_scatter,
 }

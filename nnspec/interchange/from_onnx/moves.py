@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnspec.graph import Dim, Shape, Size, Var
+from nnspec.graph import Dim, Graph, Shape, Size, Var
 from nnspec.graph.types import count
 from nnspec.interchange.lowering import Array
 from nnspec.ops.arrange import concat, cut, expand, flip, pad, reshape, transpose
@@ -39,18 +39,17 @@ def swapped(x: Var, axis: int, to: int) -> Var:
     return x if order == sorted(order) else transpose(x, axes=tuple(order))
 
 
-def full(like: Var, value: float, shape: Shape) -> Var:
-    """A value for every place of a shape, of the kind of another."""
-    return expand(like.graph.constant(value, like.type.dtype), shape=shape)
+def full(graph: Graph, value: float, shape: Shape, dtype: str) -> Var:
+    """A value for every place of a shape."""
+    return expand(graph.constant(value, dtype), shape=shape)
 
 
 def replaced(shape: Shape, axis: int, dim: Dim) -> Shape:
     return (*shape[:axis], dim, *shape[axis + 1 :])
 
 
-def size(like: Var, dim: Dim) -> Var:
+def as_value(graph: Graph, dim: Dim) -> Var:
     """A dimension as a value."""
-    graph = like.graph
     return graph.call(size_of, size=dim, dtype="int64") if isinstance(dim, Size) else graph.constant(dim, "int64")
 
 
@@ -129,17 +128,17 @@ def gathered(x: Var, i: Var, axis: int) -> Var:
     return transpose(front, axes=order)
 
 
-def counting(like: Var, length: Dim) -> Var:
+def counting(graph: Graph, length: Dim) -> Var:
     """The numbers 0, 1, 2, ..."""
-    return like.graph.call(iota, length=length, dtype="int64")
+    return graph.call(iota, length=length, dtype="int64")
 
 
 def number_of(i: Var, shape: Shape, axis: int) -> Var:
     """The number of each element in a flat array of this shape: its own place, but for one axis, where `i` says it."""
-    total = i * size(i, count(shape[axis + 1 :]))
+    total = i * as_value(i.graph, count(shape[axis + 1 :]))
     for other, length in enumerate(i.type.shape):
         if other != axis:
-            along = counting(i, length) * size(i, count(shape[other + 1 :]))
+            along = counting(i.graph, length) * as_value(i.graph, count(shape[other + 1 :]))
             total = total + aligned(along, other, i.type.rank)
     return total
 
@@ -151,7 +150,7 @@ def elements(x: Var, i: Var, axis: int) -> Var:
 
 def from_start(i: Var, length: Dim) -> Var:
     """Numbers counted from the start where some are negative and count from the end."""
-    return where(less(i, 0), i + size(i, length), i)
+    return where(less(i, 0), i + as_value(i.graph, length), i)
 
 
 def flat(x: Var) -> Var:

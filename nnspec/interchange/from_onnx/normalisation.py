@@ -99,7 +99,7 @@ def _nll(c: Call, log_probs: Var, target: Var, weight: Var | None = None) -> Var
     there = None if ignored is None else p.not_equal(target, ignored)
     chosen = target if there is None else p.where(there, target, 0)
     losses = -pick(swapped(log_probs, 1, log_probs.type.rank - 1), chosen)
-    weights = full(losses, 1.0, losses.type.shape) if weight is None else gathered(weight, chosen, 0)
+    weights = full(c.graph, 1.0, losses.type.shape, losses.type.dtype) if weight is None else gathered(weight, chosen, 0)
     if there is not None:
         weights = p.where(there, weights, 0.0)
     axes, losses = tuple(range(losses.type.rank)), losses * weights

@@ -13,6 +13,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import BATCH, Dim, Size
 from nnspec.graph.types import BATCH_NAME
 
+NO_NUMBERS = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
 # Whole numbers are computed with as int64, whatever room they have in the file.
 KINDS = {
     "float32": "float32",
@@ -28,9 +29,6 @@ def dtype_of(element: Any) -> str | None:
         known = onnx.TensorProto.DataType.values()
         element = onnx.helper.tensor_dtype_to_np_dtype(element) if element in known and element not in NO_NUMBERS else np.dtype(object)
     return KINDS.get(np.dtype(element).name)
-
-
-NO_NUMBERS = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
 
 
 def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:

@@ -11,7 +11,7 @@ from nnspec.interchange.from_onnx.elementwise import ACTIVATIONS
 from nnspec.interchange.from_onnx.moves import as_kind, between, counting, full, joined, squeezed, unsqueezed
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import pointwise as p
-from nnspec.ops.arrange import reshape, transpose
+from nnspec.ops.arrange import expand, reshape, transpose
 
 ALPHAS = {"Affine": 1.0, "LeakyRelu": 0.01, "ThresholdedRelu": 1.0, "ScaledTanh": 1.0, "HardSigmoid": 0.2, "Elu": 1.0}
 BETAS = {"Affine": 0.0, "ScaledTanh": 1.0, "HardSigmoid": 0.5}
@@ -131,14 +131,14 @@ def _layer(
 def _start(c: Call, given: Var | None, x: Var, r: Var, directions: int, batch_first: bool) -> list[Var]:
     """The state of each direction before the first step."""
     if given is None:
-        return [full(x, 0.0, (x.type.shape[1], r.type.shape[2]))] * directions
+        return [full(c.graph, 0.0, (x.type.shape[1], r.type.shape[2]), x.type.dtype)] * directions
     given = transpose(given, axes=(1, 0, 2)) if batch_first else given
     return [squeezed(between(given, 0, d, d + 1), [0]) for d in range(directions)]
 
 
 def _cell(c: Call, r: Var, b: Var | None, peephole: Var | None, bends: Sequence[Activation]) -> Cell:
     (width,) = c.fixed(r.type.shape[:1])
-    b_r = full(r, 0.0, (width,)) if b is None else between(b, 0, width, 2 * width)
+    b_r = full(c.graph, 0.0, (width,), r.type.dtype) if b is None else between(b, 0, width, 2 * width)
     units = c.fixed(r.type.shape[1:])[0]
     each = tuple(between(peephole, 0, i * units, (i + 1) * units) for i in range(3)) if peephole else ()
     return Cell(c, r.mT, b_r, each, bends)
@@ -173,7 +173,7 @@ def _closed(inputs: Var, starts: Sequence[Var], lengths: Var | None, length: Dim
     at = None
     if lengths is not None:
         n = inputs.type.shape[1]
-        times = full(counting(inputs, length), 0, (length, n)) + reshape(counting(inputs, length), shape=(length, 1))
+        times = expand(reshape(counting(graph, length), shape=(length, 1)), shape=(length, n))
         at = stand_in(graph, of_step(times.type))
         items.append(Item(at, times))
     before = [stand_in(graph, s.type) for s in starts]

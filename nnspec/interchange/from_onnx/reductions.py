@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.graph import Var
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import elements, full, swapped
+from nnspec.interchange.from_onnx.moves import as_value, elements, full, swapped
 from nnspec.ops import pointwise as p
 from nnspec.ops import reduce as r
 from nnspec.ops.along import cumsum
@@ -53,7 +53,7 @@ def _extreme(op: Any, nothing: float) -> Rule:
         axes, keep = _axes(c, x), bool(c.attr("keepdims", 1))
         if axes and count(x.type.shape[a] for a in axes) == 0:
             least: Any = nothing if x.type.is_float else nothing > 0
-            return full(x, least, r.reduced(x.type, axes, keep))
+            return full(c.graph, least, r.reduced(x.type, axes, keep), x.type.dtype)
         return op(x, axes=axes, keep=keep) if axes else x
 
     return rule
@@ -62,7 +62,7 @@ def _extreme(op: Any, nothing: float) -> Rule:
 def _log_sum_exp(c: Call, x: Var, _: Var | None = None) -> Var:
     axes, keep = _axes(c, x), bool(c.attr("keepdims", 1))
     if axes and count(x.type.shape[a] for a in axes) == 0:
-        return full(x, -math.inf, r.reduced(x.type, axes, keep))
+        return full(c.graph, -math.inf, r.reduced(x.type, axes, keep), x.type.dtype)
     return r.logsumexp(x, axes=axes, keep=keep) if axes else x
 
 
@@ -72,7 +72,7 @@ def _arg(sign: int) -> Rule:
         x = -x if sign < 0 else x
         found = r.argmax(x, axis=axis)
         if c.attr("select_last_index", 0):
-            found = c.builder.size(x.type.shape[axis] - 1) - r.argmax(flip(x, axis=axis), axis=axis)
+            found = as_value(c.graph, x.type.shape[axis] - 1) - r.argmax(flip(x, axis=axis), axis=axis)
         return reshape(found, shape=r.kept(x.type, (axis,))) if c.attr("keepdims", 1) else found
 
     return rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from nnspec.graph import Dim, Size, Var
 from nnspec.graph.types import broadcast, count, show
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import around, as_kind, between, every, rows, squeezed, unsqueezed
+from nnspec.interchange.from_onnx.moves import around, as_kind, as_value, between, counting, every, full, joined, rows, squeezed, unsqueezed
 from nnspec.ops import pointwise as p
 from nnspec.ops.arrange import concat, expand, flip, reshape, transpose
 from nnspec.ops.index import take
@@ -82,11 +83,10 @@ def _split(c: Call, x: Var, _: Var | None = None) -> list[Var]:
         else:
             largest = -(-length // parts)
             sizes = tuple(max(0, min(largest, length - i * largest)) for i in range(parts))
-    found, start = [], 0
-    for size in sizes:
-        found.append(between(x, axis, start, start + size))
-        start = start + size  # type: ignore[assignment]  # a size may be among them
-    return found
+    ends: list[Dim] = [0]
+    for dim in sizes:
+        ends.append(ends[-1] + dim)
+    return [between(x, axis, start, stop) for start, stop in pairwise(ends)]
 
 
 def _slice(c: Call, x: Var, *_: Var) -> Var:
@@ -153,7 +153,7 @@ def _space_to_depth(c: Call, x: Var) -> Var:
 def _trilu(c: Call, x: Var, k: Var | None = None) -> Var:
     """The part above or below a diagonal, and zeros."""
     height, width = x.type.shape[-2:]
-    across = c.builder.range(width) - reshape(c.builder.range(height), shape=(height, 1))
+    across = counting(c.graph, width) - reshape(counting(c.graph, height), shape=(height, 1))
     diagonal = c.graph.constant(0, "int64") if k is None else reshape(k, shape=())
     kept = p.greater_equal(across, diagonal) if c.attr("upper", 1) else p.less_equal(across, diagonal)
     return p.where(kept, x, c.graph.constant(False if x.type.dtype == "bool" else 0, x.type.dtype))
@@ -163,7 +163,8 @@ def _trilu(c: Call, x: Var, k: Var | None = None) -> Var:
 
 
 def _shape(c: Call, x: Var) -> Var:
-    return c.vector(x.type.shape[slice(c.attr("start", 0), c.attr("end", None))])
+    parts = [reshape(as_value(c.graph, d), shape=(1,)) for d in x.type.shape[slice(c.attr("start", 0), c.attr("end", None))]]
+    return joined(parts, 0) if parts else c.graph.constant((), "int64")
 
 
 def _constant(c: Call) -> Var:
@@ -179,7 +180,7 @@ def _constant(c: Call) -> Var:
 def _constant_of_shape(c: Call, _: Var) -> Var:
     value = np.asarray(c.attr("value", np.zeros(1, "float32")))
     dtype = c.builder.dtype(value.dtype, c.node.output[0])
-    return c.full(value.reshape(-1)[0].item(), c.dims("input", 0) or (), dtype)
+    return full(c.graph, value.reshape(-1)[0].item(), c.dims("input", 0) or (), dtype)
 
 
 def _range(c: Call, start: Var, limit: Var, delta: Var) -> Var:
@@ -187,15 +188,15 @@ def _range(c: Call, start: Var, limit: Var, delta: Var) -> Var:
     if isinstance(ends[1], Size) or isinstance(ends[0], Size):
         if ends[2] != 1:
             raise c.fault("E523", f"a range in steps of {ends[2]} needs to know `{ends[1]}`")
-        return c.builder.range(ends[1] - ends[0]) + start
-    numbers = as_kind(c.builder.range(max(0, int(np.ceil((ends[1] - ends[0]) / ends[2])))), start.type.dtype)
+        return counting(c.graph, ends[1] - ends[0]) + start
+    numbers = as_kind(counting(c.graph, max(0, int(np.ceil((ends[1] - ends[0]) / ends[2])))), start.type.dtype)
     return start + numbers * delta
 
 
 def _eye_like(c: Call, x: Var) -> Var:
     dtype = c.builder.dtype(c.attributes["dtype"], "dtype") if "dtype" in c.attributes else x.type.dtype
     height, width = x.type.shape
-    across = c.builder.range(width) - reshape(c.builder.range(height), shape=(height, 1))
+    across = counting(c.graph, width) - reshape(counting(c.graph, height), shape=(height, 1))
     return as_kind(p.equal(across, c.attr("k", 0)), dtype)
 
 
@@ -216,9 +217,9 @@ def _reverse_sequence(c: Call, x: Var, lengths: Var) -> Var:
         raise c.fault("E524", "time and batch are its first two axes")
     turned = x if batch_axis == 0 else transpose(x, axes=(1, 0, *range(2, x.type.rank)))
     n, length = turned.type.shape[:2]
-    at, until = c.builder.range(length), reshape(lengths, shape=(n, 1))
+    at, until = counting(c.graph, length), reshape(lengths, shape=(n, 1))
     numbers = p.where(p.less(at, until), until - 1 - at, at)
-    first = reshape(c.builder.range(n) * c.builder.size(length), shape=(n, 1))
+    first = reshape(counting(c.graph, n) * as_value(c.graph, length), shape=(n, 1))
     found = take(reshape(turned, shape=(n * length, *turned.type.shape[2:])), numbers + first)
     return found if batch_axis == 0 else transpose(found, axes=(1, 0, *range(2, x.type.rank)))
 
@@ -239,7 +240,7 @@ RULES: dict[str, Rule] = {
     "SpaceToDepth": _space_to_depth,
     "Trilu": _trilu,
     "Shape": _shape,
-    "Size": lambda c, x: c.builder.size(count(x.type.shape)),
+    "Size": lambda c, x: as_value(c.graph, count(x.type.shape)),
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
     "Range": _range,

@@ -13,7 +13,7 @@ import numpy as np
 from nnspec.graph import Shape, Size, Type, Var
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import aligned, around, between, every, flat, full
+from nnspec.interchange.from_onnx.moves import aligned, around, as_value, between, counting, every, flat, full
 from nnspec.ops import pointwise as p
 from nnspec.ops import reduce as r
 from nnspec.ops.arrange import concat, reshape, transpose
@@ -172,10 +172,10 @@ def _stacked(parts: list[Var]) -> Var:
 def _numbers(c: Call, x: Var) -> Var:
     """The number of every element of images, which counts the pixels of one row by row, or column by column."""
     n, channels, *size = x.type.shape
-    pixels = c.builder.range(count(size))
+    pixels = counting(c.graph, count(size))
     if c.attr("storage_order", 0):
         pixels = transpose(reshape(pixels, shape=tuple(reversed(size))), axes=tuple(reversed(range(len(size)))))
-    first = c.builder.range(n * channels) * c.builder.size(count(size))
+    first = counting(c.graph, n * channels) * as_value(c.graph, count(size))
     return reshape(first, shape=(n, channels, *(1,) * len(size))) + reshape(pixels, shape=tuple(size))
 
 
@@ -187,7 +187,7 @@ def _avg_pool(c: Call, x: Var) -> Var:
         x, pads = _padded(x, seen.pads, 0), extra
     if seen.plain:
         return avg_pool(x, kernel=seen.kernel, strides=seen.strides, pads=pads)
-    there = reduce(p.add, _parts(full(x, 1.0, x.type.shape), seen, pads, 0))
+    there = reduce(p.add, _parts(full(c.graph, 1.0, x.type.shape, x.type.dtype), seen, pads, 0))
     return reduce(p.add, _parts(x, seen, pads, 0)) / there
 
 
@@ -221,8 +221,8 @@ def _renumbered(c: Call, i: Var, shape: Shape, into: Shape) -> Var:
     """The numbers of elements in a larger image, from those in a smaller one."""
     out, rest = c.graph.constant(0, "int64"), i
     for axis in range(len(shape)):
-        inner = c.builder.size(count(shape[axis + 1 :]))
-        out = out + p.quotient(rest, inner) * c.builder.size(count(into[axis + 1 :]))
+        inner = as_value(c.graph, count(shape[axis + 1 :]))
+        out = out + p.quotient(rest, inner) * as_value(c.graph, count(into[axis + 1 :]))
         rest = p.mod(rest, inner)
     return out
 
