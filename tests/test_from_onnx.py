@@ -183,3 +183,40 @@ def test_a_branch_that_data_decides_is_chosen_among_both() -> None:
     net = nnspec.from_onnx(m)
     assert net(x=[1, -2], c=True)["y"].tolist() == [-1, 2]
     assert net(x=[1, -2], c=False)["y"].tolist() == [1, 2]
+
+
+def test_large_constants_are_states_even_where_two_have_one_name() -> None:
+    m = model('m (float[N, 1, 90, 90] x) => (float[N, 1, 180, 180] y) { y = Resize <mode = "linear"> (x, , s) }')
+    m.graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 2, 2]), "s"))
+    net = nnspec.from_onnx(m)
+    assert [v.shape for v in net.states.values()] == [(90, 180)] * 2 and not net.params
+    flat = net(np.ones((1, 1, 90, 90)))["y"]
+    np.testing.assert_allclose(flat, 1, rtol=1e-6)
+
+
+def test_an_input_cannot_have_the_name_of_the_generators() -> None:
+    assert "`seed` is taken" in messages(model("m (float[N, 2] seed) => (float[N, 2] y) { y = Relu(seed) }"))
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
+        ("bhid,bhjd->bhij", [(2, 3, 4, 5), (2, 3, 6, 5)]),
+        ("...ij,...jk->...ik", [(2, 1, 3, 4), (5, 4, 3)]),
+        ("ii->i", [(4, 4)]),
+        ("iij,jk", [(3, 3, 2), (2, 5)]),
+        ("ab,cd->", [(2, 3), (4, 5)]),
+        ("a,b,a->ba", [(2,), (3,), (2,)]),
+        ("nchw->nhwc", [(1, 2, 3, 4)]),
+    ],
+)
+def test_sums_of_einstein_are_those_of_numpy(equation: str, shapes: list[tuple[int, ...]]) -> None:
+    names, rng = [f"x{i}" for i in range(len(shapes))], np.random.default_rng(0)
+    ports = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in zip(names, shapes, strict=True)]
+    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["?"] * len(np.einsum(equation, *map(np.ones, shapes)).shape))
+    net = nnspec.from_onnx(
+        helper.make_model(helper.make_graph([helper.make_node("Einsum", names, ["y"], equation=equation)], "m", ports, [y]))
+    )
+    values = {n: rng.normal(size=s).astype("float32") for n, s in zip(names, shapes, strict=True)}
+    np.testing.assert_allclose(net(**values)["y"], np.einsum(equation, *values.values()), rtol=1e-4, atol=1e-5)

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 
 from nnspec.diagnostics import Span, fault
-from nnspec.graph import Graph, Mismatch, Type, Var
+from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.graph import Graph, Mismatch, Op, Type, Var
 from nnspec.graph.types import Indivisible
 from nnspec.interchange.from_onnx.call import Call, Frame, Values
 from nnspec.interchange.from_onnx.functions import body_of, left_out
@@ -48,11 +49,15 @@ class Builder:
     # ---- what comes from outside
 
     def input(self, name: str, type: Type) -> None:
-        self.frame.values[name] = self.graph.source(input, name, type)
+        self.frame.values[name] = self.source(input, name, type)
+
+    def source(self, kind: Op, name: str, type: Type) -> Var:
+        if name in (SEED, STEP):
+            raise fault("E522", f"`{name}` is taken: the seeded generator is fed by that name", help="rename it in the file")
+        return self.graph.source(kind, name, type)
 
     def take_arrays(self) -> None:
-        """The arrays of the file: those of floats are parameters, or states where they are statistics; all others, and plain numbers,
-        are constants."""
+        """The arrays of the file: floats are parameters, or states where they are statistics; single numbers and all else are constants."""
         statistics = {i for n in self.model.graph.node if n.op_type == "BatchNormalization" for i in n.input[3:5]}
         for name, values in initialisers(self.model.graph).items():
             if values.dtype.kind == "f" and values.ndim:
@@ -60,13 +65,13 @@ class Builder:
             else:
                 self.frame.values[name] = self.constant(values, self.dtype(values.dtype, name))
 
-    def owned(self, name: str, values: Array, kind: Any) -> Var:
-        """An array of floats that the network owns."""
+    def owned(self, name: str, values: Array, kind: Op) -> Var:
+        """An array of floats that the network owns, under a name that no other has."""
         declared = self.dtype(values.dtype, name)
-        self.weights[name] = values.astype(self.graph.dtype)
-        var = self.graph.source(kind, name, Type(self.graph.dtype, values.shape))
+        var = self.source(kind, self.graph.fresh(name), Type(self.graph.dtype, values.shape))
+        self.weights[var.name] = values.astype(self.graph.dtype)
         if values.size <= LARGEST:
-            self.known.values[var.name] = self.weights[name]
+            self.known.values[var.name] = self.weights[var.name]
         return var if declared == self.graph.dtype else cast(var, dtype=declared)
 
     def dtype(self, element: Any, name: str) -> str:
@@ -78,7 +83,7 @@ class Builder:
         return self.graph.dtype if found.startswith("float") and not self.exact else found
 
     def constant(self, value: Any, dtype: str, name: str = "") -> Var:
-        """A number or array that stays as it is."""
+        """A number or array that stays as it is; a large one of floats is owned, under this name."""
         values = np.asarray(value)
         if values.size > LARGEST_CONSTANT and values.dtype.kind == "f" and name:
             return self.owned(name, values, state)
@@ -96,7 +101,7 @@ class Builder:
         """All nodes of the model, each at its place in the listing."""
         for node, span in zip(self.model.graph.node, self.listing.spans, strict=True):
             last = next(reversed(self.graph.nodes), None)
-            with self.graph.at(span=span, scope=node.name or node.output[0]):
+            with self.graph.at(span=span, scope=node.name or "".join(node.output[:1])):
                 self.node(node, self.frame)
             self.steps.append((node, span, _since(self.graph, last)))
 

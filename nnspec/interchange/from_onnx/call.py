@@ -94,12 +94,6 @@ class Call:
                 raise self.fault("E523", f"the size `{dim}` has to be known when the model is read")
         return found  # type: ignore[return-value]  # all are numbers
 
-    def number(self, name: str, at: int, default: float) -> float:
-        """A number that newer versions take as an input and older ones as an attribute."""
-        if self.given(at):
-            return float(self.known(at, name).reshape(-1)[0])
-        return float(self.attributes.get(name, default))
-
     def axes(self, name: str, at: int, rank: int) -> tuple[int, ...] | None:
         """The same as axes counted from 0."""
         found = self.ints(name, at)
@@ -119,11 +113,6 @@ class Call:
         if number > MOST_STEPS:
             raise self.fault("E521", f"a loop of {number} steps is not written out", help=f"at most {MOST_STEPS} are")
         return range(number)
-
-    # ---- values
-
-    def constant(self, value: Any, dtype: str) -> Var:
-        return self.builder.constant(value, dtype)
 
     # ---- what is wrong
 

@@ -32,7 +32,7 @@ def _counted(c: Call, i: Var, length: Dim) -> Var:
         return from_start(i, length)
     if (known >= 0).all():
         return i
-    return c.constant(known % length, "int64") if isinstance(length, int) else from_start(i, length)
+    return c.builder.constant(known % length, "int64") if isinstance(length, int) else from_start(i, length)
 
 
 def _gather(c: Call, x: Var, i: Var) -> Var:

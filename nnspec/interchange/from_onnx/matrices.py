@@ -34,29 +34,33 @@ Lettered = tuple[Var, str]
 
 
 def _einsum(c: Call, *xs: Var) -> Var:
-    equation = c.attr("equation", "").replace(" ", "")
-    given, arrow, result = equation.partition("->")
-    terms = given.split(",")
-    if len(terms) != len(xs):
-        raise c.fault("E524", f"`{equation}` is for {len(terms)} inputs, and there are {len(xs)}")
-    dots = max(x.type.rank - len(t.replace("...", "")) for x, t in zip(xs, terms, strict=True) if "..." in t) if "..." in given else 0
-    terms = [_written_out(t, x.type.rank, dots) for x, t in zip(xs, terms, strict=True)]
-    letters = "".join(terms)
-    implied = "".join(sorted(a for a in set(letters) if letters.count(a) == 1 and a.isalpha()))
-    wanted = result.replace("...", DOTS[:dots]) if arrow else DOTS[:dots] + implied
+    terms, wanted = _letters(c, xs)
     operands = [_diagonal(c, x, t) for x, t in zip(xs, terms, strict=True)]
+    total: Lettered | None = None
     for position, (x, t) in enumerate(operands):
-        later = wanted + "".join(o for _, o in operands[position + 1 :])
-        operands[position] = _summed(x, t, later + "".join(o for _, o in operands[:position]))
-    joined = operands[0]
-    for position, operand in enumerate(operands[1:], 1):
-        joined = _joined(joined, operand, wanted + "".join(o for _, o in operands[position + 1 :]))
-    x, t = _summed(*joined, wanted)
+        before, after = ("".join(o for _, o in part) for part in (operands[:position], operands[position + 1 :]))
+        operand = _summed(x, t, before + after + wanted)
+        total = _joined(total, operand, after + wanted) if total else operand
+    assert total
+    x, t = _summed(*total, wanted)
     return transpose(x, axes=tuple(t.index(a) for a in wanted)) if t != wanted else x
 
 
 DOTS = "0123456789"
 """The letters of the axes that `...` stands for."""
+
+
+def _letters(c: Call, xs: tuple[Var, ...]) -> tuple[list[str], str]:
+    """A letter for each axis of each operand, and those of the result: without an arrow all that stand once, in their order."""
+    equation = c.attr("equation", "").replace(" ", "")
+    given, arrow, result = equation.partition("->")
+    terms = given.split(",")
+    if len(terms) != len(xs):
+        raise c.fault("E524", f"`{equation}` is for {len(terms)} inputs, and there are {len(xs)}")
+    dots = max((x.type.rank - len(t.replace("...", "")) for x, t in zip(xs, terms, strict=True) if "..." in t), default=0)
+    once = sorted(a for a in set(given) if given.count(a) == 1 and a.isalpha())
+    wanted = result.replace("...", DOTS[:dots]) if arrow else DOTS[:dots] + "".join(once)
+    return [_written_out(t, x.type.rank, dots) for x, t in zip(xs, terms, strict=True)], wanted
 
 
 def _written_out(term: str, rank: int, dots: int) -> str:

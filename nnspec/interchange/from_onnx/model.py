@@ -73,10 +73,11 @@ def _steps(b: Builder, graph: Graph) -> tuple[Step, ...]:
     """The nodes of the model of which anything is left."""
     found = []
     for node, span, added in b.steps:
-        value = b.frame.values[node.output[0]] if node.output[0] else None
+        output = "".join(node.output[:1])
+        value = b.frame.values.get(output)
         if value is not None and value.name in graph.nodes:
             arrays = tuple(i for i in node.input if i in b.weights)
-            found.append(Step(node.output[0], value.name, span, tuple(n for n in added if n in graph.nodes), arrays))
+            found.append(Step(output, value.name, span, tuple(n for n in added if n in graph.nodes), arrays))
     return tuple(found)
 
 

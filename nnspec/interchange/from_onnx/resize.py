@@ -61,7 +61,7 @@ def _resize(c: Call, x: Var, *_: Var | None) -> Var:
         outside = (places < 0) | (places > axis.before - 1) if where == "tf_crop_and_resize" else np.zeros(axis.after, bool)
         x = _nearest(c, x, axis, places) if mode == "nearest" else _weighted(c, x, axis, places, mode)
         if outside.any():
-            there = aligned(c.constant(~outside, x.type.dtype), axis.number, x.type.rank)
+            there = aligned(c.builder.constant(~outside, x.type.dtype), axis.number, x.type.rank)
             x = x * there + c.attr("extrapolation_value", 0.0) * (1.0 - there)
     return x
 
@@ -148,7 +148,7 @@ def _weighted(c: Call, x: Var, axis: Axis, places: Array, mode: str) -> Var:
     columns = np.broadcast_to(np.arange(axis.after)[:, None], seen.shape)
     np.add.at(matrix, (np.clip(seen, 0, axis.before - 1).astype(int), columns), weights)
     last = x.type.rank - 1
-    product = matmul(swapped(x, axis.number, last), c.constant(matrix, x.type.dtype))
+    product = matmul(swapped(x, axis.number, last), c.builder.constant(matrix, x.type.dtype, f"{c.node.output[0]}.weights"))
     return swapped(product, last, axis.number)
 
 

@@ -235,7 +235,7 @@ def _col2im(c: Call, x: Var, *_: Var) -> Var:
     grid, places = [window_count(*axis) for axis in axes], prod(kernel)
     n, channels = x.type.shape[0], x.type.shape[1] // places
     images = reshape(x, shape=(n * channels, places, *grid))
-    one_pixel = c.constant(np.eye(places).reshape(places, 1, *kernel), x.type.dtype)
+    one_pixel = c.builder.constant(np.eye(places).reshape(places, 1, *kernel), x.type.dtype)
     attributes = {"strides": seen.strides, "pads": seen.pads, "dilations": seen.dilations, "groups": 1}
     return reshape(conv_input_grad(images, one_pixel, size=size, **attributes), shape=(n, channels, *size))
 
