@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 MAX_SHOWN_WIDTH = 160
-SHORT = 4
+SHORT = (3, 4)
+LINE_ENDS = "\u2028\u2029"
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,30 @@ class Span:
 
     @property
     def line(self) -> int:
-        return self.source.position(self.start)[0]
+        return self.begin[0]
+
+    @property
+    def begin(self) -> tuple[int, int]:
+        """Line and column of the first character, both counted from 1."""
+        return self.source.position(self.start)
+
+    @property
+    def after(self) -> tuple[int, int]:
+        """Line and column of what follows."""
+        return self.source.position(self.end)
+
+    @property
+    def region(self) -> dict[str, int]:
+        """The place by lines and columns, for programs."""
+        (line, column), (end_line, end_column) = self.begin, self.after
+        return {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
 
     @property
     def text(self) -> str:
         return self.source.text[self.start : self.end]
+
+    def covers(self, other: Span) -> bool:
+        return self.source is other.source and self.start <= other.start and other.end <= self.end
 
     def __str__(self) -> str:
         line, column = self.source.position(self.start)
@@ -65,10 +85,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Fix:
-    """Replace the text of `span` by `text`."""
+    """Replace the text of `span` by `text`; `safe` where that is hardly a matter of opinion."""
 
     span: Span
     text: str
+    safe: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,19 +107,21 @@ class Diagnostic:
 
     def as_json(self) -> dict[str, Any]:
         """The fields `nnspec check --json` promises."""
-        place: dict[str, Any] = dict.fromkeys(("file", "line", "column", "end_line", "end_column"))
-        if self.span:
-            line, column = self.span.source.position(self.span.start)
-            end_line, end_column = self.span.source.position(self.span.end)
-            place = {"file": self.span.source.name, "line": line, "column": column, "end_line": end_line, "end_column": end_column}
         return {
             "code": self.code,
             "level": self.level,
             "message": self.message,
-            **place,
+            **_place(self.span),
+            "label": self.label or None,
+            "notes": [{"message": text, **_place(span)} for span, text in self.notes],
             "help": self.help or None,
             "fix": self.fix.text if self.fix else None,
+            "fix_at": self.fix.span.region if self.fix else None,
         }
+
+
+def _place(span: Span | None) -> dict[str, Any]:
+    return {"file": span.source.name, **span.region} if span else dict.fromkeys(("file", "line", "column", "end_line", "end_column"))
 
 
 class SpecError(Exception):
@@ -141,8 +164,8 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
 
 
 def _cutoff(word: str) -> float:
-    """How like another a word must be; in a short one a single letter is much."""
-    return 0.76 if len(word) <= SHORT else 0.6
+    """How like another a word must be; of three or four letters, all but one stay."""
+    return 0.76 if len(word) in SHORT else 0.6
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -155,19 +178,23 @@ def meant(word: str, known: Iterable[str], span: Span | None = None, otherwise: 
     return instead(suggest(word, known), span, otherwise)
 
 
-def instead(near: str | None, span: Span | None, otherwise: str = "") -> dict[str, Any]:
+def instead(near: str | None, span: Span | None, otherwise: str = "", safe: bool = True) -> dict[str, Any]:
     """Help and fix of a diagnostic about what stands at a place: what was probably meant, or else other help."""
     if near is None:
         return {"help": otherwise}
-    return {"help": f"did you mean `{near}`?", "fix": Fix(span, near) if span else None}
+    return {"help": f"did you mean `{near}`?", "fix": Fix(span, near, safe) if span else None}
 
 
 def render(diagnostics: Iterable[Diagnostic], color: bool = False) -> str:
-    """Diagnostics as text for a person, in the order given."""
-    return "\n\n".join(_render_one(d, color) for d in diagnostics)
+    """Diagnostics as text for a person, in the order given; each code says once where more is said of it."""
+    texts, known = [], set[str]()
+    for d in diagnostics:
+        texts.append(_render_one(d, color, more=d.code not in known))
+        known.add(d.code)
+    return "\n\n".join(texts)
 
 
-def _render_one(d: Diagnostic, color: bool) -> str:
+def _render_one(d: Diagnostic, color: bool, more: bool) -> str:
     bold, red, off = ("\x1b[1m", "\x1b[31m" if d.level == "error" else "\x1b[33m", "\x1b[0m") if color else ("", "", "")
     out = [f"{red}{bold}{d.level}[{d.code}]{off}{bold}: {printable(d.message)}{off}"]
     labels = ([(d.span, d.label, "^")] if d.span else []) + [(span, text, "-") for span, text in d.notes]
@@ -180,24 +207,29 @@ def _render_one(d: Diagnostic, color: bool) -> str:
         out += [f"{' ' * width} |", *_excerpt(span, text, mark, width)]
     if d.help:
         out.append(f"{' ' * width} = help: {printable(d.help)}")
+    if more:
+        out.append(f"{' ' * width} = for more: nnspec explain {d.code}")
     return "\n".join(out)
 
 
 def _excerpt(span: Span, text: str, mark: str, width: int) -> list[str]:
-    number, column = span.source.position(span.start)
-    line = span.source.line(number)
-    length = max(1, min(span.end - span.start, len(line) - column + 1))
-    skip = max(0, column - 1 - MAX_SHOWN_WIDTH // 2) if len(line) > MAX_SHOWN_WIDTH else 0
-    shown = printable(line[skip : skip + MAX_SHOWN_WIDTH])
-    indent = columns(printable(line[skip : column - 1]))
-    marked = columns(printable(line[column - 1 : column - 1 + length][:MAX_SHOWN_WIDTH])) or 1
-    return [f"{number:>{width}} | {shown}", f"{' ' * width} | {' ' * indent}{mark * marked} {printable(text)}".rstrip()]
+    """The line with its mark; of a very long one the part around it."""
+    number, column = span.begin
+    line, start = span.source.line(number), column - 1
+    first = max(0, start - MAX_SHOWN_WIDTH // 2) if len(line) > MAX_SHOWN_WIDTH else 0
+    last = min(len(line), first + MAX_SHOWN_WIDTH)
+    cut_before, cut_after = "..." * (first > 0), "..." * (last < len(line))
+    marked = printable(line[start : min(start + span.end - span.start, last)])
+    indent = columns(cut_before + printable(line[first:start]))
+    shown = f"{cut_before}{printable(line[first:last])}{cut_after}"
+    return [f"{number:>{width}} | {shown}", f"{' ' * width} | {' ' * indent}{mark * max(1, columns(marked))} {printable(text)}".rstrip()]
 
 
 def printable(text: str) -> str:
     """Text with every control, escape and direction character made visible, so that it cannot act on a terminal."""
-    clean = (" " if c == "\t" else c if not unicodedata.category(c).startswith("C") else f"\\u{ord(c):04x}" for c in text)
-    return "".join(clean)
+    return "".join(
+        " " if c == "\t" else c if unicodedata.category(c)[0] != "C" and c not in LINE_ENDS else f"\\u{ord(c):04x}" for c in text
+    )
 
 
 def columns(text: str) -> int:

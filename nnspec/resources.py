@@ -18,6 +18,10 @@ def std() -> Path:
     return _PACKAGE / "std"
 
 
+def pages() -> Path:
+    return _PACKAGE / "errors"
+
+
 def cache() -> Path:
     """The user's cache folder for nnspec; it may not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

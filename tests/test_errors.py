@@ -18,7 +18,8 @@ from nnspec.diagnostics import Source, SpecError
 
 PAGES = sorted((ROOT / "nnspec" / "errors").glob("E*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-CODE = re.compile(r"\bE\d{3}\b")
+CODE = re.compile(r"\[(E\d{3})\]")
+FOR_MORE = re.compile(r"^ *= for more: .*\n?", re.M)
 NEEDS_MISSING_PACKAGE = "E304"
 TRAINED = ("E302", "E303", "E305", "E306", "E307", "E308", "E309", "E401", "E402", "E411", "E412")
 
@@ -80,7 +81,7 @@ def output_of(text: str) -> str:
 
 
 def without_numbers(text: str) -> str:
-    return re.sub(r"\d+(\.\d+)?", "0", text).strip()
+    return re.sub(r"\d+(\.\d+)?", "0", FOR_MORE.sub("", text)).strip()
 
 
 def ids(page: Path) -> str:

@@ -7,6 +7,10 @@ from mistakes import WELL, Mistake, check, diagnostics, image, model, training
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
+from nnspec.elaborate import foreign
+from nnspec.elaborate.library import Definitions, public
+from nnspec.elaborate.primitives import builtins
+from nnspec.elaborate.values import Builtin
 
 MISTAKES = {
     # ---- names
@@ -193,3 +197,27 @@ def test_an_augmentation_that_cannot_be_is_found_before_training(augment: str, c
 def test_what_would_go_wrong_later_is_found_at_its_place(spec: str, code: str, marked: str) -> None:
     (d,) = diagnostics(spec)
     assert (d.code, d.span.text if d.span else "") == (code, marked)
+
+
+def test_what_other_frameworks_say_is_translated_into_what_there_is() -> None:
+    names = Definitions().names() | {"true", "false"}
+    assert set(foreign.NAMES.values()) <= names
+    arguments = {p.name for f in public().values() for p in f.definition.parameters} | {
+        p.name for b in builtins().values() if isinstance(b, Builtin) for p in b.parameters
+    }
+    assert {a for wanted in foreign.ARGUMENTS.values() for a in wanted} <= arguments
+    for setting in foreign.SETTINGS.values():
+        (d,) = diagnostics(training(*WELL, f"  {setting}x 1"))
+        assert d.fix and d.fix.text == setting
+
+
+@pytest.mark.parametrize(("written", "help_"), [("matmul(x, x)", "`x @ W`"), ("len(x)", "`shape(x)[0]`"), ("pow(x, 2)", "`x ^ 2`")])
+def test_what_is_a_sign_here_is_shown_as_one(written: str, help_: str) -> None:
+    (d,) = diagnostics(model(f"output y = {written}"))
+    assert (d.code, d.help) == ("E101", f"it is written {help_}")
+
+
+@pytest.mark.parametrize("setting", sorted(foreign.ELSEWHERE))
+def test_a_setting_that_belongs_elsewhere_is_sent_there(setting: str) -> None:
+    (d,) = diagnostics(training(*WELL, f"  {setting} 1"))
+    assert (d.code, d.help, d.fix) == ("E111", foreign.ELSEWHERE[setting], None)

@@ -56,14 +56,54 @@ def test_a_mistake_is_named_where_it_stands(name: str) -> None:
     check(MISTAKES[name])
 
 
-def test_a_product_that_does_not_fit_names_where_both_sides_come_from() -> None:
-    spec = model("param W1: [4, 8] ~ he_normal", "param W2: [9, 2] ~ he_normal", "h1 = relu(x @ W1)", "output y = h1 @ W2")
+def notes(spec: str) -> list[tuple[int, str, str]]:
+    """The second labels of the one mistake: line, what is marked, what is said."""
+    (d,) = diagnostics(spec)
+    return [(span.line, span.text, text) for span, text in d.notes]
+
+
+def test_a_product_that_does_not_fit_names_what_both_sizes_come_from() -> None:
+    spec = model("param W2: [9, 2] ~ he_normal", "h1 = x -> dense(8) -> relu -> dropout(0.5)", "output y = relu(h1 @ W2)")
     (d,) = diagnostics(spec)
     assert (d.code, d.label) == ("E203", "h1 is [8], W2 is [9, 2]: 8 and 9 differ")
-    assert [(span.line, span.text, text) for span, text in d.notes] == [
-        (5, "relu(x @ W1)", "[8] comes from here"),
-        (4, "[9, 2]", "[9, 2] comes from here"),
-    ]
+    assert notes(spec) == [(4, "dense(8)", "h1 gets 8 here"), (3, "9", "W2 gets 9 here")]
+    assert d.help == "did you mean `param W2: [8, 2]`?"
+    assert d.fix and (d.fix.span.text, d.fix.text) == ("9", "8")
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("let n = 8\n" + model("param W: [9, 2] ~ ones", "h = x -> dense(n)", "output y = h @ W"), (1, "n", "h gets 8 here")),
+        (model("param V: [4, 8] ~ ones", "h = relu(x @ V) + 1", "output y = h - [1, 2]"), (3, "8", "h gets 8 here")),
+        (model("output y = flatten(x) - [1, 2]"), (2, "4", "flatten(x) gets 4 here")),
+        ("model M {\n  input i: [2, 3]\n  h = i -> flatten\n  output y = h - [1, 2]\n}", (2, "input i: [2, 3]", "h gets 6 here")),
+        (image("conv(8, 3, pad = same) -> batchnorm as h\n  z = h + [[[1]], [[2]]]"), (3, "conv(8, 3, pad = same)", "h gets 8 here")),
+        (image("conv(8, 3) -> relu as h\n  z = h + [1, 2]"), (3, "conv(8, 3)", "h gets 6 here")),
+        (model("h = stack(x, x, x) -> transpose", "output y = h - [1, 2]"), (3, "stack(x, x, x)", "h gets 3 here")),
+        (model("h = concat(x, x)", "output y = h - [1, 2]"), (3, "concat(x, x)", "h gets 8 here")),
+        (
+            model("share enc = dense(3)", "a = x -> enc", "output y = concat(x, x) -> enc"),
+            (5, "enc", "in this use"),
+        ),
+        (
+            model("target y: class(5)", "z = x -> dense(3) -> tanh", "output z", "loss cross_entropy(z, y)"),
+            (4, "dense(3)", "this gets 3 here"),
+        ),
+        (
+            "layer l(x: [3]) = x -> dense(2)\n" + model("output y = x -> l"),
+            (3, "4", "x gets 4 here"),
+        ),
+        ("layer l(x: [3]) = x -> dense(2)\n" + model("output y = x -> l"), (1, "[3]", "`l` takes [3]")),
+        ("layer l(x, n, m) = x -> dense(n * m)\n" + model("output y = x -> l(3)"), (1, "x, n, m", "the arguments of `l`")),
+        (
+            "layer halved(x: [*s, n]) {\n  expect n % 2 == 0\n  return x\n}\n" + model("output y = x -> dense(3) -> halved"),
+            (7, "dense(3)", "n gets 3 here"),
+        ),
+    ],
+)
+def test_a_size_is_followed_back_to_what_gave_it(spec: str, expected: tuple[int, str, str]) -> None:
+    assert expected in notes(spec)
 
 
 def test_one_operand_twice_is_noted_once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mistakes import Mistake, check, diagnostics, model
+from mistakes import Mistake, check, diagnostics, model, training
 
 MISTAKES = {
     "a misspelt statement": Mistake(
@@ -134,6 +134,11 @@ def test_a_slip_is_called_by_its_name_and_mended(line: str) -> None:
 def test_the_layout_tells_which_bracket_is_at_fault(spec: str, line: int, label: str) -> None:
     (d,) = diagnostics(spec)
     assert (d.code, d.span.line if d.span else 0, d.label) == ("E002", line, label)
+
+
+def test_a_loss_in_a_training_is_sent_to_the_model() -> None:
+    (d,) = diagnostics(training("  epochs 3", "  optimizer adam", "  loss mse"))
+    assert (d.code, d.message) == ("E001", "`loss` stands in a model, not among the settings of a training")
 
 
 def test_a_text_whose_brackets_match_may_be_laid_out_in_any_way() -> None:

@@ -173,7 +173,7 @@ def test_a_let_and_its_setting_reach_a_test() -> None:
     [
         (f"{GIVEN} expect logit ~= 1", "E101", "logit"),
         ("expect dense.W == 1", "E101", "dense.W"),
-        ("given z = 1", "E101", "z = 1"),
+        ("given z = 1", "E101", "z"),
         ("given x = [1]", "E208", "[1]"),
         ("given x = [[1, 2], [3, 4]]", "E208", "[[1, 2], [3, 4]]"),
         ("given W = 1", "E208", "1"),

@@ -16,6 +16,7 @@ import click
 from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
+from nnspec.cli.check import check, explain
 from nnspec.cli.derive import derive
 from nnspec.cli.export import export
 from nnspec.cli.fmt import fmt
@@ -24,7 +25,7 @@ from nnspec.cli.importing import import_
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, hush, options, say, sizes_from
 from nnspec.cli.predict import predict
 from nnspec.cli.trace import trace
-from nnspec.diagnostics import Diagnostic, Fault, SpecError
+from nnspec.diagnostics import Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
 
@@ -64,33 +65,6 @@ def main() -> None:
     except MemoryError:
         click.echo("error: out of memory", err=True)
         sys.exit(3)
-
-
-@cli.command()
-@click.argument("files", nargs=-1, required=True, metavar="F...")
-@options(SET, JSON)
-@click.option("--deny", type=click.Choice(["warnings"]), help="What fails as errors do.")
-def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: str | None) -> None:
-    """Say what is wrong with specs, or probably not meant, and print the layer table of those that are right."""
-    from nnspec.summary import summary
-
-    found: list[Diagnostic] = []
-    for name in files:
-        try:
-            spec = compilation(name, pairs)
-            mistakes = list(spec.diagnostics)
-            found += spec.warnings
-        except Fault as error:
-            mistakes = [error.diagnostic]
-        found += mistakes
-        if not mistakes and not as_json:
-            click.echo(summary(spec))
-    if as_json:
-        click.echo(json.dumps([d.as_json() for d in found], indent=2))
-    elif found:
-        say(found)
-    if (deny and found) or any(d.level == "error" for d in found):
-        sys.exit(1)
 
 
 @cli.command(name="compile")
@@ -204,5 +178,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, derive, export, fmt, graph, import_, predict, trace, library.doc, library.new, library.test):
+for command in (bench, check, derive, explain, export, fmt, graph, import_, predict, trace, library.doc, library.new, library.test):
     cli.add_command(command)

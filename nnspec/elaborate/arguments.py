@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch, foreign
 from nnspec.elaborate.names import TRUTHS
-from nnspec.elaborate.values import CHOICES, Builtin, Function, Scope, Tensor, Value, describe
+from nnspec.elaborate.values import CHOICES, Builtin, Function, Scope, Tensor, Value
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
@@ -45,7 +45,7 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
         bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
     missing = [p.name for p in parameters if p.default is None and p.name not in bound]
     if missing:
-        raise fault("E103", f"`{callee.name}` is missing `{missing[0]}`", span, help=f"its arguments are {signature_text(callee)}")
+        raise fault("E103", f"`{callee.name}` is missing `{missing[0]}`", span, **_signature(callee))
     return bound, spans
 
 
@@ -61,12 +61,7 @@ def _as_list(written: Written, span: Span) -> Written:
 def _next_name(callee: Function | Builtin, positional: Iterator[ast.Parameter], span: Span, most: int) -> str:
     parameter = next(positional, None)
     if parameter is None:
-        raise fault(
-            "E104",
-            f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}",
-            span,
-            help=f"its arguments are {signature_text(callee)}",
-        )
+        raise fault("E104", f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}", span, **_signature(callee))
     return parameter.name
 
 
@@ -78,8 +73,9 @@ def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fau
     elif argument.name.lower() == "activation":
         of_value = f"write the activation as the next stage: `-> {argument.value.span.text}`; "
     near = None if of_value else foreign.argument(argument.name, [p.name for p in parameters_of(callee)])
-    more = instead(near, place, f"{of_value}its arguments are {signature_text(callee)}")
-    return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **more)
+    signature = _signature(callee)
+    more = instead(near, place, f"{of_value}{signature['help']}")
+    return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **signature | more)
 
 
 def wanted_by(callee: Function | Builtin, written: Sequence[ast.Argument], argument: ast.Argument) -> tuple[str, ...]:
@@ -114,9 +110,32 @@ def check_tensors(e: Calls, f: Function, scope: Scope, span: Span) -> None:
     scope.names.update(bindings.values)
 
 
+def _other_number(dims: Sequence[ast.Expr | ast.Star], tensor: Tensor) -> int | None:
+    """The axis, from the end, along which a tensor has another number than the type says."""
+    pairs = list(zip(dims, tensor.shape, strict=False))[::-1] if len(dims) == len(tensor.shape) else []
+    return next((-i for i, (d, n) in enumerate(pairs, 1) if isinstance(d, ast.Number) and d.value != n), None)
+
+
+def _own(span: Span, text: str) -> tuple[tuple[Span, str], ...]:
+    """A second label, in the user's own source."""
+    return () if span.source.library else ((span, text),)
+
+
+def _signature(callee: Function | Builtin) -> dict[str, Any]:
+    """Help and note about the arguments that a definition has."""
+    parameters = parameters_of(callee)
+    notes: tuple[tuple[Span, str], ...] = ()
+    if isinstance(callee, Function) and parameters:
+        first, last = parameters[0].span, parameters[-1].span
+        notes = _own(Span(first.source, first.start, last.end), f"the arguments of `{callee.name}`")
+    return {"help": f"its arguments are {signature_text(callee)}", "notes": notes}
+
+
 def _misfit(f: Function, p: ast.Parameter, tensor: Tensor, error: Mismatch, at: Span) -> Fault:
     assert p.type
-    notes = ((tensor.origin, f"{describe(tensor)} comes from here"),) if tensor.origin and tensor.origin != at else ()
+    axis = _other_number(p.type.dims, tensor)
+    origin = batch.origins([tensor], [at]) if axis is None else batch.made(tensor, axis, at, what=p.name)
+    notes = (*origin, *_own(p.type.span, f"`{f.name}` takes {p.type.span.text}"))
     label = f"`{f.name}` takes {p.name}: {p.type.span.text}"
     help_ = "`one_hot` makes a vector of a class number" if tensor.classes else ""
     return fault("E202", f"`{f.name}` cannot take this: {error.message}", at, label=label, notes=notes, help=help_)

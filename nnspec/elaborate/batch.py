@@ -6,14 +6,17 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fix, Span, fault
 from nnspec.elaborate.values import Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
+from nnspec.graph.origin import origin
 from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
 
 MAX_RANK = 8
+SHORT_TEXT = 30
+Note = tuple[Span, str]
 
 
 def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
@@ -82,15 +85,10 @@ def _aligned(t: Tensor, rank: int) -> Any:
 
 def _differ(tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exception:
     a, b = tensors[-2:]
-    label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {_clash(a.shape, b.shape)}"
-    return fault(
-        "E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=origins(tensors, spans)
-    )
-
-
-def _clash(a: Shape, b: Shape) -> str:
-    pair = next((x, y) for x, y in zip(a[::-1], b[::-1], strict=False) if x != y and 1 not in (x, y))
-    return f"{pair[0]} and {pair[1]} differ"
+    axis = next(-i for i, (x, y) in enumerate(zip(a.shape[::-1], b.shape[::-1], strict=False), 1) if x != y and 1 not in (x, y))
+    label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {a.shape[axis]} and {b.shape[axis]} differ"
+    notes = (*made(a, axis, spans[-2], span), *made(b, axis, spans[-1], span))
+    return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=notes)
 
 
 def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Span, str], ...]:
@@ -102,6 +100,19 @@ def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Spa
             if t.origin and not (s.start <= t.origin.start and t.origin.end <= s.end)
         )
     )
+
+
+def made(t: Tensor, axis: int, at: Span, around: Span | None = None, what: str = "") -> tuple[Note, ...]:
+    """Where a tensor that is used at a place got its size along an axis, unless that shows within what is marked."""
+    found = origin(t.var.graph, t.var.name, axis - len(t.shape) + t.var.type.rank if axis >= 0 else axis)
+    if found is None or found.span.source.library or (around or at).covers(found.span):
+        return ()
+    return ((found.span, f"{what or short(at) or 'this'} gets {t.shape[axis]} here"),)
+
+
+def short(span: Span) -> str:
+    """What is written there, if it is short enough to be quoted."""
+    return span.text if len(span.text) <= SHORT_TEXT and "\n" not in span.text else ""
 
 
 def matmul(graph: Graph, x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Tensor:
@@ -120,14 +131,31 @@ def matmul(graph: Graph, x: Tensor, y: Tensor, spans: Sequence[Span], span: Span
 
 
 def _no_product(x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Exception:
+    notes = origins((x, y), spans)
+    fix: dict[str, Any] = {}
     if len(y.shape) < 2 or not x.shape:
         why = "the right side of `@` is a matrix, the left a row or a matrix"
     else:
         why = f"{x.shape[-1]} and {y.shape[-2]} differ"
+        notes = (*made(x, -1, spans[0], span), *made(y, -2, spans[1], span))
+        fix = _other_size(y, -2, x.shape[-1]) or _other_size(x, -1, y.shape[-2])
     label = f"{spans[0].text} is {show(x.shape)}, {spans[1].text} is {show(y.shape)}: {why}"
     backwards = y.shape and len(x.shape) >= 2 and len(y.shape) == 1 and y.shape[-1] == x.shape[-1]
     help_ = f"a vector is a row: write `{spans[1].text} @ transpose({spans[0].text})`" if backwards else ""
-    return fault("E203", "these have no matrix product", span, label=label, notes=origins((x, y), spans), help=help_)
+    both = f"`{short(spans[0])}` and `{short(spans[1])}`" if all(map(short, spans)) else "these"
+    return fault("E203", f"{both} have no matrix product", span, label=label, notes=notes, **(fix or {"help": help_}))
+
+
+def _other_size(t: Tensor, axis: int, size: Dim) -> dict[str, Any]:
+    """Help and fix where a parameter of the user is declared with a number: it could be another."""
+    node = t.var.node
+    found = origin(t.var.graph, t.var.name, axis) if node.op.name == "param" else None
+    if found is None or found.written is None or not found.written.text.isdigit() or not isinstance(size, int):
+        return {}
+    shape = list(t.shape)
+    shape[axis] = size
+    written = f"param {node.name}: {show(shape)}"
+    return {"help": f"did you mean `{written}`?", "fix": Fix(found.written, str(size), safe=False)}
 
 
 def _expanded(t: Tensor, shape: Shape) -> Tensor:

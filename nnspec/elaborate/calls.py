@@ -52,6 +52,7 @@ class Calls(ABC):
         self.always = {"training": training, "fitting": fitting} | ({"batch": BATCH} if training or fitting else {})
         self.fits = False
         self.frame = Frame()
+        self.file = Scope()
         self.rows: list[Row] = []
         self.watched: Scope | None = None
         self.last_name = ""

@@ -83,13 +83,10 @@ ELSEWHERE = {
     "learning_rate": "the rate belongs to the optimizer: `optimizer adam(lr = 1e-3)`",
     "momentum": "it belongs to the optimizer: `optimizer momentum(lr = 0.1, mu = 0.9)`",
     "weight_decay": "write `penalty l2(1e-4)`, or `optimizer adamw`",
-    "loss": "the loss stands in the model: `loss cross_entropy(logits, y)`",
-    "metric": "metrics stand in the model: `metric accuracy(logits, y)`",
     "metrics": "metrics stand in the model: `metric accuracy(logits, y)`",
     "dropout": "dropout is a stage in the model: `-> dropout(0.5)`",
     "shuffle": "examples are always shuffled, in an order that the seed decides",
     "device": "it is said when training starts: `nnspec train F --engine ort --device cuda`",
-    "model": "training is of the last model of the file",
 }
 """Settings that are said in another place."""
 

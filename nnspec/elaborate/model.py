@@ -9,13 +9,14 @@ from operator import add
 
 from nnspec.diagnostics import Diagnostic, Span, fault, instead, meant
 from nnspec.elaborate import batch
+from nnspec.elaborate.declarations import declare, dimension, shape_of
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import value_of
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.elaborate.statements import branch, declare, dimension, run_statement, shape_of
+from nnspec.elaborate.statements import branch, run_statement
 from nnspec.elaborate.values import (
     POISON,
     Applied,
@@ -30,6 +31,7 @@ from nnspec.elaborate.values import (
     describe,
 )  # fmt: skip
 from nnspec.graph import BATCH, Graph, Size, Type
+from nnspec.graph.origin import Origin
 from nnspec.ops import OPS
 from nnspec.syntax import ast
 
@@ -93,6 +95,7 @@ class _ModelWork:
     def __init__(self, f: Function, e: Elaborator, given: Given | None) -> None:
         self.f, self.e = f, e
         self.scope = Scope(f.scope, Frame().of_definition(f.definition), dict(self.e.always))
+        self.e.file = f.scope
         self.e.watched, self.e.frame = self.scope, self.scope.frame
         self.model = Model(f.name, e.graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}
@@ -167,6 +170,8 @@ class _ModelWork:
         full = replace(type, shape=(BATCH, *type.shape)) if self.batched else type
         var = self.e.graph.source(OPS["input"], name, full)
         self.scope.names[name] = Tensor(var, self.batched, s.type.span, type.classes)
+        places = [self.e.file.spans.get(d.span.text, d.span) for d in s.type.dims]
+        self.e.graph.written[name] = tuple(Origin(place, place) for place in places)
         self.scope.spans[name] = self.model.spans[name] = s.name.span
         (self.model.inputs if s.kind == "input" else self.model.targets)[name] = full
 

@@ -56,15 +56,16 @@ def unknown(
     """The mistake of a name that stands for nothing: `paths` are parameters and where they were made, `wanted` what may stand here."""
     known = {*paths, *TRUTHS} | scope.all_names() | (definitions.names() - definitions.names("model"))
     guess = nearest(name, wanted) if wanted else _within(name, paths) or suggest(name, paths) or nearest(name, known)
-    if guess and "." in name and scope.span_near(name.partition(".")[0]) and guess not in paths:
-        guess = f"{name.partition('.')[0]} -> {guess}"
+    head, dot, _ = name.partition(".")
+    called_as_method = bool(dot and guess and scope.span_near(head) and guess not in paths)
+    guess = f"{head} -> {guess}" if called_as_method else guess
     written = SIGNS.get(name.rsplit(".", 1)[-1])
     otherwise = f"expected {' or '.join(wanted)}" if wanted else f"it is written `{written}`" if written else ""
     place = scope.span_near(guess) or paths.get(guess) if guess else None
     notes = ((place, f"`{guess}` is made here"),) if place and not place.source.library else ()
     if guess and notes and not paths:
         scope.names[name] = POISON  # the mistake may be there, and is one
-    return fault("E101", f"there is no `{name}` here", span, notes=notes, **instead(guess, span, otherwise))
+    return fault("E101", f"there is no `{name}` here", span, notes=notes, **instead(guess, span, otherwise, safe=not called_as_method))
 
 
 def _within(name: str, paths: Mapping[str, Span | None]) -> str | None:

@@ -7,8 +7,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Span, fault, instead
+from nnspec.elaborate import batch
 from nnspec.elaborate.names import callee_of
-from nnspec.elaborate.values import POISON, Builtin, Scope, Value, describe
+from nnspec.elaborate.values import POISON, Builtin, Scope, Tensor, Value, describe
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
@@ -104,6 +105,13 @@ def _repeat(e: Elaborator, body: ast.Repeat, value: Value, head: ast.Expr, scope
     return value
 
 
+def _used(error: Fault, value: Value, span: Span) -> Fault:
+    """A mistake in a shared pipeline, with the use that shows it, and where that has its size from."""
+    d = error.diagnostic
+    size = batch.origins([value], [span]) if isinstance(value, Tensor) else ()
+    return Fault(replace(d, notes=tuple(dict.fromkeys((*d.notes, (span, "in this use"), *size)))))
+
+
 def shared(s: ast.Share, scope: Scope) -> Builtin:
     """`share enc = p`: the pipeline as a function, every use of which has the same parameters and draws of its own."""
     stages, uses = stages_of(s.value), count()
@@ -111,7 +119,10 @@ def shared(s: ast.Share, scope: Scope) -> Builtin:
     def run(e: Elaborator, bound: dict[str, Value], spans: dict[str, Span], span: Span, _: Scope) -> Value:
         e.unused.discard(s.name.id)
         frame = scope.frame.enter(scope.frame.join(s.name.id), shared=True, use=next(uses))
-        value = run_stages(e, stages, bound["x"], ast.Name(spans.get("x", span), "x"), Scope(scope, frame))
+        try:
+            value = run_stages(e, stages, bound["x"], ast.Name(spans.get("x", span), "x"), Scope(scope, frame))
+        except Fault as error:
+            raise _used(error, bound["x"], span) from None
         e.last_name = frame.path
         return value
 

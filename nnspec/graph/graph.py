@@ -14,6 +14,8 @@ from nnspec.graph.types import Type
 if TYPE_CHECKING:
     import networkx
 
+    from nnspec.graph.origin import Origin, SizeOf
+
 ROLES = ("input", "param", "state", "forward", "loss", "backward", "update")
 
 
@@ -45,13 +47,17 @@ class Context:
 
 @dataclass
 class Graph:
-    """Nodes by name, and the public names of the outputs. Only `add` makes nodes; equal ones are made once."""
+    """Nodes by name, and the public names of the outputs. Only `add` makes nodes; equal ones are made once.
+
+    `written` says of inputs and parameters what their dimensions, from the last on, were written as.
+    """
 
     name: str = "graph"
     dtype: str = "float32"
     nodes: dict[str, Node] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     context: Context = field(default_factory=Context)
+    written: dict[str, tuple[Origin | SizeOf | None, ...]] = field(default_factory=dict, repr=False)
     _known: dict[tuple[Any, ...], str] = field(default_factory=dict, repr=False)
     _last_number: dict[str, int] = field(default_factory=dict, repr=False)
     _mirror: Any = field(default=None, repr=False)

@@ -58,6 +58,8 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
         return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=Fix(span, ""))
     if token.type == "COMMA" and "statement" in expected:
         return Diagnostic("E001", "a statement ends without `,`", span, help="leave it out", fix=Fix(span, ""))
+    if token in STATEMENT_WORDS and {"OPTIMIZER", "SCHEDULE", "RBRACE"} <= accepted:
+        return Diagnostic("E001", f"`{token}` stands in a model, not among the settings of a training", span)
     more = meant(str(token), DEFINITION_WORDS, span) if expected == "expected a definition" else {}
     if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
         more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"

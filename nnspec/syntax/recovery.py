@@ -13,7 +13,8 @@ STATEMENT = re.compile(rf"^[ \t]*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*
 _DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
-_DEFINED = re.compile(rf"(?:\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+)([^\W\d]\w*)|([^\W\d]\w*)(?=\s*(?:,|[-+*/:]?=|<-|:))")
+_FIRST_WORDS = rf"^[ \t]*[^\W\d]\w*[ \t]+([^\W\d]\w*)|\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+([^\W\d]\w*)"
+_DEFINED = re.compile(rf"{_FIRST_WORDS}|([^\W\d]\w*)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
 
 
 def blanked(text: str, start: int, end: int) -> str:

@@ -14,19 +14,20 @@ _OWN_SIGN = "a sign of other languages"
 
 @dataclass(frozen=True)
 class Slip:
-    """What is found around the place where a text stops making sense; `fix` is what the match becomes."""
+    """What is found where a text stops making sense; `fix` is what the match becomes, `safe` where nothing else can be meant."""
 
     code: str
     pattern: re.Pattern[str]
     message: str
     help: str = ""
     fix: str | None = None
+    safe: bool = True
 
     def diagnostic(self, source: Source, m: re.Match[str]) -> Diagnostic:
         span = Span(source, *m.span())
-        written = None if self.fix is None else m.expand(self.fix)
-        help_ = self.help or (f"write `{written}`" if written else "leave it out")
-        return Diagnostic(self.code, m.expand(self.message), span, help=help_, fix=None if written is None else Fix(span, written))
+        fix = None if self.fix is None else Fix(span, m.expand(self.fix), self.safe)
+        help_ = self.help or (f"write `{fix.text}`" if fix and fix.text else "leave it out")
+        return Diagnostic(self.code, m.expand(self.message), span, help=help_, fix=fix)
 
 
 def _sign(pattern: str, means: str, fix: str | None = None) -> Slip:
@@ -40,7 +41,10 @@ HERE = (
     _sign(r"=>|→|⟶|⇒|\|>|>>", "a value goes on to the next stage by `->`", "->"),
     _sign(r"←", "a state is updated by `<-`", "<-"),
     _sign(r";+", "a statement ends by itself: leave it out", ""),
-    _sign(r"//", "a comment starts with `#`", "#"),
+    Slip(
+        "E004", re.compile(r"//"), f"`//` is {_OWN_SIGN}", "a comment starts with `#`; a quotient is rounded by `floor(a / b)`", "#",
+        safe=False,
+    ),
     _sign(r"/\*", "a comment starts with `#` and ends with its line"),
     _sign(r"&&?", "both conditions hold: `a and b`", "and"),
     _sign(r"\|\|?", "one of the conditions holds: `a or b`", "or"),

@@ -64,8 +64,9 @@ def _row_numbers(a: Arguments, x: Tensor) -> Tensor:
 
 def _enough(a: Arguments, x: Tensor, i: Tensor, have: Dim, what: str) -> None:
     if i.classes and isinstance(have, int) and have < i.classes:
-        raise fault("E202", f"a class({i.classes}) needs {i.classes} {what}, one for each class, not {have}", a.span,
-                    notes=batch.origins([x, i], [a.span] * 2))  # fmt: skip
+        size = batch.made(x, -1 if what == "values" else 0, a.at("x"), a.span, "this")
+        message = f"a class({i.classes}) needs {i.classes} {what}, one for each class, not {have}"
+        raise fault("E202", message, a.span, notes=(*size, *batch.origins([i], [a.span])))
 
 
 def _labels(a: Arguments, name: str) -> Tensor:

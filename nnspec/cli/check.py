@@ -1,0 +1,110 @@
+"""`nnspec check`: what is wrong with specs, for people and for programs; and `nnspec explain`, which says more."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from nnspec.cli.options import JSON, SET, compilation, options, say
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
+
+STDIN = "-"
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="F...")
+@options(SET, JSON)
+@click.option("--deny", type=click.Choice(["warnings"]), help="What fails as errors do.")
+@click.option("--fix", is_flag=True, help="Write the fixes that help into the files, and say which.")
+@click.option(
+    "--output-format",
+    "form",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="How mistakes are said; all but text on stdout.",
+)
+def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: str | None, fix: bool, form: str) -> None:
+    """Say what is wrong with specs, or probably not meant, and print the layer table of those that are right."""
+    form = "json" if as_json else form
+    found: list[Diagnostic] = []
+    for name in files:
+        try:
+            spec = _mended(name, pairs) if fix else compilation(name, pairs)
+            mistakes = (*spec.diagnostics, *spec.warnings)
+        except Fault as error:
+            mistakes = (error.diagnostic,)
+        found += mistakes
+        if form == "text" and not any(d.level == "error" for d in mistakes):
+            _table(spec)
+    _report(found, form)
+    if (deny and found) or any(d.level == "error" for d in found):
+        sys.exit(1)
+
+
+def _table(spec: Compilation) -> None:
+    from nnspec.summary import summary
+
+    click.echo(summary(spec))
+
+
+def _report(found: Sequence[Diagnostic], form: str) -> None:
+    if form == "text":
+        if found:
+            say(found)
+        return
+    from nnspec import formats
+
+    forms: dict[str, Callable[[Iterable[Diagnostic]], str]] = {
+        "json": lambda ds: json.dumps([d.as_json() for d in ds], indent=2),
+        "sarif": lambda ds: json.dumps(formats.sarif(ds), indent=2),
+        "github": formats.github,
+    }
+    text = forms[form](found)
+    if text:
+        click.echo(text)
+
+
+def _mended(name: str, pairs: tuple[str, ...]) -> Compilation:
+    """The spec after the fixes that help, which are written into its file and said."""
+    from nnspec.fixes import mended
+
+    if name == STDIN or not Path(name).is_file():
+        raise fault("E501", f"there is no file `{name}` to mend")
+    spec = compilation(name, pairs)
+    after = mended(spec.source, lambda source: replace(spec, source=source).diagnostics)
+    for change in after.applied:
+        old, new = (f"`{t}`" if t.strip() else "nothing" for t in (change.span.text, change.text.rstrip("\n")))
+        click.echo(f"mended {change.span}: {old} -> {new}", err=True)
+    if after.applied:
+        _write(Path(name), after.source)
+    return replace(spec, source=after.source)
+
+
+def _write(path: Path, source: Source) -> None:
+    """Into the place of the file, with its line ends and rights."""
+    from nnspec.files import write_whole
+
+    path, before = path.resolve(), path.read_bytes()
+    text = source.text.replace("\n", "\r\n") if b"\r\n" in before else source.text
+    mode = path.stat().st_mode
+    write_whole(path, text.encode("utf-8-sig" if before.startswith(b"\xef\xbb\xbf") else "utf-8"))
+    path.chmod(mode)
+
+
+@click.command()
+@click.argument("code")
+def explain(code: str) -> None:
+    """Say what CODE means, with a spec that gives it and one that does not."""
+    from nnspec.pages import codes, page
+
+    if code.upper() not in codes():
+        near = did_you_mean(code.upper(), codes()) or f"they go from {codes()[0]} to {codes()[-1]}"
+        raise click.BadParameter(f"there is no code {code!r}: {near}", param_hint="CODE")
+    click.echo(page(code.upper()), nl=False)
