@@ -400,23 +400,30 @@ class Net:
         half: bool = False,
         int8: Dataset | None = None,
         pixels: Sequence[str] = (),
+        measured: Mapping[str, Mapping[str, Any]] = {},
     ) -> Proof:
         """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal.
 
         `outputs` are any values that the model names, where it is cut. The inputs `pixels` come as bytes, from 0 to 255. `half` writes
-        half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by.
+        half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by. A card of the model, NAME.md, is written
+        beside it; `measured` is what it says of metrics, by the part of the data.
         """
         from nnspec.deploy import export
+        from nnspec.deploy.card import write_card
         from nnspec.deploy.interface import graph_of
         from nnspec.deploy.quantized import export_quantized
         from nnspec.train.checkpoint import metadata
 
         about = metadata(self.engine) | ({"labels": json.dumps(self._labels())} if self.labels else {})
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
+        graph = graph_of(self._single, outputs, pixels)
         if int8:
             how: dict[str, Any] = {"outputs": tuple(outputs), "pixels": tuple(pixels), "metadata": about, "opset": opset}
-            return export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
-        return export(graph_of(self._single, outputs, pixels), weights, Path(path), metadata=about, opset=opset, half=half)
+            proof = export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
+        else:
+            proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half)
+        write_card(proof, self._single, graph, labels=self.labels, steps=int(self.engine.steps_done), measured=measured)
+        return proof
 
     @as_spec_error()
     def export_training(self, folder: str | Path, *, data: Sequence[Dataset] = (), opset: int = 21) -> TrainingProof:

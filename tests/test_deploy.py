@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from helpers import GALLERY, random_batch
+from onnx import numpy_helper
 
 import nnspec
 from nnspec.cli.export import export
+from nnspec.deploy import proof as proof_module
 from nnspec.diagnostics import SpecError
+from nnspec.interchange import external
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
 
@@ -29,6 +33,11 @@ model Codes {
   metric accuracy(logits, kind)
 }
 train { batch 16  epochs 5  optimizer adam(lr = 0.01) }
+"""
+
+YES_OR_NO = """
+model M { input x: [1]  target k: class(2)  output y = x -> dense(2)  loss cross_entropy(y, k) }
+train { epochs 2  optimizer sgd(lr = 0.1) }
 """
 
 
@@ -146,6 +155,72 @@ def test_only_fractions_come_as_bytes(text: str, name: str, tmp_path: Path) -> N
     assert [d.code for d in error.value.diagnostics] == ["E511"]
 
 
+# ---- beyond what one file can hold
+
+
+def test_large_weights_lie_in_a_file_of_their_own(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = bright(3)["image"]
+    before = net.export(tmp_path / "m.onnx")
+    expected = values_of(net, before.path, image)["probs"]
+    monkeypatch.setattr(external, "LARGEST_FILE", 500)
+    monkeypatch.setattr(external, "SMALLEST", 100)
+    proof = net.export(tmp_path / "m.onnx")
+    (data,) = tmp_path.glob("m-*.data")
+    assert {p.name for p in tmp_path.iterdir()} == {"m.onnx", "m.md", data.name} and data.name in proof.remarks[0]
+    assert proof.size < before.size and data.stat().st_size > 700
+    onnx.checker.check_model(str(proof.path), full_check=True)
+    np.testing.assert_array_equal(values_of(net, proof.path, image)["probs"], expected)
+    weights = {t.name: numpy_helper.to_array(t) for t in onnx.load(proof.path).graph.initializer}
+    np.testing.assert_array_equal(weights["dense_2.W"], net.params["dense_2.W"])
+
+
+def test_large_weights_that_are_not_proved_leave_nothing_behind(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "LARGEST_FILE", 500)
+    monkeypatch.setattr(proof_module, "LARGEST_DIFFERENCE", -1.0)
+    with pytest.raises(SpecError, match="differ by"):
+        net.export(tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_large_weights_in_half_precision_are_refused(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "LARGEST_FILE", 500)
+    with pytest.raises(SpecError, match="half precision"):
+        net.export(tmp_path / "m.onnx", half=True)
+
+
+# ---- the card
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("digits", {"pixels": ["image"]}), ("char_lstm", {}), ("gan", {}), ("autoencoder", {"outputs": ["code"]})]
+)
+def test_the_code_on_a_card_runs(name: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nnspec.load(name, engine="numpy", threads=1)
+    net.export(tmp_path / "m.onnx", **options)
+    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "m.md").read_text(), re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "card", "exec"), {})
+
+
+def test_a_card_says_what_the_model_is_and_what_it_reaches(tmp_path: Path) -> None:
+    net = nnspec.loads(f"# Says yes or no.\n\n{YES_OR_NO}")
+    net.fit({"x": [[0.0], [1.0]], "k": np.asarray(["no | <never>", "yes"])})
+    proof = net.export(tmp_path / "m.onnx", measured={"held out": {"accuracy": 0.75, "loss": 0.5}})
+    card = (tmp_path / "m.md").read_text()
+    assert card.startswith("# M\n") and "Says yes or no." in card and "| parameters | 4 |" in card and "| trained | 2 steps |" in card
+    assert f"{proof.size:,} bytes" in card and "| held out | accuracy | 0.75 |" in card and "optimizer sgd(lr = 0.1)" in card
+    assert "`k`: 0 no \\| &lt;never>, 1 yes" in card
+
+
+def test_a_file_that_is_no_card_is_left_alone(net: nnspec.Net, tmp_path: Path) -> None:
+    (tmp_path / "m.md").write_text("my notes")
+    net.export(tmp_path / "m.onnx")
+    assert (tmp_path / "m.md").read_text() == "my notes"
+    net.export(tmp_path / "n.onnx", opset=18)
+    net.export(tmp_path / "n.onnx")
+    assert "opset 21" in (tmp_path / "n.md").read_text()
+
+
 # ---- what else it says
 
 
@@ -159,8 +234,7 @@ def test_what_is_learnt_from_the_data_goes_with_the_model(tmp_path: Path) -> Non
 
 
 def test_classes_are_named_in_the_metadata(tmp_path: Path) -> None:
-    net = nnspec.loads("model M { input x: [1]  target k: class(2)  output y = x -> dense(2)  loss cross_entropy(y, k) }\n"
-                       "train { epochs 1  optimizer sgd(lr = 0.1) }")  # fmt: skip
+    net = nnspec.loads(YES_OR_NO)
     net.fit({"x": [[0.0], [1.0]], "k": np.asarray(["no", "yes"])})
     net.export(tmp_path / "m.onnx")
     about = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
@@ -208,3 +282,11 @@ def test_random_values_are_those_of_the_definition_in_every_batch(tmp_path: Path
     batch = {n: np.asarray(v, "float32") for n, v in random_batch(net.inputs, 6).items()}
     got = Session(tmp_path / "m.onnx").run({**batch, "seed": np.asarray(int(net.engine.seed)), "step": np.asarray(0)})
     np.testing.assert_allclose(got["made"], net(**batch)["made"], atol=1e-6)
+
+
+def test_the_command_says_the_same_as_json(tmp_path: Path) -> None:
+    said = CliRunner().invoke(export, ["xor", "--json", "-o", str(tmp_path / "m.onnx")])
+    document = json.loads(said.output)
+    assert document["path"] == str(tmp_path / "m.onnx") and document["opset"] == 21 and document["difference"] < 1e-5
+    said = CliRunner().invoke(export, ["xor", "--json", "--train-step", "-o", str(tmp_path / "step")])
+    assert "step.onnx" in json.loads(said.output)["files"]

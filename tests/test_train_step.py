@@ -85,7 +85,7 @@ def test_twenty_steps_of_the_script_are_twenty_steps_of_the_engine(
     np.testing.assert_allclose(printed, [e.metrics["loss"] for e in history.epochs], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("schedule", ["", "schedule cosine", "schedule on_plateau(patience = 1)"])
+@pytest.mark.parametrize("schedule", ["", "schedule cosine", "steps 17  schedule cosine", "schedule on_plateau(patience = 1)"])
 def test_a_whole_training_ends_with_the_same_weights_whatever_the_schedule(
     schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +95,7 @@ def test_a_whole_training_ends_with_the_same_weights_whatever_the_schedule(
     run_script(tmp_path, monkeypatch)
     net.fit_datasets([Dataset(data, None, None)])
     trained = load_file(tmp_path / "trained.safetensors")
-    assert trained["step"] == 30
+    assert trained["step"] == int(net.engine.steps_done) > 16
     for name in ("dense.W", "conv.W", "batchnorm.mu"):
         np.testing.assert_allclose(trained[name], {**net.params, **net.states}[name], rtol=1e-3, atol=1e-4)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nnspec import api
-from nnspec.cli.options import DATA, SET, compilation, options
+from nnspec.cli.options import DATA, JSON, SET, compilation, options
+
+if TYPE_CHECKING:
+    from nnspec.deploy import Proof
+    from nnspec.deploy.training import TrainingProof
 
 OLDEST, NEWEST = 17, 26
 BYTES = "bytes"
@@ -16,7 +22,7 @@ BYTES = "bytes"
 
 @click.command()
 @click.argument("source", metavar="RUN|F")
-@options(SET, DATA)
+@options(SET, DATA, JSON)
 @click.option("-o", "path", type=click.Path(), metavar="M.onnx", help="The file, or with --train-step the folder (default: NAME-step).")
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Cut the model at this value instead of at its outputs.")
 @click.option("--opset", type=click.IntRange(OLDEST, NEWEST), default=21, show_default=True)
@@ -37,7 +43,7 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
         int8 = net.dataset(data) if how["quantize"] else None
         pixels = _pixels(how["prepared"])
         half = how["dtype"] == "float16"
-        click.echo(net.export(path, outputs=how["outputs"], opset=how["opset"], half=half, int8=int8, pixels=pixels).sentence)
+        _say(net.export(path, outputs=how["outputs"], opset=how["opset"], half=half, int8=int8, pixels=pixels), how["as_json"])
     else:
         raise click.UsageError("-o says where to write the model")
 
@@ -64,6 +70,10 @@ def _pixels(prepared: tuple[str, ...]) -> list[str]:
 
 def _training(net: api.Net, folder: str, data: str | None, how: dict[str, Any]) -> None:
     proof = net.export_training(folder, data=net.datasets(data) if how["with_data"] else (), opset=how["opset"])
-    click.echo(proof.sentence)
+    _say(proof, how["as_json"])
     if proof.left_out:
         click.echo(f"no step does what the spec says of: {', '.join(proof.left_out)}", err=True)
+
+
+def _say(proof: Proof | TrainingProof, as_json: bool) -> None:
+    click.echo(json.dumps({**asdict(proof), "path": str(proof.path)}, indent=2) if as_json else proof.sentence)

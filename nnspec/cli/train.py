@@ -66,10 +66,10 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
     rundir.write_health(folder, history.health)
     templates.draw(folder, spec.graph, net.params)
-    proof = net.export(folder / rundir.MODEL)
     last = datasets[-1]
     test = net.evaluate(last.test) if last.test else {}
     seen = net.evaluate(last.train) if net.spec.model.metrics and not (last.test or last.validation) else {}
+    proof = net.export(folder / rundir.MODEL, measured={"held out": test, "trained on": seen})
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from nnspec.deploy.proof import inputs_of, proved, random_batches, sizes_tried
 from nnspec.diagnostics import fault
-from nnspec.files import unwritable, write_whole
+from nnspec.files import unwritable, whole, write_whole
 from nnspec.graph import Graph
+from nnspec.interchange.external import Beside, is_too_large
 from nnspec.interchange.half import halved
 from nnspec.interchange.prove import check
 from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import DEFAULT_OPSET, Model, to_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
-LARGEST_FILE = 2**31 - 2**20
 # Half precision has eleven bits, and an error of each operation adds to that of the next.
 LARGEST_OF_HALF = 2e-2
 
@@ -58,16 +61,34 @@ def export(
     """Write a float32 graph as ONNX, in half precision if asked to, once it is proved right; a failure leaves the file that was there."""
     if any(n.type.dtype == "float64" for n in graph):
         raise fault("E505", "a float64 model cannot be exported", help="compile it as float32: onnxruntime lacks float64 convolutions")
-    if sum(np.asarray(w).nbytes for w in weights.values()) > LARGEST_FILE:
-        raise fault("E505", "the model is larger than 2 GiB, which no ONNX file can be")
-    model = to_onnx(*simplified(graph, weights), metadata=metadata, opset=opset)
-    if half:
-        model = halved(model)
-    check(model)
+    simple, inside = simplified(graph, weights)
     inputs = inputs_of(graph)
     feeds = ({**weights, **batch} for batch in random_batches(inputs, np.random.default_rng(seed)))
+    tried, make = sizes_tried(inputs), partial(to_onnx, simple, inside, metadata=metadata, opset=opset)
+    if is_too_large(inside.values()):
+        if half:
+            raise fault("E505", "weights of more than 2 GiB are not written in half precision")
+        return _with_data(path, make, partial(proved, graph, feeds=feeds), tried)
+    single = make()
+    model = halved(single) if half else single
+    check(model)
     difference = proved(graph, model.SerializeToString(), feeds, LARGEST_OF_HALF if half else None)
-    return written(path, model, difference, sizes_tried(inputs))
+    return written(path, model, difference, tried)
+
+
+def _with_data(path: Path, make: Callable[..., Model], prove: Callable[..., float], tried: str) -> Proof:
+    """A model with its weights in a second file, which takes its place before the model that refers to it does."""
+    with _writing(path), TemporaryDirectory(prefix=".tmp-", dir=path.parent) as name:
+        folder = Path(name)
+        store = Beside(folder, path.stem)
+        model = make(store=store)
+        data = store.finish(model)
+        (folder / path.name).write_bytes(model.SerializeToString())
+        check(model, folder / path.name)
+        difference, size = prove(content=folder / path.name), (folder / data).stat().st_size
+        with whole(path.with_name(data)) as place:
+            (folder / data).replace(place)
+    return written(path, model, difference, tried, f"{size:,} bytes of weights in {data} beside it")
 
 
 def written(path: Path, model: Model, difference: float, compared: str, *remarks: str) -> Proof:
@@ -78,19 +99,24 @@ def written(path: Path, model: Model, difference: float, compared: str, *remarks
     return Proof(path, difference, opset, model.ir_version, len(content), compared, remarks)
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """E504 where a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
 def write(path: Path, content: bytes) -> None:
     """The whole file or nothing; a Fault where it cannot be written."""
-    try:
+    with _writing(path):
         write_whole(path, content)
-    except OSError as error:
-        raise unwritable(path, error) from error
 
 
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """The files of a folder, which is made if need be, one after the other."""
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
     for name, content in contents.items():
         write(folder / name, content)

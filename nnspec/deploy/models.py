@@ -38,6 +38,9 @@ class Models:
         self._prove(name, graph, model, given)
         return dict(zip(graph.outputs, (o.name for o in model.graph.output), strict=True))
 
+    def inputs(self, name: str) -> list[str]:
+        return [i.name for i in self.files[name].graph.input]
+
     def _prove(self, name: str, graph: Graph, model: Model, given: Mapping[str, Array]) -> None:
         check(model)
         drawn = {n: t for n, t in inputs_of(graph).items() if n not in given}

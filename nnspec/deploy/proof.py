@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ SMALLEST_SCALE = 1e-2
 BATCHES, LENGTHS = (1, 7), (3, 5)
 
 
-def proved(graph: Graph, content: bytes, feeds: Iterable[Mapping[str, Array]], largest: float | None = None) -> float:
+def proved(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]], largest: float | None = None) -> float:
     """The largest difference between a model and its graph over these values of all sources; E505 when it is too large."""
     pairs: list[tuple[Array, Array]] = []
     try:

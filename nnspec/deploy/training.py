@@ -14,18 +14,18 @@ import numpy as np
 from safetensors.numpy import save
 
 from nnspec.compile import Compilation
+from nnspec.deploy.block import Block, suffix
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
-from nnspec.deploy.proof import random_batches, sizes_tried
-from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, begin, evaluation, fitting, memory_of, rate, rate_name, whole_step
+from nnspec.deploy.proof import sizes_tried
+from nnspec.deploy.step import BEGUN, begin, evaluation, fitting, memory_of
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.run.engine import Engine
-from nnspec.train.schedule import base_rate
 from nnspec.train.stages import saved
 from nnspec.weights import read
 
@@ -34,11 +34,6 @@ INIT, STATE, MANIFEST = "init.onnx", "state.safetensors", "step.json"
 ALWAYS = {"train.py": "train.py.txt", "README.md": "training.md"}
 """What every such folder holds, by the names that the package has for it."""
 FORMAT = 1
-OUTSIDE = ("augment", "stop", "start")
-"""What a train block may ask for that no step computes; where the first starts from is in the state already."""
-# Where the proof of a step stands: an optimizer's states are well above 0, so that no rounding error is divided by another.
-PROOF_STEP, PROOF_BEGUN, MEMORY = 5, 2, (0.5, 1.5)
-HALFWAY = {"epoch": 1, "step": 15, "epochs": 2, "steps": 20, "stale": 1}
 
 
 @dataclass(frozen=True)
@@ -128,7 +123,9 @@ def _manifest(
         "evaluate": _used(models, "evaluate.onnx", evaluation(spec), standing.arrays),
         "fields": {n: _type(t, labels.get(n, ())) for n, t in (spec.model.inputs | spec.model.targets).items()},
         "stage": standing.stage,
-        "stages": [_stage(spec, i, standing, models) | {"data": data[i] if data else None} for i in range(len(spec.stages))],
+        "stages": [
+            Block(spec, i, standing.arrays, models).described() | {"data": data[i] if data else None} for i in range(len(spec.stages))
+        ],
     }
 
 
@@ -136,12 +133,8 @@ def _used(models: Models, file: str, graph: Graph | None, given: Mapping[str, Ar
     """A model that is no step: its file, and what its outputs are called there."""
     if graph is None:
         return None
-    return {
-        "file": file,
-        "outputs": {
-            public.split(":")[-1]: name for public, name in models.add(file, with_inputs_of(graph, recognised(graph)), given).items()
-        },
-    }
+    outputs = models.add(file, with_inputs_of(graph, recognised(graph)), given)
+    return {"file": file, "outputs": {public.split(":")[-1]: name for public, name in outputs.items()}}
 
 
 def _type(type: Type, labels: Sequence[str] = ()) -> dict[str, Any]:
@@ -153,57 +146,10 @@ def _type(type: Type, labels: Sequence[str] = ()) -> dict[str, Any]:
 def _names_of(spec: Compilation, data: Sequence[Mapping[str, Array]]) -> list[str]:
     """The file of every train block's data; blocks that share their data share the file."""
     first = [next(i for i, other in enumerate(data) if other is part) for part in data]
-    return [f"data{_suffix(spec, i) if i else ''}.npz" for i in first]
+    return [f"data{suffix(spec, i) if i else ''}.npz" for i in first]
 
 
 def _npz(part: Mapping[str, Array]) -> bytes:
     buffer = BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **part)
     return buffer.getvalue()
-
-
-def _suffix(spec: Compilation, number: int) -> str:
-    """What tells the files of several train blocks apart."""
-    return f"-{spec.trainings[number].name or number + 1}" if len(spec.stages) > 1 else ""
-
-
-def _stage(spec: Compilation, number: int, standing: Standing, models: Models) -> dict[str, Any]:
-    """A train block: its files, its settings, and what the inputs and outputs of its step are."""
-    training, base, lr = spec.trainings[number], base_rate(spec, number), rate_name(spec)
-    step, epoch, schedule = (f"{kind}{_suffix(spec, number)}.onnx" for kind in ("step", "epoch", "schedule"))
-    memory = memory_of(spec, number)
-    given = _halfway(standing, memory, models.rng) | {lr: np.asarray(base, np.float32)}
-    outputs = models.add(step, recognised(whole_step(spec, number)), given)
-    carried = {public.removeprefix(NEXT): name for public, name in outputs.items() if public.startswith(NEXT)}
-    read = [i.name for i in models.files[step].graph.input]
-    fields = [n for n in read if n in spec.model.inputs | spec.model.targets]
-    batch = next(iter(random_batches({n: t for n, t in spec.model.inputs.items() | spec.model.targets.items() if n in fields}, models.rng)))
-    models.add_epoch(epoch, step, carried, [*fields, lr], {n: (given | batch)[n] for n in read})
-    rates = rate(spec, number)
-    if rates:
-        models.add(schedule, rates, {n: np.asarray(v, np.float64) for n, v in {**HALFWAY, "lr": base, "rate": base}.items()})
-    return {
-        "name": training.name,
-        "step": step,
-        "epoch": epoch,
-        "schedule": schedule if rates else None,
-        "batch": training.batch,
-        "epochs": training.epochs,
-        "steps": training.steps,
-        "seed": training.seed,
-        "left_out": [name for name in OUTSIDE if getattr(training, name) and (number or name != "start")],
-        "lr": {"input": lr, "base": base},
-        "fields": fields,
-        "carried": carried,
-        "memory": {n: {"shape": list(t.shape), "value": value} for n, (t, value) in memory.items()},
-        "loss": outputs[LOSS],
-        "losses": {public.removeprefix(f"{LOSS}:"): name for public, name in outputs.items() if public.startswith(f"{LOSS}:")},
-        "loss_is_finite": outputs[FINITE],
-    }
-
-
-def _halfway(standing: Standing, memory: Mapping[str, tuple[Type, float]], rng: np.random.Generator) -> dict[str, Array]:
-    """The weights as they are, and all else as it may be in the middle of a training."""
-    filled = {n: np.asarray(rng.uniform(*MEMORY, t.numbers), np.float32) for n, (t, _) in memory.items()}
-    numbers = {SEED: 3, STEP: PROOF_STEP, BEGUN: PROOF_BEGUN}
-    return {**standing.arrays, **filled, **{n: np.asarray(v, np.int64) for n, v in numbers.items()}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from nnspec.interchange.lowering import Array, Forms, Lowering, onnx_type
 from nnspec.interchange.names import name_all
 
 Model = onnx.ModelProto
+Store = Callable[[Array, str], onnx.TensorProto]
+"""What makes a tensor of a model out of an array and a name."""
 DEFAULT_OPSET = 21
 OPSETS = range(17, 27)
 
@@ -27,6 +29,7 @@ def to_onnx(
     forms: Forms | None = None,
     metadata: Mapping[str, str] = {},
     opset: int = DEFAULT_OPSET,
+    store: Store = numpy_helper.from_array,
 ) -> onnx.ModelProto:
     """The model of a graph; `weights` has a value for every parameter and state in it. Without weights those are inputs too.
 
@@ -39,7 +42,7 @@ def to_onnx(
     for node in sorted(graph, key=lambda n: not n.op.is_source):  # sizes are read off any input, so all of those come first
         lowered.lower(node)
     outputs = name_all(lowered)
-    return _model(_graph_proto(lowered, outputs, weights), metadata, opset)
+    return _model(_graph_proto(lowered, outputs, weights, store), metadata, opset)
 
 
 def _model(graph: onnx.GraphProto, metadata: Mapping[str, str], opset: int) -> onnx.ModelProto:
@@ -49,7 +52,7 @@ def _model(graph: onnx.GraphProto, metadata: Mapping[str, str], opset: int) -> o
     return model
 
 
-def _graph_proto(lowered: Lowering, outputs: list[str], weights: Mapping[str, Array] | None) -> onnx.GraphProto:
+def _graph_proto(lowered: Lowering, outputs: list[str], weights: Mapping[str, Array] | None, store: Store) -> onnx.GraphProto:
     graph = lowered.graph
     nodes = [graph[n] for n in graph.outputs.values()]
     fixed = [n for n in graph if n.op.name in ("param", "state")] if weights is not None else []
@@ -59,8 +62,8 @@ def _graph_proto(lowered: Lowering, outputs: list[str], weights: Mapping[str, Ar
         inputs=[_value_info(n.name, lowered.bound(n.type)) for n in graph if n.op.is_source and n not in fixed],
         outputs=[_value_info(name, lowered.bound(n.type)) for name, n in zip(outputs, nodes, strict=True)],
         initializer=[
-            *(numpy_helper.from_array(_weight(n, weights or {}), n.name) for n in fixed),
-            *(numpy_helper.from_array(array, name) for name, array in lowered.constants.items()),
+            *(store(_weight(n, weights or {}), n.name) for n in fixed),
+            *(store(array, name) for name, array in lowered.constants.items()),
         ],
     )
 
