@@ -15,7 +15,7 @@ from nnspec.lint.network import Network, Wiring, from_library, name_of
 
 SLOPE: Mapping[str, float] = {"sigmoid": 1 / 4, "tanh": 1.0}
 """The steepest that a saturating activation is."""
-VANISHED = 1 / 50
+VANISHED, NOTHING = 1 / 50, 1e-6
 
 
 def sight_smaller_than_the_image(network: Network) -> Iterator[Diagnostic]:
@@ -24,7 +24,7 @@ def sight_smaller_than_the_image(network: Network) -> Iterator[Diagnostic]:
     for node in wiring.graph:
         seen = facts.receptive_field(node.inputs[0]) if _is_global(wiring, node) else None
         image = next((p for p in network.model.inputs.values() if seen and p.rank == len(seen) + 2), None)
-        last = _last_convolution(wiring, node)
+        last = _last_convolution(wiring, node) if seen and image else None
         if seen and image and last and any(isinstance(n, int) and s < n for s, n in zip(seen, image.shape[2:], strict=True)):
             size, sight = ("x".join(map(str, s)) for s in (image.shape[2:], seen))
             message = f"each position of the last convolution sees {sight} pixels of an image of {size}, and then all are taken together"
@@ -57,10 +57,17 @@ class Gradient:
     """What is left of the gradient at a value, and what it has passed on the way from the loss."""
 
     left: float = 1.0
-    passed: tuple[str, ...] = ()
+    sigmoid: int = 0
+    tanh: int = 0
 
     def through(self, factor: float, activation: str = "") -> Gradient:
-        return Gradient(self.left * factor, (*self.passed, activation) if activation else self.passed)
+        return Gradient(self.left * factor, self.sigmoid + (activation == "sigmoid"), self.tanh + (activation == "tanh"))
+
+    @property
+    def passed(self) -> str:
+        """The activations on the way, in words."""
+        numbers = {"sigmoid": self.sigmoid, "tanh": self.tanh}
+        return " and ".join(f"`{name}` {_times(number)}" for name, number in numbers.items() if number)
 
 
 def gradients_that_vanish(network: Network) -> Iterator[Diagnostic]:
@@ -73,8 +80,8 @@ def gradients_that_vanish(network: Network) -> Iterator[Diagnostic]:
     first, last = min(found, key=lambda p: found[p].left), max(found, key=lambda p: found[p].left)
     share, passed = found[first].left / found[last].left, found[first].passed
     if share < VANISHED and passed:
-        way = " and ".join(f"`{a}` {_times(passed.count(a))}" for a in sorted(set(passed)))
-        message = f"about 1/{1 / share:.0f} of the gradient will reach `{name_of(first)}` at the start: on its way it passes {way}"
+        part = f"about 1/{1 / share:.0f}" if share > NOTHING else "less than a millionth"
+        message = f"{part} of the gradient will reach `{name_of(first)}` at the start: on its way it passes {passed}"
         help_ = "relu has slope 1; a normalisation, a residual connection, or a second loss nearer to it also carries the gradient there"
         notes = ((last.span, "this layer gets all of it"),) if last.span else ()
         yield Diagnostic("W107", message, first.span, notes=notes, help=help_, level="warning")

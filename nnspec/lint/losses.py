@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.elaborate.values import Tensor
 from nnspec.graph import Node
 from nnspec.graph.types import show
 from nnspec.lint.network import Network, Wiring, name_of
@@ -26,10 +27,10 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
             level, code = ("error", "E410") if loss else ("warning", "W102")
             takes = f"`{loss}` takes logits and is given probabilities" if loss else "this takes logits and is given probabilities"
             notes = ((made.span, f"`{made.op.name}` makes them here"),) if made.span else ()
-            fix = _of_probabilities(node.span) if loss else None
+            fix = _of_logits(network, node.span, made.inputs[0]) or _of_probabilities(node.span) if loss else None
             help_ = f"write `{fix.text}`" if fix else f"give it what goes into the `{made.op.name}`"
-            yield Diagnostic(code, f"{takes}: it takes the {_again(node)} of them again", node.span, notes=notes,
-                             help=f"{help_}, or give the loss the logits" if fix else help_, fix=fix, level=level)  # fmt: skip
+            message = f"{takes}: it takes the {_again(node)} of them again"
+            yield Diagnostic(code, message, node.span, notes=notes, help=help_, fix=fix, level=level)
 
 
 def _squashed(wiring: Wiring, node: Node) -> Node | None:
@@ -58,6 +59,16 @@ def _call_at(span: Span | None) -> ast.Call | None:
         return None
     expression = parse_expression(span.text)
     return expression if isinstance(expression, ast.Call) else None
+
+
+def _of_logits(network: Network, span: Span | None, logits: str) -> Fix | None:
+    """The same loss of the logits, where the model has a name for them."""
+    call = _call_at(span)
+    name = next((n for n, v in network.model.scope.names.items() if isinstance(v, Tensor) and v.var.name == logits), None)
+    if span is None or call is None or name is None or call.arguments[0].name:
+        return None
+    given = call.arguments[0].value.span
+    return Fix(span, span.text[: given.start] + name + span.text[given.end :])
 
 
 def _of_probabilities(span: Span | None) -> Fix | None:

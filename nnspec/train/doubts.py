@@ -70,7 +70,7 @@ def _schedule_longer_than_the_run(spec: Compilation, stage: int, epochs: int, st
         return
     rate = LearningRate(spec, epochs, steps, stage)
     rates = [rate(step // an_epoch, step) for step in np.unique(np.linspace(0, steps - 1, POINTS, dtype=int)).tolist()]
-    length = f"{steps:,} steps, {epochs} epoch{'s' if epochs > 1 else ''}"
+    length = f"{steps:,} steps ({epochs} epoch{'s' if epochs > 1 else ''})"
     if len(rates) > 1 and len(set(rates)) == 1:
         message = f"the schedule `{schedule.name}` does nothing in a run of {length}: the rate is {rates[0]:.3g} all along"
         yield Diagnostic("W116", message, schedule.span, help="let it act earlier, or train longer", level="warning")
