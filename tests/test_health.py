@@ -126,7 +126,7 @@ def test_looking_takes_at_most_a_small_share_of_a_training() -> None:
 def test_looking_changes_no_bit_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     net, other = (nnspec.load("iris", threads=1) for _ in range(2))
     net.fit(epochs=3)
-    monkeypatch.setattr("nnspec.train.health.Health._look", lambda self, epoch: self.records.append({"epoch": epoch}))
+    monkeypatch.setattr("nnspec.train.health.Health._look", lambda self, epoch: None)
     other.fit(epochs=3)
     assert all((net.params[n] == other.params[n]).all() for n in net.params)
 
@@ -157,6 +157,14 @@ def test_the_examples_of_a_page_have_exactly_its_warning_and_none_and_its_figure
 def test_every_warning_of_training_has_a_page_and_every_page_is_used() -> None:
     used = {c for p in (ROOT / "nnspec").rglob("*.py") for c in re.findall(r'"(W4\d\d)"', p.read_text("utf-8"))}
     assert used == {p.stem for p in PAGES} - {*TRAINED}
+
+
+def test_a_run_that_goes_on_has_every_look_once(tmp_path: Path) -> None:
+    net = nnspec.load("iris")
+    net.fit(epochs=2, run=tmp_path / "r")
+    nnspec.load("iris").fit(epochs=4, run=tmp_path / "r", resume=True)
+    looks = [json.loads(line)["epoch"] for line in (tmp_path / "r" / "health.jsonl").read_text("utf-8").splitlines()]
+    assert looks == sorted(set(looks)) and looks[0] == 0 and looks[-1] == 4
 
 
 def test_a_run_keeps_what_was_seen_and_says_it_on_the_way(tmp_path: Path) -> None:

@@ -64,7 +64,6 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     with _progress(epochs) as progress:
         history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
     rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
-    rundir.write_health(folder, history.health)
     templates.draw(folder, spec.graph, net.params)
     last = datasets[-1]
     test = net.evaluate(last.test) if last.test else {}

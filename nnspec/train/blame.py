@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.diagnostics import Diagnostic, Fault, Span
+from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Node
 from nnspec.graph.walk import walk
@@ -47,14 +47,14 @@ REASONS: Mapping[str, tuple[Reason, ...]] = {
 AWAY = "the slope is infinite or undefined there: keep away from it, as `sqrt(x + 1e-12)` does"
 
 
-def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int = 0) -> Fault:
+def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int = 0) -> Diagnostic:
     """What to say of a step of a train block after which nothing is a number; there were epochs `before` it."""
     moment = trail.wrong()
     step -= moment.back if moment else 0
     when = f"epoch {before + ceil(step / an_epoch)}, step {step}"
     found = _first_wrong(trail, moment) if moment else None
     span = _optimizer(trail)
-    return Fault((found and _of_formula(*found, when)) or _grown(moment, loss, when, span))
+    return (_of_formula(*found, when) if found else None) or _grown(moment, loss, when, span)
 
 
 def _optimizer(trail: Trail) -> Span | None:

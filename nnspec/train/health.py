@@ -19,17 +19,19 @@ EPOCHS, FALLEN, NEAR = 5, 0.99, 0.02
 
 @dataclass
 class Health:
-    """`begin` before the first step of a train block, `after` each epoch, `finish` at the end; `tell` is given each warning once.
+    """`begin` before the first step of a train block, `after` each epoch, `finish` at the end.
 
-    `fresh` says that the block begins with new weights and one loss, which is to fall.
+    `tell` is given each warning once, `record` all that is seen. `fresh` says that the block begins with new weights and one loss, which
+    is to fall.
     """
 
     probe: Probe
     tell: Callable[[Diagnostic], None]
-    records: list[dict[str, Any]]
+    record: Callable[[dict[str, Any]], None]
     fresh: bool = True
     said: set[str] = field(default_factory=set)
     first: Look | None = None
+    last: int = 0
     epochs: int = 0
     seconds: float = 0.0
     spent: float = 0.0
@@ -46,13 +48,14 @@ class Health:
             self._look(epoch)
 
     def finish(self, epoch: int) -> None:
-        if self.records[-1]["epoch"] != epoch and self.seconds <= max(LAST, SHARE * (time.perf_counter() - self.started)):
+        if self.last != epoch and self.seconds <= max(LAST, SHARE * (time.perf_counter() - self.started)):
             self._look(epoch)
 
     def _look(self, epoch: int) -> Look:
         started = time.perf_counter()
         look = self.probe.look()
-        self.records.append({"epoch": epoch, **look.as_json()})
+        self.record({"epoch": epoch, **look.as_json()})
+        self.last = epoch
         for warning in self._warnings(look):
             if warning.code not in self.said:
                 self.said.add(warning.code)

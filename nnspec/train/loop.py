@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnspec.diagnostics import Diagnostic, render
+from nnspec.diagnostics import Diagnostic, Fault, render
 from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH
 from nnspec.lint import allowed
@@ -125,7 +125,7 @@ class Stage:
             self.tell(epoch)
             health.after(epoch.number)
         if not all_finite(self.engine.params):
-            raise went_wrong(self.trail, nan, at.step, self.length.an_epoch, at.epochs_before)
+            raise self.lost(nan)
         if self.stopper:
             self.stopper.finish()
         health.finish(at.epochs_before + at.epoch)
@@ -143,8 +143,21 @@ class Stage:
         if not self.at.step:
             for doubt in doubts(self.engine.spec, self.at.stage, self.data.train, self.length.epochs, self.length.steps):
                 warn(doubt)
+
+        def record(look: dict[str, Any]) -> None:
+            history.health.append(look)
+            if self.kept:
+                self.kept.looked(look)
+
         probe = Probe.of(self.engine, self.at.stage, self.data.train)
-        return Health(probe, warn, history.health, fresh=not (self.at.step or self.training.start or len(self.training.phases) > 1))
+        return Health(probe, warn, record, fresh=not (self.at.step or self.training.start or len(self.training.phases) > 1))
+
+    def lost(self, loss: float) -> Fault:
+        """What to say of numbers that are none any more, and which weights are left."""
+        diagnostic = went_wrong(self.trail, loss, self.at.step, self.length.an_epoch, self.at.epochs_before)
+        if self.kept and self.kept.saved > 0:
+            diagnostic = replace(diagnostic, help=f"{diagnostic.help}; {self.kept.folder} keeps the weights after step {self.kept.saved}")
+        return Fault(diagnostic)
 
     def tell(self, epoch: Epoch) -> None:
         """Log an epoch; where nobody reads the progress any more, that is a wish to stop, as an interrupt is."""
@@ -178,7 +191,7 @@ class Stage:
             loss = self.engine.step(batch, lr, settled=False)
             at.step, at.batch = at.step + 1, at.batch + 1
             if not isfinite(loss):
-                raise went_wrong(self.trail, loss, at.step, self.length.an_epoch, at.epochs_before)
+                raise self.lost(loss)
             at.means.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
             self.progress.on_batch(number, at.batch, self.length.an_epoch, at.means.values["loss"])
         self.engine.settle()

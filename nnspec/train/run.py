@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,12 @@ class Run:
         except OSError as error:
             raise unwritable(self.folder, error) from None
 
+    def looked(self, look: Mapping[str, Any]) -> None:
+        try:
+            rundir.log_health(self.folder, look)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+
     def save(self, stage: Stage) -> None:
         """Where the training stands, as a checkpoint; those before the last ones go. Weights that are no numbers are not kept."""
         step, started = int(self.engine.steps_done), time.monotonic()
@@ -101,6 +107,7 @@ class Run:
         try:
             commit.set_aside(self.folder, checkpoint.step)
             self.epochs, self.logged = rundir.cut_log(self.folder, said["metrics"])
+            rundir.cut_health(self.folder, len(self.epochs))
         except OSError as error:
             raise unwritable(self.folder, error) from None
         self.begun = Standing.from_json(said["training"])

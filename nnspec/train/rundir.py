@@ -86,7 +86,8 @@ def take_back_unbegun(folder: Path) -> None:
     for checkpoint in checkpoints:
         discard(checkpoint)
     rmtree(folder / IMPORTS, ignore_errors=True)
-    (folder / SPEC).unlink(missing_ok=True)
+    for name in (HEALTH, SPEC):
+        (folder / name).unlink(missing_ok=True)
 
 
 def refuse_no_run(folder: Path) -> None:
@@ -124,9 +125,17 @@ def cut_log(folder: Path, length: int) -> tuple[list[Epoch], int]:
     return [Epoch.from_json(json.loads(line)) for line in whole.splitlines()], len(whole)
 
 
-def write_health(folder: Path, looks: Iterable[Mapping[str, Any]]) -> None:
-    """What was seen of dead and saturated units and of gradients, a look a line."""
-    write_whole(folder / HEALTH, "".join(json.dumps(look) + "\n" for look in looks).encode())
+def log_health(folder: Path, look: Mapping[str, Any]) -> None:
+    """Append what was seen of dead and saturated units and of gradients."""
+    with (folder / HEALTH).open("a", encoding="utf-8") as f:
+        f.write(json.dumps(look) + "\n")
+
+
+def cut_health(folder: Path, epoch: int) -> None:
+    """Leave out what was seen from an epoch on, where it is looked at again, and a line that is not whole."""
+    lines = (folder / HEALTH).read_text("utf-8").splitlines(keepends=True) if (folder / HEALTH).exists() else []
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] < epoch]
+    write_whole(folder / HEALTH, "".join(kept).encode())
 
 
 def draw(folder: Path, title: str, epochs: Iterable[Epoch]) -> None:
