@@ -142,6 +142,15 @@ def test_a_loss_of_two_networks_against_each_other_need_not_fall() -> None:
     assert "W405" not in told
 
 
+def test_the_loss_that_is_to_fall_is_the_one_that_is_minimised() -> None:
+    spec = (
+        "model M {\n  input x: [4]\n  target y: [4]\n  output z = x -> dense(4)\n  loss near = mse(z, y)\n  loss far = 100 / (1 + mse(z, y))\n}\n"
+        "train { batch 16  epochs 6  optimizer sgd(lr = 0.1)  minimize near }"
+    )
+    history = nnspec.loads(spec).fit({"x": X, "y": X}, progress=Progress(on_warning=lambda _: None))
+    assert history.warnings == [] and history.health[-1]["loss"] < history.health[0]["loss"]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_the_examples_of_a_page_have_exactly_its_warning_and_none_and_its_figures(page: Path) -> None:
     said = [float(n) for n in MEASURED.findall(page.read_text("utf-8"))] or [None, None]

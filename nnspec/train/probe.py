@@ -78,16 +78,19 @@ class Probe:
         spec = self.engine.spec
         feeds = {**self.engine.params, **self.engine.states, **self.fields, SEED: self.engine.seed, STEP: 0}
         seen = {node.name: node for node in self.wiring.graph if self._is_hidden(node)}
-        graph = self._reading(seen)
-        values = reference.run(graph, feeds)
+        values = reference.run(self._reading(seen), feeds)
         dead = [self._layer(n, _dead(values[name])) for name, n in seen.items() if n.op.name == "relu" and self._tells(values[name])]
         saturated = [self._layer(n, _share_outside(values[name], *FLAT[n.op.name])) for name, n in seen.items() if n.op.name in FLAT]
         gradients = [layer for phase in spec.stages[self.stage] for layer in self._gradients(phase, feeds)]
-        return Look(float(values["loss"]), tuple(dead), tuple(saturated), tuple(gradients))
+        return Look(sum(float(values[name]) for name in self._losses()), tuple(dead), tuple(saturated), tuple(gradients))
 
     def _reading(self, nodes: Mapping[str, Node]) -> Graph:
         graph = self.wiring.graph
-        return graph.only({"loss": graph.outputs["loss"], **{name: name for name in nodes}})
+        return graph.only({**{name: graph.outputs[name] for name in self._losses()}, **{name: name for name in nodes}})
+
+    def _losses(self) -> list[str]:
+        """The outputs that are minimised now."""
+        return [f"loss:{name}" for phase in self.engine.spec.stages[self.stage] for name in phase.losses]
 
     def _is_hidden(self, node: Node) -> bool:
         """Whether it is an activation that weights come after, and no gate, which is multiplied with another value."""
