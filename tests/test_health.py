@@ -91,6 +91,17 @@ def test_units_that_are_dead_in_a_handful_of_examples_may_live_in_others() -> No
     assert part.look().dead == ()
 
 
+def test_the_units_of_a_signal_are_its_channels() -> None:
+    spec = (
+        "model M {\n  input x: [2, 9]\n  target y: [3]\n  output z = x -> conv(8, 3) -> relu -> flatten -> dense(3)\n  loss mse(z, y)\n}\n"
+        "train { batch 8  epochs 1  optimizer adam }"
+    )
+    net = nnspec.loads(spec)
+    net.params["conv.b"] = [-99] * 6 + [99] * 2
+    fields = {"x": np.float32(RANDOM.standard_normal((20, 2, 9))), "y": np.zeros((20, 3), np.float32)}
+    assert [(d.name, d.value) for d in Probe(net.engine, 0, fields, whole=True).look().dead] == [("conv", 0.75)]
+
+
 def test_a_look_sees_what_torch_sees() -> None:
     import torch
 
@@ -144,7 +155,8 @@ def test_a_loss_of_two_networks_against_each_other_need_not_fall() -> None:
 
 def test_the_loss_that_is_to_fall_is_the_one_that_is_minimised() -> None:
     spec = (
-        "model M {\n  input x: [4]\n  target y: [4]\n  output z = x -> dense(4)\n  loss near = mse(z, y)\n  loss far = 100 / (1 + mse(z, y))\n}\n"
+        "model M {\n  input x: [4]\n  target y: [4]\n  output z = x -> dense(4)\n"
+        "  loss near = mse(z, y)\n  loss far = 100 / (1 + mse(z, y))\n}\n"
         "train { batch 16  epochs 6  optimizer sgd(lr = 0.1)  minimize near }"
     )
     history = nnspec.loads(spec).fit({"x": X, "y": X}, progress=Progress(on_warning=lambda _: None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.report import Facts
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
-from nnspec.lint.network import Wiring, name_of
+from nnspec.lint.network import Product, Wiring, name_of
 from nnspec.run import reference
 from nnspec.run.batches import Rows
 from nnspec.run.engine import Engine
@@ -47,7 +48,10 @@ class Look:
 
     def as_json(self) -> dict[str, Any]:
         groups = {"dead": self.dead, "saturated": self.saturated, "gradient_over_weight": self.gradients}
-        return {"loss": self.loss, **{kind: {layer.name: layer.value for layer in found} for kind, found in groups.items()}}
+        return {
+            "loss": _or_none(self.loss),
+            **{kind: {layer.name: _or_none(layer.value) for layer in found} for kind, found in groups.items()},
+        }
 
 
 @dataclass
@@ -79,8 +83,8 @@ class Probe:
         feeds = {**self.engine.params, **self.engine.states, **self.fields, SEED: self.engine.seed, STEP: 0}
         seen = {node.name: node for node in self.wiring.graph if self._is_hidden(node)}
         values = reference.run(self._reading(seen), feeds)
-        dead = [self._layer(n, _dead(values[name])) for name, n in seen.items() if n.op.name == "relu" and self._tells(values[name])]
-        saturated = [self._layer(n, _share_outside(values[name], *FLAT[n.op.name])) for name, n in seen.items() if n.op.name in FLAT]
+        dead = [layer for name, n in seen.items() if n.op.name == "relu" and (layer := self._dead(n, values[name]))]
+        saturated = [self._saturated(n, values[name]) for name, n in seen.items() if n.op.name in FLAT]
         gradients = [layer for phase in spec.stages[self.stage] for layer in self._gradients(phase, feeds)]
         return Look(sum(float(values[name]) for name in self._losses()), tuple(dead), tuple(saturated), tuple(gradients))
 
@@ -105,15 +109,22 @@ class Probe:
     def _has_weights(self, node: Node) -> bool:
         return any(i not in self.wiring.data and self.wiring.parameter(i) for i in node.inputs)
 
-    def _tells(self, out: Array) -> bool:
-        """Whether a unit that is zero in all of these is zero in all there is, or as good as."""
-        return self.whole or out.size // out.shape[_units(out)] >= ENOUGH
+    def _dead(self, node: Node, out: Array) -> Layer | None:
+        """The share of units, channels of an image, that are zero for every example and position; None where too few of these were seen."""
+        product = self._before(node)
+        units = 1 if product and product.node.op.name != "matmul" else out.ndim - 1
+        silent = (out <= 0).all(axis=tuple(axis for axis in range(out.ndim) if axis != units))
+        return _layer(product, node, float(np.mean(silent))) if self.whole or out.size >= ENOUGH * silent.size else None
 
-    def _layer(self, node: Node, value: float) -> Layer:
-        """By the name of the weights nearest before it."""
+    def _saturated(self, node: Node, out: Array) -> Layer:
+        """The share of values where the slope is small."""
+        low, high = FLAT[node.op.name]
+        return _layer(self._before(node), node, float(np.mean((out < low) | (out > high))))
+
+    def _before(self, node: Node) -> Product | None:
+        """The product with weights that is nearest before a value."""
         before = self.wiring.graph.needed(node.inputs)
-        product = next((p for name, p in reversed(self.wiring.products.items()) if name in before), None)
-        return Layer(name_of(product) if product else node.name.strip("/"), round(value, 6), node.span)
+        return next((p for name, p in reversed(self.wiring.products.items()) if name in before), None)
 
     def _gradients(self, phase: Phase, feeds: Mapping[str, Any]) -> list[Layer]:
         """For the weights of each layer that a phase trains, from the input on."""
@@ -131,16 +142,10 @@ def _length(values: Array) -> float:
     return float(np.sqrt(np.sum(np.square(values, dtype=np.float64))))
 
 
-def _dead(out: Array) -> float:
-    """The share of units, channels of an image, that are zero for every example and position."""
-    others = tuple(axis for axis in range(out.ndim) if axis != _units(out))
-    return float(np.mean((out <= 0).all(axis=others)))
+def _layer(product: Product | None, node: Node, value: float) -> Layer:
+    return Layer(name_of(product) if product else node.name.strip("/"), round(value, 6), node.span)
 
 
-def _units(out: Array) -> int:
-    """The axis of the units: the channels of an image, the last of anything else."""
-    return 1 if out.ndim > 3 else out.ndim - 1
-
-
-def _share_outside(out: Array, low: float, high: float) -> float:
-    return float(np.mean((out < low) | (out > high)))
+def _or_none(value: float) -> float | None:
+    """What JSON has for a number that is none."""
+    return value if isfinite(value) else None
