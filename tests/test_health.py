@@ -61,6 +61,7 @@ SAYS: dict[str, tuple[dict[str, object], list[str]]] = {
     "65 in batches of 13, with batchnorm": ({"stages": "dense(8, bias = false) -> batchnorm -> relu", "batch": 13}, []),
     "65 one by one, with batchnorm": ({"stages": "dense(8, bias = false) -> batchnorm -> relu", "batch": 1}, ["W114"]),
     "65 in batches of 16, with layernorm": ({"stages": "dense(8) -> layernorm -> relu"}, []),
+    "one example, with batchnorm": ({"stages": "dense(8, bias = false) -> batchnorm -> tanh", "x": X[:1], "classes": 1}, ["W114"]),
     "a class too many": ({"classes": 4}, ["W115"]),
     "a rate that falls after the end": ({"more": "  schedule step_decay(gamma = 0.1, every = 2)\n"}, ["W116"]),
     "a rate that falls in time": ({"more": "  schedule step_decay(gamma = 0.1, every = 1)\n"}, []),

@@ -205,6 +205,9 @@ MUST_NOT = {
         "input x: [8]", "output z = x -> dropout(0.2) -> dense(16) -> relu -> dense(8)", "loss mse(z, x)"
     ),
     "a target with an axis of one": model("input x: [8]", "target y: [1]", "output z = x -> dense(1)", "loss mse(z, y)"),
+    "sizes that are known only at run time in an init": model(
+        "input x: [T, 4]", "target y: [4]", "output z = (x -> dense(4, init = normal(0, 0.1)) -> tanh)[-1] -> dense(4)", "loss mse(z, y)"
+    ),
     "a weight for each example": model(
         "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
     ),

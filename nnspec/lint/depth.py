@@ -9,7 +9,7 @@ from math import sqrt
 from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.initial import fans
 from nnspec.elaborate.report import Facts
-from nnspec.elaborate.values import Applied, Owned
+from nnspec.elaborate.values import Applied, Owned, is_number
 from nnspec.graph import Node
 from nnspec.lint.network import Network, Wiring, from_library, name_of
 
@@ -130,8 +130,9 @@ def _deviation(owned: Owned) -> float | None:
         return sqrt(2 / fan_in)
     if from_library(start, "xavier_normal", "xavier_uniform"):
         return sqrt(2 / (fan_in + fan_out))
-    if isinstance(start, Applied) and from_library(start, "normal", "truncated_normal"):
-        return float(start.arguments.get("std", 1))
-    if isinstance(start, Applied) and from_library(start, "uniform"):
-        return (float(start.arguments.get("high", 1)) - float(start.arguments.get("low", 0))) / sqrt(12)
+    if isinstance(start, Applied) and all(map(is_number, start.arguments.values())):
+        if from_library(start, "normal", "truncated_normal"):
+            return float(start.arguments.get("std", 1))
+        if from_library(start, "uniform"):
+            return float(start.arguments.get("high", 1) - start.arguments.get("low", 0)) / sqrt(12)
     return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import Node
 from nnspec.graph.types import show
 from nnspec.lint.network import Network, Wiring, name_of
 from nnspec.syntax import ast
-from nnspec.syntax.parser import parse_expression
+from nnspec.syntax.parser import parse_value
 
 SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {"log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax")}
 """What a loss that takes logits begins with, and what makes probabilities of them."""
@@ -54,10 +54,8 @@ def _loss_of_library(network: Network, span: Span | None) -> str:
 
 
 def _call_at(span: Span | None) -> ast.Call | None:
-    """The call that a place is, its own spans counted from there; a place is always a whole formula or statement."""
-    if span is None or not span.text.endswith(")") or not span.text[0].isidentifier() or " " in span.text.partition("(")[0].strip():
-        return None
-    expression = parse_expression(span.text)
+    """The call that a place is, if it is one; its own spans are counted from there."""
+    expression = parse_value(Source("", span.text))[0] if span else None
     return expression if isinstance(expression, ast.Call) else None
 
 
@@ -65,7 +63,7 @@ def _of_logits(network: Network, span: Span | None, logits: str) -> Fix | None:
     """The same loss of the logits, where the model has a name for them."""
     call = _call_at(span)
     name = next((n for n, v in network.model.scope.names.items() if isinstance(v, Tensor) and v.var.name == logits), None)
-    if span is None or call is None or name is None or call.arguments[0].name:
+    if span is None or call is None or name is None or not call.arguments or call.arguments[0].name:
         return None
     given = call.arguments[0].value.span
     return Fix(span, span.text[: given.start] + name + span.text[given.end :])

@@ -37,8 +37,8 @@ def _batch_of_one(spec: Compilation, training: Training, number: int) -> Iterato
     if normalised and (number % training.batch or training.batch) == 1:
         every = training.batch == 1
         message = f"{'every batch' if every else 'the last batch of an epoch'} has one example, from which no mean and variance can be had"
-        better = next(size for size in range(training.batch + 1, 2 * training.batch + 3) if number % size != 1)
-        help_ = f"there are {number:,} examples: write for example `batch {better}`"
+        better = next((size for size in range(training.batch + 1, 2 * training.batch + 3) if number % size != 1), None)
+        help_ = f"there are {number:,} examples: write for example `batch {better}`" if better else "there is one example"
         notes = ((normalised.span, "they are wanted here"),) if normalised.span else ()
         yield Diagnostic("W114", message, _place(training, "batch", "data"), notes=notes, help=help_, level="warning")
 

@@ -22,8 +22,9 @@ from nnspec.step import Phase, outputs_of
 from nnspec.train.check import Fields, examples
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MOST, LEAST, WORK, ENOUGH = 128, 8, 2e8, 64
-"""Examples that are looked at: as many as take so many operations forward, between a least and a most. With ENOUGH a unit has its say."""
+MOST, LEAST, WORK, ROOM, ENOUGH = 128, 8, 2e8, 1e8, 64
+"""Examples that are looked at: as many as take so many operations forward, between a least and a most, and so many bytes for their values.
+With ENOUGH, positions of an image counted, a unit has had its say."""
 FLAT = {"sigmoid": (0.01, 0.99), "tanh": (-0.98, 0.98)}
 """Outside of these an activation has less than a twenty-fifth of its steepest slope."""
 
@@ -72,9 +73,9 @@ class Probe:
         """Some of the examples, drawn once."""
         first = Rows(data, np.arange(1))
         sizes = reference.sizes_of(engine.spec.model.inputs | engine.spec.model.targets, first)
-        model = engine.spec.model
-        flops = bind(Facts(model.graph, model.owned).flops(model.graph.outputs.values()), sizes)
-        number = min(examples(data), MOST, max(LEAST, int(WORK / max(flops, 1))))
+        graph, facts = engine.spec.model.graph, Facts(engine.spec.model.graph, engine.spec.model.owned)
+        flops, size = (max(1, bind(figure(graph.outputs.values()), sizes)) for figure in (facts.flops, facts.memory))
+        number = min(examples(data), MOST, max(LEAST, int(WORK / flops)), max(1, int(ROOM / size)))
         rows = np.sort(np.random.default_rng(0).permutation(examples(data))[:number])
         return cls(engine, stage, {n: np.asarray(v) for n, v in Rows(data, rows).items()}, number == examples(data))
 
