@@ -241,6 +241,13 @@ def test_every_warning_has_a_page_and_every_page_is_used() -> None:
     assert used == {p.stem for p in PAGES} == {*MUST, *TRAINED}
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "nnspec" / "errors").glob("W*.md")), ids=lambda p: p.stem)
+def test_a_page_has_its_parts(page: Path) -> None:
+    lines = page.read_text("utf-8").splitlines()
+    assert re.fullmatch(rf"# {page.stem}: [^A-Z].*[^.]", lines[0]) and lines[2].endswith(".")
+    assert [line for line in lines if line in ("Wrong:", "Right:")] == ["Wrong:", "Right:"]
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if p.stem not in TRAINED], ids=lambda p: p.stem)
 def test_the_examples_of_a_page_have_exactly_its_warning_and_none(page: Path) -> None:
     wrong, right = (half.get("nn") or "" for half in halves(page))
