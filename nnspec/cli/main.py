@@ -22,6 +22,7 @@ from nnspec.cli.export import export
 from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.importing import import_
+from nnspec.cli.lsp import lsp
 from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, hush, options, say, sizes_from
 from nnspec.cli.predict import predict
 from nnspec.cli.trace import trace
@@ -178,5 +179,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, check, derive, explain, export, fmt, graph, import_, predict, trace, library.doc, library.new, library.test):
+for command in (bench, check, derive, explain, export, fmt, graph, import_, lsp, predict, trace, library.doc, library.new, library.test):
     cli.add_command(command)

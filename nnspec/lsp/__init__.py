@@ -1,0 +1,1 @@
+"""What an editor asks of a spec, from text and place to data; `server` speaks the protocol."""

@@ -1,0 +1,93 @@
+"""What the name at a place is: its shape and formula, its signature and meaning, and where it is defined."""
+
+from __future__ import annotations
+
+from nnspec.diagnostics import Fault, Span
+from nnspec.doc import Entry, about
+from nnspec.elaborate.library import of_library
+from nnspec.elaborate.values import Row, Tensor, describe
+from nnspec.lsp.document import Document
+from nnspec.lsp.names import CALLED, Occurrence, Symbol
+from nnspec.syntax import ast
+
+LIBRARY_KINDS = ("layer", "fn", "init", "optimizer", "schedule", "model")
+
+
+def hover(document: Document, offset: int) -> str | None:
+    """Markdown about the name at a place."""
+    found = document.names.at(offset)
+    if found is None:
+        return None
+    parts = [_shape(document, found), *_meaning(document, found)]
+    return "\n\n".join(filter(None, parts)) or None
+
+
+def defined_at(document: Document, offset: int) -> Span | None:
+    """Where the name at a place is defined, in this file or the library."""
+    found = document.names.at(offset)
+    if found is None:
+        return None
+    if found.symbol:
+        return found.symbol.span
+    functions = (of_library(kind, found.name) for kind in LIBRARY_KINDS)
+    imported = next((f for kind in LIBRARY_KINDS if (f := document.compilation.definitions.own.get((kind, found.name)))), None)
+    function = imported or next(filter(None, functions), None)
+    return function.definition.name.span if function else None
+
+
+def _shape(document: Document, found: Occurrence) -> str:
+    """The value of a name, or of the stage that it calls, as one example has it."""
+    model = document.model_at(found.span.start)
+    if model is None:
+        return ""
+    value = model.scope.names.get(found.name)
+    if isinstance(value, Tensor) and found.symbol and found.symbol.kind not in CALLED:
+        formula = _formula(document, found.symbol)
+        return _code(f"{found.name}: {describe(value)}{f' = {formula}' if formula else ''}")
+    rows = [r for r in model.rows if _is_called_in(r, found)]
+    row = min(rows, key=lambda r: r.span.end - r.span.start, default=None)
+    return _code(f"{' '.join(row.span.text.split())} gives {describe(row.value)}") if row else ""
+
+
+def _is_called_in(row: Row, found: Occurrence) -> bool:
+    return row.span.source is found.span.source and row.span.start == found.span.start
+
+
+def _formula(document: Document, symbol: Symbol) -> str:
+    """The value that the name is given where it is defined."""
+    for d in document.compilation.parsed[0].definitions:
+        for s in d.body if isinstance(d, ast.Definition) else ():
+            if isinstance(s, ast.Assign) and symbol.span in [n.span for n in s.names]:
+                return " ".join(s.value.span.text.split())
+            if isinstance(s, ast.Output):
+                value = next((v for n, v in s.items if n.span == symbol.span and v), None)
+                if value:
+                    return " ".join(value.span.text.split())
+    return ""
+
+
+def _meaning(document: Document, found: Occurrence) -> list[str]:
+    """The definition in this file, or what the library says."""
+    if found.symbol is None:
+        return _library(found.name)
+    for d in document.compilation.parsed[0].definitions:
+        if isinstance(d, ast.Definition | ast.Let) and d.name.span == found.symbol.span:
+            return [_code(d.span.text), d.doc]
+    return [] if found.symbol.kind in ("value", "output", "stage", "input", "target") else [f"{found.symbol.kind} `{found.name}`"]
+
+
+def _library(name: str) -> list[str]:
+    try:
+        return [part for entry in about(name) for part in _entry(entry)]
+    except Fault:
+        return []
+
+
+def _entry(entry: Entry) -> list[str]:
+    examples = "\n".join(f"example: `{e}`" for e in entry.written)
+    shape = f"shape: `{entry.shape}`" if entry.shape else ""
+    return [_code(entry.definition or entry.signature), entry.doc, shape, examples]
+
+
+def _code(text: str) -> str:
+    return f"```nn\n{text}\n```"

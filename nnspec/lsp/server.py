@@ -1,0 +1,163 @@
+"""The language server: what an editor asks over its protocol, answered by the functions beside this; the only door of pygls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcInvalidParams
+from pygls.lsp.server import LanguageServer
+from pygls.uris import from_fs_path, to_fs_path
+
+from nnspec import resources
+from nnspec.diagnostics import Diagnostic, Fault, Source, Span
+from nnspec.lsp.complete import completions
+from nnspec.lsp.document import Document
+from nnspec.lsp.explain import defined_at, hover
+from nnspec.syntax.format import formatted
+from nnspec.version import VERSION
+
+SEVERITY = {"error": lsp.DiagnosticSeverity.Error, "warning": lsp.DiagnosticSeverity.Warning}
+KINDS = {
+    "layer": lsp.CompletionItemKind.Class, "model": lsp.CompletionItemKind.Class, "word": lsp.CompletionItemKind.Keyword,
+    "setting": lsp.CompletionItemKind.Property, "argument": lsp.CompletionItemKind.Field, "constant": lsp.CompletionItemKind.Constant,
+    "choice": lsp.CompletionItemKind.EnumMember,
+}  # fmt: skip
+FUNCTIONS = ("fn", "primitive", "loss", "metric", "init", "optimizer", "schedule")
+
+
+class Server(LanguageServer):
+    """Keeps the last version of every open file as a `Document`."""
+
+    def __init__(self) -> None:
+        super().__init__("nnspec", VERSION)
+        self.open: dict[str, Document] = {}
+
+    def read(self, uri: str) -> Document:
+        """The file as the editor has it now."""
+        text = self.workspace.get_text_document(uri).source
+        known = self.open.get(uri)
+        if known is None or known.source.text != text:
+            path = Path(to_fs_path(uri) or "untitled.nn")
+            known = self.open[uri] = Document(Source(path.name, text), path.parent)
+        return known
+
+    def offset(self, uri: str, position: lsp.Position) -> int:
+        return self.workspace.get_text_document(uri).offset_at_position(position)
+
+    def say(self, uri: str) -> None:
+        """Send what is wrong with a file."""
+        found = [_diagnostic(d) for d in self.read(uri).mistakes]
+        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found))
+
+
+def position(source: Source, offset: int) -> lsp.Position:
+    """Line and column from 0; the protocol counts columns in units of UTF-16."""
+    line, column = source.position(offset)
+    before = source.text[offset - column + 1 : offset]
+    return lsp.Position(line - 1, len(before.encode("utf-16-le")) // 2)
+
+
+def place(span: Span | None) -> lsp.Range:
+    """A range; that of a mistake without a place is the beginning of the file."""
+    if span is None:
+        return lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0))
+    return lsp.Range(position(span.source, span.start), position(span.source, span.end))
+
+
+def _diagnostic(d: Diagnostic) -> lsp.Diagnostic:
+    text = "\n".join(filter(None, (d.message, d.label, *(f"{span}: {note}" for span, note in d.notes), d.help)))
+    return lsp.Diagnostic(place(d.span), text, SEVERITY[d.level], d.code, source="nnspec")
+
+
+def server() -> Server:
+    """A server with all it can do."""
+    ls = Server()
+
+    @ls.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
+    def opened(params: lsp.DidOpenTextDocumentParams) -> None:
+        ls.say(params.text_document.uri)
+
+    @ls.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
+    def changed(params: lsp.DidChangeTextDocumentParams) -> None:
+        ls.say(params.text_document.uri)
+
+    @ls.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
+    def closed(params: lsp.DidCloseTextDocumentParams) -> None:
+        ls.open.pop(params.text_document.uri, None)
+        ls.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(params.text_document.uri, []))
+
+    @ls.feature(lsp.TEXT_DOCUMENT_HOVER)
+    def hovered(params: lsp.HoverParams) -> lsp.Hover | None:
+        uri = params.text_document.uri
+        text = hover(ls.read(uri), ls.offset(uri, params.position))
+        return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, text)) if text else None
+
+    @ls.feature(lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(trigger_characters=[">", "(", "~"]))
+    def completed(params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
+        uri = params.text_document.uri
+        return [
+            lsp.CompletionItem(
+                c.label,
+                kind=KINDS.get(c.kind, lsp.CompletionItemKind.Function if c.kind in FUNCTIONS else lsp.CompletionItemKind.Variable),
+                detail=c.detail or c.kind,
+                documentation=c.doc or None,
+                insert_text=c.insert or None,
+                sort_text=f"{order:04}",
+            )
+            for order, c in enumerate(completions(ls.read(uri), ls.offset(uri, params.position)))
+        ]
+
+    @ls.feature(lsp.TEXT_DOCUMENT_DEFINITION)
+    def defined(params: lsp.DefinitionParams) -> lsp.Location | None:
+        uri = params.text_document.uri
+        document = ls.read(uri)
+        span = defined_at(document, ls.offset(uri, params.position))
+        return lsp.Location(_uri_of(span, document, uri), place(span)) if span else None
+
+    @ls.feature(lsp.TEXT_DOCUMENT_RENAME)
+    def renamed(params: lsp.RenameParams) -> lsp.WorkspaceEdit:
+        uri = params.text_document.uri
+        try:
+            spans = ls.read(uri).renamed(ls.offset(uri, params.position), params.new_name)
+        except Fault as error:
+            raise JsonRpcInvalidParams(error.diagnostic.message) from None
+        return lsp.WorkspaceEdit({uri: [lsp.TextEdit(place(s), params.new_name) for s in spans]})
+
+    @ls.feature(lsp.TEXT_DOCUMENT_CODE_ACTION, lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix]))
+    def fixed(params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+        uri = params.text_document.uri
+        return [
+            lsp.CodeAction(
+                d.help or (f"write `{text}`" if text else "leave it out"),
+                lsp.CodeActionKind.QuickFix,
+                [_diagnostic(d)],
+                edit=lsp.WorkspaceEdit({uri: [lsp.TextEdit(place(span), text)]}),
+            )
+            for d, span, text in ls.read(uri).fixes
+            if _touches(place(d.span), params.range)
+        ]
+
+    @ls.feature(lsp.TEXT_DOCUMENT_FORMATTING)
+    def laid_out(params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit]:
+        source = ls.read(params.text_document.uri).source
+        text, _ = formatted(source)
+        return [lsp.TextEdit(place(Span(source, 0, len(source.text))), text)] if text != source.text else []
+
+    return ls
+
+
+def _uri_of(span: Span, document: Document, uri: str) -> str:
+    """The file of a span: the open one, the library's, or an imported one."""
+    if span.source is document.source:
+        return uri
+    name = span.source.name
+    path = resources.std() / Path(name).name if span.source.library else document.folder / name
+    return from_fs_path(str(path)) or uri
+
+
+def _touches(a: lsp.Range, b: lsp.Range) -> bool:
+    return (a.start.line, a.start.character) <= (b.end.line, b.end.character) and (b.start.line, b.start.character) <= (
+        a.end.line,
+        a.end.character,
+    )

@@ -1,0 +1,219 @@
+"""The language server: the answers of its core, and a client that speaks with it as an editor does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_lsp
+from helpers import ROOT
+from lsprotocol import types as lsp
+from pytest_lsp import ClientServerConfig, LanguageClient
+
+from nnspec.diagnostics import Fault, Source
+from nnspec.elaborate.training import Training
+from nnspec.lsp.complete import SETTINGS, completions
+from nnspec.lsp.document import Document
+from nnspec.lsp.explain import defined_at, hover
+from nnspec.lsp.server import position
+
+SPEC = """\
+let width = 16
+
+# Twice as wide.
+layer wide(x: [n], units, act = relu) -> [2 * units] = x -> dense(2 * units) -> act
+
+model Net {
+  input  image: [1, 2, 2]
+  target digit: class(10)
+
+  code   = image -> flatten -> wide(width, act = tanh) as first
+  logits = code -> dense(10)
+
+  output probs = softmax(logits)
+  loss   fit = cross_entropy(logits, digit)
+}
+
+train {
+  data      digits(image = image * 2)
+  epochs    1
+  optimizer adam(lr = 1e-3)
+  minimize  fit
+  freeze    first
+}
+
+test "it runs" of Net {
+  given image = [[[0, 0], [0, 0]]], digit = 1
+  expect logits == 0
+}
+"""
+
+
+def document(text: str) -> Document:
+    return Document(Source("net.nn", text), Path())
+
+
+def at(text: str, piece: str, nth: int = 0) -> int:
+    """The offset of the second letter of the nth such piece."""
+    start = -1
+    for _ in range(nth + 1):
+        start = text.index(piece, start + 1)
+    return start + 1
+
+
+def test_the_example_is_right() -> None:
+    assert document(SPEC).mistakes == []
+
+
+@pytest.mark.parametrize(
+    ("piece", "nth", "parts"),
+    [
+        ("code ", 0, ["code: [32] = image -> flatten -> wide(width, act = tanh) as first"]),
+        ("logits, digit", 0, ["logits: [10] = code -> dense(10)"]),
+        ("digit", 1, ["digit: class(10)"]),
+        ("dense(10)", 0, ["dense(10) gives [10]", "A fully connected layer, y = x W + b.", "param W: [n, units] ~ init"]),
+        ("wide(width", 0, ["gives [32]", "Twice as wide.", "layer wide(x: [n], units"]),
+        ("adam(", 0, ["Adaptive moments with bias correction"]),
+        ("tanh", 0, ["tanh"]),
+        ("width,", 0, ["let width = 16"]),
+    ],
+)
+def test_hover_says_shape_and_meaning(piece: str, nth: int, parts: list[str]) -> None:
+    text = hover(document(SPEC), at(SPEC, piece, nth))
+    assert text and all(part in text for part in parts), text
+
+
+def test_hover_says_nothing_where_no_name_is() -> None:
+    assert hover(document(SPEC), SPEC.index("{")) is None
+
+
+@pytest.mark.parametrize(
+    ("piece", "nth", "place"),
+    [
+        ("width,", 0, "1:5"),
+        ("wide(width", 0, "4:7"),
+        ("act = tanh", 0, "4:27"),
+        ("first", 1, "10:59"),
+        ("fit", 1, "14:10"),
+        ("logits ==", 0, "11:3"),
+    ],
+)
+def test_a_name_is_defined_where_it_was_first_written(piece: str, nth: int, place: str) -> None:
+    assert str(defined_at(document(SPEC), at(SPEC, piece, nth))) == f"net.nn:{place}"
+
+
+def test_what_the_library_defines_is_in_its_file() -> None:
+    span = defined_at(document(SPEC), at(SPEC, "softmax"))
+    assert span and span.source.name == "std/activations.nn" and span.text == "softmax"
+
+
+def renamed(text: str, piece: str, nth: int, new: str) -> str:
+    for span in sorted(document(text).renamed(at(text, piece, nth), new), key=lambda s: -s.start):
+        text = text[: span.start] + new + text[span.end :]
+    return text
+
+
+@pytest.mark.parametrize(
+    ("piece", "nth", "count"),
+    [("image", 0, 4), ("width", 0, 2), ("wide(", 0, 2), ("act", 0, 3), ("first", 0, 2), ("fit", 0, 2), ("logits", 0, 4)],
+)
+def test_renaming_changes_every_place_and_leaves_the_spec_right(piece: str, nth: int, count: int) -> None:
+    word = piece.strip("( ")
+    text = renamed(SPEC, piece, nth, "other")
+    assert text.count("other") == count and document(text).mistakes == []
+    assert renamed(text, "other", 0, word) == SPEC
+
+
+@pytest.mark.parametrize(
+    ("piece", "new", "message"),
+    [
+        ("logits", "code", "something else"),
+        ("logits", "loss", "cannot be a name"),
+        ("softmax", "soft", "not defined in this file"),
+        ("code", "9a", "cannot be a name"),
+    ],
+)
+def test_a_name_that_would_change_the_meaning_is_refused(piece: str, new: str, message: str) -> None:
+    with pytest.raises(Fault, match=message):
+        renamed(SPEC, piece, 0, new)
+
+
+def labels(text: str) -> list[str]:
+    """What is offered at the mark."""
+    return [c.label for c in completions(document(text.replace("§", "")), text.index("§"))]
+
+
+def test_layers_are_offered_after_an_arrow_and_inits_after_a_tilde() -> None:
+    found = labels(SPEC.replace("code -> dense(10)", "code -> de§"))
+    assert {"dense", "wide", "relu"} <= set(found) and "adam" not in found and "image" not in found
+    assert {"he_normal", "zeros"} <= set(labels("layer f(x) {\n  param W: [2] ~ §\n  return x\n}")) - set(found)
+
+
+def test_arguments_that_are_not_written_yet_are_offered_first() -> None:
+    assert labels(SPEC.replace("wide(width, act = tanh)", "wide(width, act = tanh, §)"))[:2] == ["x", "units"]
+    assert labels(SPEC.replace("dense(10)", "dense(10, §)"))[:4] == ["x", "units", "bias", "init"]
+
+
+def test_settings_are_offered_in_a_train_block_and_words_in_a_model() -> None:
+    assert labels(SPEC.replace("  minimize  fit", "  §")) == list(SETTINGS)
+    assert "output" in labels(SPEC.replace("  output probs", "  §\n  output probs")) and "model" in labels(SPEC + "\n§")
+    assert labels(SPEC.replace("adam(lr = 1e-3)", "§")) == sorted(labels(SPEC.replace("adam(lr = 1e-3)", "§")))
+    assert {"data", "freeze", "start"} <= set(SETTINGS) and "spans" not in SETTINGS and "span" in Training.__dataclass_fields__
+
+
+def test_every_prefix_of_a_spec_is_answered() -> None:
+    """Nobody has a right spec while typing."""
+    for end in range(0, len(SPEC), 7):
+        half = document(SPEC[:end])
+        assert half.mistakes is not None
+        completions(half, end)
+        hover(half, max(0, end - 2))
+
+
+def test_columns_are_counted_in_utf_16() -> None:
+    assert position(Source("a", "a\n😀ŷ = 1"), 4) == lsp.Position(1, 3)
+
+
+# ---- as an editor
+
+
+@pytest_lsp.fixture(config=ClientServerConfig(server_command=[sys.executable, "-m", "nnspec", "lsp"], server_env={"PYTHONPATH": str(ROOT)}))
+async def client(lsp_client: LanguageClient) -> Any:
+    await lsp_client.initialize_session(lsp.InitializeParams(capabilities=lsp.ClientCapabilities(), workspace_folders=[]))
+    yield
+    await lsp_client.shutdown_session()
+
+
+@pytest.mark.asyncio
+async def test_a_session(client: LanguageClient, tmp_path: Path) -> None:
+    uri = (tmp_path / "net.nn").as_uri()
+    text = SPEC.replace("act = tanh", "atc = tanh")
+    client.text_document_did_open(lsp.DidOpenTextDocumentParams(lsp.TextDocumentItem(uri, "nnspec", 1, text)))
+    await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+    (mistake,) = client.diagnostics[uri]
+    assert (mistake.code, mistake.range.start.line) == ("E102", 9)
+
+    document = lsp.TextDocumentIdentifier(uri)
+    (action,) = await client.text_document_code_action_async(
+        lsp.CodeActionParams(document, mistake.range, lsp.CodeActionContext(client.diagnostics[uri]))
+    )
+    (edit,) = action.edit.changes[uri]
+    assert edit.new_text == "act" and edit.range == mistake.range
+
+    change = lsp.TextDocumentContentChangePartial(edit.range, edit.new_text)
+    client.text_document_did_change(lsp.DidChangeTextDocumentParams(lsp.VersionedTextDocumentIdentifier(2, uri), [change]))
+    await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+    assert not client.diagnostics[uri]
+
+    place = lsp.Position(9, 3)
+    shown = await client.text_document_hover_async(lsp.HoverParams(document, place))
+    assert "code: [32]" in shown.contents.value
+    offered = await client.text_document_completion_async(lsp.CompletionParams(document, lsp.Position(10, 19)))
+    assert "dense" in [c.label for c in offered]
+    edits = await client.text_document_rename_async(lsp.RenameParams(document, place, "hidden"))
+    assert len(edits.changes[uri]) == 2
+    where = await client.text_document_definition_async(lsp.DefinitionParams(document, lsp.Position(10, 21)))
+    assert where.uri.endswith("nnspec/std/layers.nn")
+    assert not await client.text_document_formatting_async(lsp.DocumentFormattingParams(document, lsp.FormattingOptions(2, True)))
