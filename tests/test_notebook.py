@@ -1,0 +1,49 @@
+"""`%%nnspec` in a shell of IPython."""
+
+from __future__ import annotations
+
+import doctest
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+import nnspec
+from nnspec import notebook
+
+CELL = "let width = 4\nmodel Small {\n  input  x: [2]\n  output y = x -> dense(width)\n}\n"
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator[Any]:
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "nnspec")
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+def test_a_cell_is_a_network_called_net(shell: Any) -> None:
+    value = shell.run_cell_magic("nnspec", "", CELL)
+    assert isinstance(value, nnspec.Net) and shell.user_ns["net"] is value
+    assert shell.run_cell("net.params['dense.W'].shape").result == (2, 4)
+
+
+def test_the_first_line_gives_a_name_and_values(shell: Any) -> None:
+    shell.run_cell(f"%%nnspec small width=7\n{CELL}")
+    assert shell.user_ns["small"].params["dense.W"].shape == (2, 7)
+
+
+def test_mistakes_are_shown_as_everywhere_and_without_a_traceback(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    shell.user_ns["net"] = None
+    assert shell.run_cell_magic("nnspec", "", CELL.replace("width)", "widht)")) is None
+    shown = capsys.readouterr()
+    assert "error[E101]" in shown.err and "did you mean `width`?" in shown.err and "Traceback" not in shown.err + shown.out
+    assert shell.user_ns["net"] is None
+    shell.run_cell_magic("nnspec", "two words", CELL)
+    assert "error[E561]" in capsys.readouterr().err
+
+
+def test_the_example_is_true() -> None:
+    results = doctest.testmod(notebook)
+    assert results.attempted > 1 and results.failed == 0
