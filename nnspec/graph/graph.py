@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnspec.diagnostics import Span
 from nnspec.graph.op import OPS, Op
@@ -36,13 +36,27 @@ class Node:
         return dict(self.attrs)
 
 
-@dataclass
-class Context:
+class Context(NamedTuple):
     """What a new node takes from where it is built."""
 
     role: str = "forward"
     span: Span | None = None
     scope: str = ""
+
+
+class _Within:
+    """Another context for as long as it is entered; every formula enters one, so it is made of as little as can be."""
+
+    __slots__ = ("before", "context", "graph")
+
+    def __init__(self, graph: Graph, context: Context) -> None:
+        self.graph, self.context, self.before = graph, context, graph.context
+
+    def __enter__(self) -> None:
+        self.graph.context = self.context
+
+    def __exit__(self, *error: object) -> None:
+        self.graph.context = self.before
 
 
 @dataclass
@@ -71,15 +85,11 @@ class Graph:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    @contextmanager
-    def at(self, **changes: Any) -> Iterator[None]:
-        """Nodes added inside take these: role, span, scope."""
-        before = self.context
-        self.context = replace(before, **changes)
-        try:
-            yield
-        finally:
-            self.context = before
+    def at(self, *, role: str | None = None, span: Span | EllipsisType | None = ..., scope: str | None = None) -> _Within:
+        """Nodes added inside take these."""
+        now = self.context
+        changed = Context(role or now.role, now.span if isinstance(span, EllipsisType) else span, now.scope if scope is None else scope)
+        return _Within(self, changed)
 
     def add(self, op: Op, inputs: tuple[str, ...], attrs: Mapping[str, Any], type: Type, name: str | None = None) -> str:
         """A node for the operation; the one that is there already, if an equal one is."""
