@@ -81,7 +81,5 @@ class Document:
         for d in after.compilation.diagnostics:
             if (d.code, d.message) not in known:
                 raise Fault(d)
-        if [len(after.names.of(o.symbol)) for o in after.names.found if o.symbol] != [
-            len(self.names.of(o.symbol)) for o in self.names.found if o.symbol
-        ]:
+        if after.names.groups() != self.names.groups():
             raise fault("E105", f"`{new}` is the name of something else here", spans[0])

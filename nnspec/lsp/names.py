@@ -58,6 +58,11 @@ class Names:
     def of(self, symbol: Symbol) -> list[Span]:
         return list(dict.fromkeys(o.span for o in self.found if o.symbol is symbol))
 
+    def groups(self) -> list[int]:
+        """For each name of the file the first place in this list where the same is meant."""
+        first: dict[Symbol, int] = {}
+        return [first.setdefault(o.symbol, i) for i, o in enumerate(o for o in self.found if o.symbol) if o.symbol]
+
     def visible(self, offset: int) -> dict[str, Symbol]:
         """The names of the file that can be used at a place, besides its definitions."""
         around = [d for d in self.spec.definitions if isinstance(d, ast.Definition) and d.span.start <= offset]

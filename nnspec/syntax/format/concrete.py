@@ -78,9 +78,9 @@ def _is_empty(part: Part) -> bool:
     return isinstance(part, Tree) and not part.children
 
 
-def parts(tree: Branch) -> list[Part]:
-    """The children that are there."""
-    return [child for child in tree.children if child is not None]
+def parts(part: Part) -> list[Part]:
+    """The children that are there; a token has none."""
+    return [child for child in part.children if child is not None] if isinstance(part, Tree) else []
 
 
 def is_kind(part: Part, *kinds: str) -> bool:

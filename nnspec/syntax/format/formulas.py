@@ -44,7 +44,7 @@ class Formulas:
         signs: list[str] = []
         part: Part = tree
         while is_kind(part, "unary"):
-            sign, part = parts(part)  # type: ignore[arg-type]
+            sign, part = parts(part)
             signs.append("not " if sign == "not" else str(sign))
         return "".join(signs), self.formula(part)
 
@@ -74,7 +74,7 @@ class Formulas:
 
     def brackets(self, written: Sequence[Part]) -> Doc:
         """Items between brackets, on one line or indented by themselves: as many to a line as fit, or one if they are no plain values."""
-        opener, *items, closer = [p for w in written for p in (parts(w) if isinstance(w, Tree) and is_kind(w, *ITEMS) else [w])]
+        opener, *items, closer = [p for w in written for p in (parts(w) if is_kind(w, *ITEMS) else [w])]
         if not items:
             return f"{opener}{closer}"
         space = " " if opener == "{" else ""
@@ -98,7 +98,7 @@ class Formulas:
         written: list[Doc] = []
         part: Part = tree
         while is_kind(part, "conditional"):
-            if_, condition, then, value, else_, part = parts(part)  # type: ignore[arg-type]
+            if_, condition, then, value, else_, part = parts(part)
             at_then = self.between.line(condition, then, keep=True, deeper=True)
             at_else = self.between.line(value, else_, keep=True, deeper=True)
             written += [f"{if_} ", self.formula(condition), at_then, "then ", Nest(self.formula(value)), at_else, "else "]
@@ -158,7 +158,7 @@ class Formulas:
 
 
 def _is_atom(part: Part) -> bool:
-    return is_kind(part, *ATOMS) or (is_kind(part, "unary") and is_kind(parts(part)[-1], *ATOMS))  # type: ignore[arg-type]
+    return is_kind(part, *ATOMS) or (is_kind(part, "unary") and is_kind(parts(part)[-1], *ATOMS))
 
 
 def _level(sign: Part) -> str:

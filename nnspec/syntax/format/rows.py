@@ -33,7 +33,7 @@ class Row:
 
     @property
     def doc(self) -> Doc:
-        return "".join(f"{c} " for c in self.cells) if self.rest == "" else (*(f"{c} " for c in self.cells), self.rest)
+        return (*(f"{c} " for c in self.cells), self.rest)
 
     @cached_property
     def width(self) -> int:

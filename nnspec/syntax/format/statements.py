@@ -37,7 +37,7 @@ class Statements(Formulas):
         """Statements between braces, each on a line of its own."""
         opener, *inner, closer = braces
         self.depth += 1
-        rows = [self.row(s) for i in inner for s in (parts(i) if isinstance(i, Tree) and is_kind(i, "statements") else [i])]
+        rows = [self.row(s) for i in inner for s in (parts(i) if is_kind(i, "statements") else [i])]
         self.depth -= 1
         lines = [*_lines(rows), *self._comments(first(closer).start_pos)]
         note = self.between.after.pop(first(opener).start_pos, "")
@@ -96,7 +96,7 @@ class Statements(Formulas):
     def _parameter(self, tree: Branch) -> tuple[str, tuple[str, ...], Doc]:
         word, name, *rest = parts(tree)
         colon, type_ = rest[:2] if rest and rest[0] == ":" else (None, None)
-        source = [p for s in rest[2 if colon else 0 :] for p in (parts(s) if is_kind(s, "param_source") else [s])]  # type: ignore[arg-type]
+        source = [p for s in rest[2 if colon else 0 :] for p in (parts(s) if is_kind(s, "param_source") else [s])]
         given = self.formula(type_) if type_ else ""
         start = self._value(*source) if source else ""
         if not type_ or not source or forced(given):
@@ -151,10 +151,10 @@ class Statements(Formulas):
         while rest:
             part = rest.pop()
             if is_kind(part, "body"):
-                out.append(self.block(parts(part)))  # type: ignore[arg-type]
+                out.append(self.block(parts(part)))
                 break
-            if_, condition, body, *otherwise = parts(part)  # type: ignore[arg-type]
-            out += [f"{if_} ", self.formula(condition), " ", self.block(parts(body))]  # type: ignore[arg-type]
+            if_, condition, body, *otherwise = parts(part)
+            out += [f"{if_} ", self.formula(condition), " ", self.block(parts(body))]
             if otherwise:
                 out.append(" else ")
                 rest.append(otherwise[1])
