@@ -174,8 +174,16 @@ def test_no_line_of_code_is_too_long_where_it_can_break() -> None:
 
 
 def test_long_and_deep_formulas_are_laid_out() -> None:
-    for text in (f"let a = {' + '.join(['1'] * 3000)}", f"let a = {'(' * 150}1{')' * 150}", f"let a = {'-' * 2000}1"):
-        assert layout(layout(text)) == layout(text)
+    chains = ("1 + " * 3000 + "1", "-" * 2000 + "1", "if c then 1 else " * 900 + "2", "x" + "[0]" * 900, "x" + " -> f" * 900)
+    for text in (*chains, "(" * 150 + "1" + ")" * 150):
+        once = layout(f"let a = {text}")
+        assert layout(once) == once
+
+
+def test_what_is_nested_too_deep_is_left_alone_with_a_word() -> None:
+    text = f"let a = {'f(x = ' * 199}1{')' * 199}"
+    result, (mistake,) = formatted(Source("a.nn", text))
+    assert result == text and mistake.code == "E003"
 
 
 # ---- the command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnspec.diagnostics import Diagnostic, Source
+from nnspec.diagnostics import Diagnostic, Source, Span
 from nnspec.syntax.format.concrete import between
 from nnspec.syntax.format.document import render
 from nnspec.syntax.format.rows import LIMIT
@@ -18,4 +18,7 @@ def formatted(source: Source) -> tuple[str, list[Diagnostic]]:
         return source.text, diagnostics
     tree, comments = parse_concrete(source.text)
     layout = Statements(between(source.text, list(tokens_of(tree)), comments))
-    return render(layout.spec(tree, len(source.text)), LIMIT), []
+    try:
+        return render(layout.spec(tree, len(source.text)), LIMIT), []
+    except RecursionError:
+        return source.text, [Diagnostic("E003", "a formula is nested too deep to be laid out", Span(source, 0, 0))]

@@ -10,6 +10,7 @@ from nnspec.syntax.lalr import Token, Tree
 
 ATOMS = ("number", "string", "boolean", "name")
 ITEMS = ("arguments", "parameters")
+POSTFIX = ("call", "subscript", "attribute")
 
 
 class Formulas:
@@ -28,9 +29,9 @@ class Formulas:
             return str(part)
         rules: dict[str, Callable[[Branch], Doc]] = {
             "pipe": self.pipe, "binary": self.binary, "unary": self.unary, "conditional": self.conditional, "scan": self.scan,
-            "repeat": self.repeat, "block": self.bracketed, "stage": self.stage, "call": self.call, "group": self.bracketed,
-            "list": self.bracketed, "record": self.bracketed, "type": self.type, "subscript": self.subscript, "slice": self.joined,
-            "attribute": self.joined, "star": self.joined, "named": self.named, "argument": self.named, "carried": self.named,
+            "repeat": self.repeat, "block": self.bracketed, "stage": self.stage, "call": self.postfix, "group": self.bracketed,
+            "list": self.bracketed, "record": self.bracketed, "type": self.type, "subscript": self.postfix, "slice": self.joined,
+            "attribute": self.postfix, "star": self.joined, "named": self.named, "argument": self.named, "carried": self.named,
             "parameter": self.named, "number": self.joined, "string": self.joined, "boolean": self.joined, "name": self.joined,
         }  # fmt: skip
         return rules[str(part.data)](part)
@@ -51,9 +52,15 @@ class Formulas:
     def type(self, tree: Branch) -> Doc:
         return tuple(self._spaced(p) for p in parts(tree))
 
-    def subscript(self, tree: Branch) -> Doc:
-        target, *index = parts(tree)
-        return self.formula(target), *(self._spaced(p) for p in index)
+    def postfix(self, tree: Branch) -> Doc:
+        """What is called, indexed or looked into, any number of times."""
+        out: list[Doc] = []
+        part: Part = tree
+        while is_kind(part, *POSTFIX):
+            kind = part
+            part, *rest = parts(part)
+            out.append(self.brackets(rest) if is_kind(kind, "call") else tuple(map(self._spaced, rest)))
+        return self.formula(part), *reversed(out)
 
     def _spaced(self, part: Part) -> Doc:
         return ", " if part == "," else self.formula(part)
@@ -64,10 +71,6 @@ class Formulas:
         return tuple(written[p] if isinstance(p, Token) and p in written else self.formula(p) for p in parts(tree))
 
     # ---- brackets
-
-    def call(self, tree: Branch) -> Doc:
-        callee, *rest = parts(tree)
-        return self.formula(callee), self.brackets(rest)
 
     def bracketed(self, tree: Branch) -> Doc:
         return self.brackets(parts(tree))
