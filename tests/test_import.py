@@ -108,3 +108,89 @@ def test_a_model_that_is_not_proved_equal_leaves_no_files(tmp_path: Path) -> Non
         import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
     assert error.value.diagnostic.code == "E532"
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+# ---- how it reads
+
+
+def text(name: str, folder: Path) -> str:
+    import_model(export(example(name), folder / f"{name}.onnx"), folder / f"{name}.nn")
+    return (folder / f"{name}.nn").read_text()
+
+
+def test_a_lenet_reads_as_in_a_lecture(tmp_path: Path) -> None:
+    assert (
+        text("lenet", tmp_path)
+        == f"""\
+# Lenet, imported from lenet.onnx, which pytorch {torch.__version__.partition("+")[0]} wrote.
+
+model Lenet from "lenet.safetensors" {{
+  input image: [1, 28, 28]
+
+  output logits = image
+    -> conv(6, 5, pad = same) -> relu -> maxpool(2)
+    -> conv(16, 5) -> relu -> maxpool(2) -> flatten
+    -> dense(120) -> relu
+    -> dense(84) -> relu
+    -> dense(10)
+}}
+"""
+    )
+
+
+def test_what_comes_again_is_a_layer(tmp_path: Path) -> None:
+    _, _, body = text("resnet", tmp_path).partition("\n\n")
+    assert (
+        body
+        == """\
+# Comes as layer1.0, layer1.1, layer2.1.
+layer residual_block(x, units) {
+  y = x -> conv(units, 3, pad = same) -> relu -> conv(units, 3, pad = same)
+  return relu(y + x)
+}
+
+# Comes as layer2, layer3, layer4.
+layer projection_block(x, units) {
+  y = x -> conv(units, 3, stride = 2, pad = 1) -> relu -> conv(units, 3, pad = same)
+  return (y + (x -> conv(units, 1, stride = 2))) -> relu -> residual_block(units)
+}
+
+model Resnet from "resnet.safetensors" {
+  input image: [3, 32, 32]
+
+  output logits = image
+    -> conv(4, 7, stride = 2, pad = 3) -> relu -> maxpool(3, stride = 2, pad = 1)
+    -> repeat(2) { residual_block(4) }
+    -> projection_block(8)
+    -> projection_block(16)
+    -> projection_block(32) -> global_avgpool
+    -> dense(10)
+}
+"""
+    )
+
+
+def test_a_block_may_be_made_of_blocks(tmp_path: Path) -> None:
+    body = text("mobilenet", tmp_path)
+    assert "-> bottleneck(units, hidden, stride = stride) -> repeat(2) { residual_block(units, hidden_2) }" in body
+    assert "layer residual_block(x, units, hidden) = x + (x -> bottleneck(units, hidden))" in body
+
+
+@pytest.mark.parametrize("name", ["gpt", "gpt_any_length"])
+def test_a_gpt_is_blocks_of_a_transformer(name: str, tmp_path: Path) -> None:
+    body = " ".join(text(name, tmp_path).split())
+    assert "-> learned_positional(16) -> repeat(2) { transformer_block(4, causal = true) } -> layernorm -> dense(50, bias = false)" in body
+    assert f"input text: class(50)[{16 if name == 'gpt' else 'T'}]" in body
+
+
+def test_attention_that_torch_spells_out_is_one_layer(tmp_path: Path) -> None:
+    assert "y = (x + (x -> multihead_attention(4))) -> layernorm" in " ".join(text("encoder", tmp_path).split())
+
+
+def test_a_recurrent_net_of_two_directions_is_two_words(tmp_path: Path) -> None:
+    assert "(words -> embedding(30, 12) -> repeat(2) { bidirectional(lstm, 10) })[-1] -> dense(4)" in text("lstm", tmp_path)
+
+
+def test_an_output_in_the_middle_has_its_name(tmp_path: Path) -> None:
+    body = text("autoencoder", tmp_path)
+    assert "output code = image -> conv(8" in body and "output recon = code\n    -> conv_transpose(8" in body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +31,7 @@ class Argument:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A layer, function or operator with its tensors, settings and weights; `slot` is its number among the layers of a block.
+    """A layer, function or operator with its tensors, settings and weights; `slot` is its number among those of a block.
 
     An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number` and `list` their value as settings.
     """
@@ -81,27 +81,26 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Calls that come several times, as a layer of the spec's own: what they are given, and what they give."""
+    """Calls that come several times, as a layer of the spec's own, given `x`; `paths` are the modules they were."""
 
     name: str
     parameters: tuple[Parameter, ...]
     x: Call
-    result: Call
+    paths: tuple[str, ...] = ()
 
 
 def number(value: float | int | bool) -> Call:
     return Call("number", settings={"value": value}, batched=False)
 
 
-def ordered(results: Iterable[Call]) -> list[Call]:
-    """All that the results are made of, what is needed before what needs it, in the order in which formulas would read it."""
+def ordered(results: Iterable[Call], given: Collection[Call] = ()) -> list[Call]:
+    """All that the results are made of from what is given, what is needed first before what needs it, as formulas are read."""
     found: dict[Call, None] = {}
-    waiting: list[tuple[Call, Iterator[Call]]] = []
     for result in results:
-        waiting.append((result, iter(result.inputs)))
+        waiting = [(result, iter(result.inputs))]
         while waiting:
             call, inputs = waiting[-1]
-            following = next((i for i in inputs if i not in found), None)
+            following = next((i for i in inputs if i not in found and i not in given), None)
             if following is not None:
                 waiting.append((following, iter(following.inputs)))
             else:

@@ -18,6 +18,10 @@ LEVELS = {
     **dict.fromkeys(("*", "/", "@", "%"), PRODUCT), "^": POWER,
 }  # fmt: skip
 UNARY = {"neg": ("-", SIGNED), "not": ("not ", NOT)}
+ROOM = 100
+LONGEST_REPEAT = 4
+BELOW = ("maxpool", "avgpool", "reshape", "transpose", "leaky_relu", "elu", "softmax")
+"""Stages that stay on the line of the layer before them."""
 Text = tuple[str, int]
 """An expression, and how tightly it binds."""
 
@@ -71,10 +75,10 @@ class Expressions:
         if not stages:
             return self._function(call), POSTFIX
         joined = self._branches(head) if head not in self.names else None
-        start = joined[0] if joined else self.text(head, SIGNED)
         if not joined and len(stages) == 1 and not call.owns and not call.settings:
-            return self._function(call, start), POSTFIX
-        return " -> ".join([start, *folded([self._stage(s) for s in stages])]), PIPE
+            return self._function(call), POSTFIX
+        start = joined[0] if joined else self.text(head, SIGNED)
+        return laid_out(start, self._stages(stages)), PIPE
 
     def _pipeline(self, call: Call) -> tuple[Call, list[Call]]:
         """What a chain of calls starts from, and the calls, each given the one before; none where it does not read as one."""
@@ -84,10 +88,13 @@ class Expressions:
             call = call.inputs[0]
         return call, stages
 
-    def _function(self, call: Call, *given: str) -> str:
-        arguments = [*given, *(self.text(i) for i in call.inputs[len(given) :])]
+    def _function(self, call: Call) -> str:
+        arguments = [self.text(i) for i in call.inputs]
         self._see(call)
         return f"{call.name}({', '.join([*arguments, *settings(call)])})"
+
+    def _stages(self, calls: list[Call]) -> list[str]:
+        return folded([self._stage(c) for c in calls], {i for i, c in enumerate(calls) if c.owns})
 
     def _stage(self, call: Call) -> str:
         arguments = [*(self.text(i) for i in call.inputs[1:]), *settings(call)]
@@ -107,7 +114,7 @@ class Expressions:
         heads = {id(head) for head, _ in chains}
         if len(heads) > 1 or not any(stages for _, stages in chains) or chains[0][0] not in self.names:
             return None
-        written = [" -> ".join(folded([self._stage(s) for s in stages])) or "identity" for _, stages in chains]
+        written = [" -> ".join(self._stages(stages)) or "identity" for _, stages in chains]
         tail = f"concat({', '.join(settings(call))})" if call.settings else "concat"
         return f"{self.names[chains[0][0]]} -> [{', '.join(written)}] -> {tail}", PIPE
 
@@ -117,28 +124,32 @@ def _is_stage(call: Call) -> bool:
     return call.name not in LEVELS and call.name not in UNARY and call.name not in ("if", "[]", "concat", "stack", "max", "min", "range")
 
 
-def folded(stages: list[str]) -> list[str]:
-    """Stages, what comes several times in a row as `repeat`."""
+def laid_out(start: str, stages: list[str]) -> str:
+    """A pipeline on one line, or where that is too long a line for each layer and what follows it."""
+    line = " -> ".join([start, *stages])
+    if len(line) <= ROOM:
+        return line
+    return start + "".join(("\n-> " if "(" in s and s.partition("(")[0] not in BELOW else " -> ") + s for s in stages)
+
+
+def folded(stages: list[str], layers: set[int]) -> list[str]:
+    """Stages, what comes several times in a row as `repeat`, where there are layers in it."""
     out: list[str] = []
     at = 0
     while at < len(stages):
-        times, period = max(((_times(stages, at, p), -p) for p in range(1, 5)), key=lambda t: (t[0] > 1 and t[0] * -t[1], t[1]))
-        period = -period
-        group = stages[at : at + period]
-        if times > 1 and any("(" in s for s in group) and not any(" as " in s for s in group):
-            out.append(f"repeat({times}) {{ {' -> '.join(group)} }}")
-            at += times * period
-        else:
-            out.append(stages[at])
-            at += 1
+        period = next((p for p in range(1, LONGEST_REPEAT + 1) if _times(stages, at, p) > 1 and layers & {*range(at, at + p)}), 0)
+        times = _times(stages, at, period) if period else 1
+        out.append(f"repeat({times}) {{ {' -> '.join(stages[at : at + period])} }}" if period else stages[at])
+        at += times * period or 1
     return out
 
 
 def _times(stages: list[str], at: int, period: int) -> int:
+    """How often the stages from here on come in a row."""
     times = 1
-    while stages[at + times * period : at + (times + 1) * period] == stages[at : at + period] and at + (times + 1) * period <= len(stages):
+    while stages[at + times * period : at + (times + 1) * period] == stages[at : at + period]:
         times += 1
-    return times
+    return times if at + times * period <= len(stages) else 1
 
 
 # ---- settings

@@ -32,7 +32,7 @@ def _recurrent(step: Step, x: Read, w: Read, r: Read, *_: Read) -> list[Value | 
         if settings:
             raise step.fault("in both directions it is the plain layer only")
         both = {f"{way}.{n}": a for way, arrays in zip(("forward", "backward"), weights, strict=True) for n, a in arrays.items()}
-        call = step.call("bidirectional", sequence, shape=(length, 2 * units), weights=both, cell=Word(name), units=units)
+        call = step.call("bidirectional", sequence, shape=(length, 2 * units), weights=both, cell=name, units=units)
         apart = Value(reshaped(call, (length, 2, units)), ((0,), (1,), (BATCH_AXIS,), (2,)))
         return [_batch_first(step, apart), _last_of_both(step, call, units) if step.has(1) else None]
     backwards: dict[str, Any] = {"reverse": True} if direction == "reverse" else {}
@@ -42,12 +42,6 @@ def _recurrent(step: Step, x: Read, w: Read, r: Read, *_: Read) -> list[Value | 
         return [every, None]
     last = indexed(step, call, {0: 0 if backwards else -1}, (units,))
     return [every, _batch_first(step, Value(last, ((), (BATCH_AXIS,), (0,))))]
-
-
-class Word(str):
-    """A setting that is a name of the language, not a text."""
-
-    __slots__ = ()
 
 
 def _last_of_both(step: Step, call: Call, units: int) -> Value:
@@ -86,7 +80,7 @@ def _settings(step: Step, direction: str) -> dict[str, Any]:
         raise step.fault("the state of the cell after the last step has no form in the language")
     activations = tuple(step.attr("activations", ACTIVATIONS[op] * (2 if direction == "bidirectional" else 1)))
     if op == "RNN" and set(activations) <= set(OF_RNN) and len(set(activations)) == 1:
-        return {} if activations[0] == "Tanh" else {"act": Word(OF_RNN[activations[0]])}
+        return {} if activations[0] == "Tanh" else {"act": OF_RNN[activations[0]]}
     if activations != ACTIVATIONS[op] * (len(activations) // len(ACTIVATIONS[op])):
         raise step.fault(f"the activations {', '.join(activations)} have no form in the language")
     if op == "GRU" and not step.attr("linear_before_reset", 0):

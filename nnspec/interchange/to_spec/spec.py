@@ -16,12 +16,16 @@ from nnspec.elaborate.values import Scope
 from nnspec.graph.types import show, size_names
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.names import Names
-from nnspec.interchange.to_spec.calls import Call, ordered
-from nnspec.interchange.to_spec.statements import write
+from nnspec.interchange.to_spec.blocks import layers_of, with_blocks
+from nnspec.interchange.to_spec.calls import Block, Call, ordered
+from nnspec.interchange.to_spec.expressions import value
+from nnspec.interchange.to_spec.statements import Body, write
 from nnspec.interchange.to_spec.trace import Port, trace
+from nnspec.interchange.to_spec.transformers import composed
+from nnspec.syntax.format import formatted
 from nnspec.syntax.parser import parse
 
-UNKNOWN = "its maker is not named"
+FEW = 6
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,36 @@ def written(model: onnx.ModelProto, *, name: str, origin: str, weights_file: str
     taken = Names()
     for known in {*Definitions().names(), *builtins(), *traced.inputs, *traced.outputs, *_sizes(traced.ports)}:
         taken.give(known)
-    body = write(traced.outputs, {call: n for n, call in traced.inputs.items()}, taken, model=True)
-    calls = ordered(traced.outputs.values())
+    results = composed(list(traced.outputs.values()))
+    found = with_blocks(results, taken)
+    blocks = {b: write({"": body}, {b.x: "x"}, _names_in(b), model=False) for b, body in found.bodies.items()}
+    body = write(dict(zip(traced.outputs, found.results, strict=True)), {call: n for n, call in traced.inputs.items()}, taken, model=True)
+    calls = ordered(results)
     inputs = [f"input {n}: {_type(call, calls)}" for n, call in traced.inputs.items()]
     start = f' from "{weights_file}"' if body.layers else ""
-    lines = "\n".join(f"  {line}" for line in [*inputs, "", *body.lines])
-    text = f"# {origin}.\nmodel {name}{start} {{\n{lines}\n}}\n"
-    return Written(text, named(text, body.layers), traced.ports)
+    lines = "\n".join([*inputs, "", *body.lines])
+    definitions = "".join(_definition(b, blocks[b]) + "\n" for b in reversed(blocks))
+    text, _ = formatted(Source("spec", f"# {origin}.\n\n{definitions}model {name}{start} {{\n{lines}\n}}\n"))
+    orders = {b: inner.layers for b, inner in blocks.items()}
+    layers = [leaf for call in body.layers for leaf in layers_of(call, orders)]
+    return Written(text, named(text, layers), traced.ports)
+
+
+def _names_in(block: Block) -> Names:
+    """The names that a block cannot give to its values."""
+    taken = Names()
+    for name in {*Definitions().names(), *builtins(), *(p.name for p in block.parameters), "x"}:
+        taken.give(name)
+    return taken
+
+
+def _definition(block: Block, body: Body) -> str:
+    """A block as a layer: one formula, or statements in braces."""
+    parameters = ", ".join(p.name + ("" if p.default is None else f" = {value(p.default)}") for p in block.parameters)
+    sizes = any(size_names(tuple(c.settings.values())) for c in body.calls)
+    head = f"layer {block.name}({', '.join(filter(None, [f'x: {show(block.x.shape)}' if sizes else 'x', parameters]))})"
+    head = f"# Comes as {_listed(block.paths)}.\n{head}" if len(block.paths) > 1 else head
+    return f"{head} = {body.formula}" if len(body.lines) == 1 else f"{head} {{\n" + "\n".join(body.lines) + "\n}"
 
 
 def _sizes(ports: Mapping[str, Port]) -> set[str]:
@@ -59,6 +86,11 @@ def _type(call: Call, calls: Sequence[Call]) -> str:
     if call.dtype == "int" and len(sizes) == 1 and all(c.name in ("embedding", "one_hot") for c in readers):
         return f"class({sizes.pop()}){show(call.shape) if call.shape else ''}"
     return ("" if call.dtype == "float" else call.dtype) + show(call.shape)
+
+
+def _listed(paths: Sequence[str]) -> str:
+    """The first of many names."""
+    return ", ".join(paths) if len(paths) <= FEW else f"{', '.join(paths[: FEW - 1])} and {len(paths) - FEW + 1} more"
 
 
 def named(text: str, layers: Sequence[Call]) -> dict[str, Array]:

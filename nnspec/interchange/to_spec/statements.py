@@ -11,7 +11,7 @@ from nnspec.interchange.to_spec.calls import Call, ordered, uses
 from nnspec.interchange.to_spec.expressions import LEVELS, Expressions
 from nnspec.interchange.to_spec.modules import word
 
-LONG = 2  # layers: a pipeline of more than these that an operator takes is a statement of its own
+LONG = 1  # layers: a pipeline of more than these that an operator takes is a statement of its own
 OWNED = ("param", "state")
 
 
@@ -19,6 +19,7 @@ OWNED = ("param", "state")
 class Body:
     """What stands between braces, the layers in the order of their calls, and the text of a body that is one formula."""
 
+    calls: list[Call]
     lines: list[str] = field(default_factory=list)
     layers: list[Call] = field(default_factory=list)
     formula: str = ""
@@ -31,8 +32,8 @@ def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, 
     names = dict(given)
     outputs = {call: name for name, call in reversed([*results.items()])} if model else {}
     for call in _named(calls, list(results.values()), given, outputs):
-        names[call] = outputs.get(call) or taken.give(*_wishes(call))
-    expressions, body = Expressions(names, labels), Body()
+        names[call] = outputs.get(call) or taken.give(*_wishes(call), "h" if model else "y")
+    expressions, body = Expressions(names, labels), Body(calls)
     for call in calls:
         if call in names and call not in given:
             _statement(call, expressions, body, outputs)
@@ -78,4 +79,4 @@ def _length(call: Call, chosen: set[Call], given: Mapping[Call, str]) -> int:
 
 def _wishes(call: Call) -> tuple[str, ...]:
     own = word(call.place.path.replace(".weight", "").rpartition(".")[2])
-    return (own, "h") if own and call.name in OWNED else ("h",)
+    return (own,) if own and call.name in OWNED else ()
