@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from nnspec.graph.types import bind, size_names
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.values import transposed
 
+COMPARISONS = {
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+ANY_LENGTH = 5
 HIDDEN = -1e8
 """A fit below this is as good as none."""
 
@@ -53,43 +59,54 @@ def _unmasked(call: Call) -> tuple[Call, bool | None]:
     """The fits before a mask, and whether it hides what comes later; None where it hides something else."""
     if call.name == "+":
         for fit, mask in (call.inputs, call.inputs[::-1]):
-            hidden = _of_constant(mask)
-            if hidden is not None and not fit.is_leaf:
-                return fit, _is_causal(hidden < HIDDEN, np.any((hidden != 0) & (hidden > HIDDEN)))
+            array = _constant(mask)
+            if array is not None and not fit.is_leaf:
+                return fit, None if np.any((array != 0) & (array > HIDDEN)) else _is_causal(array < HIDDEN)
     if call.name == "if":
         condition, yes, no = call.inputs
-        if yes.name == "number" and yes.value < HIDDEN:
-            return no, _hides_later(condition, True)
-        if no.name == "number" and no.value < HIDDEN:
-            return yes, _hides_later(condition, False)
+        array = _constant(condition)
+        if array is not None and yes.name == "number" and yes.value < HIDDEN:
+            return no, _is_causal(array != 0)
+        if array is not None and no.name == "number" and no.value < HIDDEN:
+            return yes, _is_causal(array == 0)
     return call, False
 
 
-def _hides_later(condition: Call, hidden: bool) -> bool | None:
-    if condition.name == "reshape":
-        return _hides_later(condition.inputs[0], hidden)
-    if condition.name == "not":
-        return _hides_later(condition.inputs[0], not hidden)
-    if condition.name in ("==", "!=") and condition.inputs[1].name == "number" and condition.inputs[1].value == 0:
-        return _hides_later(condition.inputs[0], hidden != (condition.name == "=="))
-    shown = _of_constant(condition)
-    return None if shown is None else _is_causal((shown != 0) == hidden, False)
-
-
-def _of_constant(mask: Call) -> Array | None:
-    """The whole array of a mask that is constant, or of which as much is taken as there are steps."""
-    while mask.name == "[]" and all(isinstance(i, slice) and i.start is None for i in mask.settings["indices"]):
-        mask = mask.inputs[0]
-    while mask.name in ("reshape", "flatten"):
-        mask = mask.inputs[0]
-    if mask.name == "list":
+def _constant(mask: Call) -> Array | None:
+    """What a mask is that no data decides, sizes known only at run time being some number."""
+    if mask.name in ("param", "state"):
+        return mask.weights[""]
+    if mask.name in ("list", "number"):
         return np.asarray(mask.value)
-    return mask.weights[""] if mask.name in ("param", "state") else None
+    if mask.name == "positions":
+        return np.arange(bound(mask.shape)[0])
+    inputs = [_constant(i) for i in mask.inputs]
+    known = [i for i in inputs if i is not None]
+    if len(known) < len(inputs) or mask.batched:
+        return None
+    match mask.name:
+        case "reshape" | "flatten":
+            return known[0].reshape(bound(mask.shape))
+        case "[]":
+            return np.asarray(known[0][bound(mask.settings["indices"])])
+        case "not":
+            return np.logical_not(known[0])
+    compare = COMPARISONS.get(mask.name)
+    return compare(*known) if compare else None
 
 
-def _is_causal(hidden: Array, more: object) -> bool | None:
+def bound(sizes: Any) -> Any:
+    """Sizes, or indices up to them, with some number for those known only at run time."""
+    if isinstance(sizes, tuple):
+        return tuple(map(bound, sizes))
+    if isinstance(sizes, slice):
+        return slice(bound(sizes.start), bound(sizes.stop))
+    return bind(sizes, dict.fromkeys(size_names((sizes,)), ANY_LENGTH))
+
+
+def _is_causal(hidden: Array) -> bool | None:
     """Whether of a square just what lies above its diagonal is hidden."""
     square = hidden.reshape(hidden.shape[-2:]) if hidden.ndim >= 2 and hidden.size == hidden.shape[-1] * hidden.shape[-2] else None
-    if more or square is None or square.shape[0] != square.shape[1]:
+    if square is None or square.shape[0] != square.shape[1]:
         return None
     return True if np.array_equal(square, ~np.tri(square.shape[0], dtype=bool)) else None

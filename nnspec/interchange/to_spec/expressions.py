@@ -170,7 +170,8 @@ def settings(call: Call) -> Iterator[str]:
 def _required(name: str) -> list[str]:
     """What the definition of the library has no default for."""
     callee = of_library("layer", name) or of_library("fn", name) or builtins()[name]
-    return [p.name for p in parameters_of(callee)[1:] if p.default is None and p.name != "axis"]
+    needed = [p.name for p in parameters_of(callee)[1:] if p.default is None]
+    return [] if "axis" in needed else needed  # an axis says that it is one
 
 
 def _same(call: Call) -> bool:

@@ -12,6 +12,7 @@ from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.idioms import improved
 from nnspec.interchange.to_spec.pointwise import apply
+from nnspec.interchange.to_spec.shaping import element, indexed
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, plain, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value
 
@@ -108,8 +109,10 @@ def positioned(step: Step, x: Read, y: Read) -> Value | None:
 def _rows(table: Read, sequence: Value) -> Array | None:
     """The table of a vector for each position, where there is one for each of the sequence."""
     if isinstance(table, Value):
-        fits = table.call.name == "first_rows" and table.call.shape == sequence.call.shape and sequence.axes == ((BATCH_AXIS,), (0,), (1,))
-        return table.call.weights["W"] if fits else None
+        call = table.call
+        taken = call.name == "[]" and call.inputs[0].name == "param" and call.settings["indices"] == (slice(None, call.shape[0]),)
+        fits = taken and call.shape == sequence.call.shape and sequence.axes == ((BATCH_AXIS,), (0,), (1,))
+        return call.inputs[0].weights[""] if fits else None
     shape = tuple(table.array.shape)
     length = shape[-2] if len(shape) > 1 else 0
     alike = table.array.dtype.kind == "f" and shape in (sequence.call.shape, (1, *sequence.call.shape)) and length > 1
@@ -119,15 +122,14 @@ def _rows(table: Read, sequence: Value) -> Array | None:
 @rule("Gather")
 def _gather(step: Step, table: Read, i: Read) -> Value:
     """Rows of a table by class numbers; elements of data by numbers that are known stand with the slices."""
-    from nnspec.interchange.to_spec.shaping import element
-
     if not isinstance(i, Value):
         return element(step, step.value(0), step.array(1, "indices"))
     if not isinstance(table, Known) or table.array.ndim != 2 or step.attr("axis", 0) % 2:
         raise step.fault("rows that the data chooses have to be those of a table [rows, numbers]")
     size, units = table.array.shape
-    if i.call.name == "range":
-        return Value(step.call("first_rows", shape=(*i.call.shape, units), weights={"W": table.array}), ((0,), (1,)))
+    if i.call.name == "positions":
+        made, [length] = step.made(table), i.call.shape
+        return made.with_call(indexed(step, made.call, {0: slice(None, length)}, (length, units)))
     call = step.call("embedding", i.call, shape=(*i.call.shape, units), dtype="float", weights={"W": table.array}, size=size, units=units)
     return Value(call, (*i.axes, (len(i.call.shape),)))
 

@@ -95,6 +95,8 @@ def _unsqueeze(step: Step, x: Read, *_: Read) -> Value:
 @rule("Concat")
 def _concat(step: Step, *_: Read) -> Value:
     values = [step.explicit(i) for i in range(len(step.inputs))]
+    if len(values) == 1:
+        return values[0]
     first = next((v for v in values if v.call.batched), values[0])
     if any(v.axes != first.axes for v in values):
         if any(v.call.batched for v in values if v.axes != first.axes):
@@ -257,7 +259,11 @@ def _range(step: Step, start: Read, stop: Read, by: Read) -> Value:
     if step.array(0, "start").item() != 0 or step.array(2, "delta").item() != 1:
         raise step.fault("a run of numbers that does not begin at 0 has no form in the language")
     [length] = step.known(1, "limit").ints
-    return Value(step.call("range", shape=(length,), dtype="int"), ((0,),))
+    port = next((p for p in step.ports if length in p.shape), None)
+    if port is None:
+        raise step.fault("it runs to a size that no input has")
+    call = step.call("positions", port, shape=(length,), dtype="int", **axis_setting(port.shape.index(length), 0))
+    return Value(replace(call, batched=False), ((0,),))
 
 
 @rule("OneHot")

@@ -35,7 +35,10 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 @dataclass(frozen=True)
 class Step:
-    """A node, the version of its operator, for each input whether nothing else reads it, and for each output whether anything does."""
+    """A node and the version of its operator, for each input whether nothing else reads it, for each output whether anything does.
+
+    `ports` are the inputs of the model.
+    """
 
     node: onnx.NodeProto
     attributes: Mapping[str, Any]
@@ -44,6 +47,7 @@ class Step:
     place: Place
     alone: tuple[bool, ...]
     wanted: tuple[bool, ...]
+    ports: tuple[Call, ...] = ()
 
     def attr(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)

@@ -137,7 +137,16 @@ class _Tracer:
         inputs = tuple(self.read(i) for i in node.input)
         alone = tuple(self.reads[i] == 1 for i in node.input)
         place = Place(node.name or node.output[0], path_of(node, self.reads))
-        return Step(node, attributes(node), inputs, self.opset, place, alone, tuple(self.reads[o] > 0 for o in node.output))
+        return Step(
+            node,
+            attributes(node),
+            inputs,
+            self.opset,
+            place,
+            alone,
+            tuple(self.reads[o] > 0 for o in node.output),
+            tuple(self.inputs.values()),
+        )
 
     def read(self, name: str) -> Read | None:
         if not name:

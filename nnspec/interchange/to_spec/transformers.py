@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from nnspec.graph.types import bind, size_names
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.to_spec.attention import bound
 from nnspec.interchange.to_spec.calls import Call, ordered, uses
 
 MOVES = ("reshape", "flatten", "transpose", "[]")
-ANY_LENGTH = 5
 ACT = "gelu_tanh"
 """What the library's block takes where nothing is said."""
 
@@ -86,12 +84,8 @@ def _moved(array: Array, moves: Sequence[Call]) -> Array:
             case "[]":
                 array = array[move.settings["indices"]]
             case _:
-                array = array.reshape(_bound(move.shape))
+                array = array.reshape(bound(move.shape))
     return array
-
-
-def _bound(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(bind(shape, dict.fromkeys(size_names(shape), ANY_LENGTH)))
 
 
 def _heads(part: Call) -> Heads | None:
@@ -99,7 +93,7 @@ def _heads(part: Call) -> Heads | None:
     moves, layer = _moves(part)
     if layer.name != "dense" or len(layer.shape) != 2:
         return None
-    steps, width = _bound(layer.shape)
+    steps, width = bound(layer.shape)
     found = _moved(np.arange(steps * width).reshape(steps, width), moves)
     if found.ndim != 3 or not np.array_equal(found, found[:, :1] + width * np.arange(steps)[:, None]):
         return None
@@ -108,7 +102,7 @@ def _heads(part: Call) -> Heads | None:
 
 def _joins_heads(attention: Call, moves: Sequence[Call]) -> bool:
     """Whether the heads are laid side by side, step by step."""
-    heads, steps, d = _bound(attention.shape)
+    heads, steps, d = bound(attention.shape)
     array = np.arange(heads * steps * d).reshape(heads, steps, d)
     return np.array_equal(_moved(array, moves), array.transpose(1, 0, 2).reshape(steps, heads * d))
 

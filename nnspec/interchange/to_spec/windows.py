@@ -35,12 +35,13 @@ class Window:
         span = n + (self.before[i] + self.after[i] - self.reach[i])
         return span // self.stride[i] + 1 if isinstance(span, int) or self.stride[i] == 1 else span  # refused by the language
 
-    @property
-    def keeps_size(self) -> bool:
-        """Whether as many zeros lie around as keep the size at stride 1, the odd one at the end."""
-        totals = [r - 1 for r in self.reach]
-        around = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
-        return set(self.stride) == {1} and any(totals) and (self.before, self.after) == around
+    def is_same(self, sizes: Shape) -> bool:
+        """Whether as many zeros lie around as the language's `same` puts there, the odd one at the end."""
+        totals = [
+            max((-(-n // s) - 1) * s + r - n, 0) if isinstance(n, int) else r - 1
+            for n, s, r in zip(sizes, self.stride, self.reach, strict=True)
+        ]
+        return (self.before, self.after) == (tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals))
 
 
 def window_of(step: Step, kernel: Sequence[int], sizes: Shape) -> Window:
@@ -70,7 +71,9 @@ def settings_of(w: Window, kernel: bool = True) -> dict[str, Any]:
     found: dict[str, Any] = {"kernel": short(w.kernel)} if kernel else {}
     if set(w.stride) != {1}:
         found["stride"] = short(w.stride)
-    if any(w.before):
+    if w.before != w.after:
+        found["pad"] = "same"  # the only such padding that has a name
+    elif any(w.before):
         found["pad"] = short(w.before)
     if set(w.dilation) != {1}:
         found["dilation"] = short(w.dilation)
@@ -84,7 +87,7 @@ def short(numbers: tuple[int, ...]) -> int | tuple[int, ...]:
 
 def _padded(step: Step, x: Call, w: Window) -> tuple[Call, Window]:
     """Zeros that are not the same at both ends are put there before."""
-    if w.before == w.after:
+    if w.before == w.after or w.is_same(x.shape[1:]):
         return x, w
     extra = [(a - b, 1 + i) for i, (b, a) in enumerate(zip(w.before, w.after, strict=True))]
     for more, axis in extra:
@@ -172,7 +175,7 @@ def _pool(step: Step, x: Read) -> Value:
         raise step.fault("windows that go beyond the image (`ceil_mode`) have no form in the language")
     if mean and step.attr("count_include_pad", 0):
         image, window = _with_zeros(step, image, window)
-    if window.before != window.after:
+    if window.before != window.after and not window.is_same(image.shape[1:]):
         raise step.fault(f"the padding {window.before} and {window.after} has no form in the language")
     shape = (image.shape[0], *window.over(image.shape[1:]))
     if mean and shape[1:] == (1,) * (len(shape) - 1) and window.kernel == image.shape[1:] and not any(window.before):
