@@ -17,6 +17,8 @@ COMPARISONS = {
     "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
 }  # fmt: skip
 ANY_LENGTH = 5
+MOVES = ("reshape", "flatten", "transpose", "[]")
+"""Calls that lay the same elements otherwise, or take some."""
 HIDDEN = -1e8
 """A fit below this is as good as none."""
 
@@ -32,12 +34,24 @@ def attended(call: Call) -> Call | None:
         return None
     (q, of_q), (k, of_k) = (_unscaled(i) for i in fit.inputs)
     d = q.shape[-1]
-    if not isinstance(d, int) or not math.isclose(scale * of_q * of_k, 1 / math.sqrt(d), rel_tol=1e-5):
+    if not isinstance(d, int):
+        return None
+    factor = scale * of_q * of_k * math.sqrt(d)
+    scaled = q if math.isclose(factor, 1, rel_tol=1e-5) else _multiplied(q, factor)
+    if scaled is None:
         return None
     rank = len(k.shape)
     keys = transposed(k, (*range(rank - 2), rank - 1, rank - 2))
     settings = {"causal": True} if causal else {}
-    return None if causal is None else replace(call, name="attention", inputs=(q, keys, values), settings=settings)
+    return None if causal is None else replace(call, name="attention", inputs=(scaled, keys, values), settings=settings)
+
+
+def _multiplied(call: Call, factor: float) -> Call | None:
+    """The same times a number, where that can be in the weights it is made of: an exporter may have put its inverse there."""
+    if call.name == "dense":
+        return replace(call, weights={n: w * np.asarray(factor, w.dtype) for n, w in call.weights.items()})
+    inner = _multiplied(call.inputs[0], factor) if call.name in MOVES else None
+    return inner and call.over(inner)
 
 
 def _unscaled(call: Call) -> tuple[Call, float]:
@@ -91,6 +105,8 @@ def _constant(mask: Call) -> Array | None:
             return np.asarray(known[0][bound(mask.settings["indices"])])
         case "not":
             return np.logical_not(known[0])
+        case "if":
+            return np.where(*known)
     compare = COMPARISONS.get(mask.name)
     return compare(*known) if compare else None
 

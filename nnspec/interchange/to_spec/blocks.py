@@ -176,7 +176,7 @@ def _name(use: Use) -> str:
         return "residual_block" if joined.entry in joined.result.inputs else "projection_block"
     if all(c.block for c in use.layers):
         return "stage"
-    kinds = {"attention": "attention_block", "depthwise": "bottleneck", "conv": "convolved"}
+    kinds = {"concat": "branches", "attention": "attention_block", "depthwise": "bottleneck", "conv": "convolved"}
     return next((kinds[n] for n in kinds if n in names), "block")
 
 

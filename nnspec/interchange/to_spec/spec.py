@@ -25,7 +25,8 @@ from nnspec.interchange.to_spec.transformers import composed
 from nnspec.syntax.format import formatted
 from nnspec.syntax.parser import parse
 
-FEW = 6
+ROOM = 80  # for the names of a comment
+CHOOSING = ("embedding", "one_hot")
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,17 @@ def _sizes(ports: Mapping[str, Port]) -> set[str]:
 def _type(call: Call, calls: Sequence[Call]) -> str:
     """The type of an input: class numbers where all that it does is to choose rows."""
     readers = [c for c in calls if call in c.inputs]
-    sizes = {c.settings.get("size") for c in readers if c.name in ("embedding", "one_hot")}
-    if call.dtype == "int" and len(sizes) == 1 and all(c.name in ("embedding", "one_hot") for c in readers):
+    sizes = {c.settings.get("size") for c in readers if c.name in CHOOSING}
+    if call.dtype == "int" and len(sizes) == 1 and all(c.name in (*CHOOSING, "positions") for c in readers):
         return f"class({sizes.pop()}){show(call.shape) if call.shape else ''}"
     return ("" if call.dtype == "float" else call.dtype) + show(call.shape)
 
 
 def _listed(paths: Sequence[str]) -> str:
-    """The first of many names."""
-    return ", ".join(paths) if len(paths) <= FEW else f"{', '.join(paths[: FEW - 1])} and {len(paths) - FEW + 1} more"
+    """As many names as a line holds."""
+    shown = next(n for n in range(len(paths), 0, -1) if n == 1 or len(", ".join(paths[:n])) <= ROOM)
+    rest = len(paths) - shown
+    return ", ".join(paths[:shown]) + (f" and {rest} more" if rest else "")
 
 
 def named(text: str, layers: Sequence[Call]) -> dict[str, Array]:

@@ -34,9 +34,8 @@ def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, 
     for call in _named(calls, list(results.values()), given, outputs):
         names[call] = outputs.get(call) or taken.give(*_wishes(call), "h" if model else "y")
     expressions, body = Expressions(names, labels), Body(calls)
-    for call in calls:
-        if call in names and call not in given:
-            _statement(call, expressions, body, outputs)
+    for call in sorted((c for c in calls if c in names and c not in given), key=lambda c: c.name not in OWNED):
+        _statement(call, expressions, body, outputs)
     for name, call in results.items():
         if model and names[call] != name:
             body.lines.append(f"output {name} = {'identity(' + names[call] + ')' if call in given else names[call]}")
@@ -51,8 +50,7 @@ def _statement(call: Call, expressions: Expressions, body: Body, outputs: Mappin
     name = expressions.names[call]
     if call.name in OWNED:
         body.lines.append(f"{call.name} {name}: {show(call.shape)} = 0")
-        body.layers += [*expressions.seen, call]
-        expressions.seen.clear()
+        body.layers.append(call)
         return
     sign = "output " if call in outputs else ""
     body.lines.append(f"{sign}{name} = {expressions.definition(call)}")

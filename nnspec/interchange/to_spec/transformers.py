@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.to_spec.attention import bound
+from nnspec.interchange.to_spec.attention import MOVES, bound
 from nnspec.interchange.to_spec.calls import Call, ordered, uses
 
-MOVES = ("reshape", "flatten", "transpose", "[]")
 ACT = "gelu_tanh"
 """What the library's block takes where nothing is said."""
 
