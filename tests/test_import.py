@@ -194,3 +194,52 @@ def test_a_recurrent_net_of_two_directions_is_two_words(tmp_path: Path) -> None:
 def test_an_output_in_the_middle_has_its_name(tmp_path: Path) -> None:
     body = text("autoencoder", tmp_path)
     assert "output code = image -> conv(8" in body and "output recon = code\n    -> conv_transpose(8" in body
+
+
+# ---- training on
+
+
+TRAINING = """
+train {
+  batch     16
+  epochs    40
+  optimizer adam(lr = 0.02)
+  freeze    conv, conv_2, dense, dense_2
+}
+"""
+
+
+def shapes(examples: int) -> dict[str, np.ndarray]:
+    """Images of bars that lie or stand, and of squares."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, examples)
+    image = rng.normal(0, 0.1, (examples, 1, 28, 28))
+    for i, k in enumerate(kind):
+        row, column = rng.integers(4, 12, 2)
+        image[i, 0, row : row + (4, 14, 12)[k], column : column + (14, 4, 12)[k]] += 1
+    return {"image": image.astype(np.float32), "kind": kind}
+
+
+def test_an_imported_model_gets_a_new_head_and_learns_with_it_while_the_rest_stays(tmp_path: Path) -> None:
+    spec = text("lenet", tmp_path)
+    spec = spec.replace("output logits = image", "target kind: class(3)\n  features = image").replace("-> dense(10)", "")
+    head = "  output logits = features -> dense(3) as head\n  loss cross_entropy(logits, kind)\n  metric accuracy(logits, kind)\n}"
+    (tmp_path / "bars.nn").write_text(spec.rstrip().removesuffix("}") + head + TRAINING)
+    old, net, data = nnspec.load(tmp_path / "lenet.nn"), nnspec.load(tmp_path / "bars.nn"), shapes(96)
+    before = net.evaluate(data)["accuracy"]
+    net.fit(data)
+    assert net.evaluate(data)["accuracy"] > 0.8 > 0.6 > before
+    assert set(old.params) - set(net.params) == {"dense_3.W", "dense_3.b"}
+    for name in set(old.params) & set(net.params):
+        np.testing.assert_array_equal(net.params[name], old.params[name])
+
+
+def test_a_training_of_another_spec_starts_from_imported_weights(tmp_path: Path) -> None:
+    text("lenet", tmp_path)
+    body = "image -> conv(6, 5, pad = same) -> relu -> maxpool(2) as seen -> flatten -> dense(3) as head"
+    ports = "input image: [1, 28, 28]  target kind: class(3)"
+    train = 'train { start from "lenet.safetensors"  steps 1  optimizer sgd(0.1)  freeze conv }'
+    (tmp_path / "small.nn").write_text(f"model Small {{ {ports}  output z = {body}  loss cross_entropy(z, kind) }} {train}")
+    net = nnspec.load(tmp_path / "small.nn")
+    net.fit(shapes(16))
+    np.testing.assert_array_equal(net.params["conv.W"], nnspec.load(tmp_path / "lenet.nn").params["conv.W"])

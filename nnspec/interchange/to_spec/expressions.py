@@ -75,7 +75,7 @@ class Expressions:
         if not stages:
             return self._function(call), POSTFIX
         joined = self._branches(head) if head not in self.names else None
-        if not joined and len(stages) == 1 and not call.owns and not call.settings:
+        if not joined and len(stages) == 1 and not call.owns and not call.settings and not of_library("layer", call.name):
             return self._function(call), POSTFIX
         start = joined[0] if joined else self.text(head, SIGNED)
         return laid_out(start, self._stages(stages)), PIPE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nnspec.graph import Dim, Shape, Size
@@ -151,7 +151,11 @@ def _conv_transpose(step: Step, x: Read, w: Read, b: Read | None = None) -> Valu
         raise step.fault(f"the padding {window.before} and {window.after} has no form in the language")
     sizes = [_enlarged(step, n, i, window, more[i]) for i, n in enumerate(image.shape[1:])]
     units, weights = kernel.shape[1] * groups, {"W": kernel} | _bias(step)
-    settings = settings_of(window) | ({"output_pad": short(more)} if any(more) else {}) | ({"groups": groups} if groups > 1 else {})
+    settings = (
+        settings_of(replace(window, after=window.before))
+        | ({"output_pad": short(more)} if any(more) else {})
+        | ({"groups": groups} if groups > 1 else {})
+    )
     call = step.call("conv_transpose", image, shape=(units, *sizes), weights=weights, units=units, **settings, **_no_bias(weights))
     return of_example(call)
 

@@ -1,0 +1,169 @@
+"""Single operators of ONNX as formulas: what is written, proved equal by the import itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from nnspec.diagnostics import Fault
+from nnspec.importing import import_model
+
+RNG = np.random.default_rng(0)
+IMAGE = ["batch", 4, 6, 6]
+
+
+def floats(*shape: int) -> np.ndarray[Any, Any]:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def single(op: str, folder: Path, x: list[Any], arrays: dict[str, Any], opset: int = 20, outputs: int = 1, **attributes: Any) -> Path:
+    """A model of one node, the first of whose outputs is given."""
+    kinds = {"class": TensorProto.INT64}
+    port = helper.make_tensor_value_info("x", kinds.get(attributes.pop("kind", ""), TensorProto.FLOAT), x)
+    order = attributes.pop("inputs", ["x", *arrays])
+    node = helper.make_node(op, order, [*[f"unused_{i}" for i in range(outputs - 1)], "y"][::-1], **attributes)
+    result = helper.make_empty_tensor_value_info("y")
+    initializers = [onnx.numpy_helper.from_array(np.asarray(a), n) for n, a in arrays.items()]
+    model = helper.make_model(
+        helper.make_graph([node], "g", [port], [result], initializers), opset_imports=[helper.make_opsetid("", opset)], ir_version=9
+    )
+    inferred = onnx.shape_inference.infer_shapes(model)
+    onnx.save(inferred, folder / "m.onnx")
+    return folder / "m.onnx"
+
+
+def formula(model: Path) -> str:
+    """What the output of the spec is."""
+    import_model(model, model.with_suffix(".nn"))
+    return " ".join(model.with_suffix(".nn").read_text().split()).partition("output y = ")[2].removesuffix(" }")
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes", "expected"),
+    [
+        ("Abs", {}, "abs(x)"),
+        ("Celu", {"alpha": 0.5}, "relu(x) + 0.5 * (exp(min(x, 0) / 0.5) - 1)"),
+        ("Elu", {"alpha": 0.7}, "x -> elu(alpha = 0.7)"),
+        ("Erf", {}, "erf(x)"),
+        ("Flatten", {}, "x -> flatten"),
+        ("Gelu", {}, "gelu(x)"),
+        ("GlobalMaxPool", {}, "x -> global_maxpool -> reshape([4, 1, 1])"),
+        ("HardSigmoid", {}, "(0.2 * x + 0.5) -> clip(0, 1)"),
+        ("HardSigmoid", {"alpha": 1 / 6}, "hard_sigmoid(x)"),
+        ("HardSwish", {}, "hard_swish(x)"),
+        ("LeakyRelu", {"alpha": 0.2}, "x -> leaky_relu(alpha = 0.2)"),
+        ("LogSoftmax", {"axis": 1}, "x -> log_softmax(axis = 0)"),
+        ("Mish", {}, "mish(x)"),
+        ("Neg", {}, "-x"),
+        ("Reciprocal", {}, "1 / x"),
+        ("ReduceMax", {"keepdims": 0}, None),
+        ("Selu", {}, "selu(x)"),
+        ("Sign", {}, "sign(x)"),
+        ("Softplus", {}, "softplus(x)"),
+        ("Softsign", {}, "softsign(x)"),
+        ("Softmax", {}, "softmax(x)"),
+        ("ThresholdedRelu", {"alpha": 0.5}, "if x > 0.5 then x else 0"),
+        ("Transpose", {"perm": [0, 2, 3, 1]}, "x -> transpose(axes = [1, 2, 0])"),
+        ("AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2]}, "x -> avgpool(2)"),
+        ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, "x -> avgpool(3, pad = 1, stride = 1)"),
+        ("AveragePool", {"kernel_shape": [3, 3], "pads": [1] * 4, "count_include_pad": 1}, "PADDED -> avgpool(3, stride = 1)"),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, "x -> maxpool(3, stride = 2, pad = same)"),
+        ("DepthToSpace", {"blocksize": 2, "mode": "CRD"},
+         "x -> reshape([1, 2, 2, 6, 6]) -> transpose(axes = [0, 3, 1, 4, 2]) -> reshape([1, 12, 12])"),
+    ],
+)  # fmt: skip
+def test_an_operator_of_one_value(op: str, attributes: dict[str, Any], expected: str | None, tmp_path: Path) -> None:
+    model = single(op, tmp_path, IMAGE, {}, **attributes)
+    if expected is None:
+        with pytest.raises(Fault, match="examples of a batch would meet"):
+            formula(model)
+        return
+    pads = "x -> pad_axis(axis = 1, before = 1, after = 1) -> pad_axis(axis = 2, before = 1, after = 1)"
+    assert formula(model) == expected.replace("PADDED", pads)
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays", "attributes", "expected"),
+    [
+        ("Add", {"c": np.float32(0.1)}, {}, "x + 0.1"),
+        ("Clip", {"low": np.float32(0), "high": np.float32(6)}, {}, "relu6(x)"),
+        ("Clip", {"low": np.float32(-1), "high": np.float32(1)}, {}, "x -> clip(-1, 1)"),
+        ("Concat", {}, {"axis": 1, "inputs": ["x", "x"]}, "concat(x, x)"),
+        ("Div", {"c": np.float32(2)}, {}, "x / 2"),
+        ("Gather", {"i": np.array(2)}, {"axis": 1}, "x[2]"),
+        ("Gather", {"i": np.array([1, 2])}, {"axis": 2}, "x[:, 1:3]"),
+        ("Greater", {"c": np.float32(0)}, {}, "x > 0"),
+        ("Max", {"c": np.float32(0.5)}, {}, "max(x, 0.5)"),
+        ("Pad", {"p": np.array([0, 0, 1, 2, 0, 0, 1, 2])}, {}, "x -> pad([1, 2])"),
+        ("Pad", {"p": np.array([0, 0, 0, 1, 0, 0, 0, 0])}, {}, "x -> pad_axis(axis = 2, before = 1, after = 0)"),
+        ("Pow", {"c": np.float32(2)}, {}, "x^2"),
+        ("ReduceMean", {"a": np.array([2, 3])}, {"keepdims": 0}, "x -> global_avgpool"),
+        ("ReduceL2", {"a": np.array([1])}, {"keepdims": 0}, "x^2 -> sum(axis = -3) -> sqrt"),
+        ("ReduceSum", {"a": np.array([1])}, {"keepdims": 1}, "x -> sum(axis = -3, keep = true)"),
+        ("Resize", {"roi": floats(0), "s": np.float32([1, 1, 2, 3])}, {}, "x -> upsample([2, 3])"),
+        ("Reshape", {"s": np.array([0, 4, -1])}, {}, "x -> reshape([4, 36])"),
+        ("Reshape", {"s": np.array([-1, 2, 72])}, {}, "x -> reshape([2, 72])"),
+        ("Slice", {"b": np.array([1]), "e": np.array([-1]), "a": np.array([3])}, {}, "x[:, :, 1:5]"),
+        ("Slice", {"b": np.array([-1]), "e": np.array([-(2**62)]), "a": np.array([2]), "s": np.array([-1])}, {}, "x -> reverse(axis = 1)"),
+        ("Tile", {"n": np.array([1, 2, 1, 1])}, {}, "concat(x, x)"),
+        ("Sub", {"c": floats(1, 4, 1, 1)}, {}, None),
+        ("Conv", {"w": floats(3, 4, 3, 3), "b": floats(3)}, {"strides": [2, 2], "pads": [1] * 4}, "x -> conv(3, 3, stride = 2, pad = 1)"),
+        ("Conv", {"w": floats(3, 4, 3, 3)}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+         "x -> conv(3, 3, stride = 2, pad = same, bias = false)"),
+        ("Conv", {"w": floats(4, 1, 3, 3), "b": floats(4)}, {"group": 4, "pads": [1] * 4}, "x -> depthwise(3, pad = same)"),
+        ("Conv", {"w": floats(6, 2, 1, 1), "b": floats(6)}, {"group": 2}, "x -> conv(6, 1, groups = 2)"),
+        ("Conv", {"w": floats(3, 4, 3, 3)}, {"dilations": [2, 2], "pads": [0, 1, 1, 1]}, None),
+        ("ConvTranspose", {"w": floats(4, 2, 3, 3), "b": floats(2)}, {"strides": [2, 2], "pads": [1, 1, 0, 0]}, None),
+        ("BatchNormalization", {n: np.abs(floats(4)) for n in "gbmv"}, {"epsilon": 1e-3}, "x -> batchnorm(eps = 0.001)"),
+        ("InstanceNormalization", {"g": floats(4), "b": floats(4)}, {}, "x -> instancenorm"),
+        ("LayerNormalization", {"g": floats(6), "b": floats(6)}, {}, "x -> layernorm"),
+        ("LayerNormalization", {"g": floats(6, 6)}, {"axis": 2}, "x -> layernorm(axis = -2)"),
+        ("PRelu", {"s": floats(4, 1, 1)}, {}, "x -> prelu(per_channel = true)"),
+        ("MatMul", {"w": floats(6, 3)}, {}, "x -> dense(3, bias = false)"),
+        ("CumSum", {"a": np.array(1)}, {}, "x -> cumsum(axis = 0)"),
+        ("ArgMax", {}, {"axis": 1, "keepdims": 0}, "x -> argmax(axis = 0)"),
+    ],
+)  # fmt: skip
+def test_an_operator_with_what_it_is_given(
+    op: str, arrays: dict[str, Any], attributes: dict[str, Any], expected: str | None, tmp_path: Path
+) -> None:
+    found = formula(single(op, tmp_path, IMAGE, arrays, **attributes))
+    assert expected is None or found == expected
+
+
+def test_class_numbers_choose_rows(tmp_path: Path) -> None:
+    model = single("Gather", tmp_path, ["batch", "T"], {"w": floats(7, 3)}, kind="class", inputs=["w", "x"])
+    assert formula(model) == "x -> embedding(7, 3)"
+    assert "input x: class(7)[T]" in model.with_suffix(".nn").read_text()
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays", "attributes", "words"),
+    [
+        ("GRU", {"w": floats(1, 9, 4), "r": floats(1, 9, 3)}, {"hidden_size": 3}, "`linear_before_reset` = 0"),
+        ("LSTM", {"w": floats(1, 12, 4), "r": floats(1, 12, 3)}, {"hidden_size": 3, "activations": ["Relu", "Tanh", "Tanh"]},
+         "the activations Relu"),
+        ("MaxPool", {}, {"kernel_shape": [3], "ceil_mode": 1, "strides": [2]}, "ceil_mode"),
+        ("Resize", {"roi": floats(0), "s": np.float32([1, 1, 2])}, {"mode": "linear"}, "`mode` = linear"),
+        ("Pad", {"p": np.array([0, 0, 1, 0, 0, 1])}, {"mode": "reflect"}, "other than with zeros"),
+        ("Slice", {"b": np.array([0]), "e": np.array([4]), "a": np.array([1]), "s": np.array([2])}, {}, "steps of 2"),
+        ("Gather", {"i": np.array([0, 2])}, {"axis": 2}, "do not follow each other"),
+    ],
+)  # fmt: skip
+def test_settings_without_a_form_are_named(op: str, arrays: dict[str, Any], attributes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    batch_first = {"layout": 1} if op in ("GRU", "LSTM") else {}
+    model = single(op, tmp_path, ["batch", 5, 4], arrays, **attributes, **batch_first)
+    with pytest.raises(Fault) as error:
+        import_model(model, tmp_path / "m.nn")
+    assert error.value.diagnostic.code == "E530" and words in error.value.diagnostic.message
+
+
+def test_a_batch_of_a_fixed_size_is_a_batch(tmp_path: Path) -> None:
+    model = single("Reshape", tmp_path, [3, 4, 5], {"s": np.array([3, 20])})
+    done = import_model(model, tmp_path / "m.nn")
+    assert done.batches == (3,) and "output y = x -> flatten" in (tmp_path / "m.nn").read_text()
