@@ -10,7 +10,6 @@ from typing import Any
 from nnspec.graph import Shape
 from nnspec.interchange.lowering import Array
 
-BINARY = ("+", "-", "*", "/", "@", "%", "^", "<", "<=", ">", ">=", "==", "!=", "and", "or")
 LEAVES = ("input", "number", "list", "param", "state")
 
 
@@ -60,10 +59,6 @@ class Call:
     def owns(self) -> bool:
         """Whether it has parameters or states of its own, or stands for layers that have."""
         return bool(self.weights or self.parts)
-
-    def with_settings(self, **settings: Any) -> Call:
-        """The same, asked for more."""
-        return replace(self, settings={**self.settings, **settings})
 
     @property
     def value(self) -> Any:

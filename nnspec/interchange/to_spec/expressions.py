@@ -29,8 +29,8 @@ Text = tuple[str, int]
 class Expressions:
     """Writes calls, those that have a name by it; `seen` collects the layers in the order in which the language calls them."""
 
-    def __init__(self, names: Mapping[Call, str], labels: Mapping[Call, str]) -> None:
-        self.names, self.labels = names, labels
+    def __init__(self, names: Mapping[Call, str]) -> None:
+        self.names = names
         self.seen: list[Call] = []
 
     def text(self, call: Call, least: int = PIPE) -> str:
@@ -99,8 +99,7 @@ class Expressions:
     def _stage(self, call: Call) -> str:
         arguments = [*(self.text(i) for i in call.inputs[1:]), *settings(call)]
         self._see(call)
-        label = f" as {self.labels[call]}" if call in self.labels else ""
-        return call.name + (f"({', '.join(arguments)})" if arguments else "") + label
+        return call.name + (f"({', '.join(arguments)})" if arguments else "")
 
     def _see(self, call: Call) -> None:
         if call.owns:
@@ -121,7 +120,7 @@ class Expressions:
 
 def _is_stage(call: Call) -> bool:
     """Whether it reads as a step of a pipeline: a call by name whose first argument is the value before."""
-    return call.name not in LEVELS and call.name not in UNARY and call.name not in ("if", "[]", "concat", "stack", "max", "min", "range")
+    return call.name not in LEVELS and call.name not in UNARY and call.name not in ("if", "[]", "concat", "stack", "max", "min")
 
 
 def laid_out(start: str, stages: list[str]) -> str:

@@ -273,9 +273,3 @@ def _one_hot(step: Step, i: Read, depth: Read, values: Read) -> Value:
         raise step.fault("codes other than 0 and 1 along the last axis have no form in the language")
     call = step.call("one_hot", value.call, shape=(*value.call.shape, size), dtype="float", size=size)
     return Value(call, (*value.axes, (len(value.call.shape),)))
-
-
-@rule("Trilu")
-def _trilu(step: Step, x: Read, k: Read | None = None) -> Value:
-    """One half of a square, by the numbers of its rows and columns."""
-    raise step.fault("a triangle of values that the data decides has no form in the language")

@@ -28,12 +28,11 @@ class Body:
 def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, *, model: bool) -> Body:
     """The body that computes results from what is given by name; a block has one result, which it returns."""
     calls = ordered(results.values())
-    labels: dict[Call, str] = {}
     names = dict(given)
     outputs = {call: name for name, call in reversed([*results.items()])} if model else {}
     for call in _named(calls, list(results.values()), given, outputs):
         names[call] = outputs.get(call) or taken.give(*_wishes(call), "h" if model else "y")
-    expressions, body = Expressions(names, labels), Body(calls)
+    expressions, body = Expressions(names), Body(calls)
     for call in sorted((c for c in calls if c in names and c not in given), key=lambda c: c.name not in OWNED):
         _statement(call, expressions, body, outputs)
     for name, call in results.items():

@@ -88,7 +88,6 @@ class _Tracer:
         port = Port(info.name, dtype, shape, first.dim_value or None)
         call = Call("input", settings={"name": name}, shape=shape, dtype=KINDS[dtype.kind])
         self.ports[name], self.inputs[name], self.values[info.name] = port, call, of_example(call)
-        self.batch = port.fixed_batch
 
     def size(self, name: str, axis: int, dim: onnx.TensorShapeProto.Dimension) -> Dim:
         """A size of an example; one that varies is called what the model calls it."""
