@@ -74,7 +74,7 @@ def _difference(found: Written, model: Path, rng: np.random.Generator) -> tuple[
     """The largest over all inputs tried and all outputs, and the sizes of the batch it was tried with."""
     fixed = next((p.fixed_batch for p in found.ports.values() if p.fixed_batch), None)
     batches = (fixed,) if fixed else BATCHES
-    graph = Compilation(Source("spec", found.text), {}).graph
+    graph = Compilation(Source("spec", found.text), {}).deployed
     differences = [0.0]
     try:
         session = Session(str(model))

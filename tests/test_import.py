@@ -21,7 +21,7 @@ from nnspec.run.ort import Session
 NAMES = (
     "mlp", "lenet", "resnet", "mobilenet", "lstm", "lstm_state", "gru", "gpt_block", "gpt", "gpt_any_length", "autoencoder", "encoder",
 )  # fmt: skip
-WITH_DYNAMO = ("lenet", "resnet", "lstm", "gpt_any_length")
+WITH_DYNAMO = ("lenet", "lstm", "gpt_any_length")
 CLOSE = 1e-5
 
 

@@ -161,8 +161,14 @@ def settings(call: Call) -> Iterator[str]:
         if name in call.settings:
             yield value(call.settings[name])
     for name, v in call.settings.items():
-        if name not in required:
+        if name not in required and not (call.name == "transpose" and _swaps_last(v)):
             yield f"{name} = {'same' if name == 'pad' and _same(call) else value(v)}"
+
+
+def _swaps_last(axes: tuple[int, ...]) -> bool:
+    """What a transposition does where nothing is said."""
+    rank = len(axes)
+    return axes == (*range(rank - 2), rank - 1, rank - 2)
 
 
 @cache

@@ -61,9 +61,7 @@ def _with_sizes(step: Step, given: list[Known]) -> Known:
 
 def _spread(step: Step, fill: Array) -> Known:
     """One number of a shape that shows only at run time."""
-    if fill.size != 1:
-        raise step.fault("an array is repeated to a size of the data")
-    return Known(np.asarray(fill).reshape(()), spread=True)
+    return Known(np.asarray(fill).reshape(-1)[:1].reshape(()), spread=True)
 
 
 def _gather(step: Step, x: Array, i: Array) -> Array:

@@ -31,7 +31,26 @@ def improved(call: Call) -> Call:
             made = _made(right, bindings, call)
             if made:
                 return improved(made)
-    return attended(call) or call
+    return attended(call) or _groupnorm(call) or call
+
+
+def _groupnorm(call: Call) -> Call | None:
+    """Groups of channels normalised as channels are, then a gain and a bias for each channel, as torch exports it."""
+    if call.name != "+" or call.inputs[0].name != "*":
+        return None
+    (scaled, gamma), beta = call.inputs[0].inputs, call.inputs[1]
+    norm = scaled.inputs[0] if scaled.name == "reshape" else scaled
+    before = norm.inputs[0].inputs[0] if norm.name == "instancenorm" and norm.inputs[0].name == "reshape" else None
+    if before is None or before.shape != call.shape or any(p.name != "param" or p.shape != _per_channel(call) for p in (gamma, beta)):
+        return None
+    if np.any(norm.weights["gamma"] != 1) or np.any(norm.weights["beta"] != 0):
+        return None
+    weights = {n: p.weights[""].reshape(-1) for n, p in (("gamma", gamma), ("beta", beta))}
+    return replace(call, name="groupnorm", inputs=(before,), settings={"groups": norm.shape[0], **norm.settings}, weights=weights)
+
+
+def _per_channel(call: Call) -> tuple[object, ...]:
+    return (call.shape[0], *(1,) * (len(call.shape) - 1))
 
 
 @cache

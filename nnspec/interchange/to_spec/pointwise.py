@@ -53,7 +53,7 @@ def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis,
     rank = max(i.rank if isinstance(i, Value) else i.array.ndim for i in inputs)
     at = rank + places.pop() if places else None
     numbers = iter(range(rank))
-    return [_beside(step, i, at, rank) for i in inputs], tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
+    return [beside(step, i, at, rank) for i in inputs], tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
 
 
 def _goes_with(i: Read, first: Value) -> bool:
@@ -65,7 +65,7 @@ def _goes_with(i: Read, first: Value) -> bool:
     return i.array.size == 1 or (rank <= last and alone and len({BATCH_AXIS} & set(sum(first.axes[: first.rank - rank], ()))) == 1)
 
 
-def _beside(step: Step, i: Read, at: int | None, rank: int) -> Call:
+def beside(step: Step, i: Read, at: int | None, rank: int) -> Call:
     """A value without the axis that the batch has in the others, counted from the last."""
     found = i.explicit() if isinstance(i, Value) else step.made(i)
     assert found

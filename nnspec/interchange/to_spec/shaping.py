@@ -12,6 +12,7 @@ from nnspec.graph import BATCH, Dim, Size
 from nnspec.graph.types import count
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.pointwise import beside
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value, quotient, reshape, reshaped
 
@@ -98,12 +99,10 @@ def _concat(step: Step, *_: Read) -> Value:
     if len(values) == 1:
         return values[0]
     first = next((v for v in values if v.call.batched), values[0])
-    if any(v.axes != first.axes for v in values):
-        if any(v.call.batched for v in values if v.axes != first.axes):
-            raise step.mixed()
-        raise step.fault("weights beside data have no form in the language")
+    if any(v.axes != first.axes for v in values if v.call.batched):
+        raise step.mixed()
     [own] = step.example_axes(first, [step.attr("axis") % first.rank])
-    calls = [v.call for v in values]
+    calls = [beside(step, v, first.batch, first.rank) for v in values]
     total = sum((c.shape[own] for c in calls[1:]), calls[0].shape[own])
     shape = (*calls[0].shape[:own], total, *calls[0].shape[own + 1 :])
     settings = axis_setting(own, 0, -1 if own == len(shape) - 1 else own)

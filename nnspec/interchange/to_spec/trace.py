@@ -130,7 +130,9 @@ class _Tracer:
         first = step.inputs[0] if step.inputs else None
         if not any(isinstance(i, Known) and i.has_sizes for i in step.inputs) or not isinstance(first, Known):
             return False
-        return step.node.op_type == "Range" or (step.node.op_type in ("Slice", "Expand") and not first.has_sizes and first.array.size > 1)
+        return step.node.op_type == "Range" or (
+            step.node.op_type in ("Slice", "Expand") and not first.has_sizes and np.unique(first.array).size > 1
+        )
 
     def step(self, node: onnx.NodeProto) -> Step:
         inputs = tuple(self.read(i) for i in node.input)
@@ -166,9 +168,9 @@ def _constant(step: Step) -> Known:
 def _sizes(step: Step) -> Known | None:
     """The shape of a value, or how many elements it has."""
     x = step.inputs[0]
-    if not isinstance(x, Value):
+    if x is None or (isinstance(x, Known) and x.spread):
         return None
-    shape = x.shape
+    shape: Shape = x.shape if isinstance(x, Value) else x.array.shape
     if step.node.op_type == "Size":
         total: Dim = 1
         for d in shape:
