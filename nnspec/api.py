@@ -335,6 +335,8 @@ class Net:
         self.labels = {**self.labels, **datasets[-1].labels}
         progress, choosing = progress or Progress(), self.engine_name == "auto"
         if folder is None:
+            if resume:
+                raise fault("E543", "there is no run to resume", help='say which one it is: `run="runs/digits-1"`')
             return fit(self.engine, datasets, progress, choosing=choosing)
         said = {**self._said(path), "data": fingerprints(datasets)}
         kept = resumed(folder, self.engine, said, choosing, progress.on_warning) if resume else begun(folder, self.engine, said)

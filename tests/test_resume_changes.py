@@ -100,6 +100,8 @@ def test_a_run_that_is_not_there_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="E503"):
         fit(line(tmp_path), tmp_path, resume=True)
     assert not (tmp_path / "run").exists()
+    with pytest.raises(SpecError, match="E543"):
+        fit(line(tmp_path), tmp_path, run=None, resume=True)
 
 
 @pytest.mark.parametrize(

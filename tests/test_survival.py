@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -131,13 +131,16 @@ def test_where_every_checkpoint_is_torn_all_are_named(run: Path, tmp_path: Path)
     assert all(p.name in str(error.value) for p in committed(torn))
 
 
-def test_a_log_that_lost_its_end_does_not_stop_a_training(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda log: log[:100], lambda log: log.replace(b'"epoch": 2', b'"\xff\x00epoch 2'), lambda _: b"[]\n"])
+def test_a_damaged_log_does_not_stop_a_training_and_is_told(run: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     torn = copied(run, tmp_path / "run")
     shutil.rmtree(torn / f"step-{STEPS:08d}")
-    os.truncate(torn / "metrics.jsonl", 100)
-    fit(torn, resume=True)
+    log = torn / "metrics.jsonl"
+    log.write_bytes(damage(log.read_bytes()))
+    with pytest.warns(UserWarning, match=r"W540.*metrics\.jsonl has lost \d of its epochs"):
+        fit(torn, resume=True)
     assert state_of(torn) == state_of(run)
-    assert [json.loads(line)["epoch"] for line in (torn / "metrics.jsonl").read_text().splitlines()][-1] == 4
+    assert json.loads(log.read_bytes().splitlines()[-1])["epoch"] == 4
 
 
 # ---- renames

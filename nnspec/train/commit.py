@@ -75,7 +75,7 @@ def commit(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mappi
 
 
 def prune(folder: Path) -> None:
-    """Keep the last checkpoints only."""
+    """Keep the last checkpoints only; the best weights of a training that may stop early are in each of them."""
     for old in committed(folder)[:-KEPT]:
         discard(old)
 

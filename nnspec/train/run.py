@@ -100,7 +100,7 @@ class Run:
 
     # ---- taken up again
 
-    def take_up(self, checkpoint: Checkpoint) -> None:
+    def take_up(self, checkpoint: Checkpoint) -> Standing:
         """Stand where a checkpoint was taken; what was written after it is no part of the run any more."""
         said = checkpoint.manifest
         restore(self.engine, checkpoint.arrays, said)
@@ -110,9 +110,10 @@ class Run:
             rundir.cut_health(self.folder, len(self.epochs))
         except OSError as error:
             raise unwritable(self.folder, error) from None
-        self.begun = Standing.from_json(said["training"])
+        self.begun = at = Standing.from_json(said["training"])
         self.arrays = {n.removeprefix(STOP): a for n, a in checkpoint.arrays.items() if n.startswith(STOP)}
         self.saved, self.due = checkpoint.step, time.monotonic() + EVERY
+        return at
 
 
 @contextmanager
@@ -148,5 +149,8 @@ def resumed(folder: Path, engine: Engine, said: Said, choosing: bool, warn: Call
         for warning in (*checkpoint.skipped, *warned(str(folder), before, now)):
             warn(warning)
         run = Run(folder, engine, said, interrupts)
-        run.take_up(checkpoint)
+        at = run.take_up(checkpoint)
+        if lost := at.epochs_before + at.epoch - len(run.epochs):
+            message = f"{folder / rundir.METRICS} has lost {lost} of its epochs"
+            warn(Diagnostic("W540", message, help="the weights are whole, and the log goes on", level="warning"))
         yield run

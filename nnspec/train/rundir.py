@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
-from nnspec.files import unwritable, write_whole
+from nnspec.files import sync, unwritable, write_whole
 from nnspec.source import source_of
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
@@ -74,6 +74,7 @@ def create(folder: Path, spec: Compilation) -> None:
             (folder / IMPORTS / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(folder / IMPORTS / name, imported.encode())
         write_whole(folder / SPEC, text.encode())
+        sync(folder.parent)
     except OSError as error:
         raise unwritable(folder, error) from None
 
@@ -122,7 +123,14 @@ def cut_log(folder: Path, length: int) -> tuple[list[Epoch], int]:
     content = path.read_bytes()[:length]
     whole = content[: content.rfind(b"\n") + 1]
     write_whole(path, whole)
-    return [Epoch.from_json(json.loads(line)) for line in whole.splitlines()], len(whole)
+    return list(_epochs(whole)), len(whole)
+
+
+def _epochs(log: bytes) -> Iterator[Epoch]:
+    """Those that can be read."""
+    for line in log.splitlines():
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            yield Epoch.from_json(json.loads(line))
 
 
 def log_health(folder: Path, look: Mapping[str, Any]) -> None:
