@@ -115,6 +115,14 @@ def test_what_has_changed_is_one_error_and_nothing_is_written(folder: Path, chan
     assert {p: p.stat().st_mtime_ns for p in (folder / "runs").rglob("*") if p.is_file()} == unlocked
 
 
+def test_a_finished_run_whose_log_is_lost_is_still_reported(folder: Path) -> None:
+    assert run("train", "net.nn", "--epochs", "1", "--run", "r", folder=folder)[0] == 0
+    (folder / "r/metrics.jsonl").unlink()
+    code, out, err = run("train", "r", "--resume", folder=folder)
+    assert code == 0 and "W540" in err and out.endswith("run directory: r\n")
+    assert run("train", "r", "--resume", "--run", "r", folder=folder)[0] == 2
+
+
 def test_two_trainings_do_not_write_the_same_run(folder: Path) -> None:
     process = start("train", "net.nn", "--run", "r", "--epochs", "1000000", folder=folder)
     while not (folder / "r/metrics.jsonl").exists():

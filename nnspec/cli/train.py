@@ -43,6 +43,8 @@ class Wishes:
 def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes) -> tuple[Compilation, Path | None, Wishes]:
     """The spec, the directory and the wishes of a run that is to go on: what is not said now is as it was when it began."""
     is_run = (Path(file) / SPEC).is_file()
+    if is_run and run:
+        raise click.UsageError(f"{file} is a run itself, so there is no --run to say which")
     folder = Path(run) if run else Path(file) if is_run else rundir.latest(Path(file).stem)
     kept, checkpoint = rundir.opened(folder)
     said, asked = checkpoint.manifest, checkpoint.manifest["asked"]
@@ -72,7 +74,7 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],
-        "final": as_lists(history.epochs[-1].metrics),
+        "final": as_lists(history.epochs[-1].metrics) if history.epochs else {},  # of a log that was lost
         "test": as_lists(test),
         "training_data": as_lists(seen),
         "seconds": round(time.perf_counter() - started, 3),
