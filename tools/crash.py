@@ -26,8 +26,8 @@ from nnspec.diagnostics import Fault
 from nnspec.train.commit import commit, committed, newest, prune
 from nnspec.train.lock import locked
 
-LONGEST_SAVING = 5  # times what a save takes
-LONGEST_TRAINING = 0.15  # seconds after a save
+LONGEST = 5  # times what a save takes, until a kill
+EPOCHS = 3  # for every kill: longer than it takes until then
 NUMBERS = 20_000
 SPEC = """
 model Spiral {
@@ -38,8 +38,8 @@ model Spiral {
   loss   cross_entropy(logits, y)
 }
 train {
-  data spirals(n = 100)  validation 0.2  batch 4  epochs 40  checkpoint 3
-  optimizer adam(lr = 0.01)  schedule cosine  stop early(val.loss, patience = 40)
+  data spirals(n = 100)  validation 0.2  batch 4  epochs EPOCHS  checkpoint 2
+  optimizer adam(lr = 0.01)  schedule cosine  stop early(val.loss, patience = 1000)
 }
 """
 
@@ -81,7 +81,7 @@ def saving(kills: int, chance: random.Random) -> str:
         folder, last, seconds = Path(name), -1, 0.0
         for number in range(kills):
             seconds = _seconds_of_a_save() if number % 50 == 0 else seconds
-            last = max(last, killed_while_saving(folder, chance.uniform(0, LONGEST_SAVING * seconds)))
+            last = max(last, killed_while_saving(folder, chance.uniform(0, LONGEST * seconds)))
             problem = _problem(folder, last)
             if problem:
                 sys.exit(f"kill {number + 1}: {problem}")
@@ -118,12 +118,12 @@ def _problem(folder: Path, said: int) -> str:
 def training(kills: int, chance: random.Random) -> str:
     """Kill a training again and again, and go on with it each time."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "net.nn").write_text(SPEC)
+        folder, seconds = Path(name), _seconds_of_a_save()
+        (folder / "net.nn").write_text(SPEC.replace("EPOCHS", str(EPOCHS * (kills + 1))))
         whole = nnspec.load(folder / "net.nn", engine="numpy", threads=1)
         epochs = [e.as_json() for e in whole.fit().epochs]
         for number in range(kills):
-            _kill_training(folder, chance.uniform(0, LONGEST_TRAINING), number)
+            _kill_training(folder, chance.uniform(0, LONGEST * seconds), number)
         if code := _train(folder, again=True).wait():
             sys.exit(f"after {kills} kills the training ended with {code}")
         ended = newest(folder / "run")
