@@ -132,6 +132,7 @@ def server() -> Server:
                 d.help or (f"write `{text}`" if text else "leave it out"),
                 lsp.CodeActionKind.QuickFix,
                 [_diagnostic(d)],
+                is_preferred=bool(d.fix and d.fix.safe),
                 edit=lsp.WorkspaceEdit({uri: [lsp.TextEdit(place(span), text)]}),
             )
             for d, span, text in ls.read(uri).fixes
