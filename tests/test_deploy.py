@@ -290,3 +290,12 @@ def test_the_command_says_the_same_as_json(tmp_path: Path) -> None:
     assert document["path"] == str(tmp_path / "m.onnx") and document["opset"] == 21 and document["difference"] < 1e-5
     said = CliRunner().invoke(export, ["xor", "--json", "--train-step", "-o", str(tmp_path / "step")])
     assert "step.onnx" in json.loads(said.output)["files"]
+
+
+def test_the_card_of_a_run_has_the_metrics_of_its_last_epoch(tmp_path: Path) -> None:
+    net = nnspec.load("xor", engine="numpy", threads=1)
+    net.save(tmp_path / "run")
+    line = {"epoch": 9, "step": 9, "lr": 0.1, "loss": 0.25, "seconds": 1.0}
+    (tmp_path / "run" / "metrics.jsonl").write_text(f"{json.dumps(line)}\n{{torn")
+    said = CliRunner().invoke(export, [str(tmp_path / "run"), "-o", str(tmp_path / "m.onnx")])
+    assert said.exit_code == 0 and "| epoch 9 | loss | 0.25 |" in (tmp_path / "m.md").read_text()

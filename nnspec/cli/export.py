@@ -40,10 +40,12 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
     if train_step:
         _training(net, path or f"{Path(source).stem if source != '-' else net.name.lower()}-step", data, how)
     elif path:
-        int8 = net.dataset(data) if how["quantize"] else None
-        pixels = _pixels(how["prepared"])
-        half = how["dtype"] == "float16"
-        _say(net.export(path, outputs=how["outputs"], opset=how["opset"], half=half, int8=int8, pixels=pixels), how["as_json"])
+        form = {
+            "half": how["dtype"] == "float16",
+            "int8": net.dataset(data) if how["quantize"] else None,
+            "pixels": _pixels(how["prepared"]),
+        }
+        _say(net.export(path, outputs=how["outputs"], opset=how["opset"], **form, measured=_measured(source)), how["as_json"])
     else:
         raise click.UsageError("-o says where to write the model")
 
@@ -66,6 +68,14 @@ def _pixels(prepared: tuple[str, ...]) -> list[str]:
         if pair.partition("=")[2] != BYTES:
             raise click.BadParameter(f"{pair!r} is not NAME={BYTES}", param_hint="--preprocess")
     return [pair.partition("=")[0] for pair in prepared]
+
+
+def _measured(source: str) -> dict[str, dict[str, Any]]:
+    """What a run says of its last epoch."""
+    from nnspec.train.rundir import last_epoch
+
+    epoch = last_epoch(Path(source))
+    return {f"epoch {epoch.number}": dict(epoch.metrics)} if epoch else {}
 
 
 def _training(net: api.Net, folder: str, data: str | None, how: dict[str, Any]) -> None:

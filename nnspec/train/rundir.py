@@ -133,6 +133,13 @@ def _epochs(log: bytes) -> Iterator[Epoch]:
             yield Epoch.from_json(json.loads(line))
 
 
+def last_epoch(folder: Path) -> Epoch | None:
+    """The last whole line of metrics.jsonl, if there is one."""
+    path = folder / METRICS
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return Epoch.from_json(json.loads(lines[-1])) if lines else None
+
+
 def log_health(folder: Path, look: Mapping[str, Any]) -> None:
     """Append what was seen of dead and saturated units and of gradients."""
     with (folder / HEALTH).open("a", encoding="utf-8") as f:
