@@ -1,0 +1,100 @@
+// A training: its step as one ONNX model, whose outputs are the inputs of the next.
+
+import * as ort from "./vendor/ort.wasm.min.mjs";
+import { binary, fields, json, tensors } from "./files.js";
+
+ort.env.wasm.wasmPaths = new URL("./vendor/", import.meta.url).href;
+ort.env.wasm.numThreads = 1;
+
+const session = (url) => ort.InferenceSession.create(url, { executionProviders: ["wasm"] });
+const feeds = (model, values) => Object.fromEntries(model.inputNames.map((name) => [name, values[name]]));
+
+export class Training {
+  static async load(folder) {
+    const about = await json(`${folder}/step.json`);
+    const [stage] = about.stages;
+    const data = await json(`${folder}/data.json`);
+    const files = [stage.step, stage.schedule, about.predict.file].map((file) => file && session(`${folder}/${file}`));
+    const [step, schedule, predict] = await Promise.all(files);
+    const [train, test] = await Promise.all([fields(folder, data.train), fields(folder, data.test)]);
+    const first = Array.from(new Uint32Array(await binary(`${folder}/order.bin`)));
+    const begun = await tensors(`${folder}/${about.state}`);
+    return new Training({ about, stage, step, schedule, predict, train, test, first, begun });
+  }
+
+  constructor(parts) {
+    Object.assign(this, parts);
+    this.count = Object.values(this.train)[0].shape[0];
+    this.anEpoch = Math.ceil(this.count / this.stage.batch);
+    this.steps = this.stage.steps ?? this.stage.epochs * this.anEpoch;
+    this.factor = 1;
+    this.reset();
+  }
+
+  reset() {
+    this.state = {};
+    for (const [name, t] of Object.entries(this.begun)) this.state[name] = new ort.Tensor(t.type, t.data.slice(), t.dims);
+    this.done = 0;
+    this.rateNow = this.stage.lr.base;
+    this.order = this.first;
+  }
+
+  get finished() { return this.done >= this.steps; }
+
+  // One step; its loss.
+  async run() {
+    const at = this.done % this.anEpoch;
+    if (at === 0 && this.done) this.order = shuffled(this.count);
+    const rows = this.order.slice(at * this.stage.batch, (at + 1) * this.stage.batch);
+    const rate = this.factor * (await this.rate());
+    const values = { ...this.state, ...this.batch(this.train, rows), [this.stage.lr.input]: new ort.Tensor("float32", [rate], []) };
+    const outputs = await this.step.run(feeds(this.step, values));
+    const loss = outputs[this.stage.loss].data[0];
+    if (!outputs[this.stage.loss_is_finite].data[0]) throw new Error(`the loss became ${loss} in step ${this.done + 1}`);
+    for (const [name, output] of Object.entries(this.stage.carried)) this.state[name] = outputs[output];
+    this.done += 1;
+    return loss;
+  }
+
+  async rate() {
+    if (!this.schedule) return this.stage.lr.base;
+    const epoch = Math.floor(this.done / this.anEpoch);
+    const now = { lr: this.stage.lr.base, rate: this.rateNow, step: this.done, epoch, steps: this.steps, epochs: this.stage.epochs, stale: 0 };
+    const values = Object.fromEntries(Object.entries(now).map(([n, v]) => [n, new ort.Tensor("float64", [v], [])]));
+    this.rateNow = (await this.schedule.run(feeds(this.schedule, values))).learning_rate.data[0];
+    return this.rateNow;
+  }
+
+  // Rows of the data as the tensors that a model takes.
+  batch(part, rows) {
+    const tensor = (name, entry) => {
+      const [, ...shape] = entry.shape, size = shape.reduce((a, b) => a * b, 1), whole = this.about.fields[name].dtype === "int64";
+      const data = whole ? new BigInt64Array(rows.length * size) : new Float32Array(rows.length * size);
+      rows.forEach((row, i) => {
+        for (let k = 0; k < size; k++) {
+          const value = entry.data[row * size + k];
+          data[i * size + k] = whole ? BigInt(value) : value / entry.scale;
+        }
+      });
+      return new ort.Tensor(whole ? "int64" : "float32", data, [rows.length, ...shape]);
+    };
+    return Object.fromEntries(Object.entries(part).map(([name, entry]) => [name, tensor(name, entry)]));
+  }
+
+  // The first output of the network in use.
+  async outputs(inputs) {
+    const found = await this.predict.run(feeds(this.predict, { ...this.state, ...inputs }));
+    return Object.values(found)[0];
+  }
+
+  points(numbers) { return new ort.Tensor("float32", numbers, [numbers.length / 2, 2]); }
+}
+
+function shuffled(count) {
+  const order = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
