@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from nnspec import lint, step, wholedata
+from nnspec import limits, lint, step, wholedata
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, did_you_mean, fault
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import Initial, initial_values
@@ -23,6 +24,7 @@ from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import POISON, Saved, Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
+from nnspec.graph.types import ITEM_BYTES
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
 from nnspec.rewrite.absorb import absorbed
 from nnspec.source import Imports
@@ -163,6 +165,7 @@ class Compilation:
         """What is wrong with what the text means; in one that is not `whole`, only as far as it does not hang on what is lost."""
         found: list[Diagnostic] = []
         try:
+            self.definitions.budget.foresee_all([self.definitions.own["model", m.name.id] for m in self.models[:-1]])
             fitting = self.fitting_model[1] if self.fitting_model else []
             models = [*self._parts(), *self.inference_model[1], *self.training_model[1], *fitting]
             found = [*self.names[2], *models, *self.train_blocks[1]]
@@ -192,9 +195,21 @@ class Compilation:
 
     def _check_rest(self) -> None:
         """What shows only in a spec whose parts are right; raises a Fault."""
+        self._check_size()
         for training in self.trainings:
             self._check_training(training)
         self.saved  # noqa: B018  # looks every file up
+
+    def _check_size(self) -> None:
+        """Parameters and states that no memory holds; `numbers`, as a parameter has no size that is known only at run time."""
+        owned = self.model.owned
+        bytes_of = {name: prod(o.type.numbers) * ITEM_BYTES[o.type.dtype] for name, o in owned.items()}
+        total, most = sum(bytes_of.values()), limits.most("parameters")
+        if total > most:
+            largest = max(bytes_of, key=lambda name: bytes_of[name])
+            node = self.model.graph.nodes.get(largest)
+            message = f"the parameters take {total / limits.GIB:.3g} GiB, and {most / limits.GIB:.3g} GiB is the most"
+            raise limits.exceeded("parameters", message, node.span if node else owned[largest].span)
 
     def _check_training(self, training: Training) -> None:
         if training.optimizer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-MAX_SHOWN_WIDTH = 160
+MAX_SHOWN_WIDTH, MAX_SHOWN = 160, 1000
 SHORT = (3, 4)
 LINE_ENDS = "\u2028\u2029"
 
@@ -227,6 +227,7 @@ def _excerpt(span: Span, text: str, mark: str, width: int) -> list[str]:
 
 def printable(text: str) -> str:
     """Text with every control, escape and direction character made visible, so that it cannot act on a terminal."""
+    text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
     return "".join(
         " " if c == "\t" else c if unicodedata.category(c)[0] != "C" and c not in LINE_ENDS else f"\\u{ord(c):04x}" for c in text
     )

@@ -84,6 +84,13 @@ def unwritable(path: Path, error: OSError) -> Fault:
     return fault("E504", message)
 
 
+def is_plain_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the file system
+        return False
+
+
 def contained(folder: Path, relative: str | Path, span: Span) -> Path:
     """A file that a spec names: within the folder of the spec, links followed; E112 for any other."""
     path = (folder / relative).resolve()

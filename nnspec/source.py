@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nnspec import gallery
+from nnspec import gallery, limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault
-from nnspec.files import contained
+from nnspec.files import contained, is_plain_file
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
-
-MAX_SOURCE_BYTES = 4 << 20
-MAX_ALL_BYTES = 16 << 20
-MAX_IMPORTS, MAX_DEPTH = 64, 16
 
 
 def path_of(name: str | Path) -> Path:
     """The file of a spec, or of the gallery's spec of that name."""
     path = Path(name)
     own = gallery.path(path.name)
-    return own if not path.is_file() and len(path.parts) == 1 and own.is_file() else path
+    return own if not is_plain_file(path) and len(path.parts) == 1 and is_plain_file(own) else path
 
 
 def folder_of(name: str | Path) -> Path:
@@ -38,7 +35,7 @@ def read_source(name: str | Path) -> Source:
     if path.is_dir():
         help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
         raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
-    if not path.is_file():
+    if not is_plain_file(path):
         known = gallery.names()
         raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
     return source_of(str(name) if path.name == Path(name).name else path.name, _bytes(path))
@@ -47,15 +44,15 @@ def read_source(name: str | Path) -> Source:
 def _bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as f:
-            return f.read(MAX_SOURCE_BYTES + 1)
+            return f.read(limits.most("source") + 1)
     except OSError as error:
         raise fault("E501", f"cannot read {path}: {error.strerror}") from None
 
 
 def source_of(name: str, content: bytes) -> Source:
     """Bytes as the source of a spec."""
-    if len(content) > MAX_SOURCE_BYTES:
-        raise fault("E502", f"{name} is larger than {MAX_SOURCE_BYTES >> 20} MiB, the most a spec may have")
+    if len(content) > limits.most("source"):
+        raise limits.exceeded("source", f"{name} is larger than {limits.most('source') / limits.MIB:g} MiB, the most a spec may have")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -64,7 +61,7 @@ def source_of(name: str, content: bytes) -> Source:
         raise fault("E503", f"{name} is not text: byte {text.index(chr(0))} is zero")
     if not text.strip():
         raise fault("E503", f"{name} is empty", help="a spec has at least a model: `model Name { ... }`")
-    return Source(name, text.replace("\r\n", "\n"))
+    return Source(name, unicodedata.normalize("NFC", text.replace("\r\n", "\n")))
 
 
 @dataclass
@@ -91,12 +88,14 @@ class Imports:
             raise fault("E112", f"`{name}` imports itself: {' -> '.join((*chain, name))}", wish.span)
         if name in self.texts:
             return
-        if len(chain) >= MAX_DEPTH or len(self.texts) >= MAX_IMPORTS:
-            raise fault("E502", f"at most {MAX_IMPORTS} files are imported, {MAX_DEPTH} deep", wish.span)
+        for limit, number in (("depth", len(chain)), ("imports", len(self.texts))):
+            if number >= limits.most(limit):
+                raise limits.exceeded(limit, f"more than {limits.most(limit)} {limits.LIMITS[limit].what}", wish.span)
         source = _imported(path, name, wish.span)
         self.texts[name] = source.text
-        if sum(map(len, self.texts.values())) > MAX_ALL_BYTES:
-            raise fault("E502", f"a spec and what it imports have at most {MAX_ALL_BYTES >> 20} MiB", wish.span)
+        if sum(map(len, self.texts.values())) > limits.most("sources"):
+            most = limits.most("sources") / limits.MIB
+            raise limits.exceeded("sources", f"a spec and what it imports have at most {most:g} MiB", wish.span)
         spec, diagnostics = parse(source)
         self.diagnostics += diagnostics
         self.gather(spec, relative.parent, (*chain, name))
@@ -109,7 +108,7 @@ class Imports:
 
 
 def _imported(path: Path, name: str, span: Span) -> Source:
-    if not path.is_file():
+    if not is_plain_file(path):
         raise fault("E501", f"there is no file `{name}` to import", span)
     try:
         return source_of(name, _bytes(path))

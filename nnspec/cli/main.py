@@ -23,7 +23,7 @@ from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.importing import import_
 from nnspec.cli.lsp import lsp
-from nnspec.cli.options import DATA, JSON, SET, SIZES, compilation, hush, options, say, sizes_from
+from nnspec.cli.options import DATA, JSON, LIMIT, SET, SIZES, compilation, hush, options, say, sizes_from
 from nnspec.cli.predict import predict
 from nnspec.cli.trace import trace
 from nnspec.diagnostics import Fault, SpecError
@@ -31,7 +31,7 @@ from nnspec.elaborate.training import MAX_SEED
 from nnspec.version import VERSION
 
 STAGES = ("ast", "graph", "step", "plan")
-OUT_OF_RESOURCES = ("E540",)
+OUT_OF_RESOURCES = ("E540", "E580")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -181,3 +181,5 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
 
 for command in (bench, check, derive, explain, export, fmt, graph, import_, lsp, predict, trace, library.doc, library.new, library.test):
     cli.add_command(command)
+for command in cli.commands.values():
+    command.params.append(LIMIT)

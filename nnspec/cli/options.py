@@ -11,6 +11,7 @@ import click
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, render
+from nnspec.limits import LIMITS, raise_for_good
 from nnspec.source import folder_of, read_source, source_of
 
 
@@ -44,6 +45,14 @@ def sizes_from(pairs: tuple[str, ...]) -> dict[str, int]:
     return sizes
 
 
+def _set_limits(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> None:
+    amounts = dict(pair.partition("=")[::2] for pair in pairs)
+    for name, amount in amounts.items():
+        if not amount.isdecimal() or int(amount) < 1:
+            raise click.BadParameter(f"{name}={amount} is not NAME=N with a whole number from 1", param_hint="--limit")
+    raise_for_good({name: int(amount) for name, amount in amounts.items()})
+
+
 def spec_source(name: str) -> Source:
     return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
 
@@ -65,3 +74,12 @@ SET = click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 DATA = click.option("--data", metavar="PATH", help="A file or folder to read instead of the spec's, or the folder of MNIST's files.")
 SIZES = click.option("--size", "lengths", multiple=True, metavar="NAME=N", help="A size that is known only at run time.")
+LIMIT = click.Option(
+    ["--limit"],
+    multiple=True,
+    metavar="NAME=N",
+    is_eager=True,
+    expose_value=False,
+    callback=_set_limits,
+    help=f"Another limit for what is refused as too large: {', '.join(LIMITS)}.",
+)

@@ -29,7 +29,9 @@ def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
         kind = "bool" if isinstance(value, bool) else dtype
         return Tensor(graph.constant(float(value) if kind.startswith("float") else value, kind), False, span)
     if isinstance(value, tuple):
-        return Tensor(graph.constant(numbers(value, span), dtype), False, span)
+        listed = Tensor(graph.constant(numbers(value, span), dtype), False, span)
+        _check_rank(listed.shape, span)
+        return listed
     raise fault("E106", f"expected a tensor or a number, got {describe(value)}", span)
 
 
@@ -164,9 +166,13 @@ def _expanded(t: Tensor, shape: Shape) -> Tensor:
 
 
 def reshape(t: Tensor, shape: Shape, span: Span) -> Tensor:
+    _check_rank(shape, span)
+    return _expanded(t, shape).at(span)
+
+
+def _check_rank(shape: Shape, span: Span) -> None:
     if len(shape) > MAX_RANK:
         raise fault("E204", f"a tensor has at most {MAX_RANK} axes", span)
-    return _expanded(t, shape).at(span)
 
 
 def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:

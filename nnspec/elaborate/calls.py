@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
+from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors, wanted_by
@@ -38,8 +40,7 @@ from nnspec.graph import BATCH, Graph
 from nnspec.ops import OPS
 from nnspec.syntax import ast
 
-MAX_CALL_DEPTH = 64
-MAX_NODES = 100_000
+PLAIN = (bool, int, float)
 
 
 class Calls(ABC):
@@ -61,6 +62,9 @@ class Calls(ABC):
         self.updates: dict[str, str] = {}
         self.unsized: dict[str, Unsized] = {}
         self.unused: set[str] = set()
+        self.budget = definitions.budget
+        self._numbers: dict[tuple[Any, ...], Value] = {}
+        graph.most = limits.most("nodes")
 
     @abstractmethod
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
@@ -134,19 +138,31 @@ class Calls(ABC):
             return batch.attempt(spans, span, lambda: callee.run(self, bound, spans, span, scope))
         if callee.kind not in CALLED_IN_FORMULAS:
             return Applied(callee, bound, span)
+        if callee.kind == "fn" and all(type(v) in PLAIN for v in bound.values()):
+            return self._of_numbers(callee, bound, spans, scope.frame, span)
         owns = callee.kind == "layer"
         frame = scope.frame.enter(scope.frame.child(callee.name, label)).of_definition(callee.definition) if owns else scope.frame
         result = self.run_function(callee, bound, spans, frame, span)
         self.last_name = frame.path if owns else callee.name
         return result
 
+    def _of_numbers(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
+        """A function of numbers, computed once for the same ones: recursion in two is not recursion in 2^n."""
+        key = (f.name, id(f.definition.span.source), *((n, type(v), v) for n, v in bound.items()))
+        if key in self._numbers:
+            return self._numbers[key]
+        value = self.run_function(f, bound, spans, frame, span)
+        if type(value) in PLAIN or isinstance(value, tuple):
+            self._numbers[key] = value
+        return value
+
     def run_function(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
         """The value of a definition's body for bound arguments."""
-        if len(self.calls) > MAX_CALL_DEPTH:
+        if len(self.calls) > limits.most("calls"):
             [(most, _)] = Counter(c.name for c in self.calls).most_common(1)
-            raise fault("E502", f"calls are nested deeper than {MAX_CALL_DEPTH}: does `{most}` call itself without end?", span)
-        if len(self.graph) > MAX_NODES:
-            raise fault("E502", f"the spec expands to more than {MAX_NODES:,} operations", span)
+            message = f"calls are nested deeper than {limits.most('calls')}: does `{most}` call itself without end?"
+            raise limits.exceeded("calls", message, span)
+        self.budget.enter(f, span)
         inner = Scope(f.scope, frame, dict(self.always))
         inner.spans.update(spans)
         self.calls.append(f)

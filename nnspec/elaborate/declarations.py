@@ -11,15 +11,13 @@ from nnspec.elaborate import batch
 from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Unsized, Value, describe, is_dim
 from nnspec.graph import Dim, Shape, Size, Type
 from nnspec.graph.origin import Origin, SizeOf
-from nnspec.graph.types import show
+from nnspec.graph.types import MAX_DIMENSION, show
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
-
-MAX_DIMENSION = 2**31 - 1
 
 
 def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:

@@ -125,6 +125,8 @@ class Elaborator(Calls):
             if any(isinstance(v, Size) for v in values):
                 return self.on_sizes(op, values, span)
             return self.number(op, values, span)
+        except ZeroDivisionError:
+            raise fault("E107", "this divides by zero", span) from None
         except (ArithmeticError, ValueError) as error:
             raise fault("E107", f"this has no value: {error}", span) from None
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 from nnspec import resources
 from nnspec.diagnostics import Diagnostic, Source
+from nnspec.elaborate.budget import Budget
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Function, Scope, Value
 from nnspec.syntax import ast
@@ -19,9 +20,13 @@ CALLED_IN_FORMULAS = ("fn", "layer", "model")
 
 @dataclass
 class Definitions:
-    """Functions by kind and name, the user's before the library's."""
+    """Functions by kind and name, the user's before the library's; and what may be made of them in all."""
 
     own: dict[Key, Function] = field(default_factory=dict)
+
+    @cached_property
+    def budget(self) -> Budget:
+        return Budget(self.meaning)
 
     def find(self, kind: str, name: str, library: bool = False) -> Function | None:
         """The definition of that kind and name; the library itself does not see the user's, nor the user its `_` names."""

@@ -45,6 +45,7 @@ def stages_of(pipeline: ast.Expr) -> tuple[ast.Stage, ...]:
 def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head: ast.Expr, scope: Scope) -> Value:
     """The value after all stages; `head` is where the first one's was written."""
     for stage in stages:
+        e.budget.spend(stage.span)
         with e.at(stage.body.span):
             marks = e.marks()
             value = _stage(e, stage, value, head, scope)
@@ -100,8 +101,12 @@ def _repeat(e: Elaborator, body: ast.Repeat, value: Value, head: ast.Expr, scope
     times = e.evaluate(body.count, scope)
     if not isinstance(times, int) or isinstance(times, bool) or not 0 <= times <= MAX_REPEATS:
         raise fault("E106", f"`repeat` takes a whole number from 0 to {MAX_REPEATS:,}, not {describe(times)}", body.count.span)
-    for _ in range(times):
-        value = run_stages(e, stages_of(body.body), value, head, scope)
+    with e.budget.repeated(times):
+        for number in range(times):
+            spent = e.budget.spent
+            value = run_stages(e, stages_of(body.body), value, head, scope)
+            if number == 0:
+                e.budget.foresee(spent, body.span)
     return value
 
 

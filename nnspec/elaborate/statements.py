@@ -38,6 +38,7 @@ def _check_result(e: Elaborator, f: Function, returns: ast.TypeExpr, result: Ten
 
 def run_statements(e: Elaborator, statements: tuple[ast.Statement, ...], scope: Scope) -> Value | None:
     for statement in statements:
+        e.budget.spend(statement.span)
         with e.at(statement.span):
             result = run_statement(e, statement, scope)
         if result is not None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nnspec.diagnostics import Span
+from nnspec import limits
+from nnspec.diagnostics import Span, fault
 from nnspec.graph.op import OPS, Op
-from nnspec.graph.types import Type
+from nnspec.graph.types import MAX_DIMENSION, Type, show
 
 if TYPE_CHECKING:
     import networkx
@@ -73,6 +74,7 @@ class Graph:
     context: Context = field(default_factory=Context)
     written: dict[str, tuple[Origin | SizeOf | None, ...]] = field(default_factory=dict, repr=False)
     _known: dict[tuple[Any, ...], str] = field(default_factory=dict, repr=False)
+    most: int | None = field(default=None, repr=False)
     _last_number: dict[str, int] = field(default_factory=dict, repr=False)
     _mirror: Any = field(default=None, repr=False)
 
@@ -97,6 +99,10 @@ class Graph:
         key = (op.name, inputs, frozen, tuple(map(_kind, frozen)), type.dtype, name if op.is_source else None)
         if key in self._known:
             return self._known[key]
+        if self.most is not None and len(self.nodes) >= self.most:
+            raise limits.exceeded("nodes", f"the spec expands to more than {self.most:,} operations", self.context.span)
+        if self.most is not None and any(isinstance(d, int) and d > MAX_DIMENSION for d in type.shape):
+            raise fault("E204", f"an axis has at most {MAX_DIMENSION:,} elements, and this is {show(type.shape)}", self.context.span)
         fresh = self.fresh(name or self._default_name(op))
         role = op.name if op.is_source else self.context.role
         self.nodes[fresh] = Node(op, inputs, frozen, type, fresh, self.context.span, role)

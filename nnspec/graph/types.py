@@ -92,6 +92,7 @@ class Size:
 
 
 Dim = int | Size
+MAX_DIMENSION = 2**31 - 1
 Shape = tuple[Dim, ...]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,10 +12,11 @@ from nnspec.diagnostics import Span
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.training import Training
-from nnspec.elaborate.values import Applied, Owned
+from nnspec.elaborate.values import Applied, Owned, Tensor
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind, count, size_names
 
+_COMMENT, _WORD = re.compile(r"#[^\n]*"), re.compile(r"(?<![\w.])[^\W\d]\w*")
 AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))
 PRODUCTS = ("matmul", "conv", "conv_input_grad")
 
@@ -115,6 +117,20 @@ class Network:
     @cached_property
     def in_training(self) -> Wiring:
         return Wiring(self.training)
+
+    @cached_property
+    def names(self) -> Mapping[str, list[str]]:
+        """What the model calls each value."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for name, value in self.model.scope.names.items():
+            if isinstance(value, Tensor):
+                found[value.var.name].append(name)
+        return found
+
+    @cached_property
+    def words(self) -> Counter[str]:
+        """How often each word stands in the model's file, outside of comments and not as a part of another thing."""
+        return Counter(_WORD.findall(_COMMENT.sub("", self.model.span.source.text)))
 
     def start(self, product: Product) -> Owned | None:
         """The parameter of a product, with how it starts."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from nnspec.diagnostics import Diagnostic, Source
+from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.phases import losses_of
-from nnspec.elaborate.values import Row, Tensor
+from nnspec.elaborate.values import Row
 from nnspec.graph import Graph
 from nnspec.lint.network import Network
 from nnspec.step import outputs_of
@@ -41,17 +40,12 @@ def _name(network: Network, row: Row) -> str:
 
 def _names(network: Network, row: Row) -> list[str]:
     """What the model calls the value of a row."""
-    return [n for n, v in network.model.scope.names.items() if isinstance(v, Tensor) and v.var.name == row.value.var.name]
+    return network.names[row.value.var.name]
 
 
 def _mentioned(network: Network, row: Row) -> bool:
     """Whether a name of the value stands anywhere but where it is made."""
-    text = _without_comments(row.span.source)
-    return any(len(re.findall(rf"(?<![\w.]){re.escape(name)}\b", text)) > 1 for name in _names(network, row))
-
-
-def _without_comments(source: Source) -> str:
-    return re.sub(r"#[^\n]*", "", source.text)
+    return any(network.words[name] > 1 for name in _names(network, row))
 
 
 def untrained_parameters(network: Network) -> Iterator[Diagnostic]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.graph import Type
+from nnspec.run.room import check_room
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -19,6 +20,7 @@ class Flat:
 
     def __init__(self, types: Mapping[str, Type], dtype: str, fill: float = 0.0) -> None:
         sizes = {n: prod(t.numbers) for n, t in types.items()}
+        check_room(sum(sizes.values()) * np.dtype(dtype).itemsize)
         self.buffer: Array = np.full(sum(sizes.values()), fill, dtype)
         ends = accumulate(sizes.values())
         self.places = {n: slice(end - sizes[n], end) for n, end in zip(sizes, ends, strict=True)}

@@ -18,6 +18,7 @@ from nnspec.plan.layout import Layout, layout
 from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
 from nnspec.run.program import Array, Program, array_in
+from nnspec.run.room import scratch
 from nnspec.run.team import together
 
 Memory = dict[str, Array]
@@ -44,7 +45,7 @@ class Worker:
     def reserve(self, pieces: Sequence[Graph]) -> None:
         """Memory for what goes from one of these pieces to another, which is used again once nobody reads it."""
         self.places, size = crossing(pieces, self.sizes)
-        self.reserved = np.empty(size, np.uint8)
+        self.reserved = scratch(size)
 
     def take(self, piece: Graph, given: Mapping[str, str]) -> None:
         """A piece to be run, and memory for the values of it that other pieces read."""
@@ -120,7 +121,7 @@ class PartedProgram:
     def bind(self, shift: Sequence[Worker]) -> None:
         """Programs for all pieces of workers that work one after the other, and so can use the same arena."""
         plans = [worker.schedules() for worker in shift]
-        arena = np.empty(max(plan.arena_bytes for each in plans for plan in each), np.uint8)
+        arena = scratch(max(plan.arena_bytes for each in plans for plan in each))
         for worker, each in zip(shift, plans, strict=True):
             worker.programs = [Program(plan.graph, worker.sizes, worker.memory, plan=plan, arena=arena) for plan in each]
 

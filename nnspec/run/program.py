@@ -15,6 +15,7 @@ from nnspec.ops.arrange import concat, cut
 from nnspec.ops.loop import part, scan
 from nnspec.plan.memory import Arena, Given, Inside, Schedule, schedule
 from nnspec.run import reference
+from nnspec.run.room import scratch
 from nnspec.run.rows import in_long_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -74,7 +75,7 @@ class Program:
     ) -> None:
         self.sizes = sizes
         self.plan = plan or schedule(graph, sizes, given or {})
-        self.arena = np.empty(self.plan.arena_bytes, np.uint8) if arena is None else arena
+        self.arena = scratch(self.plan.arena_bytes) if arena is None else arena
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
         for node in self.plan.order:

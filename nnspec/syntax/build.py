@@ -11,6 +11,9 @@ from nnspec.diagnostics import Source, Span
 from nnspec.syntax import ast
 from nnspec.syntax.lalr import Token
 
+MOST_DIGITS = 300
+"""Of a whole number; a longer one is more than any float, and so infinite."""
+
 Items = list[Any]
 
 
@@ -49,7 +52,8 @@ class Builder:
 
     def number(self, c: Items) -> ast.Number:
         text = c[0].replace("_", "")
-        return ast.Number(self.span(c), int(text) if text.isdigit() else float(text))
+        whole = text.isdigit() and len(text) <= MOST_DIGITS
+        return ast.Number(self.span(c), int(text) if whole else float(text))
 
     def string(self, c: Items) -> ast.String:
         return ast.String(self.span(c), c[0][1:-1])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Set
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
-from nnspec.syntax.lalr import END, Token, Unexpected
+from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement
 from nnspec.syntax.slips import MAX_LOOK_BACK, slip_at, slip_before
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS, describe, only_sign
@@ -25,6 +25,8 @@ def explain(source: Source, read: str, error: Unexpected, offset: int = 0) -> Di
     at = min(offset + error.position, len(source.text))
     if error.token is None:
         return slip_at(source, at) or _no_meaning(source, at)
+    if len(error.token) > LONGEST_NAME and error.token.type == "NAME":
+        return Diagnostic("E502", f"a name has at most {LONGEST_NAME} letters, and this has {len(error.token):,}", Span(source, at, at + 1))
     slip = slip_at(source, at) or slip_before(source, at) or _value_missing(source, read, error.position, error.token, offset)
     return slip or _token(source, at, error.token, error.accepted)
 

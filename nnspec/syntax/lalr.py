@@ -15,7 +15,7 @@ from nnspec.syntax.tables import ENDS, ROW_OF_STATE, ROWS, RULES, STARTS, WORDS
 
 END = "$END"
 NONE = -1
-MAX_NESTING = 200
+MAX_NESTING, LONGEST_NAME = 200, 128
 Build = Callable[[list[Any]], Any]
 
 _IGNORED = re.compile(r"(?:\s+|#[^\n]*)+")
@@ -126,6 +126,8 @@ def _next_token(text: str, position: int, states: list[int]) -> Token:
         raise Unexpected(position, None, _accepted(states))
     piece, kind = match[0], match.lastgroup
     if kind == "NAME":
+        if len(piece) > LONGEST_NAME:
+            raise Unexpected(position, token_of(kind, piece, position), frozenset())
         kind = word if (word := WORDS.get(piece)) in row or (word and "NAME" not in row) else kind
     elif kind is None:
         kind = _SIGNS[piece]

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nnspec.diagnostics import Fault, Span, fault
+from nnspec.files import is_plain_file
 
 Readers = Mapping[str, Callable[[], Any]]
 """The fields of a source by name, each a function that reads it."""
@@ -70,13 +71,6 @@ NOT_FINITE_HELP = "fill in the value, or remove the row"
 # What zipfile, gzip and NumPy raise for a damaged file or a header that lies.
 BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, OverflowError, MemoryError, SyntaxError, RuntimeError)
 BROKEN += (struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
-
-
-def is_plain_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name too long for the file system
-        return False
 
 
 def existing(path: Path, span: Span | None) -> Path:

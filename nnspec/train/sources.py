@@ -11,9 +11,10 @@ import numpy as np
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
 from nnspec.elaborate.sources import DataSource
+from nnspec.files import is_plain_file
 from nnspec.run.fractions import Fractions
 from nnspec.train.check import examples
-from nnspec.train.files import Parts, Readers, in_memory, is_plain_file, package, read_csv, read_idx, read_npz
+from nnspec.train.files import Parts, Readers, in_memory, package, read_csv, read_idx, read_npz
 from nnspec.train.images import read_images
 from nnspec.train.parquet import read_parquet
 from nnspec.train.points import POINTS, xor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nnspec import limits
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
@@ -10,8 +11,6 @@ from nnspec.graph import Shape
 from nnspec.graph.types import broadcast, count, show
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
-
-MAX_LIST = 100_000
 
 
 def _shape_of(a: Arguments) -> Shape:
@@ -37,8 +36,8 @@ def _size(a: Arguments) -> Value:
 @builtin("range(start, stop)")
 def _range(a: Arguments) -> Value:
     start, stop = (a.whole(name, a.bound[name], 0) for name in ("start", "stop"))
-    if stop - start > MAX_LIST:
-        raise fault("E502", f"a list has at most {MAX_LIST:,} elements, not {stop - start:,}", a.at("stop"))
+    if stop - start > limits.most("list"):
+        raise limits.exceeded("list", f"a list has at most {limits.most('list'):,} elements, not {stop - start:,}", a.at("stop"))
     return tuple(range(start, stop))
 
 

@@ -1,0 +1,62 @@
+"""Memory that is taken only where there is room for it: asked in time, as a system that has promised too much kills without a word."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnspec import limits
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SMALL = 64 * limits.MIB
+"""Less than this is not asked for."""
+
+
+def scratch(size: int) -> Array:
+    """So many bytes, or a Fault (E580)."""
+    check_room(size)
+    return np.empty(size, np.uint8)
+
+
+def check_room(size: int) -> None:
+    """A Fault (E580) where so many bytes more are not to be had."""
+    if size < SMALL:
+        return
+    most = limits.most("memory")
+    there = most or free()
+    if size > there:
+        what = "the limit is" if most else "are free"
+        amount, left = (f"{n / limits.GIB:.2f} GiB" for n in (size, there))
+        raise limits.exceeded("memory", f"this takes {amount} of memory, and {left} {what}; a smaller batch takes less")
+
+
+def free() -> int:
+    """The bytes that this process can still have."""
+    return min(_free())
+
+
+def _free() -> Iterator[int]:
+    yield 1 << 62
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            yield int(line.split()[1]) * limits.KIB
+    groups = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"
+    most, used = (next(iter(_lines(path)), "") for path in groups)
+    if most.isdecimal() and used.isdecimal():
+        yield int(most) - int(used)
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        pages = next(iter(_lines("/proc/self/statm")), "0").split()[0]
+        yield soft - int(pages) * resource.getpagesize()
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text("ascii").splitlines()
+    except OSError:  # another system
+        return []
