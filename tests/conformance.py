@@ -80,7 +80,7 @@ def failures(chosen: Iterable[Case]) -> list[str]:
 def failure(case: Case) -> str:
     """What is wrong with a case; nothing where all is right."""
     for inputs, outputs in case.given.data_sets:
-        values = {p.name: _array(v) for p, v in zip(case.given.model.graph.input, inputs, strict=False)}
+        values = _fed(case, inputs)
         try:
             imported = imported_with(case.given.model, values)
         except Fault as error:
@@ -94,11 +94,20 @@ def failure(case: Case) -> str:
     return ""
 
 
+def _fed(case: Case, inputs: Iterable[Any]) -> dict[str, Array]:
+    return {p.name: _array(v) for p, v in zip(case.given.model.graph.input, inputs, strict=False)}
+
+
+def case_inputs(case: Case) -> dict[str, Array]:
+    """What a case is fed, by name."""
+    return _fed(case, case.given.data_sets[0][0])
+
+
 def _array(value: Any) -> Array:
     return np.asarray(numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value)
 
 
-def imported_with(model: onnx.ModelProto, values: Mapping[str, Array]) -> Imported:
+def imported_with(model: onnx.ModelProto, values: Mapping[str, Array], dtype: str | None = None) -> Imported:
     """The graph of a case, with as few of its inputs as constants as it takes: none, or those without floats, or all but the first, or all.
 
     In a network shapes and axes are constants of the file; in these cases they are inputs.
@@ -106,11 +115,11 @@ def imported_with(model: onnx.ModelProto, values: Mapping[str, Array]) -> Import
     floats, first = {n for n, v in values.items() if v.dtype.kind == "f"}, next(iter(values), "")
     for fed in (set(values), floats, {first}):
         try:
-            return import_graph(model, constants={n: v for n, v in values.items() if n not in fed})
+            return import_graph(model, dtype=dtype, constants={n: v for n, v in values.items() if n not in fed})
         except Fault as error:
             if error.diagnostic.code != "E523":
                 raise
-    return import_graph(model, constants=values)
+    return import_graph(model, dtype=dtype, constants=values)
 
 
 def defined(imported: Imported, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -157,6 +166,5 @@ def summary() -> str:
 
 def takes_constants(case: Case) -> bool:
     """Whether some inputs of a case have to be given as constants."""
-    inputs, _ = case.given.data_sets[0]
-    values = {p.name: _array(v) for p, v in zip(case.given.model.graph.input, inputs, strict=False)}
+    values = case_inputs(case)
     return len(imported_with(case.given.model, values).inputs) < len(values)
