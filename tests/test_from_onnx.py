@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper, parser
 
 import nnspec
 from nnspec.diagnostics import SpecError
+from nnspec.run.ort import Session
 
 HEAD = '<ir_version: 10, opset_import: ["": {opset}]>'
 
@@ -220,3 +221,18 @@ def test_sums_of_einstein_are_those_of_numpy(equation: str, shapes: list[tuple[i
     )
     values = {n: rng.normal(size=s).astype("float32") for n, s in zip(names, shapes, strict=True)}
     np.testing.assert_allclose(net(**values)["y"], np.einsum(equation, *values.values()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_sequences_of_several_lengths_are_read_as_onnxruntime_does(kind: str, gates: int) -> None:
+    m = model(f"""m (float[N, T, 2] x, int32[N] lengths) => (float[T, 2, N, 3] y, float[2, N, 3] last) {{
+      steps = Transpose <perm = [1, 0, 2]> (x)
+      y, last = {kind} <hidden_size = 3, direction = "bidirectional"> (steps, w, r, b, lengths)
+    }}""")
+    rng = np.random.default_rng(0)
+    for name, shape in (("w", (2, 3 * gates, 2)), ("r", (2, 3 * gates, 3)), ("b", (2, 6 * gates))):
+        m.graph.initializer.append(numpy_helper.from_array(rng.normal(size=shape).astype("float32"), name))
+    feeds = {"x": rng.normal(size=(4, 5, 2)).astype("float32"), "lengths": np.int32([5, 1, 3, 2])}
+    expected, got = Session(m.SerializeToString()).run(feeds), nnspec.from_onnx(m)(**feeds)
+    for name in ("y", "last"):
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-4, atol=1e-5)

@@ -140,8 +140,9 @@ def _asin(x: Var) -> Var:
 
 
 def _asinh(x: Var) -> Var:
-    away = p.abs(x)
-    return p.sign(x) * p.log(away + p.sqrt(p.square(away) + 1.0))
+    away = p.where(p.less(x, 0.0), -x, x)  # unlike that of abs, its slope at 0 is one
+    value = p.log(away + p.sqrt(p.square(away) + 1.0))
+    return p.where(p.less(x, 0.0), -value, value)
 
 
 def _dropout(c: Call, x: Var, ratio: Var | None = None, training: Var | None = None) -> tuple[Var, ...]:

@@ -67,18 +67,17 @@ def _lstm_step(cell: Cell, x: Var, state: State) -> State:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of layer: its step, how many gates and states it has, and its activations where none are named."""
+    """A kind of layer: its step, how many states it has, and its activations where none are named."""
 
     step: Callable[[Cell, Var, State], State]
-    gates: int
     states: int
     bends: tuple[str, ...]
 
 
 KINDS = {
-    "RNN": Kind(_rnn_step, 1, 1, ("Tanh",)),
-    "GRU": Kind(_gru_step, 3, 1, ("Sigmoid", "Tanh")),
-    "LSTM": Kind(_lstm_step, 4, 2, ("Sigmoid", "Tanh", "Tanh")),
+    "RNN": Kind(_rnn_step, 1, ("Tanh",)),
+    "GRU": Kind(_gru_step, 1, ("Sigmoid", "Tanh")),
+    "LSTM": Kind(_lstm_step, 2, ("Sigmoid", "Tanh", "Tanh")),
 }
 
 
