@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +219,17 @@ class Net:
         from nnspec.summary import summary
 
         return summary(self.spec)
+
+    def _repr_svg_(self) -> str:
+        """The picture of `nnspec graph`."""
+        from nnspec.drawing import drawn
+        from nnspec.picture.svg import svg
+
+        return svg(drawn(self.spec), self.name)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture, and the layer table below it."""
+        return f"<div>{self._repr_svg_()}<details><summary>layers</summary><pre>{escape(self.summary())}</pre></details></div>"
 
     def __repr__(self) -> str:
         return f"<nnspec.Net {self.name}: {sum(v.size for v in self.params.values()):,} parameters>"

@@ -7,20 +7,26 @@ from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.elaborate.model import Model
-from nnspec.elaborate.report import Facts, TableRow
+from nnspec.elaborate.report import Facts, TableRow, comparable, size_of
 from nnspec.graph import Dim
+from nnspec.graph.types import show
 from nnspec.step import outputs_of
 
-HEADINGS = ("name", "formula", "output", "params", "FLOPs", "sees")
+HEADINGS = ("name", "formula", "output", "params", "FLOPs", "bytes", "sees")
 MAX_FORMULA = 48
 
 
 def summary(spec: Compilation) -> str:
-    """Name, formula, output shape, parameters, operations and receptive field of each stage, and the totals."""
+    """Name, formula, output shape, parameters, operations, bytes and receptive field of each stage, the totals, and the widest value."""
     parameters, flops = _totals(spec.model)
-    rows = [_cells(row) for row in spec.table]
-    total = (spec.model.name, "", "", _number(parameters), _number(flops), "")
-    return "\n".join(_aligned([HEADINGS, *rows, total]))
+    table = spec.table
+    activation: Dim = 0
+    for row in table:
+        activation = activation + row.activation
+    total = (spec.model.name, "", "", _number(parameters), _number(flops), _number(activation), "")
+    widest = max(table, key=lambda row: comparable(row.widest), default=None)
+    last = [f"widest value: {show(widest.widest.example)} in {widest.name}, {_number(size_of(widest.widest))} bytes"] if widest else []
+    return "\n".join([*_aligned([HEADINGS, *map(_cells, table), total]), *last])
 
 
 def describe(spec: Compilation) -> dict[str, Any]:
@@ -47,7 +53,7 @@ def _totals(model: Model) -> tuple[int, Dim]:
 def _cells(row: TableRow) -> tuple[str, ...]:
     formula = row.formula if len(row.formula) <= MAX_FORMULA else row.formula[: MAX_FORMULA - 3] + "..."
     sees = "x".join(map(str, row.field or ()))
-    return (row.name, formula, row.shape, _number(row.parameters), _number(row.flops), sees)
+    return (row.name, formula, row.shape, _number(row.parameters), _number(row.flops), _number(row.activation), sees)
 
 
 def _number(value: Dim) -> str:
@@ -56,7 +62,7 @@ def _number(value: Dim) -> str:
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(r[i]) for r in rows) for i in range(len(HEADINGS))]
-    numeric = {3, 4}
+    numeric = {3, 4, 5}
     lines = []
     for row in rows:
         cells = [c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]

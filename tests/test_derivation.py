@@ -73,6 +73,8 @@ def test_the_error_of_a_classifier_is_softmax_minus_one_hot() -> None:
     chain = Chain(values_of(gallery("mnist_mlp")), "dense.W", Plain())
     assert "∂L/∂logits = softmax(logits) - one_hot(digit)" in equations(chain)
     assert "∂L/∂z₁ = ∂L/∂h₂ * (h₂ > 0)" in equations(chain)
+    of_sequences = Chain(values_of(gallery("char_lstm")), "dense.b", Plain())
+    assert "∂L/∂logits = softmax(logits) / T - one_hot(next) / T" in equations(of_sequences)
 
 
 def test_every_way_is_a_term_and_every_partial_is_written_once() -> None:

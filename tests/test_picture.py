@@ -288,3 +288,17 @@ def test_the_command_writes_the_format_of_the_name(tmp_path: Path) -> None:
     assert run("graph", "mazur", "-o", "dot", "--backward").stdout.startswith("digraph")
     done = run("graph", "-", "--backward", stdin=HOSTILE)
     assert done.returncode == 1 and "E110" in done.stderr and "Traceback" not in done.stderr
+
+
+# ---- notebooks
+
+
+def test_a_network_and_its_graph_draw_themselves() -> None:
+    net = nnspec.load("mazur")
+    page = net._repr_html_()
+    assert page.startswith("<div><svg") and "widest value" in page
+    assert ElementTree.fromstring(net._repr_svg_()).tag.endswith("svg")
+    whole = net.spec.step
+    words = [e.text for e in ElementTree.fromstring(whole._repr_svg_() or "").iter() if e.tag.endswith("text")]
+    assert words.count("matmul") == sum(n.op.name == "matmul" for n in whole) and "param:W1" in words
+    assert nnspec.load("googlenet").spec.gradients._repr_svg_() is None

@@ -54,3 +54,13 @@ def test_the_picture_is_what_a_reader_of_png_sees(tmp_path: Path) -> None:
     net = nnspec.loads(MODEL)
     draw(tmp_path, net.spec.graph, net.params)
     assert {p.name for p in tmp_path.iterdir()} == {"conv.W.png", "dense.W.png"}
+
+
+def test_templates_of_three_channels_are_coloured_where_they_see_the_image() -> None:
+    net = nnspec.loads("model N { input i: [3, 6, 6]  output y = i -> conv(4, 3) -> conv(3, 3) -> flatten -> dense(2) }")
+    found = dict(templates(net.spec.graph, net.params))
+    assert {n: v.shape for n, v in found.items()} == {"conv.W": (4, 3, 3, 3), "dense.W": (2, 2, 2, 3)}
+    assert np.array_equal(found["conv.W"][1, :, :, 2], net.params["conv.W"][1, 2])
+    image = pytest.importorskip("PIL.Image")
+    pixels = grid(found["conv.W"])
+    assert np.array_equal(np.asarray(image.open(io.BytesIO(png(pixels))).convert("RGB")), pixels)

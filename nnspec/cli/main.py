@@ -18,6 +18,7 @@ from nnspec.cli import library
 from nnspec.cli.bench import bench
 from nnspec.cli.check import check, explain
 from nnspec.cli.derive import derive
+from nnspec.cli.diff import diff
 from nnspec.cli.export import export
 from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
@@ -25,6 +26,7 @@ from nnspec.cli.importing import import_
 from nnspec.cli.lsp import lsp
 from nnspec.cli.options import DATA, JSON, LIMIT, SET, SIZES, compilation, hush, options, say, sizes_from
 from nnspec.cli.predict import predict
+from nnspec.cli.templates import templates
 from nnspec.cli.trace import trace
 from nnspec.diagnostics import Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
@@ -179,7 +181,10 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (bench, check, derive, explain, export, fmt, graph, import_, lsp, predict, trace, library.doc, library.new, library.test):
+for command in (
+    bench, check, derive, diff, explain, export, fmt, graph, import_, lsp, predict, templates, trace,
+    library.doc, library.new, library.test,
+):  # fmt: skip
     cli.add_command(command)
 for command in cli.commands.values():
     command.params.append(LIMIT)

@@ -20,11 +20,12 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source
 from nnspec.graph import Type
 from nnspec.train import data as data_sets
-from nnspec.train import rundir, templates
+from nnspec.train import rundir
 from nnspec.train.checkpoint import SPEC
 from nnspec.train.epoch import Epoch, as_lists
 from nnspec.train.interrupt import Interrupted
 from nnspec.train.loop import Progress, length
+from nnspec.train.pictures import draw_answers, draw_run, is_classifier
 
 MOST_LINES = 100
 
@@ -65,10 +66,11 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
     with _progress(epochs) as progress:
         history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
-    rundir.draw(folder, f"{spec.model.name}: loss", history.epochs)
-    templates.draw(folder, spec.graph, net.params)
+    draw_run(folder, spec, history.epochs, net.params)
     last = datasets[-1]
     test = net.evaluate(last.test) if last.test else {}
+    if judged := last.test or last.validation:
+        answer(net, folder, judged)
     seen = net.evaluate(last.train) if net.spec.model.metrics and not (last.test or last.validation) else {}
     proof = net.export(folder / rundir.MODEL, measured={"held out": test, "trained on": seen})
     return {
@@ -84,6 +86,13 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
         "warnings": [w.as_json() for w in (*spec.warnings, *history.warnings)],
         "onnx": proof.sentence,
     }
+
+
+def answer(net: Net, folder: Path, fields: Mapping[str, Any]) -> list[Path]:
+    """The pictures of what a classifier says of data that it was not trained on."""
+    if not is_classifier(net.spec.model):
+        return []
+    return draw_answers(folder, net.spec, fields, net.predict({n: fields[n] for n in net.inputs}), net.labels)
 
 
 def report(result: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ class Formula:
                 value = node.attributes["value"]
                 return signs.number(value) if isinstance(value, int | float) else signs.call("const", [])
             case "size_of":
-                return signs.name(str(node.attributes["size"]))
+                return replace(signs.name(str(node.attributes["size"])), is_size=True)
             case "mul" | "neg" | "div" | "gate":
                 return signs.product(*self.factors(node))
             case "add":
@@ -103,8 +103,8 @@ class Formula:
             case "sum":
                 number, above, below = self.factors_of(node.inputs[0])
                 of_classes = node.attributes["axes"] == (self.graph[node.inputs[0]].type.rank - 1,)
-                if of_classes and not below and [t.adds_to_one for t in above] == [True]:
-                    return number, [], []
+                if of_classes and all(t.is_size for t in below) and [t.adds_to_one for t in above] == [True]:
+                    return number, [], below
                 if number != 1 and not below:
                     return number, [self.reduced(node, self.signs.product(1.0, above, below))], []
         return 1.0, [self.written(node)], []
@@ -143,7 +143,7 @@ class Formula:
 
     def axis(self, axes: Sequence[int]) -> Term:
         text = str(axes[0]) if len(axes) == 1 else f"[{', '.join(map(str, axes))}]"
-        return Term(f"axis = {text}", SUM)
+        return Term(f"{self.signs.name('axis').text} = {text}", SUM)
 
 
 def is_long(graph: Graph, output: str) -> bool:

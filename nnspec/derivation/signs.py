@@ -21,13 +21,14 @@ GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦ
 class Term:
     """A formula as text, and how tightly it holds together; a sum knows its terms with their signs.
 
-    `adds_to_one` is said of a vector whose elements do.
+    `adds_to_one` is said of a vector whose elements do, `is_size` of a number that is a size.
     """
 
     text: str
     level: int = ATOM
     terms: tuple[tuple[int, Term], ...] = ()
     adds_to_one: bool = False
+    is_size: bool = False
 
 
 class Signs(ABC):

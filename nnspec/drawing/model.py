@@ -11,7 +11,7 @@ from nnspec.diagnostics import Span
 from nnspec.drawing.parts import Part
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.graph import BATCH, Graph, Node
+from nnspec.graph import Graph, Node
 from nnspec.graph.types import count as elements
 from nnspec.graph.types import show
 from nnspec.ops.operators import BINARY, UNARY
@@ -107,7 +107,7 @@ class Drawing:
         return Diagram(tuple(boxes), tuple(edges))
 
     def shape(self, value: str) -> str:
-        return show(d for d in self.graph[value].type.shape if d != BATCH)
+        return show(self.graph[value].type.example)
 
     # ---- what becomes a box
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from math import prod
 
 from nnspec.elaborate.values import Owned, Row
-from nnspec.graph import Dim, Graph, Node, Size
+from nnspec.graph import Dim, Graph, Node, Size, Type
 from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show
 
 Field = tuple[tuple[int, ...], tuple[int, ...]]
 """Receptive field and step between neighbours along each axis of an image, in its pixels."""
+OPEN_SIZE = 100
 WINDOWS = ("conv", "max_pool", "avg_pool")
 
 
@@ -89,13 +90,28 @@ def _widened(graph: Graph, node: Node, field: Field) -> Field:
     )
 
 
+def size_of(type: Type) -> Dim:
+    """The bytes of a value of one example."""
+    return one_example(count(type.shape) * ITEM_BYTES[type.dtype])
+
+
+def comparable(type: Type) -> int:
+    """The bytes of a value, sizes that are known only at run time taken for a hundred."""
+    size = size_of(type)
+    return size.bind(dict.fromkeys(size.names, OPEN_SIZE)) if isinstance(size, Size) else size
+
+
 @dataclass(frozen=True)
 class TableRow:
+    """One stage of a model; `activation` is the bytes of its value, if there is one for each example; `widest` the largest value within."""
+
     name: str
     formula: str
     shape: str
     parameters: int
     flops: Dim
+    activation: Dim
+    widest: Type
     field: tuple[int, ...] | None
 
 
@@ -109,6 +125,12 @@ def table(graph: Graph, owned: Mapping[str, Owned], rows: Iterable[Row]) -> list
             show(row.value.shape),
             facts.parameters(row.owned),
             facts.flops_of(row.nodes),
+            size_of(row.value.var.type) if row.value.batched else 0,
+            max(
+                (graph[n].type for n in (*row.nodes, row.value.var.name) if not graph[n].op.is_source),
+                key=comparable,
+                default=row.value.var.type,
+            ),
             facts.receptive_field(row.value.var.name),
         )
         for row in rows

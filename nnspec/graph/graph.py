@@ -209,6 +209,13 @@ class Graph:
 
         return to_text(self)
 
+    def _repr_svg_(self) -> str | None:
+        """The picture that a notebook shows; of a graph too large for one, none."""
+        from nnspec.graph.picture import MOST, as_diagram
+        from nnspec.picture.svg import svg
+
+        return svg(as_diagram(self), self.name) if len(self) <= MOST else None
+
     def _default_name(self, op: Op) -> str:
         return f"{self.context.scope}/{op.name}"  # no name of a user has a slash
 

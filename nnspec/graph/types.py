@@ -186,6 +186,11 @@ class Type:
         return self.shape[:1] == (BATCH,)
 
     @property
+    def example(self) -> Shape:
+        """The shape without the batch."""
+        return tuple(d for d in self.shape if d != BATCH)
+
+    @property
     def is_float(self) -> bool:
         return self.dtype.startswith("float")
 

@@ -12,6 +12,7 @@ COLORS = {
     "weights": ("#dbeafe", "#1d4ed8"),
     "forward": ("#ffffff", "#64748b"),
     "loss": ("#fee2e2", "#b91c1c"),
+    "update": ("#dcfce7", "#15803d"),
     "backward": ("#ffedd5", "#c2410c"),
     "block": ("#f8fafc", "#94a3b8"),
 }

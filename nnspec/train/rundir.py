@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,6 @@ from nnspec.source import source_of
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
 from nnspec.train.epoch import Epoch
-from nnspec.train.plot import curves
 
 METRICS, HEALTH, CURVE, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "loss.svg", "model.onnx", "imports"
 RUNS = Path("runs")
@@ -115,6 +114,12 @@ def log(folder: Path, epoch: Epoch) -> int:
         return f.tell()
 
 
+def logged(folder: Path) -> list[Epoch]:
+    """The epochs of metrics.jsonl."""
+    path = folder / METRICS
+    return [Epoch.from_json(json.loads(line)) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+
 def cut_log(folder: Path, length: int) -> tuple[list[Epoch], int]:
     """The epochs in the first bytes of metrics.jsonl, and how many bytes they are; what comes after them is cut off."""
     path = folder / METRICS
@@ -151,11 +156,3 @@ def cut_health(folder: Path, epoch: int) -> None:
     lines = (folder / HEALTH).read_text("utf-8").splitlines(keepends=True) if (folder / HEALTH).exists() else []
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] < epoch]
     write_whole(folder / HEALTH, "".join(kept).encode())
-
-
-def draw(folder: Path, title: str, epochs: Iterable[Epoch]) -> None:
-    """The loss curve of a run."""
-    epochs = list(epochs)
-    names = dict.fromkeys(n for e in epochs for n in e.metrics if n.rsplit(".", 1)[-1] == "loss")
-    lines = {n: [(float(e.number), e.metrics[n]) for e in epochs if n in e.metrics] for n in names}
-    write_whole(folder / CURVE, curves(title, lines).encode())

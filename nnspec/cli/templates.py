@@ -1,0 +1,29 @@
+"""`nnspec templates`: the pictures of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nnspec import api
+from nnspec.cli.options import DATA, options
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@options(DATA)
+def templates(run: str, data: str | None) -> None:
+    """Draw a run: curves of losses and metrics, weights as images, the confusion matrix and the worst mistakes of a classifier."""
+    from nnspec.cli.train import answer, held_out
+    from nnspec.train import rundir
+    from nnspec.train.pictures import draw_run, is_classifier
+
+    net, folder = api.open(run), Path(run)
+    epochs = rundir.logged(folder)
+    written = draw_run(folder, net.spec, epochs, net.params)
+    if is_classifier(net.spec.model):
+        _, fields = held_out(net, data, {**net.inputs, **net.targets})
+        written += answer(net, folder, fields)
+    for path in written:
+        click.echo(str(path))

@@ -1,0 +1,68 @@
+"""The pictures of a run: curves, weights as images, and where a classifier goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.elaborate.model import Model
+from nnspec.files import write_whole
+from nnspec.train import templates
+from nnspec.train.epoch import Epoch
+from nnspec.train.mistakes import MOST_CLASSES, answers, confusion_svg, judged, mistakes_svg
+from nnspec.train.plot import curves
+from nnspec.train.rundir import CURVE
+
+Array = np.ndarray[Any, np.dtype[Any]]
+METRIC_CURVES, CONFUSION, MISTAKES = "metrics.svg", "confusion.svg", "mistakes.svg"
+
+
+def draw_run(folder: Path, spec: Compilation, epochs: Sequence[Epoch], weights: Mapping[str, Array]) -> list[Path]:
+    """Curves of losses and metrics, and the weights that are images; the files written."""
+    parts = {CURVE: _curves(f"{spec.model.name}: loss", epochs, _is_loss)}
+    if any(not _is_loss(n) for e in epochs for n in e.metrics):
+        parts[METRIC_CURVES] = _curves(f"{spec.model.name}: metrics", epochs, lambda n: not _is_loss(n))
+    written = [_written(folder / name, text.encode()) for name, text in parts.items()]
+    return written + templates.draw(folder, spec.graph, weights)
+
+
+def draw_answers(
+    folder: Path, spec: Compilation, fields: Mapping[str, Array], outputs: Mapping[str, Array], labels: Mapping[str, Sequence[str]]
+) -> list[Path]:
+    """The confusion matrix and the worst mistakes of a classifier."""
+    target, output = judged(spec.model) or ("", "")
+    found = answers(fields[target], outputs[output], labels.get(target))
+    written = [_written(folder / CONFUSION, confusion_svg(found).encode())]
+    images = [np.asarray(fields[n]) for n, t in spec.model.inputs.items() if t.rank == 4 and t.shape[1] in (1, 3)]
+    if images and len(found.worst):
+        written.append(_written(folder / MISTAKES, mistakes_svg(found, images[0]).encode()))
+    return written
+
+
+def is_classifier(model: Model) -> bool:
+    """Whether it says a class of each example, and of so few classes that a table shows them."""
+    found = judged(model)
+    return found is not None and (model.targets[found[0]].classes or 0) <= MOST_CLASSES
+
+
+def _is_loss(name: str) -> bool:
+    return name.rsplit(".", 1)[-1] == "loss"
+
+
+def _curves(title: str, epochs: Iterable[Epoch], wanted: Callable[[str], bool]) -> str:
+    """Those metrics that are one number, by epoch."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for e in epochs:
+        for name, value in e.metrics.items():
+            if wanted(name) and isinstance(value, float):
+                lines.setdefault(name, []).append((float(e.number), value))
+    return curves(title, lines)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    write_whole(path, content)
+    return path

@@ -1,0 +1,91 @@
+"""`nnspec diff`: what differs in meaning, and what does not."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from helpers import GALLERY, ROOT
+from test_cli import run
+
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source
+from nnspec.difference import differences, text
+
+SPEC = """
+model Net {
+  input  x: [4]
+  target y: class(3)
+  h      = x -> dense(8) -> relu
+  logits = h -> dense(3)
+  output probs = softmax(logits)
+  loss   cross_entropy(logits, y)
+}
+train { data iris  epochs 5  optimizer adam(lr = 0.01) }
+"""
+
+
+def changed(*pairs: tuple[str, str]) -> str:
+    """The changes that replacing text makes."""
+    after = SPEC
+    for old, new in pairs:
+        assert old in after
+        after = after.replace(old, new)
+    return text(differences(*(Compilation(Source("net.nn", s), {}).checked() for s in (SPEC, after))))
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_a_spec_written_otherwise_is_the_same(name: str) -> None:
+    written = (ROOT / "specs" / f"{name}.nn").read_text("utf-8")
+    other = re.sub(r"(?m)^# .*\n", "", written).replace("\n  ", "\n      ")
+    a, b = (Compilation(Source("net.nn", s), {}, folder=ROOT / "specs").checked() for s in (written, other))
+    assert not differences(a, b)
+
+
+def test_a_layer_that_is_put_in_shows_with_its_weights() -> None:
+    shown = changed(("-> relu", "-> relu -> dense(5) as mid"))
+    assert "layers\n  + mid: dense(5) [5]" in shown
+    assert "  + mid.W: param [8, 5] he_normal()" in shown and "  - dense_2.W: param [8, 3]" in shown
+    assert "inputs" not in shown and "training" not in shown
+
+
+def test_every_part_of_a_spec_is_compared() -> None:
+    assert changed(("lr = 0.01", "lr = 0.02")) == ("training\n  - optimizer: adam(lr = 0.01)\n  + optimizer: adam(lr = 0.02)")
+    assert "inputs\n  - x: float32[batch, 4]\n  + x: float32[batch, 5]" in changed(("x: [4]", "x: [5]"))
+    assert "outputs\n  - probs: float32[batch, 3]\n  + p: float32[batch, 3]" in changed(("output probs", "output p"))
+    assert "targets\n  - y: class(3)[batch]\n  + kind: class(3)[batch]" in changed(("y:", "kind:"), ("logits, y", "logits, kind"))
+    assert "+ loss 1: cross_entropy(logits, y, smoothing = 0.1)" in changed(("logits, y)", "logits, y, smoothing = 0.1)"))
+    assert "+ stop: stop(kind = early, metric = val.loss" in changed(
+        ("epochs 5", "epochs 5  validation 0.2  stop early(val.loss, patience = 2)")
+    )
+    assert "operations\n  - maximum: 1\n  + tanh: 1" in changed(("relu", "tanh"))
+
+
+def test_the_same_operations_in_another_order_differ() -> None:
+    assert "order" in changed(("-> dense(8) -> relu", "-> relu -> dense(8)"))
+
+
+def test_the_command_says_by_its_exit_whether_the_signature_changed(tmp_path: Path) -> None:
+    for name, old, new in (("a", "", ""), ("same", "relu", "tanh"), ("other", "[4]", "[5]")):
+        (tmp_path / f"{name}.nn").write_text(SPEC.replace(old, new) if old else SPEC)
+    codes = {
+        (other, *flags): run("diff", "a.nn", f"{other}.nn", *flags, cwd=tmp_path).returncode
+        for other in ("a", "same", "other")
+        for flags in ((), ("--signature",), ("--exit-code",))
+    }
+    assert {k for k, code in codes.items() if code} == {("other", "--signature"), ("same", "--exit-code"), ("other", "--exit-code")}
+    assert run("diff", "a.nn", "a.nn", cwd=tmp_path).stdout == "no difference\n"
+    found = json.loads(run("diff", "a.nn", "other.nn", "--signature", "--json", cwd=tmp_path).stdout)
+    assert found == [{"part": "inputs", "name": "x", "before": "float32[batch, 4]", "after": "float32[batch, 5]"}]
+    done = run("diff", "a.nn", "nosuch.nn", cwd=tmp_path)
+    assert (done.returncode == 1 and "E501" in done.stderr) or "E503" in done.stderr
+
+
+def test_runs_are_compared_by_what_they_were_trained_with(tmp_path: Path) -> None:
+    (tmp_path / "net.nn").write_text("let width = 8\n" + SPEC.replace("dense(8)", "dense(width)"))
+    for name, width in (("one", 8), ("two", 5)):
+        assert run("train", "net.nn", "--set", f"width={width}", "--epochs", "1", "--run", name, cwd=tmp_path).returncode == 0
+    assert "  - dense.W: param [4, 8]" in run("diff", "one", "two", cwd=tmp_path).stdout
+    assert run("diff", "one", "net.nn", cwd=tmp_path).stdout == "no difference\n"

@@ -1,0 +1,76 @@
+"""The pictures of a run: curves, confusion and mistakes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from test_cli import run
+
+import nnspec
+from nnspec.train.mistakes import answers, confusion_svg, judged, mistakes_svg
+
+TRUTH = np.array([0, 1, 2, 2, 1, 0])
+SCORES = np.array([[5, 0, 0], [0, 1, 3], [0, 0, 4], [2, 0, 1], [0, 2, 0], [0, 9, 0]], float)
+
+
+def words(svg: str) -> list[str]:
+    return [e.text or "" for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text")]
+
+
+def test_confusion_is_that_of_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    truth, scores = rng.integers(0, 5, 200), rng.standard_normal((200, 5))
+    found = answers(truth, scores, None)
+    assert np.array_equal(found.confusion, metrics.confusion_matrix(truth, scores.argmax(1)))
+    assert f"{(truth == scores.argmax(1)).sum()} of 200 right; rows are true, columns said" in words(confusion_svg(found))
+
+
+def test_the_worst_mistakes_are_those_it_was_surest_of() -> None:
+    found = answers(TRUTH, SCORES, ["a", "b", "<c>"])
+    assert found.worst.tolist() == [5, 1, 3]
+    assert words(mistakes_svg(found, np.zeros((6, 1, 4, 4)))) == ["b (100 %) for a", "<c> (84 %) for b", "a (67 %) for <c>"]
+
+
+def test_a_mistake_is_shown_as_its_image() -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(0).random((6, 3, 5, 5))
+    svg = mistakes_svg(answers(TRUTH, SCORES, None), pixels)
+    first = re.search(r"base64,([^\"]+)", svg)
+    assert first
+    shown = np.asarray(image.open(io.BytesIO(base64.b64decode(first[1]))))
+    assert shown.shape == (110, 110, 3)
+    expected = (pixels[5].transpose(1, 2, 0) - pixels.min()) / (pixels.max() - pixels.min()) * 255
+    assert np.abs(shown[11::22, 11::22] - expected).max() <= 0.51
+
+
+def test_only_a_class_of_each_example_is_judged() -> None:
+    assert judged(nnspec.load("digits").spec.model) == ("digit", "probs")
+    for name in ("diabetes", "gpt", "autoencoder", "siamese"):
+        assert judged(nnspec.load(name).spec.model) is None
+
+
+def test_a_training_leaves_its_pictures_and_the_command_draws_them_again(tmp_path: Path) -> None:
+    assert run("train", "digits", "--epochs", "2", "--run", "r", cwd=tmp_path).returncode == 0
+    names = ["confusion.svg", "dense.W.png", "loss.svg", "mistakes.svg"]
+    written = {n: (tmp_path / "r" / n).read_bytes() for n in names}
+    for name in names:
+        (tmp_path / "r" / name).unlink()
+    done = run("templates", "r", cwd=tmp_path)
+    assert sorted(Path(line).name for line in done.stdout.splitlines()) == names, done.stderr
+    assert {n: (tmp_path / "r" / n).read_bytes() for n in names} == written
+
+
+def test_metrics_that_are_watched_have_their_curve(tmp_path: Path) -> None:
+    spec = "model M { input x: [4]  target y: class(3)  output p = softmax(x -> dense(3))  loss nll(p, y)  metric accuracy(p, y) }\n"
+    (tmp_path / "m.nn").write_text(spec + "train { data iris  validation 0.2  epochs 2  optimizer adam(lr = 0.01) }")
+    assert run("train", "m.nn", "--run", "r", cwd=tmp_path).returncode == 0
+    shown = (tmp_path / "r" / "metrics.svg").read_text("utf-8")
+    assert "val.accuracy" in words(shown) and "val.loss" not in words(shown)
+    assert not (tmp_path / "r" / "mistakes.svg").exists()
