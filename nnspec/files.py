@@ -93,7 +93,10 @@ def is_plain_file(path: Path) -> bool:
 
 def contained(folder: Path, relative: str | Path, span: Span) -> Path:
     """A file that a spec names: within the folder of the spec, links followed; E112 for any other."""
-    path = (folder / relative).resolve()
+    try:
+        path = (folder / relative).resolve()
+    except (OSError, RuntimeError):  # links that lead to each other
+        raise fault("E501", f"there is no file `{Path(relative).as_posix()}`", span) from None
     if Path(relative).is_absolute() or not path.is_relative_to(folder.resolve()):
         raise fault("E112", f"`{Path(relative).as_posix()}` is not within the folder of the spec", span, help="copy it beside the spec")
     return path

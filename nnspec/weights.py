@@ -58,8 +58,11 @@ def names_in(path: Path, wanted: Mapping[str, tuple[int, ...]], span: Span) -> s
 
 def read(path: Path, name: str) -> Array:
     """One tensor of a file."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, framework="numpy") as file:
-        tensor: Array = file.get_tensor(name)
-        return tensor
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensor: Array = file.get_tensor(name)
+            return tensor
+    except (SafetensorError, OSError) as error:
+        raise fault("E503", f"{path} is damaged: {error}") from None
