@@ -12,7 +12,7 @@ Check = Callable[[Source], Sequence[Diagnostic]]
 
 
 @dataclass
-class Mended:
+class Repaired:
     """A text after its fixes: which were applied, in order, and what is still wrong with it."""
 
     source: Source
@@ -20,9 +20,9 @@ class Mended:
     applied: list[Fix] = field(default_factory=list)
 
 
-def mended(source: Source, check: Check) -> Mended:
+def repaired(source: Source, check: Check) -> Repaired:
     """The source with every safe fix that answers its mistake and makes none in its place; `check` finds the mistakes of a text."""
-    now = Mended(source, check(source))
+    now = Repaired(source, check(source))
     refused: set[tuple[str, str]] = set()
     while len(now.applied) < MAX_PASSES and (d := _next(now, refused)):
         better = _with(now, d, check)
@@ -33,7 +33,7 @@ def mended(source: Source, check: Check) -> Mended:
     return now
 
 
-def _next(now: Mended, refused: set[tuple[str, str]]) -> Diagnostic | None:
+def _next(now: Repaired, refused: set[tuple[str, str]]) -> Diagnostic | None:
     """The first mistake with a fix that has not been tried in vain."""
     offered = (d for d in now.diagnostics if d.fix and d.fix.safe and d.fix.span.source is now.source)
     return next((d for d in offered if _key(d) not in refused), None)
@@ -43,7 +43,7 @@ def _key(d: Diagnostic) -> tuple[str, str]:
     return d.message, str(d.span)
 
 
-def _with(now: Mended, d: Diagnostic, check: Check) -> Mended | None:
+def _with(now: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
     """With one fix more; nothing where what it writes is wrong itself, breaks the grammar, or leaves the mistake."""
     text, fix = now.source.text, d.fix
     assert fix
@@ -54,7 +54,7 @@ def _with(now: Mended, d: Diagnostic, check: Check) -> Mended | None:
         return None
     if _syntax(found) > _syntax(now.diagnostics) or _count(found, d) >= _count(now.diagnostics, d):
         return None
-    return Mended(source, found, [*now.applied, fix])
+    return Repaired(source, found, [*now.applied, fix])
 
 
 def _count(diagnostics: Sequence[Diagnostic], like: Diagnostic) -> int:

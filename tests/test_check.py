@@ -17,7 +17,7 @@ from mistakes import model
 from nnspec import formats, pages
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source
-from nnspec.fixes import mended
+from nnspec.fixes import repaired
 
 WRONG = """model M {
   input x: [4]
@@ -57,7 +57,7 @@ def found_in(text: str) -> tuple[Diagnostic, ...]:
 
 
 def after_fixes(text: str) -> str:
-    return mended(Source("net.nn", text), lambda source: Compilation(source, {}).diagnostics).source.text
+    return repaired(Source("net.nn", text), lambda source: Compilation(source, {}).diagnostics).source.text
 
 
 # ---- fixes

@@ -36,7 +36,7 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
     found: list[Diagnostic] = []
     for name in files:
         try:
-            spec = _mended(name, pairs) if fix else compilation(name, pairs)
+            spec = _repaired(name, pairs) if fix else compilation(name, pairs)
             mistakes = (*spec.diagnostics, *spec.warnings)
         except Fault as error:
             mistakes = (error.diagnostic,)
@@ -71,14 +71,14 @@ def _report(found: Sequence[Diagnostic], form: str) -> None:
         click.echo(text)
 
 
-def _mended(name: str, pairs: tuple[str, ...]) -> Compilation:
+def _repaired(name: str, pairs: tuple[str, ...]) -> Compilation:
     """The spec after the fixes that help, which are written into its file and said."""
-    from nnspec.fixes import mended
+    from nnspec.fixes import repaired
 
     if name == STDIN or not Path(name).is_file():
         raise fault("E501", f"there is no file `{name}` to mend")
     spec = compilation(name, pairs)
-    after = mended(spec.source, lambda source: replace(spec, source=source).diagnostics)
+    after = repaired(spec.source, lambda source: replace(spec, source=source).diagnostics)
     for change in after.applied:
         old, new = (f"`{t}`" if t.strip() else "nothing" for t in (change.span.text, change.text.rstrip("\n")))
         click.echo(f"mended {change.span}: {old} -> {new}", err=True)
