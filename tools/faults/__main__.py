@@ -1,0 +1,81 @@
+"""Plant each fault in a copy of the tree, run the tests there until one fails, and say which faults none notices.
+
+python -m tools.faults [--only KIND] [--tests FILE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.faults.planted import Fault, faults
+
+ROOT = Path(__file__).parent.parent.parent
+COPIED = ("nnspec", "specs", "grammar", "tests", "tools", "pyproject.toml", "README.md", "CHANGELOG.md")
+FIRST = (
+    "ops",
+    "kernels",
+    "rewrite",
+    "std",
+    "std_torch",
+    "torch_ops",
+    "torch_layers",
+    "mistakes",
+    "engines",
+    "ort",
+    "simplify",
+    "loops",
+    "fuzz",
+)
+"""The tests that are the nearest to what is faulty; what they let pass, the rest of the suite may notice."""
+LONGEST = 1200
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.faults", description=__doc__)
+    parser.add_argument("--only", help="gradient, kernel, shape, lowering or rewrite")
+    parser.add_argument("--tests", nargs="*", default=[f"tests/test_{name}.py" for name in FIRST])
+    arguments = parser.parse_args()
+    planted = [f for f in faults() if arguments.only in (None, f.kind)]
+    survivors = [f for f in planted if not _told(f, caught(f, arguments.tests))]
+    print(f"{len(planted) - len(survivors)} of {len(planted)} faults are caught")
+    return 1 if survivors else 0
+
+
+def caught(fault: Fault, tests: list[str]) -> str:
+    """The first test that fails with the fault; an empty text where none does."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, tree / name)
+        file = tree / fault.file
+        text = file.read_text("utf-8")
+        assert text.count(fault.right) == 1, f"{fault.file} has changed: {fault.right}"
+        file.write_text(text.replace(fault.right, fault.wrong), "utf-8")
+        return _first_failure(tree, [t for t in tests if (tree / t).exists()])
+
+
+def _first_failure(tree: Path, tests: list[str]) -> str:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False)
+    except subprocess.TimeoutExpired:
+        return "the tests did not end"
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return lines[-1][:100] if lines else "pytest stopped" if done.returncode else ""
+
+
+def _told(fault: Fault, found: str) -> bool:
+    print(f"{'caught  ' if found else 'SURVIVED'} {fault.kind:<9} {fault.file}: {fault.wrong[:60]!r}  {found}", flush=True)
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
