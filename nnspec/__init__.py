@@ -5,8 +5,9 @@ net.fit()
 net.export("digits.onnx")
 """
 
-from nnspec.api import Net, from_onnx, load, loads, open
+from nnspec.api import from_onnx, load, loads, open
 from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.net import Net
 from nnspec.version import VERSION as __version__
 
 __all__ = ["Diagnostic", "Net", "SpecError", "__version__", "from_onnx", "load", "loads", "open"]

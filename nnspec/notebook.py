@@ -6,8 +6,9 @@ import sys
 from functools import partial
 from typing import Any
 
-from nnspec.api import Net, loads
+from nnspec.api import loads
 from nnspec.diagnostics import SpecError, as_spec_error, fault, render
+from nnspec.net import Net
 
 DEFAULT = "net"
 

@@ -9,10 +9,10 @@ import pytest
 from test_cli import run
 
 import nnspec
-from nnspec.api import ENGINES
 from nnspec.benchmark import PRODUCTS, Benchmark, Product, Timing, benchmark, products, random_batch
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
+from nnspec.net import ENGINES
 from nnspec.ops import OPS
 
 LSTM = """

@@ -11,7 +11,7 @@ from pathlib import Path
 from helpers import ROOT
 
 import nnspec
-from nnspec import api
+from nnspec import api, net
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, render
 from nnspec.syntax.parser import parse
@@ -37,8 +37,9 @@ def test_checking_a_right_spec_imports_nothing_that_is_slow_and_not_needed() -> 
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
-    results = doctest.testmod(api, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    assert results.attempted > 5 and results.failed == 0
+    for module in (api, net):
+        results = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+        assert results.attempted > 5 and results.failed == 0
 
 
 def blocks(path: Path, language: str) -> list[str]:

@@ -10,10 +10,10 @@ import pytest
 from helpers import distance, random_batch
 
 import nnspec
-from nnspec.api import Net
 from nnspec.gradcheck import gradcheck
 from nnspec.graph import Node
 from nnspec.graph.verify import verify
+from nnspec.net import Net
 
 LAYERS = """
 layer rnn(x: [T, n], units) -> [T, units] {

@@ -41,7 +41,7 @@ def table() -> dict[str, Any]:
 
 
 @pytest.fixture
-def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nnspec.api.Net:
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nnspec.Net:
     """A saved run, in the folder where the test works; files are read nine rows at a time, and computed in batches of four."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(score, "READ_ROWS", 9)
@@ -60,7 +60,7 @@ def predict(output: str) -> tuple[int, str]:
     return done.exit_code, str(done.exception) if done.exception else done.output
 
 
-def test_every_row_gets_its_outputs_in_the_order_of_the_file(net: nnspec.api.Net, table: dict[str, Any]) -> None:
+def test_every_row_gets_its_outputs_in_the_order_of_the_file(net: nnspec.Net, table: dict[str, Any]) -> None:
     write("in.parquet", table)
     assert predict("out.parquet") == (0, f"{ROWS} predictions in out.parquet\n")
     expected = net.predict({"x": np.stack([table["long"], 2 * table["wide"]], axis=1)})
@@ -70,7 +70,7 @@ def test_every_row_gets_its_outputs_in_the_order_of_the_file(net: nnspec.api.Net
     assert np.allclose(probs, expected["probs"], atol=1e-6) and np.allclose(found["best"], expected["best"], atol=1e-6)
 
 
-def test_a_table_in_memory_is_written_as_the_same_parquet(net: nnspec.api.Net, table: dict[str, Any]) -> None:
+def test_a_table_in_memory_is_written_as_the_same_parquet(net: nnspec.Net, table: dict[str, Any]) -> None:
     write("in.parquet", table)
     predict("streamed.parquet")
     Path("in.csv").write_text("long,wide\n" + "\n".join(f"{a},{b}" for a, b in zip(table["long"], table["wide"], strict=True)) + "\n")
@@ -85,7 +85,7 @@ def test_a_table_in_memory_is_written_as_the_same_parquet(net: nnspec.api.Net, t
     ("long", 41, float("inf"), "row 42, column 1: inf is not a finite number"),
 ])  # fmt: skip
 def test_a_bad_row_is_named_by_its_place_in_the_file_and_what_was_written_stays(
-    net: nnspec.api.Net, table: dict[str, Any], column: str, row: int, value: float | None, said: str
+    net: nnspec.Net, table: dict[str, Any], column: str, row: int, value: float | None, said: str
 ) -> None:
     write("in.parquet", table)
     predict("out.parquet")
@@ -101,13 +101,13 @@ def test_a_bad_row_is_named_by_its_place_in_the_file_and_what_was_written_stays(
 @pytest.mark.parametrize(("columns", "said"), [
     (("long",), "has no field `wide`"), (("long", "day"), "has no field `wide`"),
 ])  # fmt: skip
-def test_a_column_that_is_not_there_is_missed(net: nnspec.api.Net, table: dict[str, Any], columns: tuple[str, ...], said: str) -> None:
+def test_a_column_that_is_not_there_is_missed(net: nnspec.Net, table: dict[str, Any], columns: tuple[str, ...], said: str) -> None:
     write("in.parquet", {name: table[name] for name in columns})
     code, text = predict("out.parquet")
     assert code == 1 and said in text and not Path("out.parquet").exists()
 
 
-def test_no_rows_are_said(net: nnspec.api.Net, table: dict[str, Any]) -> None:
+def test_no_rows_are_said(net: nnspec.Net, table: dict[str, Any]) -> None:
     write("in.parquet", {name: values[:0] for name, values in table.items()})
     code, text = predict("out.parquet")
     assert code == 1 and "in.parquet has no rows" in text

@@ -12,11 +12,11 @@ from safetensors.numpy import save_file
 
 import nnspec
 from nnspec import SpecError
-from nnspec.api import read_source
 from nnspec.cli.train import Wishes, train_run
 from nnspec.compile import Compilation
 from nnspec.optimization import LR, T
 from nnspec.run import reference
+from nnspec.source import read_source
 from nnspec.train.commit import newest
 from nnspec.train.loop import Progress
 from nnspec.train.schedule import LearningRate

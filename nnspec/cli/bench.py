@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nnspec.api import ENGINES
 from nnspec.cli.options import JSON, SET, SIZES, compilation, options, sizes_from
+from nnspec.net import ENGINES
 
 if TYPE_CHECKING:
     from nnspec.benchmark import Benchmark, Timing

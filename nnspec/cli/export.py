@@ -11,6 +11,7 @@ import click
 
 from nnspec import api
 from nnspec.cli.options import DATA, JSON, SET, compilation, options
+from nnspec.net import Net
 
 if TYPE_CHECKING:
     from nnspec.deploy import Proof
@@ -36,7 +37,7 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
     if Path(source).is_dir() and pairs:
         raise click.UsageError("--set belongs to a spec; a run has its values already")
     _refuse_strangers(train_step, data, how)
-    net = api.open(source) if Path(source).is_dir() else api.Net(compilation(source, pairs))
+    net = api.open(source) if Path(source).is_dir() else Net(compilation(source, pairs))
     if train_step:
         _training(net, path or f"{Path(source).stem if source != '-' else net.name.lower()}-step", data, how)
     elif path:
@@ -78,7 +79,7 @@ def _measured(source: str) -> dict[str, dict[str, Any]]:
     return {f"epoch {epoch.number}": dict(epoch.metrics)} if epoch else {}
 
 
-def _training(net: api.Net, folder: str, data: str | None, how: dict[str, Any]) -> None:
+def _training(net: Net, folder: str, data: str | None, how: dict[str, Any]) -> None:
     proof = net.export_training(folder, data=net.datasets(data) if how["with_data"] else (), opset=how["opset"])
     _say(proof, how["as_json"])
     if proof.left_out:

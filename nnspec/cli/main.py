@@ -30,6 +30,7 @@ from nnspec.cli.templates import templates
 from nnspec.cli.trace import trace
 from nnspec.diagnostics import Fault, SpecError
 from nnspec.elaborate.training import MAX_SEED
+from nnspec.net import DEVICES, ENGINES, Net
 from nnspec.version import VERSION
 
 STAGES = ("ast", "graph", "step", "plan")
@@ -96,7 +97,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
     else:
         click.echo(summary(spec))
     if output:
-        click.echo(api.Net(spec).export(output).sentence, err=True)
+        click.echo(Net(spec).export(output).sentence, err=True)
 
 
 @cli.command()
@@ -106,10 +107,10 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
 @click.option(
     "--engine",
-    type=click.Choice(api.ENGINES),
+    type=click.Choice(ENGINES),
     help="What computes: the fastest (auto, the default), or one by name; `ort` is onnxruntime.",
 )
-@click.option("--device", type=click.Choice(api.DEVICES), help="Where `ort` computes: on the processor (cpu, the default) or not.")
+@click.option("--device", type=click.Choice(DEVICES), help="Where `ort` computes: on the processor (cpu, the default) or not.")
 @click.option("--threads", type=click.IntRange(1), help="A fixed number, with which a run is the same to the last bit.")
 @click.option("--run", type=click.Path(file_okay=False), metavar="DIR", help="The run directory (default: runs/NAME-N).")
 @click.option("--resume", is_flag=True, help="Go on with the run begun last, or that of --run; F may also be a run itself.")

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import click
 
 from nnspec import api
-from nnspec.api import Net
 from nnspec.cli.options import DATA, options
+from nnspec.net import Net
 
 PARQUET = ".parquet"
 

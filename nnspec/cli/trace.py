@@ -6,9 +6,9 @@ import json
 
 import click
 
-from nnspec import api
 from nnspec.cli.options import DATA, JSON, SET, compilation, options
 from nnspec.diagnostics import fault
+from nnspec.net import Net
 
 
 @click.command()
@@ -25,7 +25,7 @@ def trace(file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, ex
     if not spec.model.losses or not spec.trainings:
         missing = "train block" if spec.model.losses else "loss"
         raise fault("E110", f"the model `{spec.model.name}` has no {missing}, so there is no step to trace", spec.model.span)
-    fields = {n: v[:examples] for n, v in api.Net(spec, "reference").dataset(data).train.items()}
+    fields = {n: v[:examples] for n, v in Net(spec, "reference").dataset(data).train.items()}
     lines = run_trace(spec, fields, base_rate(spec))
     if as_json:
         rows = [{"part": x.part, "name": x.name, "formula": x.formula, "value": x.value.tolist()} for x in lines]

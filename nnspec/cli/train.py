@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 import click
 import numpy as np
 
-from nnspec.api import Net
 from nnspec.cli.options import compilation, hush, say, settings_of
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source
 from nnspec.graph import Type
+from nnspec.net import Net
 from nnspec.train import data as data_sets
 from nnspec.train import rundir
 from nnspec.train.checkpoint import SPEC

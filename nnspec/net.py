@@ -1,0 +1,381 @@
+"""A network as an object that can be called, differentiated, trained, exported and saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnspec.compile import Compilation
+from nnspec.diagnostics import as_spec_error, did_you_mean, fault
+from nnspec.elaborate.training import MAX_SEED, Training
+from nnspec.graph import Graph, Type
+from nnspec.live import LiveArrays
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nnspec.deploy import Proof
+    from nnspec.deploy.training import TrainingProof
+    from nnspec.run.engine import Engine
+    from nnspec.train.data import Dataset
+    from nnspec.train.loop import History, Progress
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+ENGINES, DEVICES, DTYPES = ("auto", "numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
+
+
+class Net:
+    """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
+
+    `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
+    trained on.
+    """
+
+    def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu", threads: int | None = None) -> None:
+        for name, value, known in (("engine", engine, ENGINES), ("device", device, DEVICES), ("dtype", compilation.dtype, DTYPES)):
+            if value not in known:
+                raise ValueError(f"{name} is one of {known}, not {value!r}")
+        if device != "cpu" and engine != "ort":
+            raise ValueError(f"the engine {engine!r} computes on the processor only; `ort` can compute on {device}")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads are 1 or more, not {threads}")
+        self.spec, self.engine_name, self.device, self.threads = compilation.checked(), engine, device, threads
+        self.labels: Mapping[str, Sequence[str]] = {}
+
+    @cached_property
+    @as_spec_error()
+    def engine(self) -> Engine:
+        from nnspec.run.engine import Engine
+
+        engine = Engine(self.spec, "numpy" if self.engine_name == "auto" else self.engine_name, threads=self.threads, device=self.device)
+        engine.initialise(self.spec.trainings[0].seed if self.spec.trainings else 0)
+        return engine
+
+    # ---- what it is
+
+    @property
+    def name(self) -> str:
+        return self.spec.model.name
+
+    @property
+    def inputs(self) -> dict[str, Type]:
+        """{name: type} of the inputs; the first dimension is the batch."""
+        return self.spec.model.inputs
+
+    @property
+    def targets(self) -> dict[str, Type]:
+        return self.spec.model.targets
+
+    @property
+    def outputs(self) -> dict[str, Type]:
+        return self.spec.model.outputs
+
+    @property
+    def graph(self) -> Graph:
+        """The inference graph."""
+        return self.spec.inference
+
+    @cached_property
+    def params(self) -> LiveArrays:
+        """The trained parameters by public name; `net.params["dense.W"][...] = w` and `net.params["dense.W"] = w` both set them."""
+        return LiveArrays(lambda: self.engine.params)
+
+    @cached_property
+    def states(self) -> LiveArrays:
+        return LiveArrays(lambda: self.engine.states)
+
+    def summary(self) -> str:
+        """The layer table: name, formula, output shape, parameters, operations and receptive field of one example."""
+        from nnspec.summary import summary
+
+        return summary(self.spec)
+
+    def _repr_svg_(self) -> str:
+        """The picture of `nnspec graph`."""
+        from nnspec.drawing import drawn
+        from nnspec.picture.svg import svg
+
+        return svg(drawn(self.spec), self.name)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture, and the layer table below it."""
+        return f"<div>{self._repr_svg_()}<details><summary>layers</summary><pre>{escape(self.summary())}</pre></details></div>"
+
+    def __repr__(self) -> str:
+        return f"<nnspec.Net {self.name}: {sum(v.size for v in self.params.values()):,} parameters>"
+
+    # ---- running
+
+    @as_spec_error()
+    def init(self, seed: int = 0) -> Net:
+        """Draw all parameters anew from a seed.
+
+        >>> import nnspec
+        >>> a, b = nnspec.load("digits").init(seed=7), nnspec.load("digits").init(seed=7)
+        >>> bool((a.params["dense.W"] == b.params["dense.W"]).all())
+        True
+        """
+        if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+            raise fault("E106", f"a seed is a whole number from 0 to {MAX_SEED:,}, not {seed!r}")
+        self.engine.initialise(seed)
+        return self
+
+    @as_spec_error()
+    def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
+        """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name."""
+        if single:
+            inputs = dict(zip(self.inputs, single, strict=True))
+        fields = self._checked(inputs, self.inputs)
+        return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
+
+    @as_spec_error()
+    def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
+        """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}).
+
+        >>> import nnspec
+        >>> net = nnspec.load("mazur", dtype="float64")
+        >>> loss, grads = net.gradients(x=[[0.05, 0.10]], y=[[0.01, 0.99]])
+        >>> round(loss, 9), round(float(grads["W2"][0, 0]), 9)
+        (0.298371109, 0.082167041)
+        """
+        self._needs_loss()
+        loss, gradients = self.engine.gradients(self._checked(fields, self.inputs | self.targets))
+        return loss, {n: g.copy() for n, g in gradients.items()}
+
+    @as_spec_error()
+    def step(self, *, lr: float | None = None, **fields: Any) -> float:
+        """One step of the first train block, or the one trained last, on a batch; returns the loss before it.
+
+        `lr` overrides the base rate.
+        """
+        self._needs_training()
+        rate = self._base_rates[self.engine.stage] if lr is None else lr
+        return self.engine.step(self._checked(fields, self.inputs | self.targets), rate)
+
+    @cached_property
+    def _base_rates(self) -> list[float]:
+        from nnspec.train.schedule import base_rate
+
+        return [base_rate(self.spec, stage) for stage in range(len(self.spec.trainings))]
+
+    @as_spec_error()
+    def fit(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        epochs: int | None = None,
+        validation: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        path: str | None = None,
+        run: str | Path | None = None,
+        resume: bool = False,
+    ) -> History:
+        """Train by the spec's train blocks, on their own data or on the arrays given ({input or target: array}); `epochs` is of each.
+
+        `path` is what `--data` is on the command line. With a `run`, a new directory, the training is kept there; an interrupt then ends
+        it between two steps. To `resume` goes on from there, to the same bits. Raises SpecError for data that does not fit (E3xx), a
+        diverging loss (E401), and a run that cannot be written or gone on with (E54x).
+        """
+        from nnspec.train.data import Dataset
+
+        self._needs_training()
+        if epochs is not None and (not isinstance(epochs, int) or epochs < 1):
+            raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
+        if data is None:
+            datasets = self.datasets(path)
+        else:
+            ports, labels = self.inputs | self.targets, self._labels()
+            trained = self._checked(data, ports, labels)
+            dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
+            datasets = [dataset] * len(self.spec.trainings)
+        written = self.spec
+        try:
+            self.spec = self.engine.spec = written.with_training(epochs=epochs, steps=None) if epochs else written
+            return self.fit_datasets(datasets, progress, Path(run) if run else None, resume=resume, path=path)
+        finally:
+            self.spec = self.engine.spec = written
+
+    @as_spec_error()
+    def fit_datasets(
+        self,
+        datasets: Sequence[Dataset],
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        *,
+        resume: bool = False,
+        path: str | None = None,
+    ) -> History:
+        """Train by the spec's train blocks on data that is checked already; `folder` is the run directory."""
+        from nnspec.train.fingerprint import fingerprints
+        from nnspec.train.loop import Progress
+        from nnspec.train.run import begun, resumed
+        from nnspec.train.stages import fit
+
+        self._needs_training()
+        if not all(t.leads_with_batch for t in self.inputs.values()):
+            raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
+        self.labels = {**self.labels, **datasets[-1].labels}
+        progress, choosing = progress or Progress(), self.engine_name == "auto"
+        if folder is None:
+            if resume:
+                raise fault("E543", "there is no run to resume", help='say which one it is: `run="runs/digits-1"`')
+            return fit(self.engine, datasets, progress, choosing=choosing)
+        said = {**self._said(path), "data": fingerprints(datasets)}
+        kept = resumed(folder, self.engine, said, choosing, progress.on_warning) if resume else begun(folder, self.engine, said)
+        with kept as run:
+            return fit(self.engine, datasets, progress, run, choosing=choosing)
+
+    def _said(self, path: str | None = None) -> dict[str, Any]:
+        """What a manifest says of the wishes of who trains."""
+        asked = {"engine": self.engine_name, "device": self.device, "threads": self.threads, "data": path and str(Path(path).absolute())}
+        return {"labels": self._labels(), "asked": asked}
+
+    @as_spec_error()
+    def datasets(self, path: str | None = None) -> list[Dataset]:
+        """The data of every train block, checked and split, for `fit_datasets`; blocks that share their data share the arrays.
+
+        Pixels may still be the bytes of their file, which NumPy takes for the fractions that they stand for.
+        """
+        self._needs_training()
+        found: list[Dataset] = []
+        trainings = self.spec.trainings
+        for number, training in enumerate(trainings):
+            same = number > 0 and training.parts == trainings[number - 1].parts
+            found.append(found[-1] if same else self._data_of(training, path))
+        return found
+
+    @as_spec_error()
+    def dataset(self, path: str | None = None) -> Dataset:
+        """The data of the last train block, checked and split."""
+        self._needs_training()
+        return self._data_of(self.spec.trainings[-1], path).as_arrays()
+
+    def _data_of(self, training: Training, path: str | None) -> Dataset:
+        from nnspec.train.data import load as load_data
+
+        return load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels)
+
+    @as_spec_error()
+    def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number."""
+        from nnspec.train.loop import evaluate
+
+        return evaluate(self.engine, self._checked(data, self.inputs | self.targets))
+
+    @as_spec_error()
+    def predict(self, data: Any) -> Any:
+        """Outputs for many examples: from {input: array}, or from one array where there is one input (then one output gives one array)."""
+        from nnspec.train.loop import predict
+
+        single = not isinstance(data, Mapping)
+        fields = dict(zip(self.inputs, [data], strict=True)) if single and len(self.inputs) == 1 else data
+        outputs = predict(self.engine, self._checked(fields, self.inputs))
+        return next(iter(outputs.values())) if single and len(outputs) == 1 else outputs
+
+    # ---- keeping
+
+    @as_spec_error()
+    def export(
+        self,
+        path: str | Path,
+        *,
+        outputs: Sequence[str] = (),
+        opset: int = 21,
+        half: bool = False,
+        int8: Dataset | None = None,
+        pixels: Sequence[str] = (),
+        measured: Mapping[str, Mapping[str, Any]] = {},
+    ) -> Proof:
+        """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal.
+
+        `outputs` are any values that the model names, where it is cut. The inputs `pixels` come as bytes, from 0 to 255. `half` writes
+        half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by. A card of the model, NAME.md, is written
+        beside it; `measured` is what it says of metrics, by the part of the data.
+        """
+        from nnspec.deploy import export
+        from nnspec.deploy.card import write_card
+        from nnspec.deploy.interface import graph_of
+        from nnspec.deploy.quantized import export_quantized
+        from nnspec.train.checkpoint import metadata
+
+        about = metadata(self.engine) | ({"labels": json.dumps(self._labels())} if self.labels else {})
+        weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
+        graph = graph_of(self._single, outputs, pixels)
+        if int8:
+            how: dict[str, Any] = {"outputs": tuple(outputs), "pixels": tuple(pixels), "metadata": about, "opset": opset}
+            proof = export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
+        else:
+            proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half)
+        write_card(proof, self._single, graph, labels=self.labels, steps=int(self.engine.steps_done), measured=measured)
+        return proof
+
+    @as_spec_error()
+    def export_training(self, folder: str | Path, *, data: Sequence[Dataset] = (), opset: int = 21) -> TrainingProof:
+        """Write the training itself as ONNX, after proving it equal to the reference: what a step does, and what else it takes to go on
+        from here with any onnxruntime; with `data`, of every train block, what it trains on, too.
+
+        Raises SpecError for a spec without a train block (E110), and for a folder that cannot be written (E504).
+        """
+        from nnspec.deploy.training import export_training, standing_of
+        from nnspec.train.checkpoint import metadata
+
+        self._needs_training()
+        fields = [d.as_arrays().train for d in data]
+        standing, labels = standing_of(self.engine), {**self.labels, **(data[-1].labels if data else {})}
+        how: dict[str, Any] = {"metadata": metadata(self.engine), "data": fields, "labels": labels, "opset": opset}
+        return export_training(self._single, standing, Path(folder), **how)
+
+    @property
+    def _single(self) -> Compilation:
+        """The spec in single precision."""
+        return self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
+
+    @as_spec_error()
+    def save(self, run: str | Path) -> Path:
+        """Write a run directory that `nnspec.open` reads, or a further checkpoint into that of the same spec; returns its folder.
+
+        Raises SpecError (E504) for a directory that holds another spec's run or this step already, or cannot be written.
+        """
+        from nnspec.train import rundir
+        from nnspec.train.checkpoint import manifest
+        from nnspec.train.commit import commit
+        from nnspec.train.lock import locked
+
+        if self.spec.given:
+            raise fault("E525", f"`{self.name}` came from ONNX, and a run directory holds a spec", help="`export` writes it back as ONNX")
+        folder, engine = Path(run), self.engine
+        rundir.make(folder)
+        with locked(folder):
+            rundir.create(folder, self.spec)
+            return commit(folder, int(engine.steps_done), engine.all_arrays(), {**manifest(engine), **self._said()})
+
+    # ---- checks
+
+    def _labels(self) -> dict[str, list[str]]:
+        return {name: list(texts) for name, texts in self.labels.items()}
+
+    def _checked(
+        self, fields: Mapping[str, Any], ports: Mapping[str, Type], labels: dict[str, list[str]] | None = None
+    ) -> dict[str, Array]:
+        from nnspec.train.data import check
+
+        for name in fields:
+            if name not in ports:
+                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports))
+        known = self._labels() if labels is None else labels
+        return check(fields, ports, None, self.spec.dtype, known)
+
+    def _needs_loss(self) -> None:
+        if not self.spec.model.losses:
+            raise fault("E110", "the model has no loss", self.spec.model.span)
+
+    def _needs_training(self) -> None:
+        self._needs_loss()
+        if not self.spec.trainings:
+            raise fault("E110", "this spec has no train block", self.spec.model.span)
