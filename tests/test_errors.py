@@ -21,7 +21,7 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 CODE = re.compile(r"\[(E\d{3})\]")
 FOR_MORE = re.compile(r"^ *= for more: .*\n?", re.M)
 NEEDS_MISSING_PACKAGE = "E304"
-TRAINED = ("E302", "E303", "E305", "E306", "E307", "E308", "E309", "E401", "E402", "E411", "E412")
+TRAINED = ("E302", "E303", "E305", "E306", "E307", "E308", "E309", "E310", "E311", "E401", "E402", "E411", "E412")
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,9 @@ def test_what_is_wrong_in_a_folder_is_named(pets: Path, damage: str, code: str) 
         (pets / "pets" / "cow").mkdir()
     if damage == "third class":
         write(pets / "pets" / "cow" / "0.png", np.zeros((4, 3)))
-    assert mistake(pets, 'images("pets")', IMAGES.format("1, 4, 3")).code == code
+    found = mistake(pets, 'images("pets")', IMAGES.format("1, 4, 3"))
+    named = {"text": "notes.txt", "cut": "0.png", "deep": "0.png", "empty class": "cow", "third class": "`cow`"}
+    assert found.code == code and named[damage] in found.message
 
 
 def test_a_folder_that_is_not_there_or_has_no_classes_is_refused(pets: Path) -> None:

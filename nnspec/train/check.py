@@ -13,7 +13,7 @@ from nnspec.diagnostics import Fault, Span, did_you_mean, fault
 from nnspec.graph import Size, Type
 from nnspec.graph.types import bind, show, size_names
 from nnspec.run.fractions import Fractions
-from nnspec.train.files import NOT_FINITE_HELP, quoted
+from nnspec.train.files import NOT_FINITE_HELP, not_a_number, quoted
 
 Fields = dict[str, np.ndarray]
 """Arrays by the name of their port, each with the examples along axis 0."""
@@ -50,7 +50,7 @@ def listing(names: Iterable[str]) -> str:
 class Checker:
     """Checks fields against ports; `labels` keeps the texts of each class port, so that every part numbers them alike.
 
-    `before` is how many examples of the same file came before these.
+    `before` is how many examples of the same file came before these; `origins` say, before a message, where a port's data comes from.
     """
 
     ports: Mapping[str, Type]
@@ -59,6 +59,7 @@ class Checker:
     spans: Mapping[str, Span] = field(default_factory=dict)
     labels: dict[str, list[str]] = field(default_factory=dict)
     before: int = 0
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, fields: Mapping[str, Any]) -> Fields:
         for name in self.ports:
@@ -72,7 +73,7 @@ class Checker:
         return {name: self.convert(name, values).reshape(shapes[name]) for name, values in arrays.items()}
 
     def fault(self, code: str, name: str, message: str, **more: Any) -> Fault:
-        return fault(code, message, self.spans.get(name, self.span), **more)
+        return fault(code, self.origins.get(name, "") + message, self.spans.get(name, self.span), **more)
 
     def place(self, at: tuple[int, ...]) -> str:
         """Rows and columns, counted from 1."""
@@ -148,9 +149,9 @@ class Checker:
         if isinstance(values, Fractions):
             return values
         if values.dtype == object and not type.classes:
-            raise self.fault(
-                "E309", name, f"`{name}` takes numbers, and its data is text: {quoted(str(values.flat[0]))} in row {self.before + 1}"
-            )
+            first = str(values.flat[0])
+            message = f"{self.origins.get(name, '')}`{name}` takes numbers, and its data is text: {quoted(first)} in row {self.before + 1}"
+            raise not_a_number(first, message, self.spans.get(name, self.span), "")
         if values.dtype == object:
             return self.numbered(name, values)
         return self.floats(name, values) if type.is_float else self.whole(name, values)

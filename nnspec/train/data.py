@@ -16,7 +16,7 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, check, examples, listing
-from nnspec.train.files import Parts, Readers
+from nnspec.train.files import Parts, Readers, not_a_number, quoted
 from nnspec.train.formulas import computed
 from nnspec.train.sources import IDX_SOURCES, LABELLED, open_source, source_for, source_from_path
 
@@ -79,7 +79,7 @@ def _checked(
 ) -> Fields:
     """Some fields of an opened source, bound to the ports; `labels` learns what their class numbers stand for."""
     _keep_labels(source, parts.labels, ports, labels)
-    return bound(source, readers, ports, dtype, labels)
+    return bound(source, readers, ports, dtype, labels, table=parts.table)
 
 
 def _known(source: DataSource, labels: Labels) -> Sequence[str]:
@@ -100,11 +100,23 @@ def _keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], l
 
 
 def bound(
-    source: DataSource, readers: Readers, ports: Mapping[str, Type], dtype: str, labels: dict[str, list[str]], before: int = 0
+    source: DataSource,
+    readers: Readers,
+    ports: Mapping[str, Type],
+    dtype: str,
+    labels: dict[str, list[str]],
+    before: int = 0,
+    table: Path | None = None,
 ) -> Fields:
-    """For each port the field of its name, or what the source's arguments make for it, checked; `before` rows came before these."""
+    """For each port the field of its name, or what the source's arguments make for it, checked; `before` rows of a table came before."""
     fields = {port: _field(source, readers, port, dtype if type.is_float else None) for port, type in ports.items()}
-    return Checker(ports, source.span, dtype, source.spans, labels, before).check(fields)
+    origins = {port: _origin(table, _chosen(source, port)) for port in ports} if table else {}
+    return Checker(ports, source.span, dtype, source.spans, labels, before, origins).check(fields)
+
+
+def _origin(table: Path, chosen: Any) -> str:
+    """The file that the examples of a port come from, and the column where it is one."""
+    return f"{table}, column `{chosen}`: " if isinstance(chosen, str) else f"{table}: "
 
 
 def names_read(source: DataSource, ports: Mapping[str, Type]) -> frozenset[str]:
@@ -136,8 +148,14 @@ def _field(source: DataSource, readers: Readers, port: str, dtype: str | None) -
         return columns[0]
     kinds = {c.dtype == object for c in columns}
     if len(kinds) > 1:
-        text = next(str(i) for i, c in zip(items, columns, strict=True) if c.dtype == object)
-        raise fault("E309", f"`{port}` takes numbers, and the column `{text}` holds text", source.spans.get(port, source.span))
+        name, first = next((str(i), c[0]) for i, c in zip(items, columns, strict=True) if c.dtype == object)
+        message = f"`{port}` takes numbers, and the column `{name}` holds text: {quoted(first)} in row 1"
+        raise not_a_number(
+            first,
+            message,
+            source.spans.get(port, source.span),
+            "a list takes columns of numbers; class numbers become numbers by `one_hot(column, N)`",
+        )
     return _side_by_side(source, port, [str(i) for i in items], columns)
 
 

@@ -1,11 +1,11 @@
-"""Files to fields: csv, npz and IDX. Each field is read when it is asked for, and no file is believed about its size."""
+"""Files to fields: npz, IDX and texts. Each field is read when it is asked for, and no file is believed about its size."""
 
 from __future__ import annotations
 
-import csv
 import gzip
 import importlib
 import math
+import re
 import struct
 import tokenize
 import zipfile
@@ -33,7 +33,7 @@ class Parts:
     """The fields of a source: those to train on, and those it holds out for testing, if it does.
 
     `everything` has both where they are not just the one after the other. `labels` say what the class numbers of a field stand for.
-    Examples that are `ordered` follow each other in time, and are not split at random.
+    Examples that are `ordered` follow each other in time, and are not split at random. Fields may be the columns of a `table`.
     """
 
     train: Readers
@@ -41,6 +41,7 @@ class Parts:
     everything: Readers | None = None
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ordered: bool = False
+    table: Path | None = None
 
     def whole(self) -> Readers:
         test = self.test
@@ -68,6 +69,7 @@ MAX_TEXT = 2**30
 MAX_IDX_ITEMS = 1_000_000
 MAX_QUOTED = 40
 NOT_FINITE_HELP = "fill in the value, or remove the row"
+DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")
 # What zipfile, gzip and NumPy raise for a damaged file or a header that lies.
 BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, OverflowError, MemoryError, SyntaxError, RuntimeError)
 BROKEN += (struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
@@ -98,80 +100,26 @@ def quoted(text: str) -> str:
     return f"`{text}`" if len(text) <= MAX_QUOTED else f"`{text[:MAX_QUOTED]}...`"
 
 
-@dataclass(frozen=True)
-class Table:
-    """The cells of a csv file below its header, with the line that each row ends on."""
-
-    path: Path
-    span: Span | None
-    names: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    lines: Sequence[int]
-
-    def place(self, row: int) -> str:
-        return f"row {row + 1} (line {self.lines[row]})"
-
-    def column(self, index: int) -> np.ndarray:
-        """Numbers, or an array of texts where no cell is a number."""
-        cells = [row[index].strip() for row in self.rows]
-        with suppress(ValueError):
-            values = np.array(cells, dtype=np.float64)
-            if np.isfinite(values).all():
-                return values
-        numbers = [_as_float(c) is not None and math.isfinite(float(c)) for c in cells]
-        if all(cells) and not any(numbers):
-            return np.array(cells, dtype=object)
-        raise self._bad_cell(cells, cells.index("") if "" in cells else numbers.index(False), index)
-
-    def _bad_cell(self, cells: Sequence[str], row: int, index: int) -> Fault:
-        place = f"{self.path}, {self.place(row)}, column `{self.names[index]}`"
-        if not cells[row]:
-            return fault("E306", f"{place}: the cell is empty", self.span, help=NOT_FINITE_HELP)
-        if _as_float(cells[row]) is not None:
-            return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help=NOT_FINITE_HELP)
-        return fault("E309", f"{place}: {quoted(cells[row])} is not a number", self.span, help="a column holds only numbers, or no number")
-
-
-def _as_float(text: str) -> float | None:
+def as_float(text: str) -> float | None:
     with suppress(ValueError):
         return float(text)
     return None
 
 
-def read_csv(path: Path, span: Span | None) -> Readers:
-    """The columns of a csv file with a header row."""
-    try:
-        numbered = _numbered_rows(existing(path, span), span)
-    except OSError as error:
-        raise broken(path, error.strerror, span) from None
-    if not numbered:
-        raise broken(path, "it is empty", span)
-    (_, header), *body = numbered
-    table = Table(path, span, [name.strip() for name in header], [row for _, row in body], [line for line, _ in body])
-    _check_table(table)
-    return {name: partial(table.column, i) for i, name in enumerate(table.names)}
+def missing_help(count: int, name: str, is_number: bool) -> str:
+    """How rows without a value are left out, or the values filled in."""
+    all_of_them = f"; {count:,} are missing" if count > 1 else ""
+    filled = f' or `df["{name}"] = df["{name}"].fillna(df["{name}"].mean())`' if is_number else ""
+    return f'{NOT_FINITE_HELP}{all_of_them}: in pandas `df.dropna(subset=["{name}"])`{filled}'
 
 
-def _numbered_rows(path: Path, span: Span | None) -> list[tuple[int, list[str]]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            return [(reader.line_num, row) for row in reader if row]
-        except csv.Error as error:
-            raise broken(path, f"line {reader.line_num}: {error}", span) from None
-        except UnicodeDecodeError:
-            raise broken(path, f"it is not text in UTF-8, somewhere after line {reader.line_num}", span) from None
-
-
-def _check_table(table: Table) -> None:
-    if all(_as_float(name) is not None for name in table.names):
-        raise broken(table.path, "its first line holds numbers, where the names of the columns are expected", table.span)
-    twice = [name for i, name in enumerate(table.names) if name in table.names[:i]]
-    if twice:
-        raise broken(table.path, f"two columns are called `{twice[0]}`", table.span)
-    for i, row in enumerate(table.rows):
-        if len(row) != len(table.names):
-            raise broken(table.path, f"{table.place(i)} has {len(row)} cells, and the header has {len(table.names)}", table.span)
+def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault:
+    """What to say of a text where a number is due; of 3,14 how it is written."""
+    if not DECIMAL_COMMA.fullmatch(text):
+        return fault("E309", message, span, help=help)
+    point, whole = text.replace(".", "").replace(",", "."), text.replace(".", "").replace(",", "")
+    thousands = f", or {whole} if the comma parts thousands" if len(text) - text.index(",") == 4 else ""
+    return fault("E311", f"{message}; it has a decimal comma", span, help=f"write {point}{thousands}")
 
 
 def read_npz(path: Path, span: Span | None) -> Readers:

@@ -93,7 +93,8 @@ class _Folder:
                 if prod(image.size) > MAX_PIXELS:
                     raise broken(path, f"it has more than {MAX_PIXELS:,} pixels", self.source.span)
                 if image.mode not in (*GREY, *COLOURED):
-                    raise broken(path, f"its pixels are of the kind {image.mode}, and those of 8 bits are read", self.source.span)
+                    message = f"{path} cannot be read: its pixels are of the kind {image.mode}, and those of 8 bits are read"
+                    raise self.fault("E309", message, "save it with 8 bits for each channel, grey or in colours")
                 return use(image)
         except (*BROKEN, self.pillow.DecompressionBombError) as error:
             raise broken(path, error, self.source.span) from None

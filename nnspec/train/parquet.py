@@ -1,4 +1,4 @@
-"""Parquet files to fields: the only door of pyarrow, an optional package."""
+"""Parquet files to fields, by pyarrow, an optional package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Span, fault
-from nnspec.train.files import BROKEN, MAX_EXPANDED, NOT_FINITE_HELP, Readers, broken, existing, package
+from nnspec.train.files import BROKEN, MAX_EXPANDED, Readers, broken, existing, missing_help, package
 
 WIDEST = 8
 READ_AHEAD = 1 << 20
@@ -51,8 +51,9 @@ def _values(path: Path, name: str, span: Span | None, column: Any, before: int =
     if column.null_count or values.dtype == object:
         empty = column.is_null().to_numpy() | (values == "" if values.dtype == object else False)
         if empty.any():
+            help_ = missing_help(int(empty.sum()), name, values.dtype != object)
             row = before + int(np.argmax(empty)) + 1
-            raise fault("E306", f"{path}, row {row}, column `{name}`: the cell is empty", span, help=NOT_FINITE_HELP)
+            raise fault("E306", f"{path}, row {row}, column `{name}`: the cell is empty", span, help=help_)
     return values
 
 
@@ -72,6 +73,7 @@ def _array(path: Path, name: str, column: Any, span: Span | None) -> np.ndarray:
 class Stretch:
     """Some rows of a file: how many came before them, how many they are, and their columns."""
 
+    table: Path
     before: int
     rows: int
     readers: Readers
@@ -95,7 +97,7 @@ def _stretches(path: Path, file: Any, rows: int, wanted: frozenset[str], span: S
                 columns = table.from_batches([batch])
                 known = {n: partial(_values, path, n, span, columns.column(n), before) for n in columns.column_names}
                 unread = {n: partial(_column, path, n, span) for n in names if n not in known}
-                yield Stretch(before, batch.num_rows, {**unread, **known})
+                yield Stretch(path, before, batch.num_rows, {**unread, **known})
                 before += batch.num_rows
         except BROKEN as error:
             raise broken(path, error, span) from None

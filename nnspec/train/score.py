@@ -40,7 +40,7 @@ class Scorer:
     dtype: str
 
     def __call__(self, stretch: Stretch) -> dict[str, Array]:
-        fields = bound(self.source, stretch.readers, self.inputs, self.dtype, {}, stretch.before)
+        fields = bound(self.source, stretch.readers, self.inputs, self.dtype, {}, stretch.before, stretch.table)
         parts = [self.session.run({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
         return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs})
 

@@ -14,10 +14,11 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.files import is_plain_file
 from nnspec.run.fractions import Fractions
 from nnspec.train.check import examples
-from nnspec.train.files import Parts, Readers, in_memory, package, read_csv, read_idx, read_npz
+from nnspec.train.files import Parts, Readers, in_memory, package, read_idx, read_npz
 from nnspec.train.images import read_images
 from nnspec.train.parquet import read_parquet
 from nnspec.train.points import POINTS, xor
+from nnspec.train.tables import read_csv
 from nnspec.train.windows import TEXT_FIELDS, series_parts, text_parts
 
 HELD_OUT = 5
@@ -69,7 +70,7 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
             return series_parts(source, path, dtype)
         case name if name in TABLES:
             read = TABLES.get(_suffix(data), TABLES[name]) if data else TABLES[name]
-            return Parts(read(path, source.span))
+            return Parts(read(path, source.span), table=path)
         case name if name in IDX_SOURCES:
             return _idx_parts(source, Path(data) if data else resources.cache() / name, dtype)
     if data:

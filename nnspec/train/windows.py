@@ -11,7 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.train.files import Parts, in_memory, quoted, read_csv, read_text
+from nnspec.train.files import Parts, in_memory, not_a_number, quoted, read_text
+from nnspec.train.tables import read_csv
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
@@ -78,5 +79,6 @@ def _column(source: DataSource, path: Path) -> Array:
         raise fault("E307", f"{path} has no column `{name}`", source.spans["column"], help=did_you_mean(name, columns))
     values: np.ndarray = columns[name]()
     if values.dtype == object:
-        raise fault("E309", f"a series is of numbers, and the column `{name}` holds text: {quoted(values[0])}", source.spans["column"])
+        message = f"{path}: a series is of numbers, and the column `{name}` holds text: {quoted(values[0])} in row 1"
+        raise not_a_number(values[0], message, source.spans["column"], "")
     return values

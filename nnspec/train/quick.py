@@ -1,0 +1,80 @@
+"""A csv file in which nothing surprises, read by pyarrow: the same values as cell by cell, or no answer."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnspec.train.files import as_float
+
+SAMPLE = 1 << 16
+"""Bytes from the start of a file by which a column is expected to be of numbers or of texts."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Columns = dict[str, Array | None]
+
+
+def plain_columns(path: Path) -> Columns | None:
+    """The columns by name, None for one whose cells want a closer look; None where the file does, or pyarrow is not installed."""
+    try:
+        arrow, reader = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.csv")
+    except ImportError:
+        return None
+    kinds = None if _has_quotes(path) else _expected(path)
+    if not kinds:
+        return None
+    types = {name: arrow.float64() if number else arrow.dictionary(arrow.int32(), arrow.string()) for name, number in kinds.items()}
+    with path.open("rb") as file:
+        file.readline()
+        try:
+            table = reader.read_csv(
+                file,
+                reader.ReadOptions(column_names=list(kinds)),
+                reader.ParseOptions(quote_char=False),
+                reader.ConvertOptions(column_types=types, null_values=[""]),
+            )
+        except (ValueError, OSError):  # a row that is too long, a text among numbers, what is no UTF-8
+            return None
+    return {name: _numbers(column) if kinds[name] else _texts(column) for name, column in zip(kinds, table.columns, strict=True)}
+
+
+def _has_quotes(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b'"') >= 0
+
+
+def _expected(path: Path) -> dict[str, bool] | None:
+    """Each column by name, whether its first cells are numbers; None where the file does not begin as it should."""
+    with path.open("rb") as file:
+        start = file.read(SAMPLE)
+    try:
+        names, *rows = csv.reader(start[: start.rfind(b"\n") + 1].decode("utf-8-sig").split("\n")[:-1], strict=True)
+    except (ValueError, csv.Error):
+        return None
+    names, rows = [name.strip() for name in names], [row for row in rows if row]
+    if len(set(names)) < len(names) or not rows or any(len(row) != len(names) for row in rows):
+        return None
+    one_odd_name = len(names) == 1 and not names[0].isidentifier()  # perhaps semicolons part the cells
+    if one_odd_name or all(as_float(name) is not None for name in names):
+        return None
+    return {name: all(as_float(cell) is not None for cell in column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _numbers(column: Any) -> Array | None:
+    values: Array = column.to_numpy()
+    return values if not column.null_count and np.isfinite(values).all() else None
+
+
+def _texts(column: Any) -> Array | None:
+    """Texts without white space around them, none of them empty or a number."""
+    whole = column.unify_dictionaries().combine_chunks()
+    texts = [text.strip() for text in whole.dictionary.to_pylist()]
+    if any(not t or as_float(t) is not None or len(t) > csv.field_size_limit() for t in texts):
+        return None
+    values: Array = np.array(texts, dtype=object)[whole.indices.to_numpy()]
+    return values

@@ -1,0 +1,157 @@
+"""A csv file to fields: all columns at once where nothing in it surprises, and otherwise cell by cell, each mistake with its place."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from nnspec.diagnostics import Fault, Span, fault
+from nnspec.train.files import (
+    DECIMAL_COMMA,
+    NOT_FINITE_HELP,
+    Readers,
+    as_float,
+    broken,
+    existing,
+    in_memory,
+    missing_help,
+    not_a_number,
+    quoted,
+)
+from nnspec.train.quick import plain_columns
+
+QUICK_FROM = 1 << 20
+"""Bytes of a file from which pyarrow is worth loading."""
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of a csv file below its header, with the line that each row ends on."""
+
+    path: Path
+    span: Span | None
+    names: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    lines: Sequence[int]
+
+    def place(self, row: int) -> str:
+        return f"row {row + 1} (line {self.lines[row]})"
+
+    def column(self, index: int) -> np.ndarray:
+        """Numbers, or an array of texts where no cell is a number."""
+        cells = [row[index].strip() for row in self.rows]
+        with suppress(ValueError):
+            values = np.array(cells, dtype=np.float64)
+            if np.isfinite(values).all():
+                return values
+        numbers = [_is_finite(c) for c in cells]
+        if all(cells) and not any(numbers):
+            return np.array(cells, dtype=object)
+        raise self._bad_cell(cells, cells.index("") if "" in cells else numbers.index(False), index)
+
+    def _bad_cell(self, cells: Sequence[str], row: int, index: int) -> Fault:
+        name = self.names[index]
+        place = f"{self.path}, {self.place(row)}, column `{name}`"
+        if not cells[row]:
+            return fault(
+                "E306", f"{place}: the cell is empty", self.span, help=missing_help(cells.count(""), name, any(map(_is_finite, cells)))
+            )
+        if as_float(cells[row]) is not None:
+            return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help=NOT_FINITE_HELP)
+        message = f"{place}: {quoted(cells[row])} is not a number"
+        return not_a_number(cells[row], message, self.span, "a column holds only numbers, or no number")
+
+
+def _is_finite(cell: str) -> bool:
+    value = as_float(cell)
+    return value is not None and math.isfinite(value)
+
+
+def read_csv(path: Path, span: Span | None) -> Readers:
+    """The columns of a csv file with a header row."""
+    table = cache(partial(_table, path, span))
+    try:
+        plain = plain_columns(path) if existing(path, span).stat().st_size >= QUICK_FROM else None
+        if plain is None:
+            return {name: partial(table().column, i) for i, name in enumerate(table().names)}
+    except OSError as error:
+        raise broken(path, error.strerror, span) from None
+    closer = {name: partial(_column, table, i) for i, name in enumerate(plain)}
+    return {**closer, **in_memory({name: values for name, values in plain.items() if values is not None})}
+
+
+def _column(table: Callable[[], Table], index: int) -> np.ndarray:
+    return table().column(index)
+
+
+def _table(path: Path, span: Span | None) -> Table:
+    numbered = _numbered_rows(path, span)
+    if not numbered:
+        raise broken(path, "it is empty", span)
+    (_, header), *body = numbered
+    table = Table(path, span, [name.strip() for name in header], [row for _, row in body], [line for line, _ in body])
+    _check_header(table)
+    for i, row in enumerate(table.rows):
+        if len(row) != len(table.names):
+            message = f"{path}, {table.place(i)} has {_cells(len(row))}, and the header has {len(table.names)}"
+            more = "; a text with a comma in it stands in quotes, and a number has a decimal point" if len(row) > len(table.names) else ""
+            raise fault("E309", message, span, help=f"every row has a cell for each column{more}")
+    return table
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' * (count != 1)}"
+
+
+def _numbered_rows(path: Path, span: Span | None) -> list[tuple[int, list[str]]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            return [(reader.line_num, row) for row in reader if row]
+        except csv.Error as error:
+            raise broken(path, f"line {reader.line_num}: {error}", span) from None
+        except UnicodeDecodeError:
+            raise _not_utf_8(path, reader.line_num, span) from None
+
+
+def _not_utf_8(path: Path, line: int, span: Span | None) -> Fault:
+    with path.open("rb") as file:
+        wide = file.read(2) in UTF_16
+    found = "it is text in UTF-16, and not in UTF-8" if wide else f"it is not text in UTF-8, somewhere after line {line}"
+    help_ = f"save it as UTF-8, or `iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8`"
+    return fault("E309", f"{path} cannot be read: {found}", span, help=help_)
+
+
+def _check_header(table: Table) -> None:
+    names = table.names
+    if len(names) == 1:
+        _check_separator(table)
+    if all(as_float(name) is not None for name in names):
+        raise broken(table.path, "its first line holds numbers, where the names of the columns are expected", table.span)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        numbers = " and ".join(str(i + 1) for i, name in enumerate(names) if name == twice[0])
+        message = f"{table.path} cannot be read: two columns are called `{twice[0]}`, columns {numbers}"
+        raise fault("E309", message, table.span, help="give each another name in the first line")
+
+
+def _check_separator(table: Table) -> None:
+    """Refuse a header that other signs than commas part."""
+    sign, count = max(((s, table.names[0].count(s)) for s in SEPARATORS), key=lambda pair: pair[1])
+    if count:
+        decimal = ', decimal=","' if any(DECIMAL_COMMA.fullmatch(c) for row in table.rows[:9] for c in ",".join(row).split(sign)) else ""
+        file = table.path.name
+        message = f"{table.path} has {SEPARATORS[sign]} between its cells, and a csv file has commas"
+        raise fault(
+            "E310", message, table.span, help=f'in pandas `pd.read_csv("{file}", sep={sign!r}{decimal}).to_csv("{file}", index=False)`'
+        )

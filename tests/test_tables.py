@@ -1,0 +1,229 @@
+"""csv files as people have them: what is wrong is named with its place, and pyarrow reads the same as cell by cell."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+import nnspec
+from nnspec.diagnostics import Diagnostic, Fault, Source, Span, SpecError
+from nnspec.train import tables
+from nnspec.train.quick import SAMPLE, plain_columns
+from nnspec.train.tables import read_csv
+
+SPEC = Span(Source("spec.nn", "data"), 0, 4)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
+    def written(content: str | bytes) -> Path:
+        path = tmp_path / "data.csv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return written
+
+
+def outcome(path: Path) -> dict[str, list[object] | str] | str:
+    """The values of every column as they are to the bit, or the message of what is wrong with it, or with the file."""
+    try:
+        columns = read_csv(path, SPEC)
+    except Fault as error:
+        return str(error.diagnostic)
+    return {name: _values(read) for name, read in columns.items()}
+
+
+def _values(read: Callable[[], np.ndarray]) -> list[object] | str:
+    try:
+        values = read()
+    except Fault as error:
+        return str(error.diagnostic)
+    return [v.hex() if isinstance(v, float) else v for v in values.tolist()]
+
+
+def mistake(path: Path, column: str = "b") -> Diagnostic:
+    with pytest.raises(Fault) as caught:
+        read_csv(path, SPEC)[column]()
+    return caught.value.diagnostic
+
+
+# ---- what is wrong, and what to write
+
+
+@pytest.mark.parametrize(("content", "code", "message", "help_"), [
+    ("a,b\n1,2\n3,4,5\n", "E309", "row 2 (line 3) has 3 cells, and the header has 2", "decimal point"),
+    ("a,b\n1,2\n3\n", "E309", "row 2 (line 3) has 1 cell, and the header has 2", "a cell for each column"),
+    ("a,b,b\n1,2,3\n", "E309", "two columns are called `b`, columns 2 and 3", "another name"),
+    ("a,b\n1,2\n3,n/a\n", "E309", "row 2 (line 3), column `b`: `n/a` is not a number", "only numbers"),
+    ("a,b\n1,2\n3,\n4,\n", "E306", "row 2 (line 3), column `b`: the cell is empty", "remove the row; 2 are missing"),
+    ("a,b\n1,2\n3,\n", "E306", "the cell is empty", '`df["b"] = df["b"].fillna(df["b"].mean())`'),
+    ("a,b\n1,red\n3,\n", "E306", "the cell is empty", '`df.dropna(subset=["b"])`'),
+    ('a,b\n1,2\n3,"3,14"\n', "E311", "row 2 (line 3), column `b`: `3,14` is not a number; it has a decimal comma", "write 3.14"),
+    ('a,b\n1,2\n3,"1,234"\n', "E311", "`1,234`", "write 1.234, or 1234 if the comma parts thousands"),
+    ('a,b\n1,2\n3,"1.234,5"\n', "E311", "`1.234,5`", "write 1234.5"),
+    ("a;b\n1;2\n", "E310", "has semicolons between its cells", """sep=';').to_csv("data.csv", index=False)"""),
+    ("a;b\n3,14;2\n", "E310", "has semicolons", """sep=';', decimal=",")"""),
+    ("a\tb\n1\t2\n", "E310", "has tabs between its cells", "sep='\\t'"),
+    ("a,b\n1,2\n".encode("utf-16"), "E309", "it is text in UTF-16", "iconv -f UTF-16 -t UTF-8"),
+    ("a,b\n1,é\n".encode("latin1"), "E309", "it is not text in UTF-8", "save it as UTF-8"),
+])  # fmt: skip
+def test_a_mistake_in_a_csv_file_has_its_place_and_says_what_to_write(
+    write: Callable[[str | bytes], Path], content: str | bytes, code: str, message: str, help_: str
+) -> None:
+    path = write(content)
+    found = mistake(path)
+    assert (found.code, found.span) == (code, SPEC) and found.message.startswith(str(path))
+    assert message in found.message and help_ in found.help
+
+
+MODEL = "input x: {}  target y: {}  z = x -> dense(2)  output z  loss {}(z, y)"
+
+
+@pytest.mark.parametrize(("x", "y", "loss", "content", "code", "parts"), [
+    ("[2]", "class(2)", "cross_entropy", "a,b,y\n1,2,0\n3,4,2\n", "E305", ("data.csv, column `y`: `y`, row 2: 2", "class(2) takes 0 to 1")),
+    ("[2]", "class(2)", "cross_entropy", "a,b,y\n1,2,cat\n3,4,dog\n5,6,fox\n", "E305", ("data.csv, column `y`: ", "3 labels: `cat`")),
+    ("[2]", "class(2)", "cross_entropy", 'a,b,y\n1,"2,5",0\n3,"4,5",1\n', "E311", ("column `b` holds text: `2,5` in row 1", "write 2.5")),
+    ("[2]", "class(2)", "cross_entropy", '"a",b,y\n"1,5","2,5",0\n"3,5","4,5",1\n', "E311", ("data.csv: `x` takes numbers", "write 1.5")),
+    ("[2]", "[2]", "mse", "a,b,y\n1,2,3\n", "E303", ("data.csv, column `y`: `y` is declared [2]",)),
+])  # fmt: skip
+def test_data_that_does_not_fit_the_model_has_its_file_and_column(
+    write: Callable[[str | bytes], Path], x: str, y: str, loss: str, content: str, code: str, parts: tuple[str, ...]
+) -> None:
+    path = write(content)
+    net = nnspec.loads(
+        f'model M {{ {MODEL.format(x, y, loss)} }} train {{ data csv("{path}", x = [a, b]) epochs 1 optimizer sgd(lr = 0.1) }}'
+    )
+    with pytest.raises(SpecError) as caught:
+        net.dataset()
+    (found,) = caught.value.diagnostics
+    assert found.code == code and all(part in f"{found.message} {found.help}" for part in parts)
+
+
+def in_pandas(path: Path, help_: str) -> list[str]:
+    """The lines of a help that are for pandas."""
+    return [line.replace("data.csv", str(path)) for line in re.findall("`([^`]*)`", help_)]
+
+
+def test_the_help_for_semicolons_makes_a_file_that_is_read(write: Callable[[str | bytes], Path]) -> None:
+    path = write("a;b\n3,14;x\n2;y\n")
+    (line,) = in_pandas(path, mistake(path).help)
+    exec(line, {"pd": pandas})
+    assert [read().tolist() for read in read_csv(path, SPEC).values()] == [[3.14, 2.0], ["x", "y"]]
+
+
+def test_the_help_for_missing_values_drops_their_rows_or_fills_them_in(write: Callable[[str | bytes], Path]) -> None:
+    path = write("a,b\n1,2\n3,\n5,4\n")
+    drop, mean = in_pandas(path, mistake(path).help)
+    frame = pandas.read_csv(path)
+    assert eval(drop, {"df": frame}).to_dict("list") == {"a": [1, 5], "b": [2.0, 4.0]}
+    exec(mean, {"df": frame})
+    assert frame.to_dict("list") == {"a": [1, 3, 5], "b": [2.0, 3.0, 4.0]}
+
+
+# ---- quickly, and the same
+
+LONG = "x,kind\n" + "".join(f"{i / 7},{'red' if i % 3 else 'blue'}\n" for i in range(SAMPLE // 8))
+TRICKY = {
+    "plain": LONG,
+    "ends of lines": LONG.replace("\n", "\r\n"),
+    "old ends of lines": LONG.replace("\n", "\r"),
+    "mixed ends of lines": LONG + "1,red\r\n2,blue\r3,red\n",
+    "no last end": LONG + "1,red",
+    "a byte order mark": "\ufeff" + LONG,
+    "blank lines": "\n\n" + LONG.replace("0.", "\n0.", 3) + "\n\n",
+    "white space": LONG + " 1 , red\t\n\t2,blue \n",
+    "signs": LONG + "-0,red\n+5,red\n.5,red\n5.,red\n1E5,red\n007,red\n",
+    "exact": LONG + "9007199254740993,red\n0.1000000000000000055511151231257827,red\n2.2250738585072011e-308,red\n5e-324,red\n",
+    "underscores": LONG + "1_000,red\n",
+    "digits of another alphabet": LONG + "١٢,red\n",
+    "not a number": LONG + "nan,red\n",
+    "infinite": LONG + "inf,red\n",
+    "too large": LONG + "1e999,red\n",
+    "hexadecimal": LONG + "0x10,red\n",
+    "a text among numbers": LONG + "one,red\n",
+    "a number among texts": LONG + "1,2\n",
+    "nan among texts": LONG + "1,nan\n",
+    "an empty number": LONG + ",red\n",
+    "an empty text": LONG + "1,\n",
+    "a blank text": LONG + "1,  \n",
+    "words for nothing": LONG + "1,NULL\n2,NA\n",
+    "truths": LONG.replace("red", "true").replace("blue", "false"),
+    "days": LONG.replace("red", "2020-01-01").replace("blue", "2020-02-30"),
+    "too few cells": LONG + "1\n",
+    "too many cells": LONG + "1,red,\n",
+    "quotes": LONG + '1,"red, or blue"\n',
+    "quotes around all": LONG.replace("red", '"red"'),
+    "a quote that does not end": LONG + '1,"red\n',
+    "a line in quotes": LONG + '1,"red\nblue"\n',
+    "a zero byte": LONG + "1,re\0d\n",
+    "spaces of other kinds": LONG + "1,\u00a0red\u2003\n\u00a02,red\n",
+    "lines of other kinds": LONG + "1,re\u2028d\n2,re\x0bd\x85\n",
+    "letters": LONG.replace("blue", "bläulich"),
+    "one column": "x\n" + "1\n\n2\n" * SAMPLE,
+    "many texts": "x,id\n" + "".join(f"{i},n{i}\n" for i in range(9000)),
+    "no rows": "x,kind\n",
+    "equal names": LONG.replace("kind", "x"),
+    "numbers for names": LONG.replace("x,kind", "1,2"),
+    "semicolons": LONG.replace(",", ";"),
+    "a name with a comma": LONG.replace("kind", '"ki,nd"'),
+    "latin": LONG.replace("blue", "bläulich").encode("latin1"),
+}
+
+
+@pytest.mark.parametrize("kind", TRICKY)
+def test_pyarrow_reads_what_is_read_cell_by_cell(kind: str, write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    path = write(TRICKY[kind])
+    expected = outcome(path)
+    monkeypatch.setattr(tables, "QUICK_FROM", 0)
+    assert outcome(path) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_way_to_write_a_number_is_the_same_number_to_the_bit(
+    seed: int, write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(seed)
+    cells = [
+        f"{v:{f}}" for v in rng.integers(0, 2**64, 300, dtype=np.uint64).view(np.float64) for f in (".17g", ".3e", "") if np.isfinite(v)
+    ]
+    path = write("x,kind\n" + "".join(f"{c},red\n" for c in cells))
+    expected = [float(c).hex() for c in cells]
+    monkeypatch.setattr(tables, "QUICK_FROM", 0)
+    assert outcome(path) == {"x": expected, "kind": ["red"] * len(cells)}
+    plain = plain_columns(path)
+    assert plain and plain["x"] is not None and plain["kind"] is not None
+
+
+def test_a_plain_file_is_read_quickly_and_one_that_is_not_or_without_pyarrow_cell_by_cell(
+    write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    plain = plain_columns(write(LONG))
+    assert plain and all(values is not None for values in plain.values())
+    assert plain_columns(write(LONG + '1,"red"\n')) is None
+    doubtful = plain_columns(write(LONG + "1,\n"))
+    assert doubtful and doubtful["x"] is not None and doubtful["kind"] is None
+    monkeypatch.setitem(sys.modules, "pyarrow.csv", None)
+    assert plain_columns(write(LONG)) is None
+
+
+def test_a_large_file_with_one_bad_cell_names_its_place(write: Callable[[str | bytes], Path]) -> None:
+    rows = "".join(f"{i},{i / 3:.9f}\n" for i in range(60_000))
+    path = write(f"a,b\n{rows}7,x\n")
+    assert path.stat().st_size > tables.QUICK_FROM
+    assert "row 60001 (line 60002), column `b`: `x` is not a number" in mistake(path).message
+
+
+def test_a_text_too_long_is_refused_in_the_column_that_has_it(
+    write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("a,b\n1,x\n2," + "x" * 140_000 + "\n")
+    monkeypatch.setattr(tables, "QUICK_FROM", 0)
+    assert "field larger than field limit" in mistake(path).message
