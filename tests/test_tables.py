@@ -6,10 +6,13 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import nnspec
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, SpecError
@@ -88,7 +91,7 @@ MODEL = "input x: {}  target y: {}  z = x -> dense(2)  output z  loss {}(z, y)"
 @pytest.mark.parametrize(("x", "y", "loss", "content", "code", "parts"), [
     ("[2]", "class(2)", "cross_entropy", "a,b,y\n1,2,0\n3,4,2\n", "E305", ("data.csv, column `y`: `y`, row 2: 2", "class(2) takes 0 to 1")),
     ("[2]", "class(2)", "cross_entropy", "a,b,y\n1,2,cat\n3,4,dog\n5,6,fox\n", "E305", ("data.csv, column `y`: ", "3 labels: `cat`")),
-    ("[2]", "class(2)", "cross_entropy", 'a,b,y\n1,"2,5",0\n3,"4,5",1\n', "E311", ("column `b` holds text: `2,5` in row 1", "write 2.5")),
+    ("[2]", "class(2)", "cross_entropy", 'a,b,y\n1,"2,5",0\n3,"4,5",1\n', "E311", ("data.csv: `x`", "`b` holds text: `2,5`", "write 2.5")),
     ("[2]", "class(2)", "cross_entropy", '"a",b,y\n"1,5","2,5",0\n"3,5","4,5",1\n', "E311", ("data.csv: `x` takes numbers", "write 1.5")),
     ("[2]", "[2]", "mse", "a,b,y\n1,2,3\n", "E303", ("data.csv, column `y`: `y` is declared [2]",)),
 ])  # fmt: skip
@@ -183,6 +186,50 @@ def test_pyarrow_reads_what_is_read_cell_by_cell(kind: str, write: Callable[[str
     expected = outcome(path)
     monkeypatch.setattr(tables, "QUICK_FROM", 0)
     assert outcome(path) == expected
+
+
+CELLS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers().map(str),
+    st.sampled_from(
+        (
+            "",
+            " ",
+            "red",
+            "1 ",
+            "\t2",
+            "-0",
+            "+1",
+            "nan",
+            "INF",
+            "NULL",
+            "0x1",
+            "1_0",
+            "1e400",
+            "3.",
+            "\u00a01",
+            "a\0b",
+            "é",
+            '"',
+            '"a"',
+            ";",
+        )
+    ),
+    st.text(max_size=4),
+)
+ROWS = st.lists(st.lists(CELLS, min_size=2, max_size=2), min_size=1, max_size=4)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(rows=ROWS, more=st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=2), end=st.sampled_from(("\n", "\r\n", "\r", "\n\n")))
+def test_pyarrow_reads_any_table_as_cell_by_cell(rows: list[list[str]], more: list[list[str]], end: str) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "data.csv"
+        lines = ["x,kind", *(",".join(row) for row in (*rows, *more))]
+        path.write_bytes((end.join(lines) + end).encode("utf-8", "surrogatepass"))
+        expected = outcome(path)
+        patch.setattr(tables, "QUICK_FROM", 0)
+        assert outcome(path) == expected
 
 
 @pytest.mark.parametrize("seed", range(3))

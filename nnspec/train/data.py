@@ -109,13 +109,15 @@ def bound(
     table: Path | None = None,
 ) -> Fields:
     """For each port the field of its name, or what the source's arguments make for it, checked; `before` rows of a table came before."""
-    fields = {port: _field(source, readers, port, dtype if type.is_float else None) for port, type in ports.items()}
-    origins = {port: _origin(table, _chosen(source, port)) for port in ports} if table else {}
+    origins = {port: _origin(table, _chosen(source, port)) for port in ports}
+    fields = {port: _field(source, readers, port, dtype if type.is_float else None, origins[port]) for port, type in ports.items()}
     return Checker(ports, source.span, dtype, source.spans, labels, before, origins).check(fields)
 
 
-def _origin(table: Path, chosen: Any) -> str:
-    """The file that the examples of a port come from, and the column where it is one."""
+def _origin(table: Path | None, chosen: Any) -> str:
+    """The table that the examples of a port come from, and the column where it is one."""
+    if not table:
+        return ""
     return f"{table}, column `{chosen}`: " if isinstance(chosen, str) else f"{table}: "
 
 
@@ -136,7 +138,7 @@ def _names(item: Any) -> Sequence[str]:
     return item.names() if isinstance(item, Formula) else (item,)
 
 
-def _field(source: DataSource, readers: Readers, port: str, dtype: str | None) -> Any:
+def _field(source: DataSource, readers: Readers, port: str, dtype: str | None, origin: str) -> Any:
     chosen = _chosen(source, port)
     items = _as_items(chosen)
     for item in items:
@@ -149,13 +151,9 @@ def _field(source: DataSource, readers: Readers, port: str, dtype: str | None) -
     kinds = {c.dtype == object for c in columns}
     if len(kinds) > 1:
         name, first = next((str(i), c[0]) for i, c in zip(items, columns, strict=True) if c.dtype == object)
-        message = f"`{port}` takes numbers, and the column `{name}` holds text: {quoted(first)} in row 1"
-        raise not_a_number(
-            first,
-            message,
-            source.spans.get(port, source.span),
-            "a list takes columns of numbers; class numbers become numbers by `one_hot(column, N)`",
-        )
+        message = f"{origin}`{port}` takes numbers, and the column `{name}` holds text: {quoted(first)} in row 1"
+        help_ = "a list takes columns of numbers; class numbers become numbers by `one_hot(column, N)`"
+        raise not_a_number(first, message, source.spans.get(port, source.span), help_)
     return _side_by_side(source, port, [str(i) for i in items], columns)
 
 

@@ -25,8 +25,8 @@ def plain_columns(path: Path) -> Columns | None:
         arrow, reader = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.csv")
     except ImportError:
         return None
-    kinds = None if _has_quotes(path) else _expected(path)
-    if not kinds:
+    kinds = _expected(path)
+    if not kinds or _has_quotes(path):
         return None
     types = {name: arrow.float64() if number else arrow.dictionary(arrow.int32(), arrow.string()) for name, number in kinds.items()}
     with path.open("rb") as file:

@@ -82,12 +82,10 @@ def read_csv(path: Path, span: Span | None) -> Readers:
     table = cache(partial(_table, path, span))
     try:
         plain = plain_columns(path) if existing(path, span).stat().st_size >= QUICK_FROM else None
-        if plain is None:
-            return {name: partial(table().column, i) for i, name in enumerate(table().names)}
     except OSError as error:
         raise broken(path, error.strerror, span) from None
-    closer = {name: partial(_column, table, i) for i, name in enumerate(plain)}
-    return {**closer, **in_memory({name: values for name, values in plain.items() if values is not None})}
+    closer = {name: partial(_column, table, i) for i, name in enumerate(plain or table().names)}
+    return {**closer, **in_memory({name: values for name, values in (plain or {}).items() if values is not None})}
 
 
 def _column(table: Callable[[], Table], index: int) -> np.ndarray:
@@ -95,7 +93,10 @@ def _column(table: Callable[[], Table], index: int) -> np.ndarray:
 
 
 def _table(path: Path, span: Span | None) -> Table:
-    numbered = _numbered_rows(path, span)
+    try:
+        numbered = _numbered_rows(path, span)
+    except OSError as error:
+        raise broken(path, error.strerror, span) from None
     if not numbered:
         raise broken(path, "it is empty", span)
     (_, header), *body = numbered
