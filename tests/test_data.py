@@ -446,6 +446,13 @@ def test_a_part_without_examples_is_refused(settings: dict[str, float]) -> None:
     places = dict.fromkeys(settings, X_PLACE)
     found = mistake(lambda: split(**settings, spans=places))
     assert (found.code, found.span) == ("E308", X_PLACE)
+    assert ("is one of them" if settings in ({"validation": 0.01}, {"test": 0.01}) else "less than 1") in found.help
+
+
+def test_the_help_for_a_part_without_examples_gives_it_one() -> None:
+    found = mistake(lambda: split(validation=0.01))
+    assert found.help == "validation 0.1 is one of them"
+    assert len(split(validation=0.1)[1]) == 1
 
 
 # ---- the pages of the errors

@@ -228,7 +228,8 @@ class _Loader:
         validating = self.share("validation", count)
         testing = 0 if tested else self.share("test", count)
         if validating + testing >= count:
-            raise fault("E308", f"validation and test leave none of the {count} examples to train on", self.span_of("validation"))
+            message = f"validation and test leave none of the {count} examples to train on"
+            raise fault("E308", message, self.span_of("validation"), help="both are fractions of all examples, together less than 1")
         if not validating + testing:
             return fields, {}, {}
         if ordered:
@@ -244,7 +245,8 @@ class _Loader:
         if not isinstance(fraction, float):
             return 0
         if round(fraction * count) == 0:
-            raise fault("E308", f"{part} {fraction:g} of {count} examples is none", self.span_of(part))
+            help_ = f"{part} {1 / count:.1g} is one of them" if count > 1 else "there must be more examples"
+            raise fault("E308", f"{part} {fraction:g} of {count} examples is none", self.span_of(part), help=help_)
         return round(fraction * count)
 
     def span_of(self, part: str) -> Span:

@@ -28,9 +28,10 @@ from nnspec.train.files import (
 )
 from nnspec.train.quick import plain_columns
 
-QUICK_FROM = 1 << 20
-"""Bytes of a file from which pyarrow is worth loading."""
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+QUICK_FROM = 1 << 22
+"""Bytes of a file from which loading pyarrow, a quarter of a second, pays."""
+SEPARATORS = {";": ("semicolons", ";"), "\t": ("tabs", "\\t"), "|": ("bars", "|")}
+"""Signs that part cells elsewhere, in words and as they are written in Python."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -150,9 +151,9 @@ def _check_separator(table: Table) -> None:
     """Refuse a header that other signs than commas part."""
     sign, count = max(((s, table.names[0].count(s)) for s in SEPARATORS), key=lambda pair: pair[1])
     if count:
+        words, written = SEPARATORS[sign]
         decimal = ', decimal=","' if any(DECIMAL_COMMA.fullmatch(c) for row in table.rows[:9] for c in ",".join(row).split(sign)) else ""
         file = table.path.name
-        message = f"{table.path} has {SEPARATORS[sign]} between its cells, and a csv file has commas"
-        raise fault(
-            "E310", message, table.span, help=f'in pandas `pd.read_csv("{file}", sep={sign!r}{decimal}).to_csv("{file}", index=False)`'
-        )
+        message = f"{table.path} has {words} between its cells, and a csv file has commas"
+        help_ = f'in pandas `pd.read_csv("{file}", sep="{written}"{decimal}).to_csv("{file}", index=False)`'
+        raise fault("E310", message, table.span, help=help_)
