@@ -161,7 +161,7 @@ class Calls(ABC):
         if len(self.calls) > limits.most("calls"):
             [(most, _)] = Counter(c.name for c in self.calls).most_common(1)
             message = f"calls are nested deeper than {limits.most('calls')}: does `{most}` call itself without end?"
-            raise limits.exceeded("calls", message, span)
+            raise fault("E502", message, span)  # more calls would hardly help
         self.budget.enter(f, span)
         inner = Scope(f.scope, frame, dict(self.always))
         inner.spans.update(spans)
