@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import as_spec_error, render
+from nnspec.diagnostics import as_spec_error, fault, render
 from nnspec.net import Net
 from nnspec.source import folder_of, read_source, source_of
 
@@ -87,6 +87,8 @@ def from_onnx(
     from nnspec.imported import Learning, compilation
     from nnspec.interchange.read import check
 
+    if isinstance(model, str | Path):
+        raise fault("E520", f"`{model}` is a path, and this takes the model itself", help=f'nnspec.load("{model}") reads a file')
     spec = compilation(check(model), model.graph.name or "model", dtype, Learning(target, loss, train, constants))
     return Net(spec, engine, device, threads)
 

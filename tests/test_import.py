@@ -72,8 +72,8 @@ def test_the_command_says_how_near_it_is_and_leaves_a_spec_that_checks(tmp_path:
     assert "small_mlp.nn and small_mlp.safetensors: 579 numbers in 6 arrays; equal to small_mlp.onnx" in done.stdout
     checked = run("check", "small_mlp.nn", cwd=tmp_path)
     assert checked.returncode == 0 and "SmallMlp" in checked.stdout
-    as_json = json.loads(run("import", "small_mlp.onnx", "-o", "small_mlp.nn", "--json", cwd=tmp_path).stdout)
-    assert (as_json["weights"], as_json["arrays"], as_json["numbers"]) == ("small_mlp.safetensors", 6, 579)
+    as_json = json.loads(run("import", "small_mlp.onnx", "-o", "again.nn", "--json", cwd=tmp_path).stdout)
+    assert (as_json["weights"], as_json["arrays"], as_json["numbers"]) == ("again.safetensors", 6, 579)
     for name, code in (("small_mlp.txt", "E504"), ("nowhere/small_mlp.nn", "E504")):
         refused = run("import", "small_mlp.onnx", "-o", name, cwd=tmp_path)
         assert refused.returncode == 1 and f"error[{code}]" in refused.stderr

@@ -34,7 +34,12 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.8, help="lower is surer")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    print(given.start + sample(nnspec.open(given.run), given.start, given.length, given.temperature, given.seed))
+    net = nnspec.open(given.run)
+    if "text" not in net.labels:
+        parser.error(f"{given.run} is no model of characters")
+    if unknown := sorted(set(given.start) - set(net.labels["text"])):
+        parser.error(f"the text it was trained on has no {', '.join(map(repr, unknown))}")
+    print(given.start + sample(net, given.start, given.length, given.temperature, given.seed))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nnspec import api
-from nnspec.cli.options import DATA, JSON, SET, compilation, options
+from nnspec.cli.options import DATA, JSON, SET, compilation, options, written
 from nnspec.net import Net
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
             "int8": net.dataset(data) if how["quantize"] else None,
             "pixels": _pixels(how["prepared"]),
         }
-        _say(net.export(path, outputs=how["outputs"], opset=how["opset"], **form, measured=_measured(source)), how["as_json"])
+        _say(
+            net.export(
+                written(path, ".onnx", source, data), outputs=how["outputs"], opset=how["opset"], **form, measured=_measured(source)
+            ),
+            how["as_json"],
+        )
     else:
         raise click.UsageError("-o says where to write the model")
 

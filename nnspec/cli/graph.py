@@ -17,7 +17,7 @@ SUFFIXES = {".svg": "svg", ".html": "html", ".dot": "dot", ".gv": "dot", ".mmd":
 @click.command()
 @click.argument("file", metavar="F")
 @options(SET)
-@click.option("-o", "--output", metavar="PICTURE", help="A .svg, .html, .dot or .mmd file, or one of these words for stdout.")
+@click.option("-o", "--output", metavar="PICTURE", help="A .svg, .html, .dot or .mmd file; or svg, html, dot or mermaid, for stdout.")
 @click.option("--backward", is_flag=True, help="With losses, and the way of their gradients back to every parameter.")
 @click.option("--depth", type=click.IntRange(0), default=1, show_default=True, help="How many levels of blocks are open at first.")
 def graph(file: str, pairs: tuple[str, ...], output: str | None, backward: bool, depth: int) -> None:

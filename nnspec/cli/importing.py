@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from nnspec.cli.options import JSON
+from nnspec.cli.options import JSON, written
+from nnspec.diagnostics import fault
 
 
 @click.command(name="import")
@@ -18,6 +19,9 @@ def import_(model: str, output: str, as_json: bool) -> None:
     """Write a spec that a person can read and train from an ONNX model, after proving them equal."""
     from nnspec.importing import import_model
 
+    for path in (Path(written(output, ".nn", model)), Path(output).with_suffix(".safetensors")):
+        if path.exists():
+            raise fault("E504", f"{path} is there already", help="choose another name, or remove it")
     done = import_model(Path(model), Path(output))
     if as_json:
         weights = str(done.weights) if done.weights else None

@@ -24,7 +24,7 @@ from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.importing import import_
 from nnspec.cli.lsp import lsp
-from nnspec.cli.options import DATA, JSON, LIMIT, SET, SIZES, compilation, hush, options, say, sizes_from
+from nnspec.cli.options import DATA, JSON, LIMIT, SET, SIZES, compilation, hush, options, say, sizes_from, written
 from nnspec.cli.predict import predict
 from nnspec.cli.templates import templates
 from nnspec.cli.trace import trace
@@ -97,7 +97,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
     else:
         click.echo(summary(spec))
     if output:
-        click.echo(Net(spec).export(output).sentence, err=True)
+        click.echo(Net(spec).export(written(output, ".onnx", file)).sentence, err=True)
 
 
 @cli.command()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Source, render
+from nnspec.diagnostics import Diagnostic, Source, fault, render
 from nnspec.limits import LIMITS, raise_for_good
 from nnspec.source import folder_of, read_source, source_of
 
@@ -59,6 +60,22 @@ def spec_source(name: str) -> Source:
 
 def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str = "float32") -> Compilation:
     return Compilation(spec_source(name), settings_of(pairs), dtype, folder_of(name))
+
+
+def written(output: str, suffix: str, *read: str | None) -> str:
+    """A path that a command writes to: named for what it writes, and nothing that it reads."""
+    path = Path(output)
+    if path.suffix.lower() != suffix:
+        raise fault("E504", f"what is written is {suffix}, not `{path.suffix or path.name}`", help=f"-o {path.with_suffix(suffix)}")
+    refuse_input(output, *read)
+    return output
+
+
+def refuse_input(output: str, *read: str | None) -> None:
+    """A Fault where a command would write over what it reads."""
+    path = Path(output)
+    if path.exists() and any(r and Path(r).exists() and path.samefile(r) for r in read):
+        raise fault("E504", f"{output} is what is read, and would be lost", help="choose another name")
 
 
 def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:

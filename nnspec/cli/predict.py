@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from nnspec import api
-from nnspec.cli.options import DATA, options
+from nnspec.cli.options import DATA, options, refuse_input
 from nnspec.net import Net
 
 PARQUET = ".parquet"
@@ -26,6 +26,7 @@ def predict(run: str, data: str | None, output: str) -> None:
 
     From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
     """
+    refuse_input(output, data)
     net, path = api.open(run), Path(output)
     tables = data is not None and Path(data).suffix.lower() == path.suffix.lower() == PARQUET
     number = _stream(net, Path(data), path) if data and tables and not _draws(net) else _write(net, data, path)

@@ -1,0 +1,61 @@
+"""What a command writes takes the place of nothing that it reads, nor of a file of another kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from helpers import tool
+
+import nnspec
+from nnspec.cli.main import cli
+
+SPEC = """model M {
+  input  x: [2]
+  target y: [1]
+  output z = x -> dense(1)
+  loss   mse(z, y)
+}
+
+train {
+  data      csv("t.csv", x = [a, b], y = c)
+  epochs    1
+  optimizer sgd(0.1)
+}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("m.nn").write_text(SPEC)
+    Path("t.csv").write_text("a,b,c\n1,2,3\n4,5,6\n")
+    nnspec.load("m.nn").save("run")
+    nnspec.load("m.nn").export("m.onnx")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("command", "said"), [
+    ("export m.nn -o m.nn", "what is written is .onnx, not `.nn`"), ("export run -o model.txt", "what is written is .onnx"),
+    ("compile m.nn -o m.nn", "what is written is .onnx"), ("predict run --data t.csv -o t.csv", "t.csv is what is read"),
+    ("predict run --data t.csv -o ./t.csv", "is what is read"), ("import m.onnx -o m.nn", "m.nn is there already"),
+    ("import m.onnx -o other.txt", "what is written is .nn"),
+])  # fmt: skip
+def test_no_file_is_lost(folder: Path, command: str, said: str) -> None:
+    before = {p: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    done = CliRunner().invoke(cli, command.split())
+    assert done.exception and said in str(done.exception)
+    assert {p: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+
+
+def test_a_path_is_no_model() -> None:
+    with pytest.raises(nnspec.SpecError, match=r"nnspec\.load"):
+        nnspec.from_onnx("m.onnx")
+
+
+def test_what_writes_on_says_what_it_cannot(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["sample.py", "run", "A"])
+    with pytest.raises(SystemExit):
+        tool("sample")["main"]()
+    assert "no model of characters" in capsys.readouterr().err
