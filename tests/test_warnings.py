@@ -142,6 +142,10 @@ MUST = {
         "before the softmax": image("flatten -> dense(10) -> dropout(0.2)"),
         "the classic form": vector("dense(4) -> dropout_classic(0.5)"),
     },
+    "W118": {
+        "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
+        "by hand": model("input x: [8]", "target y: class(5)", "output z = x -> dense(1) -> squeeze", "loss (z - y)^2"),
+    },
     "W117": {
         "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
         "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
@@ -167,6 +171,8 @@ MUST_NOT = {
         "input x: [8]", "target p: [3]", "z = x -> dense(3)", "output q = softmax(z)", "loss kl(p, q)"
     ),
     "bce of a probability": logit("loss bce(p, y)"),
+    "the numbers of two classes": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss mse(z, y)"),
+    "numbers made of classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, one_hot(y, 3))"),
     "a last layer from zeros": vector("dense(16) -> relu -> dense(4, init = zeros)"),
     "a branch from zeros that is added": vector("dense(8) -> relu -> residual(more) -> relu -> dense(4)").replace(
         "model M", "layer more(x) = x -> dense(8) -> relu -> dense(8, init = zeros)\nmodel M"

@@ -14,6 +14,8 @@ from nnspec.syntax.parser import parse_value
 
 SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {"log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax")}
 """What a loss that takes logits begins with, and what makes probabilities of them."""
+TWO_CLASSES = 2
+"""Of which the numbers, 0 and 1, are amounts as well."""
 FROM_PROBABILITIES = {"cross_entropy": "nll(log({0}), {1})", "bce_logits": "bce({0}, {1})", "multilabel_bce": "bce({0}, {1})"}
 """The losses of the library that take logits, and how the same is said of probabilities."""
 
@@ -122,3 +124,17 @@ def _plain_target(network: Network, name: str) -> str | None:
     while node.op.name == "reshape":
         node = network.training[node.inputs[0]]
     return node.name if node.name in network.model.targets and node.type.rank == 1 else None
+
+
+def class_as_an_amount(network: Network) -> Iterator[Diagnostic]:
+    """W118: the numbers of three classes or more are computed with, as if the last were more than the first."""
+    for node in network.training:
+        target = network.model.targets.get(node.inputs[0]) if node.op.name == "cast" and node.type.is_float else None
+        if target and (target.classes or 0) > TWO_CLASSES:
+            name = node.inputs[0]
+            notes = ((network.model.spans[name], f"{target.classes} classes"),)
+            help_ = (
+                f"`cross_entropy(logits, {name})` compares logits with a class; `one_hot({name}, {target.classes})` is a number for each"
+            )
+            message = f"the class numbers of `{name}` are computed with as if they were amounts"
+            yield Diagnostic("W118", message, node.span, notes=notes, help=help_, level="warning")
