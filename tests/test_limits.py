@@ -155,8 +155,8 @@ GROWING = {
 @pytest.mark.parametrize("kind", GROWING)
 def test_reading_takes_a_time_that_grows_as_the_text_does(kind: str) -> None:
     """At n, 2n and 4n: four times the text takes no more than twelve times as long, and no text takes long."""
-    taken = [seconds_for(GROWING[kind](n)) for n in (250, 500, 1000)]
-    assert taken[2] < max(12 * taken[0], 0.5) and taken[2] < 3 * AT_MOST
+    taken = [min(seconds_for(GROWING[kind](n)) for _ in range(2)) for n in (250, 500, 1000)]
+    assert taken[2] < max(12 * taken[0], 1.0) and taken[2] < 3 * AT_MOST
 
 
 def seconds_for(text: str) -> float:
