@@ -18,22 +18,13 @@ from tools.faults.planted import Fault, faults
 ROOT = Path(__file__).parent.parent.parent
 COPIED = ("nnspec", "specs", "grammar", "tests", "tools", "pyproject.toml", "README.md", "CHANGELOG.md")
 FIRST = (
-    "ops",
-    "kernels",
-    "rewrite",
-    "std",
-    "std_torch",
-    "torch_ops",
-    "torch_layers",
-    "mistakes",
-    "engines",
-    "ort",
-    "simplify",
-    "loops",
-    "fuzz",
-)
+    "ops", "kernels", "rewrite", "primitives", "shape_mistakes", "simplify", "mistakes", "engines", "fuzz", "ort", "loops", "torch_layers",
+    "torch_ops", "std_torch",
+)  # fmt: skip
 """The tests that are the nearest to what is faulty; what they let pass, the rest of the suite may notice."""
 LONGEST = 1200
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+"""Faults can then be planted side by side."""
 
 
 def main() -> int:
@@ -63,7 +54,7 @@ def caught(fault: Fault, tests: list[str]) -> str:
 
 def _first_failure(tree: Path, tests: list[str]) -> str:
     """File by file, as most faults are noticed by the first."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", **ONE_THREAD}
     for test in tests:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", test]
         try:
