@@ -71,9 +71,10 @@ def run_console(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def run_script(text: str) -> subprocess.CompletedProcess[str]:
+def run_script(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-c", text]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def output_of(text: str) -> str:
@@ -118,7 +119,7 @@ def test_the_wrong_example_gives_exactly_its_code(page: Path, tmp_path: Path, mo
         assert without_numbers(done.stderr) == without_numbers(output_of(console))
         assert CODE.findall(done.stderr) == [page.stem]
     elif script := wrong.get("python"):
-        assert CODE.findall(run_script(script).stderr) == [page.stem]
+        assert CODE.findall(run_script(script, tmp_path).stderr) == [page.stem]
     elif page.stem in (*TRAINED, NEEDS_MISSING_PACKAGE):
         assert spec
         assert codes(spec) == []
@@ -139,7 +140,7 @@ def test_the_right_example_gives_nothing(page: Path, tmp_path: Path) -> None:
         assert (done.returncode, CODE.findall(done.stderr)) == (0, [])
         return
     if script := right.get("python"):
-        outcome = run_script(script)
+        outcome = run_script(script, tmp_path)
         assert (outcome.returncode, outcome.stderr) == (0, "")
         return
     assert spec
