@@ -162,7 +162,7 @@ def test_the_wrong_example_of_a_warning_gives_it_and_the_right_one_none(page: Pa
     for example, expected in ((wrong, [page.stem]), (right, [])):
         (folder := tmp_path / str(bool(expected))).mkdir()
         console, script = example.get("console"), example.get("python")
-        done = run_console(console, folder) if console else run_script(script or "")
+        done = run_console(console, folder) if console else run_script(script or "", folder)
         assert done.returncode == 0 and re.findall(r"\[([EW]\d{3})\]", done.stderr) == expected, done.stderr
         if console and expected:
             assert without_numbers(output_of(console)) in without_numbers(done.stderr)
