@@ -43,9 +43,9 @@ def most(name: str) -> int:
     return _raised.get().get(name, LIMITS[name].most)
 
 
-def exceeded(name: str, message: str, span: Span | None = None) -> Fault:
-    """The exception for what is more than a limit; the message says what, and how much."""
-    return fault(LIMITS[name].code, message, span, help=f"`--limit {name}=N` sets another limit")
+def exceeded(name: str, message: str, span: Span | None = None, otherwise: str = "") -> Fault:
+    """The exception for what is more than a limit; the message says what, and how much, and `otherwise` what may be done instead."""
+    return fault(LIMITS[name].code, message, span, help=f"{otherwise}`--limit {name}=N` sets another limit")
 
 
 @contextmanager

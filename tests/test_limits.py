@@ -163,3 +163,12 @@ def seconds_for(text: str) -> float:
     started = time.process_time()
     diagnostics(text)
     return time.process_time() - started
+
+
+def test_data_that_takes_too_much_is_refused_and_the_limit_raised(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.zeros((100, 4)))
+    text = 'model M { input x: [4]  output y = x -> dense(1)  loss sum(y) }\ntrain { data npz("t.npz")  epochs 1  optimizer sgd(1) }'
+    net = nnspec.Net(Compilation(source_of("t.nn", text.encode()), {}, folder=tmp_path))
+    with limited(data=1000), pytest.raises(SpecError, match="--limit data=N"):
+        net.dataset()
+    assert net.dataset().train["x"].shape == (100, 4)

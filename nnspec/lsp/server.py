@@ -73,6 +73,13 @@ def _diagnostic(d: Diagnostic) -> lsp.Diagnostic:
 def server() -> Server:
     """A server with all it can do."""
     ls = Server()
+    for features in (_watching, _answering, _editing):
+        features(ls)
+    return ls
+
+
+def _watching(ls: Server) -> None:
+    """What is wrong with a file, whenever it changes."""
 
     @ls.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: lsp.DidOpenTextDocumentParams) -> None:
@@ -86,6 +93,10 @@ def server() -> Server:
     def closed(params: lsp.DidCloseTextDocumentParams) -> None:
         ls.open.pop(params.text_document.uri, None)
         ls.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(params.text_document.uri, []))
+
+
+def _answering(ls: Server) -> None:
+    """What stands at a place, what could, and where it comes from."""
 
     @ls.feature(lsp.TEXT_DOCUMENT_HOVER)
     def hovered(params: lsp.HoverParams) -> lsp.Hover | None:
@@ -114,6 +125,10 @@ def server() -> Server:
         document = ls.read(uri)
         span = defined_at(document, ls.offset(uri, params.position))
         return lsp.Location(_uri_of(span, document, uri), place(span)) if span else None
+
+
+def _editing(ls: Server) -> None:
+    """Changes of the text: other names, fixes, the layout."""
 
     @ls.feature(lsp.TEXT_DOCUMENT_RENAME)
     def renamed(params: lsp.RenameParams) -> lsp.WorkspaceEdit:
@@ -144,8 +159,6 @@ def server() -> Server:
         source = ls.read(params.text_document.uri).source
         text, _ = formatted(source)
         return [lsp.TextEdit(place(Span(source, 0, len(source.text))), text)] if text != source.text else []
-
-    return ls
 
 
 def _uri_of(span: Span, document: Document, uri: str) -> str:

@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.lib import format as npy
 
+from nnspec import limits
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.files import is_plain_file
 
@@ -63,7 +64,6 @@ def _itself(values: Any) -> Any:
     return values
 
 
-MAX_EXPANDED = 8 * 2**30
 MAX_EXPANSION = 1000
 MAX_TEXT = 2**30
 MAX_IDX_ITEMS = 1_000_000
@@ -122,6 +122,12 @@ def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault
     return fault("E311", f"{message}; it has a decimal comma", span, help=f"write {point}{thousands}")
 
 
+def check_size(size: int, what: str, span: Span | None, otherwise: str = "") -> None:
+    """A Fault (E309) for data of more bytes than are read."""
+    if size > limits.most("data"):
+        raise limits.exceeded("data", f"{what} takes {size:,} bytes of memory, and {limits.most('data'):,} is the most", span, otherwise)
+
+
 def read_npz(path: Path, span: Span | None) -> Readers:
     """The arrays of an npz file."""
     try:
@@ -129,9 +135,7 @@ def read_npz(path: Path, span: Span | None) -> Readers:
             members = archive.infolist()
     except BROKEN as error:
         raise broken(path, error, span) from None
-    total = sum(m.file_size for m in members)
-    if total > MAX_EXPANDED:
-        raise broken(path, f"it expands to {total} bytes, and at most {MAX_EXPANDED} are read", span)
+    check_size(sum(m.file_size for m in members), str(path), span)
     for m in members:
         if m.file_size > MAX_EXPANSION * max(1, m.compress_size):
             raise broken(path, f"`{m.filename}` expands more than {MAX_EXPANSION} times", span)

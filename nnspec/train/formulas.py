@@ -12,7 +12,7 @@ from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
-from nnspec.train.files import MAX_EXPANDED, Readers
+from nnspec.train.files import Readers, check_size
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -28,9 +28,9 @@ def computed(formula: Formula, readers: Readers, dtype: str | None) -> Array:
     made = graph.nodes[graph.outputs[FIELD]].type
     kind = dtype if made.is_float and dtype else made.dtype
     shape = (count, *(int(str(d)) for d in made.shape[1:]))
-    if prod(shape) * np.dtype(kind).itemsize > MAX_EXPANDED:
-        message = f"this makes {count:,} examples of shape {list(shape[1:])}, more than {MAX_EXPANDED >> 30} GiB"
-        raise fault("E309", message, formula.expression.span, help="write the formula in the model, where it is done a batch at a time")
+    otherwise = "write the formula in the model, where it is done a batch at a time, or "
+    size, what = prod(shape) * np.dtype(kind).itemsize, f"this, {count:,} examples of shape {list(shape[1:])},"
+    check_size(size, what, formula.expression.span, otherwise)
     return _filled(np.empty(shape, kind), graph, fields)
 
 

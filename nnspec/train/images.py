@@ -12,7 +12,7 @@ import numpy as np
 
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.train.files import BROKEN, MAX_EXPANDED, broken, package
+from nnspec.train.files import BROKEN, broken, check_size, package
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 GREY, COLOURED = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
@@ -73,8 +73,7 @@ class _Folder:
                 raise self.fault("E303", message, f"`size = [{height}, {width}]` brings all to one size")
         channels = 1 if all(mode in GREY for mode, _ in found) else 3
         shape = (len(paths), channels, height, width)
-        if 4 * prod(shape) > MAX_EXPANDED:
-            raise self.fault("E309", f"{self.folder}: {len(paths):,} images of {height} by {width} take more than {MAX_EXPANDED >> 30} GiB")
+        check_size(4 * prod(shape), f"{self.folder}, {len(paths):,} images of {height} by {width},", self.source.span)
         out = np.empty(shape, np.uint8)
         for row, path in zip(out, paths, strict=True):
             row[...] = self.opened(path, lambda image: self.bytes_of(image, channels, height, width))

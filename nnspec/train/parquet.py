@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Span, fault
-from nnspec.train.files import BROKEN, MAX_EXPANDED, Readers, broken, existing, missing_help, package
+from nnspec.train.files import BROKEN, Readers, broken, check_size, existing, missing_help, package
 
 WIDEST = 8
 READ_AHEAD = 1 << 20
@@ -25,8 +25,7 @@ def read_parquet(path: Path, span: Span | None) -> Readers:
     except BROKEN as error:
         raise broken(path, error, span) from None
     size = max(sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)), WIDEST * metadata.num_rows)
-    if size > MAX_EXPANDED:
-        raise broken(path, f"it expands to {size} bytes, and at most {MAX_EXPANDED} are read", span)
+    check_size(size, str(path), span)
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise broken(path, f"two columns are called `{twice[0]}`", span)

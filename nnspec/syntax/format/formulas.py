@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from nnspec.syntax.format.concrete import Between, Branch, Part, is_kind, parts
@@ -13,16 +14,16 @@ ITEMS = ("arguments", "parameters")
 POSTFIX = ("call", "subscript", "attribute")
 
 
-class Formulas:
+class Formulas(ABC):
     """Lays out formulas. `between` has the comments, which are taken from it at the places where a line can break."""
 
     def __init__(self, between: Between) -> None:
         self.between = between
         self.depth = 0
 
+    @abstractmethod
     def block(self, braces: Sequence[Part]) -> Doc:
         """Statements in braces, each on a line of its own."""
-        raise NotImplementedError
 
     def formula(self, part: Part) -> Doc:
         if isinstance(part, Token):
