@@ -10,9 +10,6 @@ Shape = tuple[int, ...]
 Torch = Callable[..., Any]
 """What PyTorch computes: of its parameters by public name, and the values that the line reads."""
 
-LENGTH = 4
-"""What the size `T`, known only at run time, is in a batch."""
-
 
 @dataclass(frozen=True)
 class Line:

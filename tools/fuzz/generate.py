@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from tools.fuzz.draft import LENGTH, Draft, Line, Loss
+from nnspec.gradcheck import LENGTH
+from tools.fuzz.draft import Draft, Line, Loss
 from tools.fuzz.images import IMAGE
 from tools.fuzz.productions import EVERYWHERE, PAIRS, VECTOR, Made, Production, flattened, torch_functions
 from tools.fuzz.sequences import SEQUENCE, last
