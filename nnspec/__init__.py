@@ -5,12 +5,31 @@ net.fit()
 net.export("digits.onnx")
 """
 
-from nnspec.api import from_onnx, load, loads, open
-from nnspec.diagnostics import Diagnostic, SpecError
-from nnspec.net import Net
-from nnspec.version import VERSION as __version__
+from importlib import import_module
+
+TYPE_CHECKING = False  # `typing` itself takes a while to be imported
+if TYPE_CHECKING:
+    from nnspec.api import from_onnx, load, loads, open
+    from nnspec.diagnostics import Diagnostic, SpecError
+    from nnspec.net import Net
+    from nnspec.version import VERSION as __version__
 
 __all__ = ["Diagnostic", "Net", "SpecError", "__version__", "from_onnx", "load", "loads", "open"]
+
+_HOMES = {"Net": "net", "Diagnostic": "diagnostics", "SpecError": "diagnostics"}
+
+
+def __getattr__(name: str) -> object:
+    """Imported when first used, so that a command can say what becomes of Ctrl-C before anything takes time."""
+    if name == "__version__":
+        return import_module("nnspec.version").VERSION
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"nnspec.{_HOMES.get(name, 'api')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def load_ipython_extension(shell: object) -> None:

@@ -1,6 +1,31 @@
-"""`python -m nnspec`."""
+"""`nnspec` and `python -m nnspec`: Ctrl-C ends them without a traceback, also while the command is being imported or Python shuts down."""
 
-from nnspec.cli.main import main
+from __future__ import annotations
+
+import os
+import signal
+
+
+def main() -> None:
+    """The console script."""
+    ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as behind `&`
+    if not ignored:
+        signal.signal(signal.SIGINT, _leave)
+    from nnspec.cli.main import main as command
+
+    try:
+        if not ignored:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        command()
+    finally:
+        if not ignored:
+            signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(*_: object) -> None:
+    """An exception would be shown by whatever is being imported, or lost in it."""
+    os._exit(128 + signal.SIGINT)
+
 
 if __name__ == "__main__":
     main()

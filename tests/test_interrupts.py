@@ -152,6 +152,34 @@ def test_a_signal_that_is_to_be_ignored_is_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+AT_AN_IMPORT = """
+import os, signal, sys
+at, imports = int(sys.argv.pop(1)), 0
+from nnspec.__main__ import main
+def hook(event, _):
+    global imports
+    if event == "import":
+        imports += 1
+        if imports == at:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(hook)
+main()
+"""
+
+
+@pytest.mark.parametrize("at", [2, 20, 60, 110, 160, 200])
+def test_an_interrupt_while_a_command_is_imported_is_quiet(at: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", AT_AN_IMPORT, str(at), "check", "mazur"]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (130, "", "")
+
+
+def test_an_interrupt_that_is_to_be_ignored_is_ignored_by_every_command(tmp_path: Path) -> None:
+    ignoring = ["sh", "-c", f"trap '' INT; exec '{sys.executable}' -c \"$0\" 60 check mazur", AT_AN_IMPORT]
+    done = subprocess.run(ignoring, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Mazur" in done.stdout
+
+
 # ---- pipes
 
 
