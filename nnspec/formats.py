@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from nnspec import pages
 from nnspec.diagnostics import Diagnostic, Fix, Span, printable
@@ -73,7 +74,13 @@ def _result(d: Diagnostic, rule: int) -> dict[str, Any]:
 
 
 def _location(span: Span) -> dict[str, Any]:
-    return {"physicalLocation": {"artifactLocation": {"uri": span.source.name}, "region": _region(span)}}
+    return {"physicalLocation": {"artifactLocation": _artifact(span), "region": _region(span)}}
+
+
+def _artifact(span: Span) -> dict[str, str]:
+    """The file as a URI: one from the root of the disk is whole, any other is relative to where the reader is."""
+    path = quote(span.source.name)
+    return {"uri": f"file://{path}" if path.startswith("/") else path}
 
 
 def _region(span: Span) -> dict[str, int]:
@@ -83,4 +90,4 @@ def _region(span: Span) -> dict[str, int]:
 
 def _change(fix: Fix) -> dict[str, Any]:
     replacement = {"deletedRegion": _region(fix.span), "insertedContent": {"text": fix.text}}
-    return {"artifactLocation": {"uri": fix.span.source.name}, "replacements": [replacement]}
+    return {"artifactLocation": _artifact(fix.span), "replacements": [replacement]}
