@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.compile import Compilation
 from nnspec.diagnostics import as_spec_error, fault, render
 from nnspec.net import Net
-from nnspec.source import folder_of, read_source, source_of
+from nnspec.source import ONNX, folder_of, read_source, source_of
 
 Setting = str | int | float | bool
 
@@ -32,16 +32,11 @@ def load(
 
     Raises SpecError with every mistake of the spec.
     """
-    if Path(spec).suffix == ".onnx":
-        return Net(_imported(Path(spec), dtype, settings), engine, device, threads)
+    if Path(spec).suffix == ONNX:
+        from nnspec.imported import of_file
+
+        return Net(of_file(Path(spec), settings, dtype), engine, device, threads)
     return Net(Compilation(read_source(spec), _plain(settings), dtype or "float32", folder_of(spec)), engine, device, threads)
-
-
-def _imported(path: Path, dtype: str | None, settings: Mapping[str, Any]) -> Compilation:
-    from nnspec.imported import compilation, learning_of
-    from nnspec.interchange.read import load
-
-    return compilation(load(path), path.name, dtype, learning_of(settings), path.parent)
 
 
 @as_spec_error()
@@ -50,6 +45,7 @@ def from_onnx(
     *,
     target: str | Sequence[str] = (),
     loss: str = "",
+    metric: str | Sequence[str] = (),
     train: str = "",
     constants: Mapping[str, Any] | None = None,
     dtype: str | None = None,
@@ -63,9 +59,9 @@ def from_onnx(
     it stands. Its arrays of floats are the parameters, by their names there; plain numbers and arrays of whole numbers are constants, and
     the statistics of batch normalisation are states, which no training changes. `constants` are values for inputs that shapes depend on.
 
-    `loss` is a formula of the language, or the name of an output that is one; `target` declares what it compares with, one or several; and
-    `train` holds the lines of a train block. In them, what is no letter, digit or `_` in a name is written `_`, and a word of the language
-    gets a `_` behind it.
+    `loss` is a formula of the language, or the name of an output that is one; `target` declares what it compares with, one or several;
+    `metric` is a formula, or several; and `train` holds the lines of a train block. In them, what is no letter, digit or `_` in a name is
+    written `_`, and a word of the language gets a `_` behind it.
 
     >>> import nnspec, numpy as np, onnx
     >>> from onnx import helper, numpy_helper
@@ -89,7 +85,7 @@ def from_onnx(
 
     if isinstance(model, str | Path):
         raise fault("E520", f"`{model}` is a path, and this takes the model itself", help=f'nnspec.load("{model}") reads a file')
-    spec = compilation(check(model), model.graph.name or "model", dtype, Learning(target, loss, train, constants))
+    spec = compilation(check(model), model.graph.name or "model", dtype, Learning(target, loss, metric, train, constants))
     return Net(spec, engine, device, threads)
 
 

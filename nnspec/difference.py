@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from difflib import SequenceMatcher
+from hashlib import sha256
 from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.sources import DataSource
-from nnspec.elaborate.values import Applied
+from nnspec.elaborate.values import Applied, Owned
 from nnspec.graph import Graph, Type
 from nnspec.syntax import ast
 
@@ -54,7 +55,13 @@ def _layers(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
 
 def _owned(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
     """Parameters and states: their shapes, and how they start."""
-    yield from _compared(part, *({n: f"{o.kind} {list(o.type.shape)} {_shown(o.start)}" for n, o in s.model.owned.items()} for s in (a, b)))
+    yield from _compared(part, *({n: f"{o.kind} {list(o.type.shape)} {_start(s, o)}" for n, o in s.model.owned.items()} for s in (a, b)))
+
+
+def _start(spec: Compilation, owned: Owned) -> str:
+    """How a parameter or state starts; the numbers that it came with by their hash."""
+    came = spec.weights.get(owned.name)
+    return _shown(owned.start) if came is None else f"numbers of sha256 {sha256(came.tobytes()).hexdigest()[:8]}"
 
 
 def _losses(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:

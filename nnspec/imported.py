@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,29 +16,45 @@ from nnspec.elaborate.given import Given
 from nnspec.elaborate.values import Owned, Row, Tensor
 from nnspec.graph import Graph
 from nnspec.interchange.from_onnx import Imported, import_graph
+from nnspec.interchange.read import load
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
-
-SUFFIX = ".onnx"
 
 
 @dataclass(frozen=True)
 class Learning:
-    """What an ONNX model does not say: what to learn from (`y: class(10)`), the loss as a formula, a train block's lines, and constants."""
+    """What an ONNX model does not say: what to learn from (`y: class(10)`), formulas of loss and metrics, a train block, and constants."""
 
     target: str | Sequence[str] = ()
     loss: str = ""
+    metric: str | Sequence[str] = ()
     train: str = ""
     constants: Mapping[str, Any] | None = None
 
 
 def learning_of(settings: Mapping[str, Any]) -> Learning:
-    """The settings of an ONNX model; E102 for any other."""
+    """The settings of an ONNX model, constants perhaps as the text of a JSON object; E102 for any other."""
     known = Learning.__dataclass_fields__
     for name in settings:
         if name not in known:
             help_ = did_you_mean(name, known) or f"it takes {', '.join(known)}"
             raise fault("E102", f"an ONNX model has no `let {name}` to be set", help=help_)
-    return Learning(**settings)
+    constants = settings.get("constants")
+    return Learning(**settings) if not isinstance(constants, str) else Learning(**{**settings, "constants": _constants(constants)})
+
+
+def _constants(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise fault("E106", f"the constants of an ONNX model are no JSON object: {text}", help="""for example '{"axis": [1]}'""")
+    return found
+
+
+def of_file(path: Path, settings: Mapping[str, Any], dtype: str | None = None) -> Compilation:
+    """The model of a file as a compilation; the settings say what is to be learnt from it."""
+    return compilation(load(path), path.name, dtype, learning_of(settings), path.parent)
 
 
 def compilation(model: Any, name: str, dtype: str | None, learning: Learning, folder: Path = Path()) -> Compilation:
@@ -56,12 +73,16 @@ def compilation(model: Any, name: str, dtype: str | None, learning: Learning, fo
 
 def _spec(name: str, given: Given, learning: Learning) -> str:
     """The spec of what is to be learnt: the rest of the model is given."""
-    targets = [learning.target] if isinstance(learning.target, str) else learning.target
-    lines = [f"model {name} {{", *(f"  target {t}" for t in targets)]
+    lines = [f"model {name} {{", *(f"  target {t}" for t in _several(learning.target))]
     if learning.loss:
         lines.append(f"  loss {given.words.get(learning.loss, learning.loss)}")
+    lines += [f"  metric {m}" for m in _several(learning.metric)]
     train = f"\n\ntrain {{\n{learning.train}\n}}\n" if learning.train else "\n"
     return "\n".join([*lines, "}"]) + train
+
+
+def _several(texts: str | Sequence[str]) -> Sequence[str]:
+    return [texts] if isinstance(texts, str) else texts
 
 
 def _given(imported: Imported) -> Given:

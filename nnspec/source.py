@@ -13,6 +13,9 @@ from nnspec.files import contained, is_plain_file
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
+ONNX = ".onnx"
+"""What the file of a model ends with that is no text, and stands where a spec does."""
+
 
 def path_of(name: str | Path) -> Path:
     """The file of a spec, or of the gallery's spec of that name."""

@@ -78,6 +78,8 @@ def _repaired(name: str, pairs: tuple[str, ...]) -> Compilation:
     if name == STDIN or not Path(name).is_file():
         raise fault("E501", f"there is no file `{name}` to mend")
     spec = compilation(name, pairs)
+    if spec.given:
+        raise fault("E525", f"`{name}` is an ONNX model, which has no text to mend")
     after = repaired(spec.source, lambda source: replace(spec, source=source).diagnostics)
     for change in after.applied:
         old, new = (f"`{t}`" if t.strip() else "nothing" for t in (change.span.text, change.text.rstrip("\n")))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nnspec.cli.options import JSON, SET, compilation, options
+from nnspec.cli.options import IMPORT, JSON, SET, compilation, options
 from nnspec.compile import Compilation
 from nnspec.diagnostics import did_you_mean, fault
 
@@ -30,6 +30,8 @@ def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_
     if as_json and as_latex:
         raise click.UsageError("--json and --latex are two forms of one answer")
     spec = compilation(file, pairs).checked()
+    if spec.given:
+        raise fault("E525", f"`{file}` is an ONNX model, which has no formulas to derive", help=IMPORT.format(file))
     _needs(spec, parameter)
     chain = Chain(values_of(spec), parameter, Latex() if as_latex else Plain())
     if not chain.ways():

@@ -20,7 +20,7 @@ from nnspec.compile import Compilation
 @click.option("--signature", is_flag=True, help="Inputs and outputs only; exit 1 if they differ.")
 @click.option("--exit-code", is_flag=True, help="Exit 1 if anything differs.")
 def diff(before: str, after: str, as_json: bool, signature: bool, exit_code: bool) -> None:
-    """Say how the model and the training of B differ from those of A, whatever their text; each is a spec or a run."""
+    """Say how the model and the training of B differ from those of A, whatever their text; each is a spec, a run or an ONNX model."""
     from nnspec.difference import SIGNATURE, as_json_list, differences, text
 
     found = differences(*(spec_of(name) for name in (before, after)))

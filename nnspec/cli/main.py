@@ -13,7 +13,6 @@ from pathlib import Path
 
 import click
 
-from nnspec import api
 from nnspec.cli import library
 from nnspec.cli.bench import bench
 from nnspec.cli.check import check, explain
@@ -24,11 +23,11 @@ from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.importing import import_
 from nnspec.cli.lsp import lsp
-from nnspec.cli.options import DATA, JSON, LIMIT, SET, SIZES, compilation, hush, options, say, sizes_from, written
+from nnspec.cli.options import DATA, IMPORT, JSON, LIMIT, SET, SIZES, compilation, hush, options, say, sizes_from, trained, written
 from nnspec.cli.predict import predict
 from nnspec.cli.templates import templates
 from nnspec.cli.trace import trace
-from nnspec.diagnostics import Fault, SpecError
+from nnspec.diagnostics import Fault, SpecError, fault
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.net import DEVICES, ENGINES, Net
 from nnspec.version import VERSION
@@ -42,7 +41,8 @@ OUT_OF_RESOURCES = ("E540", "E580")
 def cli() -> None:
     """Neural networks written as formulas: checked before they run, trained, and deployed.
 
-    F is a .nn file, a name of the gallery such as `digits`, or - for stdin.
+    F is a .nn file, a name of the gallery such as `digits`, - for stdin, or an ONNX model M.onnx, of which `--set target=..`, `loss`,
+    `metric`, `train` and `constants` say what is to be learnt.
     """
 
 
@@ -135,6 +135,8 @@ def train(
     wishes = Wishes(data, engine, device, threads, changes)
     begun = taken_up(file, pairs, run, wishes) if resume else (compilation(file, pairs), Path(run) if run else None, wishes)
     spec, folder, wishes = begun
+    if spec.given:
+        raise fault("E525", f"`{file}` is an ONNX model, and a run directory holds a spec", help=IMPORT.format(file))
     if wishes.device not in (None, "cpu") and wishes.engine != "ort":
         raise click.UsageError(f"--device {device} needs --engine ort")
     if spec.checked().warnings:
@@ -147,14 +149,18 @@ def train(
 
 
 @cli.command(name="eval")
-@click.argument("run", metavar="RUN")
-@options(DATA, JSON)
-def eval_(run: str, data: str | None, as_json: bool) -> None:
-    """Loss and metrics of a trained run, on its test data or on other data."""
+@click.argument("run", metavar="RUN|M.onnx")
+@options(DATA, SET, JSON)
+def eval_(run: str, data: str | None, pairs: tuple[str, ...], as_json: bool) -> None:
+    """Loss and metrics of a trained run, on its test data or on other data; of an ONNX model those that `--set` says."""
     from nnspec.cli.train import held_out, metrics_text
     from nnspec.train.epoch import as_lists
 
-    net = api.open(run)
+    net = trained(run, pairs)
+    if not net.spec.model.losses and not net.spec.model.metrics:
+        raise fault(
+            "E110", f"`{run}` has neither a loss nor a metric", help="an ONNX model is given them by `--set loss=..`, `--set metric=..`"
+        )
     part, fields = held_out(net, data, {**net.inputs, **net.targets})
     metrics = net.evaluate(fields)
     click.echo(json.dumps({"part": part, **as_lists(metrics)}, indent=2) if as_json else metrics_text(part, metrics))

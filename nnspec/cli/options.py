@@ -10,10 +10,15 @@ from typing import Any
 
 import click
 
+from nnspec import api
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, fault, render
 from nnspec.limits import LIMITS, raise_for_good
-from nnspec.source import folder_of, read_source, source_of
+from nnspec.net import Net
+from nnspec.source import ONNX, folder_of, read_source, source_of
+
+IMPORT = "`nnspec import {} -o F.nn` writes a spec"
+"""The help for what takes a spec, and not the ONNX model that it got."""
 
 
 def say(diagnostics: Iterable[Diagnostic]) -> None:
@@ -54,12 +59,26 @@ def _set_limits(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
     raise_for_good({name: int(amount) for name, amount in amounts.items()})
 
 
+def trained(name: str, pairs: tuple[str, ...] = ()) -> Net:
+    """A run as it was trained, or an ONNX model, to which settings belong."""
+    if Path(name).suffix == ONNX:
+        return Net(compilation(name, pairs))
+    if pairs:
+        raise click.UsageError("--set belongs to an ONNX model; a run has its values already")
+    return api.open(name)
+
+
 def spec_source(name: str) -> Source:
     return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
 
 
-def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str = "float32") -> Compilation:
-    return Compilation(spec_source(name), settings_of(pairs), dtype, folder_of(name))
+def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str | None = None) -> Compilation:
+    """A spec, or an ONNX model, of which `--set` says what is to be learnt."""
+    if Path(name).suffix == ONNX:
+        from nnspec.imported import of_file
+
+        return of_file(Path(name), settings_of(pairs), dtype)
+    return Compilation(spec_source(name), settings_of(pairs), dtype or "float32", folder_of(name))
 
 
 def written(output: str, suffix: str, *read: str | None) -> str:

@@ -10,24 +10,23 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from nnspec import api
-from nnspec.cli.options import DATA, options, refuse_input
+from nnspec.cli.options import DATA, options, refuse_input, trained
 from nnspec.net import Net
 
 PARQUET = ".parquet"
 
 
 @click.command()
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN|M.onnx")
 @options(DATA)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="OUT", help="A csv, npz or parquet file.")
 def predict(run: str, data: str | None, output: str) -> None:
-    """Write a trained run's outputs for every example.
+    """Write the outputs of a trained run, or of an ONNX model, for every example.
 
     From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
     """
-    refuse_input(output, data)
-    net, path = api.open(run), Path(output)
+    refuse_input(output, run, data)
+    net, path = trained(run), Path(output)
     tables = data is not None and Path(data).suffix.lower() == path.suffix.lower() == PARQUET
     number = _stream(net, Path(data), path) if data and tables and not _draws(net) else _write(net, data, path)
     click.echo(f"{number} predictions in {output}")

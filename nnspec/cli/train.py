@@ -16,7 +16,7 @@ import numpy as np
 
 from nnspec.cli.options import compilation, hush, say, settings_of
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Source
+from nnspec.diagnostics import Diagnostic, Source, fault
 from nnspec.graph import Type
 from nnspec.net import Net
 from nnspec.train import data as data_sets
@@ -132,6 +132,8 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type]) -> tuple[str
     source = data_sets.source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data) if data else None
     if data and source:
         return data, data_sets.read(source, ports, net.spec.folder, data, net.spec.dtype, net.labels)
+    if net.spec.given and not net.spec.trainings:
+        raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
     dataset = net.dataset(data)
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
 

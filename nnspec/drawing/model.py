@@ -121,7 +121,12 @@ class Drawing:
                 found += self.items(inner)
             elif nodes:
                 found.append(Item([inner], frozenset(nodes), name))
-        return self.repeated(sorted(found, key=lambda i: min(map(self.place.__getitem__, i.nodes))))
+        return self.repeated(sorted(found, key=self.begins))
+
+    def begins(self, item: Item) -> int:
+        """The place of the first thing that it computes; arrays may stand anywhere before."""
+        computed = [n for n in item.nodes if self.graph[n].inputs]
+        return min(map(self.place.__getitem__, computed or item.nodes))
 
     def simplest(self, part: Part) -> Part:
         """A formula that is nothing but a call, as that call."""

@@ -11,8 +11,9 @@ from typing import Any
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, Span
 from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.given import Given
 from nnspec.elaborate.model import Model, run_model
-from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Scope, Value, describe
+from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Row, Scope, Value, describe
 from nnspec.graph import Graph
 from nnspec.syntax import ast
 
@@ -59,8 +60,11 @@ class Part:
 def parts_of(spec: Compilation) -> tuple[Model, Part]:
     """The model as it trains, and what of the spec made what of its graph."""
     f = spec.definitions.own["model", spec.model.name]
-    recorder = _Recorder(Graph(f.name, spec.dtype), spec.definitions, training=True)
-    model, mistakes = run_model(f, recorder)
+    given = spec.given(spec.dtype) if spec.given else None
+    recorder = _Recorder(given.copy() if given else Graph(f.name, spec.dtype), spec.definitions, training=True)
+    if given:
+        recorder.take(given)
+    model, mistakes = run_model(f, recorder, given)
     assert not mistakes, mistakes  # a spec is checked before it is drawn
     (root,) = recorder.open
     recorder.settle()
@@ -73,6 +77,14 @@ class _Recorder(Elaborator):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.open, self.settled = [Part("", "model", Span(Source("", ""), 0, 0))], set[str]()
+
+    def take(self, given: Given) -> None:
+        """What is there already: a part for each row of its table, of what is left the nodes themselves."""
+        parts = [_part_of(row) for row in given.rows]
+        self.settled.update(n for part in parts for n in part.nodes)
+        self.open[0].parts += parts
+        self.open[0].nodes += [n for n in self.graph.nodes if n not in self.settled]
+        self.settled.update(self.graph.nodes)
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         if self.reporting and len(self.open) == 1:
@@ -104,6 +116,13 @@ class _Recorder(Elaborator):
         new = list(takewhile(lambda name: name not in self.settled, reversed(self.graph.nodes)))
         self.settled.update(new)
         self.open[-1].nodes += reversed(new)
+
+
+def _part_of(row: Row) -> Part:
+    """A node of another tool, with the arrays that it is the first to read: a layer where it has any, by the path in their names."""
+    paths = {name.rpartition(".")[0] for name in row.owned}
+    title = row.span.text.partition("(")[0]
+    return Part(title, "layer" if paths else "node", row.span, paths.pop() if len(paths) == 1 else "", [*row.owned, *row.nodes])
 
 
 def _call_text(callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]]) -> str:

@@ -27,7 +27,9 @@ def equal_weights(network: Network) -> Iterator[Diagnostic]:
 
 
 def _alike(start: object) -> bool:
-    """Whether a start gives every unit the same weights."""
+    """Whether a start gives every unit the same weights; what came with a value is not looked at."""
+    if start is None:
+        return False
     if isinstance(start, Applied):
         return from_library(start, "zeros", "ones", "constant")
     return len(set(_numbers(start))) == 1

@@ -1,0 +1,100 @@
+"""An ONNX model on the command line, where a spec or a run may stand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from test_cli import run
+from torch_models import example, export, outputs
+
+LEARNING = ("--set", "target=y: class(3)", "--set", "loss=-pick(log_p, y)", "--set", "metric=accuracy(log_p, y)")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`mlp.onnx` as torch writes it, nine examples for it in `d.npz`, and `resnet.onnx`."""
+    folder = tmp_path_factory.mktemp("models")
+    export(example("mlp"), folder / "mlp.onnx")
+    export(example("resnet"), folder / "resnet.onnx", dynamo=True)
+    x = np.random.default_rng(0).normal(size=(9, 20)).astype(np.float32)
+    np.savez(folder / "d.npz", x=x, y=np.arange(9) % 3)
+    return folder
+
+
+def theirs(folder: Path) -> np.ndarray:
+    [log_p] = outputs(example("mlp"), torch.from_numpy(np.load(folder / "d.npz")["x"]))
+    return log_p.numpy()
+
+
+def test_check_shows_its_nodes_with_what_they_own(folder: Path) -> None:
+    done = run("check", "mlp.onnx", cwd=folder)
+    assert done.returncode == 0 and not done.stderr  # torch's first weights are no doubt
+    assert "Gemm(x, fc1.weight, fc1.bias" in done.stdout and "579" in done.stdout
+
+
+def test_predict_gives_the_outputs_of_torch(folder: Path, tmp_path: Path) -> None:
+    done = run("predict", "mlp.onnx", "--data", "d.npz", "-o", str(tmp_path / "p.csv"), cwd=folder)
+    assert done.stdout.startswith("9 predictions"), done.stderr
+    rows = list(csv.reader((tmp_path / "p.csv").open()))
+    assert rows[0] == ["log_p_0", "log_p_1", "log_p_2"]
+    np.testing.assert_allclose(np.array(rows[1:], float), theirs(folder), atol=1e-5)
+
+
+def test_eval_computes_the_loss_and_metric_that_are_set(folder: Path) -> None:
+    done = run("eval", "mlp.onnx", "--data", "d.npz", "--json", *LEARNING, cwd=folder)
+    found, log_p, y = json.loads(done.stdout), theirs(folder), np.arange(9) % 3
+    assert found["loss"] == pytest.approx(-log_p[np.arange(9), y].mean(), abs=1e-5)
+    assert found["accuracy"] == pytest.approx((log_p.argmax(1) == y).mean())
+
+
+def test_graph_draws_a_box_for_each_node_and_the_way_back(folder: Path) -> None:
+    done = run("graph", "resnet.onnx", "-o", "mermaid", cwd=folder)
+    nodes = len(onnx.load(folder / "resnet.onnx").graph.node)
+    assert done.stdout.count("Conv<br>") == 20 and done.stdout.count("-->") >= nodes, done.stderr
+    back = run("graph", "mlp.onnx", "--backward", "-o", "svg", *LEARNING, cwd=folder)
+    assert back.stdout.count("∂weight") == 3, back.stderr
+
+
+def test_diff_tells_weights_apart_and_compares_with_a_spec(folder: Path, tmp_path: Path) -> None:
+    model = onnx.load(folder / "mlp.onnx")
+    [bias] = [t for t in model.graph.initializer if t.name == "fc1.bias"]
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.zeros(16, np.float32), "fc1.bias"))
+    onnx.save(model, tmp_path / "zero.onnx")
+    assert run("diff", "mlp.onnx", "mlp.onnx", cwd=folder).stdout == "no difference\n"
+    found = json.loads(run("diff", "mlp.onnx", str(tmp_path / "zero.onnx"), "--json", cwd=folder).stdout)
+    assert [(c["part"], c["name"]) for c in found] == [("parameters", "fc1.bias")]
+    spec = tmp_path / "same.nn"
+    assert run("import", "mlp.onnx", "-o", str(spec), cwd=folder).returncode == 0
+    assert run("diff", "mlp.onnx", str(spec), "--signature", cwd=folder).stdout == "no difference\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("train", "mlp.onnx", *LEARNING), "E525", "`nnspec import mlp.onnx -o F.nn` writes a spec"),
+        (("derive", "mlp.onnx", "fc1.weight", *LEARNING), "E525", "no formulas to derive"),
+        (("check", "--fix", "mlp.onnx"), "E525", "no text to mend"),
+        (("predict", "mlp.onnx", "-o", "p.csv"), "E302", "--data FILE"),
+        (("eval", "mlp.onnx", "--data", "d.npz"), "E110", "neither a loss nor a metric"),
+        (("check", "mlp.onnx", "--set", "constants=3"), "E106", "no JSON object: 3"),
+        (("check", "mlp.onnx", "--set", "los=y"), "E102", "did you mean `loss`?"),
+        (("check", "nowhere.onnx"), "E501", "nowhere.onnx"),
+    ],
+)
+def test_what_an_onnx_model_cannot_do_is_said(folder: Path, arguments: tuple[str, ...], code: str, words: str) -> None:
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == 1 and f"error[{code}]" in done.stderr and words in done.stderr
+    assert "Traceback" not in done.stderr and not (folder / "p.csv").exists()
+
+
+def test_constants_are_given_as_json(tmp_path: Path) -> None:
+    text = '<ir_version: 10, opset_import: ["": 21]> m (float[batch, 2] x, int64[1] axis) => (float[batch, n] y) { y = ReduceSum(x, axis) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    assert "E523" in run("compile", "m.onnx", cwd=tmp_path).stderr
+    assert run("compile", "m.onnx", "--set", 'constants={"axis": [1]}', cwd=tmp_path).returncode == 0
