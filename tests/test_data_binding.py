@@ -1,0 +1,115 @@
+"""Fields bound to ports by name, from the file of the spec or of the command line; arrays as ports take them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from data_cases import FLOWERS, SPEC, X_PLACE, Y_PLACE, inline, mistake, port, read_text, source, training
+
+from nnspec.graph import Size, Type
+from nnspec.train.data import check, load, read, source_from_path
+
+# ---- binding
+
+
+def test_a_port_without_a_field_gets_a_suggestion(tmp_path: Path) -> None:
+    found = mistake(lambda: read(source("digits"), {"imag": port(64)}, Path()))
+    assert (found.code, found.span) == ("E307", SPEC)
+    assert "did you mean `image`?" in found.help and "`digit`" in found.help
+    found = mistake(lambda: read_text(tmp_path, FLOWERS, {"x": port(2)}, x=("length", "widht")))
+    assert (found.code, found.span) == ("E307", X_PLACE) and "did you mean `width`?" in found.help
+
+
+def test_data_for_a_port_that_the_model_lacks_is_refused_in_training_only() -> None:
+    wide = inline(x=(1, 2), Y=(0, 1))
+    assert read(wide, {"x": port()}, Path())["x"].tolist() == [1, 2]
+    found = mistake(lambda: load(training(wide), {"x": port()}, {"y": port(classes=2)}, Path()))
+    assert found.code == "E307" and "did you mean `y`?" in found.help
+
+
+def test_data_on_the_command_line_replaces_the_file_and_keeps_the_columns(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("a,b\n1,2\n")
+    np.savez(tmp_path / "new.npz", a=[3.0], b=[4.0])
+    block = training(source("csv", "old.csv", x=("a", "b")))
+    for name, expected in (("new.csv", [[1, 2]]), ("new.npz", [[3, 4]])):
+        assert load(block, {"x": port(2)}, {}, Path("elsewhere"), str(tmp_path / name)).train["x"].tolist() == expected
+
+
+def test_a_train_block_without_data_takes_it_from_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("x\n1\n2\n")
+    assert load(training(), {"x": port()}, {}, Path("elsewhere"), str(tmp_path / "new.csv")).train["x"].tolist() == [1, 2]
+    assert mistake(lambda: load(training(), {"x": port()}, {}, Path())).code == "E302"
+
+
+def test_a_path_is_a_source_by_its_suffix() -> None:
+    assert [source_from_path(p).name for p in ("a.csv", "b/c.NPZ")] == ["csv", "npz"]
+    found = mistake(lambda: source_from_path("a.txt"))
+    assert found.code == "E302" and found.span and found.span.source.name == "--data" and found.span.text == "a.txt"
+
+
+# ---- checks
+
+
+@pytest.mark.parametrize(("values", "ports", "code", "part"), [
+    ({"x": ((1, 2), (3, 4))}, {"x": port(3)}, "E303", "`x` is declared [3], and an example of its data is [2]"),
+    ({"x": ((1, 2), (3,))}, {"x": port(2)}, "E303", "do not all have the same shape"),
+    ({"x": 3}, {"x": port()}, "E303", "single value"),
+    ({"x": np.zeros((2, 3, 4))}, {"x": port(4, 3)}, "E303", "[4, 3]"),
+    ({"x": ((1, 2),), "y": ((1,),)}, {"x": port(Size.named("T")), "y": port(Size.named("T"))}, "E303", "[T] with T = 2"),
+    ({"x": (0, 1, 2)}, {"x": port(classes=2)}, "E305", "row 3: 2, and class(2) takes 0 to 1"),
+    ({"x": (0, -1)}, {"x": port(classes=2)}, "E305", "row 2: -1"),
+    ({"x": (0, 0.5)}, {"x": port(classes=2)}, "E305", "row 2: 0.5"),
+    ({"x": ((1, 2), (3, 4.5))}, {"x": port(2, dtype="int64")}, "E305", "row 2, column 2: 4.5"),
+    ({"x": (1e300, 0.0)}, {"x": port(dtype="int64")}, "E305", "row 1"),
+    ({"x": (True, 2)}, {"x": port(dtype="bool")}, "E305", "row 2: 2"),
+    ({"x": (0.0, np.nan)}, {"x": port(classes=2)}, "E306", "row 2: nan"),
+    ({"x": ((1, 2), (3, np.inf))}, {"x": port(2)}, "E306", "row 2, column 2: inf"),
+    ({"x": (1, 1e39)}, {"x": port()}, "E306", "does not fit into float32"),
+    ({"x": np.full((1, 2, 2), np.nan)}, {"x": port(2, 2)}, "E306", "row 1, at [1, 1]"),
+    ({"x": (1, None)}, {"x": port()}, "E306", "row 2"),
+    ({"x": (1, 2)}, {"y": port()}, "E307", "`y`"),
+    ({"x": (1, 2), "y": (1,)}, {"x": port(), "y": port()}, "E308", "`y` has 1 examples, and `x` has 2"),
+    ({"x": ()}, {"x": port(2)}, "E308", "no examples"),
+    ({"x": (1, "a")}, {"x": port()}, "E309", "neither"),
+    ({"x": ("a", "b")}, {"x": port()}, "E309", "text: `a`"),
+    ({"x": (1j, 2)}, {"x": port()}, "E309", "complex"),
+    ({"x": object()}, {"x": port()}, "E309", "neither"),
+    ({"x": {"a": 1}}, {"x": port()}, "E309", "neither"),
+])  # fmt: skip
+def test_data_that_does_not_fit_is_refused(values: dict[str, Any], ports: dict[str, Type], code: str, part: str) -> None:
+    found = mistake(lambda: check(values, ports, SPEC, "float32"))
+    assert (found.code, found.span) == (code, SPEC)
+    assert part in found.message
+
+
+def test_the_mistake_is_shown_at_the_field_that_has_it() -> None:
+    found = mistake(lambda: read(inline(x=(1, 2), y=(0, 2)), {"x": port(), "y": port(classes=2)}, Path()))
+    assert (found.code, found.span) == ("E305", Y_PLACE)
+
+
+def test_labels_that_start_at_1_get_the_advice() -> None:
+    assert "subtract 1" in mistake(lambda: check({"y": [1, 2, 3]}, {"y": port(classes=3)}, None, "float32")).help
+
+
+def test_arrays_come_out_as_the_engine_takes_them() -> None:
+    values = {"x": np.asfortranarray(np.ones((3, 2))), "y": [0.0, 1.0, 2.0], "z": [1, 0, 1], "n": np.array([1, 2, 3], dtype=np.uint64)}
+    ports = {"x": port(2), "y": port(classes=3), "z": port(dtype="bool"), "n": port(dtype="int64")}
+    fields = check(values, ports, None, "float32")
+    assert [fields[n].dtype.name for n in ports] == ["float32", "int64", "bool", "int64"]
+    assert all(a.flags.c_contiguous for a in fields.values())
+
+
+def test_an_example_of_another_rank_is_reshaped_row_by_row() -> None:
+    flat = np.arange(24.0).reshape(2, 12)
+    assert np.array_equal(check({"x": flat}, {"x": port(1, 3, 4)}, None, "float32")["x"], flat.reshape(2, 1, 3, 4))
+    assert check({"x": flat.reshape(2, 3, 4)}, {"x": port(12)}, None, "float32")["x"].tolist() == flat.tolist()
+
+
+def test_a_named_size_takes_any_length() -> None:
+    T = Size.named("T")
+    fields = check({"x": np.zeros((2, 5)), "y": np.zeros((2, 7))}, {"x": port(T - 2), "y": port(T)}, None, "float32")
+    assert fields["x"].shape == (2, 5)
+    assert mistake(lambda: check({"x": np.zeros((2, 5, 1))}, {"x": port(T)}, None, "float32")).code == "E303"
