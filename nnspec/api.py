@@ -119,7 +119,7 @@ def open(run: str | Path) -> Net:
         warnings.warn(render([skipped]), stacklevel=3)
     net = Net(spec)
     restore(net.engine, checkpoint.arrays, checkpoint.manifest)
-    net.labels = checkpoint.manifest["labels"]
+    net.labels, net.data_path = checkpoint.manifest["labels"], checkpoint.manifest["asked"]["data"]
     return net
 
 

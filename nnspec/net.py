@@ -34,7 +34,7 @@ class Net:
     """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
 
     `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
-    trained on.
+    trained on. `data_path` is the file or folder that it was trained on in place of the spec's, and is where `path` says nothing else.
     """
 
     def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu", threads: int | None = None) -> None:
@@ -47,6 +47,7 @@ class Net:
             raise ValueError(f"threads are 1 or more, not {threads}")
         self.spec, self.engine_name, self.device, self.threads = compilation.checked(), engine, device, threads
         self.labels: Mapping[str, Sequence[str]] = {}
+        self.data_path: str | None = None
 
     @cached_property
     @as_spec_error()
@@ -188,6 +189,7 @@ class Net:
         if epochs is not None and (not isinstance(epochs, int) or epochs < 1):
             raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
         if data is None:
+            path = path or self.data_path
             datasets = self.datasets(path)
         else:
             ports, labels = self.inputs | self.targets, self._labels()
@@ -221,19 +223,20 @@ class Net:
         if not all(t.leads_with_batch for t in self.inputs.values()):
             raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
         self.labels = {**self.labels, **datasets[-1].labels}
+        self.data_path = path and str(Path(path).absolute())
         progress, choosing = progress or Progress(), self.engine_name == "auto"
         if folder is None:
             if resume:
                 raise fault("E543", "there is no run to resume", help='say which one it is: `run="runs/digits-1"`')
             return fit(self.engine, datasets, progress, choosing=choosing)
-        said = {**self._said(path), "data": fingerprints(datasets)}
+        said = {**self._said(), "data": fingerprints(datasets)}
         kept = resumed(folder, self.engine, said, choosing, progress.on_warning) if resume else begun(folder, self.engine, said)
         with kept as run:
             return fit(self.engine, datasets, progress, run, choosing=choosing)
 
-    def _said(self, path: str | None = None) -> dict[str, Any]:
+    def _said(self) -> dict[str, Any]:
         """What a manifest says of the wishes of who trains."""
-        asked = {"engine": self.engine_name, "device": self.device, "threads": self.threads, "data": path and str(Path(path).absolute())}
+        asked = {"engine": self.engine_name, "device": self.device, "threads": self.threads, "data": self.data_path}
         return {"labels": self._labels(), "asked": asked}
 
     @as_spec_error()
@@ -259,7 +262,7 @@ class Net:
     def _data_of(self, training: Training, path: str | None) -> Dataset:
         from nnspec.train.data import load as load_data
 
-        return load_data(training, self.inputs, self.targets, self.spec.folder, path, self.spec.dtype, self.labels)
+        return load_data(training, self.inputs, self.targets, self.spec.folder, path or self.data_path, self.spec.dtype, self.labels)
 
     @as_spec_error()
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:

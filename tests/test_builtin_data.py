@@ -99,6 +99,7 @@ def test_mnist_is_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write_mnist(tmp_path / "nnspec" / "fashion_mnist")
     found = mistake(lambda: load(training(source("mnist")), *MNIST_PORTS, Path()))
     assert found.code == "E302" and "train-images-idx3-ubyte" in found.message and "--data DIR" in found.help
+    assert "https://ossci-datasets.s3.amazonaws.com/mnist/ has them" in found.help
     assert load(training(source("fashion_mnist")), *MNIST_PORTS, Path()).test is not None
 
 

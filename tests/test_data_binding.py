@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from data_cases import FLOWERS, SPEC, X_PLACE, Y_PLACE, inline, mistake, port, read_text, source, training
 
+import nnspec
+from nnspec.cli.main import cli
 from nnspec.graph import Size, Type
 from nnspec.train.data import check, load, read, source_from_path
 
@@ -48,6 +51,38 @@ def test_a_path_is_a_source_by_its_suffix() -> None:
     assert [source_from_path(p).name for p in ("a.csv", "b/c.NPZ")] == ["csv", "npz"]
     found = mistake(lambda: source_from_path("a.txt"))
     assert found.code == "E302" and found.span and found.span.source.name == "--data" and found.span.text == "a.txt"
+
+
+PLANT = """
+model Plant {
+  input  size: [1]
+  target kind: class(2)
+  z = size -> dense(2)
+  output probs = softmax(z)
+  loss   cross_entropy(z, kind)
+}
+train { epochs 1  test 0.25  optimizer adam }
+"""
+
+
+def test_a_run_remembers_the_data_it_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plants.csv").write_text("size,kind\n1,ash\n2,elm\n3,ash\n4,elm\n")
+    monkeypatch.chdir(tmp_path)
+    nnspec.loads(PLANT).fit(path="plants.csv", run="run")
+    for command in ("eval run", "predict run -o p.csv", "export run --quantize int8 -o m.onnx", "templates run"):
+        done = CliRunner().invoke(cli, command.split())
+        assert done.exit_code == 0, done.exception
+    assert Path("p.csv").read_text().startswith("probs_ash,probs_elm\n")
+    monkeypatch.chdir(tmp_path.parent)
+    again = nnspec.open(tmp_path / "run")
+    again.fit()
+    again.save(tmp_path / "longer")
+    assert nnspec.open(tmp_path / "longer").data_path == str(tmp_path / "plants.csv")
+    again.fit({"size": [[1.0], [2.0]], "kind": [0, 1]})
+    assert again.data_path is None
+    (tmp_path / "plants.csv").unlink()
+    with pytest.raises(nnspec.SpecError, match=r"plants\.csv does not exist"):
+        nnspec.open(tmp_path / "run").dataset()
 
 
 # ---- checks

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import nnspec
 from nnspec.cli.main import cli
 from nnspec.train import score
+from nnspec.train.predictions import classes_of, columns
 
 SPEC = """
 model Plant {
@@ -135,3 +136,35 @@ def test_a_model_that_draws_is_predicted_in_memory_each_example_by_its_number(tm
     assert predict("out.parquet")[0] == 0
     drawn = parquet.read_table("out.parquet")["y"].to_numpy()
     assert len(set(drawn.tolist())) == 600 and np.array_equal(drawn, net.predict(np.zeros(600)))
+
+
+def test_numbers_for_classes_are_called_by_the_names_of_these(net: nnspec.Net, table: dict[str, Any]) -> None:
+    net.labels = {"kind": ["ash", "best", "elm, wych"]}
+    net.save("named")
+    write("in.parquet", table)
+    csv = Path("in.csv")
+    csv.write_text("long,wide\n1,2\n")
+    for data, output in (("in.parquet", "out.parquet"), ("in.csv", "out.csv")):
+        assert CliRunner().invoke(cli, ["predict", "named", "--data", data, "-o", output]).exit_code == 0
+    assert parquet.read_table("out.parquet").column_names == ["probs_ash", "probs_best", "probs_elm, wych", "best"]
+    assert Path("out.csv").read_text().splitlines()[0] == 'probs_ash,probs_best,"probs_elm, wych",best'
+
+
+@pytest.mark.parametrize(("outputs", "classes", "names"), [
+    ({"p": 2, "q": 3}, {"p": ["a", "b"]}, ["p_a", "p_b", "q_0", "q_1", "q_2"]),
+    ({"p": 2, "p_a": None}, {"p": ["a", "b"]}, ["p_0", "p_1", "p_a"]),  # two columns would have one name
+    ({"p": 2}, {"p": ["same", "same"]}, ["p_0", "p_1"]),
+])  # fmt: skip
+def test_no_two_columns_have_one_name(outputs: dict[str, int | None], classes: dict[str, list[str]], names: list[str]) -> None:
+    arrays = {name: np.zeros((4, width) if width else 4) for name, width in outputs.items()}
+    assert list(columns(arrays, classes)) == names
+
+
+def test_classes_of_two_targets_of_one_size_leave_an_output_its_numbers() -> None:
+    text = (
+        "model M { input x: [2]  target y: class(3)  target z: class(3)  target v: class(2)  output p = x -> dense(3), q = x -> dense(2) }"
+    )
+    net = nnspec.loads(text)
+    labels = {"y": ["a", "b", "c"], "z": ["d", "e", "f"], "v": ["g", "h"]}
+    assert classes_of(net.outputs, net.targets, labels) == {"q": ["g", "h"]}
+    assert classes_of(net.outputs, net.targets, {"y": ["a", "b", "c"]}) == {"p": ["a", "b", "c"]}

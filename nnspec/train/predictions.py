@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import fault, printable
 from nnspec.files import unwritable, whole, write_whole
+from nnspec.graph import Type
+from nnspec.train.data import Labels
 from nnspec.train.files import package
 
 FORMATS = (".csv", ".npz", ".parquet")
 Array = np.ndarray[Any, np.dtype[Any]]
+Classes = Mapping[str, Sequence[str]]
+"""The names of the classes that an output has a number for each of."""
 
 
-def write(path: Path, outputs: Mapping[str, Array]) -> None:
-    """Outputs as a table (csv or parquet, columns `probs_0`, `probs_1`, ...) or npz (one array an output)."""
+def write(path: Path, outputs: Mapping[str, Array], classes: Classes | None = None) -> None:
+    """Outputs as a table (csv or parquet, columns `probs_0`, `probs_1`, ..., or `probs_NAME` of `classes`) or npz (one array an output)."""
     with writing(path):
         match path.suffix:
             case ".csv":
-                write_whole(path, _csv(columns(outputs)))
+                write_whole(path, _csv(columns(outputs, classes)))
             case ".parquet":
                 with whole(path) as aside, ParquetFile(aside) as file:
-                    file.append(columns(outputs))
+                    file.append(columns(outputs, classes))
             case _:
                 write_whole(path, _npz(outputs))
 
@@ -43,13 +47,27 @@ def writing(path: Path) -> Iterator[None]:
         raise unwritable(path, error) from None
 
 
-def columns(outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Every number of every output as a column with a row an example."""
+def classes_of(outputs: Mapping[str, Type], targets: Mapping[str, Type], labels: Labels) -> dict[str, list[str]]:
+    """Of each output the class names that its numbers stand for: those of the only target of so many classes that has names."""
+    found = {}
+    for output, type in outputs.items():
+        named = [labels[t] for t, kind in targets.items() if kind.rank == 1 and t in labels and type.shape[1:] == (kind.classes,)]
+        if len(named) == 1:
+            found[output] = [printable(name) for name in named[0]]
+    return found
+
+
+def columns(outputs: Mapping[str, Array], classes: Classes | None = None) -> dict[str, Array]:
+    """Every number of every output as a column with a row an example, by the name of its class or its place in the example."""
     lengths = {len(v) if v.ndim else 0 for v in outputs.values()}
     if len(lengths) > 1 or 0 in lengths:
         raise fault("E504", "an output of this model is the same for all examples, which a table cannot hold", help="write an .npz")
     flat = {n: v.reshape(len(v), -1) for n, v in outputs.items()}
-    return {n if outputs[n].ndim == 1 else f"{n}_{i}": v[:, i] for n, v in flat.items() for i in range(v.shape[1])}
+    places = {n: range(v.shape[1]) for n, v in flat.items()}
+    names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n in flat for i in (classes or {}).get(n, places[n])]
+    if len(set(names)) < len(names):  # a class is called as another output ends
+        return columns(outputs)
+    return dict(zip(names, (v[:, i] for n, v in flat.items() for i in places[n]), strict=True))
 
 
 class ParquetFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from nnspec.run.ort import Session
 from nnspec.run.team import cores
 from nnspec.train.data import bound, names_read
 from nnspec.train.parquet import Stretch, stretches
-from nnspec.train.predictions import Array, ParquetFile, columns, writing
+from nnspec.train.predictions import Array, Classes, ParquetFile, columns, writing
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -38,11 +38,12 @@ class Scorer:
     inputs: Mapping[str, Type]
     source: DataSource
     dtype: str
+    classes: Classes = field(default_factory=dict)
 
     def __call__(self, stretch: Stretch) -> dict[str, Array]:
         fields = bound(self.source, stretch.readers, self.inputs, self.dtype, {}, stretch.before, stretch.table)
         parts = [self.session.run({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
-        return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs})
+        return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}, self.classes)
 
 
 def batch_for(graph: Graph) -> int:

@@ -23,7 +23,11 @@ from nnspec.train.windows import TEXT_FIELDS, series_parts, text_parts
 
 HELD_OUT = 5
 HELD_OUT_SEED = 0
-IDX_SOURCES = ("mnist", "fashion_mnist")
+IDX_SOURCES = {
+    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "fashion_mnist": "https://github.com/zalandoresearch/fashion-mnist",
+}
+"""Sources of four IDX files, and where these can be had."""
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IMAGE = (28, 28)
 TABLES: Mapping[str, Callable[[Path, Span | None], Readers]] = {"csv": read_csv, "npz": read_npz, "parquet": read_parquet}
@@ -97,7 +101,7 @@ def _idx_file(source: DataSource, folder: Path, name: str) -> Path:
             return path
     files = ", ".join(IDX_FILES)
     raise fault("E302", f"`{source.name}` needs the file {folder / name}, and it does not exist", source.span,
-                help=f"put {files} (plain or .gz) there, or give `--data DIR`; this version downloads nothing")  # fmt: skip
+                help=f"put {files} (plain or .gz) there, or give `--data DIR`; {IDX_SOURCES[source.name]} has them")  # fmt: skip
 
 
 def _idx_images(path: Path, span: Span | None, dtype: str) -> Fractions:
