@@ -6,7 +6,6 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -19,6 +18,7 @@ from nnspec.graph import Graph, Op
 from nnspec.graph.types import bind
 from nnspec.ops import OPS
 from nnspec.planning import sizes_of
+from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -25,6 +25,7 @@ from nnspec.elaborate.values import POISON, Saved, Scope
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import ITEM_BYTES
+from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
 from nnspec.rewrite.absorb import absorbed
 from nnspec.source import Imports

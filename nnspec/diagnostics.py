@@ -7,9 +7,11 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any
+
+from nnspec.record import dataclass
 
 MAX_SHOWN_WIDTH, MAX_SHOWN = 160, 1000
 SHORT = (3, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from difflib import SequenceMatcher
 from hashlib import sha256
 from typing import Any
@@ -14,6 +14,7 @@ from nnspec.elaborate.model import Model
 from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.values import Applied, Owned
 from nnspec.graph import Graph, Type
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 SIGNATURE = ("inputs", "outputs")

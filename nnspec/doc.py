@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from textwrap import shorten
 
@@ -23,6 +22,7 @@ from nnspec.elaborate.values import Builtin, Choice, Function
 from nnspec.graph import BATCH
 from nnspec.graph.types import show
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 KINDS = ("fn", "layer", "loss", "metric", "optimizer", "schedule", "init", "primitive", "constant", "choice", "operation")

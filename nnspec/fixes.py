@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nnspec.diagnostics import Diagnostic, Fix, Source
+from nnspec.record import dataclass
 
 MAX_PASSES = 100
 Check = Callable[[Source], Sequence[Diagnostic]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Type
 from nnspec.graph.types import size_names
+from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.engine import first_values
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nnspec.elaborate.values import Owned, Row, Tensor
 from nnspec.graph import Graph
 from nnspec.interchange.from_onnx import Imported, import_graph
 from nnspec.interchange.read import load
+from nnspec.record import dataclass
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 
 

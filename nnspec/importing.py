@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from nnspec.diagnostics import Source, fault
 from nnspec.files import unwritable, write_whole
 from nnspec.interchange.read import load
 from nnspec.interchange.to_spec.spec import Written, written
+from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.ort import REFUSALS, Session
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
+from nnspec.record import dataclass
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 

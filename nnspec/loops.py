@@ -7,7 +7,7 @@ one product before the loop, and the gradient of a weight, a sum over the batch,
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
 from nnspec.graph.loop import Loop
@@ -16,6 +16,7 @@ from nnspec.ops.arrange import concat, cut, expand, pad, reshape, transpose
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -13,6 +13,7 @@ from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph, Node, Op, Type, Var
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 
 LR, T = "optimizer:lr", "optimizer:t"
 """The inputs of a step that are rate and count: a model may have an `lr` or `t` of its own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
@@ -16,6 +15,7 @@ from nnspec.plan.estimate import cost, estimate
 from nnspec.plan.layout import layout
 from nnspec.plan.memory import VALUE, Arena, Given, Inside, Own, Place, Schedule, View, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut
+from nnspec.record import dataclass
 from nnspec.run.planned import parts_of
 from nnspec.run.team import cores
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from nnspec import gallery, limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault
 from nnspec.files import contained, is_plain_file
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
 
@@ -14,6 +13,7 @@ from nnspec.graph import Graph, Type, Var
 from nnspec.loops import keeping_values
 from nnspec.ops import OPS
 from nnspec.optimization import Optimization
+from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, rewrite, rewrite_step
 
 Penalty = tuple[tuple[str, float], ...]

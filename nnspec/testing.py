@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph
 from nnspec.optimization import LR, Optimization, T
+from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 from nnspec.run import reference
 from nnspec.run.engine import first_values

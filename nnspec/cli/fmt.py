@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import click
 from nnspec.cli.options import say
 from nnspec.diagnostics import Diagnostic, Fault, fault
 from nnspec.files import write_whole
+from nnspec.record import dataclass
 from nnspec.source import read_source, source_of
 
 STDIN = "-"

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, fault
 from nnspec.graph import Type
 from nnspec.net import Net
+from nnspec.record import dataclass
 from nnspec.train import data as data_sets
 from nnspec.train import rundir
 from nnspec.train.checkpoint import SPEC

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +16,7 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.interchange.recurrent import recognised
+from nnspec.record import dataclass
 from nnspec.train.schedule import base_rate
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ from nnspec.interchange.half import halved
 from nnspec.interchange.prove import check
 from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import DEFAULT_OPSET, Model, to_onnx
+from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Half precision has eleven bits, and an error of each operation adds to that of the next.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +24,7 @@ from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
+from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 from nnspec.train.stages import saved
 from nnspec.weights import read

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 from nnspec.derivation.formula import ONE, Formula, is_long
 from nnspec.derivation.signs import PRODUCT, Signs, Term
 from nnspec.derivation.values import GRADIENT, LOSS, Step, Values
+from nnspec.record import dataclass
 
 MOST_WAYS, MOST_FACTORS = 6, 30
 

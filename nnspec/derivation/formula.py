@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nnspec.derivation.signs import SUM, Signs, Term
 from nnspec.graph import BATCH, Graph, Node
 from nnspec.graph.types import count
 from nnspec.ops.operators import BINARY
+from nnspec.record import dataclass
 
 INFIX = {op: sign for sign, op in BINARY.items()}
 REDUCTIONS = ("sum", "mean", "max", "min", "logsumexp")

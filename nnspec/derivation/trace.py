@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +17,7 @@ from nnspec.derivation.values import LOSS, Values, values_of
 from nnspec.diagnostics import columns, printable
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.picture.look import short
+from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 
 TITLES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, reduce
 from operator import add
 
@@ -16,6 +16,7 @@ from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 from nnspec.step import outputs_of
 

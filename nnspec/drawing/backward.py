@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nnspec.autodiff import gradients
 from nnspec.diagnostics import Source, Span
@@ -12,6 +12,7 @@ from nnspec.graph import Graph, Node
 from nnspec.graph.loop import Loop
 from nnspec.ops.loop import part, scan
 from nnspec.picture.diagram import Box, Diagram, Edge
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True)

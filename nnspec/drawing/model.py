@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from itertools import count
 
@@ -16,6 +16,7 @@ from nnspec.graph.types import count as elements
 from nnspec.graph.types import show
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.picture.diagram import Box, Diagram, Edge
+from nnspec.record import dataclass
 from nnspec.step import outputs_of
 
 SIGNS = {op: sign for table in (UNARY, BINARY) for sign, op in table.items()}

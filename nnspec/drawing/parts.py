@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import takewhile
 from typing import Any
 
@@ -15,6 +15,7 @@ from nnspec.elaborate.given import Given
 from nnspec.elaborate.model import Model, run_model
 from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Row, Scope, Value, describe
 from nnspec.graph import Graph
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 FORMULAS = (ast.Unary, ast.Binary, ast.Conditional, ast.Call, ast.Subscript, ast.Scan)

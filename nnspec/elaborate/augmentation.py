@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from nnspec.diagnostics import Span, fault, meant
 from nnspec.elaborate.values import describe
 from nnspec.graph import Type
 from nnspec.graph.types import show
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 IMAGE_RANK = 4  # with the batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
@@ -12,6 +12,7 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.values import Scope, Tensor
 from nnspec.graph import Graph, Type
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 FIELD = "field"

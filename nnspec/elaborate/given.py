@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from nnspec.elaborate.values import Owned, Row, Tensor
 from nnspec.graph import Graph, Type
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from nnspec.diagnostics import fault
@@ -15,6 +15,7 @@ from nnspec.elaborate.values import Applied, Frame, Owned, Saved
 from nnspec.graph import Graph, Shape, Type, Var
 from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 
 
 def fans(shape: Shape) -> tuple[int, int]:

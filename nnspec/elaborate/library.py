@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, cached_property
 
 from nnspec import resources
@@ -11,6 +11,7 @@ from nnspec.diagnostics import Diagnostic, Source
 from nnspec.elaborate.budget import Budget
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Function, Scope, Value
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import reduce
 from operator import add
 
@@ -33,6 +33,7 @@ from nnspec.elaborate.values import (
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.graph.origin import Origin
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 TYPES = ("float", "int", "bool", "class")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from nnspec.diagnostics import Span, fault, meant
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 PHASE_SETTINGS = ("minimize", "update", "freeze")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from math import prod
 
 from nnspec.elaborate.values import Owned, Row
 from nnspec.graph import Dim, Graph, Node, Size, Type
 from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show
+from nnspec.record import dataclass
 
 Field = tuple[tuple[int, ...], tuple[int, ...]]
 """Receptive field and step between neighbours along each axis of an image, in its pixels."""

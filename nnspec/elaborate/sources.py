@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from nnspec.diagnostics import Span, fault, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
 from nnspec.elaborate.values import Scope, describe, is_number
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 Column = str | Formula

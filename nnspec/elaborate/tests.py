@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from nnspec.autodiff import gradients
 from nnspec.diagnostics import Diagnostic, Span, fault, meant
@@ -20,6 +19,7 @@ from nnspec.graph import Op, Shape, Size, Type
 from nnspec.graph.types import show, size_names
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=", "~=")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
@@ -16,6 +16,7 @@ from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Wo
 from nnspec.elaborate.sources import DataSource, SourceReader
 from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number
 from nnspec.graph import Graph
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
@@ -14,6 +13,7 @@ from nnspec.elaborate.statements import assign
 from nnspec.elaborate.values import Applied, Frame, Scope, Tensor, Value
 from nnspec.graph import Graph, Type, Var
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
 from nnspec.diagnostics import Span, fault
 from nnspec.graph import Dim, Shape, Size, Type, Var
 from nnspec.graph.types import show
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 Value = Any

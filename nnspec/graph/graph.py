@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +11,7 @@ from nnspec import limits
 from nnspec.diagnostics import Span, fault
 from nnspec.graph.op import OPS, Op
 from nnspec.graph.types import MAX_DIMENSION, Type, show
+from nnspec.record import dataclass
 
 if TYPE_CHECKING:
     import networkx

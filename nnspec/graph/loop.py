@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
 from nnspec.graph.graph import Graph, Node
 from nnspec.graph.types import Dim, Shape, Sized, bind, with_batch
 from nnspec.graph.walk import walk
+from nnspec.record import dataclass
 
 KINDS = ("carry", "item", "given")
 

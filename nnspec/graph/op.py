@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nnspec.graph.shapes import infer
 from nnspec.graph.types import Dim, Shape, Type, count
+from nnspec.record import dataclass
 from nnspec.syntax.ast import Parameter, Signature
 from nnspec.syntax.parser import parse_signature
 

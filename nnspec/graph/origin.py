@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nnspec.diagnostics import Span
 from nnspec.graph.graph import Graph, Node
+from nnspec.record import dataclass
 
 WEIGHTS = {"conv": (1, 0), "conv_input_grad": (1, 1)}
 """Of ops over images, the axis of their result that is an axis of their weights."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
+
+from nnspec.record import dataclass
 
 BATCH_NAME = "batch"
 ITEM_BYTES = {"float32": 4, "float64": 8, "int64": 8, "uint32": 4, "uint8": 1, "bool": 1}

@@ -6,7 +6,6 @@ Names of values are provisional (`%7`) until the whole graph is there; `nnspec.i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import BoundLoop, Loop
 from nnspec.graph.types import bind
 from nnspec.ops.loop import parts
+from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Forms = Mapping[str, Callable[..., str]]

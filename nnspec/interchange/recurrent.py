@@ -5,7 +5,6 @@ What the library's layer elaborates to is the pattern, so a formula of the user'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,6 +16,7 @@ from nnspec.graph import Dim, Graph, Node, Size
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.loop import scan
+from nnspec.record import dataclass
 from nnspec.rewrite import BEFORE_GRADIENTS, rewrite
 from nnspec.syntax.parser import parse
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import sqrt
 
 from nnspec.diagnostics import Diagnostic
@@ -12,6 +11,7 @@ from nnspec.elaborate.report import Facts
 from nnspec.elaborate.values import Applied, Owned, is_number
 from nnspec.graph import Node
 from nnspec.lint.network import Network, Wiring, from_library, name_of
+from nnspec.record import dataclass
 
 SLOPE: Mapping[str, float] = {"sigmoid": 1 / 4, "tanh": 1.0}
 """The steepest that a saturating activation is."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from nnspec.diagnostics import Span
@@ -15,6 +14,7 @@ from nnspec.elaborate.training import Training
 from nnspec.elaborate.values import Applied, Owned, Tensor
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind, count, size_names
+from nnspec.record import dataclass
 
 _COMMENT, _WORD = re.compile(r"#[^\n]*"), re.compile(r"(?<![\w.])[^\W\d]\w*")
 AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))

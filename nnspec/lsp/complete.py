@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from nnspec.doc import CALLED, entries
 from nnspec.elaborate.arguments import parameters_of
@@ -12,6 +12,7 @@ from nnspec.elaborate.phases import PHASE_SETTINGS
 from nnspec.elaborate.training import Training
 from nnspec.elaborate.values import Builtin, Function
 from nnspec.lsp.document import Document
+from nnspec.record import dataclass
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS
 
 LOOK_BACK = 2000

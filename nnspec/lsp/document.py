@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, fault
 from nnspec.elaborate.model import Model
 from nnspec.lsp.names import Names, Symbol, names_of
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.words import DEFINITION_WORDS, OTHER_WORDS, STATEMENT_WORDS
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
 
 from nnspec.diagnostics import Span
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 OF_DATA = ("data", "validation", "test")

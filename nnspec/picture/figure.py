@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from nnspec.picture.diagram import Box, Diagram, Edge
 from nnspec.picture.layers import Place, Rows, rows_of
 from nnspec.picture.look import NOTE, TITLE, short, width
 from nnspec.picture.place import columns_of
+from nnspec.record import dataclass
 
 PAD, ASIDE, BETWEEN = 10.0, 24.0, 36.0
 """Room beside text, beside boxes and between rows."""

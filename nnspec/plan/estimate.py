@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.loop import Loop
 from nnspec.graph.types import ITEM_BYTES, bind
+from nnspec.record import dataclass
 
 # One core of a current processor: operations a second in a matrix product of float32, bytes a second through the caches, and what it takes
 # to call an operation and to wake a thread.

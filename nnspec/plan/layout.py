@@ -8,13 +8,13 @@ example a column as at `h W` with an example a row, and the gates of a recurrent
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
 
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import BATCH_NAME
 from nnspec.ops.arrange import concat, cut, reshape
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, scan
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 
 from nnspec.graph import Graph, Node, Type
@@ -12,6 +12,7 @@ from nnspec.graph.types import ITEM_BYTES
 from nnspec.ops.arrange import concat
 from nnspec.plan.layout import Layout
 from nnspec.plan.layout import layout as layout_of
+from nnspec.record import dataclass
 
 ALIGNMENT = 64
 VALUE = "value:"

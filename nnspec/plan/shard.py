@@ -7,7 +7,6 @@ A value is the same for all parts, or split among them, or a sum to which each p
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from nnspec.graph import BATCH, Graph, Node, Size, Type
@@ -17,6 +16,7 @@ from nnspec.ops.loop import scan
 from nnspec.ops.reduce import mean, size_var, sum
 from nnspec.ops.source import const, input, random, size_of
 from nnspec.plan.memory import VALUE
+from nnspec.record import dataclass
 
 Kind = Literal["same", "split", "sum"]
 FIRST, ALL = "first example", "all examples"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from nnspec.graph import Dim, Graph, Node, Op, Var
@@ -12,6 +12,7 @@ from nnspec.loops import of_step
 from nnspec.ops.arrange import concat, cut, pad, reshape, transpose
 from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
+from nnspec.record import dataclass
 
 Made = list[tuple[Op, dict[str, Any]]]
 """The cuts and pads along one axis by which one value is made of another."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nnspec.graph import Graph, Node, Var
 from nnspec.ops.arrange import cut
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True)

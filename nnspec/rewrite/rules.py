@@ -8,7 +8,6 @@ A rule fits only where both sides have the same type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nnspec.graph import Graph, Mismatch, Node, Var
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
+from nnspec.record import dataclass
 from nnspec.rewrite.tiles import side_by_side
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_expression

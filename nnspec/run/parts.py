@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -17,6 +17,7 @@ from nnspec.graph.types import BATCH_NAME, ITEM_BYTES
 from nnspec.plan.layout import Layout, layout
 from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
+from nnspec.record import dataclass
 from nnspec.run.program import Array, Program, array_in
 from nnspec.run.room import scratch
 from nnspec.run.team import together

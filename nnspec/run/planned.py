@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
 from nnspec.plan.estimate import FLOPS, Estimate, cost, estimate
 from nnspec.plan.shard import Cut, cut
+from nnspec.record import dataclass
 from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from nnspec.blas import Call
 from nnspec.ops.dense import LONG, divisor, in_memory_order, memory_order
+from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WORTH_IT = 1 << 14

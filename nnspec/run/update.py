@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from nnspec.graph import BATCH, Graph, Type
 from nnspec.graph.types import BATCH_NAME
 from nnspec.optimization import share_of
 from nnspec.plan.shard import cut
+from nnspec.record import dataclass
 from nnspec.rewrite import rewrite
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nnspec.diagnostics import Span
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True, eq=False, repr=False)

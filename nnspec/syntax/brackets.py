@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
+from nnspec.record import dataclass
 from nnspec.syntax.lalr import MAX_NESTING
 from nnspec.syntax.recovery import blanked, statement_around
 from nnspec.syntax.words import DEFINITION_WORDS

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from keyword import iskeyword
 from typing import Any
 
 from nnspec.diagnostics import Source, Span
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.lalr import Token
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from nnspec.record import dataclass
 from nnspec.syntax.tables import ENDS, ROW_OF_STATE, ROWS, RULES, STARTS, WORDS
 
 END = "$END"

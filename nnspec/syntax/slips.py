@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
+from nnspec.record import dataclass
 
 MAX_LOOK_BACK = 400
 _QUOTES = "“”„«»‘’'`"

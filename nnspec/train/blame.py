@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -13,6 +12,7 @@ from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Node
 from nnspec.graph.walk import walk
+from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.engine import PHASE_SHIFT
 from nnspec.train.trail import Moment, Trail

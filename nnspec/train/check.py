@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from nnspec.diagnostics import Fault, Span, did_you_mean, fault
 from nnspec.graph import Size, Type
 from nnspec.graph.types import bind, show, size_names
+from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions
 from nnspec.train.files import NOT_FINITE_HELP, not_a_number, quoted
 

@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from safetensors.numpy import load, save
 
 from nnspec.diagnostics import Diagnostic, fault
 from nnspec.files import aside, remove, sync, unwritable, write_whole
+from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STATE, MANIFEST, SEAL = "state.safetensors", "manifest.json", "sha256"

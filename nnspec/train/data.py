@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
+from nnspec.record import dataclass
 from nnspec.train.check import Checker, Fields, check, examples, listing
 from nnspec.train.files import Parts, Readers, not_a_number, quoted
 from nnspec.train.formulas import computed

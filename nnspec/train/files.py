@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,7 @@ from numpy.lib import format as npy
 from nnspec import limits
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.files import is_plain_file
+from nnspec.record import dataclass
 
 Readers = Mapping[str, Callable[[], Any]]
 """The fields of a source by name, each a function that reads it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import log
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic
+from nnspec.record import dataclass
 from nnspec.train.probe import Layer, Look, Probe
 
 SHARE, LAST = 0.02, 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import ceil, isfinite, nan
 from signal import SIGPIPE
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from nnspec.diagnostics import Diagnostic, Fault, render
 from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH
 from nnspec.lint import allowed
+from nnspec.record import dataclass
 from nnspec.run.batches import Rows, shapes_of
 from nnspec.run.engine import Engine
 from nnspec.train.augment import augmented

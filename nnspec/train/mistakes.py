@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from nnspec.diagnostics import printable
 from nnspec.elaborate.model import Model
+from nnspec.record import dataclass
 from nnspec.train.templates import png, zoomed
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Span, fault
+from nnspec.record import dataclass
 from nnspec.train.files import BROKEN, Readers, broken, check_size, existing, missing_help, package
 
 WIDEST = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import isfinite
 from typing import Any
 
@@ -15,6 +15,7 @@ from nnspec.elaborate.report import Facts
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lint.network import Product, Wiring, name_of
+from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.batches import Rows
 from nnspec.run.engine import Engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.files import whole
 from nnspec.graph import Graph, Type
+from nnspec.record import dataclass
 from nnspec.run.ort import Session
 from nnspec.run.team import cores
 from nnspec.train.data import bound, names_read

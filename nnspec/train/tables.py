@@ -7,13 +7,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from nnspec.diagnostics import Fault, Span, fault
+from nnspec.record import dataclass
 from nnspec.train.files import (
     DECIMAL_COMMA,
     NOT_FINITE_HELP,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from nnspec.record import dataclass
 from nnspec.run.batches import Rows
 from nnspec.run.engine import Engine
 

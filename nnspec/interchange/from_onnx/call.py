@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -13,6 +12,7 @@ from nnspec.graph import Dim, Graph, Size, Var
 from nnspec.interchange.from_onnx.known import dims
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.read import domain_of
+from nnspec.record import dataclass
 
 if TYPE_CHECKING:
     from nnspec.interchange.from_onnx.builder import Builder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -13,6 +12,7 @@ from nnspec.graph import Size, Type
 from nnspec.interchange.from_onnx.call import Call
 from nnspec.interchange.lowering import onnx_type
 from nnspec.interchange.read import DEFAULT_DOMAINS, attributes, domain_of
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True)

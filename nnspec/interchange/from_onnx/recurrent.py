@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from nnspec.graph import Dim, Size, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
@@ -12,6 +11,7 @@ from nnspec.interchange.from_onnx.moves import as_kind, between, counting, full,
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import pointwise as p
 from nnspec.ops.arrange import expand, reshape, transpose
+from nnspec.record import dataclass
 
 ALPHAS = {"Affine": 1.0, "LeakyRelu": 0.01, "ThresholdedRelu": 1.0, "ScaledTanh": 1.0, "HardSigmoid": 0.2, "Elu": 1.0}
 BETAS = {"Affine": 0.0, "ScaledTanh": 1.0, "HardSigmoid": 0.5}

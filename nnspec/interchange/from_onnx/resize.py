@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import aligned, rows, swapped
 from nnspec.interchange.lowering import Array
 from nnspec.ops.linear import matmul
+from nnspec.record import dataclass
 
 SINCE_HALF_PIXEL = 11
 LARGEST_MATRIX = 1 << 25

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from itertools import product
 from math import prod
@@ -21,6 +20,7 @@ from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.index import pick, put_rows
 from nnspec.ops.pool import avg_pool, max_pool
 from nnspec.ops.windows import Numbers, window_count
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
 from nnspec.interchange.names import Names
 from nnspec.interchange.to_spec.calls import Argument, Block, Call, Parameter, Place, ordered
 from nnspec.interchange.to_spec.regions import FREE, Region, chains, free_settings
+from nnspec.record import dataclass
 
 LONGEST = 12  # regions in a row
 LARGEST = 12  # formulas: more than these do not make a block more worth while

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from nnspec.graph import Shape
 from nnspec.interchange.lowering import Array
+from nnspec.record import dataclass
 
 LEAVES = ("input", "number", "list", "param", "state")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from nnspec.graph.types import size_names
 from nnspec.interchange.to_spec.calls import Call, ordered
+from nnspec.record import dataclass
 
 FREE = {"units": None, "stride": 1, "groups": 1, "dilation": 1, "heads": None, "ffn": None}
 """Settings that may differ between uses of a block, and what they are where nothing is said."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -22,6 +21,7 @@ from nnspec.interchange.to_spec.expressions import value
 from nnspec.interchange.to_spec.statements import Body, write
 from nnspec.interchange.to_spec.trace import Port, trace
 from nnspec.interchange.to_spec.transformers import composed
+from nnspec.record import dataclass
 from nnspec.syntax.format import formatted
 from nnspec.syntax.parser import parse
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from nnspec.graph.types import show
 from nnspec.interchange.names import Names
 from nnspec.interchange.to_spec.calls import Call, ordered, uses
 from nnspec.interchange.to_spec.expressions import LEVELS, Expressions
 from nnspec.interchange.to_spec.modules import word
+from nnspec.record import dataclass
 
 LONG = 1  # layers: a pipeline of more than these that an operator takes is a statement of its own
 OWNED = ("param", "state")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call, Place, number
 from nnspec.interchange.to_spec.values import Axis, Known, Value
+from nnspec.record import dataclass
 
 Read = Value | Known
 Result = Read | Sequence[Read | None]

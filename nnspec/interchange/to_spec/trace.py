@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -19,6 +18,7 @@ from nnspec.interchange.to_spec.folding import fold
 from nnspec.interchange.to_spec.modules import path_of, word
 from nnspec.interchange.to_spec.step import RULES, Read, Step
 from nnspec.interchange.to_spec.values import Known, Value, of_example
+from nnspec.record import dataclass
 
 TABLES = (layers, pointwise, recurrent, reductions, shaping, windows)
 """Where the rules stand, which are entered as these are imported."""

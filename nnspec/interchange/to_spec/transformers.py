@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.attention import MOVES, bound
 from nnspec.interchange.to_spec.calls import Call, ordered, uses
+from nnspec.record import dataclass
 
 ACT = "gelu_tanh"
 """What the library's block takes where nothing is said."""

@@ -8,7 +8,7 @@ that shows in the language; nor does an axis of length 1 that the call does not 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from nnspec.graph import BATCH, Dim, Shape, Size
 from nnspec.graph.types import count
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
+from nnspec.record import dataclass
 
 BATCH_AXIS = -1
 Axis = tuple[int, ...]

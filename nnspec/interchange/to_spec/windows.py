@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from nnspec.graph import Dim, Shape, Size
@@ -11,6 +11,7 @@ from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Value, of_example, reshaped, transposed
+from nnspec.record import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nnspec.record import dataclass
 from nnspec.syntax.format.document import Line
 from nnspec.syntax.lalr import Token, Tree, tokens_of
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nnspec.diagnostics import columns
+from nnspec.record import dataclass
 
 INDENT = 2
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 
 from nnspec.diagnostics import columns
+from nnspec.record import dataclass
 from nnspec.syntax.format.document import Doc, flat, forced
 
 LIMIT = 120

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
+from nnspec.record import dataclass
 from nnspec.syntax.format.concrete import Branch, Part, first, is_kind, last, parts
 from nnspec.syntax.format.document import INDENT, Doc, Hug, Line, Nest, flat, forced
 from nnspec.syntax.format.formulas import Formulas
