@@ -14,7 +14,22 @@ MISTAKES = {
     ),
     "too few logits": Mistake(
         model("target y: class(5)", "z = x -> dense(3)", "output z", "loss cross_entropy(z, y)"), "E202", 6, "cross_entropy(z, y)",
-        "a class(5) needs 5 values, one for each class, not 3",
+        "a class(5) needs 5 values, one for each class, not 3", "did you mean `dense(5)`?",
+    ),
+    "an image that is not flattened": Mistake(
+        image("dense(9) -> relu -> dense(5)\n  target t: class(5)\n  loss cross_entropy(y, t)"), "E202", 5, "cross_entropy(y, t)",
+        "cannot pick by class(5) from [1, 8, 5]", "`-> flatten` before `dense(9)`",
+    ),
+    "an image that is not flattened beside a vector": Mistake(
+        image("conv(2, 3) -> dense(9)\n  z = y - [1, 2]"), "E201", 4, "y - [1, 2]", "do not fit", "`-> flatten` before `dense(9)`"
+    ),
+    "an image times a matrix": Mistake(
+        "model M {\n  input i: [1, 8, 8]\n  param W: [64, 5] ~ he_normal\n  output y = i @ W\n}",
+        "E203", 4, "i @ W", "no matrix product", "did you mean `flatten(i)`",
+    ),
+    "every step of a sequence": Mistake(
+        "model M {\n  input s: [T, 8]\n  target y: class(5)\n  z = s -> gru(9) -> dense(5)\n  output z\n  loss cross_entropy(z, y)\n}",
+        "E202", 6, "cross_entropy(z, y)", "cannot pick by class(5) from [T, 5]", "`(x -> gru(9))[-1]` is the last step",
     ),
     "W x": Mistake(
         model("param W: [3, 4] ~ he_normal", "output y = W @ x"), "E203", 4, "W @ x", "no matrix product", "`x @ transpose(W)`"
@@ -104,6 +119,21 @@ def test_a_product_that_does_not_fit_names_what_both_sizes_come_from() -> None:
 )
 def test_a_size_is_followed_back_to_what_gave_it(spec: str, expected: tuple[int, str, str]) -> None:
     assert expected in notes(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "better"),
+    [
+        (MISTAKES["an image that is not flattened"].spec, "image -> flatten -> dense(9)"),
+        (MISTAKES["an image times a matrix"].spec, "flatten(i) @ W"),
+        (MISTAKES["too few logits"].spec, "x -> dense(5)"),
+    ],
+)
+def test_what_is_offered_helps(spec: str, better: str) -> None:
+    (d,) = diagnostics(spec)
+    assert d.fix
+    mended = spec[: d.fix.span.start] + d.fix.text + spec[d.fix.span.end :]
+    assert better in mended and diagnostics(mended) == ()
 
 
 def test_one_operand_twice_is_noted_once() -> None:

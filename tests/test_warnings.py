@@ -146,6 +146,20 @@ MUST = {
         "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
         "by hand": model("input x: [8]", "target y: class(5)", "output z = x -> dense(1) -> squeeze", "loss (z - y)^2"),
     },
+    "W119": {
+        "every step of a sequence": model("input x: [20, 3]", "target y: [1]", "output z = x -> lstm(8) -> dense(1)", "loss mse(z, y)"),
+        "of any length, by hand": model("input x: [T, 3]", "target y: [2]", "output z = x -> gru(4) -> dense(2)", "loss (z - y)^2"),
+        "an error that has a name": model("input x: [8]", "target y: [1]", "output z = x -> dense(3)", "e = z - y", "loss mean(e^2)"),
+        "one output for three": model("input x: [8]", "target y: [3]", "output z = x -> dense(1)", "loss mae(z, y)"),
+        "a probability": model("input x: [8]", "target y: [3]", "output p = sigmoid(x -> dense(1))", "loss bce(p, y)"),
+        "a part of the target": model("input x: [8]", "target y: [4]", "output z = x -> dense(1)", "loss mse(z, y[:3] / 2)"),
+        "an autoencoder of one number": model("input x: [8]", "output z = x -> dense(1)", "loss mse(z, x)"),
+    },
+    "W120": {
+        "of the library": model("input x: [8]", "target y: class(3)", "output z = x -> dense(5)", "loss cross_entropy(z, y)"),
+        "by hand": model("input x: [8]", "target y: class(3)", "output p = softmax(x -> dense(5))", "loss -log(pick(p, y))"),
+        "of every step": model("input x: [T, 8]", "target y: class(3)[T]", "output z = x -> dense(4)", "loss cross_entropy(z, y)"),
+    },
     "W117": {
         "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
         "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
@@ -214,6 +228,14 @@ MUST_NOT = {
     "sizes that are known only at run time in an init": model(
         "input x: [T, 4]", "target y: [4]", "output z = (x -> dense(4, init = normal(0, 0.1)) -> tanh)[-1] -> dense(4)", "loss mse(z, y)"
     ),
+    "a mask of rows": model(
+        "input x: [5, 8]", "target m: [5, 1]", "target y: [5, 8]", "output z = x -> dense(8)", "loss mean(m * (z - y)^2)"
+    ),
+    "a mask without a target": model(
+        "input x: [5, 8]", "target m: [5, 1]", "output z = x -> dense(8)", "loss mean(m * (z - x)^2)"
+    ),
+    "the last step of a sequence": model("input x: [T, 3]", "target y: [1]", "output z = (x -> lstm(8))[-1] -> dense(1)", "loss mse(z, y)"),
+    "an axis of one more": model("input x: [1, 8]", "target y: [3]", "output z = x -> dense(3)", "loss mse(z, y)"),
     "a weight for each example": model(
         "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
     ),
@@ -276,6 +298,11 @@ def test_a_page_that_measures_says_what_a_reader_will_measure(page: Path) -> Non
 FIXES = {
     "an activation is put between": (vector("dense(16) -> dense(4)"), "dense(16) -> relu -> dense(4)"),
     "the bias is left out": (image("conv(8, 3) -> batchnorm -> relu -> flatten -> dense(10)"), "conv(8, 3, bias = false)"),
+    "as many logits as classes": (MUST["W120"]["of the library"], "dense(3)"),
+    "a row of the image": (
+        model("input x: [1, 8, 8]", "target y: [4]", "output z = x -> dense(9) -> relu -> dense(4)", "loss mse(z, y)"),
+        "x -> flatten -> dense(9)",
+    ),
     "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),
 }
 

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nnspec.diagnostics import Fix, Span, fault
+from nnspec.diagnostics import Span, fault
+from nnspec.elaborate.remedies import fewer_axes, of_product
 from nnspec.elaborate.values import Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
 from nnspec.graph.origin import origin
@@ -90,7 +91,9 @@ def _differ(tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exc
     axis = next(-i for i, (x, y) in enumerate(zip(a.shape[::-1], b.shape[::-1], strict=False), 1) if x != y and 1 not in (x, y))
     label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {a.shape[axis]} and {b.shape[axis]} differ"
     notes = (*made(a, axis, spans[-2], span), *made(b, axis, spans[-1], span))
-    return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=notes)
+    longer = a if len(a.shape) > len(b.shape) else b
+    more = fewer_axes(longer.var.graph, longer.var.name) if len(a.shape) != len(b.shape) else {}
+    return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=notes, **more)
 
 
 def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Span, str], ...]:
@@ -140,24 +143,12 @@ def _no_product(x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Exce
     else:
         why = f"{x.shape[-1]} and {y.shape[-2]} differ"
         notes = (*made(x, -1, spans[0], span), *made(y, -2, spans[1], span))
-        fix = _other_size(y, -2, x.shape[-1]) or _other_size(x, -1, y.shape[-2])
+        fix = of_product(x, y, spans)
     label = f"{spans[0].text} is {show(x.shape)}, {spans[1].text} is {show(y.shape)}: {why}"
     backwards = y.shape and len(x.shape) >= 2 and len(y.shape) == 1 and y.shape[-1] == x.shape[-1]
     help_ = f"a vector is a row: write `{spans[1].text} @ transpose({spans[0].text})`" if backwards else ""
     both = f"`{short(spans[0])}` and `{short(spans[1])}`" if all(map(short, spans)) else "these"
     return fault("E203", f"{both} have no matrix product", span, label=label, notes=notes, **(fix or {"help": help_}))
-
-
-def _other_size(t: Tensor, axis: int, size: Dim) -> dict[str, Any]:
-    """Help and fix where a parameter of the user is declared with a number: it could be another."""
-    node = t.var.node
-    found = origin(t.var.graph, t.var.name, axis) if node.op.name == "param" else None
-    if found is None or found.written is None or not found.written.text.isdigit() or not isinstance(size, int):
-        return {}
-    shape = list(t.shape)
-    shape[axis] = size
-    written = f"param {node.name}: {show(shape)}"
-    return {"help": f"did you mean `{written}`?", "fix": Fix(found.written, str(size), safe=False)}
 
 
 def _expanded(t: Tensor, shape: Shape) -> Tensor:

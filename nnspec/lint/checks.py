@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from nnspec.diagnostics import Diagnostic
 from nnspec.lint.allow import allowed
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
+from nnspec.lint.fits import alike_by_broadcasting, more_logits_than_classes, one_target_for_many_outputs
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
-from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, one_target_for_many_outputs, probabilities_as_logits
+from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits
 from nnspec.lint.network import Network
 from nnspec.lint.starts import equal_weights, init_for_another_activation
 from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
@@ -29,6 +30,8 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     dropout_on_the_output,
     one_target_for_many_outputs,
     class_as_an_amount,
+    alike_by_broadcasting,
+    more_logits_than_classes,
 )
 
 

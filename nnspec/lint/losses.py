@@ -1,4 +1,4 @@
-"""What a loss is given: logits where it takes logits, probabilities where it takes those, and as many targets as outputs."""
+"""What a loss is given: logits where it takes logits, probabilities where it takes those, and classes that are no amounts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import Node
-from nnspec.graph.types import show
 from nnspec.lint.network import Network, Wiring, name_of
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_value
@@ -102,28 +101,6 @@ def _taken_for_probability(wiring: Wiring, node: Node) -> str | None:
         picked = wiring.graph[node.inputs[0]]
         return picked.inputs[0] if picked.op.name == "pick" else None
     return None
-
-
-def one_target_for_many_outputs(network: Network) -> Iterator[Diagnostic]:
-    """W117: an output with an axis is compared with a target that has none."""
-    wiring = network.in_training
-    for node in wiring.graph:
-        for output, target in (node.inputs, node.inputs[::-1]) if node.role == "loss" and node.op.name in ("sub", "mul") else ():
-            name = _plain_target(network, target)
-            shape = wiring.graph[output].type.shape[1:]
-            if name and shape and output in wiring.data and (node.op.name == "sub" or wiring.origin(output)[0]):
-                notes = ((network.model.spans[name], "one number for an example"),)
-                help_ = f"`-> squeeze` takes an axis of one away; or declare `target {name}: {show(shape)}`"
-                message = f"an output of shape {show(shape)} is compared with the target `{name}` of shape []"
-                yield Diagnostic("W117", message, node.span, notes=notes, help=help_, level="warning")
-
-
-def _plain_target(network: Network, name: str) -> str | None:
-    """The target of shape [] that a value is."""
-    node = network.training[name]
-    while node.op.name == "reshape":
-        node = network.training[node.inputs[0]]
-    return node.name if node.name in network.model.targets and node.type.rank == 1 else None
 
 
 def class_as_an_amount(network: Network) -> Iterator[Diagnostic]:

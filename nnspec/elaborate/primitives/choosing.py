@@ -6,8 +6,9 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.primitives.table import Arguments, builtin
+from nnspec.elaborate.remedies import as_many, fewer_axes
 from nnspec.elaborate.values import Tensor, Value, describe
-from nnspec.graph.types import Dim, count
+from nnspec.graph.types import Dim, count, show
 from nnspec.ops import OPS
 
 
@@ -24,7 +25,10 @@ def _one_hot(a: Arguments) -> Value:
 def _pick(a: Arguments) -> Value:
     x, i = a.tensor("x"), _labels(a, "i")
     if not x.shape or x.shape[:-1] != i.shape:
-        raise fault("E202", f"cannot pick by {describe(i)} from {describe(x)}", a.span, notes=batch.origins([x, i], [a.span] * 2))
+        more = fewer_axes(a.e.graph, x.var.name) if len(x.shape) > len(i.shape) + 1 else {}
+        label = f"it picks from {show((*i.shape, i.classes))}" if i.classes else ""
+        message = f"cannot pick by {describe(i)} from {describe(x)}"
+        raise fault("E202", message, a.span, label=label, notes=batch.origins([x, i], [a.span] * 2), **more)
     _enough(a, x, i, x.shape[-1], "values")
     return Tensor(OPS["pick"](x.var, i.var), x.batched or i.batched, a.span)
 
@@ -64,9 +68,10 @@ def _row_numbers(a: Arguments, x: Tensor) -> Tensor:
 
 def _enough(a: Arguments, x: Tensor, i: Tensor, have: Dim, what: str) -> None:
     if i.classes and isinstance(have, int) and have < i.classes:
-        size = batch.made(x, -1 if what == "values" else 0, a.at("x"), a.span, "this")
+        axis = -len(x.shape) if what == "rows" else -1
+        notes = (*batch.made(x, axis, a.at("x"), a.span, "this"), *batch.origins([i], [a.span]))
         message = f"a class({i.classes}) needs {i.classes} {what}, one for each class, not {have}"
-        raise fault("E202", message, a.span, notes=(*size, *batch.origins([i], [a.span])))
+        raise fault("E202", message, a.span, notes=notes, **as_many(a.e.graph, x.var.name, axis, i.classes))
 
 
 def _labels(a: Arguments, name: str) -> Tensor:

@@ -1,0 +1,77 @@
+"""What would mend shapes that do not fit, as help and fix of a diagnostic: `flatten`, a step of a sequence, another size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from nnspec.diagnostics import Fix, Span
+from nnspec.elaborate.values import Tensor
+from nnspec.graph import Dim, Graph, Node
+from nnspec.graph.origin import origin
+from nnspec.graph.types import count, show
+
+IMAGE_RANK = 4
+"""Of images in a batch; volumes have more."""
+
+
+def fewer_axes(graph: Graph, name: str) -> dict[str, Any]:
+    """For a value that should be a row, by how it was made: `flatten` before a layer on an image, or the last step of a sequence."""
+    needed = graph.needed([name])
+    made = [(node, node.span) for node in graph if node.name in needed and node.span and not node.span.source.library]
+    if layer := next((span for node, span in made if _weighs_rows_of_an_image(graph, node)), None):
+        return {"help": f"`-> flatten` before `{_line(layer)}` makes one row of an image", "fix": _flattened_before(layer)}
+    if loop := next((span for node, span in reversed(made) if node.op.name == "scan"), None):
+        return {"help": f"`(x -> {_line(loop)})[-1]` is the last step of a sequence, and goes on as one row"}
+    return {}
+
+
+def _weighs_rows_of_an_image(graph: Graph, node: Node) -> bool:
+    """Whether it is the product of a dense layer, over the last axis of an image alone."""
+    return node.op.name == "matmul" and graph[node.inputs[0]].type.rank >= IMAGE_RANK and graph[node.inputs[1]].role == "param"
+
+
+def _flattened_before(stage: Span) -> Fix | None:
+    """`flatten` before a stage that a pipeline comes to."""
+    before = stage.source.text[: stage.start]
+    return Fix(Span(stage.source, stage.start, stage.start), "flatten -> ") if re.search(r"->\s*\Z", before) else None
+
+
+def _line(span: Span) -> str:
+    return " ".join(span.text.split())
+
+
+def of_product(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
+    """For two sides that have no matrix product: all numbers of the left in one row, or a parameter of another size."""
+    return _flattened(x, y, spans) or _other_size(y, -2, x.shape[-1]) or _other_size(x, -1, y.shape[-2])
+
+
+def _flattened(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
+    if len(x.shape) < 2 or count(x.shape) != y.shape[-2] or not spans[0].text.isidentifier():
+        return {}
+    row = f"flatten({spans[0].text})"
+    return {"help": f"did you mean `{row}`, all its numbers in one row?", "fix": Fix(spans[0], row)}
+
+
+def _other_size(t: Tensor, axis: int, size: Dim) -> dict[str, Any]:
+    """Where a parameter of the user is declared with a number: it could be another."""
+    node = t.var.node
+    found = origin(t.var.graph, t.var.name, axis) if node.op.name == "param" else None
+    if found is None or found.written is None or not found.written.text.isdigit() or not isinstance(size, int):
+        return {}
+    shape = list(t.shape)
+    shape[axis] = size
+    written = f"param {node.name}: {show(shape)}"
+    return {"help": f"did you mean `{written}`?", "fix": Fix(found.written, str(size), safe=False)}
+
+
+def as_many(graph: Graph, name: str, axis: int, size: int) -> dict[str, Any]:
+    """For a value with another size than `size` along an axis, where a call such as `dense(5)` says it: the same call with that size."""
+    found = origin(graph, name, axis)
+    call = re.match(r"(\w+\(\s*)\d+(?=\s*[,)])", found.span.text) if found and not found.span.source.library else None
+    if found is None or call is None:
+        return {}
+    first = Span(found.span.source, found.span.start + len(call[1]), found.span.start + call.end())
+    better = f"{call[1]}{size}{found.span.text[call.end() :]}"
+    return {"help": f"did you mean `{better}`?", "fix": Fix(first, str(size), safe=False)}

@@ -1,0 +1,122 @@
+"""Whether what a loss compares has one shape: outputs and targets, logits and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from nnspec.diagnostics import Diagnostic
+from nnspec.elaborate.remedies import as_many, fewer_axes
+from nnspec.graph import Node, Shape
+from nnspec.graph.origin import origin
+from nnspec.graph.types import count, show
+from nnspec.lint.network import Network, Wiring
+
+MONOTONE = ("neg", "maximum", "log", "softplus", "log_softmax")
+"""What a loss makes of a prediction before a product with the target."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prediction and what it is compared with, of which `given` is the target or input, as the values of one example."""
+
+    node: Node
+    output: str
+    shape: Shape
+    given: str
+    wanted: Shape
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a number of one side meets several of the other."""
+        return not count(self.shape) == count(self.wanted) == count(self.node.type.shape[1:])
+
+
+def one_target_for_many_outputs(network: Network) -> Iterator[Diagnostic]:
+    """W117: an output with an axis is compared with a target that has none."""
+    for pair in _pairs(network):
+        target = network.model.targets.get(pair.given)
+        if target and not target.classes and pair.shape and not pair.wanted:
+            message = f"an output of shape {show(pair.shape)} is compared with the target `{pair.given}` of shape []"
+            notes = ((network.model.spans[pair.given], "one number for an example"),)
+            help_ = f"`-> squeeze` takes an axis of one away; or declare `target {pair.given}: {show(pair.shape)}`"
+            yield Diagnostic("W117", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
+
+
+def alike_by_broadcasting(network: Network) -> Iterator[Diagnostic]:
+    """W119: an output and a target of different shapes, of which one is repeated to meet the other."""
+    for pair in _pairs(network):
+        if pair.wanted and pair.repeats:
+            output = next((f"`{name}`" for name in network.names[pair.output]), "an output")
+            message = f"{output} of shape {show(pair.shape)} and `{pair.given}` of shape {show(pair.wanted)} fit only by broadcasting"
+            notes = ((network.model.spans[pair.given], f"{show(pair.wanted)} for an example"),)
+            help_ = f"let both have one shape: {show(pair.wanted)} from the last layer, or `{pair.given}: {show(pair.shape)}`"
+            yield Diagnostic("W119", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
+
+
+def _help(network: Network, pair: Pair, otherwise: str) -> dict[str, Any]:
+    """What was forgotten where the output has an axis too many, or else other help."""
+    forgotten = fewer_axes(network.training, pair.output) if len(pair.shape) > max(1, len(pair.wanted)) else {}
+    return forgotten or {"help": otherwise}
+
+
+def _pairs(network: Network) -> Iterator[Pair]:
+    """What losses and metrics subtract from each other or, as those of probabilities do, multiply."""
+    wiring = network.in_training
+    learnt = wiring.graph.dependents(network.model.parameters) & wiring.data
+    for node in wiring.graph:
+        sides = tuple(_unaligned(wiring, name) for name in node.inputs) if node.op.name in ("sub", "mul") else ()
+        for output, other in (sides, sides[::-1]) if sides else ():
+            given = _given(network, other, node)
+            if given and output in learnt and (node.op.name == "sub" or _is_prediction(wiring, output)):
+                yield Pair(node, output, _shape(wiring, output), given, _shape(wiring, other))
+
+
+def _given(network: Network, name: str, node: Node) -> str | None:
+    """The target that a value is or is computed from alone; in a loss, also the input that it is, which an autoencoder is to give."""
+    wiring = network.in_training
+    if name in network.model.inputs and node.role == "loss" and node.op.name == "sub":
+        return name
+    sources = wiring.graph.needed([name]) & (network.model.inputs.keys() | network.model.targets.keys()) if name in wiring.data else set()
+    return min(sources) if sources and sources <= network.model.targets.keys() else None
+
+
+def _is_prediction(wiring: Wiring, name: str) -> bool:
+    """Whether it is what a layer gives, or its logarithm, and not an error or a weight."""
+    while wiring.graph[name].op.name in MONOTONE and (data := wiring.data_of(wiring.graph[name])):
+        name = data[0]
+    return wiring.origin(name)[0] is not None
+
+
+def _unaligned(wiring: Wiring, name: str) -> str:
+    """A value without the axes of one that it was given in front to meet another."""
+    node = wiring.graph[name]
+    before = node.inputs[0] if node.op.name == "reshape" else name
+    shape, inner = _shape(wiring, name), _shape(wiring, before)
+    ones = len(shape) - len(inner)
+    return before if ones > 0 and shape == (*(1,) * ones, *inner) else name
+
+
+def _shape(wiring: Wiring, name: str) -> Shape:
+    return wiring.graph[name].type.shape[1:]
+
+
+def more_logits_than_classes(network: Network) -> Iterator[Diagnostic]:
+    """W120: numbers for classes that the target does not have."""
+    wiring, targets = network.in_training, network.model.targets
+    for node in wiring.graph:
+        if node.op.name == "pick" and node.inputs[0] in wiring.data and node.inputs[1] in targets:
+            have, classes = wiring.graph[node.inputs[0]].type.shape[-1], targets[node.inputs[1]].classes
+            if classes and isinstance(have, int) and have > classes:
+                yield _too_many(network, node, have, classes)
+
+
+def _too_many(network: Network, node: Node, have: int, classes: int) -> Diagnostic:
+    graph, (logits, target) = network.training, node.inputs
+    found = origin(graph, logits, -1)
+    made = ((found.span, f"{have} numbers are made here"),) if found and not found.span.source.library else ()
+    notes = (*made, (network.model.spans[target], f"{classes} classes"))
+    message = f"{have} logits for the {classes} classes of `{target}`: no example is of the other {have - classes}"
+    more = as_many(graph, logits, -1, classes) or {"help": f"declare `target {target}: class({have})`"}
+    return Diagnostic("W120", message, node.span, notes=notes, level="warning", **more)
