@@ -36,12 +36,23 @@ def choose(engine: Engine, batch: Mapping[str, Array], steps: int) -> bool:
     if expected < WORTH_IT:
         engine.choice = f"{engine.name}: the training should take {expected:.1f} seconds, too few to try others"
         return False
-    plausible = CANDIDATES if sum(_windows(graph, sizes) for graph in graphs) <= MOST_WINDOWS else CANDIDATES[:1]
-    times = {name: seconds for name in plausible if (seconds := _tried(engine, name, batch)) is not None}
+    kept = sum(_windows(graph, sizes) for graph in graphs)
+    plausible = CANDIDATES if kept <= MOST_WINDOWS else CANDIDATES[:1]
+    tried = {name: _tried(engine, name, batch) for name in plausible}
+    times = {name: seconds for name, seconds in tried.items() if seconds is not None}
     best = min(times, key=lambda name: times[name] * (MARGIN if name == CANDIDATES[0] else 1))
     engine.use(best)
-    engine.choice = f"{best}: a step takes {', '.join(f'{1000 * s:.1f} ms in {n}' for n, s in times.items())}"
+    left_out = [f"{n} cannot run it" for n in tried if n not in times]
+    left_out += [f"{n} not tried, as it would keep {kept / 1e9:.1f} GB of windows" for n in CANDIDATES if n not in tried]
+    engine.choice = "; ".join([_ranking(best, times), *left_out])
     return True
+
+
+def _ranking(best: str, times: Mapping[str, float]) -> str:
+    """What a step takes in the engine that is taken, in the others, and why it is this one where it is not the fastest."""
+    others = [f"{name} {1000 * seconds:.1f} ms" for name, seconds in times.items() if name != best]
+    sentence = ", ".join([f"{best}: {1000 * times[best]:.1f} ms a step", *others])
+    return sentence if times[best] == min(times.values()) else f"{sentence}, too little faster to change"
 
 
 def _windows(graph: Graph, sizes: Mapping[str, int]) -> int:
