@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import as_spec_error, fault, render
+from nnspec.diagnostics import as_spec_error, fault, warn
 from nnspec.net import Net
 from nnspec.source import ONNX, folder_of, read_source, source_of
 
@@ -109,14 +109,12 @@ def open(run: str | Path) -> Net:
 
     Raises SpecError (E503) when the directory holds no run, or no weights that can be read.
     """
-    import warnings
-
     from nnspec.train.checkpoint import restore
     from nnspec.train.rundir import opened
 
     spec, checkpoint = opened(Path(run))
     for skipped in checkpoint.skipped:
-        warnings.warn(render([skipped]), stacklevel=3)
+        warn(skipped)
     net = Net(spec)
     restore(net.engine, checkpoint.arrays, checkpoint.manifest)
     net.labels, net.data_path = checkpoint.manifest["labels"], checkpoint.manifest["asked"]["data"]

@@ -328,16 +328,21 @@ class Compilation:
         owned = self.model.owned
         found = {n: w for saved in {o.weights: None for o in owned.values() if o.weights} for n, w in self._saved_for_all(saved).items()}
         for name, wish in self._initial.saved.items():
-            path = contained(self.folder, wish.file, wish.span)
+            path = self._file_of(wish)
             found[name] = path, name_in(path, name, owned[name].type.numbers, wish.span)
         return found
 
     def _saved_for_all(self, saved: Saved) -> dict[str, tuple[Path, str]]:
         """Of what a model owns, that which the file it starts from has; the rest starts as it says."""
-        path = contained(self.folder, saved.file, saved.span)
+        path = self._file_of(saved)
         own = [o for o in self.model.owned.values() if o.weights == saved]
         names = names_in(path, {saved.name_of(o.name): o.type.numbers for o in own}, saved.span)
         return {o.name: (path, saved.name_of(o.name)) for o in own if saved.name_of(o.name) in names}
+
+    def _file_of(self, saved: Saved) -> Path:
+        """Where the file lies that a spec names, this one or one that it imports: each from its own folder."""
+        said = saved.span.source
+        return contained(self.folder, (Path() if said == self.source else Path(said.name).parent) / saved.file, saved.span)
 
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
+import sys
 import unicodedata
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from nnspec.record import dataclass
@@ -16,6 +20,8 @@ from nnspec.record import dataclass
 MAX_SHOWN_WIDTH, MAX_SHOWN = 160, 1000
 SHORT = (3, 4)
 LINE_ENDS = "\u2028\u2029"
+INSIDE = (f"{Path(__file__).parent}{os.sep}", contextlib.__file__)
+"""Where code lies that no warning is about."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +153,21 @@ def fault(code: str, message: str, span: Span | None = None, **more: Any) -> Fau
     return Fault(Diagnostic(code, message, span, **more))
 
 
-@contextmanager
+@contextlib.contextmanager
 def as_spec_error() -> Iterator[None]:
     """A fault inside as the SpecError that the Python API promises."""
     try:
         yield
     except Fault as error:
         raise SpecError([error.diagnostic]) from None
+
+
+def warn(found: Diagnostic) -> None:
+    """A warning of Python's, at the line outside of this package that led to it."""
+    frame, level = sys._getframe(), 1  # as `skip_file_prefixes` does from Python 3.12 on
+    while frame.f_back and frame.f_code.co_filename.startswith(INSIDE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(render([found]), stacklevel=level)
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:

@@ -295,6 +295,24 @@ def test_a_model_starts_from_a_file_and_what_is_not_in_it_starts_afresh(tmp_path
     np.testing.assert_array_equal(n.params["head.W"], drawn.params["head.W"])
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        'model Part from "w.safetensors" { input x: [4]  output y = x -> dense(2, bias = false) }',
+        'layer Part(x) { param W: [4, 2] from "w.safetensors"  return x @ W }',
+        'layer Part(x) = x -> dense(2, bias = false, init = pretrained("w.safetensors"))',
+        'layer Part(x) = x -> dense(2, bias = false, init = pretrained("../parts/w.safetensors"))',
+    ],
+)
+def test_weights_that_an_imported_file_names_lie_beside_it(part: str, tmp_path: Path) -> None:
+    spec = write(tmp_path, parts__code=part, main='import "parts/code.nn"  model M { input x: [4]  output y = x -> Part }')
+    for folder, value in ((tmp_path, 1), (tmp_path / "parts", 2)):
+        name = "dense.W" if "dense" in part else "W"
+        save_file({name: np.full((4, 2), value, np.float32)}, folder / "w.safetensors")
+    (start,) = nnspec.load(spec).params.values()
+    assert (start == 2).all()
+
+
 def test_a_model_used_as_a_layer_starts_from_its_file(tmp_path: Path) -> None:
     w = np.arange(8, dtype=np.float32).reshape(4, 2)
     save_file({"dense.W": w}, tmp_path / "w.safetensors")

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 import nnspec
 from nnspec.cli.export import export
+from nnspec.cli.main import cli
 from nnspec.deploy import proof as proof_module
 from nnspec.diagnostics import SpecError
 from nnspec.interchange import external
@@ -182,6 +183,34 @@ def test_large_weights_that_are_not_proved_leave_nothing_behind(net: nnspec.Net,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_replaced_model_takes_its_large_weights_with_it(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "LARGEST_FILE", 500)
+    monkeypatch.setattr(external, "SMALLEST", 100)
+    again = nnspec.loads(CODES, engine="numpy", threads=1)
+    net.export(tmp_path / "m.onnx")
+    (first,) = tmp_path.glob("*.data")
+    (tmp_path / "m-202611211609.data").write_text("not of a model")
+    again.export(tmp_path / "m.onnx")
+    (second,) = set(tmp_path.glob("*.data")) - {tmp_path / "m-202611211609.data"}
+    assert first != second and values_of(again, tmp_path / "m.onnx", bright(2)["image"])
+    (tmp_path / "copy.onnx").write_bytes((tmp_path / "m.onnx").read_bytes())
+    monkeypatch.undo()
+    net.export(tmp_path / "m.onnx")
+    assert second.exists() and values_of(again, tmp_path / "copy.onnx", bright(2)["image"])
+    net.export(tmp_path / "copy.onnx")
+    assert [p.name for p in tmp_path.glob("*.data")] == ["m-202611211609.data"]
+
+
+def test_large_weights_of_a_model_that_cannot_be_written_are_taken_back(
+    net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external, "LARGEST_FILE", 500)
+    (tmp_path / "m.onnx").mkdir()
+    with pytest.raises(SpecError) as error:
+        net.export(tmp_path / "m.onnx")
+    assert [d.code for d in error.value.diagnostics] == ["E504"] and [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
 def test_large_weights_in_half_precision_are_refused(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external, "LARGEST_FILE", 500)
     with pytest.raises(SpecError, match="half precision"):
@@ -299,3 +328,16 @@ def test_the_card_of_a_run_has_the_metrics_of_its_last_epoch(tmp_path: Path) -> 
     (tmp_path / "run" / "metrics.jsonl").write_text(f"{json.dumps(line)}\n{{torn")
     said = CliRunner().invoke(export, [str(tmp_path / "run"), "-o", str(tmp_path / "m.onnx")])
     assert said.exit_code == 0 and "| epoch 9 | loss | 0.25 |" in (tmp_path / "m.md").read_text()
+
+
+def test_the_card_of_a_run_has_what_its_weights_reach_on_what_was_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained = CliRunner().invoke(cli, ["train", "iris", "--epochs", "2", "--run", "run", "--json"])
+    reached = json.loads(trained.stdout)["test"]["accuracy"]
+    assert CliRunner().invoke(export, ["run", "-o", "m.onnx"]).exit_code == 0
+    assert f"| held out | accuracy | {reached:.4g} |" in Path("m.md").read_text()
+    net = nnspec.open("run")
+    net.step(**net.dataset().train)
+    net.save("run")
+    assert CliRunner().invoke(export, ["run", "-o", "m.onnx"]).exit_code == 0
+    assert "| held out |" not in Path("m.md").read_text(), "these are no figures of the weights there"

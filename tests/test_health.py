@@ -197,3 +197,10 @@ def test_a_run_keeps_what_was_seen_and_says_it_on_the_way(tmp_path: Path) -> Non
     assert looks[0]["epoch"] == 0 and set(looks[0]["gradient_over_weight"]) == {"dense.W", "dense_2.W", "dense_3.W"}
     assert [w["code"] for w in json.loads(done.stdout)["warnings"]] == ["W101", "W115"]
     assert "warning[W101]" in done.stderr and "warning[W115]" in done.stderr and done.returncode == 0
+
+
+def test_a_warning_of_python_s_is_at_the_line_that_asked_for_the_training() -> None:
+    spec = SPEC.format(stages="dense(4)", batch=16, epochs=1, optimizer="sgd(lr = 0.1)", more="", classes=5)
+    with pytest.warns(UserWarning, match="W115") as told:
+        nnspec.loads(spec).fit({"x": X, "y": Y})
+    assert {w.filename for w in told} == {__file__}

@@ -48,7 +48,7 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
         }
         _say(
             net.export(
-                written(path, ".onnx", source, data), outputs=how["outputs"], opset=how["opset"], **form, measured=_measured(source)
+                written(path, ".onnx", source, data), outputs=how["outputs"], opset=how["opset"], **form, measured=_measured(source, net)
             ),
             how["as_json"],
         )
@@ -76,12 +76,12 @@ def _pixels(prepared: tuple[str, ...]) -> list[str]:
     return [pair.partition("=")[0] for pair in prepared]
 
 
-def _measured(source: str) -> dict[str, dict[str, Any]]:
-    """What a run says of its last epoch."""
-    from nnspec.train.rundir import last_epoch
+def _measured(source: str, net: Net) -> dict[str, dict[str, Any]]:
+    """What a run says of its last epoch, and of the data that it held out."""
+    from nnspec.train.rundir import judged, last_epoch
 
     epoch = last_epoch(Path(source))
-    return {f"epoch {epoch.number}": dict(epoch.metrics)} if epoch else {}
+    return ({f"epoch {epoch.number}": dict(epoch.metrics)} if epoch else {}) | judged(Path(source), int(net.engine.steps_done))
 
 
 def _training(net: Net, folder: str, data: str | None, how: dict[str, Any]) -> None:

@@ -73,7 +73,9 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     if judged := last.test or last.validation:
         answer(net, folder, judged)
     seen = net.evaluate(last.train) if net.spec.model.metrics and not (last.test or last.validation) else {}
-    proof = net.export(folder / rundir.MODEL, measured={"held out": test, "trained on": seen})
+    measured = {"held out": test, "trained on": seen}
+    rundir.keep_judged(folder, int(net.engine.steps_done), measured)
+    proof = net.export(folder / rundir.MODEL, measured=measured)
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from nnspec.deploy.proof import inputs_of, proved, random_batches, sizes_tried
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Fault, fault
 from nnspec.files import unwritable, whole, write_whole
 from nnspec.graph import Graph
-from nnspec.interchange.external import Beside, is_too_large
+from nnspec.interchange.external import Beside, data_of, is_too_large, remove_unused
 from nnspec.interchange.half import halved
 from nnspec.interchange.prove import check
 from nnspec.interchange.simplify import simplified
@@ -88,13 +88,19 @@ def _with_data(path: Path, make: Callable[..., Model], prove: Callable[..., floa
         difference, size = prove(content=folder / path.name), (folder / data).stat().st_size
         with whole(path.with_name(data)) as place:
             (folder / data).replace(place)
-    return written(path, model, difference, tried, f"{size:,} bytes of weights in {data} beside it")
+    try:
+        return written(path, model, difference, tried, f"{size:,} bytes of weights in {data} beside it")
+    except Fault:
+        remove_unused(path.parent, [data])
+        raise
 
 
 def written(path: Path, model: Model, difference: float, compared: str, *remarks: str) -> Proof:
-    """The proof of a model that is now a file."""
-    content = model.SerializeToString()
+    """The proof of a model that is now a file; weights that only the one before had beside it are gone."""
+    content, before = model.SerializeToString(), data_of(path)
     write(path, content)
+    if before:
+        remove_unused(path.parent, before)
     opset = next(o.version for o in model.opset_import if not o.domain)
     return Proof(path, difference, opset, model.ir_version, len(content), compared, remarks)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from nnspec.interchange.lowering import Array, onnx_type
@@ -15,6 +17,7 @@ from nnspec.interchange.lowering import Array, onnx_type
 LARGEST_FILE = 2**31 - 2**20
 """Bytes that one message of an ONNX file can have, with some left for all that is no weight."""
 SMALLEST, PAGE = 1024, 4096
+DIGITS = 12
 
 
 def is_too_large(weights: Iterable[Array]) -> bool:
@@ -44,9 +47,26 @@ class Beside:
     def finish(self, model: onnx.ModelProto) -> str:
         """Name the file after its content, so that an older model keeps the one it refers to; gives the name."""
         self.file.close()
-        name = f"{self.stem}-{self.digest.hexdigest()[:12]}.data"
+        name = f"{self.stem}-{self.digest.hexdigest()[:DIGITS]}.data"
         (self.folder / f"{self.stem}.data").rename(self.folder / name)
         for tensor in model.graph.initializer:
             if tensor.data_location == TensorProto.EXTERNAL:
                 tensor.external_data.add(key="location", value=name)
         return name
+
+
+def data_of(path: Path) -> frozenset[str]:
+    """The files beside a model that hold its weights, by names that `finish` gives; none for what is no model."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError):
+        return frozenset()
+    named = {entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"}
+    return frozenset(n for n in named if re.fullmatch(rf".+-[0-9a-f]{{{DIGITS}}}\.data", n) and Path(n).name == n)
+
+
+def remove_unused(folder: Path, names: Iterable[str]) -> None:
+    """Remove those of these files that no model of the folder has its weights in."""
+    used = frozenset[str]().union(*map(data_of, folder.glob("*.onnx")))
+    for name in frozenset(names) - used:
+        (folder / name).unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from math import ceil, isfinite, nan
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnspec.diagnostics import Diagnostic, Fault, render
+from nnspec.diagnostics import Diagnostic, Fault, warn
 from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH
 from nnspec.lint import allowed
@@ -48,7 +47,7 @@ class Progress:
     on_batch: Callable[[int, int, int, float], None] = lambda *_: None
     on_epoch: Callable[[Epoch], None] = lambda _: None
     on_note: Callable[[str], None] = lambda _: None
-    on_warning: Callable[[Diagnostic], None] = lambda d: warnings.warn(render([d]), stacklevel=2)
+    on_warning: Callable[[Diagnostic], None] = warn
 
 
 @dataclass

@@ -16,9 +16,10 @@ from nnspec.files import sync, unwritable, write_whole
 from nnspec.source import source_of
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
-from nnspec.train.epoch import Epoch
+from nnspec.train.epoch import Epoch, as_lists
 
 METRICS, HEALTH, CURVE, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "loss.svg", "model.onnx", "imports"
+JUDGED = "judged.json"
 RUNS = Path("runs")
 
 
@@ -143,6 +144,23 @@ def last_epoch(folder: Path) -> Epoch | None:
     path = folder / METRICS
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return Epoch.from_json(json.loads(lines[-1])) if lines else None
+
+
+def keep_judged(folder: Path, step: int, measured: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write down what the weights of a step reach, by the part of the data."""
+    document = {"step": step, "measured": {part: as_lists(metrics) for part, metrics in measured.items()}}
+    try:
+        write_whole(folder / JUDGED, json.dumps(document, indent=2).encode())
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def judged(folder: Path, step: int) -> dict[str, dict[str, Any]]:
+    """What the weights of a step reach, as far as it is written down; of another step's nothing."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        said = json.loads((folder / JUDGED).read_bytes())
+        return dict(said["measured"]) if said["step"] == step else {}
+    return {}
 
 
 def log_health(folder: Path, look: Mapping[str, Any]) -> None:
