@@ -77,7 +77,7 @@ def _difference(found: Written, model: Path, rng: np.random.Generator) -> tuple[
     graph = Compilation(Source("spec", found.text), {}).deployed
     differences = [0.0]
     try:
-        session = Session(str(model))
+        session = Session(str(model), optimise=False)  # some optimisations change what the model says
         for feeds in random_batches(inputs_of(graph), rng, batches):
             ours = reference.run(graph, {**found.weights, **feeds})
             theirs = session.run(_renamed(found, feeds))

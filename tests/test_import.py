@@ -79,6 +79,20 @@ def test_the_command_says_how_near_it_is_and_leaves_a_spec_that_checks(tmp_path:
         assert refused.returncode == 1 and f"error[{code}]" in refused.stderr
 
 
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 1, 1, 1)])
+def test_zeros_before_a_max_pool_are_what_onnx_says_though_onnxruntime_optimises_them_away(pads: tuple[int, ...], tmp_path: Path) -> None:
+    zeros, pool = helper.make_node("Pad", ["x", "around"], ["z"]), {"kernel_shape": [3, 3], "pads": pads}
+    nodes, size = (zeros, helper.make_node("MaxPool", ["z"], ["y"], **pool)), 4 + 2 * pads[0]
+    m = model(*nodes, x=["batch", 1, 4, 4], y=["batch", 1, size, size], around=np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    onnx.save(m, tmp_path / "m.onnx")
+    import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    net, x = nnspec.load(tmp_path / "m.nn"), -1 - np.random.default_rng(0).random((2, 1, 4, 4), np.float32)
+    expected = torch.nn.functional.max_pool2d(torch.nn.functional.pad(torch.tensor(x), (1, 1, 1, 1)), 3, 1, pads[0]).numpy()
+    np.testing.assert_array_equal(net(x=x)["y"], expected)
+    net.export(tmp_path / "again.onnx")
+    np.testing.assert_array_equal(Session(tmp_path / "again.onnx").run({"x": x})["y"], expected)
+
+
 # ---- what is refused
 
 

@@ -140,6 +140,10 @@ class Lowering:
     def unsqueeze(self, x: str, axis: int) -> str:
         return self.node("Unsqueeze", x, self.ints((axis,)))
 
+    def apart(self, x: str, *ops: str) -> str:
+        """The same value, behind a view where one of these ops gives it: no optimisation then joins it with what reads it."""
+        return self.squeeze(self.unsqueeze(x, 0), 0) if self.origins[x].part in ops else x
+
     def channels(self, x: str, start: int, count: int) -> str:
         """Part of axis 1."""
         return self.node("Slice", x, self.ints((start,)), self.ints((start + count,)), self.ints((1,)))

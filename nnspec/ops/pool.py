@@ -126,6 +126,7 @@ def _pick_max_into(out: Any, x: Any, at: Any, y: Any, kernel: Numbers, strides: 
 
 
 def _onnx_pool(o: Any, kind: str, x: str, kernel: Numbers, strides: Numbers, pads: Numbers, **more: Any) -> str:
+    x = o.apart(x, "Pad", "Cast")  # onnxruntime 1.31 makes zeros right before a pool into the pool's own pads, which are no numbers
     return str(o.node(kind, x, kernel_shape=list(kernel), strides=list(strides), pads=list(pads), **more))
 
 
