@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import numpy as np
 import pytest
 from helpers import ROOT
 
+import nnspec
 from nnspec.ops import OPS
-from tools.fuzz.compare import differences, of_text
+from tools.fuzz.compare import BY_DIFFERENCES, differences, of_text
 from tools.fuzz.generate import generate
+from tools.fuzz.results import from_the_start, random_batch
 from tools.fuzz.shrink import shrink
+from tools.fuzz.slopes import error_of_gradients
 
 SPECS, AT_ONCE = 300, 10
 FINDS = sorted((ROOT / "tests" / "finds").glob("*.nn"))
@@ -27,7 +31,29 @@ def test_all_agree_on_random_specs(first: int) -> None:
 
 @pytest.mark.parametrize("find", FINDS, ids=[f.stem for f in FINDS])
 def test_all_agree_on_what_they_once_did_not(find: Path) -> None:
-    assert not list(of_text(find.read_text("utf-8")))
+    text = find.read_text("utf-8")
+    assert not list(of_text(text, _seed(text)))
+
+
+def _seed(text: str) -> int:
+    """Of the batch on which they did not agree, where it mattered which."""
+    named = re.search(r"# .* seed (\d+)", text)
+    return int(named[1]) if named else 0
+
+
+def test_a_loss_of_logits_is_not_drawn_for_probabilities() -> None:
+    assert not differences(generate(5000412))
+
+
+@pytest.mark.parametrize("find", ["beside_a_corner", "nearly_no_variance", "saturated_cross_entropy"])
+def test_a_gradient_a_thousandth_off_is_seen_even_where_the_loss_is_hard_to_differentiate(find: str) -> None:
+    text = (ROOT / "tests" / "finds" / f"{find}.nn").read_text("utf-8")
+    net = from_the_start(nnspec.loads(text, dtype="float64", engine="reference"))
+    batch = random_batch(net.spec, _seed(text))
+    _, gradients = net.gradients(**batch)
+    off = {n: 1.001 * g for n, g in gradients.items()}
+    right, wrong = (error_of_gradients(net, batch, g, _seed(text)) for g in (gradients, off))
+    assert right < BY_DIFFERENCES < 1e-4 < wrong
 
 
 def test_a_seed_gives_the_same_spec_whenever_it_is_asked_and_other_seeds_others() -> None:

@@ -21,6 +21,10 @@ OPTIMIZERS = (
 )  # fmt: skip
 SETTINGS = (("penalty l2(1e-2)", "penalty l1(1e-3)"), ("clip norm(0.5)", "clip value(0.1)"), ("schedule cosine", "schedule warmup(2)"))
 
+OF_LOGITS = ("cross_entropy", "bce_logits")
+PROBABILITIES = ("softmax({0})", "sigmoid({0})")
+ARRANGED = ("{0}[", "{0} -> flatten", "reshape(", "transpose(", "reverse(", "sum({0}", "mean({0}", "max({0}, axis", "min({0}, axis")
+
 
 def generate(seed: int) -> Draft:
     """The spec of a seed, always the same."""
@@ -32,7 +36,7 @@ def generate(seed: int) -> Draft:
             lines.append(line)
     lines += _as_vector(lines[-1])
     beside = r.choice([line.name for line in lines]) if r.random() < 0.3 else ""
-    return Draft(seed, _type(lines[0]), tuple(lines), _loss(r, lines[-1]), beside, _training(r)).live()
+    return Draft(seed, _type(lines[0]), tuple(lines), _loss(r, lines), beside, _training(r)).live()
 
 
 def _input(r: Random) -> Line:
@@ -88,10 +92,24 @@ def _as_vector(value: Line) -> list[Line]:
     return lines
 
 
-def _loss(r: Random, value: Line) -> Loss:
-    F, numbers = torch_functions, value.shape[0]
+def _loss(r: Random, lines: Sequence[Line]) -> Loss:
+    """One of logits is no loss of probabilities: the language refuses it."""
+    losses = _losses(lines[-1].shape[0])
+    return r.choice([loss for loss in losses if not loss.text.startswith(OF_LOGITS)] if _are_probabilities(lines) else losses)
+
+
+def _are_probabilities(lines: Sequence[Line]) -> bool:
+    """Whether the last value is some, in whatever shape."""
+    by_name, line = {line.name: line for line in lines}, lines[-1]
+    while line.text.startswith(ARRANGED):
+        line = by_name[line.uses[0]]
+    return line.text in PROBABILITIES
+
+
+def _losses(numbers: int) -> Sequence[Loss]:
+    F = torch_functions
     vector, index = f"[{numbers}]", f"class({numbers})"
-    losses = (
+    return (
         Loss("mse({0}, y)", vector, lambda P, z, y: F().mse_loss(z, y)),
         Loss("mae({0}, y)", vector, lambda P, z, y: F().l1_loss(z, y)),
         Loss("huber({0}, y)", vector, lambda P, z, y: F().huber_loss(z, y)),
@@ -103,7 +121,6 @@ def _loss(r: Random, value: Line) -> Loss:
         Loss("cross_entropy({0}, y, smoothing = 0.1)", index, lambda P, z, y: F().cross_entropy(z, y, label_smoothing=0.1)),
         Loss("-log(pick(softmax({0}), y))", index, lambda P, z, y: F().cross_entropy(z, y)),
     )
-    return r.choice(losses)
 
 
 def _training(r: Random) -> tuple[str, ...]:
