@@ -1,4 +1,4 @@
-"""The library as a person reads it: the definitions of `nnspec/std`, the primitives of the reference, the operations of the graph.
+"""The library as a person reads it: the definitions of `nnspec/std`, and what the reference says of primitives, trainings and data.
 
 A line `example: relu([-1, 2]) == [0, 2]` in the comment above a definition is an example, and so is a line
 `example: [28, 28] -> dense(10) gives [28, 10]`; an optimizer, schedule or init has `example: sgd(lr = 0.1)`.
@@ -6,18 +6,18 @@ A line `example: relu([-1, 2]) == [0, 2]` in the comment above a definition is a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from textwrap import shorten
 
-from nnspec import resources
+from nnspec import reference
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.arguments import parameters_of, signature_text
 from nnspec.elaborate.foreign import nearest
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
+from nnspec.elaborate.sources import SOURCES
 from nnspec.elaborate.values import Builtin, Choice, Function
 from nnspec.graph import BATCH
 from nnspec.graph.types import show
@@ -25,7 +25,12 @@ from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
-KINDS = ("fn", "layer", "loss", "metric", "optimizer", "schedule", "init", "primitive", "constant", "choice", "operation")
+KINDS = (
+    "fn", "layer", "loss", "metric", "optimizer", "schedule", "init", "source", "augmentation", "stop", "setting", "primitive", "constant",
+    "choice", "operation",
+)  # fmt: skip
+INTERNAL = "operation"
+"""Of which the graph is made, and no spec: known by name, and in no list."""
 KIND_OF_FILE = {"std/losses.nn": "loss", "std/metrics.nn": "metric"}
 PER_EXAMPLE = ("loss", "metric")
 CALLED = ("fn", "layer", *PER_EXAMPLE, "primitive")
@@ -50,6 +55,7 @@ class Entry:
     shape: str = ""
     written: tuple[str, ...] = ()
     callee: Function | Builtin | None = None
+    brief: str = ""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -62,7 +68,7 @@ class Entry:
     @property
     def headline(self) -> str:
         """What fits on a line."""
-        return shorten(self.doc, HEADLINE, placeholder=" ...")
+        return shorten(self.brief or self.doc, HEADLINE, placeholder=" ...")
 
     def as_json(self) -> dict[str, object]:
         names = ("kind", "name", "signature", "doc", "source", "definition", "shape")
@@ -79,12 +85,18 @@ def about(name: str) -> list[Entry]:
     return found
 
 
+def listed(kind: str = "") -> list[Entry]:
+    """What a spec may name, or that of a kind."""
+    return [e for e in entries() if e.kind == kind or (not kind and e.kind != INTERNAL)]
+
+
 @cache
 def entries() -> tuple[Entry, ...]:
     """The whole library, by kind."""
     known = [*map(_definition, public().values()), *_primitives()]
     names = {e.name for e in known}
-    operations = [Entry("operation", n, op.signature, op.doc, written=op.examples) for n, op in OPS.items() if n not in names]
+    known += [*_sources(), *_augmentations(), *_settings()]
+    operations = [Entry(INTERNAL, n, op.signature, op.doc, written=op.examples) for n, op in OPS.items() if n not in names]
     return tuple(sorted([*known, *operations], key=lambda e: (KINDS.index(e.kind), e.name)))
 
 
@@ -116,7 +128,7 @@ def _shape_rule(d: ast.Definition) -> str:
 
 def _primitives() -> Iterator[Entry]:
     """Each with the meaning and shape that the reference says; a function of single elements with those of its operation."""
-    rows = _reference()
+    rows = reference.primitives()
     for name, value in builtins().items():
         meaning, shape = rows.get(name, ("", ""))
         op = OPS.get(name)
@@ -128,16 +140,24 @@ def _primitives() -> Iterator[Entry]:
             yield Entry("primitive", name, signature_text(value), meaning, shape=shape, callee=value)
 
 
-@cache
-def _reference() -> dict[str, tuple[str, str]]:
-    """Meaning and shape of each primitive, from the table of the language reference."""
-    text = (resources.folder("grammar") / "README.md").read_text("utf-8").split("\n## Primitives\n")[1].split("\n## ")[0]
-    rows: dict[str, tuple[str, str]] = {}
-    for names, meaning, shape in re.findall(r"^\| (`[^|]*) \| (.*) \|(.*)\|$", text, re.M):
-        for name in re.findall(r"`(\w+)", names):
-            earlier = rows.get(name)
-            rows[name] = (f"{earlier[0]}; or {meaning}", f"{earlier[1]}; or {shape.strip()}") if earlier else (meaning, shape.strip())
-    return rows
+def _sources() -> Iterator[Entry]:
+    for name in SOURCES:
+        said = reference.source(name)
+        yield Entry("source", name, said.written, said.meaning, written=(f"data {said.written}",), brief=said.more)
+
+
+def _augmentations() -> Iterator[Entry]:
+    for said in reference.augmentations():
+        name = said.written.partition("(")[0]
+        yield Entry("augmentation", name, said.written, said.meaning)
+
+
+def _settings() -> Iterator[Entry]:
+    """The settings of a training, and each way to stop one by its own name."""
+    for said in reference.settings():
+        name, _, value = said.written.partition(" ")
+        kind, name = ("stop", value.partition("(")[0]) if name == "stop" else ("setting", name)
+        yield Entry(kind, name, said.written, f"{said.meaning}\nwithout it: {said.more}", brief=said.meaning)
 
 
 # ---- examples

@@ -10,9 +10,13 @@ from click.testing import CliRunner, Result
 from nnspec.cli.main import cli
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
-from nnspec.doc import Entry, about, entries, made_up
+from nnspec.doc import Entry, about, entries, listed, made_up
+from nnspec.elaborate.augmentation import AUGMENTATIONS
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
+from nnspec.elaborate.sources import SOURCES
+from nnspec.elaborate.training import STOPS
+from nnspec.lsp.complete import SETTINGS
 from nnspec.ops import OPS
 from nnspec.testing import run_tests
 
@@ -92,8 +96,9 @@ def test_every_form_of_example_can_be_true(kind: str, example: str) -> None:
 
 
 def test_everything_of_the_library_has_an_entry_that_says_what_it_is() -> None:
-    assert {e.name for e in entries()} == {name for _, name in public()} | set(builtins()) | set(OPS)
-    assert [e.name for e in entries() if not e.doc] == []
+    of_trainings = {*SOURCES, *AUGMENTATIONS, *STOPS, *SETTINGS} - {"stop"}
+    assert {e.name for e in entries()} == {name for _, name in public()} | set(builtins()) | set(OPS) | of_trainings
+    assert [e.name for e in entries() if not e.doc or not e.headline] == []
 
 
 @pytest.mark.parametrize("entry", [e for e in DEFINED if e.kind in ("fn", "layer")], ids=lambda e: f"{e.kind} {e.name}")
@@ -172,7 +177,7 @@ def test_a_name_that_is_near_nothing_points_at_the_list() -> None:
 
 def test_the_list_has_a_line_for_every_name_under_its_kind() -> None:
     lines = run("doc").output.splitlines()
-    assert len([line for line in lines if line.startswith("  ")]) == len(entries())
+    assert len([line for line in lines if line.startswith("  ")]) == len(listed()) == sum(e.kind != "operation" for e in entries())
     assert [line for line in lines if line and line[0] != " "][:3] == ["fn", "layer", "loss"]
     assert next(line for line in lines if line.startswith("  half_mse ")).endswith("as worked examples use it.")
 
@@ -190,7 +195,36 @@ def test_json_has_every_part() -> None:
         "shape": "",
         "examples": ["half_mse([1, 2], [0, 4]) == 2.5"],
     }
-    assert len(json.loads(run("doc", "--json").output)) == len(entries())
+    assert len(json.loads(run("doc", "--json").output)) == len(listed())
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [("source", tuple(SOURCES)), ("augmentation", tuple(AUGMENTATIONS)), ("stop", tuple(STOPS)), ("optimizer", ("adam", "sgd"))],
+)
+def test_a_kind_lists_all_of_it(kind: str, named: tuple[str, ...]) -> None:
+    lines = run("doc", kind).output.splitlines()
+    assert lines[0] == kind and {*named} <= {line.split()[0] for line in lines[1:]}
+    assert all(line[2] != " " for line in lines[1:])
+
+
+def test_what_operations_a_graph_is_made_of_is_known_by_name_alone() -> None:
+    assert "conv_weight_grad" not in run("doc").output
+    assert run("doc", "conv_weight_grad").output.startswith("operation conv_weight_grad(")
+
+
+@pytest.mark.parametrize("entry", [e for e in entries() if e.kind == "source"], ids=lambda e: e.name)
+def test_a_source_says_how_it_is_called_and_its_line_what_it_is(entry: Entry) -> None:
+    spec = f"{NET} train {{ {entry.examples[0].replace(', ...', '')} epochs 1 optimizer sgd(lr = 0.1) }}"
+    assert Compilation(Source("net.nn", spec), {}).diagnostics == ()
+    assert entry.name in entry.headline and "`" not in entry.headline
+
+
+def test_a_setting_says_what_holds_without_it() -> None:
+    assert run("doc", "batch").output == (
+        "setting batch 32\n\nexamples in a step; the last batch of an epoch may be smaller\nwithout it: 32\n"
+    )
+    assert run("doc", "early").output.startswith("stop early(val.loss, patience = 3)\n\nstop when")
 
 
 def test_a_kernel_of_another_rank_is_one_clear_error() -> None:

@@ -70,19 +70,24 @@ def _failure_json(condition: str, place: str, at: tuple[int, ...], sides: tuple[
 @click.argument("name", required=False)
 @JSON
 def doc(name: str | None, as_json: bool) -> None:
-    """Show what NAME of the library is: its formula, source, shapes and an example; without NAME, list the library."""
-    from nnspec.doc import about, entries
+    """Show what NAME is: its formula, source, shapes and an example; without NAME, list all that a spec may name.
 
-    found = about(name) if name else list(entries())
+    NAME may also be a kind: fn, layer, loss, metric, optimizer, schedule, init, source, augmentation, stop, setting, primitive.
+    """
+    from nnspec.doc import KINDS, about, listed
+
+    is_list = name is None or name in KINDS
+    found = about(name) if name and not is_list else listed(name or "")
     if as_json:
         click.echo(json.dumps([e.as_json() for e in found], indent=2))
     else:
-        click.echo("\n\n".join(map(_entry_text, found)) if name else _listing(found))
+        click.echo(_listing(found) if is_list else "\n\n".join(map(_entry_text, found)))
 
 
 def _entry_text(entry: Entry) -> str:
     """What it is, what it means, its formula, its shapes, its examples: each part if there is one."""
-    title = f"{entry.kind} {entry.signature}" + (f"  ({entry.source})" if entry.source else "")
+    title = entry.signature if entry.signature.startswith(f"{entry.kind} ") else f"{entry.kind} {entry.signature}"
+    title += f"  ({entry.source})" if entry.source else ""
     shape = f"shape: {entry.shape}" if entry.shape else ""
     examples = "\n".join(f"example: {e}" for e in entry.examples)
     return "\n\n".join(part for part in (title, entry.doc, entry.definition, "\n".join(filter(None, (shape, examples)))) if part)
