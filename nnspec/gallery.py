@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import copyfile
 
@@ -12,9 +13,65 @@ from nnspec.files import unwritable
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
+COURSE: Mapping[str, Mapping[str, str]] = {
+    "First steps": {
+        "xor": "why a hidden layer is needed, proved by a test",
+        "mazur": "backpropagation by hand, to eight digits",
+        "linear_models": "linear models one after the other are one",
+        "digits": "the first network to train",
+        "spirals": "two classes that no line divides",
+    },
+    "Tables of data": {
+        "regression_1d": "the line of least squares by gradient descent, and when to stop",
+        "logistic": "logistic regression",
+        "diabetes": "a regression net",
+        "iris": "a classification net, three classes",
+        "wine": "a classification net, three classes",
+        "breast_cancer": "a classification net, two classes",
+    },
+    "Images": {
+        "mnist_mlp": "MNIST by one hidden layer of 128",
+        "mnist_wide": "counting parameters: 795,010",
+        "lenet": "convolution, batch normalisation, dropout, augmentation",
+        "deep_mlp": "dense layers alone, and images bent anew in every epoch",
+        "linear_mnist": "a linear classifier, and its ten templates as a picture",
+        "resnet": "residual blocks",
+        "inception_mnist": "branches that are joined",
+        "googlenet": "GoogLeNet in full: 6,998,552 parameters",
+        "filters": "convolution with filters by hand: blur, sharpen, edges",
+    },
+    "Codes": {
+        "autoencoder": "a code of eight numbers, exported with the network",
+        "sparse_autoencoder": "a second loss for a sparse code",
+        "denoising_autoencoder": "noise in training only, a shared pipeline",
+        "tied_autoencoder": "the decoder with the encoder's transposed weights",
+        "conv_autoencoder": "transposed convolution",
+        "stacked_autoencoder": "training in stages: layer by layer, then together",
+        "codes_classifier": "codes as features, alone and with the pixels",
+        "layerwise": "greedy layer-wise training of a classifier",
+        "siamese": "shared weights and a contrastive loss",
+        "gan": "two networks that learn from each other",
+    },
+    "Sequences": {
+        "rnn_series": "forecasting a chaotic series by `rnn`, or `--set cell=lstm`",
+        "next_char": "the first neural language model: a character from the 16 before it",
+        "char_lstm": "a recurrent network that writes a text",
+        "gpt": "a small GPT: causal attention, tied embeddings, `repeat`",
+    },
+    "Functions and equations": {
+        "approximation": "a sum of sigmoids as near to a function as you like",
+        "heat": "the heat equation solved by a network, with derivatives in the loss",
+    },
+    "Training": {
+        "optimizers": "one net under every optimizer, with `python tools/compare_optimizers.py`",
+    },
+}
+"""What each spec shows, by topic, in the order in which one learns."""
+
 
 def names() -> list[str]:
-    return sorted(p.stem for p in resources.folder("specs").glob("*.nn"))
+    """The specs of the gallery, in the order of the course."""
+    return [name for topic in COURSE.values() for name in topic]
 
 
 def path(name: str) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import GALLERY, tool
+from helpers import GALLERY, ROOT, tool
 
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.elaborate.library import public
-from nnspec.gallery import header, read
+from nnspec.gallery import COURSE, header, names, read
 from nnspec.source import folder_of
 from nnspec.testing import run_tests
 
@@ -30,6 +30,18 @@ def test_it_opens_with_three_lines_about_it(name: str) -> None:
 def test_a_quick_one_reaches_its_figure(name: str) -> None:
     figure = tool("figures")["FIGURES"][name]
     assert figure.holds(tool("figures")["measured"](name, figure, None))
+
+
+def test_every_spec_has_its_place_in_the_course() -> None:
+    assert sorted(names()) == GALLERY and names()[0] == "xor"
+
+
+def test_the_readme_has_the_course_in_its_order() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").split("| spec | what it shows | reaches |\n")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in table.splitlines()[1:]]
+    specs = [(f"`{name}`", shows) for topic in COURSE.values() for name, shows in topic.items()]
+    assert [(name, shows) for name, shows, *_ in rows if name.startswith("`")] == specs
+    assert [name for name, *_ in rows if name.startswith("**")] == [f"**{topic}**" for topic in COURSE]
 
 
 def test_every_figure_is_of_a_spec_of_the_gallery() -> None:

@@ -123,7 +123,8 @@ def new(name: str | None, origin: str, as_list: bool) -> None:
 
 def _gallery() -> str:
     width = max(map(len, gallery.names()))
-    return "\n".join(f"{name:<{width}}  {gallery.header(gallery.read(name))[0]}" for name in gallery.names())
+    topics = ("\n".join([topic, *(f"  {n:<{width}}  {shows}" for n, shows in specs.items())]) for topic, specs in gallery.COURSE.items())
+    return "\n\n".join(topics)
 
 
 def _has_tests(source: Source) -> bool:

@@ -101,7 +101,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
 
 
 @cli.command()
-@click.argument("file", metavar="F")
+@click.argument("file", metavar="F|RUN")
 @options(DATA, SET, JSON)
 @click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
@@ -127,7 +127,10 @@ def train(
     run: str | None,
     resume: bool,
 ) -> None:
-    """Train a spec on its data; write weights, metrics, a loss curve and a verified model.onnx."""
+    """Train a spec on its data; write weights, metrics, a loss curve and a verified model.onnx.
+
+    `train F --resume` goes on with the run of F begun last, `train RUN --resume` with this run.
+    """
     from nnspec.cli.train import Wishes, interrupted, report, taken_up, train_run
     from nnspec.train.interrupt import Interrupted
 
