@@ -83,6 +83,29 @@ def test_pooling(axes: int, kind: str, kernel: Any, strides: Any, pads: Any) -> 
     )  # fmt: skip
 
 
+WHOLE = np.round(np.random.default_rng(5).normal(size=(4, 5, 6)))
+OTHER = np.round(np.random.default_rng(6).normal(size=(4, 5, 6)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "inputs"),
+    [
+        (lambda x: OPS["max"](x, axes=(1, 2), keep=False), lambda x: x.amax((1, 2)), (WHOLE,)),
+        (lambda x: OPS["min"](x, axes=(2,), keep=True), lambda x: x.amin(2, True), (WHOLE,)),
+        (lambda x, y: OPS["maximum"](x, y), torch.maximum, (WHOLE, OTHER)),
+        (lambda x, y: OPS["minimum"](x, y), torch.minimum, (WHOLE, OTHER)),
+        (lambda x: OPS["max_pool"](x, kernel=(2, 3), strides=(1, 2), pads=(0, 1, 0, 1)), lambda x: F.max_pool2d(x, (2, 3), (1, 2), (0, 1)),
+         (WHOLE[None],)),
+        (lambda x: OPS["relu"](x), torch.relu, (WHOLE,)),
+        (lambda x: OPS["abs"](x), torch.abs, (WHOLE,)),
+    ],
+    ids=["max", "min", "maximum", "minimum", "max_pool", "relu", "abs"],
+)  # fmt: skip
+def test_gradients_of_equal_values_and_at_0_are_shared_alike(ours: Any, theirs: Any, inputs: Any) -> None:
+    """Of whole numbers from -3 to 3."""
+    agrees(ours, theirs, *inputs)
+
+
 def test_rows_by_number_with_repeats() -> None:
     table, rows = np.random.default_rng(3).normal(size=(5, 4)), np.array([[3, 0, 3], [3, 1, 0]])
     agrees(lambda w, i: OPS["take"](w, i), lambda w, i: F.embedding(i, w), table, rows)

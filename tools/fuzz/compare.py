@@ -22,7 +22,6 @@ from tools.fuzz.results import (
     Distances,
     Fields,
     Results,
-    by_rounding,
     distance,
     distances,
     from_the_start,
@@ -30,14 +29,15 @@ from tools.fuzz.results import (
     of_gradients,
     random_batch,
     results,
-)  # fmt: skip
+)
+from tools.fuzz.roundings import by_rounding
 from tools.fuzz.slopes import error_of_gradients, loss_of
 
 EXACT, FORWARD, BACKWARD = 1e-9, 2e-5, 1e-4
 """Largest differences, over the largest number: in float64; of outputs and of gradients in float32."""
 BY_DIFFERENCES = 1e-5
 ROUNDINGS = 4
-"""What differs by no more than so many times what a rounding of all inputs and weights makes of it is no find."""
+"""What differs by no more than so many times what another rounding of every value makes of it is no find."""
 
 EXACT_ENOUGH = 1e-3
 """What float32 makes of a loss that is right in float64."""

@@ -1,4 +1,4 @@
-"""What a network gives for a batch, how far that is from what it should give, and how far rounding alone takes it."""
+"""What a network gives for a batch, and how far that is from what it should give."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from nnspec.gradcheck import random_values
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
 STEPS, LR = 3, 0.01
-ROUNDING, SAMPLES = 2.0**-23, 3
 SMALLEST = 1e-2
 """What is smaller than this is held against it."""
 
@@ -89,24 +88,3 @@ def distances(found: Results, expected: Results) -> Distances:
     after = {f"{n} after {STEPS} steps": distance(v, expected.after[n]) for n, v in found.after.items()}
     loss = {"loss": distance(found.loss, expected.loss)}
     return Distances({**outputs, **loss}, {**of_gradients(found.gradients, expected.gradients), **after})
-
-
-def by_rounding(net: nnspec.Net, batch: Fields, expected: Results) -> Distances:
-    """The largest of a few trials in which all that goes into a network in float32, and is in it, is off by a rounding."""
-    rng = np.random.default_rng(2)
-    trials = [distances(_moved(net, batch, rng), expected) for _ in range(SAMPLES)]
-    return Distances(_largest([t.forward for t in trials]), _largest([t.backward for t in trials]))
-
-
-def _moved(net: nnspec.Net, batch: Fields, rng: np.random.Generator) -> Results:
-    for array in net.engine.all_arrays().values():
-        array[...] = _off(array, rng)
-    return results(net, {n: _off(v, rng) for n, v in batch.items()})
-
-
-def _off(array: Array, rng: np.random.Generator) -> Array:
-    return array * (1 + ROUNDING * rng.uniform(-1, 1, array.shape)) if array.dtype.kind == "f" else array
-
-
-def _largest(trials: list[Mapping[str, float]]) -> dict[str, float]:
-    return {what: max(t[what] for t in trials) for what in trials[0]}
