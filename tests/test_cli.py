@@ -179,8 +179,9 @@ def test_gradcheck_of_a_model_without_a_loss_says_so() -> None:
 
 def test_a_run_where_a_spec_is_expected_is_recognised(tmp_path: Path) -> None:
     assert run("train", "mazur", "--epochs", "2", "--run", "out", cwd=tmp_path).returncode == 0
-    done = run("check", "out", cwd=tmp_path)
+    done = run("compile", "out", cwd=tmp_path)
     assert done.returncode == 1 and "is a folder" in done.stderr and "spec.nn" in done.stderr
+    assert run("check", "out", cwd=tmp_path).stdout == run("check", "out/spec.nn", cwd=tmp_path).stdout
     assert run("export", "out", "--set", "a=1", "-o", "m.onnx", cwd=tmp_path).returncode == 2
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from nnspec.cli.options import JSON, SET, compilation, options, say
+from nnspec.cli.failure import exit_code
+from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 
@@ -31,27 +32,32 @@ STDIN = "-"
     help="How mistakes are said; all but text on stdout.",
 )
 def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: str | None, fix: bool, form: str) -> None:
-    """Say what is wrong with specs, or probably not meant, and print the layer table of those that are right."""
+    """Say what is wrong with specs, or probably not meant, and print the layer table of those that are right.
+
+    F is a file, a folder with all .nn files in it, or - for stdin. In a folder a file of definitions alone needs no model.
+    """
     form = "json" if as_json else form
     found: list[Diagnostic] = []
-    for name in files:
+    names = spec_files(files)
+    for name in names:
         try:
             spec = _repaired(name, pairs) if fix else compilation(name, pairs)
-            mistakes = (*spec.diagnostics, *spec.warnings)
+            alone = name in files or not is_library(spec)
+            mistakes = (*spec.diagnostics, *spec.warnings) if alone else mistakes_of_library(spec)
         except Fault as error:
             mistakes = (error.diagnostic,)
         found += mistakes
         if form == "text" and not any(d.level == "error" for d in mistakes):
-            _table(spec)
+            click.echo("\n".join([*([f"{name}:"] if len(names) > 1 else []), *([_table(spec)] if alone else [])]))
     _report(found, form)
-    if (deny and found) or any(d.level == "error" for d in found):
+    if (deny and found) or exit_code(found):
         sys.exit(1)
 
 
-def _table(spec: Compilation) -> None:
+def _table(spec: Compilation) -> str:
     from nnspec.summary import summary
 
-    click.echo(summary(spec))
+    return str(summary(spec))
 
 
 def _report(found: Sequence[Diagnostic], form: str) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from difflib import unified_diff
 from pathlib import Path
 
 import click
 
-from nnspec.cli.options import say
+from nnspec.cli.options import say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, fault
 from nnspec.files import write_whole
 from nnspec.record import dataclass
@@ -47,7 +46,7 @@ def fmt(files: tuple[str, ...], check: bool, diff: bool) -> None:
     """
     found: list[Diagnostic] = []
     layouts: list[Layout] = []
-    for name in _files(files):
+    for name in spec_files(files):
         try:
             layouts.append(_layout(name, found))
         except Fault as error:
@@ -64,12 +63,6 @@ def fmt(files: tuple[str, ...], check: bool, diff: bool) -> None:
         say(found)
     if found or (wrong and (check or diff)):
         sys.exit(1)
-
-
-def _files(names: tuple[str, ...]) -> Iterator[str]:
-    for name in names:
-        folder = Path(name)
-        yield from map(str, sorted(folder.rglob("*.nn"))) if folder.is_dir() else [name]
 
 
 def _layout(name: str, found: list[Diagnostic]) -> Layout:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nnspec import gallery
-from nnspec.cli.options import JSON, SET, compilation, options
-from nnspec.diagnostics import Source
+from nnspec.cli.failure import WRONG, diagnostics_of, document, exit_code
+from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
+from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
@@ -26,19 +27,43 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="F...")
 @options(SET, JSON)
 def test(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None:
-    """Run the `test` blocks of specs."""
-    from nnspec.testing import run_tests
+    """Run the `test` blocks of specs.
 
-    outcomes = []
-    for name in files:
-        found = run_tests(compilation(name, pairs).checked())
+    F is a file, a folder with all .nn files in it, or - for stdin.
+    """
+    outcomes: list[Outcome] = []
+    wrong: list[Diagnostic] = []
+    names = spec_files(files)
+    for name in names:
+        try:
+            found = _outcomes(name, pairs, library=name not in files)
+        except (SpecError, Fault) as error:
+            wrong += diagnostics_of(error)
+            continue
         outcomes += found
         if not as_json:
-            click.echo("\n".join(map(_outcome_text, found)) if found else f"{name} has no tests")
+            title = [f"{name}:"] if found and len(names) > 1 else []
+            click.echo("\n".join([*title, *map(_outcome_text, found)]) if found else f"{name} has no tests")
+    _report(outcomes, wrong, as_json)
+    if wrong or any(o.failures for o in outcomes):
+        sys.exit(exit_code(wrong) or WRONG)
+
+
+def _outcomes(name: str, pairs: tuple[str, ...], *, library: bool) -> list[Outcome]:
+    """Those of a file; one of a folder that only defines what others import has none."""
+    from nnspec.testing import run_tests
+
+    spec = compilation(name, pairs)
+    return [] if library and is_library(spec) and not mistakes_of_library(spec) else run_tests(spec.checked())
+
+
+def _report(outcomes: list[Outcome], wrong: list[Diagnostic], as_json: bool) -> None:
+    """What has not been said yet: all of it as JSON, or what is wrong with the specs themselves."""
     if as_json:
-        click.echo(json.dumps(list(map(_outcome_json, outcomes)), indent=2))
-    if any(o.failures for o in outcomes):
-        sys.exit(1)
+        tests = list(map(_outcome_json, outcomes))
+        click.echo(json.dumps(document(wrong) | {"tests": tests} if wrong else tests, indent=2))
+    elif wrong:
+        say(wrong)
 
 
 def _outcome_text(outcome: Outcome) -> str:
@@ -49,7 +74,8 @@ def _outcome_text(outcome: Outcome) -> str:
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     failures = [_failure_json(f.span.text, str(f.span), f.at, f.sides) for f in outcome.failures]
-    return {"test": outcome.test.title, "model": outcome.test.block.model.id, "passed": not failures, "failures": failures}
+    file = outcome.test.block.span.source.name
+    return {"test": outcome.test.title, "file": file, "model": outcome.test.block.model.id, "passed": not failures, "failures": failures}
 
 
 def _failure_json(condition: str, place: str, at: tuple[int, ...], sides: tuple[float, ...]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from nnspec.cli import library
+from nnspec.cli import failure, library
 from nnspec.cli.bench import bench
 from nnspec.cli.check import check, explain
 from nnspec.cli.derive import derive
@@ -23,17 +23,16 @@ from nnspec.cli.fmt import fmt
 from nnspec.cli.graph import graph
 from nnspec.cli.importing import import_
 from nnspec.cli.lsp import lsp
-from nnspec.cli.options import DATA, IMPORT, JSON, LIMIT, SET, SIZES, compilation, hush, options, say, sizes_from, trained, written
+from nnspec.cli.options import DATA, IMPORT, JSON, LIMIT, SET, SIZES, compilation, options, say, sizes_from, trained, written
 from nnspec.cli.predict import predict
 from nnspec.cli.templates import templates
 from nnspec.cli.trace import trace
-from nnspec.diagnostics import Fault, SpecError, fault
+from nnspec.diagnostics import fault
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.net import DEVICES, ENGINES, Net
 from nnspec.version import VERSION
 
 STAGES = ("ast", "graph", "step", "plan")
-OUT_OF_RESOURCES = ("E540", "E580")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,28 +46,9 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script: no traceback for anything a user can cause."""
+    """The console script."""
     warnings.formatwarning = lambda message, *_, **__: f"{message}\n"
-    try:
-        cli(standalone_mode=False)
-    except (SpecError, Fault) as error:
-        found = error.diagnostics if isinstance(error, SpecError) else [error.diagnostic]
-        say(found)
-        sys.exit(3 if any(d.code in OUT_OF_RESOURCES for d in found) else 1)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
-    except BrokenPipeError:
-        hush()
-        sys.exit(0)
-    except OSError as error:
-        click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
-        sys.exit(3)
-    except MemoryError:
-        click.echo("error: out of memory", err=True)
-        sys.exit(3)
+    failure.run(lambda: cli(standalone_mode=False))
 
 
 @cli.command(name="compile")

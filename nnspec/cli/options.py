@@ -15,7 +15,8 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, fault, render
 from nnspec.limits import LIMITS, raise_for_good
 from nnspec.net import Net
-from nnspec.source import ONNX, folder_of, read_source, source_of
+from nnspec.source import ONNX, folder_of, path_of, read_source, source_of
+from nnspec.syntax import ast
 
 IMPORT = "`nnspec import {} -o F.nn` writes a spec"
 """The help for what takes a spec, and not the ONNX model that it got."""
@@ -57,6 +58,29 @@ def _set_limits(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
         if not amount.isdecimal() or int(amount) < 1:
             raise click.BadParameter(f"{name}={amount} is not NAME=N with a whole number from 1", param_hint="--limit")
     raise_for_good({name: int(amount) for name, amount in amounts.items()})
+
+
+def spec_files(names: Iterable[str]) -> list[str]:
+    """Files as they are named; of a folder all .nn files in it, however deep."""
+    return [file for name in names for file in _files_in(name)]
+
+
+def _files_in(name: str) -> list[str]:
+    if not path_of(name).is_dir():
+        return [name]
+    found = sorted(Path(name).rglob("*.nn"))
+    if not found:
+        raise fault("E501", f"there is no .nn file in the folder `{name}`")
+    return [str(path) for path in found]
+
+
+def is_library(spec: Compilation) -> bool:
+    """Whether a file only defines what others import."""
+    return not spec.models and not any(isinstance(d, ast.Train | ast.Test) for d in spec.parsed[0].definitions)
+
+
+def mistakes_of_library(spec: Compilation) -> tuple[Diagnostic, ...]:
+    return (*spec.parsed[1], *spec.imports.diagnostics, *spec.names[2])
 
 
 def trained(name: str, pairs: tuple[str, ...] = ()) -> Net:

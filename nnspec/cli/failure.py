@@ -1,0 +1,64 @@
+"""How a command ends that could not do what was asked: what is said, to a person or as one JSON document, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from nnspec.cli.options import hush, say
+from nnspec.diagnostics import Diagnostic, Fault, SpecError
+
+WRONG, USAGE, RESOURCES, INTERRUPTED = 1, 2, 3, 130
+OUT_OF_RESOURCES = ("E540", "E580")
+
+
+def run(command: Callable[[], object]) -> None:
+    """A command, with no traceback for anything a user can cause."""
+    try:
+        command()
+    except (SpecError, Fault) as error:
+        found = diagnostics_of(error)
+        _end(exit_code(found), found, lambda: say(found))
+    except click.ClickException as error:
+        _end(error.exit_code, [Diagnostic("", error.format_message())], error.show)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        hush()
+        sys.exit(0)
+    except OSError as error:
+        _out_of_resources(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except MemoryError:
+        _out_of_resources("out of memory")
+
+
+def diagnostics_of(error: SpecError | Fault) -> tuple[Diagnostic, ...]:
+    return error.diagnostics if isinstance(error, SpecError) else (error.diagnostic,)
+
+
+def exit_code(found: Sequence[Diagnostic]) -> int:
+    """Of mistakes, or 0 where there is none."""
+    errors = [d for d in found if d.level == "error"]
+    return max((RESOURCES if d.code in OUT_OF_RESOURCES else WRONG for d in errors), default=0)
+
+
+def document(found: Sequence[Diagnostic]) -> dict[str, Any]:
+    """The JSON document of mistakes; what is wrong with the command line has no code."""
+    return {"diagnostics": [d.as_json() | {"code": d.code or None} for d in found]}
+
+
+def _out_of_resources(message: str) -> NoReturn:
+    _end(RESOURCES, [Diagnostic("", message)], lambda: click.echo(f"error: {message}", err=True))
+
+
+def _end(code: int, found: Sequence[Diagnostic], show: Callable[[], None]) -> NoReturn:
+    """Where JSON was asked for, also by words that are not understood, that is what is written."""
+    if "--json" in sys.argv[1:]:
+        click.echo(json.dumps(document(found), indent=2))
+    else:
+        show()
+    sys.exit(code)

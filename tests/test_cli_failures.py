@@ -1,0 +1,137 @@
+"""What a command says that could not do what was asked, to a person and to a program; and folders of specs, some of them wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnspec.cli.main import cli, main
+
+RIGHT = """model M {
+  input  x: [2]
+  output y = x -> dense(1)
+}
+"""
+WRONG = RIGHT.replace("dense(1)", "dence(1)")
+TESTED = RIGHT + 'test "a sum" of M {\n  given x = [1, 2]\n  expect sum(x) == 3\n}\n'
+OF_SPECS = {
+    "bench": (), "check": (), "compile": (), "derive": ("dense.W",), "diff": ("wrong.nn",), "export": ("-o", "m.onnx"), "gradcheck": (),
+    "test": (), "trace": (), "train": (),
+}  # fmt: skip
+"""Commands that take a spec and have --json, with what else they need."""
+OF_OTHERS = {"doc": ("dence",), "eval": ("nowhere",), "import": ("nothing.onnx", "-o", "new.nn")}
+
+Nnspec = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def nnspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nnspec:
+    """Runs a command in a folder of its own: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.nn").write_text(WRONG, "utf-8")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nnspec", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def codes(text: str) -> list[Any]:
+    """Those of a JSON document, which `check` writes as a list."""
+    document = json.loads(text)
+    return [d["code"] for d in (document if isinstance(document, list) else document["diagnostics"])]
+
+
+def test_every_command_with_json_is_tried_with_a_mistake() -> None:
+    with_json = {name for name, command in cli.commands.items() if any(p.name == "as_json" for p in command.params)}
+    assert with_json == {*OF_SPECS, *OF_OTHERS}
+
+
+@pytest.mark.parametrize(("command", "more"), OF_SPECS.items())
+def test_a_wrong_spec_is_json_with_the_same_exit_code(command: str, more: tuple[str, ...], nnspec: Nnspec) -> None:
+    code, out, said = nnspec(command, "wrong.nn", *more)
+    assert (code, out) == (1, "") and "E101" in said
+    code, out, said = nnspec(command, "wrong.nn", *more, "--json")
+    assert (code, codes(out), said) == (1, ["E101"], "")
+
+
+@pytest.mark.parametrize(("command", "more"), OF_OTHERS.items())
+def test_another_mistake_is_json_with_the_same_exit_code(command: str, more: tuple[str, ...], nnspec: Nnspec) -> None:
+    code, _, said = nnspec(command, *more)
+    as_json = nnspec(command, *more, "--json")
+    assert code == as_json[0] == 1
+    assert all(f"[{c}]" in said for c in codes(as_json[1])) and as_json[2] == ""
+
+
+def test_a_mistake_of_usage_is_json_without_a_code(nnspec: Nnspec) -> None:
+    assert nnspec("train", "wrong.nn", "--epoch", "three", "--json")[:2] == (
+        2,
+        nnspec("train", "--json", "wrong.nn", "--epoch", "three")[1],
+    )
+    (found,) = json.loads(nnspec("train", "--json")[1])["diagnostics"]
+    assert (found["code"], found["level"], found["file"]) == (None, "error", None)
+    assert "Missing argument" in found["message"]
+    assert codes(nnspec("train", "wrong.nn", "--json", "--no-such-option")[1]) == [None]
+
+
+def test_a_diagnostic_in_json_says_its_place_and_its_fix(nnspec: Nnspec) -> None:
+    (found,) = json.loads(nnspec("train", "wrong.nn", "--json")[1])["diagnostics"]
+    assert (found["file"], found["line"], found["column"], found["fix"]) == ("wrong.nn", 3, 19, "dense")
+
+
+def folder(**files: str) -> str:
+    for name, text in files.items():
+        path = Path("specs", *name.split("__")).with_suffix(".nn")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return "specs"
+
+
+def test_check_takes_a_folder_with_all_specs_in_it(nnspec: Nnspec) -> None:
+    code, out, said = nnspec("check", folder(a=RIGHT, deep__er__b=RIGHT))
+    assert (code, said) == (0, "")
+    assert [line for line in out.splitlines() if line.endswith(":")] == ["specs/a.nn:", "specs/deep/er/b.nn:"]
+    code, out, said = nnspec("check", folder(a=RIGHT, deep__er__b=WRONG))
+    assert code == 1 and "specs/deep/er/b.nn:3:19" in said and "specs/a.nn:" in out
+
+
+def test_a_file_of_a_folder_that_only_defines_what_others_import_needs_no_model(nnspec: Nnspec) -> None:
+    specs = folder(parts="fn twice(x) = 2 * x\n", a='import "parts.nn"\n' + RIGHT.replace("dense(1)", "twice"))
+    assert nnspec("check", specs)[0] == nnspec("test", specs)[0] == 0
+    assert nnspec("check", f"{specs}/parts.nn")[0] == 1
+    assert nnspec("check", folder(parts="fn twice(x) = 2 *\n"))[0] == 1
+    assert nnspec("test", specs)[0] == 1
+
+
+def test_test_takes_a_folder_and_its_exit_code_is_the_worst(nnspec: Nnspec) -> None:
+    assert nnspec("test", folder(a=TESTED, b=RIGHT)) == (0, "specs/a.nn:\nok      a sum\nspecs/b.nn has no tests\n", "")
+    failing = TESTED.replace("== 3", "== 4")
+    code, out, _ = nnspec("test", folder(a=failing, z=TESTED))
+    assert code == 1 and "FAILED  a sum" in out and "ok      a sum" in out
+    code, out, said = nnspec("test", folder(a=WRONG, z=TESTED))
+    assert code == 1 and "E101" in said and "ok      a sum" in out
+
+
+def test_test_in_json_has_what_is_wrong_beside_the_outcomes(nnspec: Nnspec) -> None:
+    code, out, said = nnspec("test", folder(a=WRONG, z=TESTED), "--json")
+    document = json.loads(out)
+    assert (code, said, codes(out)) == (1, "", ["E101"])
+    assert [(t["file"], t["passed"]) for t in document["tests"]] == [("specs/z.nn", True)]
+
+
+@pytest.mark.parametrize("command", ["check", "test", "fmt"])
+def test_a_folder_without_specs_is_a_mistake(command: str, nnspec: Nnspec) -> None:
+    Path("empty").mkdir()
+    code, _, said = nnspec(command, "empty")
+    assert code == 1 and "E501" in said and "no .nn file in the folder `empty`" in said
