@@ -40,6 +40,15 @@ def bombs() -> Iterator[tuple[str, str]]:
     twice = "fn f(x, n) = if n == 0 then x else f(x, n - 1) + f(2 * x, n - 1)"
     yield "recursion in two, to a depth of 63", model("output y = f(x, 63)", twice)
     yield "recursion in a number alone", model("k = f(30)  output y = x * k", "fn f(n) = if n < 2 then n else f(n - 1) + f(n - 2)")
+    formula = "x -> dense(8) -> tanh -> dense(8)"
+    for name, start in (
+        ("a softmax", f"softmax({formula})"),
+        ("a quotient", "sin(x) * cos(2 * x) / x"),
+        ("norms", f"({formula}) -> layernorm"),
+    ):
+        yield f"{name}, differentiated fourteen times", model(f"output y = {'sum(grad(' * 14}sum({start}){', x))' * 14}")
+    again = "fn d(x, n) = if n == 0 then sum(softmax(x)^2) else sum(grad(d(x, n - 1), x))"
+    yield "derivatives by recursion", model("output y = d(x, 14)", again)
     yield "a let of itself", model("output y = a * x", "let a = a + 1")
     yield "two lets of each other", model("output y = a * x", "let a = b\nlet b = a")
     for count in ("10^5", "10^6", "10^18", "1e300", "2^62"):

@@ -58,6 +58,20 @@ def test_what_expands_to_too_much_is_said_once_where_it_is_called(name: str) -> 
     assert found.span and not found.span.source.library
 
 
+@pytest.mark.parametrize("name", [name for name, _ in bombs.bombs() if "derivative" in name or "differentiated" in name])
+def test_derivatives_of_derivatives_are_refused_from_the_growth_of_the_first(name: str) -> None:
+    before = time.process_time()
+    (found,) = diagnostics(dict(bombs.bombs())[name])
+    assert time.process_time() - before < 2.0
+    assert found.code == "E502" and "times more, expands to more than 100,000 operations" in found.message
+    assert found.span and found.span.text.startswith("grad(") and found.help == "`--limit nodes=N` sets another limit"
+
+
+def test_derivatives_that_stay_short_may_be_many() -> None:
+    for start in ("x^3", "tanh(x)", "exp(-x^2)"):
+        assert not diagnostics(bombs.model(f"output y = {'sum(grad(' * 9}sum({start}){', x))' * 9}"))
+
+
 def test_a_limit_can_be_raised_and_lowered() -> None:
     text = bombs.model("output y = x -> repeat(30) { tanh }")
     assert not diagnostics(text)

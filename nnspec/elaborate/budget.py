@@ -11,6 +11,8 @@ from nnspec.diagnostics import Fault, Span
 from nnspec.elaborate.values import Function, Poisoned, Value
 from nnspec.syntax import ast
 
+_LONG_ENOUGH = 300
+"""Operations, to say from their derivative how long the next will be."""
 _NO_PART_OF_A_LAYER = (ast.Port, ast.Report, ast.Expect)
 
 
@@ -18,7 +20,7 @@ class Budget:
     """Every statement of a definition, every stage and every call counts one."""
 
     def __init__(self, meaning: Callable[[str, bool], Value | None]) -> None:
-        self.most, self.spent, self.copies = limits.most("statements"), 0, 1
+        self.most, self.spent, self.copies, self.derivatives = limits.most("statements"), 0, 1, 0
         self._meaning, self._told = meaning, False
         self._least: dict[tuple[int, int], int] = {}
 
@@ -55,6 +57,22 @@ class Budget:
             total += self.least(model)
             if total > self.most:
                 raise self._exceeded(model.definition.name.span)
+
+    @contextmanager
+    def derived(self) -> Iterator[None]:
+        """Inside, what is computed will be differentiated once more."""
+        self.derivatives += 1
+        try:
+            yield
+        finally:
+            self.derivatives -= 1
+
+    def foresee_derivatives(self, before: int, after: int, span: Span) -> None:
+        """A derivative has made so many operations of so many; each that waits for it will do the same with those of the one before."""
+        most = limits.most("nodes")
+        if self.derivatives and before >= _LONG_ENOUGH and after * (after / before) ** self.derivatives > most:
+            message = f"this derivative, differentiated {self.derivatives} times more, expands to more than {most:,} operations"
+            raise limits.exceeded("nodes", message, span)
 
     def _exceeded(self, span: Span) -> Fault | Poisoned:
         """Said once; what comes after it follows from it."""

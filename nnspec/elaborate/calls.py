@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -41,6 +41,7 @@ from nnspec.ops import OPS
 from nnspec.syntax import ast
 
 PLAIN = (bool, int, float)
+DERIVATIVE = "grad"
 
 
 class Calls(ABC):
@@ -104,7 +105,9 @@ class Calls(ABC):
 
     def call(self, e: ast.Call, scope: Scope) -> Value:
         callee = callee_of(e.callee, scope, self.definitions)
-        return self.invoke(callee, self.evaluated(callee, e.arguments, e.arguments, scope), scope, e.span, None)
+        with self.budget.derived() if isinstance(callee, Builtin) and callee.name == DERIVATIVE else nullcontext():
+            arguments = self.evaluated(callee, e.arguments, e.arguments, scope)
+        return self.invoke(callee, arguments, scope, e.span, None)
 
     def evaluated(
         self, callee: Function | Builtin, arguments: Sequence[ast.Argument], written: Sequence[ast.Argument], scope: Scope

@@ -23,7 +23,9 @@ def _grad(a: Arguments) -> Value:
     if y.batched and not x.batched:
         raise fault("E106", "`grad` by a parameter would mix the examples: it takes a value that each example has", a.at("x"))
     part, by = _between(y, x)
+    on_the_way = len(part)
     (gradient,) = gradients(part, part.outputs["y"], [by])
+    a.e.budget.foresee_derivatives(on_the_way, len(part.needed([gradient.name])), a.span)
     moved = a.e.graph.insert(part, [gradient.name], {by: x.var.name})
     return Tensor(a.e.graph.var(moved[gradient.name]), x.batched, a.span)
 
