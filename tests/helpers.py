@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import signal
 import tracemalloc
 from collections.abc import Mapping
 from functools import cache
@@ -18,6 +19,7 @@ from nnspec.gallery import read
 from nnspec.graph import Type
 from nnspec.graph.types import size_names
 from nnspec.source import folder_of
+from nnspec.train.loop import Progress
 
 ROOT = Path(__file__).parent.parent
 GALLERY = sorted(p.stem for p in (ROOT / "specs").glob("*.nn"))
@@ -93,3 +95,16 @@ def traced_peak(net: nnspec.Net, batch: Mapping[str, Any]) -> int:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
+
+
+class Stopping(Progress):
+    """Asks for an end, as Ctrl-C does, after so many steps."""
+
+    def __init__(self, after: int, number: int = signal.SIGINT, **more: Any) -> None:
+        super().__init__(on_batch=self._count, **more)
+        self.left, self.number = after, number
+
+    def _count(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(self.number)

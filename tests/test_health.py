@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import ROOT, Stopping
 from test_cli import run
 from test_errors import halves
 from test_warnings import MEASURED, TRAINED
 
 import nnspec
+from nnspec.train.interrupt import Interrupted
 from nnspec.train.loop import History, Progress
 from nnspec.train.probe import Probe
 
@@ -187,6 +189,49 @@ def test_a_run_that_goes_on_has_every_look_once(tmp_path: Path) -> None:
     nnspec.load("iris").fit(epochs=4, run=tmp_path / "r", resume=True)
     looks = [json.loads(line)["epoch"] for line in (tmp_path / "r" / "health.jsonl").read_text("utf-8").splitlines()]
     assert looks == sorted(set(looks)) and looks[0] == 0 and looks[-1] == 4
+
+
+def interrupted(folder: Path, after: int) -> None:
+    """Begin or go on with a run for so many steps."""
+    with pytest.raises(Interrupted):
+        nnspec.load("iris", threads=1).fit(epochs=6, run=folder, resume=folder.exists(), progress=Stopping(after))
+
+
+def looks_of(folder: Path) -> list[int]:
+    return [json.loads(line)["epoch"] for line in (folder / "health.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_a_run_that_is_interrupted_again_and_again_has_every_look_once(tmp_path: Path) -> None:
+    steps = -(-len(nnspec.load("iris").dataset().train["x"]) // nnspec.load("iris").spec.trainings[0].batch)
+    for after in (1, steps - 1, 1, 2 * steps, steps // 2):
+        interrupted(tmp_path / "r", after)
+        looks = looks_of(tmp_path / "r")
+        assert looks == sorted(set(looks))
+    nnspec.load("iris", threads=1).fit(epochs=6, run=tmp_path / "r", resume=True)
+    looks = looks_of(tmp_path / "r")
+    assert looks == sorted(set(looks)) and (looks[0], looks[-1]) == (0, 6)
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"[]\n", b'{"epoch": "x"}\n', b'{"epo'])
+def test_looks_that_cannot_be_read_are_left_out_of_a_run_that_goes_on(damage: bytes, tmp_path: Path) -> None:
+    interrupted(tmp_path / "r", 3)
+    with (tmp_path / "r" / "health.jsonl").open("ab") as file:
+        file.write(damage)
+    nnspec.load("iris", threads=1).fit(epochs=6, run=tmp_path / "r", resume=True)
+    assert looks_of(tmp_path / "r")[0] == 0
+
+
+@pytest.mark.parametrize(("epochs", "after", "when"), [(2, 0, "after 2 epochs"), (9, 3, "after 3 steps"), (9, 5 + 1, "after 1 epoch:")])
+def test_what_is_wrong_with_a_run_that_goes_on_is_not_said_of_its_beginning(epochs: int, after: int, when: str, tmp_path: Path) -> None:
+    text = SPEC.format(
+        stages="dense(8) -> relu -> dense(8) -> relu", batch=13, epochs=epochs, optimizer="sgd(lr = 1e3)", more="", classes=3
+    )
+    data, beginning = {"x": X, "y": Y}, Stopping(after, on_warning=lambda _: None)
+    with pytest.raises(Interrupted) if after else nullcontext():
+        nnspec.loads(text).fit(data, run=tmp_path / "r", progress=beginning)
+    told: list[str] = []
+    nnspec.loads(text).fit(data, run=tmp_path / "r", resume=True, progress=Progress(on_warning=lambda d: told.append(d.message)))
+    assert when in told[0] and "before the first step" not in "".join(told)
 
 
 def test_a_run_keeps_what_was_seen_and_says_it_on_the_way(tmp_path: Path) -> None:

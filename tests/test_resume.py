@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import Stopping
 
 import nnspec
 from nnspec.compile import Compilation
@@ -63,19 +64,6 @@ def compiled() -> Compilation:
 def rich(engine: str) -> nnspec.Net:
     """A network of its own each time, that was compiled once."""
     return nnspec.Net(compiled(), engine, threads=2)
-
-
-class Stopping(Progress):
-    """Asks for an end, as Ctrl-C does, after so many steps."""
-
-    def __init__(self, after: int, number: int = signal.SIGINT) -> None:
-        super().__init__(on_batch=self._count)
-        self.left, self.number = after, number
-
-    def _count(self, *_: object) -> None:
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(self.number)
 
 
 def trained(net: nnspec.Net, folder: Path, **more: Any) -> History:

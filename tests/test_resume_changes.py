@@ -139,6 +139,13 @@ def test_a_finished_run_goes_on_for_more_epochs(tmp_path: Path) -> None:
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 5
 
 
+def test_fewer_epochs_than_are_done_are_refused_and_as_many_are_its_end(tmp_path: Path) -> None:
+    fit(line(tmp_path), tmp_path)
+    said = refused(line(tmp_path), tmp_path, "E543", epochs=2)
+    assert "has done 3 epochs, and 2 in all are asked for" in said and "ask for more than 3" in said
+    fit(line(tmp_path), tmp_path, resume=True, epochs=3)
+
+
 # ---- one writer
 
 

@@ -237,12 +237,39 @@ def test_the_script_needs_nothing_but_numpy_and_onnxruntime(digits: Path) -> Non
     assert named - sys.stdlib_module_names == {"numpy", "onnxruntime"}
 
 
-def test_the_script_says_what_it_needs(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match="usage: python train"):
-        run_script(digits, monkeypatch)
-    np.savez(tmp_path / "d.npz", image=np.zeros((1, 1, 8, 8)))
-    with pytest.raises(SystemExit, match="has no digit"):
-        run_script(digits, monkeypatch, str(tmp_path / "d.npz"))
+def test_the_script_says_what_it_needs(digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in (([], "python train.py DATA.npz"), (["d.npz", "nowhere/t.safetensors"], "no folder nowhere")):
+        with pytest.raises(SystemExit, match="2"):
+            run_script(digits, monkeypatch, *arguments)
+        assert said in capsys.readouterr().err
+
+
+IMAGES, DIGITS = np.zeros((2, 1, 8, 8)), np.array([1, 2])
+
+
+@pytest.mark.parametrize(("data", "said"), [
+    (None, "cannot be read as arrays of numbers: .*No such file"), (b"", "cannot be read"), (b"PK\x03\x04 no archive", "cannot be read"),
+    (b"\x80\x04]q\x00.", "cannot be read"), (IMAGES, "cannot be read"), ({"image": IMAGES}, "has no digit"),
+    ({"image": IMAGES, "digit": np.array(["one", "two"])}, "cannot be read"),
+    ({"image": IMAGES, "digit": DIGITS[:1]}, "2 of image, 1 of digit"),
+    ({"image": IMAGES[:0], "digit": DIGITS[:0]}, "not as many"), ({"image": IMAGES, "digit": np.array(3)}, "0 of digit"),
+    ({"image": IMAGES[..., 1:], "digit": DIGITS}, r"image in .* is of shape \[2, 1, 8, 7\], not \['batch', 1, 8, 8\]"),
+    ({"image": IMAGES, "digit": DIGITS + 8}, "classes other than 0 to 9"),
+])  # fmt: skip
+def test_the_script_says_what_is_wrong_with_data(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Any, said: str
+) -> None:
+    path = tmp_path / "d.npz"
+    if isinstance(data, dict):
+        np.savez(path, **data)
+    elif isinstance(data, bytes):
+        path.write_bytes(data)
+    elif data is not None:
+        with path.open("wb") as file:
+            np.save(file, data)
+    with pytest.raises(SystemExit, match=said):
+        run_script(digits, monkeypatch, str(path), str(tmp_path / "t.safetensors"))
+    assert not (tmp_path / "t.safetensors").exists()
 
 
 def test_a_spec_without_a_training_has_no_step(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 DELAY, STEP, EVERY, SKIPPED, ROWS = 170, 0.1, 60, 12_000, 1_000
 
 
@@ -24,6 +26,7 @@ def series() -> list[float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print("time,x")
     for row, x in enumerate(series()[SKIPPED::EVERY]):
         print(f"{6 * row},{x:.6f}")

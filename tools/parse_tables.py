@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -105,4 +106,5 @@ def _included(rule: Rule) -> tuple[int, ...] | None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     OUTPUT.write_text(tables(), "utf-8")

@@ -6,6 +6,7 @@ Run as `python tools/sample.py runs/char_lstm-1 "ROMEO:" [--length 500] [--tempe
 from __future__ import annotations
 
 import argparse
+import sys
 
 import numpy as np
 
@@ -34,8 +35,13 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.8, help="lower is surer")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    net = nnspec.open(given.run)
-    if "text" not in net.labels:
+    if given.length < 1 or given.temperature <= 0:
+        parser.error("--length and --temperature are more than 0")
+    try:
+        net = nnspec.open(given.run)
+    except nnspec.SpecError as error:
+        sys.exit(str(error).strip())
+    if "text" not in net.labels or "logits" not in net.outputs:
         parser.error(f"{given.run} is no model of characters")
     if unknown := sorted(set(given.start) - set(net.labels["text"])):
         parser.error(f"the text it was trained on has no {', '.join(map(repr, unknown))}")

@@ -65,7 +65,7 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     datasets = net.datasets(wishes.data)
     folder = folder or rundir.fresh(name if name != "-" else spec.model.name.lower())
     epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
-    with _progress(epochs) as progress:
+    with rundir.none_left_empty(folder), _progress(epochs) as progress:
         history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
     draw_run(folder, spec, history.epochs, net.params)
     last = datasets[-1]

@@ -23,11 +23,19 @@ def refuse_changed(run: str, before: Said, now: Said, trained: str, source: Sour
     for what, was, wanted in _choices(before, now):
         if str(was) != str(wanted):
             raise fault("E542", f"{run} was begun with {_shown(what, was)}, not {_shown(what, wanted)}", help=goes_on)
+    refuse_shorter(run, before["training"]["epoch"], now["changes"].get("epochs"))
     for number, (old, new) in enumerate(zip(before["data"], now["data"], strict=True), 1):
         block = f" of train block {number}" if len(now["data"]) > 1 else ""
         for part, field in _other_fields(old, new):
             help_ = f'give it what it began with; to train its weights on other data, write `start from "{run}"`'
             raise fault("E544", f"`{field}` of the {part} data{block} is not what {run} is trained on", help=help_)
+
+
+def refuse_shorter(run: str, done: int, wanted: int | None) -> None:
+    """A Fault (E543) where a run has more epochs than are wanted: those that are done count."""
+    if wanted is not None and wanted < done:
+        help_ = f"the epochs that are done count: ask for more than {done}, or leave it out"
+        raise fault("E543", f"{run} has done {done} epochs, and {wanted} in all are asked for", help=help_)
 
 
 def _choices(before: Said, now: Said) -> Iterator[tuple[str, Any, Any]]:

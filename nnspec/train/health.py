@@ -23,17 +23,18 @@ class Health:
     """`begin` before the first step of a train block, `after` each epoch, `finish` at the end.
 
     `tell` is given each warning once, `record` all that is seen. `fresh` says that the block begins with new weights and one loss, which
-    is to fall.
+    is to fall. Of a block that goes on, `epochs` and `steps` are those it has done.
     """
 
     probe: Probe
     tell: Callable[[Diagnostic], None]
     record: Callable[[dict[str, Any]], None]
     fresh: bool = True
+    epochs: int = 0
+    steps: int = 0
     said: set[str] = field(default_factory=set)
     first: Look | None = None
     last: int = 0
-    epochs: int = 0
     seconds: float = 0.0
     spent: float = 0.0
     started: float = 0.0
@@ -65,9 +66,13 @@ class Health:
         self.spent += self.seconds
         return look
 
+    def _when(self) -> str:
+        number, what = (self.epochs, "epoch") if self.epochs else (self.steps, "step")
+        return f"after {number} {what}{'s' * (number != 1)}" if number else "before the first step"
+
     def _warnings(self, look: Look) -> Iterator[Diagnostic]:
         number = len(next(iter(self.probe.fields.values())))
-        when = f"after {self.epochs} epoch{'s' * (self.epochs != 1)}" if self.epochs else "before the first step"
+        when = self._when()
         yield from _dead(look, number, when)
         yield from _saturated(look, when)
         yield from _gradients(look, when)

@@ -150,7 +150,8 @@ class Stage:
                 self.kept.looked(look)
 
         probe = Probe.of(self.engine, self.at.stage, self.data.train)
-        return Health(probe, warn, record, fresh=not (self.engine.steps_done or self.training.start or len(self.training.phases) > 1))
+        fresh = not (self.engine.steps_done or self.training.start or len(self.training.phases) > 1)
+        return Health(probe, warn, record, fresh, self.at.epoch, self.at.step)
 
     def lost(self, loss: float) -> Fault:
         """What to say of numbers that are none any more, and which weights are left."""

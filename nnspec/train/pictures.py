@@ -15,10 +15,9 @@ from nnspec.train import templates
 from nnspec.train.epoch import Epoch
 from nnspec.train.mistakes import MOST_CLASSES, answers, confusion_svg, judged, mistakes_svg
 from nnspec.train.plot import curves
-from nnspec.train.rundir import CURVE
+from nnspec.train.rundir import CONFUSION, CURVE, METRIC_CURVES, MISTAKES
 
 Array = np.ndarray[Any, np.dtype[Any]]
-METRIC_CURVES, CONFUSION, MISTAKES = "metrics.svg", "confusion.svg", "mistakes.svg"
 
 
 def draw_run(folder: Path, spec: Compilation, epochs: Sequence[Epoch], weights: Mapping[str, Array]) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +120,15 @@ class Run:
 def begun(folder: Path, engine: Engine, said: Said) -> Iterator[Run]:
     """A new run, into a directory that holds none; one that fails before its first epoch leaves nothing behind."""
     rundir.make(folder)
-    try:
-        with locked(folder), Interrupts() as interrupts:
-            rundir.refuse_used(folder)
-            rundir.create(folder, engine.spec)
-            try:
-                yield Run(folder, engine, said, interrupts)
-            except Exception:
-                rundir.take_back_unbegun(folder)
-                raise
-    finally:
-        with suppress(OSError):  # it is not empty
-            folder.rmdir()
+    with rundir.none_left_empty(folder), locked(folder), Interrupts() as interrupts:
+        rundir.refuse_used(folder)
+        rundir.refuse_replaced(folder, engine.spec, rundir.everything(engine.spec))
+        rundir.create(folder, engine.spec)
+        try:
+            yield Run(folder, engine, said, interrupts)
+        except Exception:
+            rundir.take_back_unbegun(folder)
+            raise
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import count
+from math import inf
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -18,8 +19,10 @@ from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
 from nnspec.train.epoch import Epoch, as_lists
 
-METRICS, HEALTH, CURVE, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "loss.svg", "model.onnx", "imports"
-JUDGED = "judged.json"
+METRICS, HEALTH, JUDGED, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "judged.json", "model.onnx", "imports"
+CURVE, METRIC_CURVES, CONFUSION, MISTAKES = "loss.svg", "metrics.svg", "confusion.svg", "mistakes.svg"
+BEGINNING = (SPEC, IMPORTS, HEALTH)
+"""What a run that died before its first checkpoint has left, besides its spec."""
 RUNS = Path("runs")
 
 
@@ -62,18 +65,51 @@ def make(folder: Path) -> None:
         raise unwritable(folder, error) from None
 
 
+@contextmanager
+def none_left_empty(folder: Path) -> Iterator[None]:
+    """A directory in which nothing is at the end is removed."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
+            if folder.parent == RUNS:
+                RUNS.rmdir()
+
+
+def refuse_replaced(folder: Path, spec: Compilation, names: Iterable[str]) -> None:
+    """What lies in a directory and is no run's is not written over; a run of the same spec that died at its beginning is."""
+    died = (folder / SPEC).is_file() and (folder / SPEC).read_bytes() == spec.source.text.encode()
+    for name in names:
+        if (folder / name).exists() and not (died and name in BEGINNING):
+            help_ = "choose another directory, or move the file away"
+            raise fault("E504", f"`{folder / name}` is there already, and a run writes its own", help=help_)
+
+
+def everything(spec: Compilation) -> Iterator[str]:
+    """The names of all that a training may write into its directory, but for checkpoints."""
+    yield from (*BEGINNING, METRICS, JUDGED, MODEL, CURVE, METRIC_CURVES, CONFUSION, MISTAKES)
+    yield from (template(name) for name in spec.model.parameters)
+
+
+def template(parameter: str) -> str:
+    """The picture of a parameter that lies on an image."""
+    return f"{parameter}.png"
+
+
 def create(folder: Path, spec: Compilation) -> None:
     """Put a copy of the spec and of what it imports there; a directory that holds another spec's run is left alone."""
-    text = spec.source.text
+    text = spec.source.text.encode()
     try:
         if is_used(folder):
-            if (folder / SPEC).read_text("utf-8") != text:
+            if (folder / SPEC).read_bytes() != text:
                 raise fault("E504", f"{folder} holds the run of another spec", help="choose another directory, or remove it")
             return
+        refuse_replaced(folder, spec, BEGINNING)
         for name, imported in spec.imports.texts.items():
             (folder / IMPORTS / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(folder / IMPORTS / name, imported.encode())
-        write_whole(folder / SPEC, text.encode())
+        write_whole(folder / SPEC, text)
         sync(folder.parent)
     except OSError as error:
         raise unwritable(folder, error) from None
@@ -171,6 +207,13 @@ def log_health(folder: Path, look: Mapping[str, Any]) -> None:
 
 def cut_health(folder: Path, epoch: int) -> None:
     """Leave out what was seen from an epoch on, where it is looked at again, and a line that is not whole."""
-    lines = (folder / HEALTH).read_text("utf-8").splitlines(keepends=True) if (folder / HEALTH).exists() else []
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] < epoch]
-    write_whole(folder / HEALTH, "".join(kept).encode())
+    lines = (folder / HEALTH).read_bytes().splitlines(keepends=True) if (folder / HEALTH).exists() else []
+    write_whole(folder / HEALTH, b"".join(line for line in lines if line.endswith(b"\n") and _epoch_of(line) < epoch))
+
+
+def _epoch_of(look: bytes) -> float:
+    """The epoch of a line of health.jsonl; one that cannot be read is of none."""
+    try:
+        return float(json.loads(look)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return inf

@@ -13,6 +13,7 @@ import numpy as np
 from nnspec.files import write_whole
 from nnspec.graph import Graph
 from nnspec.graph.types import count
+from nnspec.train import rundir
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ACROSS, MOST, CHANNELS = 10, 100, (1, 3)
@@ -23,7 +24,7 @@ def draw(folder: Path, graph: Graph, weights: Mapping[str, Array]) -> list[Path]
     """A picture `NAME.png` of every parameter whose units have templates; the files written."""
     written = []
     for name, images in templates(graph, weights):
-        written.append(folder / f"{name}.png")
+        written.append(folder / rundir.template(name))
         write_whole(written[-1], png(grid(images)))
     return written
 

@@ -5,6 +5,7 @@ python -m tools.bench.scoring [ROWS] [ROUNDS]
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -24,7 +25,18 @@ SPEC, BY_HAND = (Path(__file__).parent / name for name in ("specs/table.nn", "pe
 FEATURES, ROW_GROUP = 16, 500_000
 
 
-def main(rows: int = 4_000_000, rounds: int = 5) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.scoring", description=__doc__.splitlines()[0])
+    parser.add_argument("rows", metavar="ROWS", nargs="?", type=int, default=4_000_000)
+    parser.add_argument("rounds", metavar="ROUNDS", nargs="?", type=int, default=5)
+    given = parser.parse_args()
+    if given.rows < 1 or given.rounds < 1:
+        parser.error("ROWS and ROUNDS are 1 or more")
+    race(given.rows, given.rounds)
+
+
+def race(rows: int, rounds: int) -> None:
+    """Every command in each round, on the same file."""
     with tempfile.TemporaryDirectory() as folder:
         run, model, data = (str(Path(folder) / name) for name in ("run", "m.onnx", "in.parquet"))
         net = nnspec.load(SPEC)
@@ -66,4 +78,4 @@ def report(rows: int, taken: list[dict[str, tuple[float, int]]]) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()
