@@ -108,6 +108,9 @@ def _median_seconds(call: Call, threads: int) -> float:
 
 def product(a: Any, b: Any, out: Any) -> Call:
     """out = a @ b."""
+    plain = {m.ndim for m in (a, b)} <= {1, 2} and a.dtype == b.dtype == out.dtype and a.dtype.name in _NUMBER
+    if plain and out.flags.c_contiguous and all(m.size and (m.flags.c_contiguous or m.flags.f_contiguous) for m in (a, b)):
+        return partial(a.dot, b, out)  # half a microsecond less on the way than matmul
     return partial(np.matmul, a, b, out)
 
 

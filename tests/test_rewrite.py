@@ -59,7 +59,7 @@ def values(graph: Graph, rng: np.random.Generator) -> dict[str, Any]:
 def built(rule: Rule) -> Graph:
     """A graph with both sides as outputs, for the first choice of shapes that fits the rule."""
     shapes = [(3, 4), (3, 1), (4,), (), (2, 4, 6), (2, 3)]
-    for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4)], [(3, 1), (3, 4), (1, 3, 4)]):
+    for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4), (1, 1)], [(3, 1), (3, 4), (1, 3, 4)]):
         graph = Graph(dtype="float64")
         windows = {"k": (2,), "s": (2,), "p": (1, 1)} if "pool" in rule.text else {"k": False, "s": s}
         side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, "f": 0.75, **windows})

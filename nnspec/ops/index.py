@@ -15,11 +15,11 @@ from nnspec.ops.pointwise import cast, equal
 
 
 def _one_hot_into(out: Any, i: Any, size: int, dtype: str) -> Callable[[], Any]:
-    flat, rows = out.reshape(-1, size), np.arange(i.size)
+    flat, rows, at = out.reshape(-1, size), np.arange(i.size), i.reshape(-1)
 
     def run() -> None:
         flat.fill(0)
-        flat[rows, i.reshape(-1)] = 1
+        flat[rows, at] = 1
 
     return run
 
@@ -57,7 +57,7 @@ def _pick_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
 
     def run() -> None:
         np.add(first, i.reshape(-1), at)
-        np.take(flat, at, 0, into, "clip")
+        flat.take(at, 0, into, "clip")
 
     return run
 
@@ -94,7 +94,7 @@ def _take(x: Any, i: Any) -> Any:
 def _take_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
     def run() -> None:
         _check_rows(i, len(x))
-        np.take(x, i, 0, out, "clip")  # checking as it goes, NumPy takes three times as long
+        x.take(i, 0, out, "clip")  # checking as it goes, NumPy takes three times as long
 
     return run
 

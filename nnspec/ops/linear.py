@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from nnspec.blas import accumulated_product
+from nnspec.blas import accumulated_product, product
 from nnspec.graph import Graph, Op, Shape, Type, Var
 from nnspec.graph.loop import Loop
 from nnspec.graph.op import OPS
@@ -30,10 +30,10 @@ def _matmul_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var, Var]:
 
 def _matmul_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
     if y.ndim == 2 and x.ndim > 2 and x.flags.c_contiguous and out.flags.c_contiguous:
-        return partial(np.matmul, x.reshape(-1, x.shape[-1]), y, out.reshape(-1, y.shape[-1]))
+        return product(x.reshape(-1, x.shape[-1]), y, out.reshape(-1, y.shape[-1]))
     if y.ndim == 2 and x.ndim > 2 and out.mT.flags.c_contiguous and not y.flags.f_contiguous:
         return _with_columns(out, x, y)
-    return partial(np.matmul, x, y, out)
+    return product(x, y, out)
 
 
 def _with_columns(out: Any, x: Any, y: Any) -> Callable[[], Any]:

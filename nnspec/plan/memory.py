@@ -15,6 +15,7 @@ from nnspec.plan.layout import layout as layout_of
 from nnspec.record import dataclass
 
 ALIGNMENT = 64
+LARGEST_KEPT = 1 << 12  # numbers of a value that is computed once, of constants
 VALUE = "value:"
 """How the outputs of a piece of a graph begin that other pieces read (see `plan.shard`)."""
 
@@ -43,7 +44,7 @@ class View:
 
 @dataclass(frozen=True)
 class Own:
-    """Memory of its own, written once: a constant."""
+    """Memory of its own, written once: a constant, or what is made of some."""
 
 
 @dataclass(frozen=True)
@@ -168,11 +169,16 @@ class _Placing:
             return self.plan.places[node.name]
         if node.name in self.wanted:
             return Given(self.wanted[node.name])
-        if not node.inputs:
+        if not node.inputs or self._is_constant(node):
             return Own()
         if node.op.view:
             return View(node.inputs[0])
         return self._reusable(node, position, ends) or self._take(node)
+
+    def _is_constant(self, node: Node) -> bool:
+        """Whether it is the same at every run, and too small to be laid out anew each time."""
+        made_of = {type(self.plan.places[self.plan.root(i)]) for i in node.inputs}
+        return node.op.pointwise and made_of == {Own} and prod(self.plan.types[node.name].numbers) <= LARGEST_KEPT
 
     def _begin(self, joined: str) -> None:
         """A place for a value that others are computed into before it is whole."""

@@ -56,8 +56,14 @@ def _scaled(value: Var) -> tuple[Var, Var] | None:
         return None
     x, y = (value.graph.var(i) for i in value.node.inputs)
     if _is_small(y, x):
-        return x, y
-    return (y, x) if _is_small(x, y) else None
+        return x, _single(y)
+    return (y, _single(x)) if _is_small(x, y) else None
+
+
+def _single(value: Var) -> Var:
+    """The one number that a value has everywhere, or the value."""
+    number = value.graph.var(value.node.inputs[0]) if value.node.op is expand else value
+    return value if number.type.shape else number
 
 
 def _reciprocal(node: Node, x: Var, y: Var) -> Var | None:
@@ -102,8 +108,13 @@ def _taken_out(node: Node, x: Var) -> Var | None:
     factors, rest = _factors(x, x.type, axes)
     if not factors:
         return None
-    total = reduce(times, factors, _best(node.op(reduce(times, rest), axes=axes, keep=True)))
-    return _shaped(total, node)
+    keep = node.attributes["keep"] or any(f.type.shape for f in factors)
+    total = _best(node.op(reduce(times, rest), axes=axes, keep=keep))
+    return _shaped(reduce(_product, factors, total), node)
+
+
+def _product(x: Var, y: Var) -> Var:
+    return _best(x * y)
 
 
 def _shaped(value: Var, node: Node) -> Var:
@@ -161,9 +172,8 @@ def _in_common(node: Node, x: Var, y: Var) -> Var | None:
 def _by_ones(node: Node, x: Var, y: Var) -> Var | None:
     """x * 1 = x, where the 1 is laid over a shape."""
     for value, ones in ((x, y), (y, x)):
-        number = x.graph[ones.node.inputs[0]] if ones.node.op is expand else ones.node
-        if number.op.name == "const" and number.attributes["value"] == 1.0 and value.type == node.type:
-            return value
+        if _single(ones).node.attributes.get("value") == 1.0:
+            return value if value.type == node.type else expand(value, shape=node.type.shape)
     return None
 
 

@@ -13,7 +13,7 @@ from nnspec.graph.types import bind
 from nnspec.lazy import real
 from nnspec.ops.arrange import concat, cut
 from nnspec.ops.loop import part, scan
-from nnspec.plan.memory import Arena, Given, Inside, Schedule, schedule
+from nnspec.plan.memory import Arena, Given, Inside, Own, Schedule, schedule
 from nnspec.run import reference
 from nnspec.run.room import scratch
 from nnspec.run.rows import in_long_rows
@@ -98,8 +98,8 @@ class Program:
         inputs = [self.arrays[i] for i in node.inputs]
         if node.name in self.plan.layout.images:
             inputs = [self._as_image(x, self.plan.graph[i]) for x, i in zip(inputs, node.inputs, strict=True)]
-        if not inputs:
-            return np.asarray(node.op.kernel(**attributes), node.type.dtype)
+        if isinstance(self.plan.places[node.name], Own):
+            return np.asarray(node.op.kernel(*inputs, **attributes), node.type.dtype)
         if node.op.view:
             return self._view(node, inputs[0], attributes)
         out = self._memory(node, memory)
