@@ -74,6 +74,12 @@ def _reciprocal(node: Node, x: Var, y: Var) -> Var | None:
     return x * (x.graph.constant(1.0 / number, x.type.dtype) if number else 1.0 / y)
 
 
+def _divided(node: Node, x: Var, y: Var) -> Var | None:
+    """(x * b) / y = (x / y) * b."""
+    found = _scaled(x)
+    return _best(found[0] / y) * found[1] if found and x.type == y.type == found[0].type else None
+
+
 def _gathered(node: Node, x: Var, y: Var) -> Var | None:
     """(x * b) * c = x * (b * c)."""
     for value, factor in ((x, y), (y, x)):
@@ -178,7 +184,7 @@ def _by_ones(node: Node, x: Var, y: Var) -> Var | None:
 
 
 RULES: dict[str, tuple[Callable[..., Var | None], ...]] = {
-    div.name: (_reciprocal,),
+    div.name: (_reciprocal, _divided),
     add.name: (_in_common,),
     sub.name: (_in_common,),
     mul.name: (_by_ones, _gathered),

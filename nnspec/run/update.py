@@ -11,7 +11,7 @@ from nnspec.graph.types import BATCH_NAME
 from nnspec.optimization import share_of
 from nnspec.plan.shard import cut
 from nnspec.record import dataclass
-from nnspec.rewrite import rewrite
+from nnspec.rewrite import lighter, rewrite
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Array, Runnable
@@ -74,7 +74,7 @@ class Update:
             return None
         piece = self.pieces[0]
         vector = [(piece.name, Type(self.dtype, (BATCH,)))]
-        blocks = cut(rewrite(self.optimization.update(vector, self.dtype, shares), "algebra"))
+        blocks = cut(rewrite(lighter(rewrite(self.optimization.update(vector, self.dtype, shares), "algebra")), "update"))
         if blocks is None:
             return None
         size = piece.w.size
