@@ -81,7 +81,8 @@ def _difference(found: Written, model: Path, rng: np.random.Generator) -> tuple[
         for feeds in random_batches(inputs_of(graph), rng, batches):
             ours = reference.run(graph, {**found.weights, **feeds})
             theirs = session.run(_renamed(found, feeds))
-            differences += [distance(e, theirs[o]) for o, e in zip(session.outputs, ours.values(), strict=True)]
+            named = zip(session.outputs, found.outputs, strict=True)
+            differences += [distance(ours[f"output:{our}"], theirs[their]) for their, our in named]
     except REFUSALS as error:
         raise fault("E532", f"onnxruntime refuses `{model}`: {' '.join(str(error).split())}") from error
     return float(np.max(differences)), batches  # NaN stays NaN

@@ -230,18 +230,19 @@ LAYERS_IN_ONNX = {
     "x -> gru(5)": ["GRU"],
     "x -> lstm(5) -> lstm(4)": ["LSTM", "LSTM"],
     "x -> bidirectional(gru, 4)": ["GRU", "GRU"],
-    "x -> rnn(4)": ["Scan"],
-    "x -> dense(4) -> gru(4) -> rnn(2)": ["GRU", "Scan"],
+    "x -> rnn(4)": ["RNN"],
+    "x -> dense(4) -> gru(4) -> rnn(2)": ["GRU", "RNN"],
+    "x -> rnn(4, act = relu)": ["Scan"],
 }
 
 
 @pytest.mark.parametrize("length", ["T", "6"])
 @pytest.mark.parametrize("pipeline", LAYERS_IN_ONNX)
-def test_lstm_and_gru_are_exported_as_the_ops_of_that_name(pipeline: str, length: str, tmp_path: Path) -> None:
+def test_recurrent_layers_are_exported_as_the_ops_of_that_name(pipeline: str, length: str, tmp_path: Path) -> None:
     net = nnspec.loads(f"model M {{ input x: [{length}, 3]  output y = {pipeline} }}").init(seed=0)
     assert net.export(tmp_path / "m.onnx").difference < 1e-5
     nodes = [n.op_type for n in onnx.load(tmp_path / "m.onnx").graph.node]
-    assert [n for n in nodes if n in ("LSTM", "GRU", "Scan")] == LAYERS_IN_ONNX[pipeline]
+    assert [n for n in nodes if n in ("LSTM", "GRU", "RNN", "Scan")] == LAYERS_IN_ONNX[pipeline]
 
 
 def test_another_cell_than_the_library_s_is_exported_as_a_loop(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Loops that are the library's lstm or gru, exported as the ONNX ops of that name; any other loop is exported as Scan.
+"""Loops that are the library's lstm, gru or rnn, exported as the ONNX ops of that name; any other loop is exported as Scan.
 
 What the library's layer elaborates to is the pattern, so a formula of the user's that says the same is recognised too.
 """
@@ -20,7 +20,7 @@ from nnspec.record import dataclass
 from nnspec.rewrite import BEFORE_GRADIENTS, rewrite
 from nnspec.syntax.parser import parse
 
-GATES = {"lstm": 4, "gru": 3}
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 Found = dict[str, str]
 """Nodes of the graph, by those of the pattern that they fit."""
 

@@ -38,6 +38,15 @@ def _gru(x: Any, w: Any, r: Any, b: Any, b_r: Any) -> Any:
     return np.stack(rows)
 
 
+def _rnn(x: Any, w: Any, r: Any, b: Any) -> Any:
+    h = np.zeros((x.shape[1], len(r)), x.dtype)
+    rows = []
+    for now in x @ w + b:
+        h = np.tanh(now + h @ r)
+        rows.append(h)
+    return np.stack(rows)
+
+
 def _onnx(kind: str, **attrs: Any) -> Callable[..., str]:
     """ONNX keeps weights as [directions, gates, inputs], and one bias for the input and one for the state side by side."""
 
@@ -66,5 +75,13 @@ gru = Op(
     kernel=_gru,
     onnx=_onnx("GRU", linear_before_reset=1),
     examples=("gru([[[1]], [[1]]], [[0, 0, 1]], [[0, 0, 1]], [0, 0, 0], [2]) ~= [[[0.48201]], [[0.72982]]]",),
+    why=_WHY,
+)
+rnn = Op(
+    "rnn(x: [t, n, i], w: [i, h], r: [h, h], b: [h]) -> [t, n, h]",
+    "The plain recurrent layer from zeros, with tanh.",
+    kernel=_rnn,
+    onnx=_onnx("RNN"),
+    examples=("rnn([[[1]], [[1]]], [[1]], [[1]], [0]) ~= [[[0.76159]], [[0.94268]]]",),
     why=_WHY,
 )

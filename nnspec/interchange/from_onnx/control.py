@@ -1,16 +1,18 @@
-"""Branches whose condition is known, and loops of a known number of steps, which are written out one after another."""
+"""Branches whose condition is known; loops over a batch; and loops of a known number of steps, written out one after another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import onnx
 
-from nnspec.graph import Size, Var
+from nnspec.graph import Dim, Size, Var
 from nnspec.interchange.from_onnx.call import MOST_STEPS, Call, Frame, Rule
-from nnspec.interchange.from_onnx.moves import between, joined, squeezed, unsqueezed
+from nnspec.interchange.from_onnx.moves import between, joined, squeezed, swapped, unsqueezed
 from nnspec.interchange.read import initialisers
-from nnspec.ops.arrange import reshape
+from nnspec.loops import Carried, Item, close, of_step, stand_in
+from nnspec.ops.arrange import flip, reshape
 from nnspec.ops.pointwise import where
 
 
@@ -64,28 +66,73 @@ def _loop(c: Call, number: Var | None, go_on: Var | None, *carried: Var) -> list
     return [*values, *(_stacked(c, column, 0, "the loop") for column in zip(*rows, strict=True))]
 
 
+@dataclass(frozen=True)
+class _Scanned:
+    """What a Scan carries, its sequences with their steps in front, which of them it walks from the end, and how it lays rows together."""
+
+    carried: tuple[Var, ...]
+    sequences: tuple[Var, ...]
+    backwards: Sequence[int]
+    turned: Sequence[int]
+    axes: Sequence[int]
+
+    @property
+    def length(self) -> Dim:
+        return self.sequences[0].type.shape[0]
+
+    @property
+    def each_example(self) -> bool:
+        """Whether every example goes its own way, so that one loop is over all."""
+        return all(of_step(s.type).leads_with_batch for s in self.sequences) and all(v.type.leads_with_batch for v in self.carried)
+
+
 def _scan(c: Call, *inputs: Var) -> list[Var | None]:
     if c.opset < 9:
         raise c.fault("E521", "Scan of opset 8, which has the batch as its first axis, is not imported")
-    body, items = c.attributes["body"], c.attributes["num_scan_inputs"]
-    carried, sequences = list[Var | None](inputs[: len(inputs) - items]), inputs[len(inputs) - items :]
+    items, outputs = c.attributes["num_scan_inputs"], len(c.attributes["body"].output)
+    carried, sequences = inputs[: len(inputs) - items], inputs[len(inputs) - items :]
     axes = [c.axis(a, s.type.rank) for a, s in zip(c.attr("scan_input_axes", (0,) * items), sequences, strict=True)]
-    backwards = c.attr("scan_input_directions", (0,) * items)
-    length = sequences[0].type.shape[axes[0]]
+    none = (0,) * (outputs - len(carried))
+    scanned = _Scanned(
+        carried,
+        tuple(swapped(s, a, 0) for s, a in zip(sequences, axes, strict=True)),
+        c.attr("scan_input_directions", (0,) * items),
+        c.attr("scan_output_directions", none),
+        c.attr("scan_output_axes", none),
+    )
+    return (_closed(c, scanned) if scanned.each_example else None) or _unrolled(c, scanned)
+
+
+def _closed(c: Call, s: _Scanned) -> list[Var | None] | None:
+    """One loop over the steps of a batch; None where a step yields what is not of each example."""
+    before = [stand_in(c.graph, v.type) for v in s.carried]
+    turned = [flip(x, axis=0) if back else x for x, back in zip(s.sequences, s.backwards, strict=True)]
+    items = [Item(stand_in(c.graph, of_step(x.type)), x) for x in turned]
+    outputs = _run(c, c.attributes["body"], [*before, *(i.at_step for i in items)])
+    found = [v for v in outputs if v is not None]
+    if not all(v.type.leads_with_batch for v in found):
+        return None
+    after, rows = found[: len(before)], found[len(before) :]
+    carried = [Carried(*each) for each in zip(before, s.carried, after, strict=True)]
+    whole = close(c.graph, carried, items, s.length, [*after, *rows])
+    last = [squeezed(between(v, 0, s.length - 1, s.length), [0]) for v in whole[: len(after)]]
+    ordered = [flip(v, axis=0) if back else v for v, back in zip(whole[len(after) :], s.turned, strict=True)]
+    return [*last, *(swapped(v, 0, c.axis(a, v.type.rank)) for v, a in zip(ordered, s.axes, strict=True))]
+
+
+def _unrolled(c: Call, s: _Scanned) -> list[Var | None]:
+    """The steps one after another."""
+    length, carried, rows = s.length, list[Var | None](s.carried), list[list[Var | None]]()
     if isinstance(length, Size):
-        raise c.fault("E523", f"the number of steps, `{length}`, has to be known when the model is read")
-    rows: list[list[Var | None]] = []
+        raise c.fault("E523", f"the number of steps, `{length}`, has to be known when the model is read, as it is no loop over a batch")
     for step in c.steps(length):
-        at = [length - 1 - step if back else step for back in backwards]
-        now = [squeezed(between(s, a, i, i + 1), [a]) for s, a, i in zip(sequences, axes, at, strict=True)]
-        found = _run(c, body, [*carried, *now])
+        at = [length - 1 - step if back else step for back in s.backwards]
+        now = [squeezed(between(x, 0, i, i + 1), [0]) for x, i in zip(s.sequences, at, strict=True)]
+        found = _run(c, c.attributes["body"], [*carried, *now])
         carried, row = found[: len(carried)], found[len(carried) :]
         rows.append(row)
-    columns = list(zip(*rows, strict=True))
-    turned = c.attr("scan_output_directions", (0,) * len(columns))
-    out_axes = c.attr("scan_output_axes", (0,) * len(columns))
-    ordered = [column[::-1] if back else column for column, back in zip(columns, turned, strict=True)]
-    return [*carried, *(_stacked(c, column, a, "the scan") for column, a in zip(ordered, out_axes, strict=True))]
+    ordered = [column[::-1] if back else column for column, back in zip(zip(*rows, strict=True), s.turned, strict=True)]
+    return [*carried, *(_stacked(c, column, a, "the scan") for column, a in zip(ordered, s.axes, strict=True))]
 
 
 RULES: dict[str, Rule] = {"If": _if, "Loop": _loop, "Scan": _scan}

@@ -192,7 +192,9 @@ def _rebuilt(results: Sequence[Call], uses: Mapping[Call, Call]) -> list[Call]:
 
 def layers_of(call: Call, orders: Mapping[Block, Sequence[Call]]) -> list[Call]:
     """The layers that a call stands for, in the order in which the language calls them; `orders` are those within blocks."""
-    return [call] if call.block is None else [leaf for part in _parts(call, orders) for leaf in layers_of(part, orders)]
+    if call.block is None:
+        return list(call.parts) or [call]
+    return [leaf for part in _parts(call, orders) for leaf in layers_of(part, orders)]
 
 
 def _parts(call: Call, orders: Mapping[Block, Sequence[Call]]) -> list[Call]:

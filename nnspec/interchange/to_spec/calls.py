@@ -12,6 +12,8 @@ from nnspec.interchange.lowering import Array
 from nnspec.record import dataclass
 
 LEAVES = ("input", "number", "list", "param", "state")
+WRITTEN_OUT = ("number", "list")
+"""Those that stand where they are read, and have no name."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Call:
     """A layer, function or operator with its tensors, settings and weights; `slot` is its number among those of a block.
 
     An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number` and `list` their value as settings.
+    A `scan` has its sequence, the starts of what it carries and what its body is given as inputs; `steps` is one of its sequences.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Call:
     batched: bool = True
     place: Place = Place()
     block: Block | None = None
+    loop: Loop | None = None
     parts: tuple[Call, ...] = ()
     slot: int = -1
 
@@ -83,6 +87,16 @@ class Block:
     parameters: tuple[Parameter, ...]
     x: Call
     paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """The body of a `scan`: stand-ins for the element of a step, for what is carried and for what it is `given`, and what is carried on."""
+
+    item: Call
+    carried: tuple[Call, ...]
+    results: tuple[Call, ...]
+    given: Mapping[Call, Call]
 
 
 def number(value: float | int | bool) -> Call:

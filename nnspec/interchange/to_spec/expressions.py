@@ -56,6 +56,8 @@ class Expressions:
         if call.name in ("number", "list"):
             text = value(call.value)
             return text, SIGNED if text.startswith("-") else POSTFIX
+        if call.name == "zeros":
+            return f"zeros({', '.join(map(value, call.settings['sizes']))})", POSTFIX
         if call.name == "[]":
             return f"{self.text(call.inputs[0], POSTFIX)}[{', '.join(map(index, call.settings['indices']))}]", POSTFIX
         return self._called(call)

@@ -18,6 +18,7 @@ from nnspec.interchange.to_spec.values import Known
 SEEN_ANOTHER_WAY = ("Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Flatten")
 REFUSALS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 """What the reference raises where it has no code for a node, or NumPy none for its types."""
+SAME_SHAPE = ("Identity", "Cast")
 REPEATED = ("Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Flatten", "Slice", "Expand")
 
 
@@ -26,7 +27,7 @@ def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
     given = [i for i in step.inputs if isinstance(i, Known)]
     first = given[0] if given else None
     if first and first.spread and step.node.op_type in REPEATED:
-        return [first]
+        return [first if step.node.op_type in SAME_SHAPE else Known(first.array, spread=True)]
     if any(k.has_sizes for k in given):
         return [_with_sizes(step, given)]
     graph = helper.make_graph(
@@ -59,9 +60,10 @@ def _with_sizes(step: Step, given: list[Known]) -> Known:
     return Known(array if any(isinstance(v, Size) for v in array.flat) else array.astype(np.int64))
 
 
-def _spread(step: Step, fill: Array) -> Known:
+def _spread(step: Step, fill: Array, shape: Array) -> Known:
     """One number of a shape that shows only at run time."""
-    return Known(np.asarray(fill).reshape(-1)[:1].reshape(()), spread=True)
+    dims = tuple(v if isinstance(v, Size) else int(v) for v in shape.reshape(-1).tolist())
+    return Known(np.asarray(fill).reshape(-1)[:1].reshape(()), spread=True, shape=dims)
 
 
 def _gather(step: Step, x: Array, i: Array) -> Array:
@@ -109,6 +111,6 @@ ON_SIZES: dict[str, Callable[..., Any]] = {
     "Equal": lambda _, x, y: x == y,
     "Where": _where,
     "ReduceProd": lambda _, x, *axes: np.prod(x, keepdims=True),
-    "ConstantOfShape": lambda step, shape: _spread(step, np.asarray(step.attr("value", np.zeros(1, np.float32)))),
-    "Expand": lambda step, x, shape: _spread(step, x),
+    "ConstantOfShape": lambda step, shape: _spread(step, np.asarray(step.attr("value", np.zeros(1, np.float32))), shape),
+    "Expand": _spread,
 }

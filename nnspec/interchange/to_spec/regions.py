@@ -43,7 +43,7 @@ def free_settings(c: Call) -> dict[str, Any]:
 def _kind(c: Call) -> tuple[object, ...]:
     settings = tuple((k, repr(v)) for k, v in c.settings.items() if k not in free_settings(c))
     owned = tuple((n, None if not c.is_leaf else w.shape) for n, w in c.weights.items())
-    return c.name, c.block, settings, owned
+    return c.name, c.block, c.loop, settings, owned
 
 
 def chains(results: Sequence[Call]) -> list[list[Region]]:

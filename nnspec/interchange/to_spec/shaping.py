@@ -17,6 +17,8 @@ from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value, quotient, reshape, reshaped
 
 END = 2**31
+WALKING = ("gru", "lstm", "rnn")
+"""Layers that walk over a sequence, from its end where they are asked to."""
 
 
 @rule("Reshape")
@@ -103,6 +105,8 @@ def _concat(step: Step, *_: Read) -> Value:
         raise step.mixed()
     [own] = step.example_axes(first, [step.attr("axis") % first.rank])
     calls = [beside(step, v, first.batch, first.rank) for v in values]
+    if len(calls) == 2 and own == 1 and (both := _both_ways(*calls)):
+        return first.with_call(both)
     total = sum((c.shape[own] for c in calls[1:]), calls[0].shape[own])
     shape = (*calls[0].shape[:own], total, *calls[0].shape[own + 1 :])
     settings = axis_setting(own, 0, -1 if own == len(shape) - 1 else own)
@@ -148,16 +152,25 @@ def _slice(step: Step, x: Read, *_: Read) -> Value:
     if isinstance(x, Known):
         return _first_rows(step, x)
     value = step.explicit()
-    starts, ends = step.ints("starts", 1) or (), step.dims("ends", 2) or ()
+    starts, ends = step.dims("starts", 1) or (), step.dims("ends", 2) or ()
     axes = step.axes(value.rank, 3) or tuple(range(len(starts)))
     steps = step.ints("steps", 4) or (1,) * len(starts)
     call = value.call
-    for axis, start, end, by in zip(axes, starts, ends, steps, strict=True):
+    for axis, first, end, by in zip(axes, starts, ends, steps, strict=True):
+        start = _from_end(step, first, value.shape[axis])
         if _is_whole(value.shape[axis], start, end, by):
             continue
         [own] = step.example_axes(value, [axis])
         call = _cut(step, call, own, start, end, by)
     return value.with_call(call)
+
+
+def _from_end(step: Step, start: Dim, size: Dim) -> int:
+    """Where a slice begins; `size - 1` is -1."""
+    start = start if isinstance(start, int) else start - size
+    if not isinstance(start, int):
+        raise step.fault("where it begins depends on the sizes of the data")
+    return start
 
 
 def _is_whole(size: Dim, start: int, end: Dim, by: int) -> bool:
@@ -167,7 +180,7 @@ def _is_whole(size: Dim, start: int, end: Dim, by: int) -> bool:
 def _cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
     size = x.shape[axis]
     if by == -1 and start in (-1, END) and isinstance(end, int) and end <= -END:
-        return step.call("reverse", x, shape=x.shape, **axis_setting(axis, 0))
+        return turned(step, x, axis)
     if by != 1:
         raise step.fault(f"steps of {by} have no form in the language")
     if isinstance(size, int) and isinstance(end, int):
@@ -175,13 +188,33 @@ def _cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
         if high <= low:
             raise step.fault("it takes nothing")
         return part(step, x, axis, low, high)
-    if start < 0 and isinstance(end, int) and end >= END:
+    if start < 0 and (end == size or (isinstance(end, int) and end >= END)):
         return indexed(step, x, {axis: slice(start, None)}, (*x.shape[:axis], -start, *x.shape[axis + 1 :]))
     if start >= 0:
         open_end = isinstance(end, int) and end >= END
         length = size - start if open_end else size - start + end if isinstance(end, int) and end < 0 else end - start
         return indexed(step, x, {axis: slice(start or None, None if open_end else end)}, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
     raise step.fault("where it ends depends on the sizes of the data")
+
+
+def turned(step: Step, x: Call, axis: int = 0) -> Call:
+    """From the last to the first; a layer that walks forward over what is turned walks from the end over what is not."""
+    if axis == 0 and x.name == "reverse" and not x.settings:
+        return x.inputs[0]
+    if axis == 0 and x.name in WALKING and "reverse" not in x.settings and x.inputs[0].name == "reverse" and not x.inputs[0].settings:
+        return replace(x, inputs=x.inputs[0].inputs, settings={**x.settings, "reverse": True})
+    return step.call("reverse", x, shape=x.shape, **axis_setting(axis, 0))
+
+
+def _both_ways(x: Call, y: Call) -> Call | None:
+    """Two layers beside each other that walk over one sequence from either end, as `bidirectional`."""
+    there = dict(y.settings)
+    alike = x.name == y.name and x.name in WALKING and x.inputs == y.inputs and there.pop("reverse", False)
+    if not alike or dict(x.settings) != there or there.keys() != {"units"}:
+        return None
+    weights = {f"{way}.{n}": w for way, call in (("forward", x), ("backward", y)) for n, w in call.weights.items()}
+    settings = {"cell": x.name, **x.settings}
+    return replace(x, name="bidirectional", settings=settings, weights=weights, shape=(x.shape[0], 2 * x.settings["units"]))
 
 
 def _first_rows(step: Step, table: Known) -> Value:

@@ -10,15 +10,13 @@ import onnx
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import elaborate_model
-from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Scope
 from nnspec.graph.types import show, size_names
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.names import Names
 from nnspec.interchange.to_spec.blocks import layers_of, with_blocks
 from nnspec.interchange.to_spec.calls import Block, Call, ordered
 from nnspec.interchange.to_spec.expressions import value
-from nnspec.interchange.to_spec.statements import Body, write
+from nnspec.interchange.to_spec.statements import Body, names_of_the_language, write
 from nnspec.interchange.to_spec.trace import Port, trace
 from nnspec.interchange.to_spec.transformers import composed
 from nnspec.record import dataclass
@@ -31,22 +29,21 @@ CHOOSING = ("embedding", "one_hot")
 
 @dataclass(frozen=True)
 class Written:
-    """The text of a spec, its weights by public name, and what its inputs are in the ONNX model."""
+    """The text of a spec, its weights by public name, what its inputs are in the ONNX model, and its outputs in their order there."""
 
     text: str
     weights: Mapping[str, Array]
     ports: Mapping[str, Port]
+    outputs: tuple[str, ...]
 
 
 def written(model: onnx.ModelProto, *, name: str, origin: str, weights_file: str) -> Written:
     """The spec of a model; E530 and E531 name the node that has no form in the language."""
     traced = trace(model)
-    taken = Names()
-    for known in {*Definitions().names(), *builtins(), *traced.inputs, *traced.outputs, *_sizes(traced.ports)}:
-        taken.give(known)
+    taken = names_of_the_language(*traced.inputs, *traced.outputs, *_sizes(traced.ports))
     results = composed(list(traced.outputs.values()))
     found = with_blocks(results, taken)
-    blocks = {b: write({"": body}, {b.x: "x"}, _names_in(b), model=False) for b, body in found.bodies.items()}
+    blocks = {b: _body(b, body) for b, body in found.bodies.items()}
     body = write(dict(zip(traced.outputs, found.results, strict=True)), {call: n for n, call in traced.inputs.items()}, taken, model=True)
     calls = ordered(results)
     inputs = [f"input {n}: {_type(call, calls)}" for n, call in traced.inputs.items()]
@@ -56,15 +53,12 @@ def written(model: onnx.ModelProto, *, name: str, origin: str, weights_file: str
     text, _ = formatted(Source("spec", f"# {origin}.\n\n{definitions}model {name}{start} {{\n{lines}\n}}\n"))
     orders = {b: inner.layers for b, inner in blocks.items()}
     layers = [leaf for call in body.layers for leaf in layers_of(call, orders)]
-    return Written(text, named(text, layers), traced.ports)
+    return Written(text, named(text, layers), traced.ports, tuple(traced.outputs))
 
 
-def _names_in(block: Block) -> Names:
-    """The names that a block cannot give to its values."""
-    taken = Names()
-    for name in {*Definitions().names(), *builtins(), *(p.name for p in block.parameters), "x"}:
-        taken.give(name)
-    return taken
+def _body(block: Block, result: Call) -> Body:
+    taken = names_of_the_language("x", *(p.name for p in block.parameters))
+    return write({"": result}, {block.x: "x"}, taken, model=False)
 
 
 def _definition(block: Block, body: Body) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 
+from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.primitives import builtins
 from nnspec.graph.types import show
 from nnspec.interchange.names import Names
-from nnspec.interchange.to_spec.calls import Call, ordered, uses
-from nnspec.interchange.to_spec.expressions import LEVELS, Expressions
+from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, Loop, ordered, uses
+from nnspec.interchange.to_spec.expressions import CHOICE, LEVELS, Expressions
 from nnspec.interchange.to_spec.modules import word
 from nnspec.record import dataclass
 
@@ -26,16 +28,23 @@ class Body:
     formula: str = ""
 
 
+STATES = ("h", "c", "m")
+"""What the values that a loop carries are called."""
+
+
 def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, *, model: bool) -> Body:
     """The body that computes results from what is given by name; a block has one result, which it returns."""
     calls = ordered(results.values())
     names = dict(given)
-    outputs = {call: name for name, call in reversed([*results.items()])} if model else {}
+    outputs = {call: name for name, call in reversed([*results.items()]) if call.name != "steps"} if model else {}
     for call in _named(calls, list(results.values()), given, outputs):
-        names[call] = outputs.get(call) or taken.give(*_wishes(call), "h" if model else "y")
+        names[call] = outputs.get(call) or taken.give(*_wishes(call, "h" if model else "y"))
     expressions, body = Expressions(names), Body(calls)
-    for call in sorted((c for c in calls if c in names and c not in given), key=lambda c: c.name not in OWNED):
-        _statement(call, expressions, body, outputs)
+    for call in sorted((c for c in calls if (c in names or c.loop) and c not in given), key=lambda c: c.name not in OWNED):
+        if call.loop:
+            body.lines.append(_loop(call, call.loop, expressions, taken))
+        elif call.name != "steps":
+            _statement(call, expressions, body, outputs)
     for name, call in results.items():
         if model and names[call] != name:
             body.lines.append(f"output {name} = {'identity(' + names[call] + ')' if call in given else names[call]}")
@@ -56,14 +65,75 @@ def _statement(call: Call, expressions: Expressions, body: Body, outputs: Mappin
     body.lines.append(f"{sign}{name} = {expressions.definition(call)}")
 
 
+# ---- loops
+
+
+def _loop(call: Call, loop: Loop, expressions: Expressions, taken: Names) -> str:
+    """`hs = scan x_t in x with h = zeros(4) { h = ... }`: what nothing reads gets a name, too."""
+    known = {c.settings["number"]: n for c, n in expressions.names.items() if c.name == "steps" and c.inputs[0] is call}
+    targets = [known.get(i) or taken.give("unread") for i in range(len(loop.carried))]
+    sequence, *starts = call.inputs[: 1 + len(loop.carried)]
+    walked = expressions.text(sequence, CHOICE)
+    inside = names_of_the_language(*expressions.names.values())
+    carried = [inside.give(_state(i)) for i in range(len(loop.carried))]
+    item = inside.give("x_t")
+    begun = ", ".join(f"{n} = {expressions.text(s, CHOICE)}" for n, s in zip(carried, starts, strict=True))
+    names = {loop.item: item, **dict(zip(loop.carried, carried, strict=True))}
+    body = _steps(loop, names | {inner: expressions.text(outer) for outer, inner in loop.given.items()}, carried, inside)
+    expressions.seen += [call] if body.layers else []
+    return f"{', '.join(targets)} = scan {item} in {walked} with {begun} {{\n" + "\n".join(body.lines) + "\n}"
+
+
+def _state(number: int) -> str:
+    return STATES[min(number, len(STATES) - 1)]
+
+
+def names_of_the_language(*more: str) -> Names:
+    """Names, of which those of the library are given away."""
+    taken = Names()
+    for name in {*Definitions().names(), *builtins(), *more}:
+        taken.give(name)
+    return taken
+
+
+def layers_in(loop: Loop) -> list[Call]:
+    """The layers of a body, in the order in which the language calls them."""
+    inner = (loop.item, *loop.carried, *loop.given.values())
+    return _steps(loop, {c: f"v{i}" for i, c in enumerate(inner)}, [f"v{1 + i}" for i in range(len(loop.carried))], Names()).layers
+
+
+def _steps(loop: Loop, given: Mapping[Call, str], carried: Sequence[str], taken: Names) -> Body:
+    """The statements of one step. What is carried takes its new value at once where nothing reads the old one any more, else at the end."""
+    calls = ordered(loop.results)
+    names, own = dict(given), dict(zip(loop.results, carried, strict=True))
+    at_once = {r for old, r in zip(loop.carried, loop.results, strict=True) if r not in given and _is_last_to_read(r, old, calls)}
+    for call in _named(calls, list(loop.results), given, [c for c in own if c not in given]):
+        names[call] = own[call] if call in at_once else taken.give(f"{own[call]}_next" if call in own else "y")
+    expressions, body = Expressions(names), Body(calls)
+    handed_on = {r: taken.give(f"{n}_next") for r, n in own.items() if r in loop.carried and names[r] != n}
+    body.lines = [f"{n} = {names[r]}" for r, n in handed_on.items()]
+    body.lines += [f"{names[c]} = {expressions.definition(c)}" for c in calls if c in names and c not in given]
+    body.lines += [f"{n} = {handed_on.get(r) or expressions.text(r)}" for r, n in own.items() if r not in at_once and names.get(r) != n]
+    body.layers = expressions.seen
+    return body
+
+
+def _is_last_to_read(result: Call, old: Call, calls: Sequence[Call]) -> bool:
+    """Whether all that reads the old value is needed for the new one."""
+    needed = {*ordered([result])}
+    return all(c in needed for c in calls if old in c.inputs)
+
+
 def _named(calls: list[Call], results: list[Call], given: Mapping[Call, str], outputs: Collection[Call]) -> list[Call]:
     """Values that are read several times, results of a model, arrays, and long pipelines inside of formulas."""
     often = uses(calls, results)
-    chosen = {*outputs, *(c for c in calls if (often[c] > 1 and c.name not in ("number", "list")) or c.name in OWNED)}
+    chosen = {*outputs, *(c for c in calls if (often[c] > 1 and c.name not in WRITTEN_OUT) or c.name in (*OWNED, "steps"))}
     for call in calls:
+        if call.loop:
+            chosen |= call.loop.given.keys()
         if call.name in LEVELS or call.name == "if":
             chosen |= {i for i in call.inputs if _length(i, chosen, given) > LONG}
-    return [c for c in calls if c in chosen and c not in given]
+    return [c for c in calls if c in chosen and c not in given and c.loop is None]
 
 
 def _length(call: Call, chosen: set[Call], given: Mapping[Call, str]) -> int:
@@ -75,6 +145,8 @@ def _length(call: Call, chosen: set[Call], given: Mapping[Call, str]) -> int:
     return length
 
 
-def _wishes(call: Call) -> tuple[str, ...]:
+def _wishes(call: Call, usual: str) -> tuple[str, ...]:
+    if call.name == "steps":
+        return (f"{_state(call.settings['number'])}s",)
     own = word(call.place.path.replace(".weight", "").rpartition(".")[2])
-    return (own,) if own and call.name in OWNED else ()
+    return (own, usual) if own and call.name in OWNED else (usual,)

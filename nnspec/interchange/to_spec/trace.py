@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -12,7 +12,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.names import Names
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
-from nnspec.interchange.to_spec import layers, pointwise, recurrent, reductions, shaping, windows
+from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, shaping, windows
 from nnspec.interchange.to_spec.calls import Call, Place
 from nnspec.interchange.to_spec.folding import fold
 from nnspec.interchange.to_spec.modules import path_of, word
@@ -55,7 +55,7 @@ class _Tracer:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.opset = model, opset_of(model)
         self.values: dict[str, Read] = {}
-        self.reads = Counter([*(i for n in model.graph.node for i in n.input), *(o.name for o in model.graph.output)])
+        self.reads = _reads(model.graph)
         self.names = Names()
         self.ports: dict[str, Port] = {}
         self.inputs: dict[str, Call] = {}
@@ -115,6 +115,8 @@ class _Tracer:
         found = _sizes(step) if node.op_type in ("Shape", "Size") else None
         if found is not None:
             return [found]
+        if node.op_type == "Scan" and not domain_of(node):
+            return loops.scanned(step, self.inside)
         if all(isinstance(i, Known) for i in step.inputs if i is not None) and not self.ends_varying(step):
             return fold(step, self.model)
         translate = None if domain_of(node) else RULES.get(node.op_type)
@@ -123,6 +125,17 @@ class _Tracer:
             raise step.fault(f"the operator {node.op_type}{domain} has no form in the language")
         result = translate(step, *step.inputs)
         return result if isinstance(result, Sequence) else (result,)
+
+    def inside(self, graph: onnx.GraphProto, given: Mapping[str, Read]) -> list[Read]:
+        """The outputs of a graph within a node, which sees all that the node sees."""
+        outer = self.values, self.reads
+        arrays = {n: Known(a, n if a.dtype.kind == "f" else "") for n, a in initialisers(graph).items()}
+        self.values, self.reads = {**self.values, **arrays, **given}, _reads(graph) + self.reads
+        for node in graph.node:
+            self.values |= {n: v for n, v in zip(node.output, self.outputs(node), strict=False) if n and v is not None}
+        found = [self.values[o.name] for o in graph.output]
+        self.values, self.reads = outer
+        return found
 
     @staticmethod
     def ends_varying(step: Step) -> bool:
@@ -155,6 +168,12 @@ class _Tracer:
         if name not in self.values:
             raise fault("E530", f"`{name}` is read and never computed: a graph within a graph has no form in the language")
         return self.values[name]
+
+
+def _reads(graph: onnx.GraphProto) -> Counter[str]:
+    """How often each value is read, by the graphs within nodes too."""
+    found = Counter([*(i for n in graph.node for i in n.input), *(o.name for o in graph.output)])
+    return sum((_reads(a.g) for n in graph.node for a in n.attribute if a.type == a.GRAPH), found)
 
 
 def _constant(step: Step) -> Known:

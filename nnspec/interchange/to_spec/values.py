@@ -26,12 +26,13 @@ Axis = tuple[int, ...]
 class Known:
     """Numbers that the file has or that follow from it, sizes of the data among them; `spread`: one number, repeated to any shape.
 
-    `name` is that of an array that is trained.
+    `name` is that of an array that is trained; `shape` that of a spread number, where it is known.
     """
 
     array: Array
     name: str = ""
     spread: bool = False
+    shape: Shape = ()
 
     @property
     def ints(self) -> tuple[Dim, ...]:
@@ -111,9 +112,24 @@ def reshaped(call: Call, shape: Shape) -> Call:
         call = call.inputs[0]
     if shape == call.shape:
         return call
+    if call.name == "[]" and (element := _element(call, shape)):
+        return element
     if len(shape) == 1 and call.shape:
         return _like(call, "flatten", shape)
     return replace(_like(call, "reshape", shape), settings={"shape": shape})
+
+
+def _element(call: Call, shape: Shape) -> Call | None:
+    """`x[-1:]` or `x[2:3]` without the axis that has one element: `x[-1]`, `x[2]`."""
+    indices = call.settings["indices"]
+    if any(not isinstance(i, slice) for i in indices):
+        return None
+    for axis, at in enumerate(indices):
+        first = at.start or 0
+        alone = at.stop - first == 1 if isinstance(at.stop, int) and first >= 0 else first == -1 and at.stop is None
+        if alone and (*call.shape[:axis], *call.shape[axis + 1 :]) == shape:
+            return replace(call, settings={"indices": (*indices[:axis], first, *indices[axis + 1 :])}, shape=shape)
+    return None
 
 
 def _like(call: Call, name: str, shape: Shape) -> Call:

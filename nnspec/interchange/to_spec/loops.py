@@ -1,0 +1,159 @@
+"""ONNX's Scan as the language's `scan`: a body of calls on stand-ins for the values of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import onnx
+
+from nnspec.graph import BATCH, Shape
+from nnspec.graph.types import count
+from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, Loop, number, ordered
+from nnspec.interchange.to_spec.shaping import indexed, part, turned
+from nnspec.interchange.to_spec.statements import layers_in
+from nnspec.interchange.to_spec.step import Read, Step
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, reshaped, transposed
+
+Inside = Callable[[onnx.GraphProto, Mapping[str, Read]], list[Read]]
+"""Gives the outputs of a graph within a node, whose inputs are these."""
+
+
+@dataclass(frozen=True)
+class Carry:
+    """A value carried through the steps: its start, and its stand-in in the body."""
+
+    start: Call
+    at_step: Value
+
+
+def scanned(step: Step, inside: Inside) -> list[Value]:
+    """The values carried after the last step, and what every step yields."""
+    body, items = step.attr("body"), step.attr("num_scan_inputs")
+    carrying = len(step.inputs) - items
+    carries = [_carry(step, step.inputs[i], i) for i in range(carrying)]
+    sequence, item, elements = _sequence(step, items)
+    given = [*(c.at_step for c in carries), *elements]
+    found = [_explicit(step, v) for v in inside(body, dict(zip((i.name for i in body.input), given, strict=True)))]
+    after, rows = found[:carrying], found[carrying:]
+    if any(v.axes != c.at_step.axes for v, c in zip(after, carries, strict=True)):
+        raise step.fault("what it carries does not keep its axes")
+    results = list(dict.fromkeys([*(v.call for v in after), *(v.call for v in rows)]))
+    if len(results) < carrying + len({v.call for v in rows} - {v.call for v in after}):
+        raise step.fault("two of the values that it carries are always the same")
+    more = results[carrying:]  # what is yielded and not carried is carried without being read
+    starts = [*(c.start for c in carries), *(_zeros(step, r.shape) for r in more)]
+    stand_ins = [*(c.at_step.call for c in carries), *(_stand_in(step, r.shape) for r in more)]
+    loop = _loop(item, stand_ins, results)
+    scan = replace(step.call("scan", sequence, *starts, *loop.given, shape=()), loop=loop, parts=tuple(layers_in(loop)))
+    every = [step.call("steps", scan, shape=(sequence.shape[0], *r.shape), number=i) for i, r in enumerate(results)]
+    last = [v.with_call(indexed(step, every[i], {0: -1}, v.call.shape)) for i, v in enumerate(after)]
+    return [*last, *(_over_steps(step, every[results.index(v.call)], v, i) for i, v in enumerate(rows))]
+
+
+# ---- what goes in
+
+
+def _carry(step: Step, start: Read | None, at: int) -> Carry:
+    """A start of each example; one that is the same for all has an axis of length 1, or of any length, where the batch belongs."""
+    if isinstance(start, Known):
+        value = _constant_start(step, start, at)
+    else:
+        value = step.explicit(at)
+        if value.batch is None and () in value.axes:
+            alone = value.axes.index(())
+            value = Value(value.call, (*value.axes[:alone], (BATCH_AXIS,), *value.axes[alone + 1 :]))
+    if value.batch is None:
+        raise step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
+    return Carry(value.call, value.with_call(_stand_in(step, value.call.shape)))
+
+
+def _constant_start(step: Step, start: Known, at: int) -> Value:
+    dims = start.shape if start.spread else start.array.shape
+    if not dims or dims[0] not in (1, BATCH):
+        raise step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
+    shape = tuple(dims[1:])
+    axes: tuple[Axis, ...] = ((BATCH_AXIS,), *((i,) for i in range(len(shape))))
+    if not np.any(start.array):
+        return Value(_zeros(step, shape), axes)
+    if not start.spread or not shape:
+        return Value(step.constant(start, shape), axes)
+    return Value(replace(step.call("expand", step.constant(start, ()), shape=shape), settings={"shape": shape}), axes)
+
+
+def _stand_in(step: Step, shape: Shape) -> Call:
+    return Call("input", shape=shape, place=step.place)
+
+
+def _sequence(step: Step, items: int) -> tuple[Call, Call, list[Value]]:
+    """What is walked, its steps along the first axis; its element in a step; and that of each sequence: several lie side by side."""
+    first = len(step.inputs) - items
+    values = [_from_front(step, first + i, i) for i in range(items)]
+    if len(values) == 1:
+        [(sequence, axes)] = values
+        item = _stand_in(step, sequence.shape[1:])
+        return sequence, item, [Value(item, axes)]
+    length = values[0][0].shape[0]
+    flat = [reshaped(call, (length, count(call.shape[1:]))) for call, _ in values]
+    widths = [call.shape[1] for call in flat]
+    if any(not isinstance(w, int) for w in widths):
+        raise step.fault("the elements of its sequences have sizes of the data")
+    ends = np.cumsum([0, *widths]).tolist()
+    whole = step.call("concat", *flat, shape=(length, ends[-1]), axis=-1)
+    at_step = _stand_in(step, (ends[-1],))
+    pieces = [part(step, at_step, 0, a, b) for a, b in pairwise(ends)]
+    return whole, at_step, [Value(reshaped(p, call.shape[1:]), axes) for p, (call, axes) in zip(pieces, values, strict=True)]
+
+
+def _from_front(step: Step, at: int, number: int) -> tuple[Call, tuple[Axis, ...]]:
+    """A sequence with its steps in front, as they are walked, and the axes that its elements have in the model."""
+    value = step.explicit(at)
+    axis = step.attr("scan_input_axes", (0,) * (number + 1))[number] % value.rank
+    [own] = step.example_axes(value, [axis])
+    rest = [a for a in range(len(value.call.shape)) if a != own]
+    call = transposed(value.call, (own, *rest))
+    place = {a: i for i, a in enumerate(rest)} | {BATCH_AXIS: BATCH_AXIS}
+    axes = tuple(tuple(place[a] for a in axis_) for i, axis_ in enumerate(value.axes) if i != axis)
+    if step.attr("scan_input_directions", (0,) * (number + 1))[number]:
+        call = turned(step, call)
+    return call, axes
+
+
+# ---- what comes out
+
+
+def _explicit(step: Step, read: Read) -> Value:
+    value = (read if isinstance(read, Value) else step.made(read)).explicit()
+    if value is None:
+        raise step.mixed()
+    return value
+
+
+def _loop(item: Call, carried: Sequence[Call], results: Sequence[Call]) -> Loop:
+    """The body by itself: what it reads of the model around it comes in by stand-ins."""
+    inner, outer = {item, *carried}, dict[Call, Call]()
+    new: dict[Call, Call] = {c: c for c in inner}
+    for c in ordered(results):
+        if c in inner or not any(i in inner for i in c.inputs):
+            continue
+        inner.add(c)
+        for i in c.inputs:
+            if i not in inner and i.name not in WRITTEN_OUT:
+                outer.setdefault(i, replace(i, name="input", inputs=(), settings={}, weights={}, loop=None, parts=(), block=None))
+        new[c] = c.over(*(outer.get(i) or new.get(i, i) for i in c.inputs))
+    return Loop(item, tuple(carried), tuple(new.get(r, r) for r in results), outer)
+
+
+def _zeros(step: Step, shape: Shape) -> Call:
+    return step.call("zeros", shape=shape, sizes=shape) if shape else number(0)
+
+
+def _over_steps(step: Step, every: Call, row: Value, number: int) -> Value:
+    """What the steps yield, its steps where the model has them."""
+    if step.attr("scan_output_directions", (0,) * (number + 1))[number]:
+        every = turned(step, every)
+    axes = [tuple(a if a == BATCH_AXIS else a + 1 for a in axis) for axis in row.axes]
+    axes.insert(step.attr("scan_output_axes", (0,) * (number + 1))[number] % (len(axes) + 1), (0,))
+    return Value(every, tuple(axes))

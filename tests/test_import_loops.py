@@ -1,0 +1,119 @@
+"""Loops and recurrent layers that come back from ONNX: as layers of the library, as `scan`, or as one loop of a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from helpers import distance
+from onnx import parser
+
+import nnspec
+from nnspec.diagnostics import Fault
+from nnspec.importing import import_model
+from nnspec.run.ort import Session
+
+CLOSE = 1e-5
+
+
+def exported(text: str, folder: Path) -> Path:
+    nnspec.loads(text).init(seed=0).export(folder / "m.onnx")
+    return folder / "m.onnx"
+
+
+def body_of(model: Path) -> str:
+    """The statements of the imported spec, which is proved equal, on one line."""
+    done = import_model(model, model.with_suffix(".nn"))
+    assert done.difference < CLOSE
+    return " ".join(model.with_suffix(".nn").read_text().split("{", 1)[1].rsplit("}", 1)[0].split())
+
+
+LAYERS = {
+    "(x -> rnn(4))[-1]": "input x: [T, 2] output y = (x -> rnn(4))[-1]",
+    "x -> gru(4, reverse = true) -> lstm(3)": "input x: [T, 2] output y = x -> gru(4, reverse = true) -> lstm(3)",
+    "(x -> bidirectional(rnn, 3))[0]": "input x: [T, 2] output y = (x -> bidirectional(rnn, 3))[0]",
+    "x -> rnn(3, act = relu)": "input x: [T, 2] hs = scan x_t in (x -> dense(3)) with h = zeros(3)"
+    " { h = relu(x_t + (h -> dense(3, bias = false))) } output y = hs",
+}
+
+
+@pytest.mark.parametrize("pipeline", LAYERS)
+def test_a_recurrent_layer_of_ours_comes_back_as_it_was(pipeline: str, tmp_path: Path) -> None:
+    assert body_of(exported(f"model M {{ input x: [T, 2]  output y = {pipeline} }}", tmp_path)) == LAYERS[pipeline]
+
+
+SCANS = {
+    "each reads the other's old value": (
+        "hs, cs = scan v in x with h = zeros(2), c = ones(2) { d = c  c = h * 0.5 + 0.1  h = tanh(d) + v }  output y = cs",
+        "{ h_next = tanh(c) + x_t c_next = h * 0.5 + 0.1 h = h_next c = c_next }",
+    ),
+    "one reads the other's new value": (
+        "hs, cs = scan v in x with h = zeros(2), c = zeros(2) { c = 0.9 * c + v  h = tanh(c + h) }  output y = hs + cs",
+        "{ c = 0.9 * c + x_t h = tanh(c + h) }",
+    ),
+    "a value handed on": (
+        "hs, cs = scan v in x with h = zeros(2), c = zeros(2) { c = h  h = v + 1 }  output y = hs + cs",
+        "{ c_next = h_2 h_2 = x_t c = c_next }",
+    ),
+    "what every step is given": (
+        "param g: [2] = 2  m = tanh(x[0])  hs = scan v in x with h = m { h = h * g * m + v }  output y = hs, z = m",
+        "param g: [2] = 0",
+    ),
+    "one number": ("hs = scan v in x with s = 1 { s = s / 2 + v[0] }  output y = hs", "with h = 1 {"),
+    "the last value": ("hs = scan v in x with h = ones(2) { h = h / 2 + v }  output y = hs[-1]", "output y = hs[-1]"),
+}
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_a_loop_is_a_scan_again(name: str, tmp_path: Path) -> None:
+    text, part = SCANS[name]
+    assert part in body_of(exported(f"model M {{ input x: [T, 2]  {text} }}", tmp_path))
+
+
+def test_outputs_are_compared_by_their_names(tmp_path: Path) -> None:
+    """The loop's has its statement last."""
+    text = "hs = scan v in x with h = zeros(2) { h = h / 2 + v }  output first = hs  output second = x -> gru(3)"
+    assert "output second = x -> gru(3) output first = hs" in body_of(exported(f"model M {{ input x: [T, 2]  {text} }}", tmp_path))
+
+
+SEVERAL = """
+  <ir_version: 10, opset_import: ["": 21]>
+  m (float[batch, T, 2] a, float[batch, 3, T] b, float[batch, 2] start) => (float[batch, 2] last, float[batch, 3, T] y) {
+    last, y = Scan <num_scan_inputs = 2, scan_input_axes = [1, 2], scan_input_directions = [0, 1], scan_output_axes = [2],
+      scan_output_directions = [1], body = step (h, a_t, b_t) => (next, row) {
+        sum = Add (h, a_t)  next = Tanh (sum)  axis = Constant <value_ints = [1]> ()
+        total = ReduceSum (next, axis)  row = Mul (total, b_t)
+      }> (start, a, b)
+  }
+"""
+
+
+def test_several_sequences_along_any_axis_either_way(tmp_path: Path) -> None:
+    onnx.save(parser.parse_model(SEVERAL), tmp_path / "m.onnx")
+    body = body_of(tmp_path / "m.onnx")
+    assert "with h = start, c = zeros(3)" in body and "x_t[:2]" in body
+
+
+@pytest.mark.parametrize("text", [SEVERAL, "rnn(4, act = relu)"])
+def test_a_loop_of_any_length_is_one_loop_of_a_network(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    if "Scan" in text:
+        onnx.save(parser.parse_model(text), path)
+    else:
+        exported(f"model M {{ input x: [T, 2]  output y = x -> {text} }}", tmp_path)
+    net, session = nnspec.load(path), Session(path)
+    rng = np.random.default_rng(0)
+    for length in (3, 8):
+        feeds = {n: rng.normal(size=t.bound({"batch": 5, "T": length}).shape).astype(np.float32) for n, t in net.inputs.items()}
+        ours, theirs = net(**feeds), session.run(feeds)
+        assert max(distance(ours[n], theirs[n]) for n in theirs) < CLOSE
+    assert [n.op.name for n in net.graph].count("scan") == 1
+
+
+def test_a_loop_over_no_examples_is_refused_with_its_node(tmp_path: Path) -> None:
+    text = SEVERAL.replace(", float[batch, 2] start)", ")").replace("{\n    last, y", "<float[2] start = {1, 2}> {\n    [walk] last, y", 1)
+    onnx.save(parser.parse_model(text), tmp_path / "m.onnx")
+    with pytest.raises(Fault, match="Scan `walk`: the start of what it carries, its input 1, is not of one example"):
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
