@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from nnspec.compile import Compilation
+from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, distance, inputs_of, random_batches
 from nnspec.diagnostics import Source, fault
 from nnspec.files import unwritable, write_whole
 from nnspec.interchange.read import load
+from nnspec.interchange.single import half_inputs, is_half
 from nnspec.interchange.to_spec.spec import Written, written
 from nnspec.record import dataclass
 from nnspec.run import reference
@@ -35,13 +37,14 @@ class Imported:
     numbers: int
     difference: float
     batches: tuple[int, ...]
+    half: bool = False
 
     @property
     def sentence(self) -> str:
         files = f"{self.spec} and {self.weights.name}" if self.weights else f"{self.spec}"
         holds = f"{self.numbers:,} numbers in {self.arrays} arrays" if self.weights else "no weights"
         equal = f"equal to {self.model} in onnxruntime within {self.difference:.1e} at batch {' and '.join(map(str, self.batches))}"
-        return f"{files}: {holds}; {equal}"
+        return f"{files}: {holds}; {equal}" + ("; what has sixteen bits there is float32 here" if self.half else "")
 
 
 def import_model(model: Path, spec: Path, *, seed: int = 0) -> Imported:
@@ -56,12 +59,13 @@ def import_model(model: Path, spec: Path, *, seed: int = 0) -> Imported:
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     origin = f"{model_name(spec)}, imported from {model.name}" + (f", which {producer} wrote" if producer else "")
     found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
-    difference, batches = _difference(found, model, np.random.default_rng(seed))
-    if not difference <= LARGEST_DIFFERENCE:
+    half = is_half(proto)
+    difference, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(seed))
+    if not difference <= (LARGEST_OF_HALF if half else LARGEST_DIFFERENCE):
         raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {difference:.2g} of the largest output")
     _write(spec, weights, found)
     numbers = sum(w.size for w in found.weights.values())
-    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, difference, batches)
+    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, difference, batches, half)
 
 
 def model_name(spec: Path) -> str:
@@ -70,7 +74,7 @@ def model_name(spec: Path) -> str:
     return name if name.isidentifier() else f"Model{name}"
 
 
-def _difference(found: Written, model: Path, rng: np.random.Generator) -> tuple[float, tuple[int, ...]]:
+def _difference(found: Written, model: Path, halves: Collection[str], rng: np.random.Generator) -> tuple[float, tuple[int, ...]]:
     """The largest over all inputs tried and all outputs, and the sizes of the batch it was tried with."""
     fixed = next((p.fixed_batch for p in found.ports.values() if p.fixed_batch), None)
     batches = (fixed,) if fixed else BATCHES
@@ -80,7 +84,7 @@ def _difference(found: Written, model: Path, rng: np.random.Generator) -> tuple[
         session = Session(str(model), optimise=False)  # some optimisations change what the model says
         for feeds in random_batches(inputs_of(graph), rng, batches):
             ours = reference.run(graph, {**found.weights, **feeds})
-            theirs = session.run(_renamed(found, feeds))
+            theirs = session.run(_renamed(found, feeds, halves))
             named = zip(session.outputs, found.outputs, strict=True)
             differences += [distance(ours[f"output:{our}"], theirs[their]) for their, our in named]
     except REFUSALS as error:
@@ -88,9 +92,10 @@ def _difference(found: Written, model: Path, rng: np.random.Generator) -> tuple[
     return float(np.max(differences)), batches  # NaN stays NaN
 
 
-def _renamed(found: Written, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def _renamed(found: Written, feeds: Mapping[str, Array], halves: Collection[str]) -> dict[str, Array]:
     """Inputs as the model calls them, in its kinds of numbers."""
-    return {port.name: feeds[n].astype(port.dtype) for n, port in found.ports.items() if n in feeds}
+    ports = ((p, feeds[n]) for n, p in found.ports.items() if n in feeds)
+    return {p.name: values.astype(np.float16 if p.name in halves else p.dtype) for p, values in ports}
 
 
 def _write(spec: Path, weights: Path, found: Written) -> None:

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 LARGEST = float(np.finfo(np.float16).max)
-LOOPS = ("LSTM", "GRU", "Scan")
+LOOPS = ("LSTM", "GRU", "RNN", "Scan")
 HALF = ".half"
 
 

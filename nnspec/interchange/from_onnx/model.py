@@ -13,6 +13,7 @@ from nnspec.graph import Graph, Type
 from nnspec.interchange.from_onnx.builder import Builder
 from nnspec.interchange.from_onnx.ports import Sizes, inputs_of
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.single import in_single
 from nnspec.record import dataclass
 
 
@@ -45,9 +46,9 @@ def import_graph(
 ) -> Imported:
     """The graph of a checked model; `constants` are values for inputs that are to be known, such as shapes.
 
-    Floats are of the kind `dtype`, or without one of the kind that the file has.
+    Floats are of the kind `dtype`, or without one of the kind that the file has; those of sixteen bits are float32.
     """
-    given = dict(constants or {})
+    given, model = dict(constants or {}), in_single(model)
     ports = [i for i in inputs_of(model.graph) if i.name not in given]
     b = Builder(model, name, dtype or _dtype(model), exact=dtype is None)
     inputs, sizes = {}, Sizes(ports)

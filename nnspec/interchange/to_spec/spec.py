@@ -13,6 +13,7 @@ from nnspec.elaborate.model import elaborate_model
 from nnspec.elaborate.values import Scope
 from nnspec.graph.types import show, size_names
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.single import in_single
 from nnspec.interchange.to_spec.blocks import layers_of, with_blocks
 from nnspec.interchange.to_spec.calls import Block, Call, ordered
 from nnspec.interchange.to_spec.expressions import value
@@ -39,7 +40,7 @@ class Written:
 
 def written(model: onnx.ModelProto, *, name: str, origin: str, weights_file: str) -> Written:
     """The spec of a model; E530 and E531 name the node that has no form in the language."""
-    traced = trace(model)
+    traced = trace(in_single(model))
     taken = names_of_the_language(*traced.inputs, *traced.outputs, *_sizes(traced.ports))
     results = composed(list(traced.outputs.values()))
     found = with_blocks(results, taken)

@@ -1,0 +1,67 @@
+"""A model in half precision as one in single: whatever it keeps or casts to in sixteen bits is float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto, numpy_helper
+
+HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+KIND = "to"
+
+
+def is_half(model: onnx.ModelProto) -> bool:
+    """Whether anything in it is of sixteen bits."""
+    kinds = (kind for graph in _graphs(model.graph) for kind in _kinds(graph))
+    return any(kind in HALVES for kind in kinds)
+
+
+def half_inputs(model: onnx.ModelProto) -> set[str]:
+    """The inputs that take float16."""
+    return {i.name for i in model.graph.input if i.type.tensor_type.elem_type == TensorProto.FLOAT16}
+
+
+def in_single(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model, or itself where nothing in it is of sixteen bits."""
+    if not is_half(model):
+        return model
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    for graph in _graphs(made.graph):
+        for tensor in graph.initializer:
+            _widen(tensor)
+        for info in (*graph.input, *graph.output, *graph.value_info):
+            if info.type.tensor_type.elem_type in HALVES:
+                info.type.tensor_type.elem_type = TensorProto.FLOAT
+        for a in (a for node in graph.node for a in node.attribute):
+            if a.type == AttributeProto.TENSOR:
+                _widen(a.t)
+            elif a.name == KIND and a.i in HALVES:
+                a.i = TensorProto.FLOAT
+    return made
+
+
+def _widen(tensor: TensorProto) -> None:
+    if tensor.data_type in HALVES:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph and those that its nodes run."""
+    yield graph
+    for a in (a for node in graph.node for a in node.attribute):
+        for body in (a.g, *a.graphs) if a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
+            yield from _graphs(body)
+
+
+def _kinds(graph: onnx.GraphProto) -> Iterator[int]:
+    """The kinds of number that a graph takes, keeps and casts to."""
+    yield from (i.type.tensor_type.elem_type for i in graph.input)
+    yield from (t.data_type for t in graph.initializer)
+    for a in (a for node in graph.node for a in node.attribute):
+        if a.type == AttributeProto.TENSOR:
+            yield a.t.data_type
+        elif a.name == KIND:
+            yield a.i
