@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +59,21 @@ def test_so_does_one_of_the_newer_exporter(name: str, tmp_path: Path) -> None:
     check_against_torch(e, taken(e, tmp_path, dynamo=True)[0], tmp_path)
 
 
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_a_model_in_half_precision_is_read_in_single_and_said_to_be(dynamo: bool, tmp_path: Path) -> None:
+    e = example("lenet")
+    half = replace(e, model=e.model.half(), input=e.input.half())
+    done = import_model(export(half, tmp_path / "model.onnx", dynamo=dynamo), tmp_path / "net.nn")
+    assert done.difference < 5e-3 and "what has sixteen bits there is float32 here" in done.sentence
+    check_against_torch(replace(e, model=e.model.float()), nnspec.load(tmp_path / "net.nn"), tmp_path)
+    given = nnspec.load(tmp_path / "model.onnx")
+    assert {str(t.dtype) for t in (*given.inputs.values(), *given.outputs.values())} == {"float32"}
+
+
 def test_batch_normalisation_that_the_exporter_leaves_is_a_layer(tmp_path: Path) -> None:
     e = example("resnet")
     net, _ = taken(e, tmp_path, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
-    assert "batchnorm.mu" in net.states
+    assert "bn1.mu" in net.states
     check_against_torch(e, net, tmp_path)
 
 
@@ -148,11 +160,11 @@ model Lenet from "lenet.safetensors" {{
   input image: [1, 28, 28]
 
   output logits = image
-    -> conv(6, 5, pad = same) -> relu -> maxpool(2)
-    -> conv(16, 5) -> relu -> maxpool(2) -> flatten
-    -> dense(120) -> relu
-    -> dense(84) -> relu
-    -> dense(10)
+    -> conv(6, 5, pad = same) as conv1 -> relu -> maxpool(2)
+    -> conv(16, 5) as conv2 -> relu -> maxpool(2) -> flatten
+    -> dense(120) as fc1 -> relu
+    -> dense(84) as fc2 -> relu
+    -> dense(10) as fc3
 }}
 """
     )
@@ -165,7 +177,7 @@ def test_what_comes_again_is_a_layer(tmp_path: Path) -> None:
         == """\
 # Comes as layer1.0, layer1.1, layer2.1.
 layer residual_block(x, units) {
-  y = x -> conv(units, 3, pad = same) -> relu -> conv(units, 3, pad = same)
+  y = x -> conv(units, 3, pad = same) as conv1 -> relu -> conv(units, 3, pad = same) as conv2
   return relu(y + x)
 }
 
@@ -179,12 +191,12 @@ model Resnet from "resnet.safetensors" {
   input image: [3, 32, 32]
 
   output logits = image
-    -> conv(4, 7, stride = 2, pad = 3) -> relu -> maxpool(3, stride = 2, pad = 1)
+    -> conv(4, 7, stride = 2, pad = 3) as conv1 -> relu -> maxpool(3, stride = 2, pad = 1)
     -> repeat(2) { residual_block(4) }
-    -> projection_block(8)
-    -> projection_block(16)
-    -> projection_block(32) -> global_avgpool
-    -> dense(10)
+    -> projection_block(8) as layer2
+    -> projection_block(16) as layer3
+    -> projection_block(32) as layer4 -> global_avgpool
+    -> dense(10) as fc
 }
 """
     )
@@ -199,7 +211,8 @@ def test_a_block_may_be_made_of_blocks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["gpt", "gpt_any_length"])
 def test_a_gpt_is_blocks_of_a_transformer(name: str, tmp_path: Path) -> None:
     body = " ".join(text(name, tmp_path).split())
-    assert "-> learned_positional(16) -> repeat(2) { transformer_block(4, causal = true) } -> layernorm -> dense(50, bias = false)" in body
+    assert "-> learned_positional(16) -> repeat(2) { transformer_block(4, causal = true) } -> layernorm as ln_f" in body
+    assert body.endswith("-> dense(50, bias = false) as lm_head }")
     assert f"input text: class(50)[{16 if name == 'gpt' else 'T'}]" in body
 
 
@@ -207,21 +220,23 @@ def test_a_gpt_of_our_own_comes_back_as_it_was(tmp_path: Path) -> None:
     nnspec.load("gpt", width=16, depth=2).export(tmp_path / "gpt.onnx")
     import_model(tmp_path / "gpt.onnx", tmp_path / "gpt.nn")
     body = " ".join((tmp_path / "gpt.nn").read_text().split())
-    assert "text -> embedding(65, 16) -> learned_positional(64) -> repeat(2) { transformer_block(4, causal = true) } -> layernorm" in body
+    assert "-> learned_positional(64) -> repeat(2) { transformer_block(4, causal = true) } -> layernorm" in body
+    assert "text -> embedding(65, 16) as tied_embedding" in body and "output logits = h @ transpose(tied_embedding.W)" in body
     assert "input text: class(65)[T]" in body
 
 
 def test_attention_that_torch_spells_out_is_one_layer(tmp_path: Path) -> None:
-    assert "y = (x + (x -> multihead_attention(4))) -> layernorm" in " ".join(text("encoder", tmp_path).split())
+    assert "y = (x + (x -> multihead_attention(4) as self_attn)) -> layernorm as norm1" in " ".join(text("encoder", tmp_path).split())
 
 
 def test_a_recurrent_net_of_two_directions_is_two_words(tmp_path: Path) -> None:
-    assert "(words -> embedding(30, 12) -> repeat(2) { bidirectional(lstm, 10) })[-1] -> dense(4)" in text("lstm", tmp_path)
+    assert "(words -> embedding(30, 12) -> repeat(2) { bidirectional(lstm, 10) })[-1] -> dense(4) as head" in text("lstm", tmp_path)
 
 
 def test_an_output_in_the_middle_has_its_name(tmp_path: Path) -> None:
     body = text("autoencoder", tmp_path)
-    assert "output code = image -> conv(8" in body and "output recon = code\n    -> conv_transpose(8" in body
+    assert "output code = image\n    -> conv(8, 3, stride = 2, pad = 1) as encoder_0" in body
+    assert "output recon = code\n    -> conv_transpose(8, 3, stride = 2, pad = 1, output_pad = 1) as decoder_0" in body
 
 
 # ---- training on
@@ -232,7 +247,7 @@ train {
   batch     16
   epochs    40
   optimizer adam(lr = 0.02)
-  freeze    conv, conv_2, dense, dense_2
+  freeze    conv1, conv2, fc1, fc2
 }
 """
 
@@ -250,24 +265,24 @@ def shapes(examples: int) -> dict[str, np.ndarray]:
 
 def test_an_imported_model_gets_a_new_head_and_learns_with_it_while_the_rest_stays(tmp_path: Path) -> None:
     spec = text("lenet", tmp_path)
-    spec = spec.replace("output logits = image", "target kind: class(3)\n  features = image").replace("-> dense(10)", "")
+    spec = spec.replace("output logits = image", "target kind: class(3)\n  features = image").replace("-> dense(10) as fc3", "")
     head = "  output logits = features -> dense(3) as head\n  loss cross_entropy(logits, kind)\n  metric accuracy(logits, kind)\n}"
     (tmp_path / "bars.nn").write_text(spec.rstrip().removesuffix("}") + head + TRAINING)
     old, net, data = nnspec.load(tmp_path / "lenet.nn"), nnspec.load(tmp_path / "bars.nn"), shapes(96)
     before = net.evaluate(data)["accuracy"]
     net.fit(data)
     assert before < 0.6 and net.evaluate(data)["accuracy"] > 0.8
-    assert set(old.params) - set(net.params) == {"dense_3.W", "dense_3.b"}
+    assert set(old.params) - set(net.params) == {"fc3.W", "fc3.b"}
     for name in set(old.params) & set(net.params):
         np.testing.assert_array_equal(net.params[name], old.params[name])
 
 
 def test_a_training_of_another_spec_starts_from_imported_weights(tmp_path: Path) -> None:
     text("lenet", tmp_path)
-    body = "image -> conv(6, 5, pad = same) -> relu -> maxpool(2) as seen -> flatten -> dense(3) as head"
+    body = "image -> conv(6, 5, pad = same) as conv1 -> relu -> maxpool(2) as seen -> flatten -> dense(3) as head"
     ports = "input image: [1, 28, 28]  target kind: class(3)"
-    train = 'train { start from "lenet.safetensors"  steps 1  optimizer sgd(0.1)  freeze conv }'
+    train = 'train { start from "lenet.safetensors"  steps 1  optimizer sgd(0.1)  freeze conv1 }'
     (tmp_path / "small.nn").write_text(f"model Small {{ {ports}  output z = {body}  loss cross_entropy(z, kind) }} {train}")
     net = nnspec.load(tmp_path / "small.nn")
     net.fit(shapes(16))
-    np.testing.assert_array_equal(net.params["conv.W"], nnspec.load(tmp_path / "lenet.nn").params["conv.W"])
+    np.testing.assert_array_equal(net.params["conv1.W"], nnspec.load(tmp_path / "lenet.nn").params["conv1.W"])

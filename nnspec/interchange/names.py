@@ -28,6 +28,9 @@ class Names:
         self._taken.add(name)
         return name
 
+    def is_free(self, name: str) -> bool:
+        return name not in self._taken
+
 
 def name_all(lowered: Lowering) -> list[str]:
     """Replace every provisional name in the written nodes, constants and values; gives the names of the outputs."""

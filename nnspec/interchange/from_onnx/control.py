@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import onnx
 
@@ -14,6 +13,7 @@ from nnspec.interchange.read import initialisers
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops.arrange import flip, reshape
 from nnspec.ops.pointwise import where
+from nnspec.record import dataclass
 
 
 def _if(c: Call, condition: Var) -> list[Var | None]:

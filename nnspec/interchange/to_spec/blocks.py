@@ -46,8 +46,19 @@ class Use:
     @property
     def path(self) -> str:
         """The module that all of its layers are in."""
-        parts = zip(*(c.place.path.split(".") for c in self.layers), strict=False)
-        return ".".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
+        return _beginning([c.place.path for c in self.layers])
+
+    @property
+    def within(self) -> str | None:
+        """The same as seen from the block that it is in, if it is in one."""
+        seen = [c.place.within for c in self.layers]
+        return None if None in seen else _beginning([s for s in seen if s is not None])
+
+
+def _beginning(paths: Sequence[str]) -> str:
+    """What paths have in common."""
+    parts = zip(*(p.split(".") for p in paths), strict=False)
+    return ".".join(part[0] for part in takewhile(lambda part: len(set(part)) == 1, parts))
 
 
 @dataclass
@@ -127,7 +138,7 @@ def _block(uses: Sequence[Use], taken: Names) -> tuple[Block, Call, dict[Call, C
     parameters = sorted((_parameter(n, v, columns) for v, n in names.items()), key=lambda p: p.default is not None)
     x = replace(first.entry, name="input", inputs=(), settings={"name": "x"}, weights={}, block=None, parts=(), slot=-1)
     block = Block(taken.give(_name(first)), tuple(parameters), x, tuple(dict.fromkeys(u.path for u in uses if u.path)))
-    body = _body(first, x, {at: names[v] for at, v in columns.items()})
+    body = _body(first, x, {at: names[v] for at, v in columns.items()}, _paths_within(uses))
     values = {n: v for v, n in names.items()}
     calls = {u.result: _use(u, block, {p.name: values[p.name][i] for p in parameters}) for i, u in enumerate(uses)}
     return block, body, calls
@@ -136,17 +147,26 @@ def _block(uses: Sequence[Use], taken: Names) -> tuple[Block, Call, dict[Call, C
 def _use(use: Use, block: Block, given: Mapping[str, Any]) -> Call:
     usual = {p.name: p.default for p in block.parameters}
     settings = {n: v for n, v in given.items() if usual[n] is None or v != usual[n]}
-    of = {"settings": settings, "weights": {}, "place": Place(path=use.path), "block": block, "parts": tuple(use.layers), "slot": -1}
+    place = Place(path=use.path, within=use.within)
+    of = {"settings": settings, "weights": {}, "place": place, "block": block, "parts": tuple(use.layers), "slot": -1}
     return replace(use.result, name=block.name, inputs=(use.entry,), **of)  # type: ignore[arg-type]  # of these fields
 
 
-def _body(use: Use, x: Call, arguments: Mapping[tuple[int, str], str]) -> Call:
+def _paths_within(uses: Sequence[Use]) -> list[str]:
+    """The path of each call from the module of its use, where it is the same in all uses."""
+    within = ([c.place.path.removeprefix(f"{u.path}.") if u.path else "" for c in u.calls] for u in uses)
+    return ["".join({*paths}) if len({*paths}) == 1 else "" for paths in zip(*within, strict=True)]
+
+
+def _body(use: Use, x: Call, arguments: Mapping[tuple[int, str], str], paths: Sequence[str]) -> Call:
     """The calls of a use, given `x`, with its arguments in the place of what differs, and its layers numbered."""
     new, slots = {use.entry: x}, iter(range(len(use.calls)))
     for i, c in enumerate(use.calls):
         asked = {key: Argument(name) for (at, key), name in arguments.items() if at == i}
         slot = next(slots) if c.owns else -1
-        new[c] = replace(c, inputs=tuple(new[j] for j in c.inputs), settings={**c.settings, **asked}, slot=slot)
+        new[c] = replace(
+            c, inputs=tuple(new[j] for j in c.inputs), settings={**c.settings, **asked}, slot=slot, place=replace(c.place, within=paths[i])
+        )
     return new[use.result]
 
 

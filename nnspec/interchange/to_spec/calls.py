@@ -18,10 +18,19 @@ WRITTEN_OUT = ("number", "list")
 
 @dataclass(frozen=True)
 class Place:
-    """The node that a call comes from: its name, and the path of the module it was in, where the exporter says."""
+    """The node that a call comes from: its name, and the path of the module it was in, where the exporter says.
+
+    In a block, `within` is the path from the module of the block, if that is the same in all its uses.
+    """
 
     node: str = ""
     path: str = ""
+    within: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The path as it is seen from where the call stands."""
+        return self.path if self.within is None else self.within
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Call:
 
     An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number` and `list` their value as settings.
     A `scan` has its sequence, the starts of what it carries and what its body is given as inputs; `steps` is one of its sequences.
+    `turned` are the weights of a layer, transposed; a use of a layer that is `shared` has its name, and owns nothing.
     """
 
     name: str
@@ -49,6 +59,7 @@ class Call:
     place: Place = Place()
     block: Block | None = None
     loop: Loop | None = None
+    shared: Call | None = None
     parts: tuple[Call, ...] = ()
     slot: int = -1
 

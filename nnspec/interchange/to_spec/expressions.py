@@ -22,15 +22,19 @@ ROOM = 100
 LONGEST_REPEAT = 4
 BELOW = ("maxpool", "avgpool", "reshape", "transpose", "leaky_relu", "elu", "softmax")
 """Stages that stay on the line of the layer before them."""
+NO_STAGES = ("if", "[]", "concat", "stack", "max", "min", "turned")
 Text = tuple[str, int]
 """An expression, and how tightly it binds."""
 
 
 class Expressions:
-    """Writes calls, those that have a name by it; `seen` collects the layers in the order in which the language calls them."""
+    """Writes calls, those that have a name by it; `seen` collects the layers in the order in which the language calls them.
 
-    def __init__(self, names: Mapping[Call, str]) -> None:
-        self.names = names
+    `labels` are what stages are called that do not come again in a row.
+    """
+
+    def __init__(self, names: Mapping[Call, str], labels: Mapping[Call, str] = {}) -> None:
+        self.names, self.labels = names, labels
         self.seen: list[Call] = []
 
     def text(self, call: Call, least: int = PIPE) -> str:
@@ -56,6 +60,8 @@ class Expressions:
         if call.name in ("number", "list"):
             text = value(call.value)
             return text, SIGNED if text.startswith("-") else POSTFIX
+        if call.name == "turned":
+            return f"transpose({self.labels[call.inputs[0]]}.W)", POSTFIX
         if call.name == "zeros":
             return f"zeros({', '.join(map(value, call.settings['sizes']))})", POSTFIX
         if call.name == "[]":
@@ -77,10 +83,11 @@ class Expressions:
         if not stages:
             return self._function(call), POSTFIX
         joined = self._branches(head) if head not in self.names else None
-        if not joined and len(stages) == 1 and not call.owns and not call.settings and not of_library("layer", call.name):
+        is_layer = call.owns or call.shared or of_library("layer", call.name)
+        if not joined and len(stages) == 1 and not call.settings and not is_layer:
             return self._function(call), POSTFIX
         start = joined[0] if joined else self.text(head, SIGNED)
-        return laid_out(start, self._stages(stages)), PIPE
+        return laid_out(start, self._stages(stages, start)), PIPE
 
     def _pipeline(self, call: Call) -> tuple[Call, list[Call]]:
         """What a chain of calls starts from, and the calls, each given the one before; none where it does not read as one."""
@@ -95,17 +102,21 @@ class Expressions:
         self._see(call)
         return f"{call.name}({', '.join([*arguments, *settings(call)])})"
 
-    def _stages(self, calls: list[Call]) -> list[str]:
-        return folded([self._stage(c) for c in calls], {i for i, c in enumerate(calls) if c.owns})
+    def _stages(self, calls: list[Call], first: str = "") -> list[str]:
+        """Stages with their labels; `first` is what stands before them, as the first of a branch has no label."""
+        labels = [f" as {self.labels[c]}" if c in self.labels and (first or i) else "" for i, c in enumerate(calls)]
+        return folded([self.stage(c) for c in calls], {i for i, c in enumerate(calls) if c.owns}, labels)
 
-    def _stage(self, call: Call) -> str:
+    def stage(self, call: Call) -> str:
         arguments = [*(self.text(i) for i in call.inputs[1:]), *settings(call)]
         self._see(call)
         return call.name + (f"({', '.join(arguments)})" if arguments else "")
 
     def _see(self, call: Call) -> None:
-        if call.owns:
-            self.seen.append(call)
+        """A shared layer is made where it is first called."""
+        layer = call.shared if call.shared not in self.seen else None
+        if call.owns or layer:
+            self.seen.append(layer or call)
 
     def _branches(self, call: Call) -> Text | None:
         """`x -> [p, q] -> concat`, where all that is joined comes from one value."""
@@ -122,7 +133,7 @@ class Expressions:
 
 def _is_stage(call: Call) -> bool:
     """Whether it reads as a step of a pipeline: a call by name whose first argument is the value before."""
-    return call.name not in LEVELS and call.name not in UNARY and call.name not in ("if", "[]", "concat", "stack", "max", "min")
+    return call.name not in LEVELS and call.name not in UNARY and call.name not in NO_STAGES
 
 
 def laid_out(start: str, stages: list[str]) -> str:
@@ -133,14 +144,14 @@ def laid_out(start: str, stages: list[str]) -> str:
     return start + "".join(("\n-> " if "(" in s and s.partition("(")[0] not in BELOW else " -> ") + s for s in stages)
 
 
-def folded(stages: list[str], layers: set[int]) -> list[str]:
-    """Stages, what comes several times in a row as `repeat`, where there are layers in it."""
+def folded(stages: list[str], layers: set[int], labels: list[str]) -> list[str]:
+    """Stages with their labels, what comes several times in a row as `repeat` without them, where there are layers in it."""
     out: list[str] = []
     at = 0
     while at < len(stages):
         period = next((p for p in range(1, LONGEST_REPEAT + 1) if _times(stages, at, p) > 1 and layers & {*range(at, at + p)}), 0)
         times = _times(stages, at, period) if period else 1
-        out.append(f"repeat({times}) {{ {' -> '.join(stages[at : at + period])} }}" if period else stages[at])
+        out.append(f"repeat({times}) {{ {' -> '.join(stages[at : at + period])} }}" if period else stages[at] + labels[at])
         at += times * period or 1
     return out
 
@@ -158,6 +169,8 @@ def _times(stages: list[str], at: int, period: int) -> int:
 
 def settings(call: Call) -> Iterator[str]:
     """The arguments after the tensors: what has to be given by position, the rest by name."""
+    if call.shared:
+        return
     required = _required(call.name) if call.block is None else [p.name for p in call.block.parameters if p.default is None]
     for name in required:
         if name in call.settings:

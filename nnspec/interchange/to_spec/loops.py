@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +16,7 @@ from nnspec.interchange.to_spec.shaping import indexed, part, turned
 from nnspec.interchange.to_spec.statements import layers_in
 from nnspec.interchange.to_spec.step import Read, Step
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, reshaped, transposed
+from nnspec.record import dataclass
 
 Inside = Callable[[onnx.GraphProto, Mapping[str, Read]], list[Read]]
 """Gives the outputs of a graph within a node, whose inputs are these."""

@@ -11,7 +11,7 @@ from nnspec.graph.types import show
 from nnspec.interchange.names import Names
 from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, Loop, ordered, uses
 from nnspec.interchange.to_spec.expressions import CHOICE, LEVELS, Expressions
-from nnspec.interchange.to_spec.modules import word
+from nnspec.interchange.to_spec.modules import label, word
 from nnspec.record import dataclass
 
 LONG = 1  # layers: a pipeline of more than these that an operator takes is a statement of its own
@@ -39,7 +39,8 @@ def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, 
     outputs = {call: name for name, call in reversed([*results.items()]) if call.name != "steps"} if model else {}
     for call in _named(calls, list(results.values()), given, outputs):
         names[call] = outputs.get(call) or taken.give(*_wishes(call, "h" if model else "y"))
-    expressions, body = Expressions(names), Body(calls)
+    expressions, body = Expressions(names, _labels(calls, taken)), Body(calls)
+    body.lines += [f"share {name} = {Expressions({}).stage(layer)}" for name, layer in _shared(calls).items()]
     for call in sorted((c for c in calls if (c in names or c.loop) and c not in given), key=lambda c: c.name not in OWNED):
         if call.loop:
             body.lines.append(_loop(call, call.loop, expressions, taken))
@@ -53,6 +54,10 @@ def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, 
             body.lines.append(f"return {body.formula}")
     body.layers += expressions.seen
     return body
+
+
+def _shared(calls: Sequence[Call]) -> dict[str, Call]:
+    return {c.name: c.shared for c in calls if c.shared}
 
 
 def _statement(call: Call, expressions: Expressions, body: Body, outputs: Mapping[Call, str]) -> None:
@@ -126,7 +131,7 @@ def _is_last_to_read(result: Call, old: Call, calls: Sequence[Call]) -> bool:
 
 def _named(calls: list[Call], results: list[Call], given: Mapping[Call, str], outputs: Collection[Call]) -> list[Call]:
     """Values that are read several times, results of a model, arrays, and long pipelines inside of formulas."""
-    often = uses(calls, results)
+    often = uses((c for c in calls if c.name != "turned"), results)
     chosen = {*outputs, *(c for c in calls if (often[c] > 1 and c.name not in WRITTEN_OUT) or c.name in (*OWNED, "steps"))}
     for call in calls:
         if call.loop:
@@ -143,6 +148,14 @@ def _length(call: Call, chosen: set[Call], given: Mapping[Call, str]) -> int:
         length += call.owns
         call = call.inputs[0]
     return length
+
+
+def _labels(calls: Sequence[Call], taken: Names) -> dict[Call, str]:
+    """What the file calls layers, where the names are free."""
+    wishes = {c: label(c.place.shown, c.name) for c in calls if c.owns and not c.is_leaf and not c.loop}
+    owners = {c.inputs[0] for c in calls if c.name == "turned"}  # these have to have a name
+    named = {c: taken.give(wish) for c, wish in wishes.items() if wish and taken.is_free(wish)}
+    return named | {c: taken.give(f"tied_{c.name}") for c in owners - named.keys()}
 
 
 def _wishes(call: Call, usual: str) -> tuple[str, ...]:

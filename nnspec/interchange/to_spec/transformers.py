@@ -9,7 +9,7 @@ import numpy as np
 
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.attention import MOVES, bound
-from nnspec.interchange.to_spec.calls import Call, ordered, uses
+from nnspec.interchange.to_spec.calls import Call, Place, ordered, uses
 from nnspec.record import dataclass
 
 ACT = "gelu_tanh"
@@ -64,7 +64,8 @@ def multihead(out: Call) -> Call | None:
     last = Heads(out, np.arange(heads * d)).weights("out", bias)
     weights = q.weights("query", bias) | k.weights("key", False) | v.weights("value", bias) | last
     settings = {"heads": heads, **inner.settings} | ({} if bias else {"bias": False})
-    return replace(out, name="multihead_attention", inputs=(x,), settings=settings, weights=weights)
+    place = Place(out.place.node, out.place.path.rpartition(".")[0])
+    return replace(out, name="multihead_attention", inputs=(x,), settings=settings, weights=weights, place=place)
 
 
 def _moves(call: Call) -> tuple[list[Call], Call]:
