@@ -232,6 +232,7 @@ def test_large_values_are_described(tmp_path: Path) -> None:
 # ---- LaTeX
 
 DOCUMENTS = [("mazur", "W1"), ("siamese", "enc.dense.W"), ("lenet", "conv.W"), ("gpt", "embedding.W"), ("sparse_autoencoder", "patterns")]
+DOCUMENTS += [("char_lstm", "lstm.R"), ("rnn_series", "rnn.W")]
 
 
 def document(name: str, parameter: str) -> str:

@@ -17,6 +17,8 @@ PREAMBLE = (
     r"\allowdisplaybreaks",
 )
 
+AFTER_THE_LAST = "After the last step there is none, and what would come back from it is 0."
+
 
 def verdict(checked: Checked) -> str:
     """What the numeric check has found."""
@@ -33,7 +35,7 @@ def text(chain: Chain, checked: Checked) -> str:
         f"{printable(chain.values.model.name)}: the loss L of one example by {printable(chain.parameter)}, {shape}{ways}",
         _aligned(chain.forward()),
         _aligned([chain.rule()]),
-        _aligned(chain.backward()),
+        _aligned(chain.backward()) + (f"\n\n{AFTER_THE_LAST}" if chain.loops else ""),
         f"depends on: {', '.join(map(printable, chain.depends_on))}\ncheck: {verdict(checked)}",
     ]
     return "\n\n".join(parts)

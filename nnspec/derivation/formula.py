@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nnspec.derivation.signs import SUM, Signs, Term
+from nnspec.derivation.signs import SUM, Piece, Signs, Term
 from nnspec.graph import BATCH, Graph, Node
 from nnspec.graph.types import count
 from nnspec.ops.operators import BINARY
@@ -62,6 +62,10 @@ class Formula:
                 return self.term(back)
             case "transpose" if self.swaps_last(node):
                 return signs.transposed(terms[0])
+            case "cut":
+                return signs.indexed(terms[0], self.slice(node))
+            case "pad":
+                return self.padded(node, terms[0])
             case "expand" | "cast":
                 return terms[0]
             case "reshape" if self.says_nothing(node):
@@ -72,6 +76,8 @@ class Formula:
                 return replace(signs.call("one_hot", terms), adds_to_one=True)
             case "where":
                 return signs.choice(*terms)
+            case "sum" if (taken := self.factors_of(node.inputs[0]))[0] < 0:
+                return signs.sum([(-1, self.reduced(node, signs.product(-taken[0], *taken[1:])))])
             case other if other in REDUCTIONS:
                 return self.reduced(node, terms[0])
             case other if other in INFIX:
@@ -106,12 +112,26 @@ class Formula:
                 of_classes = node.attributes["axes"] == (self.graph[node.inputs[0]].type.rank - 1,)
                 if of_classes and all(t.is_size for t in below) and [t.adds_to_one for t in above] == [True]:
                     return number, [], below
-                if number != 1 and not below:
+                if number != 1:
                     return number, [self.reduced(node, self.signs.product(1.0, above, below))], []
         return 1.0, [self.written(node)], []
 
     def factors_of(self, name: str) -> tuple[float, list[Term], list[Term]]:
         return self.factors(self.graph[name])
+
+    def slice(self, node: Node) -> str:
+        """What a cut takes of an example: a range, or one place, which is -1 at the end."""
+        axis, start, stop = (node.attributes[a] for a in ("axis", "start", "stop"))
+        x = self.graph[node.inputs[0]].type
+        at_end = stop == x.shape[axis]
+        one, part = str(-1 if at_end else start), f"{'' if start == 0 else start}:{'' if at_end else stop}"
+        return ", ".join([*[":"] * (axis - x.has_batch), one if stop - start == 1 else part])
+
+    def padded(self, node: Node, x: Term) -> Term:
+        """What comes back through a cut: a piece between zeros."""
+        axis, before, after = (node.attributes[a] for a in ("axis", "before", "after"))
+        place = (axis - node.type.has_batch, before, node.type.shape[axis] - after, node.type.shape[axis])
+        return replace(self.signs.call("pad", [x, Term(str(before)), Term(str(after))]), piece=Piece(x, *place))
 
     def undone(self, node: Node) -> str:
         """What a transpose of a transpose is, if it is one."""

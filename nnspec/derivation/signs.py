@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,11 +11,14 @@ from math import isfinite
 from typing import ClassVar
 
 from nnspec.diagnostics import printable
+from nnspec.graph import Dim
 from nnspec.record import dataclass
 
 SUM, PRODUCT, SIGNED, ATOM = range(4)
 _SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 _LARGE = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₜ₊₋", "0123456789t+-")
+ACCENTS = {"\u0302": r"\hat{%s}", "\u0303": r"\tilde{%s}", "\u0304": r"\bar{%s}", "²": "%s^2"}
 GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", f"{_SMALL} {_LARGE}".split(), strict=True))
 
 
@@ -22,7 +26,7 @@ GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦ
 class Term:
     """A formula as text, and how tightly it holds together; a sum knows its terms with their signs.
 
-    `adds_to_one` is said of a vector whose elements do, `is_size` of a number that is a size.
+    `adds_to_one` is said of a vector whose elements do, `is_size` of a number that is a size, `piece` of something between zeros.
     """
 
     text: str
@@ -30,6 +34,18 @@ class Term:
     terms: tuple[tuple[int, Term], ...] = ()
     adds_to_one: bool = False
     is_size: bool = False
+    piece: Piece | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The elements from `start` up to `stop` along an axis of one example, of `size` in all."""
+
+    term: Term
+    axis: int
+    start: Dim
+    stop: Dim
+    size: Dim
 
 
 class Signs(ABC):
@@ -67,9 +83,24 @@ class Signs(ABC):
     @abstractmethod
     def choice(self, condition: Term, then: Term, otherwise: Term) -> Term: ...
 
+    @abstractmethod
+    def sequence(self, x: Term, length: str) -> Term:
+        """What a value of step t is at every step."""
+
+    @abstractmethod
+    def over_time(self, x: Term, length: str) -> Term:
+        """The sum of a value over all steps."""
+
+    def element(self, x: Term) -> Term:
+        """The element of a sequence at step t."""
+        return self.indexed(x, "t")
+
     def number(self, value: float) -> Term:
         text = f"{value:.10g}" if isfinite(value) else str(value)
         return Term(text, ATOM if value >= 0 else SIGNED)
+
+    def indexed(self, x: Term, place: str) -> Term:
+        return Term(f"{self.held(x, ATOM)}[{place}]")
 
     def infix(self, sign: str, left: Term, right: Term, level: int = SUM) -> Term:
         return Term(f"{self.held(left, level + 1)} {sign} {self.held(right, level + 1)}", level)
@@ -79,7 +110,12 @@ class Signs(ABC):
         return term.text if term.level >= level else f"({term.text})"
 
     def sum(self, terms: Sequence[tuple[int, Term]]) -> Term:
-        """Terms with their signs, a positive one first if there is one."""
+        """Terms with their signs, a positive one first if there is one; pieces that lie side by side are one after another."""
+        if not terms:
+            return self.number(0)
+        if tiles := _tiles(terms):
+            axis = [Term(f"{self.name('axis').text} = {tiles[0].axis}", SUM)] if tiles[0].axis else []
+            return self.call("concat", [*(t.term for t in tiles), *axis])
         flat = [(s * i, t) for s, term in terms for i, t in (term.terms or ((1, term),))]
         ordered = sorted(flat, key=lambda t: t[0] < 0) if flat[0][0] < 0 else flat
         if len(ordered) == 1 and ordered[0][0] > 0:
@@ -102,6 +138,17 @@ class Signs(ABC):
         number = self.number(coefficient).text if coefficient != 1 or not factors else ""
         above = self.times(factors, number)
         return self.over(above, below) if below else Term(above, PRODUCT)
+
+
+def _tiles(terms: Sequence[tuple[int, Term]]) -> list[Piece]:
+    """The pieces that terms are, in order, if together they are one whole axis and there is more than one."""
+    by_start = {t.piece.start: t.piece for s, t in terms if s > 0 and t.piece}
+    pieces: list[Piece] = []
+    at: Dim = 0
+    while at in by_start and (not pieces or by_start[at].axis == pieces[0].axis):
+        pieces.append(by_start[at])
+        at = pieces[-1].stop
+    return pieces if len(pieces) == len(terms) > 1 and at == pieces[0].size else []
 
 
 class Plain(Signs):
@@ -135,6 +182,12 @@ class Plain(Signs):
     def power(self, x: Term, y: Term) -> Term:
         return Term(f"{self.held(x, ATOM)}^{self.held(y, ATOM)}", SIGNED)
 
+    def sequence(self, x: Term, length: str) -> Term:
+        return Term(f"({x.text} for t = 1 … {length})")
+
+    def over_time(self, x: Term, length: str) -> Term:
+        return Term(f"Σₜ {self.held(x, PRODUCT)}", PRODUCT)
+
     def choice(self, condition: Term, then: Term, otherwise: Term) -> Term:
         return Term(f"if {condition.text} then {then.text} else {otherwise.text}", SUM)
 
@@ -145,18 +198,20 @@ class Latex(Signs):
     relations: ClassVar = {"<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne", "%": r"\bmod", "and": r"\land", "or": r"\lor"}
 
     def name(self, name: str) -> Term:
-        """Letters as letters, words upright, numbers at the end below, and dotted paths below their last part."""
+        """Letters as letters, words upright, numbers and the step at the end below, and dotted paths below their last part."""
         *path, last = printable(name).split(".")
-        found = re.fullmatch(r"(.*?)[_]?([0-9₀-₉]*)", last)
+        found = re.fullmatch(r"(.*?)[_]?([0-9₀-₉]*)(ₜ(?:[₊₋]₁)?)?", last)
         assert found
-        word, below = found[1], "".join(str("₀₁₂₃₄₅₆₇₈₉".find(c)) if c in "₀₁₂₃₄₅₆₇₈₉" else c for c in found[2])
         lowered = [r"\mathrm{" + self.escaped(".".join(path)) + "}"] if path else []
-        index = ",".join([*filter(None, [below]), *lowered])
-        return Term(self.word(word) + (f"_{{{index}}}" if index else ""))
+        index = ",".join([*(part.translate(BELOW) for part in found.groups()[1:] if part), *lowered])
+        return Term(self.word(found[1]) + (f"_{{{index}}}" if index else ""))
 
     def word(self, word: str) -> str:
         if word in GREEK:
             return f"\\{GREEK[word]}"
+        bare = unicodedata.normalize("NFD", word)
+        if len(bare) == 2 and bare[1] in ACCENTS:
+            return ACCENTS[bare[1]] % self.word(bare[0])
         return word if len(word) == 1 and word.isascii() and word.isalpha() else r"\mathrm{" + self.escaped(word) + "}"
 
     @staticmethod
@@ -200,6 +255,12 @@ class Latex(Signs):
     def power(self, x: Term, y: Term) -> Term:
         base = x.text if x.level == ATOM and "^" not in x.text else rf"\left({x.text}\right)"
         return Term(f"{base}^{{{y.text}}}", SIGNED)
+
+    def sequence(self, x: Term, length: str) -> Term:
+        return Term(rf"\left({x.text}\right)_{{t=1}}^{{{length}}}")
+
+    def over_time(self, x: Term, length: str) -> Term:
+        return Term(rf"\sum_{{t=1}}^{{{length}}} {self.held(x, PRODUCT)}", PRODUCT)
 
     def choice(self, condition: Term, then: Term, otherwise: Term) -> Term:
         rows = rf"{then.text} & \text{{if }} {condition.text} \\ {otherwise.text} & \text{{otherwise}}"

@@ -13,7 +13,8 @@ from nnspec.compile import Compilation
 from nnspec.derivation.chain import Chain
 from nnspec.derivation.numbers import Array, backward, forward
 from nnspec.derivation.signs import Plain, Term
-from nnspec.derivation.values import LOSS, Values, values_of
+from nnspec.derivation.step import LOSS
+from nnspec.derivation.values import Values, values_of
 from nnspec.diagnostics import columns, printable
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.picture.look import short
@@ -61,8 +62,8 @@ def _given(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
 
 
 def _forward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
-    for equation, step in zip(Chain(values, "", Plain()).forward(), values.steps, strict=True):
-        yield Line("forward", equation.left, equation.right, known[step.name], step.type.has_batch)
+    for name, equation in Chain(values, "", Plain()).formulas():
+        yield Line("forward", equation.left, equation.right, known[name], name not in values.pooled)
     if known[LOSS].size > 1:
         yield Line("forward", f"mean {LOSS}", "", known[LOSS].mean())
 
@@ -70,9 +71,9 @@ def _forward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
 def _backward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
     """The error of every value, ε = ∂L/∂value of each example; and the derivative of the mean loss by every parameter."""
     found, examples, chain = backward(values, known), known[LOSS].size, Chain(values, "", _Errors())
-    for step in reversed(values.steps):
-        if step.name in found and step.name != LOSS:
-            yield Line("errors", f"ε({printable(step.name)})", chain.derivative(step.name), found[step.name], step.type.has_batch)
+    for name, formula in chain.derivatives():
+        if name in found:
+            yield Line("errors", f"ε({printable(name)})", formula, found[name], name not in values.pooled)
     for name in values.model.parameters:
         if name in found:
             yield Line("derivatives", f"∂{LOSS}/∂{printable(name)}", chain.derivative(name), found[name] / examples)

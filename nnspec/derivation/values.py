@@ -6,47 +6,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import field
 from functools import cached_property, reduce
+from itertools import chain, count
 from operator import add
 
-from nnspec.autodiff import pull_back
 from nnspec.compile import Compilation
-from nnspec.drawing.model import Drawing, Item, is_block
+from nnspec.derivation.recurrence import Recurrence, Unrolling
+from nnspec.derivation.statistics import statistics
+from nnspec.derivation.step import LOSS, Step, local, step_of
+from nnspec.drawing.body import Body
+from nnspec.drawing.model import Drawing, Item, has_loop, is_block
 from nnspec.drawing.parts import Part, parts_of
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.ops import OPS
 from nnspec.record import dataclass
-from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 from nnspec.step import outputs_of
-
-LOSS, GRADIENT = "L", "gradient:"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One value and the formula for it: a graph from the values it reads to the output `value`; `written` is the call in the spec."""
-
-    name: str
-    written: str
-    reads: tuple[str, ...]
-    graph: Graph
-
-    @property
-    def type(self) -> Type:
-        return self.graph[self.graph.outputs["value"]].type
-
-    @cached_property
-    def backward(self) -> Graph:
-        """The outputs `gradient:NAME`: what a gradient of this value, the input `gradient`, comes to at each value that it reads."""
-        graph = self.graph.only(self.graph.outputs)
-        value = graph.var(graph.outputs["value"])
-        sources = [n for n in self.reads if n in graph.nodes and graph[n].type.is_float]
-        with graph.at(role="backward"):
-            seed = graph.source(OPS["input"], "gradient", value.type)
-            found = pull_back(graph, [(value.name, seed)], sources)
-        graph.outputs |= {GRADIENT + n: g.name for n, g in zip(sources, found, strict=True)}
-        return rewrite(graph, *AFTER_GRADIENTS)
 
 
 @dataclass(frozen=True)
@@ -54,17 +29,37 @@ class Values:
     """A model as steps, from its inputs and parameters to the loss of one example, `L`."""
 
     model: Model
-    steps: tuple[Step, ...]
+    steps: tuple[Step | Recurrence, ...]
 
     @cached_property
     def sources(self) -> dict[str, Type]:
         """Inputs, targets, parameters and states that the steps read."""
         made = {s.name for s in self.steps}
-        return {n: s.graph[n].type for s in self.steps for n in s.reads if n not in made}
+        return {n: s.type_of(n) for s in self.steps for n in s.reads if n not in made}
 
-    def on_the_way(self, parameter: str) -> list[Step]:
+    @cached_property
+    def made_of(self) -> dict[str, tuple[str, ...]]:
+        """The names that every value is computed from, those inside of loops too."""
+        found = dict[str, tuple[str, ...]]()
+        for step in self.steps:
+            found |= step.made_of if isinstance(step, Recurrence) else {step.name: step.reads}
+        return found
+
+    @cached_property
+    def pooled(self) -> frozenset[str]:
+        """What is made of all examples together, as the mean of a batch is."""
+        own = {n for n, t in self.sources.items() if t.has_batch}
+        found = set[str]()
+        for step in self.steps:
+            if step.type.has_batch:
+                own.add(step.name)
+            elif not (own | found).isdisjoint(step.reads):
+                found.add(step.name)
+        return frozenset(found)
+
+    def on_the_way(self, parameter: str) -> list[Step | Recurrence]:
         """The steps that depend on a parameter, in order."""
-        known, found = {parameter}, []
+        known, found = {parameter}, list[Step | Recurrence]()
         for step in self.steps:
             if not known.isdisjoint(step.reads):
                 known.add(step.name)
@@ -100,14 +95,18 @@ class _Naming:
         """What the spec calls the values of the model itself."""
         return {v.var.name: n for n, v in self.model.scope.names.items() if isinstance(v, Tensor)}
 
-    def steps(self, root: Part) -> Iterator[Step]:
+    def steps(self, root: Part) -> Iterator[Step | Recurrence]:
         ends = {node: public.partition(":")[2] for public, node in self.drawing.ends.items()}
         before = {self.graph[node].inputs[0] if self.graph[node].op.name == "mean" else node for node in ends}
         for item in self.leaves(root):
             for value in self.drawing.given(item):
-                if value in ends or value in before:
+                if value in ends or value in before or value in self.names or self.is_only_seen(value, item):
                     continue  # the loss is a step by itself
-                yield from self.step(value, self.name(value, item), item.parts[0].title if item.parts else self.graph[value].op.name)
+                if body := self.loop(item):
+                    yield from self.recurrence(value, item, body)
+                else:
+                    yield from self.statistics(value, item)
+                    yield from self.step(value, self.name(value, item), written_as(self.graph, value, item))
         losses = [self.loss(node, LOSS if len(ends) == 1 else f"{LOSS}_{name}") for node, name in ends.items()]
         yield from losses
         if len(losses) > 1:
@@ -116,10 +115,23 @@ class _Naming:
     def leaves(self, part: Part) -> Iterator[Item]:
         """The smallest boxes, and formulas around a function taken apart: its argument is a value of its own."""
         for item in self.drawing.items(part):
-            if item.parts and (is_block(item.parts[0]) or self.has_argument(item.parts[0])):
+            if self.loop(item):
+                inner = (Item([p], frozenset(self.drawing.drawn.intersection(p.all_nodes()))) for p in item.parts[0].parts)
+                yield from (*(i for i in inner if i.nodes), item)
+            elif item.parts and (is_block(item.parts[0]) or has_loop(item.parts[0]) or self.has_argument(item.parts[0])):
                 yield from self.leaves(item.parts[0])
             else:
                 yield item
+
+    def is_only_seen(self, value: str, item: Item) -> bool:
+        """Whether an operation by itself is there for nothing but another that shows its value in another shape."""
+        readers = [self.graph[r] for r in self.drawing.readers.get(value, ())]
+        return not item.parts and not self.graph[value].op.is_source and [r.op.name for r in readers] == ["reshape"]
+
+    def loop(self, item: Item) -> Body | None:
+        """The body of an item that is a loop; one that draws random numbers, at every step others, is not taken apart."""
+        body = item.parts[0].body if item.parts else None
+        return body if body and all(n.op.name != "random" for n in body.graph) else None
 
     def has_argument(self, part: Part) -> bool:
         items = self.drawing.items(part) if part.kind == "formula" else []
@@ -133,42 +145,75 @@ class _Naming:
             name = value
         else:
             sums = any(self.graph[s].role == "param" for n in item.nodes for s in self.graph[n].inputs)
-            letter = "z" if sums else "h"
-            self.counts[letter] += 1
-            name = letter + subscript(self.counts[letter])
+            name = self.numbered("z" if sums else "h")
         self.taken.add(name)
         return name
 
+    def numbered(self, letter: str) -> str:
+        self.counts[letter] += 1
+        return letter + subscript(self.counts[letter])
+
     def step(self, value: str, name: str, written: str) -> Iterator[Step]:
-        graph = self.local(value)
+        graph = local(self.graph, value, self.names)
         self.names[value] = name
         if not self.graph[value].op.is_source:
-            yield Step(name, written, tuple(n.name for n in graph if n.op.is_source), graph)
+            yield step_of(name, written, graph)
 
-    def local(self, value: str) -> Graph:
-        """The formula of a value by the values that have names."""
-        graph = Graph(self.graph.name, self.graph.dtype)
-        known = {node: graph.source(OPS["input"], name, self.graph[node].type).name for node, name in self.names.items()}
-        moved = graph.insert(self.graph, [value], known)
-        graph.outputs = {"value": moved[value]}
-        return rewrite(graph.swept(), *BEFORE_GRADIENTS)
+    def statistics(self, value: str, item: Item) -> Iterator[Step]:
+        """Mean, variance and what they normalise, where a value has them in its formula."""
+        for letter, node in statistics(self.graph, value, item.nodes):
+            if node not in self.names:
+                yield from self.step(node, self.numbered(letter), self.graph[node].op.name)
+
+    def recurrence(self, value: str, item: Item, body: Body) -> Iterator[Step | Recurrence]:
+        """A loop, after what it reads that has no name so far; of two values that it yields, each is a loop of its own."""
+        carry = {node: called for called, node in body.yielded.items()}.get(value)
+        if carry is None:
+            yield from self.step(value, self.name(value, item), self.graph[value].op.name)
+            return
+        for node in (body.walked, *(n.name for n in body.graph if n.op.is_source and n.name in self.graph.nodes)):
+            if node not in self.names:
+                yield from self.step(node, self.name(node, item), self.graph[node].op.name)
+        names = {n: self.names[n] for n in body.graph.nodes if n in self.names}
+        unrolling = Unrolling(body, names, self.prefix(value, body))
+        steps, carried = tuple(unrolling.steps()), tuple(unrolling.carried(self.graph, self.names))
+        self.names[value] = name = self.name(value, item)
+        walked, length = self.names[body.walked], self.graph[value].type.shape[1]
+        yield Recurrence(
+            name, item.parts[0].title, self.graph[value].type, walked, self.graph[body.walked].type, names[body.element], length,
+            steps, carried, unrolling.key(carry),
+        )  # fmt: skip
+
+    def prefix(self, value: str, body: Body) -> str:
+        """Nothing, or what tells the values of a loop from those of an earlier one: its layer, or else a number."""
+        layers = [f"{path}." for path in self.drawing.paths.get(value, [])[-1:]]
+        prefixes = chain(("",), layers, (f"loop{subscript(number)}." for number in count(2)))
+        names = (*body.called.values(), *body.before, body.item)
+        prefix = next(p for p in prefixes if self.taken.isdisjoint(p + name for name in names))
+        self.taken.update(prefix + name for name in names)
+        return prefix
 
     def loss(self, mean: str, name: str) -> Step:
         """The loss of one example: of what is averaged, the mean over all axes but the batch."""
         node = self.graph[mean]
         written = node.inputs[0] if node.op.name == "mean" else mean
-        graph = self.local(written)
+        graph = local(self.graph, written, self.names)
         value = graph.var(graph.outputs["value"])
         axes = tuple(i for i, d in enumerate(value.type.shape) if d != BATCH)
         if axes:
             graph.outputs["value"] = OPS["mean"](value, axes=axes, keep=False).name
-        return Step(name, self.graph[written].op.name, tuple(n.name for n in graph if n.op.is_source), graph)
+        return step_of(name, self.graph[written].op.name, graph)
 
     def total(self, losses: list[Step]) -> Step:
         graph = Graph(self.graph.name, self.graph.dtype)
         shares = [graph.source(OPS["input"], loss.name, loss.type) for loss in losses]
         graph.outputs["value"] = reduce(add, shares).name
         return Step(LOSS, "+", tuple(loss.name for loss in losses), graph)
+
+
+def written_as(graph: Graph, value: str, item: Item) -> str:
+    """The call or the operation that makes a value."""
+    return item.parts[0].title if item.parts else graph[value].op.name
 
 
 def subscript(number: int) -> str:

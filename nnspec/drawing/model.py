@@ -225,6 +225,11 @@ def is_block(part: Part) -> bool:
     return _layers(part) > 1
 
 
+def has_loop(part: Part) -> bool:
+    """Whether it, or something in it, is a `scan`."""
+    return part.body is not None or any(map(has_loop, part.parts))
+
+
 def _layers(part: Part) -> int:
     """How many layers without layers inside there are."""
     inside = sum(map(_layers, part.parts))

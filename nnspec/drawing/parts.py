@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import field, replace
 from itertools import takewhile
 from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, Span
+from nnspec.drawing.body import Body, body_of
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.model import Model, run_model
-from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Row, Scope, Value, describe
-from nnspec.graph import Graph
+from nnspec.elaborate.scan import OneStep
+from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Scope, Value, describe
+from nnspec.graph import Dim, Graph, Var
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -27,7 +29,8 @@ MOST_SIZES = 4
 class Part:
     """One call or formula: the nodes it made itself, and the calls and formulas in it.
 
-    `title` has arguments by value, `conv(96, 1)`; `path` is the public name of a layer; `written` the place in the spec.
+    `title` has arguments by value, `conv(96, 1)`; `path` is the public name of a layer; `written` the place in the spec. A `scan` has a
+    `body`, whose formulas are in no other part.
     """
 
     title: str
@@ -36,6 +39,7 @@ class Part:
     path: str = ""
     nodes: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    body: Body | None = None
 
     @property
     def is_layer(self) -> bool:
@@ -102,6 +106,16 @@ class _Recorder(Elaborator):
             value = super().invoke(callee, arguments, scope, span, label)
             part.path = self.last_name if part.is_layer else ""
         return value
+
+    def repeat(self, step: OneStep, length: Dim, drawn: Set[str]) -> list[Var]:
+        self.settle()
+        part, own = self.open[-1], list(self.graph.nodes)[step.before :]
+        body = body_of(step, part)
+        found = super().repeat(step, length, drawn)
+        self.settled.intersection_update(self.graph.nodes)  # the body has left the graph, and its names are free again
+        part.nodes += [n for n in own if n in self.graph.nodes]
+        part.body = replace(body, yielded={name: v.name for name, v in zip(step.carried, found, strict=True)})
+        return found
 
     @contextmanager
     def part(self, part: Part) -> Iterator[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from math import inf
 
 from nnspec.diagnostics import Span, fault
@@ -10,7 +10,7 @@ from nnspec.elaborate import batch, lists
 from nnspec.elaborate.calls import Calls
 from nnspec.elaborate.names import unknown, value_of
 from nnspec.elaborate.pipelines import pipe
-from nnspec.elaborate.scan import scan
+from nnspec.elaborate.scan import OneStep, scan
 from nnspec.elaborate.statements import run_body
 from nnspec.elaborate.values import (
     Applied,
@@ -24,7 +24,7 @@ from nnspec.elaborate.values import (
     is_dim,
     is_number,
 )  # fmt: skip
-from nnspec.graph import Op, Size
+from nnspec.graph import Dim, Op, Size, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.syntax import ast
@@ -69,6 +69,10 @@ class Elaborator(Calls):
                 return scan(self, e, scope)
             case _:
                 raise fault("E106", "this is not a value here", e.span)
+
+    def repeat(self, step: OneStep, length: Dim, drawn: Set[str]) -> list[Var]:
+        """The sequences that a `scan` yields."""
+        return step.closed(length, drawn)
 
     def binary(self, e: ast.Binary, scope: Scope) -> Value:
         """A chain of operators, from the left; as a loop, so that a long sum is no deep recursion."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.statements import run_statements
 from nnspec.elaborate.values import Applied, Function, Scope, Tensor, Value, describe
-from nnspec.graph import BATCH, Var
+from nnspec.graph import BATCH, Dim, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import OPS
@@ -17,6 +19,26 @@ from nnspec.syntax import ast
 
 if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """The formulas of a `scan` before they become a loop: of an element and of what is carried they know a stand-in.
+
+    `before` says how many nodes the graph had when its body began.
+    """
+
+    tree: ast.Scan
+    item: Item
+    carried: Mapping[str, Carried]
+    scope: Scope
+    before: int
+
+    def closed(self, length: Dim, drawn: Set[str]) -> list[Var]:
+        """The sequences of the carried values, by a loop; all of the formulas that waits for a step leaves the graph."""
+        carried = list(self.carried.values())
+        found = close(self.item.at_step.graph, carried, [self.item], length, [c.next for c in carried], drawn=drawn)
+        return [_exchanged(v) for v in found]
 
 
 def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
@@ -32,14 +54,14 @@ def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
         raise fault("E108", "a `scan` yields what it carries, and has no `return`", tree.body[-1].span)
     if e.updates != updates:
         raise fault("E108", "a state cannot be updated inside a `scan`: carry the value with `with`", tree.span)
-    carried = [Carried(stand_ins[n], start, _next(e, inner, n, start, tree)) for n, start in starts.items()]
+    carried = {n: Carried(stand_ins[n], start, _next(e, inner, n, start, tree)) for n, start in starts.items()}
     new = list(islice(e.graph, marks, None))
     varying = e.graph.dependents([item.at_step.name, *(v.name for v in stand_ins.values())])
     if any(n.name in varying and not n.type.has_batch for n in new):
         raise fault("E108", "inside a `scan` each example is on its own: nothing can be taken over the batch", tree.span)
     drawn = {n.name for n in new if n.op.name == "random" and n.type.has_batch}
-    found = close(e.graph, carried, [item], origin.shape[0], [c.next for c in carried], drawn=drawn)
-    values = tuple(Tensor(_exchanged(v), True, tree.span) for v in found)
+    found = e.repeat(OneStep(tree, item, carried, inner, marks), origin.shape[0], drawn)
+    values = tuple(Tensor(v, True, tree.span) for v in found)
     return values[0] if len(values) == 1 else values
 
 
