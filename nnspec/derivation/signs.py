@@ -207,8 +207,8 @@ class Latex(Signs):
         return Term(self.word(found[1]) + (f"_{{{index}}}" if index else ""))
 
     def word(self, word: str) -> str:
-        if word in GREEK:
-            return f"\\{GREEK[word]}"
+        if word in GREEK or word in GREEK.values():
+            return f"\\{GREEK.get(word, word)}"
         bare = unicodedata.normalize("NFD", word)
         if len(bare) == 2 and bare[1] in ACCENTS:
             return ACCENTS[bare[1]] % self.word(bare[0])

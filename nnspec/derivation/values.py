@@ -14,7 +14,7 @@ from nnspec.derivation.recurrence import Recurrence, Unrolling
 from nnspec.derivation.statistics import statistics
 from nnspec.derivation.step import LOSS, Step, local, step_of
 from nnspec.drawing.body import Body
-from nnspec.drawing.model import Drawing, Item, has_loop, is_block
+from nnspec.drawing.model import Drawing, Item, is_block, names_of
 from nnspec.drawing.parts import Part, parts_of
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Tensor
@@ -72,7 +72,7 @@ def values_of(spec: Compilation) -> Values:
     model, root = parts_of(spec)
     losses = outputs_of(model.graph, "loss")
     losses.pop("loss", None)
-    work = _Naming(model, Drawing(model, root, losses, 0, folds=False))
+    work = _Naming(model, Drawing(model.graph, names_of(model), root, losses, 0, folds=False))
     return Values(model, tuple(work.steps(root)))
 
 
@@ -118,7 +118,7 @@ class _Naming:
             if self.loop(item):
                 inner = (Item([p], frozenset(self.drawing.drawn.intersection(p.all_nodes()))) for p in item.parts[0].parts)
                 yield from (*(i for i in inner if i.nodes), item)
-            elif item.parts and (is_block(item.parts[0]) or has_loop(item.parts[0]) or self.has_argument(item.parts[0])):
+            elif item.parts and (is_block(item.parts[0]) or self.has_argument(item.parts[0])):
                 yield from self.leaves(item.parts[0])
             else:
                 yield item

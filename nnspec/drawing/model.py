@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from functools import cached_property
 from itertools import count
 
 from nnspec.diagnostics import Span
+from nnspec.drawing.body import Body
 from nnspec.drawing.parts import Part
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.primitives import SEED, STEP
@@ -22,11 +23,16 @@ from nnspec.step import outputs_of
 SIGNS = {op: sign for table in (UNARY, BINARY) for sign, op in table.items()}
 
 
-def diagram_of(model: Model, root: Part, depth: int, *, with_loss: bool = False) -> Diagram:
-    """A model from its inputs to its outputs, or on to its losses; blocks are open down to `depth`."""
+def drawing_of(model: Model, root: Part, depth: int, *, with_loss: bool = False) -> Drawing:
+    """The work on a model from its inputs to its outputs, or on to its losses; blocks are open down to `depth`."""
     ends = outputs_of(model.graph, "output", "loss") if with_loss else outputs_of(model.graph, "output")
     ends.pop("loss", None)  # their sum
-    return Drawing(model, root, ends, depth).whole()
+    return Drawing(model.graph, names_of(model), root, ends, depth)
+
+
+def names_of(model: Model) -> dict[Span, str]:
+    """What the spec calls the formulas of the model itself, by their places."""
+    return {row.span: row.name for row in model.rows}
 
 
 @dataclass(eq=False)
@@ -40,21 +46,20 @@ class Item:
 
 @dataclass
 class Drawing:
-    """The work on the diagram of one model; `ends` are the public outputs of its graph that the picture ends in.
+    """The work on the diagram of a graph, that of a model or of one step of a loop; `ends` are its public outputs that the picture ends in.
 
-    `folds` says whether blocks that are one after the other the same stand there once.
+    `named` is what the spec calls formulas, by their places. `folds` says whether blocks that are one after the other the same stand
+    there once. `loops` are the bodies of those boxes that are loops, by name.
     """
 
-    model: Model
+    graph: Graph
+    named: Mapping[Span, str]
     root: Part
     ends: dict[str, str]
     depth: int
     folds: bool = True
     numbers: Iterator[int] = field(default_factory=count)
-
-    @property
-    def graph(self) -> Graph:
-        return self.model.graph
+    loops: dict[str, Body] = field(default_factory=dict)
 
     @cached_property
     def drawn(self) -> set[str]:
@@ -83,11 +88,6 @@ class Drawing:
                 found.setdefault(name, []).append(part.path)
         return found
 
-    @cached_property
-    def named(self) -> dict[Span, str]:
-        """What the spec calls the formulas of the model itself."""
-        return {row.span: row.name for row in self.model.rows}
-
     def in_order(self, names: Iterable[str]) -> list[str]:
         return sorted(names, key=self.place.__getitem__)
 
@@ -101,10 +101,11 @@ class Drawing:
             boxes.append(Box(self.fresh(), name, kind, takes=(node,)))
         return self.joined(boxes)
 
-    def joined(self, boxes: list[Box]) -> Diagram:
-        """Boxes with the edges between what gives a value and what takes it."""
+    def joined(self, boxes: list[Box], outer: Drawing | None = None) -> Diagram:
+        """Boxes with the edges between what gives a value, perhaps one of the drawing around, and what takes it."""
         maker = {value: b.name for b in boxes for value in b.gives}
-        edges = (Edge(maker[v], b.name, v, self.shape(v)) for b in boxes for v in b.takes if v in maker)
+        drawing = {v: self if v in self.graph.nodes or not outer else outer for v in maker}
+        edges = (Edge(maker[v], b.name, v, drawing[v].shape(v)) for b in boxes for v in b.takes if v in maker)
         return Diagram(tuple(boxes), tuple(edges))
 
     def shape(self, value: str) -> str:
@@ -176,6 +177,8 @@ class Drawing:
         if not item.parts:
             return replace(self.node_box(self.graph[next(iter(item.nodes))]), takes=takes, gives=gives, nodes=item.nodes)
         part = item.parts[0]
+        if part.body:
+            return self.loop(item, part.body, level)
         plain = replace(self.part_box(item, part), takes=takes, gives=gives, nodes=item.nodes)
         first = Item([part], item.nodes.intersection(part.all_nodes()))
         inner = self.items(part)
@@ -189,6 +192,34 @@ class Drawing:
         outs = [Box(self.fresh(), "", "port", takes=(v,)) for v in self.given(item)]
         joined = self.joined([*ins, *(self.box(i, level) for i in inner), *outs])
         return replace(joined, inputs=tuple(b.name for b in ins), outputs=tuple(b.name for b in outs))
+
+    def loop(self, item: Item, body: Body, level: int) -> Box:
+        """A loop with one step of it inside: the element, the carried values as they were, and their way back there from what they are."""
+        takes, gives = self.taken(item), self.given(item)
+        step = Drawing(body.graph, body.written, body.part, dict(body.graph.outputs), self.depth, self.folds, self.numbers, self.loops)
+        carried = {name: self.source(name, "state", body.starts[name], node, takes) for name, node in body.before.items()}
+        first = [self.source(body.item, "input", body.walked, body.element, takes), *carried.values()]
+        ins = [Box(self.fresh(), "", "port", gives=(v,)) for v in takes]
+        steps = [step.box(i, level) for i in step.items(body.part) if not i.nodes <= {n for b in first for n in b.nodes}]
+        sent = {node: body.graph.outputs[name] for name, node in body.yielded.items()}
+        outs = [Box(self.fresh(), "", "port", takes=(sent[v],) if v in sent else self.behind(v, takes)) for v in gives]
+        inside = step.joined([*ins, *first, *steps, *outs], self)
+        maker = {value: b.name for b in inside.boxes for value in b.gives}
+        again = tuple(Edge(maker[v], carried[name].name, v, step.shape(v)) for name, v in body.graph.outputs.items())
+        inner = replace(inside, inputs=tuple(b.name for b in ins), outputs=tuple(b.name for b in outs), again=again)
+        box = Box(self.fresh(), f"scan {body.item}", "forward", takes, gives, f"carries {', '.join(carried)}", inner, nodes=item.nodes)
+        self.loops[box.name] = body
+        return replace(box, is_open=0 < self.depth >= level - 1)
+
+    def source(self, title: str, role: str, behind: str, node: str, takes: tuple[str, ...]) -> Box:
+        """What a step begins with; `behind` is the value outside that it comes from."""
+        note = "of the step before" if role == "state" else ""
+        return Box(self.fresh(), title, role, self.behind(behind, takes), (node,), note, nodes=frozenset([node]))
+
+    def behind(self, value: str, takes: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of some values that another is computed from."""
+        needed = self.graph.needed([value])
+        return tuple(v for v in takes if v in needed)
 
     def node_box(self, node: Node) -> Box:
         if node.op.is_source:
@@ -221,8 +252,8 @@ class Drawing:
 
 
 def is_block(part: Part) -> bool:
-    """Whether there is more than one layer in it."""
-    return _layers(part) > 1
+    """Whether there is more than one layer in it, or a loop."""
+    return _layers(part) > 1 or has_loop(part)
 
 
 def has_loop(part: Part) -> bool:

@@ -56,12 +56,13 @@ class Edge:
 
 @dataclass(frozen=True)
 class Diagram:
-    """Boxes in the order of the spec, and edges between them."""
+    """Boxes in the order of the spec, and edges between them; `again` are those that lead into the next round of a loop, upwards."""
 
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    again: tuple[Edge, ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Box]:
@@ -79,6 +80,11 @@ class Diagram:
         for e in self.edges:
             if "port" not in (self.by_name[e.source].role, self.by_name[e.target].role):
                 yield from ((self.origin(e), target, e) for target in self.arrivals(e))
+
+    def rounds(self) -> Iterator[tuple[Box, Box, Edge]]:
+        """The same of the edges into the next round."""
+        for e in self.again:
+            yield from ((self.origin(e), target, e) for target in self.arrivals(e))
 
     def arrivals(self, edge: Edge) -> Iterator[Box]:
         """The boxes without open insides that the value of an edge comes to."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nnspec.diagnostics import printable
-from nnspec.picture.diagram import Box, Diagram
-from nnspec.picture.look import BACKWARD_LINE, COLORS, LINE, short
+from nnspec.picture.diagram import Box, Diagram, Edge
+from nnspec.picture.look import AGAIN_LINE, BACKWARD_LINE, COLORS, LINE, short
 
 
 def dot(diagram: Diagram, title: str) -> str:
@@ -22,8 +22,15 @@ def _statements(diagram: Diagram, indent: str) -> Iterator[str]:
             yield from _box(box, indent)
     for source, target, e in diagram.links():
         yield f'{indent}{source.name} -> {target.name} [label={_quoted(e.label)} color="{LINE}"]'
-        if e.goes_back:
-            yield f'{indent}{target.back_name} -> {source.back_name} [color="{BACKWARD_LINE}" style=dashed constraint=false]'
+        yield from _back(source, target, e, indent)
+    for source, target, e in diagram.rounds():
+        yield f'{indent}{source.name} -> {target.name} [color="{AGAIN_LINE}" penwidth=2 constraint=false]'
+        yield from _back(source, target, e, indent)
+
+
+def _back(source: Box, target: Box, edge: Edge, indent: str) -> Iterator[str]:
+    if edge.goes_back:
+        yield f'{indent}{target.back_name} -> {source.back_name} [color="{BACKWARD_LINE}" style=dashed constraint=false]'
 
 
 def _box(box: Box, indent: str) -> Iterator[str]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from nnspec.picture.again import GAP, LANE, ROOM, Again, Door, ways
 from nnspec.picture.diagram import Box, Diagram, Edge
+from nnspec.picture.labels import Label, Stretches, along, placed, sampled
 from nnspec.picture.layers import Place, Rows, rows_of
 from nnspec.picture.look import NOTE, TITLE, short, width
 from nnspec.picture.place import columns_of
 from nnspec.record import dataclass
 
-PAD, ASIDE, BETWEEN = 10.0, 24.0, 36.0
+PAD, ASIDE, BETWEEN = 10.0, 24.0, 40.0
 """Room beside text, beside boxes and between rows."""
 LINE_HEIGHT, HEADER = 16.0, 20.0
 BLOCK = 16.0
 TWINS, ASIDE_BACK = 8.0, 12.0
 """Between what a box computes forward and backward, and between the two lines of an edge."""
-
-Stretches = tuple[tuple[float, float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Label:
-    """The shape of a value beside its line; on the left the text ends at x."""
-
-    text: str
-    x: float
-    y: float
-    on_left: bool
-
-
-@dataclass(frozen=True)
 class Figure:
     """A diagram with coordinates from its own left upper corner."""
 
@@ -83,6 +73,7 @@ class Figure:
     height: float
     shapes: tuple[Shape, ...]
     lines: tuple[Line, ...]
+    again: tuple[Again, ...] = ()
 
     def middle_of(self, box: str) -> float:
         return next(s.middle for s in self.shapes if s.box.name == box)
@@ -92,16 +83,35 @@ def figure_of(diagram: Diagram) -> Figure:
     """Boxes placed in rows."""
     sized = {b.name: _sized(b) for b in diagram.boxes}
     pairs = [(e.source, e.target) for e in diagram.edges]
-    rows = rows_of([b.name for b in diagram.boxes], pairs, diagram.outputs)
+    rows = rows_of([b.name for b in diagram.boxes], pairs, diagram.inputs, diagram.outputs)
     widths = {p: _room(sized[p], diagram) if isinstance(p, str) else NOTE for row in rows.rows for p in row}
     at = columns_of(rows, widths, _shifts(diagram, sized, rows), ASIDE)
     if len(diagram.inputs) == len(diagram.outputs) == 1:  # so that blocks in a row stand below each other
         at[diagram.outputs[0]] = at[diagram.inputs[0]]
-    tops, bottoms = _levels(rows, sized)
+    tops, bottoms = _levels(rows, sized, ROOM if any(e.target in rows.rows[0] for e in diagram.again) else 0.0)
     shapes = {n: replace(s, x=at[n] - s.width / 2, y=tops[n]) for n, s in sized.items()}
-    lines = _labelled(list(_lines(diagram, rows, shapes, at, (tops, bottoms))), shapes)
     right = max((at[p] + widths[p] / 2 for p in at), default=0.0)
-    return Figure(right, max((s.y + s.height for s in shapes.values()), default=0.0), tuple(shapes.values()), lines)
+    again = ways(diagram, *_doors(diagram, rows, shapes), right)
+    lines = _labelled(list(_lines(diagram, rows, shapes, at, (tops, bottoms))), again, shapes, right)
+    height = max((s.y + s.height for s in shapes.values()), default=0.0)
+    return Figure(right + LANE * len(again) + GAP * bool(again), height, tuple(shapes.values()), lines, again)
+
+
+def _doors(diagram: Diagram, rows: Rows, shapes: Mapping[str, Shape]) -> tuple[dict[str, Door], dict[str, Door]]:
+    """Where ways into the next round leave boxes and enter them."""
+    above, below = dict[str, float](), dict[str, float]()
+    for row in rows.rows:
+        boxes = [shapes[p] for p in row if isinstance(p, str)]
+        above |= {b.box.name: min(b.y for b in boxes) for b in boxes}
+        below |= {b.box.name: max(b.y + b.height for b in boxes) for b in boxes}
+    leaves, enters = dict[str, Door](), dict[str, Door]()
+    for e in diagram.again:
+        source, target = shapes[e.source], shapes[e.target]
+        x, back_x = (source.middle + _attached(source, source.box.port_out(e.value), back=b) + ASIDE_BACK for b in (False, True))
+        leaves[e.source] = Door(x, back_x, source.y + source.height, below[e.source])
+        x, back_x = (target.middle + _attached(target, "", back=b) for b in (False, True))
+        enters[e.target] = Door(x, back_x, target.y, above[e.target])
+    return leaves, enters
 
 
 def _sized(box: Box) -> Shape:
@@ -148,9 +158,9 @@ def _shifts(diagram: Diagram, sized: Mapping[str, Shape], rows: Rows) -> dict[tu
     return shifts
 
 
-def _levels(rows: Rows, sized: Mapping[str, Shape]) -> tuple[dict[Place, float], dict[Place, float]]:
-    """Where each place begins and ends from top to bottom; boxes stand in the middle of their row."""
-    tops, bottoms, y = dict[Place, float](), dict[Place, float](), 0.0
+def _levels(rows: Rows, sized: Mapping[str, Shape], y: float) -> tuple[dict[Place, float], dict[Place, float]]:
+    """Where each place begins and ends from top to bottom, the first at `y`; boxes stand in the middle of their row."""
+    tops, bottoms = dict[Place, float](), dict[Place, float]()
     for row in rows.rows:
         height = max((sized[p].height for p in row if isinstance(p, str)), default=0.0)
         for place in row:
@@ -185,23 +195,15 @@ def _reversed(stretches: Stretches) -> Stretches:
     return tuple((x1, y1, x0, y0) for x0, y0, x1, y1 in reversed(stretches))
 
 
-def _labelled(lines: list[Line], shapes: Mapping[str, Shape]) -> tuple[Line, ...]:
+def _labelled(lines: list[Line], again: Sequence[Again], shapes: Mapping[str, Shape], right: float) -> tuple[Line, ...]:
     """The first line with each value says its shape."""
-    labelled = []
+    points = [p for line in lines for p in sampled(line.stretches)]
+    points += [p for way in again for start, end in pairwise(way.corners) for p in along(start, end)]
+    labelled: list[Line] = []
     said = set[str]()
     for line in lines:
-        e, beside = line.edge, [o for o in lines if o.edge.source == line.edge.source and not o.is_back]
+        e, labels = line.edge, [o.label for o in labelled if o.label]
         new = not line.is_back and e.value not in said and shapes[e.source].box.role != "port"
         said.add(e.value)
-        labelled.append(replace(line, label=_label(line, beside)) if new else line)
+        labelled.append(replace(line, label=placed(e.label, line.stretches, points, labels, right)) if new else line)
     return tuple(labelled)
-
-
-def _label(line: Line, beside: list[Line]) -> Label:
-    """The label where the line begins, on the side where fewer lines go; at its last bend, if another value begins there too."""
-    if beside[0].edge.value != line.edge.value:
-        x, y, end, _ = line.stretches[-1]
-        return Label(line.edge.label, x, y - 4, on_left=end < x)
-    x, y, *_ = line.stretches[0]
-    turns = {(x1 > x + 1) - (x1 < x - 1) for x0, _, x1, _ in (o.stretches[0] for o in beside)}
-    return Label(line.edge.label, x, y + NOTE + 4, on_left=1 in turns and -1 not in turns)

@@ -8,9 +8,10 @@ from html import escape
 from pathlib import Path
 
 from nnspec.diagnostics import printable
+from nnspec.picture.again import LANE
 from nnspec.picture.diagram import Box, Diagram
 from nnspec.picture.layers import Place, rows_of
-from nnspec.picture.look import BACKWARD_LINE, COLORS, FAINT, FONT, INK, LINE, NOTE, PAPER, TITLE, short
+from nnspec.picture.look import AGAIN_LINE, BACKWARD_LINE, COLORS, FAINT, FONT, INK, LINE, NOTE, PAPER, TITLE, short
 
 STYLE, SCRIPT = ((Path(__file__).parent / f"page.{kind}") for kind in ("css", "js"))
 
@@ -26,7 +27,7 @@ def html(diagram: Diagram, title: str) -> str:
 
 def _colors() -> str:
     """The looks that all formats share, as style."""
-    variables = {"ink": INK, "faint": FAINT, "line": LINE, "back": BACKWARD_LINE, "paper": PAPER}
+    variables = {"ink": INK, "faint": FAINT, "line": LINE, "back": BACKWARD_LINE, "again": AGAIN_LINE, "paper": PAPER}
     root = "".join(f"--{name}:{color};" for name, color in variables.items())
     roles = "".join(f".{role}{{--fill:{fill};--edge:{outline}}}" for role, (fill, outline) in COLORS.items())
     return f":root{{{root}--title:{TITLE}px;--note:{NOTE}px;--font:{FONT}}}{roles}"
@@ -34,9 +35,12 @@ def _colors() -> str:
 
 def _rows(diagram: Diagram) -> Iterator[str]:
     """The rows of a diagram, with the places that its edges go through for the script."""
-    rows = rows_of([b.name for b in diagram.boxes], [(e.source, e.target) for e in diagram.edges], diagram.outputs)
+    rows = rows_of([b.name for b in diagram.boxes], [(e.source, e.target) for e in diagram.edges], diagram.inputs, diagram.outputs)
     block = diagram.boxes[0].name
-    yield f'<div class="diagram" data-edges="{escape(json.dumps(list(_edges(diagram, rows.paths, block))))}">'
+    edges = [*_edges(diagram, rows.paths, block), *_again(diagram)]
+    lanes = sum(1 + e.goes_back for e in diagram.again)
+    room = f' style="padding-right:{LANE * lanes:.0f}px"' if lanes else ""
+    yield f'<div class="diagram"{room} data-edges="{escape(json.dumps(edges))}">'
     for row in rows.rows:
         yield '<div class="row">'
         for place in row:
@@ -56,6 +60,16 @@ def _edges(diagram: Diagram, paths: list[list[Place]], block: str) -> Iterator[d
             "ports": [source.port_out(e.value), target.port_in(e.value)],
         }
         said.add(e.value)
+
+
+def _again(diagram: Diagram) -> Iterator[dict[str, object]]:
+    """The edges into the next round, with the number of the lane that each has beside the boxes."""
+    lane = 0
+    for e in diagram.again:
+        source, target = diagram.by_name[e.source], diagram.by_name[e.target]
+        ports = [source.port_out(e.value), target.port_in(e.value)]
+        yield {"path": [e.source, e.target], "label": "", "back": e.goes_back, "ports": ports, "lane": lane}
+        lane += 1 + e.goes_back
 
 
 def _name(place: Place, block: str) -> str:

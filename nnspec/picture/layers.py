@@ -29,9 +29,9 @@ class Rows:
     below: dict[Place, list[Place]] = field(default_factory=dict)
 
 
-def rows_of(boxes: Sequence[str], edges: Sequence[tuple[str, str]], last: Iterable[str] = ()) -> Rows:
-    """Every edge goes down; boxes that nothing comes to stand right above what they go to, and `last` in the last row."""
-    ranks = _ranks(boxes, edges, set(last))
+def rows_of(boxes: Sequence[str], edges: Sequence[tuple[str, str]], first: Sequence[str] = (), last: Sequence[str] = ()) -> Rows:
+    """Every edge goes down; boxes that nothing comes to stand right above what they go to, but `first` and `last` in those rows."""
+    ranks = _ranks(boxes, edges, first, last)
     rows = Rows([[] for _ in range(max(ranks.values(), default=-1) + 1)])
     for name in boxes:
         rows.rows[ranks[name]].append(name)
@@ -47,7 +47,7 @@ def rows_of(boxes: Sequence[str], edges: Sequence[tuple[str, str]], last: Iterab
     return rows
 
 
-def _ranks(boxes: Sequence[str], edges: Sequence[tuple[str, str]], last: set[str]) -> dict[str, int]:
+def _ranks(boxes: Sequence[str], edges: Sequence[tuple[str, str]], first: Sequence[str], last: Sequence[str]) -> dict[str, int]:
     """Rows by the longest way to each box; `boxes` come before what they go to."""
     sources: dict[str, list[str]] = {b: [] for b in boxes}
     targets: dict[str, list[str]] = {b: [] for b in boxes}
@@ -58,7 +58,7 @@ def _ranks(boxes: Sequence[str], edges: Sequence[tuple[str, str]], last: set[str
     for name in boxes:
         ranks[name] = max((ranks[s] + 1 for s in sources[name]), default=0)
     for name in boxes:
-        if not sources[name] and targets[name]:
+        if not sources[name] and targets[name] and name not in first:
             ranks[name] = min(ranks[t] for t in targets[name]) - 1
     bottom = max(ranks.values(), default=0)
     return ranks | dict.fromkeys(last, bottom)

@@ -18,7 +18,7 @@ COLORS = {
 }
 """Fill and outline by role."""
 INK, FAINT, PAPER = "#0f172a", "#475569", "#ffffff"
-LINE, BACKWARD_LINE = "#64748b", "#c2410c"
+LINE, BACKWARD_LINE, AGAIN_LINE = "#64748b", "#c2410c", "#7e22ce"
 
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 TITLE, NOTE = 13, 10

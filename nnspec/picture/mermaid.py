@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nnspec.picture.diagram import Box, Diagram
+from nnspec.picture.diagram import Box, Diagram, Edge
 from nnspec.picture.look import COLORS, short
 
 
@@ -20,8 +20,15 @@ def _statements(diagram: Diagram, indent: str) -> Iterator[str]:
             yield from _box(box, indent)
     for source, target, e in diagram.links():
         yield f"{indent}{source.name} -->|{_quoted(e.label)}| {target.name}"
-        if e.goes_back:
-            yield f"{indent}{target.back_name} -.-> {source.back_name}"
+        yield from _back(source, target, e, indent)
+    for source, target, e in diagram.rounds():
+        yield f"{indent}{source.name} ==> {target.name}"
+        yield from _back(source, target, e, indent)
+
+
+def _back(source: Box, target: Box, edge: Edge, indent: str) -> Iterator[str]:
+    if edge.goes_back:
+        yield f"{indent}{target.back_name} -.-> {source.back_name}"
 
 
 def _box(box: Box, indent: str) -> Iterator[str]:

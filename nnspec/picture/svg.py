@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from nnspec.diagnostics import printable
+from nnspec.picture.again import Again, rounded
 from nnspec.picture.diagram import Diagram
-from nnspec.picture.figure import LINE_HEIGHT, PAD, Figure, Label, Line, Shape, figure_of
-from nnspec.picture.look import BACKWARD_LINE, COLORS, FAINT, FONT, INK, LINE, NOTE, PAPER, TITLE
+from nnspec.picture.figure import LINE_HEIGHT, PAD, Figure, Line, Shape, figure_of
+from nnspec.picture.labels import ASIDE, Label
+from nnspec.picture.look import AGAIN_LINE, BACKWARD_LINE, COLORS, FAINT, FONT, INK, LINE, NOTE, PAPER, TITLE
 
 MARGIN = 20.0
 DASHED = ' stroke-dasharray="4 3"'
@@ -37,6 +39,8 @@ def _drawn(figure: Figure, x: float, y: float) -> Iterator[str]:
         yield from _box(shape, x, y)
     for line in figure.lines:
         yield _line(line, x, y)
+    for way in figure.again:
+        yield _way(way, x, y)
     for line in figure.lines:
         if line.label:
             yield from _label(line.label, x, y)
@@ -99,9 +103,19 @@ def _line(line: Line, x: float, y: float) -> str:
     return curve if line.to_port else curve + head
 
 
+def _way(way: Again, x: float, y: float) -> str:
+    """A line into the next round, in the colour of what is carried."""
+    corners = [(x + dx, y + dy) for dx, dy in way.corners]
+    color = BACKWARD_LINE if way.is_back else AGAIN_LINE
+    style = DASHED if way.is_back else ' stroke-width="1.6"'
+    (end_x, end_y), up = corners[-1], 7 if way.is_back else -7
+    head = f'<path d="M{end_x:.1f},{end_y:.1f} l-3.5,{up} h7 z" fill="{color}"/>'
+    return f'<path d="{rounded(corners)}" fill="none" stroke="{color}"{style}/>{head}'
+
+
 def _label(label: Label, x: float, y: float) -> Iterator[str]:
     """Text that a line may pass behind."""
-    at, anchor = (x + label.x - 4, "end") if label.on_left else (x + label.x + 4, "start")
+    at, anchor = (x + label.x - ASIDE, "end") if label.on_left else (x + label.x + ASIDE, "start")
     place = f'x="{at:.1f}" y="{y + label.y:.1f}" font-size="{NOTE}" text-anchor="{anchor}"'
     yield f'<text {place} fill="{PAPER}" stroke="{PAPER}" stroke-width="3" stroke-linejoin="round">{escape(label.text)}</text>'
     yield f'<text {place} fill="{FAINT}">{escape(label.text)}</text>'
