@@ -138,7 +138,9 @@ class Calls(ABC):
         self, callee: Function | Builtin, bound: dict[str, Value], spans: dict[str, Span], scope: Scope, span: Span, label: str | None
     ) -> Value:
         if isinstance(callee, Builtin):
-            return batch.attempt(spans, span, lambda: callee.run(self, bound, spans, span, scope))
+            result = batch.attempt(spans, span, lambda: callee.run(self, bound, spans, span, scope))
+            self.last_name = self.last_name if callee.kind == "shared pipeline" else callee.name
+            return result
         if callee.kind not in CALLED_IN_FORMULAS:
             return Applied(callee, bound, span)
         if callee.kind == "fn" and all(type(v) in PLAIN for v in bound.values()):
