@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from nnspec.derivation.step import Step, local, step_of
 from nnspec.drawing.body import Body
 from nnspec.graph import Dim, Graph, Type
+from nnspec.record import dataclass
 
 NOW, BEFORE, AFTER = "ₜ", "ₜ₋₁", "ₜ₊₁"
 LATER = {BEFORE: NOW, NOW: AFTER}

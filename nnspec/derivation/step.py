@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from nnspec.autodiff import pull_back
 from nnspec.graph import Graph, Type
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 
 LOSS, GRADIENT = "L", "gradient:"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from nnspec.derivation.recurrence import FIRST, LATER, Recurrence
 from nnspec.derivation.signs import PRODUCT, Term
 from nnspec.derivation.step import GRADIENT, LOSS, Step
+from nnspec.record import dataclass
 
 if TYPE_CHECKING:
     from nnspec.derivation.chain import Chain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from nnspec.elaborate.scan import OneStep
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import Dim, Graph, Node
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 
 if TYPE_CHECKING:
     from nnspec.drawing.parts import Part

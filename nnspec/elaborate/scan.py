@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from nnspec.graph import BATCH, Dim, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from nnspec.picture.diagram import Diagram, Edge
+from nnspec.record import dataclass
 
 LANE, GAP, ROOM = 14.0, 9.0, 22.0
 """Between two ways beside each other, from a row of boxes to a way along it, and what the first row leaves for one above it."""

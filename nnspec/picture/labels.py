@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from nnspec.picture.look import NOTE, width
+from nnspec.record import dataclass
 
 Stretches = tuple[tuple[float, float, float, float], ...]
 Point = tuple[float, float]
