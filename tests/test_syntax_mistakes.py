@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 from mistakes import Mistake, check, diagnostics, model, training
 
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source
+from nnspec.fixes import repaired
+from nnspec.lsp.complete import SETTINGS as SETTINGS_OF_TRAININGS
+from nnspec.syntax.words import SETTING_WORDS
+
 MISTAKES = {
     "a misspelt statement": Mistake(
         model("outptu x"), "E001", 3, "outptu", "`outptu` does not start a statement", "did you mean `output`?"
@@ -101,7 +107,8 @@ SLIPS = {
     "h: x -> dense(3)": ("E006", ":", "h= x -> dense(3)"),
     "2h = x": ("E007", "2h", "h2 = x"),
     "my-h = x": ("E007", "my-h", "my_h = x"),
-    "loss = x -> dense(3)": ("E007", "loss =", None),
+    "loss = x -> dense(3)": ("E007", "loss =", "loss x -> dense(3)"),
+    "state = x -> dense(3)": ("E007", "state =", None),
     "h = x -> dense(3),": ("E001", ",", "h = x -> dense(3)"),
 }
 
@@ -134,6 +141,47 @@ def test_a_slip_is_called_by_its_name_and_mended(line: str) -> None:
 def test_the_layout_tells_which_bracket_is_at_fault(spec: str, line: int, label: str) -> None:
     (d,) = diagnostics(spec)
     assert (d.code, d.span.line if d.span else 0, d.label) == ("E002", line, label)
+
+
+SETTINGS = {
+    "on lines of their own": "train {\n  data xor,\n  batch 2, # small\n  epochs 3,\n  optimizer sgd(lr = 0.1),\n}",
+    "on one line": "train { data xor, batch 2, epochs 3, optimizer sgd(lr = 0.1) }",
+    "with a source of values": "train { data { x = [[1, 2, 3, 4]] }, epochs 3, optimizer sgd(lr = 0.1) }",
+}
+
+
+@pytest.mark.parametrize("train", SETTINGS.values(), ids=SETTINGS)
+def test_commas_between_settings_are_named_and_taken_out(train: str) -> None:
+    spec = model("output y = x -> dense(1)", "loss mse(y, 0)") + f"\n{train}"
+    first = diagnostics(spec)[0]
+    assert (first.code, first.span and first.span.text) == ("E001", ",")
+    assert "ends without `,`" in first.message and first.help.startswith("leave it out")
+    done = repaired(Source("spec.nn", spec), lambda source: Compilation(source, {}).diagnostics)
+    assert [d.message for d in done.diagnostics] == [] and {f.text for f in done.applied} == {""}
+
+
+def test_a_comma_that_makes_the_next_setting_a_value_is_named() -> None:
+    (d, *_) = diagnostics(training("epochs 3,", "optimizer sgd(0.1)"))
+    assert (d.code, d.message) == ("E104", "`epochs` takes one value") and d.help.startswith("leave the comma out")
+
+
+def test_the_words_of_settings_are_those_that_a_training_knows() -> None:
+    assert {*SETTING_WORDS} == {*SETTINGS_OF_TRAININGS}
+
+
+def test_a_comma_after_an_output_is_named_where_it_stands() -> None:
+    (d,) = diagnostics(model("output y = x -> dense(1),", "loss mse(y, 0)"))
+    assert d.span and (d.code, d.span.line, d.message, d.fix and d.fix.text) == ("E001", 3, "a statement ends without `,`", "")
+
+
+def test_settings_in_round_brackets_are_shown_their_braces() -> None:
+    found = diagnostics("train(data = xor, epochs = 3)\n" + model("output x"))
+    assert "train { data" in found[0].help
+
+
+def test_a_parameter_of_a_model_with_a_shape_is_shown_the_input() -> None:
+    (d,) = diagnostics("model M(x: [4]) {\n  output y = 2 * x\n}")
+    assert d.code == "E103" and d.help == "what an example has is declared in the braces: `input x: [4]`"
 
 
 def test_a_loss_in_a_training_is_sent_to_the_model() -> None:

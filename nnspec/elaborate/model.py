@@ -116,6 +116,7 @@ class _ModelWork:
 
     def run(self) -> None:
         for p in self.f.definition.parameters:
+            self.scope.names[p.name] = POISON
             with self.e.recovering(p.span):
                 self.scope.names[p.name] = self._default(p)
         body = sorted(self.f.definition.body, key=_turn)
@@ -131,7 +132,8 @@ class _ModelWork:
 
     def _default(self, p: ast.Parameter) -> Value:
         if p.default is None:
-            raise fault("E103", f"the model's parameter `{p.name}` has no value", p.span, help=f"give it one: `{p.name} = 32`")
+            help_ = f"what an example has is declared in the braces: `input {p.span.text}`" if p.type else f"give it one: `{p.name} = 32`"
+            raise fault("E103", f"the model's parameter `{p.name}` has no value", p.span, help=help_)
         return self.e.evaluate(p.default, self.scope)
 
     def statement(self, s: ast.Statement) -> None:

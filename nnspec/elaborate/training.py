@@ -18,6 +18,7 @@ from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_
 from nnspec.graph import Graph
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+from nnspec.syntax.words import SETTING_WORDS
 
 STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "early": (("metric", "patience"), ("metric", "patience"), "early(val.loss, patience = 3)"),
@@ -151,8 +152,14 @@ class _Reader:
         if name == "penalty":
             return tuple(self.penalty(v) for v in s.values)
         if len(s.values) != 1:
-            raise fault("E104", f"`{name}` takes one value", s.values[1].span if s.values else s.span)
+            raise self.too_many(s)
         return self.settings[name](s.values[0])
+
+    def too_many(self, s: ast.Setting) -> Fault:
+        """Of `epochs 3, batch 2`, where a comma makes the next setting a value of this one, it is the comma."""
+        more = next((v.span for v in s.values[1:]), s.span)
+        help_ = "leave the comma out: settings stand on lines of their own, or side by side" if more.text in SETTING_WORDS else ""
+        return fault("E104", f"`{s.name.id}` takes one value", more, help=help_)
 
     def unknown(self, name: ast.Name) -> Fault:
         known = (*self.settings, *PHASE_SETTINGS, "start")

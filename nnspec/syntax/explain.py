@@ -7,16 +7,23 @@ from collections.abc import Set
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
-from nnspec.syntax.recovery import start_of_statement
+from nnspec.syntax.recovery import start_of_statement, word_of_definition
 from nnspec.syntax.slips import MAX_LOOK_BACK, slip_at, slip_before
-from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS, describe, only_sign
+from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS, STATEMENT_WORDS, describe, only_sign
 
 _LONE_WORD = re.compile(r"\b(?P<word>[^\W\d]\w*)\s*\Z")
 _BRANCH = re.compile(r"\b(?:then|else)\b(?!\s*[{])")
 _DANGLING = re.compile(r"(->|[-+*/@%^=,~]|\b(?:and|or|not|then|else)\b)[ \t]*(?:#[^\n]*)?\n\s*([^\W\d]\w*)(?:\s+[^\W\d]\w*)?\s*\Z")
+_COMMA = re.compile(rf"(,)(?:\s|#[^\n]*\n)*(?:(?P<next>{'|'.join({*STATEMENT_WORDS, *SETTING_WORDS})})\s+(?:[\w\"\[{{(][^,]*)?)?\Z")
+_CALLED = re.compile(r"\b(?P<word>train|test)\s*\Z")
+_IN_BRACES = {
+    "train": "its settings stand in braces: `train { data ..  epochs 3  optimizer adam(lr = 1e-3) }`",
+    "test": 'a test has a title and a model: `test "by hand" of Net { given x = ..  expect .. }`',
+}
 _OUTPUT = re.compile(r"\s*output\b")
 _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
 BRACKETS = "()[]{}"
+_IN_TRAINING = {"OPTIMIZER", "SCHEDULE", "RBRACE"}
 _OPERATORS = ("ARROW", "LPAR", "PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "DOT", "LSQB")
 
 
@@ -27,7 +34,8 @@ def explain(source: Source, read: str, error: Unexpected, offset: int = 0) -> Di
         return slip_at(source, at) or _no_meaning(source, at)
     if len(error.token) > LONGEST_NAME and error.token.type == "NAME":
         return Diagnostic("E502", f"a name has at most {LONGEST_NAME} letters, and this has {len(error.token):,}", Span(source, at, at + 1))
-    slip = slip_at(source, at) or slip_before(source, at) or _value_missing(source, read, error.position, error.token, offset)
+    slip = slip_at(source, at) or slip_before(source, at) or _comma(source, read, error, offset)
+    slip = slip or _value_missing(source, read, error.position, error.token, offset)
     return slip or _token(source, at, error.token, error.accepted)
 
 
@@ -36,6 +44,23 @@ def _no_meaning(source: Source, at: int) -> Diagnostic:
     if char == '"':
         return Diagnostic("E001", "a text is not closed", span, 'the closing `"` is missing on this line')
     return Diagnostic("E001", f"`{printable(char)}` has no meaning in the language", span)
+
+
+def _comma(source: Source, read: str, error: Unexpected, offset: int) -> Diagnostic | None:
+    """A comma between statements or settings, which may show only behind the word that follows it."""
+    comma = _COMMA.search(read, max(0, error.position - MAX_LOOK_BACK), error.position)
+    ends_here = error.token is not None and (error.token in STATEMENT_WORDS or error.token.type == "RBRACE")
+    if not comma or not (comma["next"] or ends_here):
+        return None
+    training = word_of_definition(read, comma.start()) == "train"
+    if comma["next"] and comma["next"] not in (SETTING_WORDS if training else STATEMENT_WORDS):
+        return None
+    return _superfluous(Span(source, offset + comma.start(1), offset + comma.end(1)), "setting" if training else "statement")
+
+
+def _superfluous(comma: Span, what: str = "statement") -> Diagnostic:
+    help_ = "leave it out" + (": settings stand on lines of their own, or side by side" if what == "setting" else "")
+    return Diagnostic("E001", f"a {what} ends without `,`", comma, help=help_, fix=Fix(comma, ""))
 
 
 def _value_missing(source: Source, read: str, at: int, token: Token, offset: int) -> Diagnostic | None:
@@ -59,10 +84,12 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     if token.type in ("EQ", "COLON") and expected == "expected a value":
         return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=Fix(span, ""))
     if token.type == "COMMA" and "statement" in expected:
-        return Diagnostic("E001", "a statement ends without `,`", span, help="leave it out", fix=Fix(span, ""))
-    if token in STATEMENT_WORDS and {"OPTIMIZER", "SCHEDULE", "RBRACE"} <= accepted:
+        return _superfluous(span)
+    if token in STATEMENT_WORDS and accepted >= _IN_TRAINING:
         return Diagnostic("E001", f"`{token}` stands in a model, not among the settings of a training", span)
     more = meant(str(token), DEFINITION_WORDS, span) if expected == "expected a definition" else {}
+    if token.type == "LPAR" and (opened := _CALLED.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
+        more["help"] = _IN_BRACES[opened["word"]]
     if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
         more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)

@@ -25,7 +25,13 @@ def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]
             return replace(spec, lost=lost), found
         except Unexpected as error:
             found.append(explain(source, text, error, start))
-            rest = blanked(text, *statement_around(text, error.position))
+            rest = blanked(text, *(_superfluous(found[-1], start) or statement_around(text, error.position)))
             if len(found) >= MAX_ERRORS or rest == text:
                 return Spec(Span(source, start, start + len(text)), 1, ()), found
             text = rest
+
+
+def _superfluous(mistake: Diagnostic, start: int) -> tuple[int, int] | None:
+    """Where a sign stands, in the text from `start` on, without which the statement is right."""
+    fix = mistake.fix
+    return (fix.span.start - start, fix.span.end - start) if fix and fix.safe and not fix.text else None

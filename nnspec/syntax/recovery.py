@@ -43,6 +43,12 @@ def _definition_around(text: str, at: int) -> tuple[int, int]:
     return start, following.start() if following else len(text)
 
 
+def word_of_definition(text: str, at: int) -> str:
+    """The word that starts the definition around a place."""
+    before = [m.group() for m in _DEFINITION.finditer(text, 0, at)]
+    return before[-1] if before else ""
+
+
 def start_of_statement(text: str, at: int) -> int:
     return _start(text, at)[0]
 

@@ -70,8 +70,12 @@ HERE = (
         fix=r"\1_\2",
     ),
     Slip(
-        "E007", re.compile(r"\b(input|target|output|loss|metric|expect|param|state|share|return)\s*=(?!=)"),
-        r"`\1` begins a statement, and cannot be a name", "choose another name",
+        "E007", re.compile(r"\b(loss|metric|output|expect|return)\s*=(?!=)"), r"`\1` begins a statement, and cannot be a name",
+        "its formula follows without `=`; or choose another name", r"\1", safe=False,
+    ),
+    Slip(
+        "E007", re.compile(r"\b(input|target|param|state|share)\s*=(?!=)"), r"`\1` begins a statement, and cannot be a name",
+        "choose another name",
     ),
     Slip(
         "E005", re.compile(r"(?<=\n)[ \t]*- *\w+.*"), "the language has no lists of this kind",

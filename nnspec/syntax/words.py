@@ -9,6 +9,11 @@ STATEMENT_WORDS = (
     "input", "target", "output", "loss", "metric", "expect", "param", "state", "share", "lookahead", "return", "if",
     "given", "steps", *DEFINITION_WORDS,
 )  # fmt: skip
+SETTING_WORDS = (
+    "data", "validation", "test", "batch", "epochs", "steps", "optimizer", "schedule", "penalty", "clip", "stop", "augment", "seed",
+    "start", "checkpoint", "minimize", "update", "freeze",
+)  # fmt: skip
+"""What begins a setting of a training; to the grammar they are names."""
 OTHER_WORDS = ("nnspec", "of", "with", "then", "else", "repeat", "scan", "in", "as", "from", "or", "and", "not", "true", "false")
 
 _SIGNS = {
