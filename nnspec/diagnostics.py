@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import sys
 import unicodedata
@@ -172,10 +171,12 @@ def warn(found: Diagnostic) -> None:
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to a misspelt one, letters in another order first, or None when none is near."""
+    from difflib import get_close_matches  # only a mistake needs it
+
     by_lower = {k.lower(): k for k in known}
     lower = word.lower()
     swapped = [k for k in by_lower if len(k) == len(lower) and sorted(k) == sorted(lower)]
-    near = [lower] if lower in by_lower else swapped or difflib.get_close_matches(lower, list(by_lower), n=1, cutoff=_cutoff(lower))
+    near = [lower] if lower in by_lower else swapped or get_close_matches(lower, list(by_lower), n=1, cutoff=_cutoff(lower))
     return by_lower[near[0]] if near else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,6 +60,8 @@ def _lives(pid: int) -> bool:
 
 def remove(path: Path) -> None:
     """A file, or a folder with all that is in it."""
+    import shutil
+
     if path.is_dir():
         shutil.rmtree(path)
     else:

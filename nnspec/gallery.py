@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import copyfile
 
 from nnspec import resources
 from nnspec.diagnostics import Source, did_you_mean, fault
@@ -110,6 +109,8 @@ def start(name: str, source: Source) -> Path:
 
 def _copy_data(source: Source, folder: Path) -> None:
     """The files of the gallery that a spec reads, where there are none of that name."""
+    from shutil import copyfile
+
     gallery = resources.folder("specs")
     for file in (p for p in gallery.rglob("*.*") if p.suffix != ".nn"):
         copy = folder / file.relative_to(gallery)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ MAX_HEADER = 100_000_000  # as in the library of the format
 
 def shapes(path: Path, span: Span) -> dict[str, tuple[int, ...]]:
     """The tensors of a file and their shapes, from its header alone."""
+    import json
+
     try:
         with path.open("rb") as f:
             length = int.from_bytes(f.read(LENGTH_BYTES), "little")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from helpers import ROOT
 
 import nnspec
@@ -25,12 +26,20 @@ def test_the_public_surface_is_this() -> None:
     ]  # fmt: skip
 
 
-def test_checking_a_right_spec_imports_nothing_that_is_slow_and_not_needed() -> None:
+SLOW = {"numpy", "networkx", "onnx", "onnxruntime", "rich", "lark", "ctypes", "statistics"}
+NOT_NEEDED = [
+    (("check", "lenet", "digits", "mazur", "mnist_wide"), {"nnspec.syntax.mend", "nnspec.net", "nnspec.interchange"}),
+    (("fmt", "--check", "specs/lenet.nn"), {"nnspec.compile", "nnspec.elaborate", "nnspec.ops", "nnspec.rewrite"}),
+    (("--version",), {"nnspec.syntax", "nnspec.compile", "nnspec.cli.check"}),
+    (("explain", "E102"), {"nnspec.elaborate", "nnspec.cli.train"}),
+]
+
+
+@pytest.mark.parametrize(("command", "modules"), NOT_NEEDED, ids=lambda value: value[0] if isinstance(value, tuple) else "")
+def test_a_command_imports_nothing_that_is_slow_and_not_needed(command: tuple[str, ...], modules: set[str]) -> None:
     code = (
-        "import sys\nfrom nnspec.cli.main import cli\n"
-        "cli(['check', 'lenet', 'digits', 'mazur', 'mnist_wide'], standalone_mode=False)\n"
-        "slow = {'numpy', 'networkx', 'onnx', 'onnxruntime', 'rich', 'lark', 'ctypes', 'statistics', 'nnspec.syntax.mend'}\n"
-        "print(sorted(slow & set(sys.modules)))"
+        f"import sys\nfrom nnspec.cli.main import cli\ncli({command}, standalone_mode=False)\n"
+        f"print(sorted({SLOW | modules} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import atexit
+import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nnspec.cli.failure import exit_code
 from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
-from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 
+if TYPE_CHECKING:
+    from nnspec.compile import Compilation
+
 STDIN = "-"
+MANY_OBJECTS = 100_000
 
 
 @click.command()
@@ -36,6 +41,7 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
 
     F is a file, a folder with all .nn files in it, or - for stdin. In a folder a file of definitions alone needs no model.
     """
+    _collect_seldom()
     form = "json" if as_json else form
     found: list[Diagnostic] = []
     names = spec_files(files)
@@ -54,6 +60,12 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
         sys.exit(1)
 
 
+def _collect_seldom() -> None:
+    """What one check makes is used to its end, and then all of it goes with the process."""
+    gc.set_threshold(MANY_OBJECTS)
+    atexit.register(gc.freeze)
+
+
 def _table(spec: Compilation) -> str:
     from nnspec.summary import summary
 
@@ -65,6 +77,8 @@ def _report(found: Sequence[Diagnostic], form: str) -> None:
         if found:
             say(found)
         return
+    import json
+
     from nnspec import formats
 
     forms: dict[str, Callable[[Iterable[Diagnostic]], str]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -58,6 +57,8 @@ def _out_of_resources(message: str) -> NoReturn:
 def _end(code: int, found: Sequence[Diagnostic], show: Callable[[], None]) -> NoReturn:
     """Where JSON was asked for, also by words that are not understood, that is what is written."""
     if "--json" in sys.argv[1:]:
+        import json
+
         click.echo(json.dumps(document(found), indent=2))
     else:
         show()

@@ -6,17 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nnspec import api
-from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, fault, render
 from nnspec.limits import LIMITS, raise_for_good
-from nnspec.net import Net
-from nnspec.source import ONNX, folder_of, path_of, read_source, source_of
-from nnspec.syntax import ast
+
+if TYPE_CHECKING:
+    from nnspec.compile import Compilation
+    from nnspec.net import Net
 
 IMPORT = "`nnspec import {} -o F.nn` writes a spec"
 """The help for what takes a spec, and not the ONNX model that it got."""
@@ -66,6 +65,8 @@ def spec_files(names: Iterable[str]) -> list[str]:
 
 
 def _files_in(name: str) -> list[str]:
+    from nnspec.source import path_of
+
     if not path_of(name).is_dir():
         return [name]
     found = sorted(Path(name).rglob("*.nn"))
@@ -76,6 +77,8 @@ def _files_in(name: str) -> list[str]:
 
 def is_library(spec: Compilation) -> bool:
     """Whether a file only defines what others import."""
+    from nnspec.syntax import ast
+
     return not spec.models and not any(isinstance(d, ast.Train | ast.Test) for d in spec.parsed[0].definitions)
 
 
@@ -85,6 +88,10 @@ def mistakes_of_library(spec: Compilation) -> tuple[Diagnostic, ...]:
 
 def trained(name: str, pairs: tuple[str, ...] = ()) -> Net:
     """A run as it was trained, or an ONNX model, to which settings belong."""
+    from nnspec import api
+    from nnspec.net import Net
+    from nnspec.source import ONNX
+
     if Path(name).suffix == ONNX:
         return Net(compilation(name, pairs))
     if pairs:
@@ -93,11 +100,16 @@ def trained(name: str, pairs: tuple[str, ...] = ()) -> Net:
 
 
 def spec_source(name: str) -> Source:
+    from nnspec.source import read_source, source_of
+
     return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
 
 
 def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str | None = None) -> Compilation:
     """A spec, or an ONNX model, of which `--set` says what is to be learnt."""
+    from nnspec.compile import Compilation
+    from nnspec.source import ONNX, folder_of
+
     if Path(name).suffix == ONNX:
         from nnspec.imported import of_file
 

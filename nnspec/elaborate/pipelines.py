@@ -131,4 +131,4 @@ def shared(s: ast.Share, scope: Scope) -> Builtin:
         e.last_name = frame.path
         return value
 
-    return Builtin(s.name.id, (ast.Parameter(s.name.span, "x", None, None),), run, "shared pipeline")
+    return Builtin(f"{s.name.id}(x)", run, "shared pipeline")

@@ -13,6 +13,7 @@ from nnspec.graph import Dim, Shape, Size, Type, Var
 from nnspec.graph.types import show
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+from nnspec.syntax.parser import parse_signature
 
 Value = Any
 """A number, bool, string, Size or tuple of those (known at compile time), or one of the classes below."""
@@ -62,16 +63,26 @@ class Function:
 
 @dataclass(frozen=True)
 class Builtin:
-    """What no formula can say: `run(elaborator, arguments, their places, place, scope)`.
+    """What no formula can say: `run(elaborator, arguments, their places, place, scope)`; its signature is read when it is first asked for.
 
-    A variadic one takes any number of values for its first parameter, or one list of them.
+    One that begins with a star takes any number of values for its first parameter, or one list of them.
     """
 
-    name: str
-    parameters: tuple[ast.Parameter, ...]
+    signature: str
     run: Callable[..., Value] = field(repr=False)
     kind: str = "fn"
-    variadic: bool = False
+
+    @cached_property
+    def name(self) -> str:
+        return self.signature.partition("(")[0]
+
+    @property
+    def variadic(self) -> bool:
+        return "(*" in self.signature
+
+    @cached_property
+    def parameters(self) -> tuple[ast.Parameter, ...]:
+        return parse_signature(f"{self.signature.replace('*', '')} -> []").parameters
 
 
 @dataclass(frozen=True)

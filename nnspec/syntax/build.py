@@ -37,7 +37,11 @@ class Builder:
 
     def span(self, items: Items) -> Span:
         """From the first to the last child that has a place."""
-        first, last = next(_flat(items, iter)), next(_flat(items, reversed))
+        first, last = items[0], items[-1]
+        if first is None or isinstance(first, list | tuple):
+            first = next(_flat(items, iter))
+        if last is None or isinstance(last, list | tuple):
+            last = next(_flat(items, reversed))
         return Span(self.source, self._start(first), self._end(last))
 
     def _start(self, item: Any) -> int:
@@ -47,7 +51,7 @@ class Builder:
         return self.offset + item.end_pos if isinstance(item, Token) else item.span.end
 
     def _name(self, token: Token) -> ast.Name:
-        return ast.Name(self.span([token]), str(token))
+        return ast.Name(Span(self.source, self.offset + token.start_pos, self.offset + token.end_pos), str(token))
 
     # ---- expressions
 

@@ -18,12 +18,13 @@ NONE = -1
 MAX_NESTING, LONGEST_NAME = 200, 128
 Build = Callable[[list[Any]], Any]
 
-_IGNORED = re.compile(r"(?:\s+|#[^\n]*)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _TOKEN = re.compile(
-    r'(?P<NAME>[^\W\d]\w*)|(?P<NUMBER>\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?)|(?P<STRING>"[^"\n]*")'
-    r"|->|<-|~=|==|!=|<=|>=|[-~<>=+*/@%^()\[\]{},:.]"
+    r"(?:\s+|#[^\n]*)*"
+    r'(?:(?P<NAME>[^\W\d]\w*)|(?P<NUMBER>\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?)|(?P<STRING>"[^"\n]*")'
+    r"|(?P<SIGN>->|<-|~=|==|!=|<=|>=|[-~<>=+*/@%^()\[\]{},:.]))?"
 )
+_ACCEPTING = frozenset(ENDS.values())
 _DEPTH = {"LPAR": 1, "LSQB": 1, "LBRACE": 1, "RPAR": -1, "RSQB": -1, "RBRACE": -1}
 _SIGNS = {
     "->": "ARROW", "<-": "LARROW", "~=": "ABOUT", "~": "TILDE", "==": "SAME", "!=": "DIFFERENT", "<=": "LESSEQ", ">=": "MOREEQ",
@@ -87,18 +88,14 @@ def run(text: str, rule: str, builders: Sequence[Build]) -> Any:
     Raises Unexpected where the grammar has no place for a token, and where brackets are nested too deep for those who walk the tree.
     """
     states, values = [STARTS[rule]], list[Any]()
-    position, last, depth = 0, token_of(END, "", 0), 0
+    token, depth = token_of(END, "", 0), 0
     while True:
-        ignored = _IGNORED.match(text, position)
-        position = ignored.end() if ignored else position
-        at_end = position == len(text)
-        token = token_of(END, "", last.start_pos) if at_end else _next_token(text, position, states)
-        state = _reduce(states, values, token, builders, ENDS[rule] if at_end else NONE)
-        if at_end:
+        token = _next_token(text, token, states)
+        state = _reduce(states, values, token, builders)
+        if token.type == END:
             return values[0]
         states.append(state)
         values.append(token)
-        position, last = token.end_pos, token
         depth += _DEPTH.get(token.type, 0)
         if depth > MAX_NESTING:
             raise Unexpected(token.start_pos, token, frozenset())
@@ -119,17 +116,35 @@ def _rule(number: int) -> tuple[str, int, int, int, tuple[int, ...]]:
     return origin, size, callback, single, tuple(included)
 
 
-def _next_token(text: str, position: int, states: list[int]) -> Token:
+@cache
+def _settled(below: int, state: int, kind: str) -> tuple[int, int | None]:
+    """What a state above another becomes before a token, as far as only the state changes, and what is to be done there.
+
+    Most rules of a formula are of this sort: each kind of operator has one for where there is none.
+    """
+    while (action := _row(state).get(kind)) is not None and action < 0:
+        origin, size, _, single, included = _rule(~action)
+        if not single or size != 1 or included:
+            break
+        state = _row(below)[origin]
+    return state, action
+
+
+def _next_token(text: str, last: Token, states: list[int]) -> Token:
     """A word is a keyword, and two signs are one, only where the grammar has a place for it."""
-    match, row = _TOKEN.match(text, position), _row(states[-1])
-    if match is None:
-        raise Unexpected(position, None, _accepted(states))
-    piece, kind = match[0], match.lastgroup
+    found = _TOKEN.match(text, last.end_pos)
+    assert found
+    kind, row = found.lastgroup, _row(states[-1])
+    if kind is None:
+        if found.end() < len(text):
+            raise Unexpected(found.end(), None, _accepted(states))
+        return token_of(END, "", last.start_pos)
+    position, piece = found.start(kind), found[kind]
     if kind == "NAME":
         if len(piece) > LONGEST_NAME:
             raise Unexpected(position, token_of(kind, piece, position), frozenset())
         kind = word if (word := WORDS.get(piece)) in row or (word and "NAME" not in row) else kind
-    elif kind is None:
+    elif kind == "SIGN":
         kind = _SIGNS[piece]
         if kind not in row and len(piece) > 1 and _SIGNS.get(piece[0]) in row:
             piece, kind = piece[0], _SIGNS[piece[0]]
@@ -139,30 +154,27 @@ def _next_token(text: str, position: int, states: list[int]) -> Token:
     return token
 
 
-def _reduce(states: list[int], values: list[Any], token: Token, builders: Sequence[Build], end: int) -> int:
-    """Completes rules until the token can follow, and gives the state after it; or until the end is reached."""
-    row, kind = _row(states[-1]), token.type
-    while states[-1] != end:
-        action = row.get(kind)
+def _reduce(states: list[int], values: list[Any], token: Token, builders: Sequence[Build]) -> int:
+    """Completes rules until the token can follow, and gives the state after it; at the end of the text, the last state."""
+    kind = token.type
+    while True:
+        states[-1], action = _settled(states[-2] if len(states) > 1 else NONE, states[-1], kind)
         if action is None:
+            if kind == END and states[-1] in _ACCEPTING:
+                return states[-1]
             raise Unexpected(token.start_pos, token, _accepted(states))
         if action >= 0:
             return action
         origin, size, callback, single, included = _rule(~action)
-        if single and size == 1 and not included:  # most rules of a formula: only the state changes
-            states.pop()
+        children = values[-size:] if size else []
+        if size:
+            del states[-size:], values[-size:]
+        children = _included(children, included) if included else children
+        if single and len(children) == 1:
+            values.append(children[0])
         else:
-            children = values[-size:] if size else []
-            if size:
-                del states[-size:], values[-size:]
-            children = _included(children, included) if included else children
-            if single and len(children) == 1:
-                values.append(children[0])
-            else:
-                values.append(children if callback == NONE else builders[callback](children))
+            values.append(children if callback == NONE else builders[callback](children))
         states.append(_row(states[-1])[origin])
-        row = _row(states[-1])
-    return end
 
 
 def _included(children: list[Any], included: Sequence[int]) -> list[Any]:
@@ -187,7 +199,7 @@ def _accepted(states: list[int]) -> frozenset[str]:
 def _can_follow(states: list[int], kind: str) -> bool:
     stack = list(states)
     while True:
-        if kind == END and stack[-1] in ENDS.values():
+        if kind == END and stack[-1] in _ACCEPTING:
             return True
         action = _row(stack[-1]).get(kind)
         if action is None or action >= 0:

@@ -10,7 +10,6 @@ from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.values import CHOICES, Builtin, Choice, Scope, Tensor, Value, describe
 from nnspec.ops import OPS
-from nnspec.syntax.parser import parse_signature
 
 if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
@@ -86,10 +85,9 @@ def named_rows() -> dict[str, Value]:
     return table
 
 
-def make_builtin(text: str, function: Callable[[Arguments], Value]) -> Builtin:
+def make_builtin(signature: str, function: Callable[[Arguments], Value]) -> Builtin:
     """A primitive from its signature and the function that builds it; `f(*xs)` takes any number of values."""
-    signature = parse_signature(f"{text.replace('*', '')} -> []")
-    return Builtin(signature.name, signature.parameters, lambda *given: function(Arguments(*given)), variadic="(*" in text)
+    return Builtin(signature, lambda *given: function(Arguments(*given)))
 
 
 def _unary(name: str) -> Callable[[Arguments], Value]:

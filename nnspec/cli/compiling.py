@@ -1,0 +1,42 @@
+"""`nnspec compile`: the stages of a spec as text, and its network before training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+
+from nnspec.cli.options import JSON, SET, SIZES, compilation, options, sizes_from, written
+from nnspec.net import Net
+
+STAGES = ("ast", "graph", "step", "plan")
+
+
+@click.command(name="compile")
+@click.argument("file", metavar="F")
+@options(SET, JSON, SIZES)
+@click.option("--stage", type=click.Choice(STAGES), help="Print this stage as text.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="F.onnx", help="Write the freshly initialised network.")
+def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[str, ...], stage: str | None, output: str | None) -> None:
+    """Compile a spec; print its summary, a stage, or write an ONNX file."""
+    from nnspec.planning import memory_of, step_plan
+    from nnspec.summary import describe, summary
+
+    spec = compilation(file, pairs).checked()
+    if stage:
+        from nnspec.syntax.dump import dump
+
+        stages: dict[str, Callable[[], object]] = {
+            "ast": lambda: dump(spec.ast),
+            "graph": lambda: spec.inference,
+            "step": lambda: "\n\n".join(str(phase.step) for stage in spec.stages for phase in stage) or spec.step,
+            "plan": lambda: step_plan(spec, sizes_from(lengths)),
+        }
+        click.echo(str(stages[stage]()))
+    elif as_json:
+        click.echo(json.dumps(describe(spec) | memory_of(spec, sizes_from(lengths)), indent=2))
+    else:
+        click.echo(summary(spec))
+    if output:
+        click.echo(Net(spec).export(written(output, ".onnx", file)).sentence, err=True)

@@ -1,0 +1,32 @@
+"""`nnspec gradcheck`: the gradients of a spec against finite differences."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from nnspec.cli.options import JSON, SET, compilation, options
+
+
+@click.command()
+@click.argument("file", metavar="F")
+@options(SET, JSON)
+def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
+    """Compare every parameter's gradient with finite differences in float64."""
+    from dataclasses import asdict
+
+    from nnspec.gradcheck import RTOL
+    from nnspec.gradcheck import gradcheck as run_check
+
+    results = run_check(compilation(file, pairs).checked())
+    if as_json:
+        click.echo(json.dumps([asdict(r) | {"passed": r.passed} for r in results], indent=2))
+    else:
+        width = max((len(r.parameter) for r in results), default=1)
+        for r in results:
+            verdict = "ok" if r.passed else f"WRONG (at most {RTOL:g} is right)"
+            click.echo(f"{r.parameter:<{width}}  {r.directions:>4} directions  error {r.error:.1e}  {verdict}")
+    if not all(r.passed for r in results):
+        sys.exit(1)
