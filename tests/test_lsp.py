@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nnspec.elaborate.training import Training
 from nnspec.lsp.complete import SETTINGS, completions
 from nnspec.lsp.document import Document
 from nnspec.lsp.explain import defined_at, hover
+from nnspec.lsp.outline import Entry, folds, outline
 from nnspec.lsp.server import position
 
 SPEC = """\
@@ -172,6 +174,30 @@ def test_every_prefix_of_a_spec_is_answered() -> None:
         hover(half, max(0, end - 2))
 
 
+def names(entries: Sequence[Entry]) -> list[str]:
+    return [f"{e.kind} {e.name}: {e.detail}" for e in entries]
+
+
+def test_the_outline_has_every_definition_with_what_it_names() -> None:
+    entries = outline(document(SPEC).compilation.parsed[0])
+    assert names(entries) == ["let width: 16", "layer wide: (x, units, act)", "model Net: ", "train train: ", "test it runs: of Net"]
+    assert names(entries[2].children) == [
+        "input image: [1, 2, 2]", "target digit: class(10)", "value code: image -> flatten -> wide(width, act = tanh) as first",
+        "value logits: code -> dense(10)", "output probs: softmax(logits)", "loss fit: cross_entropy(logits, digit)",
+    ]  # fmt: skip
+    assert names(entries[3].children)[1:3] == ["setting epochs: 1", "setting optimizer: adam(lr = 1e-3)"]
+    for e in (*entries, *(child for entry in entries for child in entry.children)):
+        assert e.span.covers(e.place) and (e.place.text == e.name or e.place == e.span), e
+
+
+def test_what_fills_several_lines_folds() -> None:
+    assert [SPEC.splitlines()[first - 1] for first, _ in folds(document(SPEC).compilation.parsed[0])] == [
+        "model Net {", "train {", 'test "it runs" of Net {',
+    ]  # fmt: skip
+    text = "model M {\n  input x: [2]\n  if true {\n    y = x\n  }\n  output y\n}\n"
+    assert list(folds(document(text).compilation.parsed[0])) == [(1, 7), (3, 5)]
+
+
 def test_columns_are_counted_in_utf_16() -> None:
     assert position(Source("a", "a\n😀ŷ = 1"), 4) == lsp.Position(1, 3)
 
@@ -216,4 +242,9 @@ async def test_a_session(client: LanguageClient, tmp_path: Path) -> None:
     assert len(edits.changes[uri]) == 2
     where = await client.text_document_definition_async(lsp.DefinitionParams(document, lsp.Position(10, 21)))
     assert where.uri.endswith("nnspec/std/layers.nn")
+    symbols = await client.text_document_document_symbol_async(lsp.DocumentSymbolParams(document))
+    assert [s.name for s in symbols] == ["width", "wide", "Net", "train", "it runs"]
+    assert [s.name for s in symbols[2].children] == ["image", "digit", "code", "logits", "probs", "fit"]
+    folds = await client.text_document_folding_range_async(lsp.FoldingRangeParams(document))
+    assert (5, 14) in [(f.start_line, f.end_line) for f in folds]
     assert not await client.text_document_formatting_async(lsp.DocumentFormattingParams(document, lsp.FormattingOptions(2, True)))

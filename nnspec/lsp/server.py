@@ -14,6 +14,7 @@ from nnspec.diagnostics import Diagnostic, Fault, Source, Span
 from nnspec.lsp.complete import completions
 from nnspec.lsp.document import Document
 from nnspec.lsp.explain import defined_at, hover
+from nnspec.lsp.outline import Entry, folds, outline
 from nnspec.syntax.format import formatted
 from nnspec.version import VERSION
 
@@ -22,6 +23,13 @@ KINDS = {
     "layer": lsp.CompletionItemKind.Class, "model": lsp.CompletionItemKind.Class, "word": lsp.CompletionItemKind.Keyword,
     "setting": lsp.CompletionItemKind.Property, "argument": lsp.CompletionItemKind.Field, "constant": lsp.CompletionItemKind.Constant,
     "choice": lsp.CompletionItemKind.EnumMember,
+}  # fmt: skip
+SYMBOLS = {
+    "model": lsp.SymbolKind.Class, "layer": lsp.SymbolKind.Class, "fn": lsp.SymbolKind.Function, "init": lsp.SymbolKind.Function,
+    "optimizer": lsp.SymbolKind.Function, "schedule": lsp.SymbolKind.Function, "share": lsp.SymbolKind.Function,
+    "train": lsp.SymbolKind.Event, "test": lsp.SymbolKind.Method, "import": lsp.SymbolKind.File, "let": lsp.SymbolKind.Constant,
+    "param": lsp.SymbolKind.Field, "state": lsp.SymbolKind.Field, "input": lsp.SymbolKind.Interface, "target": lsp.SymbolKind.Interface,
+    "setting": lsp.SymbolKind.Property,
 }  # fmt: skip
 FUNCTIONS = ("fn", "primitive", "loss", "metric", "init", "optimizer", "schedule")
 
@@ -73,7 +81,7 @@ def _diagnostic(d: Diagnostic) -> lsp.Diagnostic:
 def server() -> Server:
     """A server with all it can do."""
     ls = Server()
-    for features in (_watching, _answering, _editing):
+    for features in (_watching, _answering, _overview, _editing):
         features(ls)
     return ls
 
@@ -125,6 +133,24 @@ def _answering(ls: Server) -> None:
         document = ls.read(uri)
         span = defined_at(document, ls.offset(uri, params.position))
         return lsp.Location(_uri_of(span, document, uri), place(span)) if span else None
+
+
+def _overview(ls: Server) -> None:
+    """What the file is made of."""
+
+    @ls.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
+    def outlined(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
+        return [_symbol(entry) for entry in outline(ls.read(params.text_document.uri).compilation.parsed[0])]
+
+    @ls.feature(lsp.TEXT_DOCUMENT_FOLDING_RANGE)
+    def folded(params: lsp.FoldingRangeParams) -> list[lsp.FoldingRange]:
+        return [lsp.FoldingRange(first - 1, last - 1) for first, last in folds(ls.read(params.text_document.uri).compilation.parsed[0])]
+
+
+def _symbol(entry: Entry) -> lsp.DocumentSymbol:
+    kind = SYMBOLS.get(entry.kind, lsp.SymbolKind.Variable)
+    children = [_symbol(child) for child in entry.children]
+    return lsp.DocumentSymbol(entry.name, kind, place(entry.span), place(entry.place), entry.detail or entry.kind, children=children)
 
 
 def _editing(ls: Server) -> None:
