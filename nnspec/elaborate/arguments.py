@@ -31,6 +31,7 @@ def signature_text(callee: Function | Builtin) -> str:
 def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
     """Arguments by parameter name, and where each was written."""
     parameters = parameters_of(callee)
+    names = [p.name for p in parameters]
     bound: dict[str, Value] = {}
     spans: dict[str, Span] = {}
     positional = iter(parameters)
@@ -38,14 +39,14 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
         written = _as_list(written, span)
     for argument, value in written:
         name = argument.name or _next_name(callee, positional, argument.span, len(parameters))
-        if name not in {p.name for p in parameters}:
+        if name not in names:
             raise _unknown_argument(callee, argument)
         if name in bound:
             raise fault("E104", f"`{callee.name}` gets `{name}` twice", argument.span, notes=((spans[name], "first here"),))
         bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
-    missing = [p.name for p in parameters if p.default is None and p.name not in bound]
+    missing = next((p.name for p in parameters if p.default is None and p.name not in bound), None)
     if missing:
-        raise fault("E103", f"`{callee.name}` is missing `{missing[0]}`", span, **_signature(callee))
+        raise fault("E103", f"`{callee.name}` is missing `{missing}`", span, **_signature(callee))
     return bound, spans
 
 

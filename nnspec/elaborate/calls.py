@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -42,6 +42,7 @@ from nnspec.syntax import ast
 
 PLAIN = (bool, int, float)
 DERIVATIVE = "grad"
+HERE = nullcontext()
 
 
 class Calls(ABC):
@@ -77,8 +78,7 @@ class Calls(ABC):
 
     def at(self, span: Span) -> AbstractContextManager[None]:
         """Nodes made inside come from this place; a place in the library leaves them with the user's line that called it."""
-        keep = span.source.library and self.graph.context.span
-        return self.graph.at() if keep else self.graph.at(span=span)
+        return HERE if span.source.library and self.graph.context.span else self.graph.at(span=span)
 
     @contextmanager
     def recovering(self, span: Span) -> Iterator[None]:
@@ -113,11 +113,13 @@ class Calls(ABC):
         self, callee: Function | Builtin, arguments: Sequence[ast.Argument], written: Sequence[ast.Argument], scope: Scope
     ) -> list[tuple[ast.Argument, Value]]:
         """The values of some arguments of a call; `written` are all of them, in order."""
-        return [(a, self._argument(a, scope, partial(wanted_by, callee, written, a))) for a in arguments]
+        return [(a, self._argument(callee, written, a, scope)) for a in arguments]
 
-    def _argument(self, a: ast.Argument, scope: Scope, wanted: Callable[[], tuple[str, ...]]) -> Value:
+    def _argument(self, callee: Function | Builtin, written: Sequence[ast.Argument], a: ast.Argument, scope: Scope) -> Value:
         """Of a word that stands for nothing, where one of a few is due, these are offered."""
-        return value_of(a.value, scope, self.definitions, wanted) if isinstance(a.value, ast.Name) else self.evaluate(a.value, scope)
+        if isinstance(a.value, ast.Name):
+            return value_of(a.value, scope, self.definitions, partial(wanted_by, callee, written, a))
+        return self.evaluate(a.value, scope)
 
     def invoke(
         self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None
@@ -184,8 +186,8 @@ class Calls(ABC):
 
     def _fill(self, f: Function, bound: dict[str, Value], inner: Scope) -> None:
         """Arguments by name; a default is evaluated in the definition, after the parameters before it."""
-        extra = {k: v for k, v in bound.items() if k not in {p.name for p in f.definition.parameters}}
-        inner.names.update(extra)
+        own = [p.name for p in f.definition.parameters]
+        inner.names.update((name, value) for name, value in bound.items() if name not in own)
         for p in f.definition.parameters:
             if p.name in bound:
                 inner.names[p.name] = bound[p.name]

@@ -7,7 +7,7 @@ from math import inf
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch, lists
-from nnspec.elaborate.calls import Calls
+from nnspec.elaborate.calls import PLAIN, Calls
 from nnspec.elaborate.names import unknown, value_of
 from nnspec.elaborate.pipelines import pipe
 from nnspec.elaborate.scan import OneStep, scan
@@ -40,25 +40,26 @@ class Elaborator(Calls):
         return run_body(self, f, scope)
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        match e:
+            case ast.Name():
+                return value_of(e, scope, self.definitions)
+            case ast.Number() | ast.String() | ast.Boolean():
+                return e.value
         with self.at(e.span):
             return self._evaluate(e, scope)
 
     def _evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         match e:
-            case ast.Number() | ast.String() | ast.Boolean():
-                return e.value
-            case ast.Name():
-                return value_of(e, scope, self.definitions)
+            case ast.Call():
+                return self.call(e, scope)
+            case ast.Binary():
+                return self.binary(e, scope)
             case ast.List():
                 return tuple(self.evaluate(i, scope) for i in e.items)
             case ast.Unary():
                 return self.apply(OPS[UNARY[e.operator]], [self.evaluate(e.operand, scope)], [e.operand.span], e.span)
-            case ast.Binary():
-                return self.binary(e, scope)
             case ast.Conditional():
                 return self.conditional(e, scope)
-            case ast.Call():
-                return self.call(e, scope)
             case ast.Pipe():
                 return pipe(self, e, scope)
             case ast.Subscript():
@@ -106,16 +107,22 @@ class Elaborator(Calls):
 
     def apply(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         """A pointwise op: on numbers at once, on tensors as a node."""
+        tensor = None
         for value, at in zip(values, spans, strict=True):
-            if isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value):
+            if isinstance(value, Tensor):
+                tensor = tensor or value
+            elif isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value):
                 raise fault("E106", "this is a list of branches, not one value", at, help="join them: `-> concat`, `-> add` or `-> stack`")
-        tensor = next((v for v in values if isinstance(v, Tensor)), None)
-        if tensor:
-            values = [v.with_dims(tensor.shape) if isinstance(v, Unsized) else v for v in values]
-        values = [self.draw(v, tensor) if isinstance(v, Applied) and v.function.kind == "init" else v for v in values]
+        values = [v if type(v) in PLAIN or isinstance(v, Tensor) else self._beside(v, tensor) for v in values]
         if tensor is None:
             return self.on_numbers(op, values, spans, span)
         return batch.pointwise(self.graph, op, values, spans, span)
+
+    def _beside(self, value: Value, tensor: Tensor | None) -> Value:
+        """What waits for the shape of the tensor that it meets: a parameter with an open size, or an init."""
+        if isinstance(value, Unsized) and tensor:
+            return value.with_dims(tensor.shape)
+        return self.draw(value, tensor) if isinstance(value, Applied) and value.function.kind == "init" else value
 
     def on_numbers(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
         if op.name in ("equal", "not_equal"):
@@ -123,7 +130,7 @@ class Elaborator(Calls):
         if lists.are_numbers(values):
             return lists.elementwise(values, lambda row: self.on_numbers(op, row, spans, span), span)
         for value, at in zip(values, spans, strict=True):
-            if not (is_number(value) or is_dim(value) or isinstance(value, bool)):
+            if type(value) not in PLAIN and not is_dim(value):
                 raise fault("E106", f"`{SIGNS.get(op.name, op.name)}` takes numbers or tensors, not {describe(value)}", at)
         try:
             if any(isinstance(v, Size) for v in values):

@@ -17,6 +17,7 @@ from nnspec.syntax.parser import parse
 
 KINDS = ("fn", "layer", "model", "init", "optimizer", "schedule")
 CALLED_IN_FORMULAS = ("fn", "layer", "model")
+IN_ORDER = (*CALLED_IN_FORMULAS, "init", "optimizer", "schedule")
 
 
 @dataclass
@@ -36,9 +37,9 @@ class Definitions:
 
     def meaning(self, name: str, library: bool = False) -> Value | None:
         """What a name means in a formula: a function or layer, else an init, optimizer or schedule, else a primitive."""
-        kinds = (*CALLED_IN_FORMULAS, "init", "optimizer", "schedule")
-        found = next((f for kind in kinds if (f := self.find(kind, name, library))), None)
-        return found if found is not None else builtins().get(name)
+        if library or not any((kind, name) in self.own for kind in IN_ORDER):
+            return meaning_in_library(name, library)
+        return next(f for kind in IN_ORDER if (f := self.find(kind, name)))
 
     def names(self, *kinds: str) -> set[str]:
         library = (key for key in _places() if not key[1].startswith("_"))
@@ -74,6 +75,13 @@ def of_library(kind: str, name: str) -> Function | None:
     assert not diagnostics, diagnostics
     (definition,) = spec.all(kind)
     return Function(definition, _SCOPE)
+
+
+@cache
+def meaning_in_library(name: str, within: bool) -> Value | None:
+    """What a name means where the user has not defined it; names that begin with `_` mean something `within` the library only."""
+    found = None if name.startswith("_") and not within else next((f for kind in IN_ORDER if (f := of_library(kind, name))), None)
+    return found or builtins().get(name)
 
 
 def public() -> dict[Key, Function]:

@@ -37,7 +37,7 @@ class Tensor:
         return self.var.type.dtype
 
     def at(self, origin: Span) -> Tensor:
-        return replace(self, origin=origin)
+        return Tensor(self.var, self.batched, origin, self.classes)
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Frame:
 
     def enter(self, path: str, **changes: Any) -> Frame:
         """The frame of what is called inside, where numbering starts anew."""
-        return replace(self, path=path, counts={}, draws=0, **changes)
+        return Frame(**{**vars(self), "path": path, "counts": {}, "draws": 0, **changes})
 
     def of_definition(self, d: ast.Definition) -> Frame:
         """The frame of a call of it: a model may say what its parameters and states start from."""
@@ -234,9 +234,11 @@ class Scope:
 
     def find(self, name: str, wanted: Callable[[Value], bool] = lambda value: True) -> Value:
         """The nearest value of that name that is wanted; KeyError when there is none."""
-        for scope in self.chain():
+        scope: Scope | None = self
+        while scope:
             if name in scope.names and wanted(scope.names[name]):
                 return scope.names[name]
+            scope = scope.parent
         raise KeyError(name)
 
     def span_near(self, name: str) -> Span | None:

@@ -243,11 +243,11 @@ class Var:
 
     @property
     def node(self) -> Node:
-        return self.graph[self.name]
+        return self.graph.nodes[self.name]
 
     @property
     def type(self) -> Type:
-        return self.node.type
+        return self.graph.nodes[self.name].type
 
     def _op(self, name: str, *inputs: Any, **attrs: Any) -> Var:
         return self.graph.call(OPS[name], *inputs, **attrs)

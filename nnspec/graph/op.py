@@ -122,8 +122,7 @@ class Op:
 
     def declared(self, number: int) -> tuple[Parameter, ...]:
         """The typed parameter that each of so many inputs is for."""
-        typed = tuple(p for p in self.parsed.parameters if p.type)
-        return typed + typed[-1:] * (number - len(typed)) if self.variadic else typed
+        return self._typed + self._typed[-1:] * (number - len(self._typed)) if self.variadic else self._typed
 
     @property
     def is_source(self) -> bool:
@@ -137,8 +136,15 @@ class Op:
 
     def _data(self, inputs: tuple[Type, ...]) -> Type:
         """The first input that is not a truth to choose by."""
-        declared = self.declared(len(inputs))
-        return next((t for t, p in zip(inputs, declared, strict=True) if p.type and p.type.base != "bool"), inputs[0])
+        return inputs[self._first_of_data]
+
+    @cached_property
+    def _first_of_data(self) -> int:
+        return next((i for i, p in enumerate(self._typed) if p.type and p.type.base != "bool"), 0)
+
+    @cached_property
+    def _typed(self) -> tuple[Parameter, ...]:
+        return tuple(p for p in self.parsed.parameters if p.type)
 
     def work(self, out: Type, inputs: tuple[Type, ...], attrs: dict[str, Any]) -> Dim:
         """How many operations on numbers it takes."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from nnspec.graph.types import Dim, Shape, broadcast, show
 from nnspec.syntax.ast import Expr, Name, Number, Signature, Star
+
+REMEMBERED = 4096
 
 
 class Mismatch(Exception):
@@ -75,6 +78,7 @@ class Bindings:
         return f"[{', '.join(d.span.text for d in dims)}]"
 
 
+@lru_cache(maxsize=REMEMBERED)
 def infer(signature: Signature, shapes: tuple[Shape, ...]) -> Shape:
     """The output shape of a signature for given input shapes."""
     bindings = Bindings()

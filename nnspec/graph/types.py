@@ -52,6 +52,8 @@ class Size:
         return _simplest(total)
 
     def __mul__(self, other: Dim) -> Dim:
+        if isinstance(other, int):
+            return Size(tuple((m, f * other) for m, f in self.terms)) if other else 0
         total: dict[tuple[str, ...], int] = {}
         for m1, f1 in self.terms:
             for m2, f2 in _terms(other):
@@ -208,7 +210,10 @@ def show(shape: Iterable[Dim]) -> str:
 
 def broadcast(*shapes: Shape) -> Shape | None:
     """The common shape by NumPy's rule, or None."""
-    rank = max(map(len, shapes), default=0)
+    longest = max(shapes, key=len, default=())
+    if all(not s or s == longest for s in shapes):
+        return longest
+    rank = len(longest)
     out: list[Dim] = []
     for axis in range(rank):
         dims = {s[axis - rank + len(s)] for s in shapes if axis - rank + len(s) >= 0} - {1}
