@@ -14,6 +14,7 @@ from test_cli import run
 
 import nnspec
 from nnspec.train.mistakes import answers, confusion_svg, judged, mistakes_svg
+from nnspec.train.plot import TOP, curves
 
 TRUTH = np.array([0, 1, 2, 2, 1, 0])
 SCORES = np.array([[5, 0, 0], [0, 1, 3], [0, 0, 4], [2, 0, 1], [0, 2, 0], [0, 9, 0]], float)
@@ -21,6 +22,27 @@ SCORES = np.array([[5, 0, 0], [0, 1, 3], [0, 0, 4], [2, 0, 1], [0, 2, 0], [0, 9,
 
 def words(svg: str) -> list[str]:
     return [e.text or "" for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text")]
+
+
+@pytest.mark.parametrize(
+    ("last", "highest", "below", "beside"),
+    [
+        (3, 1.62, ["1", "2", "3"], ["0", "0.5", "1", "1.5", "2"]),
+        (13, 0.037, ["1", "2", "4", "6", "8", "10", "12", "13"], ["0", "0.01", "0.02", "0.03", "0.04"]),
+        (2, 0.902, ["1", "2"], ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (1, 0.5, ["1"], ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]),
+        (100, 7.0, ["1", "20", "40", "60", "80", "100"], ["0", "2", "4", "6", "8"]),
+        (3, 0.0, ["1", "2", "3"], ["0", "0.2"]),
+    ],
+)
+def test_axes_count_whole_epochs_from_first_to_last_and_round_numbers_around_all_values(
+    last: int, highest: float, below: list[str], beside: list[str]
+) -> None:
+    chart = curves("a", {"loss": [(e, highest / e) for e in range(1, last + 1)]})
+    assert re.findall(r'text-anchor="middle">([\d.]+)<', chart) == below
+    assert re.findall(r'text-anchor="end">([\d.]+)<', chart) == beside
+    heights = [float(y) for x, y in re.findall(r"([\d.]+),([\d.]+)", re.findall(r'points="([^"]*)"', chart)[0])]
+    assert min(heights) >= TOP
 
 
 def test_confusion_is_that_of_scikit_learn() -> None:

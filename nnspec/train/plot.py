@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import floor, log10
+from math import ceil, floor, log10
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 120, 36, 44
-MOST_POINTS = 1000
+MOST_POINTS, MOST_TICKS = 1000, 6
 COLORS = (
     "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#db2777", "#65a30d", "#78350f", "#64748b", "#111827",
 )  # fmt: skip
@@ -19,15 +19,14 @@ def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_lab
     kept = {n: thinned([(x, y) for x, y in pts if abs(y) < float("inf")]) for n, pts in lines.items()}
     points = [p for pts in kept.values() for p in pts] or [(0.0, 0.0)]
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    x_ticks = [x for x in ticks(min(xs), max(xs)) if x >= min(xs)]
     y_ticks = ticks(min(0.0, *ys), max(ys))
-    chart = _Chart((min(xs), max(xs)), (y_ticks[0], max(y_ticks[-1], *ys)))
+    chart = _Chart((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text x="{LEFT}" y="22" font-size="15" font-weight="bold">{escape(title)}</text>',
         *(chart.horizontal(y) for y in y_ticks),
-        *(chart.below(x) for x in x_ticks),
+        *(chart.below(x) for x in counts(min(xs), max(xs))),
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>',
     ]
     for i, (name, pts) in enumerate(kept.items()):
@@ -70,10 +69,17 @@ def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return points[:-1:every] + points[-1:]
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers from at or below `low` up to `high`."""
+def ticks(low: float, high: float, least: float = 0.0) -> list[float]:
+    """Round numbers, as far apart as each other and at least so far, from at or below `low` to at or above `high`."""
     span = (high - low) or abs(high) or 1.0
-    magnitude = 10.0 ** floor(log10(span / most))
-    step = next(m * magnitude for m in (1, 2, 5, 10) if span / (m * magnitude) <= most)
-    first = floor(low / step)
-    return [round((first + i) * step, 12) for i in range(int((high - first * step) / step + 1e-9) + 1)]
+    magnitude = 10.0 ** floor(log10(max(span / MOST_TICKS, least)))
+    step = next(m * magnitude for m in (1, 2, 5, 10) if span / (m * magnitude) <= MOST_TICKS)
+    first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, max(last, first + 1) + 1)]
+
+
+def counts(low: float, high: float) -> list[float]:
+    """The first and the last of what is counted, such as epochs, and round whole numbers between them, none too near to those."""
+    round_ = ticks(low, high, least=1.0)
+    apart = (round_[1] - round_[0]) / 2
+    return [low, *(t for t in round_ if low + apart <= t <= high - apart), *([high] if high > low else [])]
