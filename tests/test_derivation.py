@@ -22,9 +22,9 @@ from nnspec.derivation.chain import Chain
 from nnspec.derivation.document import latex
 from nnspec.derivation.numbers import backward, check, forward
 from nnspec.derivation.signs import Latex, Plain
-from nnspec.derivation.trace import trace
+from nnspec.derivation.trace import table, trace
 from nnspec.derivation.values import values_of
-from nnspec.diagnostics import Source
+from nnspec.diagnostics import Source, columns
 from nnspec.ops.pointwise import sigmoid
 
 # Two ways to every weight of the first layer, a weight used twice, and two losses.
@@ -200,7 +200,8 @@ def test_the_trace_of_mazurs_step_is_his_worked_example() -> None:
     assert abs(values["∂L/∂W1"][0, 0] - 0.000438568) < 1e-9
 
 
-def test_the_table_prints_nine_decimals_in_columns() -> None:
+def test_the_table_prints_nine_decimals_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     lines = run("trace", "mazur").stdout.splitlines()
     assert lines[0] == "Mazur: a step on 1 example by sgd(lr = 0.5)"
     assert "  out     sigmoid(z₂)               [0.75136507, 0.772928465]" in lines
@@ -224,9 +225,17 @@ def test_a_traced_step_of_adam_is_that_of_torch() -> None:
         assert distance(lines["updated", name], tensor.detach()) < 1e-10
 
 
-def test_large_values_are_described(tmp_path: Path) -> None:
+def test_large_values_are_described() -> None:
     shown = run("trace", "digits").stdout
-    assert "[64, 64] from -" in shown and all(len(line) < 320 for line in shown.splitlines())
+    assert "[64, 64] from -" in shown and all(columns(line) <= 120 for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_lines_are_no_longer_than_the_terminal_is_wide(width: int) -> None:
+    lines = trace(gallery("xor"), {"x": np.array([[0.0, 1.0], [1.0, 1.0]]), "y": np.array([1.0, 0.0])}, 0.05)
+    text = table("a", lines, width)
+    assert max(map(columns, text.splitlines())) <= width
+    assert re.sub(r"\s+", "", text) == re.sub(r"\s+", "", table("a", lines, 1000))
 
 
 # ---- LaTeX

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from shutil import get_terminal_size
 
 import click
 
 from nnspec.cli.options import DATA, JSON, SET, compilation, options
 from nnspec.diagnostics import fault
 from nnspec.net import Net
+
+WIDTH = (120, 24)
+"""Columns and lines where there is no terminal."""
 
 
 @click.command()
@@ -35,4 +39,4 @@ def trace(file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, ex
         optimizer = spec.trainings[0].optimizer
         assert optimizer  # a train block without one is refused
         title = f"{spec.model.name}: a step on {number} example{'s' * (number > 1)} by {optimizer.span.text}"
-        click.echo(table(title, lines))
+        click.echo(table(title, lines, get_terminal_size(WIDTH).columns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ TITLES = {
     "derivatives": "derivatives of the mean loss",
     "updated": "weights after the step",
 }
-MOST_NUMBERS, SMALL = 16, 1e-4
+MOST_NUMBERS, SMALL, LEAST = 16, 1e-4, 32
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Line:
     formula: str
     value: Array
     batched: bool = False
+
+    @property
+    def shown(self) -> Array:
+        """The value; of one example without the axis of the batch."""
+        return self.value[0] if self.batched and len(self.value) == 1 else self.value
 
 
 def trace(spec: Compilation, fields: Mapping[str, Array], rate: float | None) -> list[Line]:
@@ -86,22 +92,46 @@ class _Errors(Plain):
         return self.call("ε", [self.name(by)]) if of == LOSS else super().partial(of, by)
 
 
-def table(title: str, lines: Sequence[Line]) -> str:
-    """The rows by parts, in columns."""
-    width = max(columns(line.name) for line in lines)
-    wide = max(columns(short(line.formula)) for line in lines)
+def table(title: str, lines: Sequence[Line], width: int) -> str:
+    """The rows by parts, in columns, on lines of at most so many columns; values below what they are of, where there is no room beside."""
+    name = max(columns(line.name) for line in lines)
+    formula = max(columns(short(line.formula)) for line in lines)
+    beside = width - name - formula - 6
     text = [title]
     for part, rows in groupby(lines, lambda line: line.part):
         text += ["", TITLES[part]]
         for line in rows:
-            value = line.value[0] if line.batched and len(line.value) == 1 else line.value
-            text.append(f"  {padded(line.name, width)}  {padded(short(line.formula), wide)}  {shown(value)}")
+            head = f"  {padded(line.name, name)}  {padded(short(line.formula), formula)}"
+            text += _beside(head, line.shown, beside) if beside >= LEAST else _below(head, line.shown, max(width - 6, LEAST))
     return "\n".join(text)
+
+
+def _beside(head: str, value: Array, room: int) -> list[str]:
+    first, *more = wrapped(value, room)
+    return [f"{head}  {first}", *(" " * (columns(head) + 2) + row for row in more)]
+
+
+def _below(head: str, value: Array, room: int) -> list[str]:
+    return [head.rstrip(), *(" " * 6 + row for row in wrapped(value, room))]
 
 
 def padded(text: str, width: int) -> str:
     """Text with spaces after it, up to so many columns of a terminal."""
     return text + " " * (width - columns(text))
+
+
+def wrapped(value: Array, room: int) -> list[str]:
+    """A value on lines of so many columns, rows of a matrix below each other."""
+    text = shown(value)
+    if len(text) <= room or value.ndim < 2 or value.size > MOST_NUMBERS:
+        return wrap(text, room, subsequent_indent=" " * text.startswith("["))
+    rows = [row for i, part in enumerate(value) for row in _item(part, room - 2, last=i == len(value) - 1)]
+    return [f"[{rows[0]}", *(f" {row}" for row in rows[1:])]
+
+
+def _item(value: Array, room: int, *, last: bool) -> list[str]:
+    *rows, end = wrapped(value, room)
+    return [*rows, end + ("]" if last else ",")]
 
 
 def shown(value: Array) -> str:
