@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+
+from nnspec.memory import is_exhausted
 
 
 def main() -> None:
@@ -11,8 +14,13 @@ def main() -> None:
     ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as behind `&`
     if not ignored:
         signal.signal(signal.SIGINT, _leave)
-    from nnspec.cli.main import main as command
-
+    try:
+        from nnspec.cli.main import main as command
+    except (ImportError, MemoryError, OSError) as error:
+        if not is_exhausted(error):
+            raise
+        print("error: out of memory", file=sys.stderr)
+        sys.exit(3)
     try:
         if not ignored:
             signal.signal(signal.SIGINT, signal.default_int_handler)

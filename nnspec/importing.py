@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from nnspec.compile import Compilation
 from nnspec.deploy.model import LARGEST_OF_HALF
@@ -21,6 +20,7 @@ from nnspec.interchange.to_spec.spec import Written, written
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.ort import REFUSALS, Session
+from nnspec.weights import content
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SPEC, WEIGHTS = ".nn", ".safetensors"
@@ -101,7 +101,7 @@ def _renamed(found: Written, feeds: Mapping[str, Array], halves: Collection[str]
 def _write(spec: Path, weights: Path, found: Written) -> None:
     try:
         if found.weights:
-            write_whole(weights, save(dict(found.weights)))
+            write_whole(weights, content(found.weights))
         write_whole(spec, found.text.encode())
     except OSError as error:
         raise unwritable(spec, error) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Span, did_you_mean, fault
+from nnspec.memory import ask_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # as in the library of the format
+COPIES = 3  # that it makes of what it writes
 
 
 def shapes(path: Path, span: Span) -> dict[str, tuple[int, ...]]:
@@ -30,6 +32,14 @@ def shapes(path: Path, span: Span) -> dict[str, tuple[int, ...]]:
         raise fault("E501", f"cannot read {path}: {error.strerror}", span) from None
     except (ValueError, AttributeError, TypeError, KeyError):
         raise fault("E503", f"{path} is not a safetensors file", span) from None
+
+
+def content(arrays: Mapping[str, Array]) -> bytes:
+    """What a file of these arrays holds."""
+    from safetensors.numpy import save
+
+    ask_for(COPIES * sum(array.nbytes for array in arrays.values()))
+    return save(dict(arrays))
 
 
 def name_in(path: Path, parameter: str, shape: tuple[int, ...], span: Span) -> str:

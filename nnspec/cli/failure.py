@@ -10,6 +10,7 @@ import click
 
 from nnspec.cli.options import hush, say
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
+from nnspec.memory import guard_imports, is_exhausted
 
 WRONG, USAGE, RESOURCES, INTERRUPTED = 1, 2, 3, 130
 OUT_OF_RESOURCES = ("E540", "E580")
@@ -17,6 +18,7 @@ OUT_OF_RESOURCES = ("E540", "E580")
 
 def run(command: Callable[[], object]) -> None:
     """A command, with no traceback for anything a user can cause."""
+    guard_imports()
     try:
         command()
     except (SpecError, Fault) as error:
@@ -31,7 +33,9 @@ def run(command: Callable[[], object]) -> None:
         sys.exit(0)
     except OSError as error:
         _out_of_resources(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-    except MemoryError:
+    except Exception as error:  # of whatever library it was that found no memory
+        if not is_exhausted(error):
+            raise
         _out_of_resources("out of memory")
 
 

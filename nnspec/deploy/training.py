@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from nnspec.compile import Compilation
 from nnspec.deploy.block import Block, suffix
@@ -27,7 +26,7 @@ from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 from nnspec.train.stages import saved
-from nnspec.weights import read
+from nnspec.weights import content, read
 
 Array = np.ndarray[Any, np.dtype[Any]]
 INIT, STATE, MANIFEST = "init.onnx", "state.safetensors", "step.json"
@@ -91,7 +90,7 @@ def export_training(
     contents = {
         **{name: _npz(part) for name, part in zip(_names_of(spec, data), data, strict=True)},
         **{name: model.SerializeToString() for name, model in models.files.items()},
-        STATE: save(dict(standing.arrays)),
+        STATE: content(standing.arrays),
         **{name: (files("nnspec.deploy") / own).read_bytes() for name, own in ALWAYS.items()},
         MANIFEST: json.dumps(manifest, indent=2).encode(),  # last, as it names the others
     }

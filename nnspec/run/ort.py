@@ -15,6 +15,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from nnspec.diagnostics import fault
+from nnspec.memory import is_exhausted
 
 Array = np.ndarray[Any, np.dtype[Any]]
 VERSION: str = onnxruntime.__version__
@@ -53,15 +54,28 @@ class Session:
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
         content = model if isinstance(model, bytes) else str(model)
         providers = [PROVIDERS[d] for d in dict.fromkeys((device, "cpu"))]
-        self._session = onnxruntime.InferenceSession(content, options, providers=providers, disabled_optimizers=list(without))
+        with _memory_errors():
+            self._session = onnxruntime.InferenceSession(content, options, providers=providers, disabled_optimizers=list(without))
         self.device = device
         self.inputs = [i.name for i in self._session.get_inputs()]
         self.outputs = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Every output by name."""
-        values = self._session.run(self.outputs, dict(feeds))
+        with _memory_errors():
+            values = self._session.run(self.outputs, dict(feeds))
         return dict(zip(self.outputs, values, strict=True))
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """A model is not refused because there is no memory for it."""
+    try:
+        yield
+    except REFUSALS as error:
+        if is_exhausted(error):
+            raise MemoryError from error
+        raise
 
 
 QUANTIZED = ("Conv", "ConvTranspose", "Gemm", "MatMul")

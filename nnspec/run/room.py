@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nnspec import limits
+from nnspec import limits, memory
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -49,10 +48,8 @@ def _free() -> Iterator[int]:
     most, used = (next(iter(_lines(path)), "") for path in groups)
     if most.isdecimal() and used.isdecimal():
         yield int(most) - int(used)
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        pages = next(iter(_lines("/proc/self/statm")), "0").split()[0]
-        yield soft - int(pages) * resource.getpagesize()
+    if (left := memory.addresses_left()) is not None:
+        yield left
 
 
 def _lines(path: str) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
+from nnspec import weights
 from nnspec.diagnostics import Diagnostic, fault
 from nnspec.files import aside, remove, sync, unwritable, write_whole
 from nnspec.record import dataclass
@@ -61,7 +62,7 @@ def commit(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mappi
     new = aside(final)
     try:
         new.mkdir()
-        state = save({n: np.ascontiguousarray(a) for n, a in arrays.items()})
+        state = weights.content({n: np.ascontiguousarray(a) for n, a in arrays.items()})
         write_whole(new / STATE, state)
         files = {STATE: {"sha256": _digest(state), "size": len(state)}}
         write_whole(new / MANIFEST, sealed({"format": FORMAT, "step": step, "files": files, **manifest}))

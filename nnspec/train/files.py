@@ -24,6 +24,7 @@ from numpy.lib import format as npy
 from nnspec import limits
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.files import is_plain_file
+from nnspec.memory import is_exhausted
 from nnspec.record import dataclass
 
 Readers = Mapping[str, Callable[[], Any]]
@@ -88,7 +89,9 @@ def package(module: str, name: str, what: str, extra: str, span: Span | None) ->
     """A module that comes with an optional package."""
     try:
         return importlib.import_module(module)
-    except ImportError:
+    except ImportError as error:
+        if is_exhausted(error):
+            raise MemoryError from error
         raise fault("E304", f"{what} needs {name}, which is not installed", span, help=f"pip install 'nnspec[{extra}]'") from None
 
 
