@@ -45,7 +45,7 @@ class Compilation:
     """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train blocks' settings.
 
     The last model of a file is what it is about; `part` names another one to look at by itself. A model that came as a graph is `given`
-    for a kind of float, and the source says what is to be learnt from it.
+    for a kind of float, and the source says what is to be learnt from it. Files that an editor has `opened` are imported as they are there.
     """
 
     source: Source
@@ -56,6 +56,7 @@ class Compilation:
     imports_from: Path | None = None
     part: str = ""
     given: Callable[[str], Given] | None = None
+    opened: Mapping[Path, str] = field(default_factory=dict)
 
     @cached_property
     def parsed(self) -> tuple[ast.Spec, list[Diagnostic]]:
@@ -64,7 +65,7 @@ class Compilation:
     @cached_property
     def imports(self) -> Imports:
         """The files that the spec imports, from its folder or where a run keeps them."""
-        return Imports(self.imports_from or self.folder).gather(self.parsed[0])
+        return Imports(self.imports_from or self.folder, opened=self.opened).gather(self.parsed[0])
 
     @cached_property
     def ast(self) -> ast.Spec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 
@@ -76,6 +76,7 @@ class Imports:
     specs: list[ast.Spec] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
+    opened: Mapping[Path, str] = field(default_factory=dict)
 
     def gather(self, spec: ast.Spec, place: Path = Path(), chain: tuple[str, ...] = ()) -> Imports:
         for wish in (d for d in spec.definitions if isinstance(d, ast.Import)):
@@ -95,7 +96,7 @@ class Imports:
         for limit, number in (("depth", len(chain)), ("imports", len(self.texts))):
             if number >= limits.most(limit):
                 raise limits.exceeded(limit, f"more than {limits.most(limit)} {limits.LIMITS[limit].what}", wish.span)
-        source = _imported(path, name, wish.span)
+        source = _imported(path, name, wish.span, self.opened)
         self.texts[name] = source.text
         if sum(map(len, self.texts.values())) > limits.most("sources"):
             most = limits.most("sources") / limits.MIB
@@ -111,11 +112,11 @@ class Imports:
         return replace(spec, definitions=(*(d for s in self.specs for d in _definitions(s)), *spec.definitions), lost=lost)
 
 
-def _imported(path: Path, name: str, span: Span) -> Source:
-    if not is_plain_file(path):
+def _imported(path: Path, name: str, span: Span, opened: Mapping[Path, str]) -> Source:
+    if path not in opened and not is_plain_file(path):
         raise fault("E501", f"there is no file `{name}` to import", span)
     try:
-        return source_of(name, _bytes(path))
+        return source_of(name, opened[path].encode() if path in opened else _bytes(path))
     except Fault as error:
         raise Fault(replace(error.diagnostic, span=span)) from None
 

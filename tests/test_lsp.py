@@ -13,12 +13,14 @@ from helpers import ROOT
 from lsprotocol import types as lsp
 from pytest_lsp import ClientServerConfig, LanguageClient
 
-from nnspec.diagnostics import Fault, Source
+from nnspec.diagnostics import Fault, Source, Span
 from nnspec.elaborate.training import Training
 from nnspec.lsp.complete import SETTINGS, completions
 from nnspec.lsp.document import Document
 from nnspec.lsp.explain import defined_at, hover
 from nnspec.lsp.outline import Entry, folds, outline
+from nnspec.lsp.project import documents
+from nnspec.lsp.rename import renamed as rename
 from nnspec.lsp.server import position
 
 SPEC = """\
@@ -112,7 +114,12 @@ def test_what_the_library_defines_is_in_its_file() -> None:
 
 
 def renamed(text: str, piece: str, nth: int, new: str) -> str:
-    for span in sorted(document(text).renamed(at(text, piece, nth), new), key=lambda s: -s.start):
+    (spans,) = rename(document(text), at(text, piece, nth), new).values()
+    return replaced(text, spans, new)
+
+
+def replaced(text: str, spans: list[Span], new: str) -> str:
+    for span in sorted(spans, key=lambda s: -s.start):
         text = text[: span.start] + new + text[span.end :]
     return text
 
@@ -140,6 +147,75 @@ def test_renaming_changes_every_place_and_leaves_the_spec_right(piece: str, nth:
 def test_a_name_that_would_change_the_meaning_is_refused(piece: str, new: str, message: str) -> None:
     with pytest.raises(Fault, match=message):
         renamed(SPEC, piece, 0, new)
+
+
+BLOCKS = """\
+let width = 4
+fn twice(x) = 2 * relu(x)
+layer block(x, units = width) = x -> dense(units) -> twice
+"""
+FILES = {
+    "parts/blocks.nn": BLOCKS,
+    "parts/more.nn": 'import "blocks.nn"\nlayer deep(x) = x -> block(units = 3) -> block\n',
+    "net.nn": 'import "parts/more.nn"\nmodel Net {\n  input signal: [width]\n  output y = signal -> block -> deep -> twice\n}\n',
+    "other.nn": "fn block(x) = x\nmodel Net {\n  input x: [2]\n  output y = x -> block\n}\n",
+}
+
+
+def written(folder: Path, files: dict[str, str]) -> list[Document]:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    return list(documents(folder, {}, ""))
+
+
+def renamed_in(folder: Path, name: str, piece: str, new: str, nth: int = 0, files: dict[str, str] = FILES) -> dict[str, str]:
+    """The files that change, as they are then."""
+    found = written(folder, files)
+    (start,) = (d for d in found if d.path == (folder / name).resolve())
+    places = rename(start, at(start.source.text, piece, nth), new, found)
+    return {d.path.relative_to(folder.resolve()).as_posix(): replaced(d.source.text, spans, new) for d, spans in places.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "piece", "nth", "changed"),
+    [
+        ("net.nn", "block", 0, {"parts/blocks.nn", "parts/more.nn", "net.nn"}),
+        ("parts/blocks.nn", "block", 0, {"parts/blocks.nn", "parts/more.nn", "net.nn"}),
+        ("parts/more.nn", "deep", 0, {"parts/more.nn", "net.nn"}),
+        ("net.nn", "width", 0, {"parts/blocks.nn", "net.nn"}),
+        ("net.nn", "twice", 0, {"parts/blocks.nn", "net.nn"}),
+        ("other.nn", "block", 0, {"other.nn"}),
+    ],
+)
+def test_a_definition_is_renamed_in_all_files_that_import_it(tmp_path: Path, name: str, piece: str, nth: int, changed: set[str]) -> None:
+    after = renamed_in(tmp_path, name, piece, "another", nth)
+    assert set(after) == changed
+    files = {**FILES, **after}
+    for d in written(tmp_path, files):
+        assert not [m for m in d.mistakes if m.code != "E110"], d.source.name
+    assert renamed_in(tmp_path, name, "another", piece, files=files) == {n: FILES[n] for n in changed}
+
+
+@pytest.mark.parametrize(
+    ("name", "piece", "new", "message"),
+    [
+        ("parts/blocks.nn", "block", "deep", "defined twice"),  # in a file that imports it
+        ("parts/blocks.nn", "units", "rows", "has no argument `units`"),  # by which a call in another file names it
+        ("net.nn", "twice", "signal", "something else in net.nn"),
+        ("parts/blocks.nn", "dense", "dens", "nor in one that it imports"),
+    ],
+)
+def test_a_name_that_would_break_another_file_is_refused(tmp_path: Path, name: str, piece: str, new: str, message: str) -> None:
+    with pytest.raises(Fault, match=message):
+        renamed_in(tmp_path, name, piece, new)
+
+
+def test_a_file_that_is_open_is_imported_as_it_is_there(tmp_path: Path) -> None:
+    written(tmp_path, FILES)
+    opened = {(tmp_path / "parts/blocks.nn").resolve(): BLOCKS.replace("let width = 4", "let width = 5")}
+    net = Document(Source("net.nn", FILES["net.nn"]), tmp_path, opened)
+    assert net.compilation.model.inputs["signal"].example == (5,)
 
 
 def labels(text: str) -> list[str]:
@@ -248,3 +324,26 @@ async def test_a_session(client: LanguageClient, tmp_path: Path) -> None:
     folds = await client.text_document_folding_range_async(lsp.FoldingRangeParams(document))
     assert (5, 14) in [(f.start_line, f.end_line) for f in folds]
     assert not await client.text_document_formatting_async(lsp.DocumentFormattingParams(document, lsp.FormattingOptions(2, True)))
+
+
+@pytest.mark.asyncio
+async def test_a_session_over_two_files(client: LanguageClient, tmp_path: Path) -> None:
+    """A file that imports another follows what is typed there, and is renamed with it."""
+    written(tmp_path, FILES)
+    net, blocks = ((tmp_path / name).as_uri() for name in ("net.nn", "parts/blocks.nn"))
+    for uri, text in ((net, FILES["net.nn"]), (blocks, BLOCKS)):
+        client.text_document_did_open(lsp.DidOpenTextDocumentParams(lsp.TextDocumentItem(uri, "nnspec", 1, text)))
+        await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+    await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+    assert not client.diagnostics[net]
+
+    place = lsp.Range(lsp.Position(2, 6), lsp.Position(2, 11))
+    for version, old, new in ((2, place, "blok"), (3, lsp.Range(place.start, lsp.Position(2, 10)), "block")):
+        change = lsp.TextDocumentContentChangePartial(old, new)
+        client.text_document_did_change(lsp.DidChangeTextDocumentParams(lsp.VersionedTextDocumentIdentifier(version, blocks), [change]))
+        for _ in (blocks, net):
+            await client.wait_for_notification(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+        assert [d.code for d in client.diagnostics[net]] == (["E101"] if new == "blok" else [])
+
+    edits = await client.text_document_rename_async(lsp.RenameParams(lsp.TextDocumentIdentifier(blocks), place.start, "unit"))
+    assert {uri.rpartition("/")[2]: len(found) for uri, found in edits.changes.items()} == {"blocks.nn": 1, "more.nn": 2, "net.nn": 1}

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Fault, Source, Span, fault
+from nnspec.diagnostics import Diagnostic, Fault, Source, Span
 from nnspec.elaborate.model import Model
-from nnspec.lsp.names import Names, Symbol, names_of
+from nnspec.lsp.names import Names, names_of
 from nnspec.record import dataclass
 from nnspec.syntax import ast
-from nnspec.syntax.words import DEFINITION_WORDS, OTHER_WORDS, STATEMENT_WORDS
 
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """One version of a text; `folder` is where the files lie that it imports."""
+    """One version of a text; `folder` is where the files lie that it imports, `opened` are those of them that are open, too."""
 
     source: Source
     folder: Path
+    opened: Mapping[Path, str] = field(default_factory=dict)
+
+    @cached_property
+    def path(self) -> Path:
+        return (self.folder / self.source.name).resolve()
+
+    @cached_property
+    def imported(self) -> set[Path]:
+        """The files that it imports, and those that they do."""
+        return {(self.folder / name).resolve() for name in self.compilation.imports.texts}
 
     @cached_property
     def compilation(self) -> Compilation:
-        return Compilation(self.source, {}, folder=self.folder)
+        return Compilation(self.source, {}, folder=self.folder, opened=self.opened)
 
     @cached_property
     def names(self) -> Names:
-        return names_of(self.compilation.parsed[0])
+        others = (d for spec in self.compilation.imports.specs for d in spec.definitions)
+        return names_of(self.compilation.parsed[0], frozenset(d.name.id for d in others if isinstance(d, ast.Definition | ast.Let)))
 
     @property
     def mistakes(self) -> list[Diagnostic]:
@@ -58,28 +69,3 @@ class Document:
             return self.compilation.elaborated(around[-1].name.id)[0]
         except Fault:
             return None
-
-    def renamed(self, offset: int, new: str) -> list[Span]:
-        """The places where the name at one would be written anew; a Fault (E105, or the mistake it would make) when it cannot be."""
-        found = self.names.at(offset)
-        if found is None or found.symbol is None:
-            what = f"`{found.name}` is not defined in this file" if found else "there is no name here"
-            raise fault("E101", what, found.span if found else None)
-        if not new.isidentifier() or new in (*DEFINITION_WORDS, *STATEMENT_WORDS, *OTHER_WORDS):
-            raise fault("E105", f"`{new}` cannot be a name", found.span)
-        spans = self.names.of(found.symbol)
-        self._check_renamed(found.symbol, spans, new)
-        return spans
-
-    def _check_renamed(self, symbol: Symbol, spans: list[Span], new: str) -> None:
-        """The text means the same with the new name: no other mistakes, no other name in its place."""
-        text = self.source.text
-        for span in sorted(spans, key=lambda s: -s.start):
-            text = text[: span.start] + new + text[span.end :]
-        after = Document(Source(self.source.name, text), self.folder)
-        known = {(d.code, d.message.replace(symbol.name, new)) for d in self.compilation.diagnostics}
-        for d in after.compilation.diagnostics:
-            if (d.code, d.message) not in known:
-                raise Fault(d)
-        if after.names.groups() != self.names.groups():
-            raise fault("E105", f"`{new}` is the name of something else here", spans[0])

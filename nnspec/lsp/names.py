@@ -48,6 +48,7 @@ class Names:
     """The occurrences of all names of a file, in the order of the text."""
 
     spec: ast.Spec
+    imported: frozenset[str] = frozenset()
     found: list[Occurrence] = field(default_factory=list)
     definitions: dict[str, Symbol] = field(default_factory=dict)
     blocks: dict[str, _Block] = field(default_factory=dict)
@@ -58,6 +59,10 @@ class Names:
 
     def of(self, symbol: Symbol) -> list[Span]:
         return list(dict.fromkeys(o.span for o in self.found if o.symbol is symbol))
+
+    def free(self, name: str) -> list[Span]:
+        """Where a name stands that this file does not define."""
+        return [o.span for o in self.found if o.symbol is None and o.name == name]
 
     def groups(self) -> list[int]:
         """For each name of the file the first place in this list where the same is meant."""
@@ -71,9 +76,9 @@ class Names:
         return {**self.definitions, **(inner.names if inner else {})}
 
 
-def names_of(spec: ast.Spec) -> Names:
-    """All names of a file; those of an imported one are not."""
-    names = Names(spec)
+def names_of(spec: ast.Spec, imported: frozenset[str] = frozenset()) -> Names:
+    """All names of a file; what is imported has no symbol here."""
+    names = Names(spec, imported)
     file = _Block(names.definitions)
     for d in spec.definitions:
         if isinstance(d, ast.Let | ast.Definition):
@@ -163,7 +168,7 @@ def _sizes(names: Names, type_: ast.TypeExpr | None, block: _Block) -> None:
     for dim in type_.dims if type_ else ():
         if isinstance(dim, ast.Star):
             _bind(names, block, "sizes", dim.name, Span(dim.span.source, dim.span.end - len(dim.name), dim.span.end))
-        elif isinstance(dim, ast.Name) and not block.find(dim.id):
+        elif isinstance(dim, ast.Name) and not block.find(dim.id) and dim.id not in names.imported:
             _bind(names, block, "size", dim.id, dim.span)
         else:
             _walk(names, dim, block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from lsprotocol import types as lsp
@@ -15,6 +16,8 @@ from nnspec.lsp.complete import completions
 from nnspec.lsp.document import Document
 from nnspec.lsp.explain import defined_at, hover
 from nnspec.lsp.outline import Entry, folds, outline
+from nnspec.lsp.project import documents
+from nnspec.lsp.rename import renamed as rename
 from nnspec.syntax.format import formatted
 from nnspec.version import VERSION
 
@@ -44,11 +47,21 @@ class Server(LanguageServer):
     def read(self, uri: str) -> Document:
         """The file as the editor has it now."""
         text = self.workspace.get_text_document(uri).source
-        known = self.open.get(uri)
-        if known is None or known.source.text != text:
-            path = Path(to_fs_path(uri) or "untitled.nn")
-            known = self.open[uri] = Document(Source(path.name, text), path.parent)
+        known, path = self.open.get(uri), _path(uri)
+        others = {_path(other).resolve(): d.source for other, d in self.workspace.text_documents.items() if other != uri}
+        if known is None or known.source.text != text or known.opened != others:
+            known = self.open[uri] = Document(Source(path.name, text), path.parent, others)
         return known
+
+    def project(self, document: Document, word: str) -> Iterator[Document]:
+        """The files of the document's project in which a word stands."""
+        folders = (_path(f.uri).resolve() for f in self.workspace.folders.values())
+        root = next((f for f in folders if document.path.is_relative_to(f)), document.folder)
+        return documents(root, document.opened, word)
+
+    def uri(self, path: Path) -> str:
+        """As the editor calls a file that it has open."""
+        return next((uri for uri in self.workspace.text_documents if _path(uri).resolve() == path), None) or from_fs_path(str(path)) or ""
 
     def offset(self, uri: str, position: lsp.Position) -> int:
         return self.workspace.get_text_document(uri).offset_at_position(position)
@@ -57,6 +70,17 @@ class Server(LanguageServer):
         """Send what is wrong with a file."""
         found = [_diagnostic(d) for d in self.read(uri).mistakes]
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found))
+
+    def say_of(self, uri: str) -> None:
+        """Send what is wrong with a file that has changed, and with those that import it."""
+        self.say(uri)
+        for other, document in list(self.open.items()):
+            if other != uri and _path(uri).resolve() in document.imported:
+                self.say(other)
+
+
+def _path(uri: str) -> Path:
+    return Path(to_fs_path(uri) or "untitled.nn")
 
 
 def position(source: Source, offset: int) -> lsp.Position:
@@ -91,11 +115,11 @@ def _watching(ls: Server) -> None:
 
     @ls.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: lsp.DidOpenTextDocumentParams) -> None:
-        ls.say(params.text_document.uri)
+        ls.say_of(params.text_document.uri)
 
     @ls.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     def changed(params: lsp.DidChangeTextDocumentParams) -> None:
-        ls.say(params.text_document.uri)
+        ls.say_of(params.text_document.uri)
 
     @ls.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: lsp.DidCloseTextDocumentParams) -> None:
@@ -158,12 +182,13 @@ def _editing(ls: Server) -> None:
 
     @ls.feature(lsp.TEXT_DOCUMENT_RENAME)
     def renamed(params: lsp.RenameParams) -> lsp.WorkspaceEdit:
-        uri = params.text_document.uri
+        document, offset = ls.read(params.text_document.uri), ls.offset(params.text_document.uri, params.position)
+        name = document.names.at(offset)
         try:
-            spans = ls.read(uri).renamed(ls.offset(uri, params.position), params.new_name)
+            places = rename(document, offset, params.new_name, ls.project(document, name.name) if name else ())
         except Fault as error:
             raise JsonRpcInvalidParams(error.diagnostic.message) from None
-        return lsp.WorkspaceEdit({uri: [lsp.TextEdit(place(s), params.new_name) for s in spans]})
+        return lsp.WorkspaceEdit({ls.uri(d.path): [lsp.TextEdit(place(s), params.new_name) for s in spans] for d, spans in places.items()})
 
     @ls.feature(lsp.TEXT_DOCUMENT_CODE_ACTION, lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix]))
     def fixed(params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
