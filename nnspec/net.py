@@ -381,4 +381,5 @@ class Net:
     def _needs_training(self) -> None:
         self._needs_loss()
         if not self.spec.trainings:
-            raise fault("E110", "this spec has no train block", self.spec.model.span)
+            help_ = "write `train { data ..  epochs 10  optimizer adam(lr = 1e-3) }`"
+            raise fault("E110", "this spec has no train block", self.spec.model.span, help=help_)

@@ -14,6 +14,8 @@ from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""How such texts begin."""
 ONNX = ".onnx"
 """What the file of a model ends with that is no text, and stands where a spec does."""
 
@@ -36,13 +38,23 @@ def read_source(name: str | Path) -> Source:
     Faults: E501 when there is no such file, E502 when it is too large, E503 when it is empty or no text.
     """
     path = path_of(name)
+    if not is_plain_file(path):
+        raise _no_file(str(name), path)
+    return source_of(str(name) if path.name == Path(name).name else path.name, _bytes(path))
+
+
+def _no_file(name: str, path: Path) -> Fault:
+    """What stands there instead, or what may have been meant."""
+    if not name.strip():
+        return fault("E501", "the name of the spec is empty")
     if path.is_dir():
         help_ = f"its spec is {path / 'spec.nn'}; `nnspec eval` and `nnspec.open` take the run" if (path / "spec.nn").is_file() else ""
-        raise fault("E501", f"`{name}` is a folder, not a spec", help=help_)
-    if not is_plain_file(path):
-        known = gallery.names()
-        raise fault("E501", f"there is no file `{name}`", help=did_you_mean(str(name), known) or f"the gallery has {', '.join(known)}")
-    return source_of(str(name) if path.name == Path(name).name else path.name, _bytes(path))
+        return fault("E501", f"`{name}` is a folder, not a spec", help=help_)
+    if path.exists():
+        return fault("E501", f"`{name}` is no plain file", help="`-` stands for stdin")
+    beside = [str(p) for p in path.parent.glob("*.nn")] if path.parent.is_dir() else []
+    meant = did_you_mean(name, [*beside, *gallery.names()])
+    return fault("E501", f"there is no file `{name}`", help=meant or "`nnspec new --list` says which specs the gallery has")
 
 
 def _bytes(path: Path) -> bytes:
@@ -60,12 +72,18 @@ def source_of(name: str, content: bytes) -> Source:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise fault("E503", f"{name} is not text: byte {error.start} is no UTF-8") from None
+        raise fault("E503", f"{name} is not text: byte {error.start} is no UTF-8", help=_in_utf_8(content)) from None
     if "\0" in text:
-        raise fault("E503", f"{name} is not text: byte {text.index(chr(0))} is zero")
+        raise fault("E503", f"{name} is not text: byte {text.index(chr(0))} is zero", help=_in_utf_8(content))
     if not text.strip():
         raise fault("E503", f"{name} is empty", help="a spec has at least a model: `model Name { ... }`")
-    return Source(name, unicodedata.normalize("NFC", text.replace("\r\n", "\n")))
+    return Source(name, unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def _in_utf_8(content: bytes) -> str:
+    """Help for text in another encoding; none for what is no text at all."""
+    wide = content.startswith(UTF_16) or content[1:20:2] == bytes(10) or content[0:20:2] == bytes(10)
+    return f"save it as UTF-8{', for this is UTF-16' if wide else ''}" if wide or b"\0" not in content else ""
 
 
 @dataclass

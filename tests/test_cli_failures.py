@@ -135,3 +135,56 @@ def test_a_folder_without_specs_is_a_mistake(command: str, nnspec: Nnspec) -> No
     Path("empty").mkdir()
     code, _, said = nnspec(command, "empty")
     assert code == 1 and "E501" in said and "no .nn file in the folder `empty`" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "help_"),
+    [
+        (RIGHT.encode("utf-16"), "byte 0 is no UTF-8", "save it as UTF-8, for this is UTF-16"),
+        (RIGHT.encode("utf-16-le"), "byte 1 is zero", "save it as UTF-8, for this is UTF-16"),
+        (b"# Schicht f\xfcr\n", "byte 11 is no UTF-8", "save it as UTF-8\n"),
+        (bytes(range(256)), "byte 128 is no UTF-8", "for more"),
+        (b"PK\x03\x04" + bytes(100), "byte 4 is zero", "for more"),
+        (b" \n\t\n", "is empty", "`model Name { ... }`"),
+    ],
+)
+def test_what_is_no_spec_says_what_it_is(content: bytes, said: str, help_: str, nnspec: Nnspec) -> None:
+    Path("odd.nn").write_bytes(content)
+    code, out, text = nnspec("compile", "odd.nn")
+    assert (code, out) == (1, "") and "E503" in text and said in text and help_ in text
+    assert ("= help" in text) == (help_ != "for more")
+
+
+@pytest.mark.parametrize("line_end", ["\r\n", "\r", "\n"])
+def test_lines_may_end_as_on_any_system(line_end: str, nnspec: Nnspec) -> None:
+    Path("right.nn").write_bytes(f"# A comment.\n{RIGHT}".replace("\n", line_end).encode())
+    Path("wrong.nn").write_bytes(WRONG.replace("\n", line_end).encode())
+    assert nnspec("check", "right.nn")[0] == 0
+    code, _, said = nnspec("check", "wrong.nn")
+    assert code == 1 and "wrong.nn:3:19" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "help_"),
+    [
+        ("right.n", "there is no file `right.n`", "did you mean `right.nn`?"),
+        ("specs/nett.nn", "there is no file `specs/nett.nn`", "did you mean `specs/net.nn`?"),
+        ("lennet", "there is no file `lennet`", "did you mean `lenet`?"),
+        ("qqqqqqqq", "there is no file `qqqqqqqq`", "`nnspec new --list` says which specs the gallery has"),
+        ("", "the name of the spec is empty", ""),
+        ("/dev/null", "`/dev/null` is no plain file", "`-` stands for stdin"),
+    ],
+)
+def test_a_file_that_is_not_there_is_said_with_what_was_meant(name: str, said: str, help_: str, nnspec: Nnspec) -> None:
+    Path("right.nn").write_text(RIGHT, "utf-8")
+    folder(net=RIGHT)
+    for command in ("check", "compile"):
+        code, _, text = nnspec(command, name)
+        assert code == 1 and "E501" in text and said in text and help_ in text
+
+
+def test_a_spec_where_a_run_is_due_is_shown_its_last_run(nnspec: Nnspec) -> None:
+    assert "help: it is a spec: `nnspec train xor` makes a run of it" in nnspec("eval", "xor")[2]
+    for _ in range(2):
+        assert nnspec("train", "xor", "--epochs", "1")[0] == 0
+    assert "help: did you mean `runs/xor-2`, a run of this spec?" in nnspec("eval", "xor")[2]

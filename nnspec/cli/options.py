@@ -67,7 +67,7 @@ def spec_files(names: Iterable[str]) -> list[str]:
 def _files_in(name: str) -> list[str]:
     from nnspec.source import path_of
 
-    if not path_of(name).is_dir():
+    if not name or not path_of(name).is_dir():
         return [name]
     found = sorted(Path(name).rglob("*.nn"))
     if not found:

@@ -14,7 +14,7 @@ from typing import Any
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.files import sync, unwritable, write_whole
-from nnspec.source import source_of
+from nnspec.source import path_of, source_of
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
 from nnspec.train.epoch import Epoch, as_lists
@@ -39,9 +39,14 @@ def fresh(name: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
+def runs_of(name: str) -> dict[int, Path]:
+    """The runs of that name, by number."""
+    return {int(end): p for p in RUNS.glob(f"{name}-*") if (end := p.name.removeprefix(f"{name}-")).isdecimal() and (p / SPEC).is_file()}
+
+
 def latest(name: str) -> Path:
     """The run of that name that was begun last; a Fault (E543) where there is none."""
-    known = {int(end): p for p in RUNS.glob(f"{name}-*") if (end := p.name.removeprefix(f"{name}-")).isdecimal() and (p / SPEC).is_file()}
+    known = runs_of(name)
     if not known:
         raise fault("E543", f"there is no run of `{name}` to resume", help="leave out `--resume` to begin one, or say which by `--run DIR`")
     return known[max(known)]
@@ -129,7 +134,15 @@ def take_back_unbegun(folder: Path) -> None:
 
 def refuse_no_run(folder: Path) -> None:
     if not (folder / SPEC).is_file():
-        raise fault("E503", f"{folder} is not a run directory", help="it is what `nnspec train` prints at its end")
+        raise fault("E503", f"{folder} is not a run directory", help=_run_of(folder) or "it is what `nnspec train` prints at its end")
+
+
+def _run_of(spec: Path) -> str:
+    """Help for the name of a spec where that of a run of it is due."""
+    if not path_of(spec).is_file():
+        return ""
+    known = runs_of(spec.stem)
+    return f"did you mean `{known[max(known)]}`, a run of this spec?" if known else f"it is a spec: `nnspec train {spec}` makes a run of it"
 
 
 def opened(folder: Path) -> tuple[Compilation, Checkpoint]:
