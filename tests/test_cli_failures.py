@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from nnspec.cli.main import cli, main
@@ -54,7 +55,9 @@ def codes(text: str) -> list[Any]:
 
 
 def test_every_command_with_json_is_tried_with_a_mistake() -> None:
-    with_json = {name for name, command in cli.commands.items() if any(p.name == "as_json" for p in command.params)}
+    context = click.Context(cli)
+    commands = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    with_json = {name for name, command in commands.items() if command and any(p.name == "as_json" for p in command.params)}
     assert with_json == {*OF_SPECS, *OF_OTHERS}
 
 
