@@ -31,6 +31,10 @@ MISTAKES = {
         "model M {\n  input s: [T, 8]\n  target y: class(5)\n  z = s -> gru(9) -> dense(5)\n  output z\n  loss cross_entropy(z, y)\n}",
         "E202", 6, "cross_entropy(z, y)", "cannot pick by class(5) from [T, 5]", "`(x -> gru(9))[-1]` is the last step",
     ),
+    "a row beside its image": Mistake(
+        image("flatten -> dense(64)\n  loss mse(y, image)"), "E201", 4, "mse(y, image)", "shapes [64] and [1, 8, 8] do not fit",
+        "both have 64 numbers: `-> flatten` makes one row of [1, 8, 8]",
+    ),
     "W x": Mistake(
         model("param W: [3, 4] ~ he_normal", "output y = W @ x"), "E203", 4, "W @ x", "no matrix product", "`x @ transpose(W)`"
     ),

@@ -103,6 +103,9 @@ SLIPS = {
     "- dense: 3": ("E005", "  - dense: 3", None),
     "h = x -> conv(4 3)": ("E006", "3", "h = x -> conv(4, 3)"),
     "h = x -> dense(units: 3)": ("E006", ":", "h = x -> dense(units= 3)"),
+    "h = 2 x": ("E006", "x", "h = 2 * x"),
+    "h = sin(2 x)": ("E006", "x", None),
+    "h = x -> conv(4, 3 pad = same)": ("E006", "pad", "h = x -> conv(4, 3, pad = same)"),
     "h = x dense(3)": ("E006", "dense", "h = x -> dense(3)"),
     "h: x -> dense(3)": ("E006", ":", "h= x -> dense(3)"),
     "2h = x": ("E007", "2h", "h2 = x"),
@@ -167,6 +170,18 @@ def test_a_comma_that_makes_the_next_setting_a_value_is_named() -> None:
 
 def test_the_words_of_settings_are_those_that_a_training_knows() -> None:
     assert {*SETTING_WORDS} == {*SETTINGS_OF_TRAININGS}
+
+
+@pytest.mark.parametrize("line", ["v = 0.9 * v + g", "w = w - lr * g"])
+def test_a_state_or_the_parameter_of_an_optimizer_is_not_assigned_with_equals(line: str) -> None:
+    optimizer = f"optimizer own(lr) {{\n  state v = 0\n  {line}\n  w <- w - lr * v\n}}\n"
+    (d,) = diagnostics(optimizer + training("epochs 3", "optimizer own(0.1)"))
+    assert d.span and (d.code, d.span.line, d.help) == ("E105", 3, f"write `{line[0]} <- ...`")
+
+
+def test_an_init_alone_is_shown_how_it_is_drawn() -> None:
+    (d,) = diagnostics(model("output y = normal(0, 1) -> dense(2)"))
+    assert d.code == "E106" and "0 * x + normal(0, 1)" in d.help
 
 
 def test_a_comma_after_an_output_is_named_where_it_stands() -> None:

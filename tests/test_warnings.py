@@ -160,6 +160,14 @@ MUST = {
         "by hand": model("input x: [8]", "target y: class(3)", "output p = softmax(x -> dense(5))", "loss -log(pick(p, y))"),
         "of every step": model("input x: [T, 8]", "target y: class(3)[T]", "output z = x -> dense(4)", "loss cross_entropy(z, y)"),
     },
+    "W121": {
+        "an accuracy of a probability": model(
+            "input x: [8]", "target y: class(2)", "output p = sigmoid(x -> dense(1))", "loss bce(p, y)", "metric accuracy(p, y)"
+        ),
+        "by hand": model(
+            "input x: [8]", "target y: class(2)", "output p = sigmoid(x -> dense(1))", "loss bce(p, y)", "metric hits = argmax(p) == y"
+        ),
+    },
     "W117": {
         "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
         "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnspec.diagnostics import Span, fault
-from nnspec.elaborate.remedies import fewer_axes, of_product
-from nnspec.elaborate.values import Tensor, Value, describe, is_dim
+from nnspec.elaborate.remedies import fewer_axes, laid_out_alike, of_product
+from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
 from nnspec.graph.origin import origin
 from nnspec.graph.types import broadcast, show
@@ -33,7 +33,8 @@ def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
         listed = Tensor(graph.constant(numbers(value, span), dtype), False, span)
         _check_rank(listed.shape, span)
         return listed
-    raise fault("E106", f"expected a tensor or a number, got {describe(value)}", span)
+    help_ = "it is drawn next to a tensor, in its shape: `0 * x + normal(0, 1)`" if isinstance(value, Applied) else ""
+    raise fault("E106", f"expected a tensor or a number, got {describe(value)}", span, help=help_)
 
 
 def numbers(value: Value, span: Span) -> Any:
@@ -92,7 +93,8 @@ def _differ(tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exc
     label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {a.shape[axis]} and {b.shape[axis]} differ"
     notes = (*made(a, axis, spans[-2], span), *made(b, axis, spans[-1], span))
     longer = a if len(a.shape) > len(b.shape) else b
-    more = fewer_axes(longer.var.graph, longer.var.name) if len(a.shape) != len(b.shape) else {}
+    forgotten = fewer_axes(longer.var.graph, longer.var.name) if len(a.shape) != len(b.shape) else {}
+    more = forgotten or laid_out_alike(a.shape, b.shape)
     return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=notes, **more)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnspec.diagnostics import Fix, Span
 from nnspec.elaborate.values import Tensor
-from nnspec.graph import Dim, Graph, Node
+from nnspec.graph import Dim, Graph, Node, Shape
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
 
@@ -40,6 +40,14 @@ def _flattened_before(stage: Span) -> Fix | None:
 
 def _line(span: Span) -> str:
     return " ".join(span.text.split())
+
+
+def laid_out_alike(a: Shape, b: Shape) -> dict[str, Any]:
+    """For two values with equally many numbers, of which one is a row."""
+    row, other = sorted((a, b), key=len)
+    if len(row) != 1 or len(other) < 2 or count(row) != count(other):
+        return {}
+    return {"help": f"both have {row[0]} numbers: `-> flatten` makes one row of {show(other)}, `reshape(x, {show(other)})` goes back"}
 
 
 def of_product(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:

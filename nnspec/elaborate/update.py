@@ -65,6 +65,12 @@ def _scope(e: Elaborator, optimizer: Applied, known: Mapping[str, Var]) -> Scope
 def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[str, Var]) -> None:
     match s:
         case ast.Assign():
+            taken = next((n for n in s.names if n.id in ("w", *states)), None)
+            if taken:
+                what = "the parameter" if taken.id == "w" else "a state"
+                raise fault(
+                    "E105", f"`{taken.id}` is {what} and cannot be assigned with `=`", taken.span, help=f"write `{taken.id} <- ...`"
+                )
             assign(e, s, scope)
         case ast.Update():
             if s.name.id not in ("w", *states):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from nnspec.diagnostics import Diagnostic
 from nnspec.lint.allow import allowed
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
-from nnspec.lint.fits import alike_by_broadcasting, more_logits_than_classes, one_target_for_many_outputs
+from nnspec.lint.fits import alike_by_broadcasting, largest_of_one, more_logits_than_classes, one_target_for_many_outputs
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
 from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits
 from nnspec.lint.network import Network
@@ -32,6 +32,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     class_as_an_amount,
     alike_by_broadcasting,
     more_logits_than_classes,
+    largest_of_one,
 )
 
 

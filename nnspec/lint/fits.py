@@ -120,3 +120,16 @@ def _too_many(network: Network, node: Node, have: int, classes: int) -> Diagnost
     message = f"{have} logits for the {classes} classes of `{target}`: no example is of the other {have - classes}"
     more = as_many(graph, logits, -1, classes) or {"help": f"declare `target {target}: class({have})`"}
     return Diagnostic("W120", message, node.span, notes=notes, level="warning", **more)
+
+
+def largest_of_one(network: Network) -> Iterator[Diagnostic]:
+    """W121: the position of the largest of one number is the first, whatever the number; so an accuracy of one output counts class 0."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        axis = node.attributes.get("axis") if node.op.name == "argmax" else None
+        if axis is not None and node.inputs[0] in wiring.data and wiring.graph[node.inputs[0]].type.shape[axis] == 1:
+            found = origin(wiring.graph, node.inputs[0], axis)
+            notes = ((found.span, "one number is made here"),) if found and not found.span.source.library else ()
+            message = "the largest of one number is taken: that is class 0 for every example"
+            help_ = "of a probability `metric accuracy = (p > 0.5) == y` is the share that is right, of a logit `(z > 0) == y`"
+            yield Diagnostic("W121", message, node.span, notes=notes, help=help_, level="warning")

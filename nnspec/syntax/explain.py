@@ -16,6 +16,7 @@ _BRANCH = re.compile(r"\b(?:then|else)\b(?!\s*[{])")
 _DANGLING = re.compile(r"(->|[-+*/@%^=,~]|\b(?:and|or|not|then|else)\b)[ \t]*(?:#[^\n]*)?\n\s*([^\W\d]\w*)(?:\s+[^\W\d]\w*)?\s*\Z")
 _COMMA = re.compile(rf"(,)(?:\s|#[^\n]*\n)*(?:(?P<next>{'|'.join({*STATEMENT_WORDS, *SETTING_WORDS})})\s+(?:[\w\"\[{{(][^,]*)?)?\Z")
 _CALLED = re.compile(r"\b(?P<word>train|test)\s*\Z")
+_FACTOR, _NAMES_ARGUMENT = re.compile(r"(?<![\w.])\d[\d_.]*[ \t]*\Z"), re.compile(r"\s*=(?!=)")
 _IN_BRACES = {
     "train": "its settings stand in braces: `train { data ..  epochs 3  optimizer adam(lr = 1e-3) }`",
     "test": 'a test has a title and a model: `test "by hand" of Net { given x = ..  expect .. }`',
@@ -79,6 +80,8 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     span = Span(source, at, at + len(token))
     if (lone := _LONE_WORD.search(source.text, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= accepted:
         return _lone(source, lone, token, expected)
+    if token.type == "NAME" and _is_factor(source, span.start, span.end):
+        return _product(span, accepted)
     if sign := _missing(token, accepted):
         return _without(sign, span, token)
     if token.type in ("EQ", "COLON") and expected == "expected a value":
@@ -93,6 +96,19 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
         more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)
+
+
+def _is_factor(source: Source, start: int, end: int) -> bool:
+    """Whether a word stands behind a number, as a product is written by hand, and names no argument."""
+    return bool(_FACTOR.search(source.text, max(0, start - MAX_LOOK_BACK), start)) and not _NAMES_ARGUMENT.match(source.text, end)
+
+
+def _product(word: Span, accepted: Set[str]) -> Diagnostic:
+    """A word behind a number; among arguments it may also be the next one."""
+    message, help_ = f"a sign is missing before `{printable(word.text)}`", f"did you mean `* {word.text}`?"
+    if "COMMA" in accepted:
+        return Diagnostic("E006", message, word, help=f"{help_} Between two values it is `,`")
+    return Diagnostic("E006", message, word, help=help_, fix=Fix(Span(word.source, word.start, word.start), "* "))
 
 
 def _missing(token: Token, accepted: Set[str]) -> str:
@@ -128,6 +144,8 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
         return Diagnostic("E001", f"`{word}` stands outside of models and layers", span, "not in a `{ }`")
     if token.type == "COLON":
         return _without("=", Span(source, lone.end(), lone.end() + 1), token)
+    if _is_factor(source, span.start, span.end):
+        return _product(span, frozenset())
     if _VALUE_BEFORE.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
         sign = ", " if _OUTPUT.match(source.text, start_of_statement(source.text, span.start)) else "-> "
         fix = Fix(Span(source, span.start, span.start), sign)
