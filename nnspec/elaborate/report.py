@@ -22,6 +22,7 @@ class Facts:
     def __init__(self, graph: Graph, owned: Mapping[str, Owned]) -> None:
         self.graph, self.owned = graph, owned
         self._fields: dict[str, Field] | None = None
+        self._types: dict[str, Type] = {}
 
     def parameters(self, names: Iterable[str] | None = None) -> int:
         wanted = self.owned if names is None else names
@@ -32,13 +33,23 @@ class Facts:
         return self.flops_of(n for n in self.graph.nodes if n in needed)
 
     def flops_of(self, names: Iterable[str]) -> Dim:
-        return one_example(_sum(_flops(self.graph, self.graph[n]) for n in names))
+        return one_example(_sum(self._flops(self.graph[n]) for n in names))
+
+    def _flops(self, node: Node) -> Dim:
+        return node.op.work(self._type(node.name), tuple(map(self._type, node.inputs)), node.attributes)
+
+    def _type(self, name: str) -> Type:
+        """What the value of one example is, which takes less to count with than that of a batch."""
+        if name not in self._types:
+            batch = self.graph[name].type
+            self._types[name] = Type(batch.dtype, tuple(map(one_example, batch.shape)))
+        return self._types[name]
 
     def memory(self, outputs: Iterable[str]) -> Dim:
         """Bytes of all values of one example that training keeps."""
         needed = self.graph.needed(outputs)
         return one_example(
-            _sum(count(n.type.shape) * ITEM_BYTES[n.type.dtype] for n in self.graph if n.name in needed and n.role != "param")
+            _sum(count(self._type(n.name).shape) * ITEM_BYTES[n.type.dtype] for n in self.graph if n.name in needed and n.role != "param")
         )
 
     def receptive_field(self, name: str) -> tuple[int, ...] | None:
@@ -60,10 +71,6 @@ def _sum(sizes: Iterable[Dim]) -> Dim:
     for size in sizes:
         total = total + size
     return total
-
-
-def _flops(graph: Graph, node: Node) -> Dim:
-    return node.op.work(node.type, tuple(graph[i].type for i in node.inputs), node.attributes)
 
 
 def _fields(graph: Graph) -> dict[str, Field]:

@@ -97,7 +97,7 @@ class Graph:
     def add(self, op: Op, inputs: tuple[str, ...], attrs: Mapping[str, Any], type: Type, name: str | None = None) -> str:
         """A node for the operation; the one that is there already, if an equal one is."""
         frozen = tuple(sorted(attrs.items()))
-        key = (op.name, inputs, frozen, tuple(map(_kind, frozen)), type.dtype, name if op.is_source else None)
+        key = (op.name, inputs, frozen, tuple(_kind(value) for _, value in frozen), type.dtype, name if op.is_source else None)
         if key in self._known:
             return self._known[key]
         if self.most is not None and len(self.nodes) >= self.most:
