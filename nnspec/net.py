@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from html import escape
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import as_spec_error, did_you_mean, fault
+from nnspec.diagnostics import Diagnostic, as_spec_error, did_you_mean, fault, warn
 from nnspec.elaborate.training import MAX_SEED, Training
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
@@ -319,20 +319,28 @@ class Net:
         return proof
 
     @as_spec_error()
-    def export_training(self, folder: str | Path, *, data: Sequence[Dataset] = (), opset: int = 21) -> TrainingProof:
+    def export_training(
+        self, folder: str | Path, *, data: Sequence[Dataset] = (), opset: int = 21, on_warning: Callable[[Diagnostic], None] = warn
+    ) -> TrainingProof:
         """Write the training itself as ONNX, after proving it equal to the reference: what a step does, and what else it takes to go on
         from here with any onnxruntime; with `data`, of every train block, what it trains on, too.
 
-        Raises SpecError for a spec without a train block (E110), and for a folder that cannot be written (E504).
+        `on_warning` is told what of the train blocks is left out (W590). Raises SpecError for a spec without a train block (E110), and for
+        a folder that cannot be written (E504).
         """
-        from nnspec.deploy.training import export_training, standing_of
+        from nnspec.deploy.block import doubts
+        from nnspec.deploy.standing import standing_of
+        from nnspec.deploy.training import export_training
         from nnspec.train.checkpoint import metadata
 
         self._needs_training()
         fields = [d.as_arrays().train for d in data]
         standing, labels = standing_of(self.engine), {**self.labels, **(data[-1].labels if data else {})}
         how: dict[str, Any] = {"metadata": metadata(self.engine), "data": fields, "labels": labels, "opset": opset}
-        return export_training(self._single, standing, Path(folder), **how)
+        proof = export_training(self._single, standing, Path(folder), **how)
+        for doubt in doubts(self.spec):
+            on_warning(doubt)
+        return proof
 
     @property
     def _single(self) -> Compilation:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from nnspec.compile import Compilation
+from nnspec.deploy.beginning import beginning, memory_of
 from nnspec.deploy.models import Models
 from nnspec.deploy.proof import random_batches
-from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, memory_of, rate, rate_name, whole_step
+from nnspec.deploy.schedule import PREFIX, first_counts, is_watchful, rates
+from nnspec.deploy.standing import Standing
+from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, rate_name, whole_step
+from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.training import Training
-from nnspec.graph import Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.record import dataclass
 from nnspec.train.schedule import base_rate
 
 Array = np.ndarray[Any, np.dtype[Any]]
-OUTSIDE = ("augment", "stop", "start")
-"""What a train block may ask for that no step computes; where the first starts from is in the state already."""
+OUTSIDE = {
+    "augment": "`train.py` shows the examples as they are: change them before, or train with `nnspec train`",
+    "stop": "`train.py` trains to the end and keeps the last weights; `loss`, and evaluate.onnx, are there to stop by",
+    "validation": "the schedule watches the loss of the training data instead of `val.loss`",
+}
+"""What a train block may ask for that no step computes, and what is done instead."""
 # Where the proof of a step stands: an optimizer's states are well above 0, so that no rounding error is divided by another.
 PROOF_STEP, PROOF_BEGUN, MEMORY = 5, 2, (0.5, 1.5)
-HALFWAY = {"epoch": 1, "step": 15, "epochs": 2, "steps": 20, "stale": 1}
+# A schedule in the middle of a training, at the first step after an epoch.
+HALFWAY = {"step": 14, "stale": 1, "best": 2, "loss": 1, "an_epoch": 7}
 
 
 def suffix(spec: Compilation, number: int) -> str:
@@ -32,13 +40,27 @@ def suffix(spec: Compilation, number: int) -> str:
     return f"-{spec.trainings[number].name or number + 1}" if len(spec.stages) > 1 else ""
 
 
+def left_out(spec: Compilation, number: int) -> list[str]:
+    """What a train block asks for and the exported training does not do."""
+    training = spec.trainings[number]
+    return [n for n in OUTSIDE if getattr(training, n) and (n != "validation" or is_watchful(spec, number))]
+
+
+def doubts(spec: Compilation) -> Iterator[Diagnostic]:
+    """W590: what the train blocks ask for and the exported training does not do."""
+    for number, training in enumerate(spec.trainings):
+        for name in left_out(spec, number):
+            message = f"the exported training does nothing of `{name}`"
+            yield Diagnostic("W590", message, training.spans.get(name, training.span), help=OUTSIDE[name], level="warning")
+
+
 @dataclass(frozen=True)
 class Block:
-    """One train block; `arrays` is where the training stands, all that steps take besides batch and rate."""
+    """One train block of a training that stands somewhere."""
 
     spec: Compilation
     number: int
-    arrays: Mapping[str, Array]
+    standing: Standing
     models: Models
 
     def described(self) -> dict[str, Any]:
@@ -47,7 +69,7 @@ class Block:
             "name": self.training.name,
             **self._files(),
             **{name: getattr(self.training, name) for name in ("batch", "epochs", "steps", "seed")},
-            "left_out": [n for n in OUTSIDE if getattr(self.training, n) and (self.number or n != "start")],
+            "left_out": left_out(self.spec, self.number),
             "lr": {"input": rate_name(self.spec), "base": self.base},
         }
 
@@ -59,13 +81,11 @@ class Block:
     def base(self) -> float:
         return base_rate(self.spec, self.number)
 
-    @cached_property
-    def memory(self) -> dict[str, tuple[Type, float]]:
-        return memory_of(self.spec, self.number)
-
     def _files(self) -> dict[str, Any]:
-        """Step, epoch and schedule, and what the inputs and outputs of a step are."""
-        step, epoch, schedule = (f"{kind}{suffix(self.spec, self.number)}.onnx" for kind in ("step", "epoch", "schedule"))
+        """Its beginning, step, epoch and schedule, and what the inputs and outputs of a step are."""
+        begin, schedule, step, epoch = (f"{kind}{suffix(self.spec, self.number)}.onnx" for kind in ("begin", "schedule", "step", "epoch"))
+        self._begin(begin)
+        self._schedule(schedule)
         given = self._halfway()
         outputs = self.models.add(step, recognised(whole_step(self.spec, self.number)), given)
         carried = {public.removeprefix(NEXT): name for public, name in outputs.items() if public.startswith(NEXT)}
@@ -74,28 +94,34 @@ class Block:
         batch = next(random_batches({n: ports[n] for n in fields}, self.models.rng))
         self.models.add_epoch(epoch, step, carried, [*fields, rate_name(self.spec)], {n: (given | batch)[n] for n in read})
         return {
+            "begin": begin,
+            "schedule": schedule,
             "step": step,
             "epoch": epoch,
-            "schedule": self._schedule(schedule),
             "fields": fields,
             "carried": carried,
-            "memory": {n: {"shape": list(t.shape), "value": value} for n, (t, value) in self.memory.items()},
             "loss": outputs[LOSS],
             "losses": {public.removeprefix(f"{LOSS}:"): name for public, name in outputs.items() if public.startswith(f"{LOSS}:")},
             "loss_is_finite": outputs[FINITE],
         }
 
-    def _schedule(self, file: str) -> str | None:
-        rates = rate(self.spec, self.number)
-        if rates is None:
-            return None
-        given = {**HALFWAY, "lr": self.base, "rate": self.base}
-        self.models.add(file, rates, {n: np.asarray(v, np.float64) for n, v in given.items()})
-        return file
+    def _begin(self, file: str) -> None:
+        standing, start = self.standing, self.standing.starts.get(self.number, {})
+        first = self.number == standing.stage
+        graph = beginning(self.spec, self.number, start, first=first, fitted=first and not standing.arrays[STEP])
+        self.models.add(file, graph, {STEP: standing.arrays[STEP], **start}, fixed=True)
+
+    def _schedule(self, file: str) -> None:
+        counts = first_counts(self.spec, self.number) | {f"{PREFIX}{n}": number for n, number in HALFWAY.items()}
+        graph = rates(self.spec, self.number, rate_name(self.spec))
+        self.models.add(file, graph, {n: np.asarray(number, np.float64) for n, number in counts.items()})
 
     def _halfway(self) -> dict[str, Array]:
         """The weights as they are, and all else as it may be in the middle of a training."""
-        filled = {n: np.asarray(self.models.rng.uniform(*MEMORY, t.numbers), np.float32) for n, (t, _) in self.memory.items()}
+        filled = {
+            n: np.asarray(self.models.rng.uniform(*MEMORY, t.numbers), np.float32)
+            for n, (t, _) in memory_of(self.spec, self.number).items()
+        }
         numbers = {SEED: 3, STEP: PROOF_STEP, BEGUN: PROOF_BEGUN}
         scalars = {n: np.asarray(v, np.int64) for n, v in numbers.items()} | {rate_name(self.spec): np.asarray(self.base, np.float32)}
-        return {**self.arrays, **filled, **scalars}
+        return {**self.standing.arrays, **filled, **scalars}

@@ -12,48 +12,27 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
+from nnspec.deploy.beginning import first_values
 from nnspec.deploy.block import Block, suffix
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
 from nnspec.deploy.proof import sizes_tried
-from nnspec.deploy.step import BEGUN, begin, evaluation, fitting, memory_of
-from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.deploy.standing import Standing
+from nnspec.deploy.step import evaluation
+from nnspec.elaborate.primitives import SEED
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
-from nnspec.run.engine import Engine
-from nnspec.train.stages import saved
 from nnspec.weights import content, read
 
 Array = np.ndarray[Any, np.dtype[Any]]
 INIT, STATE, MANIFEST = "init.onnx", "state.safetensors", "step.json"
-ALWAYS = {"train.py": "train.py.txt", "README.md": "training.md"}
+ALWAYS = {"train.py": "train.py.txt", "files.py": "files.py.txt", "README.md": "training.md"}
 """What every such folder holds, by the names that the package has for it."""
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a training stands: in which train block, and all that its steps take besides batch and rate."""
-
-    stage: int
-    arrays: Mapping[str, Array]
-
-
-def standing_of(engine: Engine) -> Standing:
-    """That of an engine; before the first step with the weights that its training starts from."""
-    start = engine.spec.trainings[0].start
-    arrays = engine.all_arrays() | (saved(engine, start) if start and not engine.steps_done else {})
-    own = {n: v for n, v in arrays.items() if not n.startswith("optimizer/")}
-    for name in memory_of(engine.spec, engine.stage):
-        parameter, _, state = name.rpartition(".")
-        own[name] = arrays[f"optimizer/{state}/{parameter}"]
-    numbers = {SEED: int(engine.seed), STEP: int(engine.steps_done), BEGUN: engine.stage_start}
-    floats = {n: np.array(v, np.float32) for n, v in own.items()}
-    return Standing(engine.stage, floats | {n: np.asarray(v, np.int64) for n, v in numbers.items()})
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -110,28 +89,23 @@ def _manifest(
 ) -> dict[str, Any]:
     """What `step.json` says, with every model of it made and proved."""
     from_files = {n: read(path, tensor) for n, (path, tensor) in spec.saved.items()}
-    models.add(INIT, begin(spec, 0), {SEED: standing.arrays[SEED], **from_files}, fixed=True)
+    models.add(INIT, first_values(spec, 0), {SEED: standing.arrays[SEED], **from_files}, fixed=True)
     return {
         "format": FORMAT,
         **metadata,
         "opset": models.opset,
         "state": STATE,
         "init": INIT,
-        "fit": _used(models, "fit.onnx", fitting(spec), {}),
         "predict": _used(models, "predict.onnx", graph_of(spec), standing.arrays),
         "evaluate": _used(models, "evaluate.onnx", evaluation(spec), standing.arrays),
         "fields": {n: _type(t, labels.get(n, ())) for n, t in (spec.model.inputs | spec.model.targets).items()},
         "stage": standing.stage,
-        "stages": [
-            Block(spec, i, standing.arrays, models).described() | {"data": data[i] if data else None} for i in range(len(spec.stages))
-        ],
+        "stages": [Block(spec, i, standing, models).described() | {"data": data[i] if data else None} for i in range(len(spec.stages))],
     }
 
 
-def _used(models: Models, file: str, graph: Graph | None, given: Mapping[str, Array]) -> dict[str, Any] | None:
+def _used(models: Models, file: str, graph: Graph, given: Mapping[str, Array]) -> dict[str, Any]:
     """A model that is no step: its file, and what its outputs are called there."""
-    if graph is None:
-        return None
     outputs = models.add(file, with_inputs_of(graph, recognised(graph)), given)
     return {"file": file, "outputs": {public.split(":")[-1]: name for public, name in outputs.items()}}
 

@@ -14,12 +14,13 @@ export class Training {
     const about = await json(`${folder}/step.json`);
     const [stage] = about.stages;
     const data = await json(`${folder}/data.json`);
-    const files = [stage.step, stage.schedule, about.predict.file].map((file) => file && session(`${folder}/${file}`));
-    const [step, schedule, predict] = await Promise.all(files);
+    const files = [stage.begin, stage.schedule, stage.step, about.predict.file].map((file) => session(`${folder}/${file}`));
+    const [begin, schedule, step, predict] = await Promise.all(files);
     const [train, test] = await Promise.all([fields(folder, data.train), fields(folder, data.test)]);
     const first = Array.from(new Uint32Array(await binary(`${folder}/order.bin`)));
     const begun = await tensors(`${folder}/${about.state}`);
-    return new Training({ about, stage, step, schedule, predict, train, test, first, begun });
+    const counts = await begin.run(feeds(begin, begun));
+    return new Training({ about, stage, step, schedule, predict, train, test, first, begun, counts });
   }
 
   constructor(parts) {
@@ -34,10 +35,13 @@ export class Training {
   reset() {
     this.state = {};
     for (const [name, t] of Object.entries(this.begun)) this.state[name] = new ort.Tensor(t.type, t.data.slice(), t.dims);
+    this.state["schedule:an_epoch"] = new ort.Tensor("float64", [this.anEpoch], []);
+    this.keep(this.counts);
     this.done = 0;
-    this.rateNow = this.stage.lr.base;
     this.order = this.first;
   }
+
+  get rate() { return this.factor * (this.state[this.stage.lr.input]?.data[0] ?? this.stage.lr.base); }
 
   get finished() { return this.done >= this.steps; }
 
@@ -46,23 +50,20 @@ export class Training {
     const at = this.done % this.anEpoch;
     if (at === 0 && this.done) this.order = shuffled(this.count);
     const rows = this.order.slice(at * this.stage.batch, (at + 1) * this.stage.batch);
-    const rate = this.factor * (await this.rate());
-    const values = { ...this.state, ...this.batch(this.train, rows), [this.stage.lr.input]: new ort.Tensor("float32", [rate], []) };
+    this.keep(await this.schedule.run(feeds(this.schedule, this.state)));
+    const rate = new ort.Tensor("float32", [this.rate], []);
+    const values = { ...this.state, ...this.batch(this.train, rows), [this.stage.lr.input]: rate };
     const outputs = await this.step.run(feeds(this.step, values));
     const loss = outputs[this.stage.loss].data[0];
     if (!outputs[this.stage.loss_is_finite].data[0]) throw new Error(`the loss became ${loss} in step ${this.done + 1}`);
-    for (const [name, output] of Object.entries(this.stage.carried)) this.state[name] = outputs[output];
+    this.keep(outputs);
     this.done += 1;
     return loss;
   }
 
-  async rate() {
-    if (!this.schedule) return this.stage.lr.base;
-    const epoch = Math.floor(this.done / this.anEpoch);
-    const now = { lr: this.stage.lr.base, rate: this.rateNow, step: this.done, epoch, steps: this.steps, epochs: this.stage.epochs, stale: 0 };
-    const values = Object.fromEntries(Object.entries(now).map(([n, v]) => [n, new ort.Tensor("float64", [v], [])]));
-    this.rateNow = (await this.schedule.run(feeds(this.schedule, values))).learning_rate.data[0];
-    return this.rateNow;
+  // An output `next:NAME` is what the value NAME becomes.
+  keep(outputs) {
+    for (const [name, value] of Object.entries(outputs)) if (name.startsWith("next:")) this.state[name.slice(5)] = value;
   }
 
   // Rows of the data as the tensors that a model takes.

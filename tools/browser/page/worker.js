@@ -35,7 +35,7 @@ async function work(until) {
     const losses = [], started = performance.now();
     while (performance.now() - started < SLICE && !training.finished && training.done < until) losses.push(await training.run());
     const ms = (performance.now() - started) / losses.length;
-    postMessage({ kind: "steps", losses, done: training.done, ms, rate: training.factor * training.rateNow, running: true });
+    postMessage({ kind: "steps", losses, done: training.done, ms, rate: training.rate, running: true });
     if (performance.now() - lastPicture > PICTURE_EVERY) await picture();
     await new Promise((resolve) => setTimeout(resolve));
   }
