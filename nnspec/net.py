@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nnspec.deploy import Proof
     from nnspec.deploy.training import TrainingProof
     from nnspec.run.engine import Engine
-    from nnspec.train.data import Dataset
+    from nnspec.train.data import Dataset, Sample
     from nnspec.train.loop import History, Progress
 
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -259,6 +259,14 @@ class Net:
         self._needs_training()
         return self._data_of(self.spec.trainings[-1], path).as_arrays()
 
+    @as_spec_error()
+    def sample(self, path: str | None = None) -> Sample:
+        """A few examples of the last train block as their source has them, and as the model takes them, for `export`."""
+        from nnspec.train.data import sample
+
+        self._needs_training()
+        return sample(self.spec.trainings[-1], self.inputs, self.spec.folder, path, self.spec.dtype, self.labels)
+
     def _data_of(self, training: Training, path: str | None) -> Dataset:
         from nnspec.train.data import load as load_data
 
@@ -293,29 +301,41 @@ class Net:
         half: bool = False,
         int8: Dataset | None = None,
         pixels: Sequence[str] = (),
+        raw: Sample | None = None,
+        standardized: bool = False,
         measured: Mapping[str, Mapping[str, Any]] = {},
     ) -> Proof:
         """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal.
 
         `outputs` are any values that the model names, where it is cut. The inputs `pixels` come as bytes, from 0 to 255. `half` writes
-        half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by. A card of the model, NAME.md, is written
-        beside it; `measured` is what it says of metrics, by the part of the data.
+        half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by. With `raw`, a `sample` of the data, it takes
+        their fields, and what the data block makes of these is done in the model; `standardized` refuses a network that has learnt no
+        statistics to standardize raw values by. A card of the model, NAME.md, is written beside it; `measured` is what it says of metrics,
+        by the part of the data.
         """
         from nnspec.deploy import export
         from nnspec.deploy.card import write_card
-        from nnspec.deploy.interface import graph_of
+        from nnspec.deploy.interface import graph_of, preparation
         from nnspec.deploy.quantized import export_quantized
+        from nnspec.deploy.raw import prove_same, refuse_unprepared
         from nnspec.train.checkpoint import metadata
 
+        steps = int(self.engine.steps_done)
+        refuse_unprepared(self.spec, steps, raw, standardized=standardized)
+        prepared = preparation(self.spec, pixels, raw, learns=steps > 0)
         about = metadata(self.engine) | ({"labels": json.dumps(self._labels())} if self.labels else {})
+        about |= {"preprocessing": json.dumps(prepared)} if prepared else {}
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
-        graph = graph_of(self._single, outputs, pixels)
+        graph = graph_of(self._single, outputs, pixels, raw)
+        if raw:
+            prove_same(graph_of(self._single, outputs, (), raw), graph_of(self._single, outputs), weights, raw)
         if int8:
             how: dict[str, Any] = {"outputs": tuple(outputs), "pixels": tuple(pixels), "metadata": about, "opset": opset}
             proof = export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
         else:
             proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half)
-        write_card(proof, self._single, graph, labels=self.labels, steps=int(self.engine.steps_done), measured=measured)
+        how = {"labels": self.labels, "steps": steps, "prepared": prepared, "measured": measured}
+        write_card(proof, self._single, graph, **how)
         return proof
 
     @as_spec_error()
@@ -329,6 +349,7 @@ class Net:
         a folder that cannot be written (E504).
         """
         from nnspec.deploy.block import doubts
+        from nnspec.deploy.interface import preparation
         from nnspec.deploy.standing import standing_of
         from nnspec.deploy.training import export_training
         from nnspec.train.checkpoint import metadata
@@ -336,7 +357,9 @@ class Net:
         self._needs_training()
         fields = [d.as_arrays().train for d in data]
         standing, labels = standing_of(self.engine), {**self.labels, **(data[-1].labels if data else {})}
-        how: dict[str, Any] = {"metadata": metadata(self.engine), "data": fields, "labels": labels, "opset": opset}
+        prepared = preparation(self.spec, learns=True)
+        about = metadata(self.engine) | ({"preprocessing": json.dumps(prepared)} if prepared else {})
+        how: dict[str, Any] = {"metadata": about, "data": fields, "labels": labels, "opset": opset}
         proof = export_training(self._single, standing, Path(folder), **how)
         for doubt in doubts(self.spec):
             on_warning(doubt)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nnspec.deploy.training import TrainingProof
 
 OLDEST, NEWEST = 17, 26
-BYTES = "bytes"
+BYTES, STANDARDIZE, FIELDS = "bytes", "standardize", "data"
 
 
 @click.command()
@@ -29,7 +29,14 @@ BYTES = "bytes"
 @click.option("--opset", type=click.IntRange(OLDEST, NEWEST), default=21, show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Of weights and values.")
 @click.option("--quantize", type=click.Choice(["int8"]), help="Calibrated on the training data; says what the metrics were and are.")
-@click.option("--preprocess", "prepared", multiple=True, metavar="NAME=bytes", help="This input comes as pixels from 0 to 255.")
+@click.option(
+    "--preprocess",
+    "prepared",
+    multiple=True,
+    metavar="NAME=bytes|data|standardize",
+    help="Raw values come: NAME as pixels from 0 to 255; the fields of the data, of which the data block makes the inputs; "
+    "or what the network standardizes by what it has learnt, an error where it has not.",
+)
 @click.option("--train-step", is_flag=True, help="Write the training: a step as ONNX, what it begins with, and train.py that runs it.")
 @click.option("--with-data", is_flag=True, help="With --train-step: write what it trains on, too.")
 def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | None, train_step: bool, **how: Any) -> None:
@@ -44,7 +51,7 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
         form = {
             "half": how["dtype"] == "float16",
             "int8": net.dataset(data) if how["quantize"] else None,
-            "pixels": _pixels(how["prepared"]),
+            **_prepared(net, how["prepared"], data),
         }
         _say(
             net.export(
@@ -62,18 +69,23 @@ def _refuse_strangers(train_step: bool, data: str | None, how: dict[str, Any]) -
         raise click.UsageError("--with-data belongs to --train-step")
     if train_step and (how["outputs"] or how["quantize"] or how["prepared"] or how["dtype"] != "float32"):
         raise click.UsageError("--train-step is of the whole model in float32: it takes no --output, --dtype, --quantize or --preprocess")
-    if data and not (how["with_data"] or how["quantize"]):
-        raise click.UsageError("--data is read by --quantize and --with-data only")
+    if data and not (how["with_data"] or how["quantize"] or FIELDS in how["prepared"]):
+        raise click.UsageError("--data is read by --quantize, --with-data and --preprocess data only")
+    if how["quantize"] and FIELDS in how["prepared"]:
+        raise click.UsageError(
+            "--quantize is calibrated on what the model takes, and not on the fields of the data: leave --preprocess data away"
+        )
     if how["quantize"] and how["dtype"] != "float32":
         raise click.UsageError("--quantize is of a float32 model")
 
 
-def _pixels(prepared: tuple[str, ...]) -> list[str]:
-    """The inputs that come as bytes."""
-    for pair in prepared:
-        if pair.partition("=")[2] != BYTES:
-            raise click.BadParameter(f"{pair!r} is not NAME={BYTES}", param_hint="--preprocess")
-    return [pair.partition("=")[0] for pair in prepared]
+def _prepared(net: Net, wishes: tuple[str, ...], data: str | None) -> dict[str, Any]:
+    """How raw values come."""
+    for wish in wishes:
+        if wish not in (STANDARDIZE, FIELDS) and wish.partition("=")[2] != BYTES:
+            raise click.BadParameter(f"{wish!r} is not NAME={BYTES}, {FIELDS} or {STANDARDIZE}", param_hint="--preprocess")
+    pixels = [wish.partition("=")[0] for wish in wishes if "=" in wish]
+    return {"pixels": pixels, "raw": net.sample(data) if FIELDS in wishes else None, "standardized": STANDARDIZE in wishes}
 
 
 def _measured(source: str, net: Net) -> dict[str, dict[str, Any]]:

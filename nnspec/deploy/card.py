@@ -26,6 +26,7 @@ def write_card(
     *,
     labels: Mapping[str, Sequence[str]] = {},
     steps: int = 0,
+    prepared: Sequence[str] = (),
     measured: Mapping[str, Mapping[str, Any]] = {},
 ) -> Path | None:
     """Put the card of an exported graph beside it, but not over a file that is no card; `measured` are metrics by the part of the data."""
@@ -39,6 +40,7 @@ def write_card(
         " ".join(map(_plain, header(spec.source))),
         _facts(proof, spec, steps),
         f"## What it takes\n\n{_ports(inputs, labels)}",
+        _prepared(prepared),
         f"## What it gives\n\n{_ports(outputs, {})}",
         _classes({n: v for n, v in labels.items() if n in spec.model.targets}),
         f"## How to run it\n\n{_example(proof.path.name, inputs)}",
@@ -81,6 +83,11 @@ def _meaning(type: Type, labels: Sequence[str]) -> str:
     if type.classes:
         return f"classes from 0 to {type.classes - 1}"
     return "pixels from 0 to 255" if type.dtype == "uint8" else ""
+
+
+def _prepared(steps: Sequence[str]) -> str:
+    """What is done to the inputs before all else, so that raw values can come."""
+    return "\n".join(["What it does to them first:\n", *(f"{i}. {_plain(step)}" for i, step in enumerate(steps, 1))]) if steps else ""
 
 
 def _classes(labels: Mapping[str, Sequence[str]]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnspec import wholedata
 from nnspec.compile import Compilation
+from nnspec.deploy.raw import with_fields
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import Graph, Node, Type
@@ -17,22 +18,41 @@ from nnspec.graph.types import size_names
 from nnspec.ops import OPS
 from nnspec.rewrite import STABLE, rewrite
 from nnspec.step import outputs_of
+from nnspec.train.data import Sample
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PIXEL, BRIGHTEST = "uint8", 255.0
 
 
-def graph_of(spec: Compilation, outputs: Sequence[str] = (), pixels: Collection[str] = (), *, judged: bool = False) -> Graph:
+def graph_of(
+    spec: Compilation, outputs: Sequence[str] = (), pixels: Collection[str] = (), sample: Sample | None = None, *, judged: bool = False
+) -> Graph:
     """The network in use as other runtimes get it: its outputs, or any values of the model; the inputs `pixels` are bytes.
 
-    If it is to be judged, losses and metrics are outputs too.
+    With a sample it takes the fields of the data, of which the data block makes its inputs. If it is to be judged, losses and metrics are
+    outputs too.
     """
     model = spec.model.graph
     chosen = {f"output:{n}": _value(spec, n) for n in outputs} or outputs_of(model, "output")
     graph = rewrite(model.only(chosen | (outputs_of(model, "loss", "metric") if judged else {}), spec.model.name), *STABLE)
     if judged:
         graph = wholedata.split(graph)[0]
+    if sample:
+        graph = with_fields(graph, sample)
     return _sized(_of_bytes(graph, pixels) if pixels else graph, spec.model.inputs)
+
+
+def preparation(spec: Compilation, pixels: Collection[str] = (), sample: Sample | None = None, *, learns: bool) -> list[str]:
+    """What a model does to raw values before all else, in order; `learns` where its layers have what they take from the training data."""
+    learnt: dict[str, list[str]] = {}
+    for public in outputs_of(spec.fitting, "state") if spec.fitting and learns else ():
+        layer, _, state = public.partition(":")[2].rpartition(".")
+        learnt.setdefault(layer, []).append(state)
+    return [
+        *(f"{name}: whole numbers from 0 to 255, divided by {BRIGHTEST:g}" for name in pixels),
+        *(f"{name} = {formula}" for name, formula in (sample.written() if sample else {}).items()),
+        *(f"{layer}: {' and '.join(states)} of the training data" for layer, states in learnt.items()),
+    ]
 
 
 def _sized(graph: Graph, inputs: Mapping[str, Type]) -> Graph:

@@ -93,6 +93,7 @@ def _manifest(
     return {
         "format": FORMAT,
         **metadata,
+        "preprocessing": json.loads(metadata.get("preprocessing", "[]")),
         "opset": models.opset,
         "state": STATE,
         "init": INIT,

@@ -52,9 +52,9 @@ def names_in(e: ast.Expr) -> list[str]:
     return list(found)
 
 
-def field_graph(formula: Formula, types: Mapping[str, Type]) -> Graph:
+def field_graph(formula: Formula, types: Mapping[str, Type], dtype: str = "float64") -> Graph:
     """From fields to the one that the formula makes of them, called FIELD; a Fault where it is no formula of single examples."""
-    graph, span = Graph(FIELD, "float64"), formula.expression.span
+    graph, span = Graph(FIELD, dtype), formula.expression.span
     e = Elaborator(graph, formula.definitions, training=False)
     known = {name: Tensor(graph.source(OPS["input"], name, type), True) for name, type in types.items()}
     value = batch.lift(graph, e.evaluate(formula.expression, Scope(formula.scope, names={**e.always, **known})), graph.dtype, span)

@@ -27,6 +27,7 @@ Labels = Mapping[str, Sequence[str]]
 """What the class numbers of a port stand for: the sorted texts of its column, or the characters of its text."""
 
 SPLIT_SEED = 0x7A11D
+SAMPLED = 64
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,41 @@ class Dataset:
         parts = ({n: np.asarray(v) for n, v in p.items()} if p else None for p in (self.train, self.validation, self.test))
         train, validation, test = parts
         return Dataset(train or {}, validation, test, self.labels)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some examples as their source has them, and as the model takes them; `made` says what each input that is computed is made of."""
+
+    fields: Fields
+    inputs: Fields
+    made: Mapping[str, Sequence[str | Formula]]
+
+    def written(self) -> dict[str, str]:
+        """What each input that is computed is made of, as the spec says it."""
+        return {name: str(items[0]) if len(items) == 1 else f"[{', '.join(map(str, items))}]" for name, items in self.made.items()}
+
+
+def sample(
+    training: Training,
+    inputs: Mapping[str, Type],
+    folder: Path,
+    data: str | None = None,
+    dtype: str = "float32",
+    labels: Labels | None = None,
+) -> Sample:
+    """A few of the examples of a train block, with what its data block makes of them for these inputs."""
+    loader = _Loader(training, dict(inputs), folder, data, dtype, labels or {})
+    source, path = loader.main_source()
+    known = {n: c for n, c in source.fields.items() if n in inputs}
+    parts = open_source(source, folder, path, dtype, _known(source, loader.labels))
+    made = {n: _as_items(c) for n, c in known.items() if not isinstance(c, str) and source.name != "inline"}
+    names = {name for items in made.values() for item in items for name in _names(item) if name in parts.train}
+    return Sample(
+        {n: np.asarray(parts.train[n]()[:SAMPLED]) for n in sorted(names)},
+        {n: np.asarray(v[:SAMPLED]) for n, v in loader.checked(source, parts, parts.train).items()},
+        made,
+    )
 
 
 def load(

@@ -1,0 +1,95 @@
+"""Models that take what the data have: what a data block makes of its fields is done in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.deploy.proof import compared
+from nnspec.diagnostics import Fault, fault
+from nnspec.elaborate.fields import FIELD, Formula, field_graph
+from nnspec.graph import BATCH, Graph, Node, Type, Var
+from nnspec.ops import OPS
+from nnspec.rewrite import rewrite
+from nnspec.run import reference
+from nnspec.train.data import Sample
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def with_fields(graph: Graph, sample: Sample) -> Graph:
+    """The graph with fields as its inputs, in the place of those inputs that are made of them."""
+    types = _types(sample, graph.dtype)
+    for node in graph:
+        if node.op.is_source and node.name in types and node.name not in sample.made and node.type != types[node.name]:
+            message = f"an input is made of the field `{node.name}`, and the model has something else of that name"
+            raise fault("E590", message, node.span, help="give one of them another name")
+
+    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        if node.op is not OPS["input"] or node.name not in sample.made:
+            return new.copy_node(node, inputs)
+        parts = [_cast(_part(new, item, types), node.type.dtype) for item in sample.made[node.name]]
+        joined = parts[0] if len(parts) == 1 else OPS["concat"](*map(_as_row, parts), axis=1)
+        return (joined if joined.type.shape == node.type.shape else OPS["reshape"](joined, shape=node.type.shape)).name
+
+    return graph.rebuilt(rule)
+
+
+def prove_same(raw: Graph, plain: Graph, weights: Mapping[str, Array], sample: Sample) -> float:
+    """How far the outputs for fields are from those for what the data block has made of them; E505 where that is too far."""
+    fields = {**sample.inputs, **{n: np.asarray(v, raw[n].type.dtype) for n, v in sample.fields.items()}}
+    got, expected = (reference.run(g, {**weights, **given}) for g, given in ((raw, fields), (plain, sample.inputs)))
+    return compared((got[name], expected[name]) for name in expected)
+
+
+def _types(sample: Sample, dtype: str) -> dict[str, Type]:
+    """Those of the fields: numbers, and whole ones where a formula asks for these, so that 2.5 can come where all examples were whole."""
+    types = {n: Type("bool" if v.dtype.kind == "b" else dtype, (BATCH, *v.shape[1:])) for n, v in sample.fields.items()}
+    formulas = [item for items in sample.made.values() for item in items if isinstance(item, Formula)]
+    whole = {n.name for f in formulas for n in _formula(f, types, dtype) if n.op is OPS["input"] and n.type.dtype == "int64"}
+    return {n: replace(t, dtype="int64") if n in whole else t for n, t in types.items()}
+
+
+def _part(graph: Graph, item: str | Formula, types: Mapping[str, Type]) -> Var:
+    if isinstance(item, str):
+        return graph.source(OPS["input"], item, types[item])
+    formula = _formula(item, {n: replace(t, dtype=graph.dtype) if t.dtype == "int64" else t for n, t in types.items()}, graph.dtype)
+    inputs = [n for n in formula if n.op is OPS["input"]]
+    known = {n.name: _cast(graph.source(OPS["input"], n.name, types[n.name]), n.type.dtype).name for n in inputs}
+    return graph.var(graph.insert(formula, formula.outputs.values(), known)[formula.outputs[FIELD]])
+
+
+def _formula(formula: Formula, types: Mapping[str, Type], dtype: str) -> Graph:
+    """Its graph, of whole numbers only where it is none of others."""
+    own = {n: types[n] for n in formula.names() if n in types}
+    try:
+        return rewrite(field_graph(formula, own, dtype), "stability")
+    except Fault:
+        whole = {n: replace(t, dtype="int64") if t.is_float else t for n, t in own.items()}
+        return rewrite(field_graph(formula, whole, dtype), "stability")
+
+
+def _cast(x: Var, dtype: str) -> Var:
+    return x if x.type.dtype == dtype else OPS["cast"](x, dtype=dtype)
+
+
+def _as_row(x: Var) -> Var:
+    return OPS["reshape"](x, shape=(BATCH, prod(int(str(d)) for d in x.type.shape[1:])))
+
+
+def refuse_unprepared(spec: Compilation, steps: int, sample: Sample | None, *, standardized: bool) -> None:
+    """E590 for a model that is to take raw values and has nothing to make of them."""
+    if sample is not None and not sample.made:
+        message = f"the data block makes nothing of its fields, so `{spec.model.name}` takes them as they are already"
+        raise fault("E590", message, spec.trainings[-1].span, help='a formula is written so: `csv("f.csv", x = [log(a), b / 10])`')
+    if standardized and not spec.fitting:
+        help_ = "write `x -> standardize` where the network takes `x`"
+        raise fault("E590", f"`{spec.model.name}` standardizes nothing: no layer of it learns from the data", spec.model.span, help=help_)
+    if standardized and not steps:
+        help_ = "train it, and export the run"
+        raise fault("E590", f"`{spec.model.name}` has learnt no mean and deviation yet to standardize by", spec.model.span, help=help_)

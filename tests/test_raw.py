@@ -1,0 +1,143 @@
+"""Exported models that take what the data have: formulas of a data block, bytes and statistics inside the graph."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+import nnspec
+from nnspec.cli.export import export
+from nnspec.diagnostics import SpecError
+from nnspec.run.ort import Session
+
+TABLE = "a,b,kind,y\n" + "\n".join(f"{i + 1},{i * 0.3 - 2:.2f},{i % 3},{i * 0.5}" for i in range(60))
+MADE = 'csv("t.csv", x = [log(a), b / scale, one_hot(kind, 3)])'
+
+
+def trained(folder: Path, data: str = MADE, port: str = "x: [5]", first: str = "standardize") -> nnspec.Net:
+    """A net that has learnt from a table what a data block makes of its columns."""
+    (folder / "t.csv").write_text(TABLE)
+    (folder / "net.nn").write_text(
+        f"let scale = 10  model M {{ input {port}  target y: []\n"
+        f"  output out = ({port.partition(':')[0]} -> {first} -> dense(1))[0]  loss mse(out, y) }}\n"
+        f"train {{ data {data}  epochs 2  optimizer sgd(lr = 0.1) }}"
+    )
+    net = nnspec.load(folder / "net.nn", engine="numpy", threads=1)
+    net.fit()
+    return net
+
+
+def columns(**values: Any) -> dict[str, Any]:
+    kinds = {"kind": np.int64}
+    return {n: np.asarray(v, kinds.get(n, np.float32)) for n, v in values.items()}
+
+
+def about(path: Path) -> dict[str, str]:
+    return {p.key: p.value for p in onnx.load(path).metadata_props}
+
+
+def test_formulas_of_the_data_block_are_done_in_the_model(tmp_path: Path) -> None:
+    net = trained(tmp_path)
+    net.export(tmp_path / "plain.onnx")
+    net.export(tmp_path / "raw.onnx", raw=net.sample())
+    raw = columns(a=[2.5, 700, 1], b=[-30, 0.25, 8], kind=[2, 0, 1])
+    x = np.column_stack([np.log(raw["a"]), raw["b"] / 10, np.eye(3)[raw["kind"]]]).astype(np.float32)
+    plain, got = Session(tmp_path / "plain.onnx").run({"x": x}), Session(tmp_path / "raw.onnx").run(raw)
+    np.testing.assert_allclose(got["out"], plain["out"], rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_in_the_model_are_those_of_the_training_data(tmp_path: Path) -> None:
+    """Raw values to the model are standardized ones to one that has the same weights and no `standardize`."""
+    net, plain = trained(tmp_path), trained(tmp_path, first="identity")
+    for name, weights in net.params.items():
+        plain.params[name] = weights
+    net.export(tmp_path / "raw.onnx", raw=net.sample(), standardized=True)
+    plain.export(tmp_path / "plain.onnx")
+    scaler = pytest.importorskip("sklearn.preprocessing").StandardScaler()
+    table = np.genfromtxt(tmp_path / "t.csv", delimiter=",", names=True)
+    seen = np.column_stack([np.log(table["a"]), table["b"] / 10, np.eye(3)[table["kind"].astype(int)]])
+    given = columns(**{n: table[n] for n in ("a", "b", "kind")})
+    got = Session(tmp_path / "raw.onnx").run(given)["out"]
+    expected = Session(tmp_path / "plain.onnx").run({"x": scaler.fit_transform(seen).astype(np.float32)})["out"]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_bytes_then_formulas_then_statistics(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 1, 3, 3))
+    np.savez(tmp_path / "d.npz", image=pixels / 255, y=np.arange(50.0))
+    net = trained(tmp_path, 'npz("d.npz", image = (image - 0.5) / 0.25)', "image: [1, 3, 3]", "flatten -> standardize")
+    net.export(tmp_path / "m.onnx", raw=net.sample(), pixels=["image"], standardized=True)
+    got = Session(tmp_path / "m.onnx").run({"image": pixels.astype(np.uint8)})["out"]
+    np.testing.assert_allclose(got, net(image=(pixels / 255 - 0.5) / 0.25)["out"], rtol=1e-5, atol=1e-5)
+    steps = [
+        "image: whole numbers from 0 to 255, divided by 255",
+        "image = (image - 0.5) / 0.25",
+        "standardize: mu and sigma of the training data",
+    ]
+    assert json.loads(about(tmp_path / "m.onnx")["preprocessing"]) == steps
+    card = (tmp_path / "m.md").read_text()
+    assert all(f"{number}. {step}\n" in card for number, step in enumerate(steps, 1))
+
+
+def test_a_field_whose_examples_were_all_whole_takes_others_too(tmp_path: Path) -> None:
+    net = trained(tmp_path, 'csv("t.csv", x = [a / 2, kind == 1])', "x: [2]")
+    net.export(tmp_path / "m.onnx", raw=net.sample())
+    entering = {i.name: i.type.tensor_type.elem_type for i in onnx.load(tmp_path / "m.onnx").graph.input}
+    assert entering == {"a": onnx.TensorProto.FLOAT, "kind": onnx.TensorProto.FLOAT}
+    got = Session(tmp_path / "m.onnx").run({"a": np.float32([2.5]), "kind": np.float32([1])})["out"]
+    np.testing.assert_allclose(got, net(x=[[1.25, 1]])["out"], rtol=1e-5)
+
+
+def test_a_field_may_be_an_amount_and_a_class(tmp_path: Path) -> None:
+    net = trained(tmp_path, 'csv("t.csv", x = [one_hot(kind, 3), kind / 2])', "x: [4]")
+    net.export(tmp_path / "m.onnx", raw=net.sample())
+    got = Session(tmp_path / "m.onnx").run({"kind": np.asarray([2, 1])})["out"]
+    np.testing.assert_allclose(got, net(x=[[0, 0, 1, 1], [0, 1, 0, 0.5]])["out"], rtol=1e-5)
+
+
+def test_a_plain_column_stays_an_input_of_the_model_s_name(tmp_path: Path) -> None:
+    net = trained(tmp_path, 'csv("t.csv", x = a)', "x: [1]")
+    with pytest.raises(SpecError, match="the data block makes nothing of its fields") as error:
+        net.export(tmp_path / "m.onnx", raw=net.sample())
+    assert [d.code for d in error.value.diagnostics] == ["E590"]
+
+
+def test_a_field_with_the_name_of_a_parameter_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(TABLE)
+    (tmp_path / "net.nn").write_text(
+        "model M { input x: []  target y: []  param b: [] = 1  output out = b * x  loss mse(out, y) }\n"
+        'train { data csv("t.csv", x = b / 10)  epochs 1  optimizer sgd(lr = 0.1) }'
+    )
+    net = nnspec.load(tmp_path / "net.nn")
+    with pytest.raises(SpecError, match="made of the field `b`, and the model has something else of that name") as error:
+        net.export(tmp_path / "m.onnx", raw=net.sample())
+    assert [d.code for d in error.value.diagnostics] == ["E590"] and not list(tmp_path.glob("m.*"))
+
+
+def test_statistics_that_were_never_learnt_are_refused(tmp_path: Path) -> None:
+    said = CliRunner().invoke(export, ["iris", "--preprocess", "standardize", "-o", str(tmp_path / "m.onnx")])
+    assert isinstance(said.exception, SpecError) and "has learnt no mean and deviation yet" in str(said.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_what_a_run_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path).save(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    options = ["--preprocess", "data", "--preprocess", "standardize"]
+    said = CliRunner().invoke(export, ["run", *options, "-o", "m.onnx"])
+    assert said.exit_code == 0, said.output
+    assert json.loads(about(Path("m.onnx"))["preprocessing"])[0] == "x = [log(a), b / scale, one_hot(kind, 3)]"
+    nnspec.open("run").export_training("step")
+    manifest = json.loads(Path("step/step.json").read_text())
+    assert manifest["preprocessing"] == ["standardize: mu and sigma of the training data"]
+
+
+@pytest.mark.parametrize("options", [["--preprocess", "data", "--quantize", "int8"], ["--preprocess", "raw"], ["--preprocess", "x=data"]])
+def test_what_cannot_be_prepared_so_is_refused(options: list[str], tmp_path: Path) -> None:
+    assert CliRunner().invoke(export, ["iris", *options, "-o", str(tmp_path / "m.onnx")]).exit_code == 2
