@@ -321,7 +321,7 @@ class Net:
         from nnspec.train.checkpoint import metadata
 
         steps = int(self.engine.steps_done)
-        refuse_unprepared(self.spec, steps, raw, standardized=standardized)
+        refuse_unprepared(self.spec, steps, raw, standardized=standardized, quantized=int8 is not None)
         prepared = preparation(self.spec, pixels, raw, learns=steps > 0)
         about = metadata(self.engine) | ({"labels": json.dumps(self._labels())} if self.labels else {})
         about |= {"preprocessing": json.dumps(prepared)} if prepared else {}

@@ -20,11 +20,11 @@ TABLE = "a,b,kind,y\n" + "\n".join(f"{i + 1},{i * 0.3 - 2:.2f},{i % 3},{i * 0.5}
 MADE = 'csv("t.csv", x = [log(a), b / scale, one_hot(kind, 3)])'
 
 
-def trained(folder: Path, data: str = MADE, port: str = "x: [5]", first: str = "standardize") -> nnspec.Net:
+def trained(folder: Path, data: str = MADE, port: str = "x: [5]", first: str = "standardize", more: str = "") -> nnspec.Net:
     """A net that has learnt from a table what a data block makes of its columns."""
     (folder / "t.csv").write_text(TABLE)
     (folder / "net.nn").write_text(
-        f"let scale = 10  model M {{ input {port}  target y: []\n"
+        f"let scale = 10  {more}  model M {{ input {port}  target y: []\n"
         f"  output out = ({port.partition(':')[0]} -> {first} -> dense(1))[0]  loss mse(out, y) }}\n"
         f"train {{ data {data}  epochs 2  optimizer sgd(lr = 0.1) }}"
     )
@@ -138,6 +138,17 @@ def test_the_command_says_what_a_run_takes(tmp_path: Path, monkeypatch: pytest.M
     assert manifest["preprocessing"] == ["standardize: mu and sigma of the training data"]
 
 
-@pytest.mark.parametrize("options", [["--preprocess", "data", "--quantize", "int8"], ["--preprocess", "raw"], ["--preprocess", "x=data"]])
-def test_what_cannot_be_prepared_so_is_refused(options: list[str], tmp_path: Path) -> None:
-    assert CliRunner().invoke(export, ["iris", *options, "-o", str(tmp_path / "m.onnx")]).exit_code == 2
+def test_eight_bit_numbers_are_not_calibrated_on_fields(tmp_path: Path) -> None:
+    net = trained(tmp_path)
+    with pytest.raises(SpecError, match="calibrated on what the model takes"):
+        net.export(tmp_path / "m.onnx", raw=net.sample(), int8=net.dataset())
+
+
+def test_a_network_that_draws_takes_fields_too(tmp_path: Path) -> None:
+    net = trained(tmp_path, first="standardize -> noisy", more="fn noisy(x) = x + normal(0, 0.1)")
+    assert net.export(tmp_path / "m.onnx", raw=net.sample()).difference < 1e-5
+
+
+@pytest.mark.parametrize("wish", ["raw", "x=data", "=bits"])
+def test_other_ways_to_prepare_are_refused(wish: str, tmp_path: Path) -> None:
+    assert CliRunner().invoke(export, ["iris", "--preprocess", wish, "-o", str(tmp_path / "m.onnx")]).exit_code == 2

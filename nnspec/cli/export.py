@@ -71,10 +71,6 @@ def _refuse_strangers(train_step: bool, data: str | None, how: dict[str, Any]) -
         raise click.UsageError("--train-step is of the whole model in float32: it takes no --output, --dtype, --quantize or --preprocess")
     if data and not (how["with_data"] or how["quantize"] or FIELDS in how["prepared"]):
         raise click.UsageError("--data is read by --quantize, --with-data and --preprocess data only")
-    if how["quantize"] and FIELDS in how["prepared"]:
-        raise click.UsageError(
-            "--quantize is calibrated on what the model takes, and not on the fields of the data: leave --preprocess data away"
-        )
     if how["quantize"] and how["dtype"] != "float32":
         raise click.UsageError("--quantize is of a float32 model")
 

@@ -13,6 +13,7 @@ from nnspec.compile import Compilation
 from nnspec.deploy.proof import compared
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.fields import FIELD, Formula, field_graph
+from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import BATCH, Graph, Node, Type, Var
 from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
@@ -42,8 +43,9 @@ def with_fields(graph: Graph, sample: Sample) -> Graph:
 
 def prove_same(raw: Graph, plain: Graph, weights: Mapping[str, Array], sample: Sample) -> float:
     """How far the outputs for fields are from those for what the data block has made of them; E505 where that is too far."""
+    numbers = {name: np.zeros((), np.int64) for name in (SEED, STEP)}
     fields = {**sample.inputs, **{n: np.asarray(v, raw[n].type.dtype) for n, v in sample.fields.items()}}
-    got, expected = (reference.run(g, {**weights, **given}) for g, given in ((raw, fields), (plain, sample.inputs)))
+    got, expected = (reference.run(g, {**weights, **numbers, **given}) for g, given in ((raw, fields), (plain, sample.inputs)))
     return compared((got[name], expected[name]) for name in expected)
 
 
@@ -82,8 +84,10 @@ def _as_row(x: Var) -> Var:
     return OPS["reshape"](x, shape=(BATCH, prod(int(str(d)) for d in x.type.shape[1:])))
 
 
-def refuse_unprepared(spec: Compilation, steps: int, sample: Sample | None, *, standardized: bool) -> None:
-    """E590 for a model that is to take raw values and has nothing to make of them."""
+def refuse_unprepared(spec: Compilation, steps: int, sample: Sample | None, *, standardized: bool, quantized: bool) -> None:
+    """E590 for a model that is to take raw values and cannot, or has nothing to make of them."""
+    if sample is not None and quantized:
+        raise fault("E590", "8-bit numbers are calibrated on what the model takes, and not on the fields of the data", spec.model.span)
     if sample is not None and not sample.made:
         message = f"the data block makes nothing of its fields, so `{spec.model.name}` takes them as they are already"
         raise fault("E590", message, spec.trainings[-1].span, help='a formula is written so: `csv("f.csv", x = [log(a), b / 10])`')
