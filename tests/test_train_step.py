@@ -179,6 +179,15 @@ def test_the_largest_and_smallest_of_values_keep_what_is_no_number(tmp_path: Pat
         assert np.isnan(run(step, {**state, "x": x, "lr": np.asarray(1, np.float32)})["loss"])
 
 
+def test_a_product_of_two_reciprocals_survives_onnxruntime() -> None:
+    """Its optimiser joins 1 / n and 1 / s with the product of both, and would lose one of them."""
+    model = "model M { input x: [5]  param w: [5] ~ ones  output y = max(w * x) + min(w * x)  loss y }"
+    x = np.random.default_rng(0).random((4, 5)).astype(np.float32)
+    (loss, first), (other, second) = (nnspec.loads(model, engine=engine).gradients(x=x) for engine in ("ort", "reference"))
+    assert loss == pytest.approx(other)
+    np.testing.assert_allclose(first["w"], second["w"], rtol=1e-6)
+
+
 def test_the_model_in_use_takes_the_weights_that_training_leaves(tmp_path: Path) -> None:
     net = all_sorts()
     data = batch_of(net, 12)

@@ -134,6 +134,11 @@ class Lowering:
     def cast(self, x: str, dtype: str) -> str:
         return self.node("Cast", x, to=onnx_type(dtype))
 
+    def quotient(self, x: str, y: str) -> str:
+        """x / y; onnxruntime joins a Div of 1 with the product that reads it, and loses a value where both factors are such."""
+        one = self.constants.get(x)
+        return self.node("Reciprocal", y) if one is not None and one.shape == () and one == 1 else self.node("Div", x, y)
+
     def squeeze(self, x: str, axis: int) -> str:
         return self.node("Squeeze", x, self.ints((axis,)))
 

@@ -36,7 +36,8 @@ sub = binary("sub", "x - y.", np.subtract, lambda g, out, x, y: (g, -g), "Sub", 
 mul = binary("mul", "x times y.", np.multiply, lambda g, out, x, y: (g * y, g * x), "Mul",
              "mul([[2], [3]], [5, 7]) == [[10, 14], [15, 21]]",
              commutative=True, scalar=lambda x, y: x * y)  # fmt: skip
-div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out / y)), "Div", "div([6, 1], [3, 4]) == [2, 0.25]",
+div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out / y)), lambda o, x, y: o.quotient(x, y),
+             "div([6, 1], [3, 4]) == [2, 0.25]",
              scalar=lambda x, y: x / y, domain=(0.5, 2.0), real=True)  # fmt: skip
 pow = binary("pow", "x to the power y; the gradient for y needs x > 0.", np.power,
              lambda g, out, x, y: (g * y * x ** (y - 1.0), g * out * log(x)), "Pow", "pow([2, 3], [3]) == [8, 27]",
