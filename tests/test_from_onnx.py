@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import helper, numpy_helper, parser
 
 import nnspec
@@ -236,3 +237,26 @@ def test_sequences_of_several_lengths_are_read_as_onnxruntime_does(kind: str, ga
     expected, got = Session(m.SerializeToString()).run(feeds), nnspec.from_onnx(m)(**feeds)
     for name in ("y", "last"):
         np.testing.assert_allclose(got[name], expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_loop_from_the_end_gives_its_start_the_gradient_of_the_last_step() -> None:
+    m = model("""m (float[N, T, 2] x) => (float[1, N, 3] last)
+    <int64[1] one = {1}, int64[1] three = {3}, float[1, 1, 3] h0 = {0.5, -0.25, 0.125}> {
+      steps = Transpose <perm = [1, 0, 2]> (x)
+      size = Shape <start = 0, end = 1> (x)
+      shape = Concat <axis = 0> (one, size, three)
+      start = Expand (h0, shape)
+      y, last = RNN <hidden_size = 3, direction = "reverse"> (steps, w, r, , , start)
+    }""")
+    rng = np.random.default_rng(0)
+    w, r, x = (rng.normal(size=shape).astype("float32") for shape in ((1, 3, 2), (1, 3, 3), (4, 5, 2)))
+    m.graph.initializer.extend([numpy_helper.from_array(w, "w"), numpy_helper.from_array(r, "r")])
+    net = nnspec.from_onnx(m, loss="mean(last^2)", dtype="float64")
+    h0 = torch.tensor([0.5, -0.25, 0.125], dtype=torch.float64, requires_grad=True)
+    h = h0.expand(4, 3)
+    for step in reversed(torch.tensor(x, dtype=torch.float64).unbind(1)):
+        h = torch.tanh(step @ torch.tensor(w[0].T, dtype=torch.float64) + h @ torch.tensor(r[0].T, dtype=torch.float64))
+    (h**2).mean().backward()
+    assert h0.grad is not None
+    _, gradients = net.gradients(x=x)
+    np.testing.assert_allclose(gradients["h0"].ravel(), h0.grad.numpy(), rtol=1e-9)

@@ -281,7 +281,10 @@ logsumexp = Op(
     kernel=_log_sum_exp,
     grad=lambda g, y, x, axes, keep: (_spread(g, x, axes) * exp(x - _spread(y, x, axes)),),
     onnx=_onnx("ReduceLogSumExp"),
-    examples=("logsumexp([[0, 0]], axes = [1], keep = false) ~= [0.69315]",),
+    examples=(
+        "logsumexp([[0, 0]], axes = [1], keep = false) ~= [0.69315]",
+        "logsumexp([[0, 0], [1, 1]], axes = [1], keep = true) ~= [[0.69315], [1.69315]]",
+    ),
     shape=reduced,
     flops=lambda out, x, axes, keep: 4 * count(x.shape),
     meets=along_axes,
