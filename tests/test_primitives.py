@@ -157,6 +157,11 @@ def test_concat_names_what_does_not_fit() -> None:
         OPS["concat"].type((Type("float32", (2, 3)), Type("float32", (3, 3))), {"axis": 1})
 
 
+def test_reshape_counts_the_elements() -> None:
+    with pytest.raises(Mismatch, match=r"\[2, 3\] has 6 elements, \[4\] has 4"):
+        OPS["reshape"].type((Type("float32", (2, 3)),), {"shape": (4,)})
+
+
 # ---- the error function
 
 

@@ -204,6 +204,12 @@ LIGHTER = {
 }
 
 
+@pytest.mark.parametrize("scaled", [lambda x, b: x * b, lambda x, b: b * x])
+def test_factors_meet_before_the_large_value_on_whichever_side_they_stand(scaled: Any) -> None:
+    _, light = lightened(lambda x, b: scaled(x, b) * (b * 2.0), x=IMAGES, b=CHANNEL)
+    assert sum(n.op.name == "mul" and n.type.has_batch for n in light) == 1
+
+
 @pytest.mark.parametrize("case", LIGHTER)
 def test_a_lighter_graph_means_the_same(case: str) -> None:
     build, wanted = LIGHTER[case]

@@ -147,6 +147,7 @@ def test_a_penalty_adds_its_gradient_to_matrices_only_and_not_to_the_loss() -> N
     data = {n: v[:8] for n, v in some_data().items()}
     for net in (plain, l2):
         net.init(0)
+        net.params["dense.b"][...] = 0.5  # a bias of 0 would have no penalty whatever the rule
     assert plain.engine.step(plain._checked(data, {**plain.inputs, **plain.targets}), 0.0) == l2.engine.step(
         l2._checked(data, {**l2.inputs, **l2.targets}), 0.0
     )
@@ -162,6 +163,16 @@ def test_clipping_limits_the_step(clip: str, largest: float) -> None:
     net.step(**{n: v[:8] for n, v in some_data().items()})
     moved = np.concatenate([(net.params[n] - before[n]).ravel() for n in before])
     assert (np.linalg.norm(moved) if "norm" in clip else abs(moved).max()) == pytest.approx(largest, rel=1e-3)
+
+
+@pytest.mark.parametrize("clip", ["norm(1000)", "value(1000)"])
+def test_gradients_within_the_limit_are_not_scaled(clip: str) -> None:
+    by_gradient = SMALL.replace("adam(lr = 0.01)", "sgd(lr = 1)")
+    free, clipped = (nnspec.loads(by_gradient.replace("SETTINGS", setting)).init(0) for setting in ("", f"clip {clip}"))
+    for net in (free, clipped):
+        net.step(**{n: v[:8] for n, v in some_data().items()})
+    for name, value in free.params.items():
+        np.testing.assert_allclose(clipped.params[name], value, rtol=1e-6)
 
 
 def test_early_stopping_keeps_the_best_weights() -> None:

@@ -57,7 +57,7 @@ def _readers(places: Array, pixels: int, nobody: int) -> Array:
     entries = entries[np.argsort(seen, kind="stable")]
     seen = np.sort(seen)
     rank = np.arange(len(seen)) - np.searchsorted(seen, seen)
-    table = np.full((rank.max() + 1, pixels), nobody)
+    table = np.full((rank.max(initial=0) + 1, pixels), nobody)  # all windows may lie in the pads
     table[rank, seen] = entries
     return table
 

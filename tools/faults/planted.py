@@ -129,7 +129,7 @@ REWRITES = (
     (RULES + "absorb.py", 'constant if op == "mul" else 1.0 / constant', 'constant'),
     (RULES + "absorb.py", 'return value * (factor / first) if value and first else None',
      'return value * (factor * first) if value and first else None'),
-    (RULES + "factors.py", 'return (y, x) if _is_small(x, y) else None', 'return (x, y) if _is_small(x, y) else None'),
+    (RULES + "factors.py", 'return (y, _single(x)) if _is_small(x, y) else None', 'return (x, _single(y)) if _is_small(x, y) else None'),
 )  # fmt: skip
 
 
