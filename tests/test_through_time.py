@@ -204,9 +204,27 @@ def test_every_normalisation_passes_the_check_and_shows_its_statistics(norm: str
     assert check(spec, "conv.W").passed and check(spec, f"{norm.partition('(')[0]}.gamma").passed
 
 
-def test_a_loop_that_draws_at_every_step_is_one_value() -> None:
-    spec = spec_of(RNN.replace("x -> rnn(3)", "scan x_t in x with h = zeros(3) { h = tanh(x_t[0] + h -> dropout(0.5)) }"))
-    assert not Chain(values_of(spec), "dense.W", Plain()).loops and check(spec, "dense.W").passed
+IN_THE_MODEL = "e = x -> dense(3)\n  hs = scan x_t in e with h = zeros(3) { h = tanh((x_t + h) -> dropout(0.5)) }"
+
+
+@pytest.mark.parametrize(("where", "parameter"), [("hs = x -> noisy(3)", "noisy.W"), (IN_THE_MODEL, "dense.W")])
+def test_a_loop_that_draws_at_every_step_is_one_value(where: str, parameter: str) -> None:
+    layer = """layer noisy(x: [T, n], units) -> [T, units] {
+      param W: [n, units] ~ normal
+      hs, ms = scan x_t in x with h = zeros(units), m = zeros(units) {
+        m = 0.9 * m + x_t @ W
+        h = tanh(m + h) -> dropout(0.5)
+      }
+      return hs + ms
+    }"""
+    spec = spec_of(layer + RNN.replace("output out = (x -> rnn(3))[-1]", f"{where}\n  output out = hs[-1]"))
+    assert not Chain(values_of(spec), parameter, Plain()).loops and check(spec, parameter).passed
+
+
+def test_loops_that_read_the_same_sequence_pass_the_check() -> None:
+    spec = spec_of(RNN.replace("x -> rnn(3)", "x -> dense(2) -> [rnn(3), gru(3), rnn(3)] -> concat(axis = -1)"))
+    assert all(check(spec, parameter).passed for parameter in ("dense.W", "rnn.W", "gru.R", "rnn_2.b"))
+    assert len(equations(Chain(values_of(spec), "dense.W", Plain()))) > 30
 
 
 # ---- how it is shown

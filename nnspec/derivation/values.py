@@ -14,7 +14,7 @@ from nnspec.derivation.recurrence import Recurrence, Unrolling
 from nnspec.derivation.statistics import statistics
 from nnspec.derivation.step import LOSS, Step, local, step_of
 from nnspec.drawing.body import Body
-from nnspec.drawing.model import Drawing, Item, is_block, names_of
+from nnspec.drawing.model import Drawing, Item, layers, names_of
 from nnspec.drawing.parts import Part, parts_of
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Tensor
@@ -118,7 +118,7 @@ class _Naming:
             if self.loop(item):
                 inner = (Item([p], frozenset(self.drawing.drawn.intersection(p.all_nodes()))) for p in item.parts[0].parts)
                 yield from (*(i for i in inner if i.nodes), item)
-            elif item.parts and (is_block(item.parts[0]) or self.has_argument(item.parts[0])):
+            elif item.parts and self.opens(item.parts[0]):
                 yield from self.leaves(item.parts[0])
             else:
                 yield item
@@ -128,10 +128,14 @@ class _Naming:
         readers = [self.graph[r] for r in self.drawing.readers.get(value, ())]
         return not item.parts and not self.graph[value].op.is_source and [r.op.name for r in readers] == ["reshape"]
 
+    def opens(self, part: Part) -> bool:
+        """Whether a derivation goes into a part: one of several layers, of loops, or with a function of what is a value of its own."""
+        return layers(part) > 1 or any(is_the_same_at_every_step(p.body) for p in part.within()) or self.has_argument(part)
+
     def loop(self, item: Item) -> Body | None:
-        """The body of an item that is a loop; one that draws random numbers, at every step others, is not taken apart."""
+        """The body of an item that is a loop."""
         body = item.parts[0].body if item.parts else None
-        return body if body and all(n.op.name != "random" for n in body.graph) else None
+        return body if is_the_same_at_every_step(body) else None
 
     def has_argument(self, part: Part) -> bool:
         items = self.drawing.items(part) if part.kind == "formula" else []
@@ -168,8 +172,7 @@ class _Naming:
     def recurrence(self, value: str, item: Item, body: Body) -> Iterator[Step | Recurrence]:
         """A loop, after what it reads that has no name so far; of two values that it yields, each is a loop of its own."""
         carry = {node: called for called, node in body.yielded.items()}.get(value)
-        if carry is None:
-            yield from self.step(value, self.name(value, item), self.graph[value].op.name)
+        if carry is None:  # what another loop reads, too: a sequence with its steps in front, or a product taken out
             return
         for node in (body.walked, *(n.name for n in body.graph if n.op.is_source and n.name in self.graph.nodes)):
             if node not in self.names:
@@ -209,6 +212,11 @@ class _Naming:
         shares = [graph.source(OPS["input"], loss.name, loss.type) for loss in losses]
         graph.outputs["value"] = reduce(add, shares).name
         return Step(LOSS, "+", tuple(loss.name for loss in losses), graph)
+
+
+def is_the_same_at_every_step(body: Body | None) -> bool:
+    """Whether there is a loop that draws no random numbers, at every step others: it can be taken apart."""
+    return body is not None and all(n.op.name != "random" for n in body.graph)
 
 
 def written_as(graph: Graph, value: str, item: Item) -> str:

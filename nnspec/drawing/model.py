@@ -253,15 +253,10 @@ class Drawing:
 
 def is_block(part: Part) -> bool:
     """Whether there is more than one layer in it, or a loop."""
-    return _layers(part) > 1 or has_loop(part)
+    return layers(part) > 1 or any(p.body for p in (part, *part.within()))
 
 
-def has_loop(part: Part) -> bool:
-    """Whether it, or something in it, is a `scan`."""
-    return part.body is not None or any(map(has_loop, part.parts))
-
-
-def _layers(part: Part) -> int:
+def layers(part: Part) -> int:
     """How many layers without layers inside there are."""
-    inside = sum(map(_layers, part.parts))
+    inside = sum(map(layers, part.parts))
     return inside or int(part.is_layer)
