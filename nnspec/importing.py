@@ -14,6 +14,7 @@ from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, distance, inputs_of, random_batches
 from nnspec.diagnostics import Source, fault
 from nnspec.files import unwritable, write_whole
+from nnspec.interchange.dequantized import is_quantized
 from nnspec.interchange.read import load
 from nnspec.interchange.single import half_inputs, is_half
 from nnspec.interchange.to_spec.spec import Written, written
@@ -37,14 +38,14 @@ class Imported:
     numbers: int
     difference: float
     batches: tuple[int, ...]
-    half: bool = False
+    bits: int = 32
 
     @property
     def sentence(self) -> str:
         files = f"{self.spec} and {self.weights.name}" if self.weights else f"{self.spec}"
         holds = f"{self.numbers:,} numbers in {self.arrays} arrays" if self.weights else "no weights"
         equal = f"equal to {self.model} in onnxruntime within {self.difference:.1e} at batch {' and '.join(map(str, self.batches))}"
-        return f"{files}: {holds}; {equal}" + ("; what has sixteen bits there is float32 here" if self.half else "")
+        return f"{files}: {holds}; {equal}" + (f"; what has {self.bits} bits there is float32 here" if self.bits < 32 else "")
 
 
 def import_model(model: Path, spec: Path, *, seed: int = 0) -> Imported:
@@ -59,13 +60,13 @@ def import_model(model: Path, spec: Path, *, seed: int = 0) -> Imported:
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     origin = f"{model_name(spec)}, imported from {model.name}" + (f", which {producer} wrote" if producer else "")
     found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
-    half = is_half(proto)
+    bits = 8 if is_quantized(proto) else 16 if is_half(proto) else 32
     difference, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(seed))
-    if not difference <= (LARGEST_OF_HALF if half else LARGEST_DIFFERENCE):
+    if not difference <= (LARGEST_DIFFERENCE if bits == 32 else LARGEST_OF_HALF):
         raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {difference:.2g} of the largest output")
     _write(spec, weights, found)
     numbers = sum(w.size for w in found.weights.values())
-    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, difference, batches, half)
+    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, difference, batches, bits)
 
 
 def model_name(spec: Path) -> str:

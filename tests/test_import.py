@@ -64,10 +64,23 @@ def test_a_model_in_half_precision_is_read_in_single_and_said_to_be(dynamo: bool
     e = example("lenet")
     half = replace(e, model=e.model.half(), input=e.input.half())
     done = import_model(export(half, tmp_path / "model.onnx", dynamo=dynamo), tmp_path / "net.nn")
-    assert done.difference < 5e-3 and "what has sixteen bits there is float32 here" in done.sentence
+    assert done.difference < 5e-3 and "what has 16 bits there is float32 here" in done.sentence
     check_against_torch(replace(e, model=e.model.float()), nnspec.load(tmp_path / "net.nn"), tmp_path)
     given = nnspec.load(tmp_path / "model.onnx")
     assert {str(t.dtype) for t in (*given.inputs.values(), *given.outputs.values())} == {"float32"}
+
+
+def test_a_model_on_8_bit_numbers_is_read_with_what_they_stand_for(tmp_path: Path) -> None:
+    net = nnspec.load("digits")
+    net.fit(epochs=1)
+    net.export(tmp_path / "m.onnx", int8=net.dataset())
+    done = import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    text = " ".join((tmp_path / "m.nn").read_text().split())
+    assert "round(" in text and "-> dense(" in text and done.difference < 1e-2 and "8 bits" in done.sentence
+    test = {"image": net.dataset().test["image"][:50]}
+    theirs = Session(tmp_path / "m.onnx", optimise=False).run(test)["probs"]
+    for ours in (nnspec.load(tmp_path / "m.nn"), nnspec.load(tmp_path / "m.onnx")):
+        assert distance(ours(**test)["probs"], theirs) < 1e-2
 
 
 def test_batch_normalisation_that_the_exporter_leaves_is_a_layer(tmp_path: Path) -> None:
@@ -286,3 +299,41 @@ def test_a_training_of_another_spec_starts_from_imported_weights(tmp_path: Path)
     net = nnspec.load(tmp_path / "small.nn")
     net.fit(shapes(16))
     np.testing.assert_array_equal(net.params["conv1.W"], nnspec.load(tmp_path / "lenet.nn").params["conv1.W"])
+
+
+FINE_TUNING = """
+train {
+  batch     16
+  epochs    4
+  optimizer adam(lr = 0.02)
+  update    head
+}
+
+train all {
+  epochs    10
+  optimizer adam(lr = 0.005)
+  freeze    conv1, layer2
+}
+"""
+
+
+def test_an_imported_resnet_is_tuned_to_other_classes_from_its_head_on(tmp_path: Path) -> None:
+    spec = (
+        text("resnet", tmp_path)
+        .replace("output logits = image", "target kind: class(3)\n  features = image")
+        .replace("-> dense(10) as fc", "")
+    )
+    head = "  output logits = features -> dense(3) as head\n  loss cross_entropy(logits, kind)\n  metric accuracy(logits, kind)\n}"
+    (tmp_path / "bars.nn").write_text(spec.rstrip().removesuffix("}") + head + FINE_TUNING)
+    data = shapes(96)
+    data["image"] = np.repeat(np.pad(data["image"], ((0, 0), (0, 0), (2, 2), (2, 2))), 3, axis=1)
+    np.savez(tmp_path / "bars.npz", **data)
+    done = run("train", "bars.nn", "--data", "bars.npz", "--run", "tuned", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    old, new = nnspec.load(tmp_path / "resnet.nn"), nnspec.open(tmp_path / "tuned")
+    assert new.evaluate(data)["loss"] < 0.5 * nnspec.load(tmp_path / "bars.nn").evaluate(data)["loss"]
+    assert set(old.params) - set(new.params) == {"fc.W", "fc.b"} and set(new.params) - set(old.params) == {"head.W", "head.b"}
+    stayed = {n for n in set(old.params) & set(new.params) if np.array_equal(new.params[n], old.params[n])}
+    assert {"conv1.W", "layer2.conv.W"} <= stayed and "layer4.conv.W" not in stayed
+    again = import_model(tmp_path / "tuned" / "model.onnx", tmp_path / "again.nn")
+    assert again.difference < CLOSE

@@ -117,3 +117,35 @@ def test_a_loop_over_no_examples_is_refused_with_its_node(tmp_path: Path) -> Non
     onnx.save(parser.parse_model(text), tmp_path / "m.onnx")
     with pytest.raises(Fault, match="Scan `walk`: the start of what it carries, its input 1, is not of one example"):
         import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+
+
+KNOWN = """
+  <ir_version: 10, opset_import: ["": 21]>
+  m (float[batch, 2] x) => (float[batch, 2] y) {
+    yes = Constant <value = bool[1] {CONDITION}> ()
+    h = If <then_branch = a () => (t) { t = Tanh (x) }, else_branch = b () => (e) { e = Relu (x) }> (yes)
+    n = Constant <value_int = 3> ()
+    y = Loop <body = step (int64 i, bool go, float[batch, 2] v) => (bool on, float[batch, 2] w) {
+      on = Identity (go)  u = Mul (v, h)  w = Add (u, x) }> (n, "", h)
+  }
+"""
+
+
+@pytest.mark.parametrize(("condition", "function"), [("1", "tanh"), ("0", "relu")])
+def test_a_known_branch_is_taken_and_a_known_loop_is_written_out(condition: str, function: str, tmp_path: Path) -> None:
+    onnx.save(parser.parse_model(KNOWN.replace("CONDITION", condition)), tmp_path / "m.onnx")
+    assert body_of(tmp_path / "m.onnx") == f"input x: [2] h = {function}(x) output y = ((h * h + x) * h + x) * h + x"
+
+
+DECIDED = {
+    "If": "If <then_branch = a () => (t) { t = Tanh (x) }, else_branch = b () => (e) { e = Relu (x) }> (c)",
+    "Loop": 'Loop <body = step (i, go, v) => (on, w) { on = Identity (go)  w = Mul (v, x) }> ("", c, x)',
+}
+
+
+@pytest.mark.parametrize("op", DECIDED)
+def test_what_data_decides_is_refused_with_its_node(op: str, tmp_path: Path) -> None:
+    head = '<ir_version: 10, opset_import: ["": 21]> m (float[batch, 2] x, bool[batch] c) => (float[batch, 2] y)'
+    onnx.save(parser.parse_model(f"{head} {{ [choice] y = {DECIDED[op]} }}"), tmp_path / "m.onnx")
+    with pytest.raises(Fault, match=f"{op} `choice`: `cond` is computed from data"):
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")

@@ -149,9 +149,9 @@ def test_class_numbers_choose_rows(tmp_path: Path) -> None:
         ("LSTM", {"w": floats(1, 12, 4), "r": floats(1, 12, 3)}, {"hidden_size": 3, "activations": ["Relu", "Tanh", "Tanh"]},
          "the activations Relu"),
         ("MaxPool", {}, {"kernel_shape": [3], "ceil_mode": 1, "strides": [2]}, "ceil_mode"),
-        ("Resize", {"roi": floats(0), "s": np.float32([1, 1, 2])}, {"mode": "linear"}, "`mode` = linear"),
+        ("Resize", {"roi": floats(0), "s": np.float32([1, 2, 1])}, {"mode": "linear"}, "enlarging by [1.0, 2.0, 1.0]"),
         ("Pad", {"p": np.array([0, 0, 1, 0, 0, 1])}, {"mode": "reflect"}, "other than with zeros"),
-        ("Slice", {"b": np.array([0]), "e": np.array([4]), "a": np.array([1]), "s": np.array([2])}, {}, "steps of 2"),
+        ("Slice", {"b": np.array([4]), "e": np.array([4]), "a": np.array([1]), "s": np.array([2])}, {}, "it takes nothing"),
         ("Gather", {"i": np.array([0, 2])}, {"axis": 2}, "do not follow each other"),
     ],
 )  # fmt: skip

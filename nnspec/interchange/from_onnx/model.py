@@ -10,6 +10,7 @@ import onnx
 
 from nnspec.diagnostics import Span, fault
 from nnspec.graph import Graph, Type
+from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.from_onnx.builder import Builder
 from nnspec.interchange.from_onnx.ports import Sizes, inputs_of
 from nnspec.interchange.lowering import Array
@@ -46,9 +47,9 @@ def import_graph(
 ) -> Imported:
     """The graph of a checked model; `constants` are values for inputs that are to be known, such as shapes.
 
-    Floats are of the kind `dtype`, or without one of the kind that the file has; those of sixteen bits are float32.
+    Floats are of the kind `dtype`, or without one of the kind that the file has; what has sixteen or eight bits is float32.
     """
-    given, model = dict(constants or {}), in_single(model)
+    given, model = dict(constants or {}), in_single(dequantized(model))
     ports = [i for i in inputs_of(model.graph) if i.name not in given]
     b = Builder(model, name, dtype or _dtype(model), exact=dtype is None)
     inputs, sizes = {}, Sizes(ports)

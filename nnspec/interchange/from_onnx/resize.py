@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,12 @@ def _ratio(c: Call, after: int, before: int | Size) -> float:
 
 def _nearest(c: Call, x: Var, axis: Axis, places: Array) -> Var:
     mode = c.attr("nearest_mode", "round_prefer_floor") if c.opset >= SINCE_HALF_PIXEL else "floor"
-    return rows(x, np.clip(ROUNDED[mode](places).astype(int), 0, axis.before - 1), axis.number)
+    return rows(x, nearest(mode, axis, places), axis.number)
+
+
+def nearest(mode: str, axis: Axis, places: Array) -> Array:
+    """The element that is nearest to each place."""
+    return np.asarray(np.clip(ROUNDED[mode](places).astype(int), 0, axis.before - 1))
 
 
 # ---- weights
@@ -133,23 +139,29 @@ def _cubic(a: float) -> Callable[[Array], Array]:
 
 
 def _weighted(c: Call, x: Var, axis: Axis, places: Array, mode: str) -> Var:
-    """Weights of the elements around each place; those behind an edge are the edge's, or nothing with `exclude_outside`."""
-    kernel, reach = (_cubic(c.attr("cubic_coeff_a", -0.75)), 2) if mode == "cubic" else (_triangle, 1)
-    narrower = min(axis.scale, 1.0) if c.attr("antialias", 0) else 1.0
-    taps = math.ceil(reach / narrower)
-    if axis.after * max(2 * taps, axis.before) > LARGEST_MATRIX:
+    if axis.after * axis.before > LARGEST_MATRIX:
         raise c.fault("E521", f"an axis of {axis.before} is not resized to {axis.after}: the weights would be too many")
+    last, matrix = x.type.rank - 1, weights_of(c.attr, axis, places, mode)
+    product = matmul(swapped(x, axis.number, last), c.builder.constant(matrix, x.type.dtype, f"{c.node.output[0]}.weights"))
+    return swapped(product, last, axis.number)
+
+
+def weights_of(attr: Callable[[str, Any], Any], axis: Axis, places: Array, mode: str) -> Array:
+    """Weights of the elements around each place, [before, after]; behind an edge it is the edge's, or nothing with `exclude_outside`."""
+    if mode == "nearest":
+        return np.eye(axis.before)[:, nearest(attr("nearest_mode", "round_prefer_floor"), axis, places)]
+    kernel, reach = (_cubic(attr("cubic_coeff_a", -0.75)), 2) if mode == "cubic" else (_triangle, 1)
+    narrower = min(axis.scale, 1.0) if attr("antialias", 0) else 1.0
+    taps = math.ceil(reach / narrower)
     seen = np.floor(places)[:, None] + np.arange(1 - taps, taps + 1)
     weights = kernel((seen - places[:, None]) * narrower)
-    if c.attr("exclude_outside", 0):
+    if attr("exclude_outside", 0):
         weights = np.where((seen >= 0) & (seen < axis.before), weights, 0.0)
     weights = weights / weights.sum(axis=1, keepdims=True)
     matrix = np.zeros((axis.before, axis.after))
     columns = np.broadcast_to(np.arange(axis.after)[:, None], seen.shape)
     np.add.at(matrix, (np.clip(seen, 0, axis.before - 1).astype(int), columns), weights)
-    last = x.type.rank - 1
-    product = matmul(swapped(x, axis.number, last), c.builder.constant(matrix, x.type.dtype, f"{c.node.output[0]}.weights"))
-    return swapped(product, last, axis.number)
+    return matrix
 
 
 RULES: dict[str, Rule] = {"Resize": _resize, "Upsample": _resize}

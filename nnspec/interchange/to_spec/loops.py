@@ -1,4 +1,4 @@
-"""ONNX's Scan as the language's `scan`: a body of calls on stand-ins for the values of one step."""
+"""Graphs that nodes run: Scan as `scan`, its body calls on stand-ins for the values of a step; If and Loop where all is known of them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, Loop, number, or
 from nnspec.interchange.to_spec.shaping import indexed, part, turned
 from nnspec.interchange.to_spec.statements import layers_in
 from nnspec.interchange.to_spec.step import Read, Step
-from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, reshaped, transposed
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, known, reshaped, transposed
 from nnspec.record import dataclass
 
+MOST_STEPS = 64
 Inside = Callable[[onnx.GraphProto, Mapping[str, Read]], list[Read]]
 """Gives the outputs of a graph within a node, whose inputs are these."""
 
@@ -158,3 +159,40 @@ def _over_steps(step: Step, every: Call, row: Value, number: int) -> Value:
     axes = [tuple(a if a == BATCH_AXIS else a + 1 for a in axis) for axis in row.axes]
     axes.insert(step.attr("scan_output_axes", (0,) * (number + 1))[number] % (len(axes) + 1), (0,))
     return Value(every, tuple(axes))
+
+
+# ---- what is known ahead of time
+
+
+def branch(step: Step, inside: Inside) -> list[Read]:
+    """The branch of an If that is taken."""
+    taken = step.array(0, "cond").reshape(-1)[0]
+    return inside(step.attr("then_branch" if taken else "else_branch"), {})
+
+
+def unrolled(step: Step, inside: Inside) -> list[Read | None]:
+    """A Loop of a known number of steps, one after another."""
+    body, values, rows = step.attr("body"), list[Read](step.value(i) for i in range(2, len(step.inputs))), list[list[Read]]()
+    most = int(step.array(0, "M").reshape(-1)[0]) if step.given(0) else MOST_STEPS + 1
+    going: Read = step.known(1, "cond") if step.given(1) else known(True)
+    while len(rows) < most and _is_true(step, going):
+        if len(rows) == MOST_STEPS:
+            raise step.fault(f"a loop of more than {MOST_STEPS} steps is not written out")
+        given = [known(len(rows)), known(True), *values]
+        going, *found = inside(body, dict(zip((i.name for i in body.input), given, strict=True)))
+        values, row = found[: len(values)], found[len(values) :]
+        rows.append(row)
+    yielded = len(step.node.output) - len(values)
+    if any(step.has(len(values) + i) for i in range(yielded)):
+        raise step.fault("what each of its steps yields has no form in the language")
+    return [*values, *[None] * yielded]
+
+
+def _is_true(step: Step, condition: Read) -> bool:
+    if not isinstance(condition, Known):
+        raise step.fault("the condition to go on is computed from data, and has to be known when the model is read")
+    return bool(condition.array.reshape(-1)[0])
+
+
+RULES: dict[str, Callable[[Step, Inside], Sequence[Read | None]]] = {"If": branch, "Loop": unrolled, "Scan": scanned}
+"""Rules of the operators that run graphs."""

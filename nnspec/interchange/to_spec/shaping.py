@@ -147,6 +147,13 @@ def indexed(step: Step, x: Call, by: dict[int, Any], shape: tuple[Dim, ...], who
     return step.call("[]", x, shape=shape, indices=indices)
 
 
+def padded_axis(step: Step, x: Call, axis: int, before: int, after: int) -> Call:
+    if not before and not after:
+        return x
+    shape = (*x.shape[:axis], x.shape[axis] + (before + after), *x.shape[axis + 1 :])
+    return step.call("pad_axis", x, shape=shape, axis=axis, before=before, after=after)
+
+
 @rule("Slice")
 def _slice(step: Step, x: Read, *_: Read) -> Value:
     if isinstance(x, Known):
@@ -182,7 +189,7 @@ def _cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
     if by == -1 and start in (-1, END) and isinstance(end, int) and end <= -END:
         return turned(step, x, axis)
     if by != 1:
-        raise step.fault(f"steps of {by} have no form in the language")
+        return _every(step, x, axis, range(_fixed(step, size))[slice(start, end if isinstance(end, int) else None, by)])
     if isinstance(size, int) and isinstance(end, int):
         low, high, _ = slice(start, end).indices(size)
         if high <= low:
@@ -195,6 +202,26 @@ def _cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
         length = size - start if open_end else size - start + end if isinstance(end, int) and end < 0 else end - start
         return indexed(step, x, {axis: slice(start or None, None if open_end else end)}, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
     raise step.fault("where it ends depends on the sizes of the data")
+
+
+def _fixed(step: Step, size: Dim) -> int:
+    if not isinstance(size, int):
+        raise step.fault("steps over a size of the data have no form in the language")
+    return size
+
+
+def _every(step: Step, x: Call, axis: int, places: range) -> Call:
+    """Every so manieth element: the first ones of rows of so many, the last row filled up with zeros."""
+    by, number = places.step, len(places)
+    if not number:
+        raise step.fault("it takes nothing")
+    size = _fixed(step, x.shape[axis])
+    if by < 0:
+        return _every(step, turned(step, x, axis), axis, range(size - 1 - places[0], size - places[-1], -by))
+    end = min(places[0] + number * by, size)
+    rows = padded_axis(step, part(step, x, axis, places[0], end), axis, 0, number * by - (end - places[0]))
+    split = reshaped(rows, (*x.shape[:axis], number, by, *x.shape[axis + 1 :]))
+    return indexed(step, split, {axis + 1: 0}, (*x.shape[:axis], number, *x.shape[axis + 1 :]))
 
 
 def turned(step: Step, x: Call, axis: int = 0) -> Call:

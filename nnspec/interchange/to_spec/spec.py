@@ -12,6 +12,7 @@ from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import elaborate_model
 from nnspec.elaborate.values import Scope
 from nnspec.graph.types import show, size_names
+from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.single import in_single
 from nnspec.interchange.to_spec.blocks import layers_of, with_blocks
@@ -41,7 +42,7 @@ class Written:
 
 def written(model: onnx.ModelProto, *, name: str, origin: str, weights_file: str) -> Written:
     """The spec of a model; E530 and E531 name the node that has no form in the language."""
-    traced = trace(in_single(model))
+    traced = trace(in_single(dequantized(model)))
     taken = names_of_the_language(*traced.inputs, *traced.outputs, *_sizes(traced.ports))
     results = tied(composed(list(traced.outputs.values())))
     found = with_blocks(results, taken)

@@ -12,7 +12,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.names import Names
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
-from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, shaping, windows
+from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, resizing, shaping, windows
 from nnspec.interchange.to_spec.calls import Call, Place
 from nnspec.interchange.to_spec.folding import fold
 from nnspec.interchange.to_spec.modules import path_of, word
@@ -20,7 +20,7 @@ from nnspec.interchange.to_spec.step import RULES, Read, Step
 from nnspec.interchange.to_spec.values import Known, Value, of_example
 from nnspec.record import dataclass
 
-TABLES = (layers, pointwise, recurrent, reductions, shaping, windows)
+TABLES = (layers, pointwise, recurrent, reductions, resizing, shaping, windows)
 """Where the rules stand, which are entered as these are imported."""
 KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 
@@ -115,8 +115,8 @@ class _Tracer:
         found = _sizes(step) if node.op_type in ("Shape", "Size") else None
         if found is not None:
             return [found]
-        if node.op_type == "Scan" and not domain_of(node):
-            return loops.scanned(step, self.inside)
+        if node.op_type in loops.RULES and not domain_of(node):
+            return loops.RULES[node.op_type](step, self.inside)
         if all(isinstance(i, Known) for i in step.inputs if i is not None) and not self.ends_varying(step):
             return fold(step, self.model)
         translate = None if domain_of(node) else RULES.get(node.op_type)

@@ -1,4 +1,4 @@
-"""Rules of operators that look through windows: convolution, pooling, padding, resizing."""
+"""Rules of operators that look through windows: convolution, pooling, padding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.shaping import padded_axis
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Value, of_example, reshaped, transposed
 from nnspec.record import dataclass
@@ -97,14 +98,7 @@ def _padded(step: Step, x: Call, w: Window) -> tuple[Call, Window]:
     return x, Window(w.kernel, w.stride, w.dilation, least, least)
 
 
-def padded_axis(step: Step, x: Call, axis: int, before: int, after: int) -> Call:
-    if not before and not after:
-        return x
-    shape = (*x.shape[:axis], x.shape[axis] + (before + after), *x.shape[axis + 1 :])
-    return step.call("pad_axis", x, shape=shape, axis=axis, before=before, after=after)
-
-
-def _image(step: Step) -> Call:
+def image_of(step: Step) -> Call:
     x = step.explicit()
     if x.batch != 0 or not 3 <= x.rank <= 5:
         raise step.fault("it is not over images of a batch in front")
@@ -113,7 +107,7 @@ def _image(step: Step) -> Call:
 
 @rule("Conv")
 def _conv(step: Step, x: Read, w: Read, b: Read | None = None) -> Value:
-    kernel, image = step.array(1, "W"), _image(step)
+    kernel, image = step.array(1, "W"), image_of(step)
     units, groups = kernel.shape[0], step.attr("group", 1)
     image, window = _padded(step, image, window_of(step, kernel.shape[2:], image.shape[1:]))
     weights = {"W": kernel} | _bias(step)
@@ -140,7 +134,7 @@ def _no_bias(weights: dict[str, Array]) -> dict[str, Any]:
 
 @rule("ConvTranspose")
 def _conv_transpose(step: Step, x: Read, w: Read, b: Read | None = None) -> Value:
-    kernel, image, groups = step.array(1, "W"), _image(step), step.attr("group", 1)
+    kernel, image, groups = step.array(1, "W"), image_of(step), step.attr("group", 1)
     axes = kernel.ndim - 2
     more = tuple(step.attr("output_padding", None) or (0,) * axes)
     if step.attr("output_shape") or step.attr("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
@@ -169,7 +163,7 @@ def _enlarged(step: Step, n: Dim, axis: int, w: Window, more: int) -> Dim:
 
 @rule("MaxPool", "AveragePool")
 def _pool(step: Step, x: Read) -> Value:
-    image = _image(step)
+    image = image_of(step)
     if step.has(1):
         raise step.fault("the places of the largest have no form in the language")
     window = window_of(step, step.attr("kernel_shape"), image.shape[1:])
@@ -207,7 +201,7 @@ def _with_zeros(step: Step, image: Call, w: Window) -> tuple[Call, Window]:
 
 @rule("GlobalAveragePool", "GlobalMaxPool")
 def _global(step: Step, x: Read) -> Value:
-    return global_pool(step, "global_avgpool" if "Average" in step.node.op_type else "global_maxpool", _image(step))
+    return global_pool(step, "global_avgpool" if "Average" in step.node.op_type else "global_maxpool", image_of(step))
 
 
 def global_pool(step: Step, name: str, image: Call) -> Value:
@@ -243,41 +237,10 @@ def _pad(step: Step, x: Read, *_: Read) -> Value:
     return value.with_call(call)
 
 
-@rule("Resize", "Upsample")
-def _resize(step: Step, x: Read, *_: Read) -> Value:
-    """Each position several times; other ways to enlarge have no form in the language."""
-    image = _image(step)
-    if step.attr("mode", "nearest") != "nearest":
-        raise step.fault(f"`mode` = {step.attr('mode')} has no form in the language; `nearest` has")
-    factors = _factors(step, image)
-    if any(f != int(f) or f < 1 for f in factors):
-        raise step.fault(f"enlarging by {factors} has no form in the language; whole factors have")
-    by = tuple(map(int, factors))
-    shape = (image.shape[0], *(n * f for n, f in zip(image.shape[1:], by, strict=True)))
-    return of_example(step.call("upsample", image, shape=shape, factor=short(by)))
-
-
-def _factors(step: Step, image: Call) -> list[float]:
-    at = 1 if step.node.op_type == "Upsample" else 2
-    if step.given(at) and step.known(at, "scales").array.size:
-        scales = [float(s) for s in step.array(at, "scales")]
-    elif step.given(3):
-        sizes = step.known(3, "sizes").ints
-        shape = step.explicit().shape
-        if any(not isinstance(a, int) or not isinstance(b, int) for a, b in zip(sizes[1:], shape[1:], strict=True)):
-            raise step.fault("it enlarges to a size of the data")
-        scales = [1.0, *(int(str(a)) / int(str(b)) for a, b in zip(sizes[1:], shape[1:], strict=True))]
-    else:
-        scales = list(step.attr("scales", ()))
-    if len(scales) != len(image.shape) + 1 or scales[:2] != [1.0, 1.0]:
-        raise step.fault(f"enlarging by {scales} has no form in the language")
-    return scales[2:]
-
-
 @rule("DepthToSpace")
 def _depth_to_space(step: Step, x: Read) -> Value:
     """Channels beside each other, as torch's PixelShuffle does it (mode CRD)."""
-    image, b = _image(step), step.attr("blocksize")
+    image, b = image_of(step), step.attr("blocksize")
     c, *sizes = image.shape
     if step.attr("mode", "DCR") != "CRD" or len(sizes) != 2 or not isinstance(c, int):
         raise step.fault("only the mode CRD of images has a form in the language")
