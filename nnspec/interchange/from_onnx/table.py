@@ -9,6 +9,7 @@ from nnspec.interchange.from_onnx import (
     recurrent,
     reductions,
     resize,
+    sampling,
     shapes,
     windows,
 )
@@ -24,6 +25,7 @@ FAMILIES: dict[str, dict[str, Rule]] = {
     "indexing": indexing.RULES,
     "recurrent": recurrent.RULES,
     "resize": resize.RULES,
+    "sampling": sampling.RULES,
     "control": control.RULES,
 }
 RULES: dict[str, Rule] = {name: rule for family in FAMILIES.values() for name, rule in family.items()}
