@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from test_picture import all_boxes, figures, lines, page_parts, picture, spec_of
 
+from nnspec.derivation.numbers import check
 from nnspec.drawing import drawn
 from nnspec.picture.diagram import Box, Diagram
 from nnspec.picture.figure import figure_of
@@ -62,6 +63,33 @@ def test_values_and_starts_from_outside_come_in_where_they_are_read() -> None:
     read = {(ports[e.source], inside(loop).by_name[e.target].title) for e in inside(loop).edges if e.source in ports}
     assert {("x", "x_t"), ("w", "k")} <= read and {title for v, title in read if v not in ("x", "w")} == {"h", "k * s"}
     assert len(loop.gives) == 2 and again(inside(loop)) == [("tanh", "h"), ("k", "k")]
+
+
+CARRIED = {
+    "as it was": "h = c, k = c { k = tanh(k @ W + h + x_t) }",
+    "a constant": "h = c, k = c { k = tanh(k @ W + h + x_t)  h = zeros(3) }",
+    "from outside": "h = c, k = c { k = tanh(k @ W + h + x_t)  h = e }",
+    "the same as another": "h = c, k = c { k = tanh(k @ W + h + x_t)  h = k }",
+    "what another was": "h = c, k = c { a = tanh(h @ W + x_t)  h = k  k = a }",
+    "of a loop inside": "h = c, k = c { ys = scan y_t in reshape(x_t, [3, 1]) with z = h { z = tanh(z @ W + y_t) }  h = ys[-1]  k = h }",
+}
+
+
+@pytest.mark.parametrize("carried", CARRIED.values(), ids=list(CARRIED))
+def test_whatever_is_carried_is_drawn_and_derived(carried: str) -> None:
+    spec = spec_of(f"""model M {{
+      input x: [T, 3]  input c: [3]  target y: [3]
+      param W: [3, 3] ~ normal
+      e = c @ W
+      hs, ks = scan x_t in x with {carried}
+      output out = hs[-1] + ks[-1]
+      loss mse(out, y)
+    }}""")
+    for depth, backward in ((0, True), (1, False), (3, True)):
+        diagram = drawn(spec, depth, backward=backward)
+        assert all(len(inside(loop).again) in (1, 2) for loop in loops(diagram))
+        assert all(len(write(diagram, "a")) > 100 for write in WRITERS.values())
+    assert check(spec, "W").passed
 
 
 def test_blocks_fold_by_depth() -> None:

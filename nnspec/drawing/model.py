@@ -201,6 +201,8 @@ class Drawing:
         first = [self.source(body.item, "input", body.walked, body.element, takes), *carried.values()]
         ins = [Box(self.fresh(), "", "port", gives=(v,)) for v in takes]
         steps = [step.box(i, level) for i in step.items(body.part) if not i.nodes <= {n for b in first for n in b.nodes}]
+        made = {v for b in (*ins, *first, *steps) for v in b.gives}
+        steps += [Box(self.fresh(), n, "forward", (), (v,), "a constant") for n, v in body.graph.outputs.items() if v not in made]
         sent = {node: body.graph.outputs[name] for name, node in body.yielded.items()}
         outs = [Box(self.fresh(), "", "port", takes=(sent[v],) if v in sent else self.behind(v, takes)) for v in gives]
         inside = step.joined([*ins, *first, *steps, *outs], self)
