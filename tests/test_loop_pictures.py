@@ -92,6 +92,12 @@ def test_whatever_is_carried_is_drawn_and_derived(carried: str) -> None:
     assert check(spec, "W").passed
 
 
+@pytest.mark.parametrize("index", ["[-1]", "[0, 1:3]"])
+def test_what_is_taken_of_a_layers_value_is_one_box(index: str) -> None:
+    spec = spec_of(f"model M {{ input x: [T, 4]  output y = (x -> dense(5) -> rnn(6)){index} }}")
+    assert [b.title for b in drawn(spec).boxes if b.role != "state"] == ["x", "dense(5)", "rnn(6)", index, "y"]
+
+
 def test_blocks_fold_by_depth() -> None:
     assert not loops(picture("char_lstm", 0))
     folded = picture("char_lstm", 0)

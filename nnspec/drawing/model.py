@@ -20,6 +20,8 @@ from nnspec.picture.diagram import Box, Diagram, Edge
 from nnspec.record import dataclass
 from nnspec.step import outputs_of
 
+PLACING = {"cut", "reshape"}
+"""What `h[-1]` becomes."""
 SIGNS = {op: sign for table in (UNARY, BINARY) for sign, op in table.items()}
 
 
@@ -115,7 +117,7 @@ class Drawing:
 
     def items(self, part: Part) -> list[Item]:
         """The boxes of a part: its calls, its formulas without layers, and the operations between them."""
-        found = [Item([], frozenset([n])) for n in part.nodes if n in self.drawn]
+        found = self.bare(part)
         for child in part.parts:
             name, inner = self.named.get(child.written, ""), self.simplest(child)
             nodes = self.drawn.intersection(inner.all_nodes())
@@ -124,6 +126,13 @@ class Drawing:
             elif nodes:
                 found.append(Item([inner], frozenset(nodes), name))
         return self.repeated(sorted(found, key=self.begins))
+
+    def bare(self, part: Part) -> list[Item]:
+        """The operations of a part itself: those that take an element of what a layer gives as one, any others by themselves."""
+        nodes = [n for n in part.nodes if n in self.drawn]
+        if part.has_layers and len(nodes) > 1 and {self.graph[n].op.name for n in nodes} <= PLACING:
+            return [Item([Part(_index(part.title), "formula", part.written, nodes=nodes)], frozenset(nodes))]
+        return [Item([], frozenset([n])) for n in nodes]
 
     def begins(self, item: Item) -> int:
         """The place of the first thing that it computes; arrays may stand anywhere before."""
@@ -251,6 +260,16 @@ class Drawing:
             title, names = times + part.title, [n for n in (own_name, item.name) if n != part.title.partition("(")[0]]
         note = " · ".join(filter(None, [*dict.fromkeys(names), owned]))
         return Box(self.fresh(), title, role, note=note, weights=weights)
+
+
+def _index(formula: str) -> str:
+    """What stands in the last brackets of a formula, with them."""
+    depth = 0
+    for at in range(len(formula) - 1, -1, -1):
+        depth += (formula[at] == "]") - (formula[at] == "[")
+        if depth == 0:
+            return formula[at:]
+    return formula
 
 
 def is_block(part: Part) -> bool:
