@@ -317,12 +317,13 @@ class Net:
         from nnspec.deploy.card import write_card
         from nnspec.deploy.interface import graph_of, preparation
         from nnspec.deploy.quantized import export_quantized
-        from nnspec.deploy.raw import prove_same, refuse_unprepared
+        from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared
         from nnspec.train.checkpoint import metadata
 
         steps = int(self.engine.steps_done)
-        refuse_unprepared(self.spec, steps, raw, standardized=standardized, quantized=int8 is not None)
-        prepared = preparation(self.spec, pixels, raw, learns=steps > 0)
+        learnt = has_learnt(self.spec, self.states, int(self.engine.seed))
+        refuse_unprepared(self.spec, raw, standardized=standardized, learnt=learnt, quantized=int8 is not None)
+        prepared = preparation(self.spec, pixels, raw, learns=learnt)
         about = metadata(self.engine) | ({"labels": json.dumps(self._labels())} if self.labels else {})
         about |= {"preprocessing": json.dumps(prepared)} if prepared else {}
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}

@@ -126,6 +126,14 @@ def test_statistics_that_were_never_learnt_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_steps_by_hand_learn_no_statistics(tmp_path: Path) -> None:
+    net = nnspec.load("iris", engine="numpy", threads=1)
+    net.step(**{n: v[:8] for n, v in net.dataset().train.items()})
+    assert "preprocessing" not in about(net.export(tmp_path / "m.onnx").path)
+    with pytest.raises(SpecError, match="has learnt no mean and deviation yet"):
+        net.export(tmp_path / "m.onnx", standardized=True)
+
+
 def test_the_command_says_what_a_run_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(tmp_path).save(tmp_path / "run")
     monkeypatch.chdir(tmp_path)

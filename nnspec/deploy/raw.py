@@ -18,6 +18,7 @@ from nnspec.graph import BATCH, Graph, Node, Type, Var
 from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
+from nnspec.step import outputs_of
 from nnspec.train.data import Sample
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -84,7 +85,16 @@ def _as_row(x: Var) -> Var:
     return OPS["reshape"](x, shape=(BATCH, prod(int(str(d)) for d in x.type.shape[1:])))
 
 
-def refuse_unprepared(spec: Compilation, steps: int, sample: Sample | None, *, standardized: bool, quantized: bool) -> None:
+def has_learnt(spec: Compilation, states: Mapping[str, Array], seed: int) -> bool:
+    """Whether the states that are fitted to the training data are no longer those of the beginning."""
+    if spec.fitting is None:
+        return False
+    fitted = [public.partition(":")[2] for public in outputs_of(spec.fitting, "state")]
+    first = reference.run(spec.initial, {SEED: seed, STEP: 0}, [n for n in fitted if n in spec.initial.outputs])
+    return any(n not in first or not np.array_equal(states[n], first[n]) for n in fitted)
+
+
+def refuse_unprepared(spec: Compilation, sample: Sample | None, *, standardized: bool, learnt: bool, quantized: bool) -> None:
     """E590 for a model that is to take raw values and cannot, or has nothing to make of them."""
     if sample is not None and quantized:
         raise fault("E590", "8-bit numbers are calibrated on what the model takes, and not on the fields of the data", spec.model.span)
@@ -94,6 +104,6 @@ def refuse_unprepared(spec: Compilation, steps: int, sample: Sample | None, *, s
     if standardized and not spec.fitting:
         help_ = "write `x -> standardize` where the network takes `x`"
         raise fault("E590", f"`{spec.model.name}` standardizes nothing: no layer of it learns from the data", spec.model.span, help=help_)
-    if standardized and not steps:
+    if standardized and not learnt:
         help_ = "train it, and export the run"
         raise fault("E590", f"`{spec.model.name}` has learnt no mean and deviation yet to standardize by", spec.model.span, help=help_)
