@@ -235,6 +235,11 @@ def test_values_of_two_loops_are_told_apart() -> None:
     assert len(set(lefts)) == len(lefts) and {"hₜ", "loop₂.hₜ", "bidirectional.forward.hₜ", "gru.hₜ", "gru_2.hₜ"} <= set(lefts)
 
 
+def test_what_is_carried_into_the_first_step_has_its_derivative_from_there() -> None:
+    found = equations(derived(WOVEN, "dense_2.b"))
+    assert "h₀ = s" in found and "∂L/∂h₀ = ∂L/∂kₜ₌₁" in found
+
+
 def test_the_trace_of_a_loop_has_every_step() -> None:
     x, y = np.ones((2, STEPS, 2)), np.zeros((2, 1))
     rows = {(r.part, r.name): r.value for r in trace(spec_of(RNN), {"x": x, "y": y}, 0.1)}

@@ -12,7 +12,7 @@ from nnspec.record import dataclass
 
 NOW, BEFORE, AFTER = "ₜ", "ₜ₋₁", "ₜ₊₁"
 LATER = {BEFORE: NOW, NOW: AFTER}
-FIRST = {BEFORE: "₀", NOW: "₁"}
+FIRST = {BEFORE: "₀", NOW: "ₜ₌₁"}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nnspec.record import dataclass
 SUM, PRODUCT, SIGNED, ATOM = range(4)
 _SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 _LARGE = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
-BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₜ₊₋", "0123456789t+-")
+BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₜ₊₋₌", "0123456789t+-=")
 ACCENTS = {"\u0302": r"\hat{%s}", "\u0303": r"\tilde{%s}", "\u0304": r"\bar{%s}", "²": "%s^2"}
 GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", f"{_SMALL} {_LARGE}".split(), strict=True))
 
@@ -200,7 +200,7 @@ class Latex(Signs):
     def name(self, name: str) -> Term:
         """Letters as letters, words upright, numbers and the step at the end below, and dotted paths below their last part."""
         *path, last = printable(name).split(".")
-        found = re.fullmatch(r"(.*?)[_]?([0-9₀-₉]*)(ₜ(?:[₊₋]₁)?)?", last)
+        found = re.fullmatch(r"(.*?)[_]?([0-9₀-₉]*)(ₜ(?:[₊₋₌]₁)?)?", last)
         assert found
         lowered = [r"\mathrm{" + self.escaped(".".join(path)) + "}"] if path else []
         index = ",".join([*(part.translate(BELOW) for part in found.groups()[1:] if part), *lowered])
