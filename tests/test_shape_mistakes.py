@@ -35,6 +35,10 @@ MISTAKES = {
         image("flatten -> dense(64)\n  loss mse(y, image)"), "E201", 4, "mse(y, image)", "shapes [64] and [1, 8, 8] do not fit",
         "both have 64 numbers: `-> flatten` makes one row of [1, 8, 8]",
     ),
+    "an image with its channels last": Mistake(
+        "model M {\n  input photo: [28, 28, 1]\n  output y = photo -> conv(8, 3, pad = same) -> maxpool(2)\n}", "E206", 3, "2",
+        "the kernel reaches over 2, the image has 1", "`photo: [28, 28, 1]` has its channels last, and [1, 28, 28] has them first",
+    ),
     "W x": Mistake(
         model("param W: [3, 4] ~ he_normal", "output y = W @ x"), "E203", 4, "W @ x", "no matrix product", "`x @ transpose(W)`"
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnspec.diagnostics import Span, fault
-from nnspec.elaborate.remedies import fewer_axes, laid_out_alike, of_product
+from nnspec.elaborate.remedies import channels_last, fewer_axes, laid_out_alike, of_product
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
 from nnspec.graph.origin import origin
@@ -230,11 +230,11 @@ def _bound(value: Any, size: Dim, default: Dim) -> Dim:
     return max(0, min(at, size)) if isinstance(at, int) and isinstance(size, int) else at
 
 
-def attempt(spans: dict[str, Span], span: Span, build: Any) -> Any:
+def attempt(graph: Graph, spans: dict[str, Span], span: Span, build: Any) -> Any:
     """Run a builder; a shape that does not fit is reported at the argument it names."""
     try:
         return build()
     except Mismatch as error:
         windows = error.parameter == "kernel"
-        help_ = "an image is [channels, height, width]; `pad` adds to it" if windows else ""
+        help_ = f"an image is [channels, height, width]; {channels_last(graph) or '`pad` adds to it'}" if windows else ""
         raise fault("E206" if windows else "E202", error.message, spans.get(error.parameter, span), help=help_) from None

@@ -140,7 +140,7 @@ class Calls(ABC):
         self, callee: Function | Builtin, bound: dict[str, Value], spans: dict[str, Span], scope: Scope, span: Span, label: str | None
     ) -> Value:
         if isinstance(callee, Builtin):
-            result = batch.attempt(spans, span, lambda: callee.run(self, bound, spans, span, scope))
+            result = batch.attempt(self.graph, spans, span, lambda: callee.run(self, bound, spans, span, scope))
             self.last_name = self.last_name if callee.kind == "shared pipeline" else callee.name
             return result
         if callee.kind not in CALLED_IN_FORMULAS:

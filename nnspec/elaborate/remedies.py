@@ -14,6 +14,8 @@ from nnspec.graph.types import count, show
 
 IMAGE_RANK = 4
 """Of images in a batch; volumes have more."""
+CHANNELS = (1, 3, 4)
+"""Of images that are grey, in colours, or transparent, too."""
 
 
 def fewer_axes(graph: Graph, name: str) -> dict[str, Any]:
@@ -40,6 +42,16 @@ def _flattened_before(stage: Span) -> Fix | None:
 
 def _line(span: Span) -> str:
     return " ".join(span.text.split())
+
+
+def channels_last(graph: Graph) -> str:
+    """What is said of an input that has the channels of its images last, as other frameworks do; nothing where there is none."""
+    images = (n for n in graph if n.role == "input" and n.type.rank == IMAGE_RANK)
+    odd = next((n for n in images if n.type.shape[-1] in CHANNELS and n.type.shape[1] not in CHANNELS), None)
+    if odd is None:
+        return ""
+    height, width, channels = odd.type.shape[1:]
+    return f"`{odd.name}: {show(odd.type.shape[1:])}` has its channels last, and [{channels}, {height}, {width}] has them first"
 
 
 def laid_out_alike(a: Shape, b: Shape) -> dict[str, Any]:
