@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
+from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, distance, inputs_of, random_batches
 from nnspec.diagnostics import Source, fault
@@ -79,7 +80,7 @@ def _difference(found: Written, model: Path, halves: Collection[str], rng: np.ra
     """The largest over all inputs tried and all outputs, and the sizes of the batch it was tried with."""
     fixed = next((p.fixed_batch for p in found.ports.values() if p.fixed_batch), None)
     batches = (fixed,) if fixed else BATCHES
-    graph = Compilation(Source("spec", found.text), {}).deployed
+    graph = graph_of(Compilation(Source("spec", found.text), {}))
     differences = [0.0]
     try:
         session = Session(str(model), optimise=False)  # some optimisations change what the model says

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from helpers import distance
+from helpers import GALLERY, distance
 from onnx import parser
 
 import nnspec
@@ -149,3 +149,10 @@ def test_what_data_decides_is_refused_with_its_node(op: str, tmp_path: Path) -> 
     onnx.save(parser.parse_model(f"{head} {{ [choice] y = {DECIDED[op]} }}"), tmp_path / "m.onnx")
     with pytest.raises(Fault, match=f"{op} `choice`: `cond` is computed from data"):
         import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+
+
+@pytest.mark.parametrize("name", sorted({*GALLERY} - {"googlenet"}))  # that one takes a minute
+def test_every_spec_of_the_gallery_comes_back_with_its_outputs(name: str, tmp_path: Path) -> None:
+    """Those of seed and step, too, where they are drawn."""
+    nnspec.load(name).export(tmp_path / "m.onnx")
+    assert import_model(tmp_path / "m.onnx", tmp_path / "m.nn").difference < CLOSE

@@ -14,6 +14,7 @@ from nnspec.interchange.names import Names
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
 from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, resizing, shaping, windows
 from nnspec.interchange.to_spec.calls import Call, Place
+from nnspec.interchange.to_spec.chance import GENERATOR, drawn_like, draws_of
 from nnspec.interchange.to_spec.folding import fold
 from nnspec.interchange.to_spec.modules import path_of, word
 from nnspec.interchange.to_spec.step import RULES, Read, Step
@@ -56,7 +57,7 @@ class _Tracer:
         self.model, self.opset = model, opset_of(model)
         self.values: dict[str, Read] = {}
         self.reads = _reads(model.graph)
-        self.names = Names()
+        self.names, self.draws = Names(), draws_of(model.graph)
         self.ports: dict[str, Port] = {}
         self.inputs: dict[str, Call] = {}
 
@@ -65,9 +66,12 @@ class _Tracer:
         for name, array in arrays.items():
             self.values[name] = Known(array, name if array.dtype.kind == "f" else "")
         for info in self.model.graph.input:
-            if info.name not in arrays:
+            if self.draws.drawn and info.name in GENERATOR:
+                self.ports[info.name] = Port(info.name, np.dtype(np.int64), (), None)
+            elif info.name not in arrays:
                 self.input(info)
-        for node in self.model.graph.node:
+        self.values |= {name: Known(np.zeros(0)) for name in self.draws.drawn}
+        for node in (n for n in self.model.graph.node if n.output[0] not in self.draws.inside):
             for name, value in zip(node.output, self.outputs(node), strict=False):
                 if name and value is not None:
                     self.values[name] = value
@@ -110,6 +114,8 @@ class _Tracer:
 
     def outputs(self, node: onnx.NodeProto) -> Sequence[Read | None]:
         step = self.step(node)
+        if node.op_type == "Reshape" and node.input[0] in self.draws.drawn:
+            return [drawn_like(step, self.inputs)]
         if node.op_type == "Constant":
             return [_constant(step)]
         found = _sizes(step) if node.op_type in ("Shape", "Size") else None
