@@ -117,7 +117,8 @@ def open(run: str | Path) -> Net:
         warn(skipped)
     net = Net(spec)
     restore(net.engine, checkpoint.arrays, checkpoint.manifest)
-    net.labels, net.data_path = checkpoint.manifest["labels"], checkpoint.manifest["asked"]["data"]
+    said = checkpoint.manifest
+    net.labels, net.means, net.data_path = said["labels"], said.get("means", {}), said["asked"]["data"]
     return net
 
 

@@ -32,7 +32,7 @@ LIMITS = {
     "list": Limit(100_000, "elements of a list"),
     "parameters": Limit(2 * GIB, "bytes of parameters", "E580"),
     "memory": Limit(0, "bytes that a training takes; without it, what the machine has free", "E580"),
-    "data": Limit(8 * GIB, "bytes that a data file expands to", "E309"),
+    "data": Limit(8 * GIB, "bytes of a data file in memory; of npy and parquet files more is read from the disk", "E309"),
 }
 
 _raised: ContextVar[Mapping[str, int]] = ContextVar("limits", default={})  # noqa: B039  # it is never changed in place

@@ -34,7 +34,8 @@ class Net:
     """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
 
     `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
-    trained on. `data_path` is the file or folder that it was trained on in place of the spec's, and is where `path` says nothing else.
+    trained on. `means` has, by column, what stands for missing values. `data_path` is the file or folder that it was trained on in place
+    of the spec's, and is where `path` says nothing else.
     """
 
     def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu", threads: int | None = None) -> None:
@@ -47,6 +48,7 @@ class Net:
             raise ValueError(f"threads are 1 or more, not {threads}")
         self.spec, self.engine_name, self.device, self.threads = compilation.checked(), engine, device, threads
         self.labels: Mapping[str, Sequence[str]] = {}
+        self.means: Mapping[str, Any] = {}
         self.data_path: str | None = None
 
     @cached_property
@@ -190,7 +192,7 @@ class Net:
             raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
         if data is None:
             path = path or self.data_path
-            datasets = self.datasets(path)
+            datasets = self.datasets(path, progress.on_note if progress else lambda _: None)
         else:
             ports, labels = self.inputs | self.targets, self._labels()
             trained = self._checked(data, ports, labels)
@@ -222,7 +224,7 @@ class Net:
         self._needs_training()
         if not all(t.leads_with_batch for t in self.inputs.values()):
             raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
-        self.labels = {**self.labels, **datasets[-1].labels}
+        self.labels, self.means = {**self.labels, **datasets[-1].labels}, {**self.means, **datasets[-1].means}
         self.data_path = path and str(Path(path).absolute())
         progress, choosing = progress or Progress(), self.engine_name == "auto"
         if folder is None:
@@ -237,20 +239,22 @@ class Net:
     def _said(self) -> dict[str, Any]:
         """What a manifest says of the wishes of who trains."""
         asked = {"engine": self.engine_name, "device": self.device, "threads": self.threads, "data": self.data_path}
-        return {"labels": self._labels(), "asked": asked}
+        return {"labels": self._labels(), "means": dict(self.means), "asked": asked}
 
     @as_spec_error()
-    def datasets(self, path: str | None = None) -> list[Dataset]:
+    def datasets(self, path: str | None = None, note: Callable[[str], None] = lambda _: None) -> list[Dataset]:
         """The data of every train block, checked and split, for `fit_datasets`; blocks that share their data share the arrays.
 
-        Pixels may still be the bytes of their file, which NumPy takes for the fractions that they stand for.
+        Pixels may still be the bytes of their file, which NumPy takes for the fractions that they stand for. A npy or parquet file too
+        large for memory is read from the disk: its fields have a length, a shape and rows as arrays do, and are arrays to NumPy. `note`
+        is told where that is so.
         """
         self._needs_training()
         found: list[Dataset] = []
         trainings = self.spec.trainings
         for number, training in enumerate(trainings):
             same = number > 0 and training.parts == trainings[number - 1].parts
-            found.append(found[-1] if same else self._data_of(training, path))
+            found.append(found[-1] if same else self._data_of(training, path, note))
         return found
 
     @as_spec_error()
@@ -265,12 +269,14 @@ class Net:
         from nnspec.train.data import sample
 
         self._needs_training()
-        return sample(self.spec.trainings[-1], self.inputs, self.spec.folder, path, self.spec.dtype, self.labels)
+        path, folder, dtype = path or self.data_path, self.spec.folder, self.spec.dtype
+        return sample(self.spec.trainings[-1], self.inputs, folder, path, dtype, self.labels, self.means)
 
-    def _data_of(self, training: Training, path: str | None) -> Dataset:
+    def _data_of(self, training: Training, path: str | None, note: Callable[[str], None] = lambda _: None) -> Dataset:
         from nnspec.train.data import load as load_data
 
-        return load_data(training, self.inputs, self.targets, self.spec.folder, path or self.data_path, self.spec.dtype, self.labels)
+        path, folder, dtype = path or self.data_path, self.spec.folder, self.spec.dtype
+        return load_data(training, self.inputs, self.targets, folder, path, dtype, self.labels, self.means, note)
 
     @as_spec_error()
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,8 +330,8 @@ class Net:
         learnt = has_learnt(self.spec, self.states, int(self.engine.seed))
         refuse_unprepared(self.spec, raw, standardized=standardized, learnt=learnt, quantized=int8 is not None)
         prepared = preparation(self.spec, pixels, raw, learns=learnt)
-        about = metadata(self.engine) | ({"labels": json.dumps(self._labels())} if self.labels else {})
-        about |= {"preprocessing": json.dumps(prepared)} if prepared else {}
+        said = {"labels": self._labels(), "means": dict(self.means), "preprocessing": prepared}
+        about = metadata(self.engine) | {name: json.dumps(value) for name, value in said.items() if value}
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
         graph = graph_of(self._single, outputs, pixels, raw)
         if raw:

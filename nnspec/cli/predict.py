@@ -41,13 +41,14 @@ def _write(net: Net, data: str | None, output: Path) -> int:
     from nnspec.cli.train import held_out
     from nnspec.train.predictions import classes_of, write
 
-    _, fields = held_out(net, data, net.inputs)
+    _, fields = held_out(net, data, net.inputs, every_row=True)
     write(output, net.predict({n: fields[n] for n in net.inputs}), classes_of(net.outputs, net.targets, net.labels))
     return len(next(iter(fields.values())))
 
 
 def _stream(net: Net, data: Path, output: Path) -> int:
     from nnspec.run.ort import Session
+    from nnspec.train.missing import Gaps, learnt
     from nnspec.train.predictions import classes_of
     from nnspec.train.score import Scorer, batch_for, score
     from nnspec.train.sources import source_for
@@ -57,7 +58,8 @@ def _stream(net: Net, data: Path, output: Path) -> int:
     with TemporaryDirectory() as folder, _progress() as progress:
         session = Session(net.export(Path(folder) / "model.onnx").path, threads=1)
         classes = classes_of(net.outputs, net.targets, net.labels)
-        return score(Scorer(session, batch_for(net.spec.deployed), net.inputs, source, "float32", classes), data, output, progress)
+        gaps = Gaps(means=learnt(net.means) if source.options.get("missing") == "mean" else {})
+        return score(Scorer(session, batch_for(net.spec.deployed), net.inputs, source, "float32", classes, gaps), data, output, progress)
 
 
 @contextmanager

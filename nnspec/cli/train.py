@@ -62,7 +62,7 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     started = time.perf_counter()
     spec = spec.with_training(**wishes.changes)
     net = Net(spec, wishes.engine or "auto", wishes.device or "cpu", wishes.threads)
-    datasets = net.datasets(wishes.data)
+    datasets = net.datasets(wishes.data, note=lambda text: click.echo(text, err=True))
     folder = folder or rundir.fresh(name if name != "-" else spec.model.name.lower())
     epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
     with rundir.none_left_empty(folder), _progress(epochs) as progress:
@@ -130,11 +130,12 @@ def _shown(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"
 
 
-def held_out(net: Net, data: str | None, ports: Mapping[str, Type]) -> tuple[str, dict[str, Any]]:
-    """The data to judge a run by: a file, or the test part of its own data (all of it, where there is none)."""
+def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row: bool = False) -> tuple[str, dict[str, Any]]:
+    """The data to judge a run by: a file, `every_row` of it if so wanted, or the test part of its own data (or all of it)."""
     source = data_sets.source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data) if data else None
     if data and source:
-        return data, data_sets.read(source, ports, net.spec.folder, data, net.spec.dtype, net.labels)
+        folder, dtype = net.spec.folder, net.spec.dtype
+        return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row)
     if net.spec.given and not net.spec.trainings:
         raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
     dataset = net.dataset(data)

@@ -43,6 +43,9 @@ NAMES = {
     "stochastic_gradient_descent": "sgd", "steplr": "step_decay", "exponentiallr": "exponential", "exponentialdecay": "exponential",
     "cosineannealinglr": "cosine", "cosinedecay": "cosine", "linearlr": "linear", "reducelronplateau": "on_plateau",
     "onecyclelr": "one_cycle",
+    # ---- what is done about missing values
+    "dropna": "drop", "skip": "drop", "omit": "drop", "remove": "drop", "ignore": "drop", "average": "mean", "avg": "mean",
+    "impute": "mean", "fillna": "mean", "simpleimputer": "mean",
     # ---- values
     "yes": "true", "on": "true", "no": "false", "off": "false", "none": "false",
 }  # fmt: skip

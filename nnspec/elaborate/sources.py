@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from nnspec.diagnostics import Span, fault, meant
+from nnspec.diagnostics import Span, fault, instead, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
+from nnspec.elaborate.foreign import nearest
 from nnspec.elaborate.values import Scope, describe, is_number
 from nnspec.record import dataclass
 from nnspec.syntax import ast
@@ -54,14 +55,24 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Word:
+    """An argument that is one of some words, and is always said by name."""
+
+    words: tuple[str, ...]
+    default: ClassVar[None] = None
+    required: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
 class Kind:
     """How a source is called: an example of its path, if it has one, and its options in order."""
 
     path: str = ""
-    options: Mapping[str, Option | Named | Pair] = field(default_factory=dict)
+    options: Mapping[str, Option | Named | Pair | Word] = field(default_factory=dict)
 
 
 _POINTS = {"n": Option(1000, least=10), "noise": Option(0.1, whole=False, least=0)}
+_TABLE = {"missing": Word(("drop", "mean"))}
 SOURCES: dict[str, Kind] = {
     "digits": Kind(),
     "iris": Kind(),
@@ -74,9 +85,10 @@ SOURCES: dict[str, Kind] = {
     "moons": Kind(options=_POINTS),
     "circles": Kind(options=_POINTS),
     "spirals": Kind(options={**_POINTS, "turns": Option(1.5, whole=False, least=0)}),
-    "csv": Kind("data.csv"),
-    "npz": Kind("data.npz"),
-    "parquet": Kind("data.parquet"),
+    "csv": Kind("data.csv", _TABLE),
+    "npy": Kind("data.npy", _TABLE),
+    "npz": Kind("data.npz", _TABLE),
+    "parquet": Kind("data.parquet", _TABLE),
     "images": Kind("folder/", {"size": Pair()}),
     "text": Kind("data.txt", {"window": Option(required=True), "stride": Option()}),
     "series": Kind("data.csv", {"column": Named(), "window": Option(required=True), "horizon": Option(1)}),
@@ -143,9 +155,11 @@ class SourceReader:
             raise fault("E106", "an input or target is made of columns, and this names none", e.span)
         return Formula(e, self.e.definitions, self.scope)
 
-    def option(self, option: Option | Named | Pair, name: str, e: ast.Expr) -> int | float | str | tuple[int, int]:
+    def option(self, option: Option | Named | Pair | Word, name: str, e: ast.Expr) -> int | float | str | tuple[int, int]:
         if isinstance(option, Named):
             return self.column(e)
+        if isinstance(option, Word):
+            return self.word(option, name, e)
         value = self.e.evaluate(e, self.scope)
         if isinstance(option, Pair):
             if not option.fits(value):
@@ -154,6 +168,13 @@ class SourceReader:
         if not option.fits(value):
             raise fault("E106", f"`{name}` is {option.expected}, not {describe(value)}", e.span)
         return int(value) if option.whole else float(value)
+
+    def word(self, option: Word, name: str, e: ast.Expr) -> str:
+        said = e.id if isinstance(e, ast.Name) else ""
+        if said in option.words:
+            return said
+        help_ = instead(nearest(said, option.words), e.span, f"write `{name} = {option.words[0]}`")
+        raise fault("E106", f"`{name}` is {' or '.join(f'`{word}`' for word in option.words)}", e.span, **help_)
 
 
 class _Call:
@@ -183,7 +204,7 @@ class _Call:
         if a.name is None and self.kind.path and self.path is None and (path := self.reader.text(a.value)):
             self.path = path
             return
-        name = a.name or next((o for o in self.kind.options if o not in self.spans), None)
+        name = a.name or next((o for o, kind in self.kind.options.items() if o not in self.spans and not isinstance(kind, Word)), None)
         if name is None:
             raise fault("E104", f"`{self.name}` does not take this argument", a.span)
         if name in self.spans:
@@ -191,7 +212,7 @@ class _Call:
         self.spans[name] = a.value.span
         if name in self.kind.options:
             self.options[name] = self.reader.option(self.kind.options[name], name, a.value)
-        elif self.kind.options and not isinstance(a.value, ast.String) and not names_in(a.value):
+        elif self.kind.options.keys() - _TABLE and not isinstance(a.value, ast.String) and not names_in(a.value):
             known = f"its arguments are {', '.join(self.kind.options)}"
             more = meant(name, self.kind.options, a.name_span, known)
             raise fault("E102", f"`{self.name}` has no argument `{name}`", a.name_span, **more)

@@ -64,6 +64,24 @@ def cut(graph: Graph, left: Collection[str] = ()) -> Cut | None:
     return _Cutting(graph, kinds).run(left) if kinds else None
 
 
+def sums_in_rounds(graph: Graph) -> tuple[Graph, list[list[str]]] | None:
+    """The graph with sums in place of means, and the sums over the batch that have to be complete before others are begun, in rounds.
+
+    None where examples meet otherwise than in a sum, are drawn, or come out one by one.
+    """
+    graph = _with_sums_for_means(graph)
+    kinds = _kinds(graph)
+    if kinds is None or any(node.op is random for node in graph) or "split" in (kinds[name] for name in graph.outputs.values()):
+        return None
+    cutting = _Cutting(graph, kinds)
+    whole = {i for node in graph for i in node.inputs if cutting.needs_whole(i, node)}
+    whole |= {name for name in graph.outputs.values() if kinds[name] == "sum"}
+    rounds: list[list[str]] = [[] for _ in cutting.pieces]
+    for name in (node.name for node in graph if node.name in whole):
+        rounds[cutting.round[name]].append(name)
+    return graph, rounds
+
+
 def _with_sums_for_means(graph: Graph) -> Graph:
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         x = new.var(inputs[0]) if inputs else None

@@ -12,6 +12,7 @@ from nnspec.graph import Graph
 from nnspec.graph.types import BATCH_NAME, bind
 from nnspec.ops.arrange import cut
 from nnspec.run.fractions import Fractions
+from nnspec.run.stored import Stored
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -25,7 +26,7 @@ class Rows(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         values = self.data[name]
-        if isinstance(values, Fractions):
+        if isinstance(values, Fractions | Stored):
             return np.asarray(values[self.rows])
         # `take` first copies an array that is not contiguous: of overlapping windows it would lay out all.
         chosen: Array = values.take(self.rows, 0) if values.flags.c_contiguous else values[self.rows]
@@ -44,7 +45,7 @@ def fill(array: Array, fields: Mapping[str, Array], name: str) -> None:
         np.copyto(array, fields[name])
         return
     values = fields.data[name]
-    if isinstance(values, Fractions):
+    if isinstance(values, Fractions | Stored):
         values.into(array, fields.rows)
     elif values.dtype == array.dtype and values.flags.c_contiguous:
         values.take(fields.rows, 0, array, "clip")

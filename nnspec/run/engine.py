@@ -21,6 +21,7 @@ from nnspec.graph import Graph, Type
 from nnspec.optimization import LR, T
 from nnspec.run import reference
 from nnspec.run.batches import check_reach, shapes_of
+from nnspec.run.fitting import fitted
 from nnspec.run.flat import Flat
 from nnspec.run.planned import Bound, Planner
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
@@ -162,7 +163,8 @@ class Engine:
     def fit_states(self, fields: Mapping[str, Array]) -> None:
         """Set the states that are learnt from a whole data set at once."""
         if self.spec.fitting:
-            for public, value in self._by_definition(self.spec.fitting, fields).items():
+            own = {**self.params, **self.states, SEED: self.seed, STEP: 0}
+            for public, value in fitted(self.spec.fitting, fields, own).items():
                 np.copyto(self.states[public.removeprefix("state:")], value, "same_kind")
 
     # ---- running

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from nnspec.graph import Size, Type
 from nnspec.graph.types import bind, show, size_names
 from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions
-from nnspec.train.files import NOT_FINITE_HELP, not_a_number, quoted
+from nnspec.run.stored import Stored
+from nnspec.train.files import NOT_FINITE_HELP, missing_help, not_a_number, quoted
 
 Fields = dict[str, np.ndarray]
 """Arrays by the name of their port, each with the examples along axis 0."""
@@ -48,10 +50,33 @@ def listing(names: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
+class Whence:
+    """Where rows come from: a table, how many rows of it came before them, and which of its columns hold fractions, in whatever row.
+
+    They have `numbers` of their own in it where others between them are left out.
+    """
+
+    table: Path | None = None
+    before: int = 0
+    fractional: frozenset[str] = frozenset()
+    numbers: np.ndarray | None = None
+
+    def row(self, number: int) -> int:
+        """The number in the table, counted from 1, of a row counted from 0."""
+        return 1 + (self.before + number if self.numbers is None else int(self.numbers[number]))
+
+    def said(self, taken: Any) -> str:
+        """The table, and the column where it is one."""
+        if not self.table:
+            return ""
+        return f"{self.table}, column `{taken}`: " if isinstance(taken, str) else f"{self.table}: "
+
+
+@dataclass(frozen=True)
 class Checker:
     """Checks fields against ports; `labels` keeps the texts of each class port, so that every part numbers them alike.
 
-    `before` is how many examples of the same file came before these; `origins` say, before a message, where a port's data comes from.
+    `whence` says where the rows come from, and `origins`, before a message, where the data of a port do.
     """
 
     ports: Mapping[str, Type]
@@ -59,7 +84,7 @@ class Checker:
     dtype: str
     spans: Mapping[str, Span] = field(default_factory=dict)
     labels: dict[str, list[str]] = field(default_factory=dict)
-    before: int = 0
+    whence: Whence = field(default_factory=Whence)
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, fields: Mapping[str, Any]) -> Fields:
@@ -78,13 +103,15 @@ class Checker:
 
     def place(self, at: tuple[int, ...]) -> str:
         """Rows and columns, counted from 1."""
-        row, *rest = (i + 1 for i in at)
-        return f"row {self.before + row}" + (f", column {rest[0]}" if len(rest) == 1 else f", at {rest}" if rest else "")
+        row, rest = self.whence.row(at[0]), [i + 1 for i in at[1:]]
+        return f"row {row}" + (f", column {rest[0]}" if len(rest) == 1 else f", at {rest}" if rest else "")
 
     def array(self, name: str, value: Any) -> np.ndarray:
         """An array of numbers, bools or, as objects, texts."""
         if isinstance(value, Fractions) and self.ports[name].is_float:
             return value  # type: ignore[return-value]  # it does what is asked of an array here, and every number is finite
+        if isinstance(value, Stored) and value.dtype == self.kept_as(name):
+            return value  # type: ignore[return-value]  # it was checked before it was stored
         try:
             values = np.asarray(value)
         except ValueError:
@@ -96,6 +123,10 @@ class Checker:
         if values.ndim == 0 and self.ports[name].leads_with_batch:
             raise self.fault("E303", name, f"`{name}` is a single value, not a list of examples")
         return values
+
+    def kept_as(self, name: str) -> str:
+        """The kind of number that an engine takes."""
+        return self.dtype if self.ports[name].is_float else self.ports[name].dtype
 
     def objects(self, name: str, values: np.ndarray) -> np.ndarray:
         """Texts as they are, anything else as float64."""
@@ -147,11 +178,13 @@ class Checker:
 
     def convert(self, name: str, values: np.ndarray) -> np.ndarray:
         type = self.ports[name]
-        if isinstance(values, Fractions):
+        if isinstance(values, Fractions | Stored):
             return values
         if values.dtype == object and not type.classes:
             first = str(values.flat[0])
-            message = f"{self.origins.get(name, '')}`{name}` takes numbers, and its data is text: {quoted(first)} in row {self.before + 1}"
+            message = (
+                f"{self.origins.get(name, '')}`{name}` takes numbers, and its data is text: {quoted(first)} in row {self.whence.row(0)}"
+            )
             raise not_a_number(first, message, self.spans.get(name, self.span), "")
         if values.dtype == object:
             return self.numbered(name, values)
@@ -164,7 +197,10 @@ class Checker:
         if not finite.all():
             at = _first(~finite)
             why = "is not a finite number" if not np.isfinite(values[at]) else f"does not fit into {self.dtype}"
-            raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {_plain(values[at])} {why}", help=NOT_FINITE_HELP)
+            missing = np.isnan(values)
+            table = self.whence.table if missing[at] else None
+            help_ = missing_help(table, int(missing.sum()), is_number=True) if table else NOT_FINITE_HELP
+            raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {_plain(values[at])} {why}", help=help_)
         return converted
 
     def whole(self, name: str, values: np.ndarray) -> np.ndarray:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from nnspec.diagnostics import Fault, Span, did_you_mean, fault
+from nnspec import resources
+from nnspec.diagnostics import Span, did_you_mean, fault
 from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
+from nnspec.limits import GIB
 from nnspec.record import dataclass
-from nnspec.train.check import Checker, Fields, check, examples, listing
-from nnspec.train.files import Parts, Readers, not_a_number, quoted
-from nnspec.train.formulas import computed
+from nnspec.run.stored import as_array
+from nnspec.train.binding import bound, items, names_read
+from nnspec.train.check import Fields, Whence, check, examples, listing
+from nnspec.train.files import Parts, Readers, Stretch, Tall
+from nnspec.train.missing import Gaps, Means, columns_of, fillable, learnt, means_of, refuse_gaps, rows_kept
 from nnspec.train.sources import IDX_SOURCES, LABELLED, open_source, source_for, source_from_path
+from nnspec.train.split import Rows, split
+from nnspec.train.streamed import Wish, laid_out, most_in_memory
 
 __all__ = ["Dataset", "Fields", "Labels", "check", "load", "read", "source_for", "source_from_path"]
 
 Labels = Mapping[str, Sequence[str]]
 """What the class numbers of a port stand for: the sorted texts of its column, or the characters of its text."""
-
-SPLIT_SEED = 0x7A11D
+Note = Callable[[str], None]
 SAMPLED = 64
 
 
@@ -38,12 +41,13 @@ class Dataset:
     validation: Fields | None
     test: Fields | None
     labels: Labels = field(default_factory=dict)
+    means: Means = field(default_factory=dict)
 
     def as_arrays(self) -> Dataset:
-        """The same with every field as an array of the numbers it stands for."""
-        parts = ({n: np.asarray(v) for n, v in p.items()} if p else None for p in (self.train, self.validation, self.test))
+        """The same with every field as an array of the numbers it stands for; what lies in a file stays there."""
+        parts = ({n: as_array(v) for n, v in p.items()} if p else None for p in (self.train, self.validation, self.test))
         train, validation, test = parts
-        return Dataset(train or {}, validation, test, self.labels)
+        return Dataset(train or {}, validation, test, self.labels, self.means)
 
 
 @dataclass(frozen=True)
@@ -66,19 +70,24 @@ def sample(
     data: str | None = None,
     dtype: str = "float32",
     labels: Labels | None = None,
+    means: Means | None = None,
 ) -> Sample:
-    """A few of the examples of a train block, with what its data block makes of them for these inputs."""
-    loader = _Loader(training, dict(inputs), folder, data, dtype, labels or {})
+    """A few of the examples of a train block, with what its data block makes of them for these inputs; none of those without a value."""
+    loader = _Loader(training, inputs, {}, folder, data, dtype, _lists(labels), means or {})
     source, path = loader.main_source()
-    known = {n: c for n, c in source.fields.items() if n in inputs}
     parts = open_source(source, folder, path, dtype, _known(source, loader.labels))
-    made = {n: _as_items(c) for n, c in known.items() if not isinstance(c, str) and source.name != "inline"}
-    names = {name for items in made.values() for item in items for name in _names(item) if name in parts.train}
-    return Sample(
-        {n: np.asarray(parts.train[n]()[:SAMPLED]) for n in sorted(names)},
-        {n: np.asarray(v[:SAMPLED]) for n, v in loader.checked(source, parts, parts.train).items()},
-        made,
-    )
+    made = {n: items(source, n) for n, c in source.fields.items() if n in inputs and not isinstance(c, str) and source.name != "inline"}
+    gaps = loader.gaps(source, parts)
+    if tall := _too_tall(source, parts, inputs):
+        first = next(iter(tall.stretches(names_read(source, inputs))))
+    else:
+        first = _all_rows(parts, parts.train, gaps)
+    some = gaps.closed(first)
+    names = names_read(source, {name: inputs[name] for name in made}) & some.readers.keys()
+    _keep_labels(source, parts.labels, inputs, loader.labels)
+    fields = bound(source, some.readers, inputs, dtype, loader.labels, Whence(parts.table, numbers=some.numbers))
+    raw = {name: some.readers[name]() for name in sorted(names)}
+    return Sample({n: np.asarray(v[:SAMPLED]) for n, v in raw.items()}, {n: np.asarray(v[:SAMPLED]) for n, v in fields.items()}, made)
 
 
 def load(
@@ -89,12 +98,15 @@ def load(
     data: str | None = None,
     dtype: str = "float32",
     labels: Labels | None = None,
+    means: Means | None = None,
+    note: Note = lambda _: None,
 ) -> Dataset:
     """The data of a train block, checked against all inputs and targets; `data` is the command line's `--data`.
 
-    Texts are numbered by `labels` where they have their port, those of an earlier training.
+    Texts are numbered by `labels` where they have their port, and gaps filled by `means`, those of an earlier training. A `note` is told
+    what becomes of the data.
     """
-    return _Loader(training, {**inputs, **targets}, folder, data, dtype, labels or {}).load()
+    return _Loader(training, inputs, targets, folder, data, dtype, _lists(labels), means or {}, note).load()
 
 
 def read(
@@ -104,19 +116,55 @@ def read(
     data: str | None = None,
     dtype: str = "float32",
     labels: Labels | None = None,
+    means: Means | None = None,
+    every_row: bool = False,
 ) -> Fields:
-    """All examples of one source, checked against these ports only."""
-    known = {port: list(texts) for port, texts in (labels or {}).items()}
+    """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps."""
+    known = _lists(labels)
     parts = open_source(source, folder, data, dtype, _known(source, known))
-    return _checked(source, parts, parts.whole(), ports, dtype, known)
+    gaps = _gaps(source, parts, ports, means or {}, every_row)
+    return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.whole())
 
 
-def _checked(
-    source: DataSource, parts: Parts, readers: Readers, ports: Mapping[str, Type], dtype: str, labels: dict[str, list[str]]
-) -> Fields:
-    """Some fields of an opened source, bound to the ports; `labels` learns what their class numbers stand for."""
-    _keep_labels(source, parts.labels, ports, labels)
-    return bound(source, readers, ports, dtype, labels, table=parts.table)
+def _lists(labels: Labels | None) -> dict[str, list[str]]:
+    """Labels that more can be learnt to."""
+    return {port: list(texts) for port, texts in (labels or {}).items()}
+
+
+def _gaps(source: DataSource, parts: Parts, ports: Mapping[str, Type], means: Means, every_row: bool = False) -> Gaps:
+    """What is done about missing values by what has been learnt; rows without one are refused where `every_row` is wanted."""
+    tall = columns_of(source, parts, ports) if source.options.get("missing") else None
+    if tall is None:
+        return Gaps()
+    known = learnt(means) if source.options["missing"] == "mean" else {}
+    if every_row:
+        for stretch in tall.stretches(names_read(source, ports)):
+            refuse_gaps(source, Gaps(means=known).closed(stretch), names_read(source, ports))
+    return Gaps(rows_kept(source, tall, names_read(source, ports), known), known)
+
+
+def _checked(wish: Wish, parts: Parts, readers: Readers) -> Fields:
+    """Some fields of an opened source, bound to the ports; `wish.labels` learns what their class numbers stand for."""
+    tall = _too_tall(wish.source, parts, wish.ports)
+    return laid_out(wish, parts.table, tall)[0] if tall else _in_memory(wish, parts, readers)
+
+
+def _in_memory(wish: Wish, parts: Parts, readers: Readers) -> Fields:
+    _keep_labels(wish.source, parts.labels, wish.ports, wish.labels)
+    closed = wish.gaps.closed(_all_rows(parts, readers, wish.gaps))
+    whence = Whence(parts.table, numbers=closed.numbers)
+    return bound(wish.source, closed.readers, wish.ports, wish.dtype, wish.labels, whence)
+
+
+def _all_rows(parts: Parts, readers: Readers, gaps: Gaps) -> Stretch:
+    """A whole source, of which it is known how many rows it has where some of them have gaps."""
+    return Stretch(parts.table, 0, 0 if gaps.kept is None else len(gaps.kept), readers)
+
+
+def _too_tall(source: DataSource, parts: Parts, ports: Mapping[str, Type]) -> Tall | None:
+    """What these ports take of a table, where that is too much for memory."""
+    tall = parts.tall(names_read(source, ports))
+    return tall if tall and tall.size > most_in_memory() else None
 
 
 def _known(source: DataSource, labels: Labels) -> Sequence[str]:
@@ -136,100 +184,67 @@ def _keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], l
             labels[port] = list(texts)
 
 
-def bound(
-    source: DataSource,
-    readers: Readers,
-    ports: Mapping[str, Type],
-    dtype: str,
-    labels: dict[str, list[str]],
-    before: int = 0,
-    table: Path | None = None,
-) -> Fields:
-    """For each port the field of its name, or what the source's arguments make for it, checked; `before` rows of a table came before."""
-    origins = {port: _origin(table, _chosen(source, port)) for port in ports}
-    fields = {port: _field(source, readers, port, dtype if type.is_float else None, origins[port]) for port, type in ports.items()}
-    return Checker(ports, source.span, dtype, source.spans, labels, before, origins).check(fields)
-
-
-def _origin(table: Path | None, chosen: Any) -> str:
-    """The table that the examples of a port come from, and the column where it is one."""
-    if not table:
-        return ""
-    return f"{table}, column `{chosen}`: " if isinstance(chosen, str) else f"{table}: "
-
-
-def names_read(source: DataSource, ports: Mapping[str, Type]) -> frozenset[str]:
-    """The fields that these ports are made of."""
-    return frozenset(name for port in ports for item in _as_items(_chosen(source, port)) for name in _names(item))
-
-
-def _chosen(source: DataSource, port: str) -> Any:
-    return port if source.name == "inline" else source.fields.get(port, port)
-
-
-def _as_items(chosen: Any) -> tuple[Any, ...]:
-    return chosen if isinstance(chosen, tuple) else (chosen,)
-
-
-def _names(item: Any) -> Sequence[str]:
-    return item.names() if isinstance(item, Formula) else (item,)
-
-
-def _field(source: DataSource, readers: Readers, port: str, dtype: str | None, origin: str) -> Any:
-    chosen = _chosen(source, port)
-    items = _as_items(chosen)
-    for item in items:
-        for name in _names(item):
-            if name not in readers and not (isinstance(item, Formula) and item.means(name)):
-                raise _no_field(source, readers, port, name)
-    columns = [computed(item, readers, dtype) if isinstance(item, Formula) else readers[item]() for item in items]
-    if not isinstance(chosen, tuple):
-        return columns[0]
-    kinds = {c.dtype == object for c in columns}
-    if len(kinds) > 1:
-        name, first = next((str(i), c[0]) for i, c in zip(items, columns, strict=True) if c.dtype == object)
-        message = f"{origin}`{port}` takes numbers, and the column `{name}` holds text: {quoted(first)} in row 1"
-        help_ = "a list takes columns of numbers; class numbers become numbers by `one_hot(column, N)`"
-        raise not_a_number(first, message, source.spans.get(port, source.span), help_)
-    return _side_by_side(source, port, [str(i) for i in items], columns)
-
-
-def _side_by_side(source: DataSource, port: str, names: Sequence[str], columns: list[np.ndarray]) -> np.ndarray:
-    span = source.spans.get(port, source.span)
-    for name, column in zip(names, columns, strict=True):
-        if column.ndim == 0 or len(column) != len(columns[0]):
-            raise fault("E308", f"`{name}` and `{names[0]}` do not have the same number of examples", span)
-    return np.concatenate([c.reshape(len(c), -1 if c.size else 1) for c in columns], axis=1)
-
-
-def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fault:
-    message = f"`{source.name}` has no field `{name}`" + (f" for `{port}`" if name != port else "")
-    near = did_you_mean(name, readers)
-    there = f"its fields are {listing(readers)}" if readers else "it has no fields"
-    file = '"file", ' if source.path else ""
-    how = "" if source.name == "inline" or name != port else f"; choose one with `{source.name}({file}{port} = ..)`"
-    span = source.spans.get(port, source.span) if name != port else source.span
-    return fault("E307", message, span, help=f"{near} {there}{how}".strip())
-
-
+@dataclass
 class _Loader:
     """Opens the sources of one train block and cuts them into parts."""
 
-    def __init__(self, training: Training, ports: Mapping[str, Type], folder: Path, data: str | None, dtype: str, labels: Labels) -> None:
-        self.training, self.ports, self.folder, self.data, self.dtype = training, ports, folder, data, dtype
-        self.labels = {port: list(texts) for port, texts in labels.items()}
+    training: Training
+    inputs: Mapping[str, Type]
+    targets: Mapping[str, Type]
+    folder: Path
+    data: str | None
+    dtype: str
+    labels: dict[str, list[str]]
+    means: Means
+    note: Note = lambda _: None
+
+    @property
+    def ports(self) -> dict[str, Type]:
+        return {**self.inputs, **self.targets}
 
     def load(self) -> Dataset:
         source, data = self.main_source()
         parts = self.opened(source, data)
-        train = self.checked(source, parts, parts.train)
-        own_test = self.checked(source, parts, parts.test) if parts.test and not isinstance(self.training.test, DataSource) else None
-        train, validation, test = self.split(train, own_test is not None, parts.ordered)
+        wish, own_test = self.wish(source, self.gaps(source, parts)), None
+        if tall := _too_tall(source, parts, self.ports):
+            train, validation, test = self.laid_out(wish, parts, tall)
+        else:
+            fields = _in_memory(wish, parts, parts.train)
+            own_test = _in_memory(wish, parts, parts.test) if parts.test and not isinstance(self.training.test, DataSource) else None
+            rows = split(self.training, examples(fields), own_test is not None, parts.ordered)
+            train, validation, test = (_rows(fields, part) for part in rows)
         if isinstance(self.training.validation, DataSource):
             validation = self.other(self.training.validation)
         if isinstance(self.training.test, DataSource):
             test = self.other(self.training.test)
-        return Dataset(train, validation or None, own_test or test or None, self.labels)
+        return Dataset(train, validation or None, own_test or test or None, self.labels, self.means)
+
+    def wish(self, source: DataSource, gaps: Gaps) -> Wish:
+        return Wish(source, self.ports, self.dtype, self.labels, gaps)
+
+    def gaps(self, source: DataSource, parts: Parts) -> Gaps:
+        """What is done about missing values; the means of the examples that are trained on are learnt here, if none are known."""
+        filled = fillable(source, self.inputs, self.targets) if source.options.get("missing") == "mean" else frozenset()
+        if not self.means.keys() >= filled and (tall := columns_of(source, parts, self.ports)):
+            kept = np.flatnonzero(rows_kept(source, tall, names_read(source, self.ports), filled))
+            trained = np.zeros(tall.rows, bool)
+            trained[kept[split(self.training, len(kept))[0]]] = True
+            found_here = means_of(source, tall, filled, trained)
+            self.means = {**{name: mean.tolist() for name, mean in found_here.items()}, **self.means}
+        found = _gaps(source, parts, self.ports, self.means)
+        if found.kept is not None and (gone := int(np.sum(~found.kept))):
+            self.note(f"{parts.table}: {gone:,} of {len(found.kept):,} rows have no value for some column, and are left out")
+        return found
+
+    def laid_out(self, wish: Wish, parts: Parts, tall: Tall) -> list[Fields]:
+        """The three parts of a table that is read from the disk while it is trained on."""
+        amount, folder = f"{tall.size / GIB:.2f} GiB", resources.cache()
+        self.note(f"{parts.table}: {tall.rows:,} rows would take {amount} of memory, and are read from {folder}")
+        kept = np.arange(tall.rows) if wish.gaps.kept is None else np.flatnonzero(wish.gaps.kept)
+        which = np.empty(tall.rows, np.uint8)
+        for number, rows in enumerate(split(self.training, len(kept))):
+            which[kept[rows]] = number
+        return laid_out(wish, parts.table, tall, which, number=3)
 
     def main_source(self) -> tuple[DataSource, str | None]:
         """The source of `data` with the `--data` it is to use."""
@@ -247,49 +262,14 @@ class _Loader:
                 raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=near)
         return open_source(source, self.folder, data, self.dtype, _known(source, self.labels))
 
-    def checked(self, source: DataSource, parts: Parts, readers: Readers) -> Fields:
-        return _checked(source, parts, readers, self.ports, self.dtype, self.labels)
-
     def other(self, source: DataSource) -> Fields:
         """A source of its own for validation or test: the part it holds out, or all of it."""
         same = self.training.data is not None and source.name == self.training.data.name and source.name in IDX_SOURCES
         parts = self.opened(source, self.data if same else None)
-        return self.checked(source, parts, parts.test or parts.train)
-
-    def split(self, fields: Fields, tested: bool, ordered: bool) -> tuple[Fields, Fields, Fields]:
-        """Training, validation and test examples, the last two empty where no fraction asks for them.
-
-        Both fractions are of all examples that could be trained on: drawn by the seed, or, where they are ordered, the last ones.
-        """
-        count = examples(fields)
-        validating = self.share("validation", count)
-        testing = 0 if tested else self.share("test", count)
-        if validating + testing >= count:
-            message = f"validation and test leave none of the {count} examples to train on"
-            raise fault("E308", message, self.span_of("validation"), help="both are fractions of all examples, together less than 1")
-        if not validating + testing:
-            return fields, {}, {}
-        if ordered:
-            cuts = (0, count - validating - testing, count - testing, count)
-            first, second, third = ({n: v[a:b] for n, v in fields.items()} if a < b else {} for a, b in pairwise(cuts))
-            return first, second, third
-        order = np.random.default_rng([self.training.seed, SPLIT_SEED]).permutation(count)
-        validation, test, train = np.split(order, [validating, validating + testing])
-        return _rows(fields, train), _rows(fields, validation), _rows(fields, test)
-
-    def share(self, part: str, count: int) -> int:
-        fraction = getattr(self.training, part)
-        if not isinstance(fraction, float):
-            return 0
-        if round(fraction * count) == 0:
-            help_ = f"{part} {1 / count:.1g} is one of them" if count > 1 else "there must be more examples"
-            raise fault("E308", f"{part} {fraction:g} of {count} examples is none", self.span_of(part), help=help_)
-        return round(fraction * count)
-
-    def span_of(self, part: str) -> Span:
-        return self.training.spans.get(part, self.training.span)
+        return _checked(self.wish(source, _gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
 
 
-def _rows(fields: Fields, rows: np.ndarray) -> Fields:
-    """These examples, in the order of the file."""
-    return {name: values[np.sort(rows)] for name, values in fields.items()} if len(rows) else {}
+def _rows(fields: Fields, rows: Rows) -> Fields:
+    """These examples; none of no fields."""
+    found = {name: values[rows] for name, values in fields.items()}
+    return found if examples(found) else {}

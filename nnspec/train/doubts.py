@@ -12,6 +12,7 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.training import Training
 from nnspec.graph import Node
+from nnspec.run.stored import in_parts
 from nnspec.train.check import Fields, examples, listing
 from nnspec.train.schedule import LearningRate
 
@@ -51,7 +52,7 @@ def _labels_never_seen(spec: Compilation, training: Training, data: Fields) -> I
     """W115: a class of which the training data have no example."""
     for name, type in spec.model.targets.items():
         if type.classes and type.rank == 1 and name in data:
-            unseen = sorted(set(range(type.classes)) - set(np.unique(data[name]).tolist()))
+            unseen = sorted(set(range(type.classes)).difference(*(np.unique(part).tolist() for part in in_parts(data[name]))))
             if unseen:
                 message = f"the training data have no example of {_classes(unseen)} of `{name}`, a class({type.classes})"
                 help_ = f"missing: {listing(map(str, unseen))}; declare as many as there are, numbered from 0, or see how the data are cut"

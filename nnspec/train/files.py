@@ -10,7 +10,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
 from functools import partial
@@ -32,11 +32,40 @@ Readers = Mapping[str, Callable[[], Any]]
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Some rows of a table: how many came before them, how many they are, and their columns; their numbers, where some are left out."""
+
+    table: Path | None
+    before: int
+    rows: int
+    readers: Readers
+    numbers: np.ndarray | None = None
+
+    @property
+    def where(self) -> slice | np.ndarray:
+        """Its rows among those of the table."""
+        return slice(self.before, self.before + self.rows) if self.numbers is None else self.numbers
+
+
+@dataclass(frozen=True)
+class Tall:
+    """Columns of a table that can be read a stretch of rows at a time: how many rows, and how many bytes in memory.
+
+    `stretches` begins anew whenever it is called, with some of the columns.
+    """
+
+    rows: int
+    size: int
+    stretches: Callable[[frozenset[str]], Iterator[Stretch]]
+
+
+@dataclass(frozen=True)
 class Parts:
     """The fields of a source: those to train on, and those it holds out for testing, if it does.
 
     `everything` has both where they are not just the one after the other. `labels` say what the class numbers of a field stand for.
-    Examples that are `ordered` follow each other in time, and are not split at random. Fields may be the columns of a `table`.
+    Examples that are `ordered` follow each other in time, and are not split at random. Fields may be the columns of a `table`; `tall` is
+    how these columns of it are read where they are too many for memory, if they can be.
     """
 
     train: Readers
@@ -45,6 +74,7 @@ class Parts:
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ordered: bool = False
     table: Path | None = None
+    tall: Callable[[frozenset[str]], Tall | None] = lambda _: None
 
     def whole(self) -> Readers:
         test = self.test
@@ -67,6 +97,7 @@ def _itself(values: Any) -> Any:
 
 
 MAX_EXPANSION = 1000
+MOST_ROWS, AT_ONCE = 1 << 16, 1 << 22
 MAX_TEXT = 2**30
 MAX_IDX_ITEMS = 1_000_000
 MAX_QUOTED = 40
@@ -110,11 +141,12 @@ def as_float(text: str) -> float | None:
     return None
 
 
-def missing_help(count: int, name: str, is_number: bool) -> str:
+def missing_help(table: Path, count: int, is_number: bool) -> str:
     """How rows without a value are left out, or the values filled in."""
     all_of_them = f"; {count:,} are missing" if count > 1 else ""
-    filled = f' or `df["{name}"] = df["{name}"].fillna(df["{name}"].mean())`' if is_number else ""
-    return f'{NOT_FINITE_HELP}{all_of_them}: in pandas `df.dropna(subset=["{name}"])`{filled}'
+    kind = table.suffix.lower().removeprefix(".") or "npy"
+    filled = ", and `missing = mean` puts the mean of the column in place of a number" if is_number else ""
+    return f'{NOT_FINITE_HELP}{all_of_them}; `{kind}("{table.name}", .., missing = drop)` leaves such rows out{filled}'
 
 
 def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault:
@@ -132,7 +164,12 @@ def check_size(size: int, what: str, span: Span | None, otherwise: str = "") -> 
         raise limits.exceeded("data", f"{what} takes {size:,} bytes of memory, and {limits.most('data'):,} is the most", span, otherwise)
 
 
-def read_npz(path: Path, span: Span | None) -> Readers:
+def rows_at_once(size: int) -> int:
+    """Rows of so many bytes that are read together from a tall table."""
+    return max(1, min(MOST_ROWS, AT_ONCE // max(1, size)))
+
+
+def read_npz(path: Path, span: Span | None, _: bool = False) -> Readers:
     """The arrays of an npz file."""
     try:
         with zipfile.ZipFile(existing(path, span)) as archive:

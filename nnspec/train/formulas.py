@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import prod
 from typing import Any
 
@@ -20,11 +21,15 @@ CHUNK = 1 << 16
 """Numbers of one field that are worked on at once."""
 
 
-def computed(formula: Formula, readers: Readers, dtype: str | None) -> Array:
-    """The formula for every example, in float64 or whole numbers; floats as `dtype`, where it is given."""
+def computed(formula: Formula, readers: Readers, dtype: str | None, fractional: Collection[str] = ()) -> Array:
+    """The formula for every example, in float64 or whole numbers; floats as `dtype`, where it is given.
+
+    Fields that are known to be `fractional` are so even if those of these examples are whole.
+    """
     fields = {name: readers[name]() for name in formula.names() if name in readers}
+    fields |= {name: values.astype(np.float64) for name, values in fields.items() if name in fractional and values.dtype.kind in "iu"}
     count = _examples(formula, fields)
-    graph = rewrite(field_graph(formula, {name: _type(formula, name, values) for name, values in fields.items()}), "stability")
+    graph = rewrite(field_graph(formula, {n: _type(formula, n, v, n in fractional) for n, v in fields.items()}), "stability")
     made = graph.nodes[graph.outputs[FIELD]].type
     kind = dtype if made.is_float and dtype else made.dtype
     shape = (count, *(int(str(d)) for d in made.shape[1:]))
@@ -52,12 +57,18 @@ def _examples(formula: Formula, fields: dict[str, Array]) -> int:
     return counts.pop()
 
 
-def _type(formula: Formula, name: str, values: Array) -> Type:
+def is_fractional(values: Array) -> bool:
+    """Whether a field is of numbers that are not all whole, or of more than one number an example, and so computed with as fractions."""
+    if values.dtype.kind != "f":
+        return False
+    return values.ndim != 1 or not bool(((abs(values) < 2**53) & (values == np.floor(values))).all())
+
+
+def _type(formula: Formula, name: str, values: Array, fractional: bool) -> Type:
     """Columns of whole numbers are whole, so that `one_hot` takes them."""
     shape = (BATCH, *values.shape[1:])
     if values.dtype.kind not in "biuf":
         raise fault("E309", f"a formula is of numbers, and the field `{name}` holds text", formula.expression.span)
     if values.dtype.kind == "b":
         return Type("bool", shape)
-    whole = values.dtype.kind in "iu" or (values.ndim == 1 and bool(((abs(values) < 2**53) & (values == np.floor(values))).all()))
-    return Type("int64" if whole else "float64", shape)
+    return Type("float64" if fractional or is_fractional(values) else "int64", shape)

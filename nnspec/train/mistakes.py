@@ -12,6 +12,7 @@ import numpy as np
 from nnspec.diagnostics import printable
 from nnspec.elaborate.model import Model
 from nnspec.record import dataclass
+from nnspec.run.stored import in_parts
 from nnspec.train.templates import png, zoomed
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -96,7 +97,7 @@ def mistakes_svg(found: Answers, images: Array) -> str:
     rows = -(-len(found.worst) // ACROSS)
     width, height = TILE * ACROSS + 10, (TILE + 20) * rows + 10
     parts = [HEAD.format(width, height), f'<rect width="{width}" height="{height}" fill="white"/>']
-    low, high = float(images.min()), float(images.max())
+    low, high = min(float(p.min()) for p in in_parts(images)), max(float(p.max()) for p in in_parts(images))
     for number, example in enumerate(found.worst):
         x, y = 10 + TILE * (number % ACROSS), 10 + (TILE + 20) * (number // ACROSS)
         pixels = np.round(255 * (images[example] - low) / ((high - low) or 1)).astype(np.uint8)

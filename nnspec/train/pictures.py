@@ -11,6 +11,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.elaborate.model import Model
 from nnspec.files import write_whole
+from nnspec.run.stored import as_array
 from nnspec.train import templates
 from nnspec.train.epoch import Epoch
 from nnspec.train.mistakes import MOST_CLASSES, answers, confusion_svg, judged, mistakes_svg
@@ -36,7 +37,7 @@ def draw_answers(
     target, output = judged(spec.model) or ("", "")
     found = answers(fields[target], outputs[output], labels.get(target))
     written = [_written(folder / CONFUSION, confusion_svg(found).encode())]
-    images = [np.asarray(fields[n]) for n, t in spec.model.inputs.items() if t.rank == 4 and t.shape[1] in (1, 3)]
+    images = [as_array(fields[n]) for n, t in spec.model.inputs.items() if t.rank == 4 and t.shape[1] in (1, 3)]
     if images and len(found.worst):
         written.append(_written(folder / MISTAKES, mistakes_svg(found, images[0]).encode()))
     return written

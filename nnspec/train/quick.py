@@ -19,13 +19,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, Array | None]
 
 
-def plain_columns(path: Path) -> Columns | None:
+def plain_columns(path: Path, gaps: bool = False) -> Columns | None:
     """The columns by name, None for one whose cells want a closer look; None where the file does, or pyarrow is not installed."""
     try:
         arrow, reader = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.csv")
     except ImportError:
         return None
-    kinds = _expected(path)
+    kinds = _expected(path, gaps)
     if not kinds or _has_quotes(path):
         return None
     types = {name: arrow.float64() if number else arrow.dictionary(arrow.int32(), arrow.string()) for name, number in kinds.items()}
@@ -40,7 +40,7 @@ def plain_columns(path: Path) -> Columns | None:
             )
         except (ValueError, OSError):  # a row that is too long, a text among numbers, what is no UTF-8
             return None
-    return {name: _numbers(column) if kinds[name] else _texts(column) for name, column in zip(kinds, table.columns, strict=True)}
+    return {n: _numbers(column, gaps) if kinds[n] else _texts(column, gaps) for n, column in zip(kinds, table.columns, strict=True)}
 
 
 def _has_quotes(path: Path) -> bool:
@@ -48,7 +48,7 @@ def _has_quotes(path: Path) -> bool:
         return content.find(b'"') >= 0
 
 
-def _expected(path: Path) -> dict[str, bool] | None:
+def _expected(path: Path, gaps: bool) -> dict[str, bool] | None:
     """Each column by name, whether its first cells are numbers; None where the file does not begin as it should."""
     with path.open("rb") as file:
         start = file.read(SAMPLE)
@@ -62,19 +62,21 @@ def _expected(path: Path) -> dict[str, bool] | None:
     one_odd_name = len(names) == 1 and not names[0].isidentifier()  # perhaps semicolons part the cells
     if one_odd_name or all(as_float(name) is not None for name in names):
         return None
-    return {name: all(as_float(cell) is not None for cell in column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    return {name: all(as_float(cell) is not None for cell in column if cell or not gaps) for name, column in columns.items()}
 
 
-def _numbers(column: Any) -> Array | None:
+def _numbers(column: Any, gaps: bool) -> Array | None:
     values: Array = column.to_numpy()
-    return values if not column.null_count and np.isfinite(values).all() else None
+    plain = not np.isinf(values).any() if gaps else not column.null_count and np.isfinite(values).all()
+    return values if plain else None
 
 
-def _texts(column: Any) -> Array | None:
-    """Texts without white space around them, none of them empty or a number."""
+def _texts(column: Any, gaps: bool) -> Array | None:
+    """Texts without white space around them, none of them a number, or empty unless there may be gaps."""
     whole = column.unify_dictionaries().combine_chunks()
     texts = [text.strip() for text in whole.dictionary.to_pylist()]
-    if any(not t or as_float(t) is not None or len(t) > csv.field_size_limit() for t in texts):
+    if not any(texts) or any(not (t or gaps) or as_float(t) is not None or len(t) > csv.field_size_limit() for t in texts):
         return None
     values: Array = np.array(texts, dtype=object)[whole.indices.to_numpy()]
     return values

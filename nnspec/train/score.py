@@ -19,8 +19,11 @@ from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
 from nnspec.run.ort import Session
 from nnspec.run.team import cores
-from nnspec.train.data import bound, names_read
-from nnspec.train.parquet import Stretch, stretches
+from nnspec.train.binding import bound, names_read
+from nnspec.train.check import Whence
+from nnspec.train.files import Stretch
+from nnspec.train.missing import Gaps, refuse_gaps
+from nnspec.train.parquet import stretches
 from nnspec.train.predictions import Array, Classes, ParquetFile, columns, writing
 
 A = TypeVar("A")
@@ -40,9 +43,13 @@ class Scorer:
     source: DataSource
     dtype: str
     classes: Classes = field(default_factory=dict)
+    gaps: Gaps = field(default_factory=Gaps)
 
     def __call__(self, stretch: Stretch) -> dict[str, Array]:
-        fields = bound(self.source, stretch.readers, self.inputs, self.dtype, {}, stretch.before, stretch.table)
+        closed = self.gaps.closed(stretch)
+        if self.source.options.get("missing"):
+            refuse_gaps(self.source, closed, names_read(self.source, self.inputs))
+        fields = bound(self.source, closed.readers, self.inputs, self.dtype, {}, Whence(stretch.table, stretch.before))
         parts = [self.session.run({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
         return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}, self.classes)
 
@@ -58,7 +65,8 @@ def score(scorer: Scorer, data: Path, output: Path, progress: Callable[[int, int
 
     Two stretches a thread are under way at a time. A failure leaves the file that was there.
     """
-    number, rows = stretches(data, READ_ROWS, names_read(scorer.source, scorer.inputs), scorer.source.span)
+    wanted = names_read(scorer.source, scorer.inputs)
+    number, rows = stretches(data, READ_ROWS, wanted, scorer.source.span, gaps=scorer.source.options.get("missing") is not None)
     if not number:
         raise fault("E308", f"{data} has no rows", scorer.source.span)
     done = 0

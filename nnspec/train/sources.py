@@ -14,9 +14,10 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.files import is_plain_file
 from nnspec.run.fractions import Fractions
 from nnspec.train.check import examples
-from nnspec.train.files import Parts, Readers, in_memory, package, read_idx, read_npz
+from nnspec.train.files import Parts, Readers, Tall, in_memory, package, read_idx, read_npz
 from nnspec.train.images import read_images
-from nnspec.train.parquet import read_parquet
+from nnspec.train.npy import read_npy, tall_npy
+from nnspec.train.parquet import read_parquet, tall_parquet
 from nnspec.train.points import POINTS, xor
 from nnspec.train.tables import read_csv
 from nnspec.train.windows import TEXT_FIELDS, series_parts, text_parts
@@ -30,8 +31,15 @@ IDX_SOURCES = {
 """Sources of four IDX files, and where these can be had."""
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IMAGE = (28, 28)
-TABLES: Mapping[str, Callable[[Path, Span | None], Readers]] = {"csv": read_csv, "npz": read_npz, "parquet": read_parquet}
+TABLES: Mapping[str, Callable[[Path, Span | None, bool], Readers]] = {
+    "csv": read_csv,
+    "npy": read_npy,
+    "npz": read_npz,
+    "parquet": read_parquet,
+}
 """The kinds of file that fields are chosen from by name, each also its suffix."""
+TALL: Mapping[str, Callable[[Path, Span | None, bool, frozenset[str]], Tall | None]] = {"npy": tall_npy, "parquet": tall_parquet}
+"""Those that can be read a stretch at a time."""
 COLUMNS = {"csv", "parquet"}
 """The kinds of which each has the columns that the other could have."""
 LABELLED = {"text": TEXT_FIELDS, "images": ("label",)}
@@ -47,7 +55,7 @@ def source_from_path(path: str) -> DataSource:
     span = Span(Source("--data", path), 0, len(path))
     name = _suffix(path)
     if name not in TABLES:
-        message = f"`{path}` is not a .csv, .npz or .parquet file"
+        message = f"`{path}` is not a .csv, .npy, .npz or .parquet file"
         raise fault("E302", message, span, help="a folder of MNIST files needs `data mnist` in the spec")
     return DataSource(name, span, str(Path(path).absolute()))
 
@@ -73,8 +81,10 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
         case "series":
             return series_parts(source, path, dtype)
         case name if name in TABLES:
-            read = TABLES.get(_suffix(data), TABLES[name]) if data else TABLES[name]
-            return Parts(read(path, source.span), table=path)
+            kind = suffix if data and (suffix := _suffix(data)) in TABLES else name
+            gaps = source.options.get("missing") is not None
+            tall = partial(TALL[kind], path, source.span, gaps) if kind in TALL else lambda _: None
+            return Parts(TABLES[kind](path, source.span, gaps), table=path, tall=tall)
         case name if name in IDX_SOURCES:
             return _idx_parts(source, Path(data) if data else resources.cache() / name, dtype)
     if data:

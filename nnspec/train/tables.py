@@ -32,15 +32,18 @@ QUICK_FROM = 1 << 22
 """Bytes of a file from which loading pyarrow, a quarter of a second, pays."""
 SEPARATORS = {";": ("semicolons", ";"), "\t": ("tabs", "\\t"), "|": ("bars", "|")}
 """Signs that part cells elsewhere, in words and as they are written in Python."""
+GAPS = ("", "nan", "+nan", "-nan")
+"""Cells that are gaps among numbers."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a csv file below its header, with the line that each row ends on."""
+    """The cells of a csv file below its header, with the line that each row ends on; whether empty ones may be gaps."""
 
     path: Path
     span: Span | None
+    gaps: bool
     names: Sequence[str]
     rows: Sequence[Sequence[str]]
     lines: Sequence[int]
@@ -49,26 +52,33 @@ class Table:
         return f"row {row + 1} (line {self.lines[row]})"
 
     def column(self, index: int) -> np.ndarray:
-        """Numbers, or an array of texts where no cell is a number."""
+        """Numbers, or an array of texts where no cell is a number. A gap is NaN, or an empty text."""
         cells = [row[index].strip() for row in self.rows]
         with suppress(ValueError):
-            values = np.array(cells, dtype=np.float64)
-            if np.isfinite(values).all():
+            values = np.array([c or "nan" for c in cells] if self.gaps else cells, dtype=np.float64)
+            if not np.isinf(values).any() if self.gaps else np.isfinite(values).all():
                 return values
         numbers = [_is_finite(c) for c in cells]
-        if all(cells) and not any(numbers):
+        if self._is_text(cells, numbers):
             return np.array(cells, dtype=object)
-        raise self._bad_cell(cells, cells.index("") if "" in cells else numbers.index(False), index)
+        wrong = (i for i, cell in enumerate(cells) if not numbers[i] and not (self.gaps and cell.lower() in GAPS))
+        raise self._bad_cell(cells, cells.index("") if "" in cells and not self.gaps else next(wrong), index)
+
+    def _is_text(self, cells: Sequence[str], numbers: Sequence[bool]) -> bool:
+        if not self.gaps:
+            return all(cells) and not any(numbers)
+        return all(as_float(cell) is None or cell.lower() in GAPS for cell in cells)
 
     def _bad_cell(self, cells: Sequence[str], row: int, index: int) -> Fault:
         name = self.names[index]
         place = f"{self.path}, {self.place(row)}, column `{name}`"
+        value, is_number = as_float(cells[row]), any(map(_is_finite, cells))
         if not cells[row]:
-            return fault(
-                "E306", f"{place}: the cell is empty", self.span, help=missing_help(cells.count(""), name, any(map(_is_finite, cells)))
-            )
-        if as_float(cells[row]) is not None:
-            return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help=NOT_FINITE_HELP)
+            help_ = missing_help(self.path, cells.count(""), is_number)
+            return fault("E306", f"{place}: the cell is empty", self.span, help=help_)
+        if value is not None:
+            help_ = missing_help(self.path, 1, is_number) if math.isnan(value) else NOT_FINITE_HELP
+            return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help=help_)
         message = f"{place}: {quoted(cells[row])} is not a number"
         return not_a_number(cells[row], message, self.span, "a column holds only numbers, or no number")
 
@@ -78,11 +88,11 @@ def _is_finite(cell: str) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def read_csv(path: Path, span: Span | None) -> Readers:
-    """The columns of a csv file with a header row."""
-    table = cache(partial(_table, path, span))
+def read_csv(path: Path, span: Span | None, gaps: bool = False) -> Readers:
+    """The columns of a csv file with a header row. With `gaps` a missing value is NaN or an empty text, and otherwise refused."""
+    table = cache(partial(_table, path, span, gaps))
     try:
-        plain = plain_columns(path) if existing(path, span).stat().st_size >= QUICK_FROM else None
+        plain = plain_columns(path, gaps) if existing(path, span).stat().st_size >= QUICK_FROM else None
     except OSError as error:
         raise broken(path, error.strerror, span) from None
     closer = {name: partial(_column, table, i) for i, name in enumerate(plain or table().names)}
@@ -93,7 +103,7 @@ def _column(table: Callable[[], Table], index: int) -> np.ndarray:
     return table().column(index)
 
 
-def _table(path: Path, span: Span | None) -> Table:
+def _table(path: Path, span: Span | None, gaps: bool) -> Table:
     try:
         numbered = _numbered_rows(path, span)
     except OSError as error:
@@ -101,7 +111,7 @@ def _table(path: Path, span: Span | None) -> Table:
     if not numbered:
         raise broken(path, "it is empty", span)
     (_, header), *body = numbered
-    table = Table(path, span, [name.strip() for name in header], [row for _, row in body], [line for line, _ in body])
+    table = Table(path, span, gaps, [name.strip() for name in header], [row for _, row in body], [line for line, _ in body])
     _check_header(table)
     for i, row in enumerate(table.rows):
         if len(row) != len(table.names):

@@ -74,11 +74,15 @@ def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
 
 
 def _column(source: DataSource, path: Path) -> Array:
-    columns, name = read_csv(path, source.span), source.options["column"]
+    columns, name = read_csv(path, source.span, gaps=True), source.options["column"]
     if name not in columns:
         raise fault("E307", f"{path} has no column `{name}`", source.spans["column"], help=did_you_mean(name, columns))
     values: np.ndarray = columns[name]()
     if values.dtype == object:
         message = f"{path}: a series is of numbers, and the column `{name}` holds text: {quoted(values[0])} in row 1"
         raise not_a_number(values[0], message, source.spans["column"], "")
+    if np.isnan(values).any():
+        row = int(np.argmax(np.isnan(values))) + 1
+        help_ = "fill in the value: what a series has to go on with is the row before"
+        raise fault("E306", f"{path}, row {row}, column `{name}`: the cell is empty", source.spans["column"], help=help_)
     return values

@@ -1,0 +1,94 @@
+"""Arrays that lie in a file, for data larger than memory: rows are read when they are asked for, and none of them is kept."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator
+from math import prod
+from typing import IO, Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+PART = 1 << 24
+"""Bytes that are looked at together where all rows are."""
+
+
+class Opened:
+    """A file that is open as long as somebody reads from it, even where it has no name any more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.number = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self.number)
+
+    def read(self, into: Array, offset: int) -> None:
+        """Fill an array; OSError where the file ends before."""
+        left = into.reshape(-1).view(np.uint8).data
+        while left:
+            done = os.preadv(self.number, [left], offset)
+            if not done:
+                raise OSError("a data file ends before its last row: it has been cut while it was read")
+            left, offset = left[done:], offset + done
+
+    def rows(self, offsets: list[int], size: int) -> bytes:
+        """Pieces of this size, one after the other."""
+        return b"".join([os.pread(self.number, size, offset) for offset in offsets])
+
+
+class Stored:
+    """An array in a file, its first axis that of examples. What is taken from it is an array in memory; it is never changed."""
+
+    def __init__(self, file: Opened, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        self.file, self.dtype, self.shape = file, dtype, shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def row_bytes(self) -> int:
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    def reshape(self, shape: tuple[int, ...]) -> Stored:
+        """The same rows, each in another shape."""
+        assert shape[0] == len(self) and prod(shape) == self.size
+        return Stored(self.file, self.dtype, shape)
+
+    def __getitem__(self, rows: Any) -> Array:
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            found: Array = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+            self.file.read(found, start * self.row_bytes)
+            return found[::step]
+        chosen = np.arange(len(self))[rows] if isinstance(rows, np.ndarray) and rows.dtype == bool else np.asarray(rows)
+        offsets = chosen.reshape(-1) * self.row_bytes
+        content = self.file.rows(offsets.tolist(), self.row_bytes)
+        return np.frombuffer(bytearray(content), self.dtype).reshape(*chosen.shape, *self.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def into(self, out: Array, rows: Array) -> None:
+        """Some rows, in place."""
+        np.copyto(out, self[rows])
+
+
+def as_array(values: Any) -> Array:
+    """An array of the numbers that something stands for; what lies in a file stays there."""
+    return values if isinstance(values, Stored) else np.asarray(values)  # type: ignore[return-value]  # it is asked as an array is
+
+
+def in_parts(values: Any) -> Iterator[Array]:
+    """All rows of an array, wherever it lies, a few at a time."""
+    step = max(1, PART // max(1, values[:1].nbytes)) if isinstance(values, Stored) else max(1, len(values))
+    for start in range(0, len(values), step):
+        yield np.asarray(values[start : start + step])

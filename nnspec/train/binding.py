@@ -1,0 +1,87 @@
+"""Fields of a source bound to the ports of a model: by name, as a list of columns side by side, or as a formula over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import Fault, did_you_mean, fault
+from nnspec.elaborate.fields import Formula
+from nnspec.elaborate.sources import DataSource
+from nnspec.graph import Type
+from nnspec.train.check import Checker, Fields, Whence, listing
+from nnspec.train.files import Readers, not_a_number, quoted
+from nnspec.train.formulas import computed
+
+
+def bound(
+    source: DataSource, readers: Readers, ports: Mapping[str, Type], dtype: str, labels: dict[str, list[str]], whence: Whence
+) -> Fields:
+    """For each port the field of its name, or what the source's arguments make for it, checked."""
+    fields = {port: _field(source, readers, port, dtype if type.is_float else None, whence) for port, type in ports.items()}
+    origins = {port: whence.said(taken(source, port)) for port in ports}
+    return Checker(ports, source.span, dtype, source.spans, labels, whence, origins).check(fields)
+
+
+def taken(source: DataSource, port: str) -> Any:
+    """What a port is made of: a column, a formula, a tuple of them, or values."""
+    return port if source.name == "inline" else source.fields.get(port, port)
+
+
+def items(source: DataSource, port: str) -> tuple[Any, ...]:
+    """The columns and formulas that lie side by side in a port."""
+    found = taken(source, port)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def names_read(source: DataSource, ports: Mapping[str, Type]) -> frozenset[str]:
+    """The fields that these ports are made of."""
+    return frozenset(name for port in ports for item in items(source, port) for name in _names(item))
+
+
+def names_computed_with(source: DataSource, ports: Mapping[str, Type]) -> frozenset[str]:
+    """Those of them that formulas read."""
+    return frozenset(name for port in ports for item in items(source, port) if isinstance(item, Formula) for name in item.names())
+
+
+def _names(item: Any) -> Sequence[str]:
+    return item.names() if isinstance(item, Formula) else (item,)
+
+
+def _field(source: DataSource, readers: Readers, port: str, dtype: str | None, whence: Whence) -> Any:
+    made_of = items(source, port)
+    for item in made_of:
+        for name in _names(item):
+            if name not in readers and not (isinstance(item, Formula) and item.means(name)):
+                raise _no_field(source, readers, port, name)
+    columns = [computed(i, readers, dtype, whence.fractional) if isinstance(i, Formula) else readers[i]() for i in made_of]
+    if not isinstance(taken(source, port), tuple):
+        return columns[0]
+    kinds = {c.dtype == object for c in columns}
+    if len(kinds) > 1:
+        name, first = next((str(i), c[0]) for i, c in zip(made_of, columns, strict=True) if c.dtype == object)
+        where = f"in row {whence.row(0)}"
+        message = f"{whence.said(None)}`{port}` takes numbers, and the column `{name}` holds text: {quoted(first)} {where}"
+        help_ = "a list takes columns of numbers; class numbers become numbers by `one_hot(column, N)`"
+        raise not_a_number(first, message, source.spans.get(port, source.span), help_)
+    return _side_by_side(source, port, [str(i) for i in made_of], columns)
+
+
+def _side_by_side(source: DataSource, port: str, names: Sequence[str], columns: list[np.ndarray]) -> np.ndarray:
+    span = source.spans.get(port, source.span)
+    for name, column in zip(names, columns, strict=True):
+        if column.ndim == 0 or len(column) != len(columns[0]):
+            raise fault("E308", f"`{name}` and `{names[0]}` do not have the same number of examples", span)
+    return np.concatenate([c.reshape(len(c), -1 if c.size else 1) for c in columns], axis=1)
+
+
+def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fault:
+    message = f"`{source.name}` has no field `{name}`" + (f" for `{port}`" if name != port else "")
+    near = did_you_mean(name, readers)
+    there = f"its fields are {listing(readers)}" if readers else "it has no fields"
+    file = '"file", ' if source.path else ""
+    how = "" if source.name == "inline" or name != port else f"; choose one with `{source.name}({file}{port} = ..)`"
+    span = source.spans.get(port, source.span) if name != port else source.span
+    return fault("E307", message, span, help=f"{near} {there}{how}".strip())

@@ -1,0 +1,49 @@
+"""Which examples are trained on, which are watched while training, and which are kept for the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import Span, fault
+from nnspec.elaborate.training import Training
+
+Rows = slice | np.ndarray[Any, np.dtype[np.int64]]
+SPLIT_SEED = 0x7A11D
+NONE = slice(0, 0)
+
+
+def split(training: Training, count: int, tested: bool = False, ordered: bool = False) -> tuple[Rows, Rows, Rows]:
+    """Training, validation and test examples in the order of the file, the last two empty where no fraction asks for them.
+
+    Both fractions are of all examples that could be trained on: drawn by the seed, or, where they are ordered, the last ones. Examples
+    that are `tested` have a test part already.
+    """
+    validating = _share(training, "validation", count)
+    testing = 0 if tested else _share(training, "test", count)
+    if validating + testing >= count:
+        message = f"validation and test leave none of the {count} examples to train on"
+        raise fault("E308", message, _span_of(training, "validation"), help="both are fractions of all examples, together less than 1")
+    if not validating + testing:
+        return slice(0, count), NONE, NONE
+    if ordered:
+        first = count - validating - testing
+        return slice(0, first), slice(first, count - testing), slice(count - testing, count)
+    order = np.random.default_rng([training.seed, SPLIT_SEED]).permutation(count)
+    validation, test, train = (np.sort(part) for part in np.split(order, [validating, validating + testing]))
+    return train, validation, test
+
+
+def _share(training: Training, part: str, count: int) -> int:
+    fraction = getattr(training, part)
+    if not isinstance(fraction, float):
+        return 0
+    if round(fraction * count) == 0:
+        help_ = f"{part} {1 / count:.1g} is one of them" if count > 1 else "there must be more examples"
+        raise fault("E308", f"{part} {fraction:g} of {count} examples is none", _span_of(training, part), help=help_)
+    return round(fraction * count)
+
+
+def _span_of(training: Training, part: str) -> Span:
+    return training.spans.get(part, training.span)

@@ -1,0 +1,237 @@
+"""Missing values of tables: rows that are left out, and means of the training part that stand for others, wherever the data lie."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+import nnspec
+from nnspec.cli.main import cli
+from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.limits import limited
+from nnspec.run.stored import Stored
+from nnspec.train import files
+
+SPEC = """
+model Plant {
+  input  x: [3]
+  target kind: class(2)
+  target size: []
+  h = x -> standardize -> dense(4) -> tanh
+  output probs = h -> dense(2) -> softmax
+  loss   nll(log(probs), kind)
+  loss   fit = mse((h -> dense(1))[0], size)
+}
+train { data SOURCE  validation 0.2  test 0.2  batch 8  epochs 2  seed 3  optimizer adam(lr = 0.01) }
+"""
+ROWS = 200
+TABLE = "x = [a, b * 10, c], kind = kind, size = size"
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """Columns with gaps, as NaN or empty text, in files of four kinds; the folder is where the test works."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "MOST_ROWS", 23)
+    rng = np.random.default_rng(0)
+    columns = {n: rng.normal(5, 2, ROWS) for n in ("a", "b", "size")} | {"c": rng.integers(0, 9, ROWS).astype(float)}
+    for name, share in (("a", 0.1), ("b", 0.05), ("c", 0.1), ("size", 0.02)):
+        columns[name][rng.random(ROWS) < share] = np.nan
+    columns["kind"] = np.where(rng.random(ROWS) < 0.03, "", np.where(rng.random(ROWS) < 0.5, "ash", "elm")).astype(object)
+    write(columns, "t")
+    whole = np.isnan(columns["c"])
+    c = pyarrow.array(np.nan_to_num(columns["c"]).astype(int), mask=whole)
+    kind = pyarrow.array(columns["kind"], mask=columns["kind"] == "")
+    parquet.write_table(pyarrow.table({**columns, "c": c, "kind": kind}), "t.parquet", row_group_size=70)
+    np.savez("t.npz", **{n: v.astype(str) if n == "kind" else v for n, v in columns.items()})
+    Path("t").mkdir()
+    for name, values in columns.items():
+        np.save(f"t/{name}.npy", values.astype(str) if name == "kind" else values)
+    return columns
+
+
+def write(columns: dict[str, Any], name: str) -> None:
+    """A csv file, in which an empty cell or `nan` is a gap."""
+    rows = zip(*columns.values(), strict=True)
+    cells = ("" if str(v) == "nan" and i % 2 else str(v) for i, row in enumerate(rows) for v in row)
+    lines = [",".join(row) for row in zip(*[cells] * len(columns), strict=True)]
+    Path(f"{name}.csv").write_text("\n".join([",".join(columns), *lines]) + "\n")
+
+
+KINDS = {"csv": "t.csv", "parquet": "t.parquet", "npz": "t.npz", "npy": "t/"}
+
+
+def net(kind: str, how: str, text: str = SPEC) -> nnspec.Net:
+    return nnspec.loads(text.replace("SOURCE", f'{kind}("{KINDS[kind]}", {TABLE}, missing = {how})'), engine="numpy", threads=1)
+
+
+def stacked(data: Any, name: str) -> np.ndarray:
+    return np.concatenate([np.asarray(part[name]) for part in (data.train, data.validation, data.test)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_without_some_value_are_left_out(table: dict[str, np.ndarray], kind: str) -> None:
+    data = net(kind, "drop").dataset()
+    whole = ~np.any([np.isnan(table[n]) for n in ("a", "b", "c", "size")], axis=0) & (table["kind"] != "")
+    assert 80 < whole.sum() < 180
+    sizes = [len(part["kind"]) for part in (data.train, data.validation or {}, data.test or {})]
+    assert sizes == [whole.sum() - 2 * round(0.2 * whole.sum()), *[round(0.2 * whole.sum())] * 2]
+    assert np.allclose(np.sort(stacked(data, "size")), np.sort(table["size"][whole].astype("float32")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gaps_in_inputs_get_the_mean_of_the_training_part_and_rows_without_a_target_are_left_out(
+    table: dict[str, np.ndarray], kind: str
+) -> None:
+    impute = pytest.importorskip("sklearn.impute")
+    ours = net(kind, "mean")
+    data = ours.dataset()
+    kept = ~np.isnan(table["size"]) & (table["kind"] != "")
+    place = {float(s): i for i, s in enumerate(table["size"].astype("float32")) if kept[i]}
+    x = np.stack([table["a"], table["b"], table["c"]], axis=1)
+    rows = {n: [place[float(s)] for s in part["size"]] for n, part in (("train", data.train), ("test", data.test or {}))}
+    theirs = impute.SimpleImputer().fit(x[rows["train"]])
+    assert sum(map(len, rows.values())) + len((data.validation or {})["size"]) == kept.sum()
+    for name, part in (("train", data.train), ("test", data.test or {})):
+        np.testing.assert_allclose(part["x"], theirs.transform(x[rows[name]]) * [1, 10, 1], rtol=1e-6)
+    assert [data.means[n] for n in "abc"] == pytest.approx(theirs.statistics_.tolist(), rel=1e-12)
+    assert data.labels == {"kind": ["ash", "elm"]}
+
+
+@pytest.mark.parametrize("how", ["drop", "mean"])
+@pytest.mark.parametrize("kind", ["parquet", "npy"])
+def test_from_the_disk_it_is_the_same_to_the_last_bit(table: dict[str, np.ndarray], kind: str, how: str) -> None:
+    here, there = net(kind, how), net(kind, how)
+    epochs = [e.metrics for e in here.fit().epochs]
+    with limited(data=2000):
+        assert isinstance(there.dataset().train["x"], Stored)
+        assert [e.metrics for e in there.fit().epochs] == epochs
+    assert (there.means, there.labels) == (here.means, here.labels) and bool(there.means) == (how == "mean")
+    assert all(np.array_equal(v, there.params[n]) for n, v in here.params.items())
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_run_fills_other_tables_with_the_means_it_was_trained_with(table: dict[str, np.ndarray], suffix: str) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    trained = net("csv", "mean")
+    trained.fit(run="run")
+    new = {"a": [1.0, np.nan, 3.0], "b": [np.nan, 0.5, 0.25], "c": [1.0, 2.0, np.nan]}
+    write(new, "new")
+    parquet.write_table(pyarrow.table({n: pyarrow.array(v, from_pandas=True) for n, v in new.items()}), "new.parquet")
+    done = CliRunner().invoke(cli, ["predict", "run", "--data", f"new.{suffix}", "-o", f"p.{suffix}"])
+    assert done.exit_code == 0, done.exception
+    means = trained.means
+    x = [[1, 10 * means["b"], 1], [means["a"], 5, 2], [3, 2.5, means["c"]]]
+    expected = trained.predict({"x": x})["probs"]
+    found = np.loadtxt("p.csv", delimiter=",", skiprows=1) if suffix == "csv" else parquet.read_table("p.parquet").to_pandas().to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_means_are_kept_with_the_run_and_in_what_is_exported(table: dict[str, np.ndarray]) -> None:
+    trained = net("csv", "mean")
+    trained.fit(run="run")
+    again = nnspec.open("run")
+    assert again.means == dict(trained.means) and set(again.means) == {"a", "b", "c"}
+    again.export("m.onnx")
+    kept = {p.key: p.value for p in onnx.load("m.onnx").metadata_props}
+    assert json.loads(kept["means"]) == again.means
+    test = trained.dataset().test
+    assert test and CliRunner().invoke(cli, ["eval", "run"]).exit_code == 0
+    assert again.evaluate(again.dataset().test or {}) == trained.evaluate(test)
+    trained.fit(run="run", resume=True, epochs=3)
+
+
+def mistake(act: Any) -> Diagnostic:
+    with pytest.raises(SpecError) as caught:
+        act()
+    return caught.value.diagnostics[0]
+
+
+def test_no_row_that_is_asked_about_is_left_out(table: dict[str, np.ndarray]) -> None:
+    net("csv", "drop").fit(run="run")
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    new = {"a": [1.0, np.nan], "b": [1.0, 2.0], "c": [3.0, 3.0]}
+    write(new, "new")
+    parquet.write_table(pyarrow.table(new), "new.parquet")
+    for kind in ("csv", "parquet"):
+        done = CliRunner().invoke(cli, ["predict", "run", "--data", f"new.{kind}", "-o", f"p.{kind}"])
+        assert done.exit_code == 1 and f"new.{kind}, row 2, column `a`: a value is missing" in str(done.exception)
+    assert CliRunner().invoke(cli, ["eval", "run", "--data", "t.csv"]).exit_code == 0
+
+
+def test_a_row_is_called_by_its_number_in_the_file_whatever_was_left_out_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    np.save("t.npy", np.array([[np.nan, 0], [1, 0], [np.nan, 1], [1, 7], [1, 1]]))
+    text = "model M { input x: []  target y: class(2)  z = stack(x, x)  output z  loss cross_entropy(z, y) }"
+    text += 'train { data npy("t.npy", x = array[0], y = array[1], missing = drop)  epochs 1  optimizer sgd(lr = 1) }'
+    for limit in (1 << 30, 60):
+        with limited(data=limit):
+            assert "row 4: 7, and class(2) takes 0 to 1" in mistake(nnspec.loads(text).dataset).message
+
+
+def test_the_command_says_how_many_rows_are_left_out(table: dict[str, np.ndarray]) -> None:
+    Path("net.nn").write_text(SPEC.replace("SOURCE", f'csv("t.csv", {TABLE}, missing = drop)'))
+    done = CliRunner().invoke(cli, ["train", "net.nn", "--run", "run"])
+    assert done.exit_code == 0 and "of 200 rows have no value for some column, and are left out" in done.output
+
+
+SMALL = "model M { input x: [2]  output y = x  loss sum(y) } train { data SOURCE  validation 0.5  epochs 1  optimizer sgd(lr = 1) }"
+
+
+@pytest.mark.parametrize(("content", "how", "code", "said"), [
+    ("a,b\n1,\n,2\n", "drop", "E308", "every row is without some value"),
+    ("a,b\n1,\n2,\n3,\n4,\n", "mean", "E306", "no example that is trained on has a value of `b`"),
+    ("a,b\n1,inf\n2,\n", "mean", "E306", "row 1 (line 2), column `b`: `inf` is not a finite number"),
+    ("a,b\n1,n/a\n2,3\n", "mean", "E309", "`n/a` is not a number"),
+    ("a,b\n1,x\n2,\n3,y\n", "mean", "E309", "`b` holds text: `x` in row 1"),
+])  # fmt: skip
+def test_what_cannot_be_filled_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, how: str, code: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text(content)
+    found = mistake(nnspec.loads(SMALL.replace("SOURCE", f'csv("t.csv", x = [a, b], missing = {how})')).dataset)
+    assert (found.code, said in found.message) == (code, True), found
+
+
+@pytest.mark.parametrize(("argument", "code", "help_"), [
+    ("missing = dorp", "E106", "did you mean `drop`?"),
+    ("missing = median", "E106", "did you mean `mean`?"),
+    ("missing = dropna", "E106", "did you mean `drop`?"),
+    ("missing = 0", "E106", "write `missing = drop`"),
+    ("drop", "E104", ""),
+    ("mising = drop", "E307", "did you mean `missing`?"),
+])  # fmt: skip
+def test_what_is_meant_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, code: str, help_: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("a,b\n1,2\n")
+    found = mistake(lambda: nnspec.loads(SMALL.replace("SOURCE", f'csv("t.csv", x = [a, b], {argument})')).dataset())
+    assert found.code == code and help_ in found.help
+
+
+def test_a_series_has_no_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("t,v\n1,1\n2,\n3,2\n4,3\n")
+    model = "model M { input x: [1, 1]  target y: [1]  z = x[0]  output z  loss mse(z, y) }"
+    text = f'{model} train {{ data series("t.csv", v, window = 1)  epochs 1  optimizer sgd(lr = 1) }}'
+    found = mistake(nnspec.loads(text).dataset)
+    assert found.code == "E306" and "t.csv, row 2, column `v`: the cell is empty" in found.message and "missing" not in found.help
+
+
+def test_validation_data_of_another_file_get_the_means_of_the_training_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("a,b\n1,2\n3,4\n")
+    Path("v.csv").write_text("a,b\n,7\n5,\n")
+    source = 'csv("t.csv", x = [a, b], missing = mean)'
+    text = SMALL.replace("SOURCE", source).replace("validation 0.5", f"validation {source.replace('t.csv', 'v.csv')}")
+    data = nnspec.loads(text).dataset()
+    assert data.validation and data.validation["x"].tolist() == [[2, 7], [5, 3]]
