@@ -87,7 +87,7 @@ class Span:
     @property
     def place(self) -> str:
         """The same without the folder, for what is to be alike wherever it is made."""
-        return str(self).replace("\\", "/").rpartition("/")[2]
+        return printable(str(self).replace("\\", "/").rpartition("/")[2])
 
 
 @dataclass(frozen=True)
@@ -243,8 +243,12 @@ def _excerpt(span: Span, text: str, mark: str, width: int) -> list[str]:
 
 
 def printable(text: str) -> str:
+    """Text as a message shows it: visible, on one line, and not too long."""
+    return visible(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}...")
+
+
+def visible(text: str) -> str:
     """Text with every control, escape and direction character made visible, so that it cannot act on a terminal."""
-    text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
     return "".join(
         " " if c == "\t" else c if unicodedata.category(c)[0] != "C" and c not in LINE_ENDS else f"\\u{ord(c):04x}" for c in text
     )

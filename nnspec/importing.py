@@ -13,7 +13,7 @@ from nnspec.compile import Compilation
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, distance, inputs_of, random_batches
-from nnspec.diagnostics import Source, fault
+from nnspec.diagnostics import Source, fault, printable
 from nnspec.files import unwritable, write_whole
 from nnspec.interchange.dequantized import is_quantized
 from nnspec.interchange.read import load
@@ -46,7 +46,7 @@ class Imported:
         files = f"{self.spec} and {self.weights.name}" if self.weights else f"{self.spec}"
         holds = f"{self.numbers:,} numbers in {self.arrays} arrays" if self.weights else "no weights"
         equal = f"equal to {self.model} in onnxruntime within {self.difference:.1e} at batch {' and '.join(map(str, self.batches))}"
-        return f"{files}: {holds}; {equal}" + (f"; what has {self.bits} bits there is float32 here" if self.bits < 32 else "")
+        return printable(f"{files}: {holds}; {equal}") + (f"; what has {self.bits} bits there is float32 here" if self.bits < 32 else "")
 
 
 def import_model(model: Path, spec: Path, *, seed: int = 0) -> Imported:

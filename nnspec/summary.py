@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnspec.compile import Compilation
+from nnspec.diagnostics import visible
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.report import Facts, TableRow, comparable, size_of
 from nnspec.graph import Dim
@@ -26,7 +27,8 @@ def summary(spec: Compilation) -> str:
     total = (spec.model.name, "", "", _number(parameters), _number(flops), _number(activation), "")
     widest = max(table, key=lambda row: comparable(row.widest), default=None)
     last = [f"widest value: {show(widest.widest.example)} in {widest.name}, {_number(size_of(widest.widest))} bytes"] if widest else []
-    return "\n".join([*_aligned([HEADINGS, *map(_cells, table), total]), *last])
+    rows = [tuple(map(visible, row)) for row in (HEADINGS, *map(_cells, table), total)]
+    return "\n".join([*_aligned(rows), *map(visible, last)])
 
 
 def describe(spec: Compilation) -> dict[str, Any]:

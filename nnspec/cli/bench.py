@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nnspec.cli.options import JSON, SET, SIZES, compilation, options, sizes_from
+from nnspec.diagnostics import printable
 from nnspec.net import ENGINES
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _timing_json(result: Benchmark, timing: Timing) -> dict[str, Any]:
 
 
 def _text(name: str, result: Benchmark) -> str:
-    about = f"{name}: a step of {result.batch} examples has {result.products} matrix products of {result.flops:,} FLOP"
+    about = f"{printable(name)}: a step of {result.batch} examples has {result.products} matrix products of {result.flops:,} FLOP"
     speed, most = (rate / 1e9 for rate in (result.flops / result.products_seconds, result.limit))
     alone = f"by themselves they take {result.products_seconds * 1e3:.3f} ms at {speed:.3g} GFLOP/s; the most there is here is {most:.3g}"
     rows = [HEADINGS, *(_row(result, t) for t in result.timings if not t.problem)]

@@ -14,7 +14,7 @@ import click
 
 from nnspec.cli.failure import exit_code
 from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
-from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
+from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault, printable
 
 if TYPE_CHECKING:
     from nnspec.compile import Compilation
@@ -54,7 +54,7 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
             mistakes = (error.diagnostic,)
         found += mistakes
         if form == "text" and not any(d.level == "error" for d in mistakes):
-            click.echo("\n".join([*([f"{name}:"] if len(names) > 1 else []), *([_table(spec)] if alone else [])]))
+            click.echo("\n".join([*([f"{printable(name)}:"] if len(names) > 1 else []), *([_table(spec)] if alone else [])]))
     _report(found, form)
     if (deny and found) or exit_code(found):
         sys.exit(1)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 
 from nnspec.cli.options import JSON, SET, SIZES, compilation, options, sizes_from, written
+from nnspec.diagnostics import visible
 from nnspec.net import Net
 
 STAGES = ("ast", "graph", "step", "plan")
@@ -33,7 +34,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
             "step": lambda: "\n\n".join(str(phase.step) for stage in spec.stages for phase in stage) or spec.step,
             "plan": lambda: step_plan(spec, sizes_from(lengths)),
         }
-        click.echo(str(stages[stage]()))
+        click.echo("\n".join(map(visible, str(stages[stage]()).split("\n"))))
     elif as_json:
         click.echo(json.dumps(describe(spec) | memory_of(spec, sizes_from(lengths)), indent=2))
     else:

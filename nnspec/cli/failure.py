@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from nnspec.cli.options import hush, say
-from nnspec.diagnostics import Diagnostic, Fault, SpecError
+from nnspec.diagnostics import Diagnostic, Fault, SpecError, printable
 from nnspec.memory import guard_imports, is_exhausted
 
 WRONG, USAGE, RESOURCES, INTERRUPTED = 1, 2, 3, 130
@@ -32,7 +32,7 @@ def run(command: Callable[[], object]) -> None:
         hush()
         sys.exit(0)
     except OSError as error:
-        _out_of_resources(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        _out_of_resources(printable(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"))
     except Exception as error:  # of whatever library it was that found no memory
         if not is_exhausted(error):
             raise

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from nnspec.cli.options import say, spec_files
-from nnspec.diagnostics import Diagnostic, Fault, fault
+from nnspec.diagnostics import Diagnostic, Fault, fault, printable
 from nnspec.files import write_whole
 from nnspec.record import dataclass
 from nnspec.source import read_source, source_of
@@ -31,8 +31,8 @@ class Layout:
 
     @property
     def diff(self) -> str:
-        before = self.written.decode("utf-8").splitlines(keepends=True)
-        return "".join(unified_diff(before, self.text.splitlines(keepends=True), self.name, self.name))
+        before, name = self.written.decode("utf-8").splitlines(keepends=True), printable(self.name)
+        return "".join(unified_diff(before, self.text.splitlines(keepends=True), name, name))
 
 
 @click.command()
@@ -56,7 +56,7 @@ def fmt(files: tuple[str, ...], check: bool, diff: bool) -> None:
         if diff:
             click.echo(layout.diff, nl=False)
         elif check:
-            click.echo(layout.name)
+            click.echo(printable(layout.name))
         else:
             _write(layout)
     if found:

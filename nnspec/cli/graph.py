@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from nnspec.cli.options import SET, compilation, options
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import fault, printable
 from nnspec.files import write_whole
 
 FORMS = ("svg", "html", "dot", "mermaid")
@@ -33,7 +33,7 @@ def graph(file: str, pairs: tuple[str, ...], output: str | None, backward: bool,
     text = WRITERS[form](drawn(spec, depth, backward=backward), spec.model.name)
     if path:
         write_whole(path, text.encode())
-        click.echo(f"{path}: {len(text.encode()):,} bytes", err=True)
+        click.echo(f"{printable(str(path))}: {len(text.encode()):,} bytes", err=True)
     else:
         click.echo(text, nl=False)
 

@@ -14,7 +14,7 @@ import click
 from nnspec import gallery
 from nnspec.cli.failure import WRONG, diagnostics_of, document, exit_code
 from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
-from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError
+from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, printable
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
@@ -42,8 +42,8 @@ def test(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> None:
             continue
         outcomes += found
         if not as_json:
-            title = [f"{name}:"] if found and len(names) > 1 else []
-            click.echo("\n".join([*title, *map(_outcome_text, found)]) if found else f"{name} has no tests")
+            title = [f"{printable(name)}:"] if found and len(names) > 1 else []
+            click.echo("\n".join([*title, *map(_outcome_text, found)]) if found else f"{printable(name)} has no tests")
     _report(outcomes, wrong, as_json)
     if wrong or any(o.failures for o in outcomes):
         sys.exit(exit_code(wrong) or WRONG)
@@ -140,11 +140,11 @@ def new(name: str | None, origin: str, as_list: bool) -> None:
         raise click.BadParameter(f"{name!r} names no file", param_hint="NAME")
     source = gallery.read(origin)
     path = gallery.start(name, source)
-    click.echo(f"{path}, from `{origin}` of the gallery:")
+    click.echo(f"{printable(str(path))}, from `{origin}` of the gallery:")
     click.echo("\n".join(f"  {line}" for line in gallery.header(source)))
     click.echo("Go on with:")
     for command in ("check", "train", *(("test",) if _has_tests(source) else ())):
-        click.echo(f"  nnspec {command} {shlex.quote(str(path))}")
+        click.echo(f"  nnspec {command} {printable(shlex.quote(str(path)))}")
 
 
 def _gallery() -> str:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from nnspec.cli.options import DATA, options, refuse_input, trained
+from nnspec.diagnostics import printable
 from nnspec.net import Net
 
 PARQUET = ".parquet"
@@ -29,7 +30,7 @@ def predict(run: str, data: str | None, output: str) -> None:
     net, path = trained(run), Path(output)
     tables = data is not None and Path(data).suffix.lower() == path.suffix.lower() == PARQUET
     number = _stream(net, Path(data), path) if data and tables and not _draws(net) else _write(net, data, path)
-    click.echo(f"{number} predictions in {output}")
+    click.echo(f"{number} predictions in {printable(output)}")
 
 
 def _draws(net: Net) -> bool:

@@ -8,6 +8,7 @@ import click
 
 from nnspec import api
 from nnspec.cli.options import DATA, options
+from nnspec.diagnostics import printable
 
 
 @click.command()
@@ -26,4 +27,4 @@ def templates(run: str, data: str | None) -> None:
         _, fields = held_out(net, data, {**net.inputs, **net.targets})
         written += answer(net, folder, fields)
     for path in written:
-        click.echo(str(path))
+        click.echo(printable(str(path)))

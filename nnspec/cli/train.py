@@ -16,7 +16,7 @@ import numpy as np
 
 from nnspec.cli.options import compilation, hush, say, settings_of
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Source, fault
+from nnspec.diagnostics import Diagnostic, Source, fault, printable
 from nnspec.graph import Type
 from nnspec.net import Net
 from nnspec.record import dataclass
@@ -104,7 +104,7 @@ def report(result: Mapping[str, Any]) -> str:
     if result["stopped"]:
         lines.append(f"stopped early: {result['stopped']}")
     lines += [metrics_text(part.replace("_", " "), result[part]) for part in ("training_data", "test") if result[part]]
-    lines += [result["onnx"], f"run directory: {result['run']}"]
+    lines += [result["onnx"], f"run directory: {printable(result['run'])}"]
     return "\n".join(lines)
 
 
@@ -145,7 +145,7 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
 def interrupted(stop: Interrupted) -> NoReturn:
     """Say how to go on, to whoever has interrupted a training and still listens."""
     try:
-        click.echo(f"{stop}\nto go on: nnspec train {shlex.quote(str(stop.run))} --resume", err=True)
+        click.echo(f"{printable(str(stop))}\nto go on: nnspec train {printable(shlex.quote(str(stop.run)))} --resume", err=True)
     except BrokenPipeError:
         hush()
     sys.exit(128 + stop.number)
@@ -171,7 +171,7 @@ def _progress(epochs: int) -> Iterator[Progress]:
         def on_epoch(epoch: Epoch) -> None:
             bar.update(task, completed=epoch.number, description=_line(epoch))
 
-        yield Progress(on_batch, on_epoch, bar.console.print, _warn)
+        yield Progress(on_batch, on_epoch, lambda text: bar.console.print(printable(text), markup=False), _warn)
 
 
 def _lines(epochs: int) -> Progress:
@@ -182,7 +182,7 @@ def _lines(epochs: int) -> Progress:
             stage = f"{epoch.stage}: " if epoch.stage else ""
             click.echo(f"{stage}epoch {epoch.number}/{epochs}  {_line(epoch)}", err=True)
 
-    return Progress(on_epoch=on_epoch, on_note=lambda text: click.echo(text, err=True), on_warning=_warn)
+    return Progress(on_epoch=on_epoch, on_note=lambda text: click.echo(printable(text), err=True), on_warning=_warn)
 
 
 def _warn(warning: Diagnostic) -> None:

@@ -13,6 +13,7 @@ from nnspec.deploy.model import Proof, write
 from nnspec.diagnostics import printable
 from nnspec.gallery import header
 from nnspec.graph import Graph, Type
+from nnspec.graph.types import show
 
 MARK = "<!-- A model card, written by nnspec with the model. -->"
 DTYPES = {"float32": "np.float32", "int64": "np.int64", "uint8": "np.uint8", "bool": "np.bool_"}
@@ -36,7 +37,7 @@ def write_card(
     inputs = {n.name: n.type for n in graph if n.op.name == "input"}
     outputs = {public.removeprefix("output:"): graph[node].type for public, node in graph.outputs.items()}
     parts = [
-        f"# {spec.model.name}\n\n{MARK}",
+        f"# {_plain(spec.model.name)}\n\n{MARK}",
         " ".join(map(_plain, header(spec.source))),
         _facts(proof, spec, steps),
         f"## What it takes\n\n{_ports(inputs, labels)}",
@@ -63,7 +64,7 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _facts(proof: Proof, spec: Compilation, steps: int) -> str:
     parameters = sum(prod(o.type.numbers) for o in spec.model.parameters.values())
     rows = [
-        ("file", f"`{proof.path.name}`, {proof.size:,} bytes, ONNX opset {proof.opset}, IR {proof.ir}"),
+        ("file", f"`{_plain(proof.path.name)}`, {proof.size:,} bytes, ONNX opset {proof.opset}, IR {proof.ir}"),
         ("parameters", f"{parameters:,}"),
         ("trained", f"{steps:,} steps" if steps else "not at all: its weights are the first ones"),
         ("compared", f"in onnxruntime equal to the definition within {proof.difference:.1e} {proof.compared}"),
@@ -73,7 +74,7 @@ def _facts(proof: Proof, spec: Compilation, steps: int) -> str:
 
 
 def _ports(types: Mapping[str, Type], labels: Mapping[str, Sequence[str]]) -> str:
-    rows = [(f"`{n}`", t.dtype, f"`[{', '.join(map(str, t.shape))}]`", _meaning(t, labels.get(n, ()))) for n, t in types.items()]
+    rows = [(f"`{_plain(n)}`", t.dtype, f"`{_plain(show(t.shape))}`", _meaning(t, labels.get(n, ()))) for n, t in types.items()]
     return _table(("name", "numbers", "shape", "meaning"), rows)
 
 
@@ -101,9 +102,14 @@ def _numbered(texts: Sequence[str]) -> str:
 
 
 def _example(file: str, inputs: Mapping[str, Type]) -> str:
-    fed = ", ".join(f'"{name}": np.zeros({_sizes(type)}, {DTYPES[type.dtype]})' for name, type in inputs.items())
-    lines = ("import numpy as np", "import onnxruntime", "", f'session = onnxruntime.InferenceSession("{file}")')
+    fed = ", ".join(f"{_literal(name)}: np.zeros({_sizes(type)}, {DTYPES[type.dtype]})" for name, type in inputs.items())
+    lines = ("import numpy as np", "import onnxruntime", "", f"session = onnxruntime.InferenceSession({_literal(file)})")
     return "\n".join(("```python", *lines, f"print(session.run(None, {{{fed}}}))", "```"))
+
+
+def _literal(text: str) -> str:
+    """A text as Python reads it."""
+    return f'"{text}"' if text == printable(text) and not {'"', "\\"} & {*text} else ascii(text)
 
 
 def _sizes(type: Type) -> tuple[int, ...]:

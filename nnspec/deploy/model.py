@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.deploy.proof import inputs_of, proved, random_batches, sizes_tried
-from nnspec.diagnostics import Fault, fault
+from nnspec.diagnostics import Fault, fault, printable
 from nnspec.files import unwritable, whole, write_whole
 from nnspec.graph import Graph
 from nnspec.interchange.external import Beside, data_of, is_too_large, remove_unused
@@ -45,7 +45,7 @@ class Proof:
     @property
     def sentence(self) -> str:
         equal = f"in onnxruntime equal to the reference within {self.difference:.1e} {self.compared}"
-        return "; ".join((f"{self.path}: {self.size:,} bytes, opset {self.opset}, IR {self.ir}", equal, *self.remarks))
+        return "; ".join((f"{printable(str(self.path))}: {self.size:,} bytes, opset {self.opset}, IR {self.ir}", equal, *self.remarks))
 
 
 def export(

@@ -20,6 +20,7 @@ from nnspec.deploy.models import Models
 from nnspec.deploy.proof import sizes_tried
 from nnspec.deploy.standing import Standing
 from nnspec.deploy.step import evaluation
+from nnspec.diagnostics import printable
 from nnspec.elaborate.primitives import SEED
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
@@ -47,7 +48,8 @@ class TrainingProof:
 
     @property
     def sentence(self) -> str:
-        return f"{self.path}: {', '.join(self.files)}; in onnxruntime equal to the reference within {self.difference:.1e} {self.compared}"
+        path = printable(str(self.path))
+        return f"{path}: {', '.join(self.files)}; in onnxruntime equal to the reference within {self.difference:.1e} {self.compared}"
 
 
 def export_training(
