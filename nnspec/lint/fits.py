@@ -63,23 +63,22 @@ def _help(network: Network, pair: Pair, otherwise: str) -> dict[str, Any]:
 
 def _pairs(network: Network) -> Iterator[Pair]:
     """What losses and metrics subtract from each other or, as those of probabilities do, multiply."""
-    wiring = network.in_training
-    learnt = wiring.graph.dependents(network.model.parameters) & wiring.data
-    for node in wiring.graph:
+    wiring, graph = network.in_training, network.training
+    learnt = graph.dependents(network.model.parameters) & wiring.data
+    of_targets = graph.dependents(network.model.targets) - graph.dependents(network.model.inputs)
+    for node in graph:
         sides = tuple(_unaligned(wiring, name) for name in node.inputs) if node.op.name in ("sub", "mul") else ()
         for output, other in (sides, sides[::-1]) if sides else ():
-            given = _given(network, other, node)
+            given = _given(network, other, node, of_targets)
             if given and output in learnt and (node.op.name == "sub" or _is_prediction(wiring, output)):
                 yield Pair(node, output, _shape(wiring, output), given, _shape(wiring, other))
 
 
-def _given(network: Network, name: str, node: Node) -> str | None:
-    """The target that a value is or is computed from alone; in a loss, also the input that it is, which an autoencoder is to give."""
-    wiring = network.in_training
+def _given(network: Network, name: str, node: Node, of_targets: set[str]) -> str | None:
+    """The target that a value is computed from; in a loss, also the input that it is, which an autoencoder is to give."""
     if name in network.model.inputs and node.role == "loss" and node.op.name == "sub":
         return name
-    sources = wiring.graph.needed([name]) & (network.model.inputs.keys() | network.model.targets.keys()) if name in wiring.data else set()
-    return min(sources) if sources and sources <= network.model.targets.keys() else None
+    return min(network.training.needed([name]) & network.model.targets.keys()) if name in of_targets else None
 
 
 def _is_prediction(wiring: Wiring, name: str) -> bool:
