@@ -13,6 +13,7 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 PART = 1 << 24
 """Bytes that are looked at together where all rows are."""
+CUT = "a data file ends before its last row: it has been cut while it was read"
 
 
 class Opened:
@@ -28,12 +29,14 @@ class Opened:
         while left:
             done = os.preadv(self.number, [left], offset)
             if not done:
-                raise OSError("a data file ends before its last row: it has been cut while it was read")
+                raise OSError(CUT)
             left, offset = left[done:], offset + done
 
-    def rows(self, offsets: list[int], size: int) -> bytes:
-        """Pieces of this size, one after the other."""
-        return b"".join([os.pread(self.number, size, offset) for offset in offsets])
+    def rows(self, into: Array, offsets: list[int], size: int) -> None:
+        """Fill an array with pieces of this size, one after the other."""
+        left = into.reshape(-1).view(np.uint8).data
+        if sum(os.preadv(self.number, [left[i * size : (i + 1) * size]], offset) for i, offset in enumerate(offsets)) < len(left):
+            raise OSError(CUT)
 
 
 class Stored:
@@ -69,9 +72,9 @@ class Stored:
             self.file.read(found, start * self.row_bytes)
             return found[::step]
         chosen = np.arange(len(self))[rows] if isinstance(rows, np.ndarray) and rows.dtype == bool else np.asarray(rows)
-        offsets = chosen.reshape(-1) * self.row_bytes
-        content = self.file.rows(offsets.tolist(), self.row_bytes)
-        return np.frombuffer(bytearray(content), self.dtype).reshape(*chosen.shape, *self.shape[1:])
+        found = np.empty((*chosen.shape, *self.shape[1:]), self.dtype)
+        self._gather(found, chosen)
+        return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         whole = self[:]
@@ -79,7 +82,13 @@ class Stored:
 
     def into(self, out: Array, rows: Array) -> None:
         """Some rows, in place."""
-        np.copyto(out, self[rows])
+        if out.flags.c_contiguous and out.dtype == self.dtype:
+            self._gather(out, rows)
+        else:
+            np.copyto(out, self[rows])
+
+    def _gather(self, out: Array, rows: Array) -> None:
+        self.file.rows(out, (rows.reshape(-1) * self.row_bytes).tolist(), self.row_bytes)
 
 
 def as_array(values: Any) -> Array:
