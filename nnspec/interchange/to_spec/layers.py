@@ -12,7 +12,7 @@ from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.idioms import improved
 from nnspec.interchange.to_spec.pointwise import apply
-from nnspec.interchange.to_spec.shaping import element, indexed
+from nnspec.interchange.to_spec.slicing import element, indexed
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, plain, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value
 

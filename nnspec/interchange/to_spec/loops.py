@@ -12,7 +12,7 @@ import onnx
 from nnspec.graph import BATCH, Shape
 from nnspec.graph.types import count
 from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, Loop, number, ordered
-from nnspec.interchange.to_spec.shaping import indexed, part, turned
+from nnspec.interchange.to_spec.slicing import indexed, part, turned
 from nnspec.interchange.to_spec.statements import layers_in
 from nnspec.interchange.to_spec.step import Read, Step
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, known, reshaped, transposed

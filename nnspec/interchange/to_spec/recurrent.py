@@ -9,7 +9,7 @@ import numpy as np
 
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
-from nnspec.interchange.to_spec.shaping import indexed
+from nnspec.interchange.to_spec.slicing import indexed
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value, reshaped
 

@@ -12,7 +12,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.names import Names
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
-from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, resizing, shaping, windows
+from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, resizing, shaping, slicing, windows
 from nnspec.interchange.to_spec.calls import Call, Place
 from nnspec.interchange.to_spec.chance import GENERATOR, drawn_like, draws_of
 from nnspec.interchange.to_spec.folding import fold
@@ -21,7 +21,7 @@ from nnspec.interchange.to_spec.step import RULES, Read, Step
 from nnspec.interchange.to_spec.values import Known, Value, of_example
 from nnspec.record import dataclass
 
-TABLES = (layers, pointwise, recurrent, reductions, resizing, shaping, windows)
+TABLES = (layers, pointwise, recurrent, reductions, resizing, shaping, slicing, windows)
 """Where the rules stand, which are entered as these are imported."""
 KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 

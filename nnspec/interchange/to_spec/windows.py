@@ -9,7 +9,7 @@ from typing import Any
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
-from nnspec.interchange.to_spec.shaping import padded_axis
+from nnspec.interchange.to_spec.slicing import padded_axis
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Value, of_example, reshaped, transposed
 from nnspec.record import dataclass
