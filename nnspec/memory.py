@@ -6,7 +6,6 @@ What is not there when NumPy's BLAS wants it ends the process from within, so it
 from __future__ import annotations
 
 import os
-import resource
 import sys
 
 MIB = 1 << 20
@@ -31,6 +30,10 @@ def is_exhausted(error: BaseException | None) -> bool:
 
 def addresses_left() -> int | None:
     """The bytes of addresses that this process may still take; None where there is no limit (`ulimit -v`)."""
+    if sys.platform != "linux":  # others have no such limit, or do not say what is used of it
+        return None
+    import resource
+
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
     if most == resource.RLIM_INFINITY:
         return None
