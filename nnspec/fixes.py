@@ -50,8 +50,8 @@ def _with(now: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
     assert fix
     source = Source(now.source.name, text[: fix.span.start] + fix.text + text[fix.span.end :])
     found = check(source)
-    start, end = fix.span.start, fix.span.start + len(fix.text)
-    if any(f.span and f.span.source is source and start <= f.span.start <= end for f in found):
+    start, end, known = fix.span.start, fix.span.start + len(fix.text), {f.message for f in now.diagnostics}
+    if any(f.span and f.span.source is source and start <= f.span.start <= end and f.message not in known for f in found):
         return None
     if _syntax(found) > _syntax(now.diagnostics) or _count(found, d) >= _count(now.diagnostics, d):
         return None
