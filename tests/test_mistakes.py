@@ -200,7 +200,7 @@ def test_what_would_go_wrong_later_is_found_at_its_place(spec: str, code: str, m
 
 
 def test_what_other_frameworks_say_is_translated_into_what_there_is() -> None:
-    names = Definitions().names() | {"true", "false"}
+    names = Definitions().names() | {"true", "false", "drop"}
     assert set(foreign.NAMES.values()) <= names
     arguments = {p.name for f in public().values() for p in f.definition.parameters} | {
         p.name for b in builtins().values() if isinstance(b, Builtin) for p in b.parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from nnspec.deploy.beginning import memory_of
 from nnspec.deploy.step import BEGUN
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 from nnspec.train.stages import saved
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic
@@ -12,6 +11,7 @@ from nnspec.graph import Node, Shape
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
 from nnspec.lint.network import Network, Wiring
+from nnspec.record import dataclass
 
 MONOTONE = ("neg", "maximum", "log", "softplus", "log_softmax")
 """What a loss makes of a prediction before a product with the target."""

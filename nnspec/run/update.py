@@ -57,10 +57,10 @@ class Update:
     def __init__(self, phase: Phase, make_program: Callable[..., Runnable], buffers: Buffers, threads: int) -> None:
         self.make_program, self.buffers, self.threads = make_program, buffers, threads
         self.optimization, self.dtype = phase.optimization, buffers.params.buffer.dtype.name
-        self.pieces = _pieces(phase, buffers)
+        self.alike, self.pieces = _pieces(phase, buffers)
         types = [(p.name, p.type) for p in self.pieces]
         shares = len(buffers.grads)
-        self.update = self._in_blocks(shares) or self._bound(self.optimization.update(types, self.dtype, shares), self._weights())
+        self.updates = self._in_blocks(shares) or [self._bound(self.optimization.update(types, self.dtype, shares), self._weights())]
         ahead = self.optimization.ahead(types, self.dtype)
         self.kept = {p.name: np.empty_like(p.w) for p in self.pieces} if ahead else {}
         self.ahead = self._bound(ahead, self.kept) if ahead else None
@@ -68,18 +68,21 @@ class Update:
     def _weights(self) -> dict[str, Array]:
         return {p.name: p.w for p in self.pieces}
 
-    def _in_blocks(self, shares: int) -> Runnable | None:
-        """The update of one vector, block after block; a block is to it what a part of the batch is to a network."""
-        if not self.threads or len(self.pieces) != 1 or self.pieces[0].w.ndim != 1:
-            return None
-        piece = self.pieces[0]
+    def _in_blocks(self, shares: int) -> list[Runnable]:
+        """The update of each vector, block after block; a block is to it what a part of the batch is to a network."""
+        if not self.threads or not (self.alike or len(self.pieces) == 1) or any(p.w.ndim != 1 for p in self.pieces):
+            return []
+        found = [self._blocks_of(piece, shares) for piece in self.pieces]
+        return [blocks for blocks in found if blocks] if all(found) else []
+
+    def _blocks_of(self, piece: Piece, shares: int) -> Runnable | None:
         vector = [(piece.name, Type(self.dtype, (BATCH,)))]
         blocks = cut(rewrite(lighter(rewrite(self.optimization.update(vector, self.dtype, shares), "algebra")), "update"))
         if blocks is None:
             return None
         size = piece.w.size
         number = min(-(-size // BLOCK), MOST_BLOCKS)
-        memory, given = self._memory(blocks.graph, self._weights())
+        memory, given = self._memory(blocks.graph, {piece.name: piece.w})
         threads = self.threads if size >= WORTH_A_THREAD else 1
         return PartedProgram(blocks, {BATCH_NAME: size}, memory, given, even_parts(size, number), [{}] * number, threads)
 
@@ -110,17 +113,18 @@ class Update:
         """Put them back, and update them."""
         for p in self.pieces if self.ahead else ():
             np.copyto(p.w, self.kept[p.name])
-        self.update.run()
+        for update in self.updates:
+            update.run()
 
 
-def _pieces(phase: Phase, buffers: Buffers) -> list[Piece]:
-    """Runs of neighbours as one vector each where the optimizer treats every element alike, else one by one."""
+def _pieces(phase: Phase, buffers: Buffers) -> tuple[bool, list[Piece]]:
+    """Whether the optimizer treats every element alike: then runs of neighbours as one vector each, else one by one."""
     vectors = list(_vectors(phase, buffers))
     if phase.optimization.is_pointwise({*phase.parameters.values(), *(p.type for p in vectors)}):
-        return vectors
+        return True, vectors
     views = {s: f.views for s, f in buffers.states.items()}
     grads = [f.views for f in buffers.grads]
-    return [Piece(n, buffers.params.views[n], [g[n] for g in grads], {s: v[n] for s, v in views.items()}) for n in phase.parameters]
+    return False, [Piece(n, buffers.params.views[n], [g[n] for g in grads], {s: v[n] for s, v in views.items()}) for n in phase.parameters]
 
 
 def _vectors(phase: Phase, buffers: Buffers) -> Iterator[Piece]:
