@@ -26,9 +26,8 @@ from nnspec.train.data import Dataset
 
 TRAINED = [n for n in GALLERY if n != "filters"]  # which has no training
 SMALL_BATCHES = {"gpt": 16, "char_lstm": 16, "inception_mnist": 16, "resnet": 32, "googlenet": 2}
-# GoogLeNet with all of its layers and weights, on images of 32 by 32; through so many, rounding errors grow by half a digit in five steps.
+# GoogLeNet with all of its layers and weights, on images of 32 by 32: on its own it takes minutes.
 SMALLER = {"[3, 224, 224]": "[3, 32, 32]", "avgpool(7)": "avgpool(1)", "expect shape": "# expect shape"}
-FEWER_STEPS = {"googlenet": 10}
 
 ALL_SORTS = """
 fn clipped(x) = min(max(x, 0), 6)
@@ -101,7 +100,7 @@ def test_twenty_steps_of_the_script_are_twenty_steps_of_the_engine(
 ) -> None:
     net = small_googlenet() if name == "googlenet" else nnspec.load(name, engine="numpy", threads=1)
     size = min(net.spec.trainings[0].batch, SMALL_BATCHES.get(name, 64))
-    net.spec = net.engine.spec = net.spec.with_training(steps=FEWER_STEPS.get(name, 20), epochs=None, batch=size, augment=(), stop=None)
+    net.spec = net.engine.spec = net.spec.with_training(steps=20, epochs=None, batch=size, augment=(), stop=None)
     data = batch_of(net, 5 * size)
     exported(net, tmp_path, data)
     run_script(tmp_path, monkeypatch)
