@@ -321,15 +321,12 @@ class Net:
         """
         from nnspec.deploy import export
         from nnspec.deploy.card import write_card
-        from nnspec.deploy.interface import graph_of, preparation
+        from nnspec.deploy.interface import graph_of
         from nnspec.deploy.quantized import export_quantized
-        from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared
+        from nnspec.deploy.raw import prove_same
         from nnspec.train.checkpoint import metadata
 
-        steps = int(self.engine.steps_done)
-        learnt = has_learnt(self.spec, self.states, int(self.engine.seed))
-        refuse_unprepared(self.spec, raw, standardized=standardized, learnt=learnt, quantized=int8 is not None)
-        prepared = preparation(self.spec, pixels, raw, learns=learnt)
+        prepared = self._prepared(pixels, raw, standardized=standardized, quantized=int8 is not None)
         said = {"labels": self._labels(), "means": dict(self.means), "preprocessing": prepared}
         about = metadata(self.engine) | {name: json.dumps(value) for name, value in said.items() if value}
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
@@ -341,9 +338,18 @@ class Net:
             proof = export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
         else:
             proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half)
-        how = {"labels": self.labels, "steps": steps, "prepared": prepared, "measured": measured}
-        write_card(proof, self._single, graph, **how)
+        steps = int(self.engine.steps_done)
+        write_card(proof, self._single, graph, labels=self.labels, steps=steps, prepared=prepared, measured=measured)
         return proof
+
+    def _prepared(self, pixels: Sequence[str], raw: Sample | None, *, standardized: bool, quantized: bool) -> list[str]:
+        """What an exported model does to raw values before all else; a Fault where it cannot do what is asked of it."""
+        from nnspec.deploy.interface import preparation
+        from nnspec.deploy.raw import has_learnt, refuse_unprepared
+
+        learnt = has_learnt(self.spec, self.states, int(self.engine.seed))
+        refuse_unprepared(self.spec, raw, standardized=standardized, learnt=learnt, quantized=quantized)
+        return preparation(self.spec, pixels, raw, learns=learnt)
 
     @as_spec_error()
     def export_training(

@@ -12,7 +12,8 @@ from nnspec.cli.options import hush, say
 from nnspec.diagnostics import Diagnostic, Fault, SpecError, printable
 from nnspec.memory import guard_imports, is_exhausted
 
-WRONG, USAGE, RESOURCES, INTERRUPTED = 1, 2, 3, 130
+WRONG, RESOURCES, INTERRUPTED = 1, 3, 130
+"""Exit codes; for arguments that are wrong click says 2."""
 OUT_OF_RESOURCES = ("E540", "E580")
 
 

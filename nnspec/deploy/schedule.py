@@ -13,8 +13,8 @@ from nnspec.ops import OPS
 from nnspec.train.schedule import LEAST_PROGRESS, base_rate
 
 PREFIX = "schedule:"
-AN_EPOCH, EPOCH_LOSS = f"{PREFIX}an_epoch", f"{PREFIX}loss"
-"""What whoever trains says: how many steps make an epoch, and, after each, the mean of its losses."""
+AN_EPOCH = f"{PREFIX}an_epoch"
+"""How many steps make an epoch: whoever trains says so, and after each says the mean of its losses, `schedule:loss`."""
 NO_LOSS = float(np.finfo(np.float64).max)
 
 

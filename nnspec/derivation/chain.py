@@ -50,10 +50,15 @@ class Chain:
                 found.setdefault(name, []).append(step)
         return found
 
+    @cached_property
+    def through(self) -> dict[str, ThroughTime]:
+        """Every loop, by the name of its sequence."""
+        return {s.name: ThroughTime(self, s) for s in self.values.steps if isinstance(s, Recurrence)}
+
     @property
     def loops(self) -> list[ThroughTime]:
         """The loops on the way."""
-        return [ThroughTime(self, s) for s in self.steps if isinstance(s, Recurrence)]
+        return [self.through[s.name] for s in self.steps if s.name in self.through]
 
     @property
     def depends_on(self) -> list[str]:
@@ -82,7 +87,7 @@ class Chain:
     def formulas(self) -> Iterator[tuple[str, Equation]]:
         """The names of the values, and what each is computed from."""
         for step in self.values.steps:
-            rows = ThroughTime(self, step).forward() if isinstance(step, Recurrence) else [(step.name, self.formula_of(step))]
+            rows = self.through[step.name].forward() if isinstance(step, Recurrence) else [(step.name, self.formula_of(step))]
             yield from ((name, Equation(self.signs.name(name).text, formula)) for name, formula in rows)
 
     def formula_of(self, step: Step) -> str:
@@ -114,7 +119,7 @@ class Chain:
 
     def _last(self, step: Step | Recurrence) -> str:
         if isinstance(step, Recurrence):
-            return ThroughTime(self, step).rule(self.parameter).text
+            return self.through[step.name].rule(self.parameter).text
         return self.product([self.parameter, step.name, LOSS] if step.name != LOSS else [self.parameter, LOSS])
 
     def _ways(self, name: str) -> Iterator[list[str]]:
@@ -136,7 +141,7 @@ class Chain:
             if step.name != LOSS:
                 yield step.name, self.derivative(step.name)
             if isinstance(step, Recurrence):
-                through = ThroughTime(self, step)
+                through = self.through[step.name]
                 yield from (*through.backward(), *through.starts())
         if self.parameter:
             yield self.parameter, self.derivative(self.parameter)
@@ -146,7 +151,7 @@ class Chain:
         shares: list[Term] = []
         for step in self.readers[name]:
             if isinstance(step, Recurrence):
-                shares += ThroughTime(self, step).collected(name)
+                shares += self.through[step.name].collected(name)
             elif GRADIENT + name in step.backward.outputs:
                 shares.append(self.share(step, name))
         return self.signs.sum([(1, s) for s in shares]).text

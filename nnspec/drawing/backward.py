@@ -80,7 +80,7 @@ def _inside(body: Body, outside: Flow) -> Flow:
     for _ in body.before:  # what one carried value passes on may come to another in the step after
         dependent = graph.dependents(trained)
         trained += [n for name, n in body.before.items() if graph.outputs[name] in dependent and n not in trained]
-    trained = [n for n in trained if graph[n].type.is_float and n in graph.nodes]
+    trained = [n for n in trained if graph[n].type.is_float]
     ends = [n for n in dict.fromkeys(graph.outputs.values()) if n in graph.dependents(trained)]
     senders: dict[str, Set[str]] = {**_senders(graph, ends, trained)}
     senders |= {end: senders[end] | {AFTER} for end in ends}

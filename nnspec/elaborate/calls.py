@@ -42,7 +42,7 @@ from nnspec.syntax import ast
 
 PLAIN = (bool, int, float)
 DERIVATIVE = "grad"
-HERE = nullcontext()
+UNCHANGED = nullcontext()
 
 
 class Calls(ABC):
@@ -78,7 +78,7 @@ class Calls(ABC):
 
     def at(self, span: Span) -> AbstractContextManager[None]:
         """Nodes made inside come from this place; a place in the library leaves them with the user's line that called it."""
-        return HERE if span.source.library and self.graph.context.span else self.graph.at(span=span)
+        return UNCHANGED if span.source.library and self.graph.context.span else self.graph.at(span=span)
 
     @contextmanager
     def recovering(self, span: Span) -> Iterator[None]:
@@ -105,7 +105,7 @@ class Calls(ABC):
 
     def call(self, e: ast.Call, scope: Scope) -> Value:
         callee = callee_of(e.callee, scope, self.definitions)
-        with self.budget.derived() if isinstance(callee, Builtin) and callee.name == DERIVATIVE else nullcontext():
+        with self.budget.derived() if isinstance(callee, Builtin) and callee.name == DERIVATIVE else UNCHANGED:
             arguments = self.evaluated(callee, e.arguments, e.arguments, scope)
         return self.invoke(callee, arguments, scope, e.span, None)
 

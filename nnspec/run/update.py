@@ -72,8 +72,8 @@ class Update:
         """The update of each vector, block after block; a block is to it what a part of the batch is to a network."""
         if not self.threads or not (self.alike or len(self.pieces) == 1) or any(p.w.ndim != 1 for p in self.pieces):
             return []
-        found = [self._blocks_of(piece, shares) for piece in self.pieces]
-        return [blocks for blocks in found if blocks] if all(found) else []
+        found = [blocks for piece in self.pieces if (blocks := self._blocks_of(piece, shares))]
+        return found if len(found) == len(self.pieces) else []
 
     def _blocks_of(self, piece: Piece, shares: int) -> Runnable | None:
         vector = [(piece.name, Type(self.dtype, (BATCH,)))]

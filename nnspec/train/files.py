@@ -98,6 +98,7 @@ def _itself(values: Any) -> Any:
 
 MAX_EXPANSION = 1000
 MOST_ROWS, AT_ONCE = 1 << 16, 1 << 22
+"""Rows of a tall table that are read together, and bytes of them."""
 MAX_TEXT = 2**30
 MAX_IDX_ITEMS = 1_000_000
 MAX_QUOTED = 40
@@ -139,6 +140,11 @@ def as_float(text: str) -> float | None:
     with suppress(ValueError):
         return float(text)
     return None
+
+
+def are_numbers(values: np.ndarray, gaps: bool) -> bool:
+    """Whether all are finite, or, where there may be gaps, NaN."""
+    return bool(not np.isinf(values).any() if gaps else np.isfinite(values).all())
 
 
 def missing_help(table: Path, count: int, is_number: bool) -> str:

@@ -26,7 +26,7 @@ TEXT, NUMBERS = "OU", "biuf"
 class Gaps:
     """What is done about the missing values of a table: which rows stay, and what stands for the values that some of these lack.
 
-    Nothing is, where nothing is said.
+    Without either nothing is done.
     """
 
     kept: Array | None = None

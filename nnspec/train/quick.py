@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.train.files import as_float
+from nnspec.train.files import are_numbers, as_float
 
 SAMPLE = 1 << 16
 """Bytes from the start of a file by which a column is expected to be of numbers or of texts."""
@@ -68,8 +68,7 @@ def _expected(path: Path, gaps: bool) -> dict[str, bool] | None:
 
 def _numbers(column: Any, gaps: bool) -> Array | None:
     values: Array = column.to_numpy()
-    plain = not np.isinf(values).any() if gaps else not column.null_count and np.isfinite(values).all()
-    return values if plain else None
+    return values if are_numbers(values, gaps) else None
 
 
 def _texts(column: Any, gaps: bool) -> Array | None:

@@ -14,10 +14,12 @@ import numpy as np
 
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.record import dataclass
+from nnspec.source import UTF_16
 from nnspec.train.files import (
     DECIMAL_COMMA,
     NOT_FINITE_HELP,
     Readers,
+    are_numbers,
     as_float,
     broken,
     existing,
@@ -34,7 +36,6 @@ SEPARATORS = {";": ("semicolons", ";"), "\t": ("tabs", "\\t"), "|": ("bars", "|"
 """Signs that part cells elsewhere, in words and as they are written in Python."""
 GAPS = ("", "nan", "+nan", "-nan")
 """Cells that are gaps among numbers."""
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Table:
         cells = [row[index].strip() for row in self.rows]
         with suppress(ValueError):
             values = np.array([c or "nan" for c in cells] if self.gaps else cells, dtype=np.float64)
-            if not np.isinf(values).any() if self.gaps else np.isfinite(values).all():
+            if are_numbers(values, self.gaps):
                 return values
         numbers = [_is_finite(c) for c in cells]
         if self._is_text(cells, numbers):

@@ -16,6 +16,8 @@ from nnspec.record import dataclass
 
 LONG = 1  # layers: a pipeline of more than these that an operator takes is a statement of its own
 OWNED = ("param", "state")
+STATES = ("h", "c", "m")
+"""What the values that a loop carries are called."""
 
 
 @dataclass
@@ -26,10 +28,6 @@ class Body:
     lines: list[str] = field(default_factory=list)
     layers: list[Call] = field(default_factory=list)
     formula: str = ""
-
-
-STATES = ("h", "c", "m")
-"""What the values that a loop carries are called."""
 
 
 def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, *, model: bool) -> Body:
