@@ -13,6 +13,9 @@ import torch
 from test_cli import run
 from torch_models import example, export, outputs
 
+from nnspec.train.predictions import write
+from nnspec.train.sources import TABLES
+
 LEARNING = ("--set", "target=y: class(3)", "--set", "loss=-pick(log_p, y)", "--set", "metric=accuracy(log_p, y)")
 
 
@@ -24,6 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     export(example("resnet"), folder / "resnet.onnx", dynamo=True)
     x = np.random.default_rng(0).normal(size=(9, 20)).astype(np.float32)
     np.savez(folder / "d.npz", x=x, y=np.arange(9) % 3)
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "short.csv").write_text("x_0,b\n1,2\n")
     return folder
 
 
@@ -44,6 +49,20 @@ def test_predict_gives_the_outputs_of_torch(folder: Path, tmp_path: Path) -> Non
     rows = list(csv.reader((tmp_path / "p.csv").open()))
     assert rows[0] == ["log_p_0", "log_p_1", "log_p_2"]
     np.testing.assert_allclose(np.array(rows[1:], float), theirs(folder), atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npy"])
+def test_predict_takes_a_table_with_columns_named_as_in_predictions_or_one_array(folder: Path, tmp_path: Path, suffix: str) -> None:
+    x, rows = np.load(folder / "d.npz")["x"], tmp_path / f"rows.{suffix}"
+    if suffix == "npy":
+        np.save(rows, x)
+    else:
+        write(rows, {"other": x[:, 0], "x": x})
+    out = tmp_path / ("p.parquet" if suffix == "parquet" else "p.csv")
+    done = run("predict", "mlp.onnx", "--data", str(rows), "-o", str(out), cwd=folder)
+    assert done.stdout.startswith("9 predictions"), done.stderr
+    columns = {name: read() for name, read in TABLES[out.suffix[1:]](out, None, False).items()}
+    np.testing.assert_allclose(np.stack([columns[f"log_p_{i}"] for i in range(3)], axis=1), theirs(folder), atol=1e-5)
 
 
 def test_eval_computes_the_loss_and_metric_that_are_set(folder: Path) -> None:
@@ -81,6 +100,9 @@ def test_diff_tells_weights_apart_and_compares_with_a_spec(folder: Path, tmp_pat
         (("derive", "mlp.onnx", "fc1.weight", *LEARNING), "E525", "no formulas to derive"),
         (("check", "--fix", "mlp.onnx"), "E525", "no text to mend"),
         (("predict", "mlp.onnx", "-o", "p.csv"), "E302", "--data FILE"),
+        (("predict", "mlp.onnx", "--data", "mlp.onnx", "-o", "p.csv"), "E302", "is not a .csv"),
+        (("predict", "mlp.onnx", "--data", "other.csv", "-o", "p.csv"), "E307", "call columns `x_0` to `x_19`"),
+        (("predict", "mlp.onnx", "--data", "short.csv", "-o", "p.csv"), "E307", "no field `x_1` for `x`"),
         (("eval", "mlp.onnx", "--data", "d.npz"), "E110", "neither a loss nor a metric"),
         (("check", "mlp.onnx", "--set", "constants=3"), "E106", "no JSON object: 3"),
         (("check", "mlp.onnx", "--set", "los=y"), "E102", "did you mean `loss`?"),

@@ -148,3 +148,14 @@ def test_a_named_size_takes_any_length() -> None:
     fields = check({"x": np.zeros((2, 5)), "y": np.zeros((2, 7))}, {"x": port(T - 2), "y": port(T)}, None, "float32")
     assert fields["x"].shape == (2, 5)
     assert mistake(lambda: check({"x": np.zeros((2, 5, 1))}, {"x": port(T)}, None, "float32")).code == "E303"
+
+
+def test_columns_called_by_their_places_are_an_input_and_make_a_model_of_raw_fields(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x_0,x_1,x_2,x_3,y\n1,2,3,4,0\n5,6,7,8,1\n")
+    ports = {"x": port(2, 2), "y": port()}
+    fields = read(source("csv", "t.csv"), ports, tmp_path)
+    assert fields["x"].tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    data = load(training(source("csv", "t.csv")), {"x": port(2, 2)}, {"y": port()}, tmp_path)
+    assert data.train["x"].shape == (2, 2, 2)
+    (tmp_path / "t.csv").write_text("x,x_0,y\n1,2,0\n")
+    assert read(source("csv", "t.csv"), {"x": port(1)}, tmp_path)["x"].tolist() == [[1]]

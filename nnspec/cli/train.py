@@ -137,6 +137,8 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
         folder, dtype = net.spec.folder, net.spec.dtype
         return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row)
     if net.spec.given and not net.spec.trainings:
+        if data:
+            data_sets.source_from_path(data)  # a mistake: it is no table
         raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
     dataset = net.dataset(data)
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,15 +16,31 @@ from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, Whence, listing
 from nnspec.train.files import Readers, not_a_number, quoted
 from nnspec.train.formulas import computed
+from nnspec.train.npy import ONLY
 
 
 def bound(
     source: DataSource, readers: Readers, ports: Mapping[str, Type], dtype: str, labels: dict[str, list[str]], whence: Whence
 ) -> Fields:
     """For each port the field of its name, or what the source's arguments make for it, checked."""
-    fields = {port: _field(source, readers, port, dtype if type.is_float else None, whence) for port, type in ports.items()}
+    fields = {port: _field(source, readers, port, type, dtype, whence) for port, type in ports.items()}
     origins = {port: whence.said(taken(source, port)) for port in ports}
     return Checker(ports, source.span, dtype, source.spans, labels, whence, origins).check(fields)
+
+
+def by_their_names(source: DataSource, names: Collection[str], ports: Mapping[str, Type]) -> DataSource:
+    """The source with what names of fields say: columns x_0, x_1, .. are x, as predictions are written; the only array, the only port."""
+    if source.name == "npy" and len(ports) == 1 and [*names] == [ONLY]:
+        return replace(source, fields={**dict.fromkeys(ports, ONLY), **source.fields})
+    unsaid = {port: type for port, type in ports.items() if port not in source.fields and port not in names and f"{port}_0" in names}
+    made = {port: tuple(f"{port}_{i}" for i in range(_numbers(type))) for port, type in unsaid.items()}
+    return replace(source, fields={**source.fields, **{port: columns for port, columns in made.items() if columns}}) if unsaid else source
+
+
+def _numbers(type: Type) -> int:
+    """How many an example has, where that is known; 0 for a single one."""
+    sizes = [size for size in type.shape[1:] if isinstance(size, int)]
+    return prod(sizes) if sizes and len(sizes) == type.rank - 1 else 0
 
 
 def taken(source: DataSource, port: str) -> Any:
@@ -50,12 +68,12 @@ def _names(item: Any) -> Sequence[str]:
     return item.names() if isinstance(item, Formula) else (item,)
 
 
-def _field(source: DataSource, readers: Readers, port: str, dtype: str | None, whence: Whence) -> Any:
-    made_of = items(source, port)
+def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: str, whence: Whence) -> Any:
+    made_of, dtype = items(source, port), floats if type.is_float else None
     for item in made_of:
         for name in _names(item):
             if name not in readers and not (isinstance(item, Formula) and item.means(name)):
-                raise _no_field(source, readers, port, name)
+                raise _no_field(source, readers, port, name, type)
     columns = [computed(i, readers, dtype, whence.fractional) if isinstance(i, Formula) else readers[i]() for i in made_of]
     if not isinstance(taken(source, port), tuple):
         return columns[0]
@@ -77,11 +95,17 @@ def _side_by_side(source: DataSource, port: str, names: Sequence[str], columns: 
     return np.concatenate([c.reshape(len(c), -1 if c.size else 1) for c in columns], axis=1)
 
 
-def _no_field(source: DataSource, readers: Readers, port: str, name: str) -> Fault:
+def _no_field(source: DataSource, readers: Readers, port: str, name: str, type: Type) -> Fault:
     message = f"`{source.name}` has no field `{name}`" + (f" for `{port}`" if name != port else "")
     near = did_you_mean(name, readers)
     there = f"its fields are {listing(readers)}" if readers else "it has no fields"
-    file = '"file", ' if source.path else ""
-    how = "" if source.name == "inline" or name != port else f"; choose one with `{source.name}({file}{port} = ..)`"
+    how = "" if source.name == "inline" or name != port else _how(source, port, _numbers(type))
     span = source.spans.get(port, source.span) if name != port else source.span
     return fault("E307", message, span, help=f"{near} {there}{how}".strip())
+
+
+def _how(source: DataSource, port: str, numbers: int) -> str:
+    """How a field is chosen: in the spec, and by the names of columns."""
+    file = '"file", ' if source.path else ""
+    named = f", or call columns `{port}_0` to `{port}_{numbers - 1}`" if source.name in ("csv", "parquet") and numbers > 1 else ""
+    return f"; choose one with `{source.name}({file}{port} = ..)`{named}"

@@ -17,7 +17,7 @@ from nnspec.graph import Type
 from nnspec.limits import GIB
 from nnspec.record import dataclass
 from nnspec.run.stored import as_array
-from nnspec.train.binding import bound, items, names_read
+from nnspec.train.binding import bound, by_their_names, items, names_read
 from nnspec.train.check import Fields, Whence, check, examples, listing
 from nnspec.train.files import Parts, Readers, Stretch, Tall
 from nnspec.train.missing import Gaps, Means, columns_of, fillable, learnt, means_of, refuse_gaps, rows_kept
@@ -76,6 +76,7 @@ def sample(
     loader = _Loader(training, inputs, {}, folder, data, dtype, _lists(labels), means or {})
     source, path = loader.main_source()
     parts = open_source(source, folder, path, dtype, _known(source, loader.labels))
+    source = by_their_names(source, parts.train, inputs)
     made = {n: items(source, n) for n, c in source.fields.items() if n in inputs and not isinstance(c, str) and source.name != "inline"}
     gaps = loader.gaps(source, parts)
     if tall := _too_tall(source, parts, inputs):
@@ -122,6 +123,7 @@ def read(
     """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps."""
     known = _lists(labels)
     parts = open_source(source, folder, data, dtype, _known(source, known))
+    source = by_their_names(source, parts.train, ports)
     gaps = _gaps(source, parts, ports, means or {}, every_row)
     return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.whole())
 
@@ -205,6 +207,7 @@ class _Loader:
     def load(self) -> Dataset:
         source, data = self.main_source()
         parts = self.opened(source, data)
+        source = by_their_names(source, parts.train, self.ports)
         wish, own_test = self.wish(source, self.gaps(source, parts)), None
         if tall := _too_tall(source, parts, self.ports):
             train, validation, test = self.laid_out(wish, parts, tall)
@@ -266,6 +269,7 @@ class _Loader:
         """A source of its own for validation or test: the part it holds out, or all of it."""
         same = self.training.data is not None and source.name == self.training.data.name and source.name in IDX_SOURCES
         parts = self.opened(source, self.data if same else None)
+        source = by_their_names(source, parts.train, self.ports)
         return _checked(self.wish(source, _gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
 
 
