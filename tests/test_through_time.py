@@ -66,11 +66,17 @@ def test_a_loop_is_backpropagation_through_time() -> None:
     assert found[7:] == [
         "∂L/∂rnn.R = Σₜ ∂L/∂hₜ · ∂hₜ/∂rnn.R",
         "∂L/∂out = 2 * (out - y)",
-        "∂L/∂h₁ = ∂L/∂out @ dense.Wᵀ",
-        "∂L/∂z₁ = pad(∂L/∂h₁, T - 1, 0)",
+        "∂L/∂a₁ = ∂L/∂out @ dense.Wᵀ",
+        "∂L/∂z₁ = pad(∂L/∂a₁, T - 1, 0)",
         "∂L/∂hₜ = ∂L/∂z₁[t] + ∂L/∂hₜ₊₁ * (1 - hₜ₊₁^2) @ rnn.Rᵀ",
         "∂L/∂rnn.R = Σₜ hₜ₋₁ᵀ @ (∂L/∂hₜ * (1 - hₜ^2))",
     ]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_what_a_loop_carries_shares_its_letter_with_no_value_outside(cell: str) -> None:
+    found = equations(derived(READER.format(cell=cell), f"{cell}.R"))
+    assert not any(line.startswith("h₁ ") for line in found) and ("a₁ = s₁[-1]" if cell == "gru" else "a₁ = z₁[-1]") in found
 
 
 def test_the_gates_of_an_lstm_get_their_gradients_side_by_side() -> None:
@@ -159,10 +165,10 @@ def test_the_formulas_of_a_loop_as_they_are_written_give_the_derivatives_of_torc
     for t in range(1, STEPS + 1):
         known["h"][t] = eval(formulas["h[t]"].replace("x[t]", formulas["x[t]"]), known | {"t": t})
     known["z1"] = by_step(torch.stack([known["h"][t] for t in range(1, STEPS + 1)], dim=1))
-    for name in ("h1", "out", "L"):
+    for name in ("a1", "out", "L"):
         known[name] = eval(formulas[name], known)
     (expected,) = torch.autograd.grad(known["L"].sum(), known["rnn_R"])
-    for name in ("d_L_out", "d_L_h1", "d_L_z1"):
+    for name in ("d_L_out", "d_L_a1", "d_L_z1"):
         known[name] = eval(formulas[name], known)
     known["d_L_z1"] = by_step(known["d_L_z1"])
     for t in range(STEPS, 0, -1):

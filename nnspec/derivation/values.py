@@ -23,6 +23,9 @@ from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.step import outputs_of
 
+OTHERS = {"z": "zsuv", "h": "hapq"}
+"""Letters for what has no name in the spec, the first that no loop uses."""
+
 
 @dataclass(frozen=True)
 class Values:
@@ -78,7 +81,10 @@ def values_of(spec: Compilation) -> Values:
 
 @dataclass
 class _Naming:
-    """Names for the values of one model: those of the spec, else z₁, z₂, ... for sums of weights and h₁, h₂, ... for others."""
+    """Names for the values of one model: those of the spec, else z₁, z₂, ... for sums of weights and h₁, h₂, ... for others.
+
+    A letter that a loop has stays its own, as h₁ is what it carries after its first step: then it is s₁, and a₁.
+    """
 
     model: Model
     drawing: Drawing
@@ -153,7 +159,14 @@ class _Naming:
         self.taken.add(name)
         return name
 
+    @cached_property
+    def of_loops(self) -> set[str]:
+        """What the values of a step are called in all loops."""
+        bodies = (p.body for p in self.drawing.root.within() if p.body and is_the_same_at_every_step(p.body))
+        return {name for body in bodies for name in (*body.called.values(), *body.before, body.item)}
+
     def numbered(self, letter: str) -> str:
+        letter = next((free for free in OTHERS.get(letter, "") if free not in self.of_loops), letter)
         self.counts[letter] += 1
         return letter + subscript(self.counts[letter])
 
