@@ -17,7 +17,7 @@ from nnspec.elaborate.arguments import parameters_of, signature_text
 from nnspec.elaborate.foreign import nearest
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
-from nnspec.elaborate.sources import SOURCES
+from nnspec.elaborate.sources import SOURCES, Word
 from nnspec.elaborate.values import Builtin, Choice, Function
 from nnspec.graph import BATCH
 from nnspec.graph.types import show
@@ -144,6 +144,9 @@ def _sources() -> Iterator[Entry]:
     for name in SOURCES:
         said = reference.source(name)
         yield Entry("source", name, said.written, said.meaning, written=(f"data {said.written}",), brief=said.more)
+    for name in sorted({n for kind in SOURCES.values() for n, option in kind.options.items() if isinstance(option, Word)}):
+        said = reference.source(name)
+        yield Entry("setting", name, said.written, said.meaning, brief=said.more)
 
 
 def _augmentations() -> Iterator[Entry]:

@@ -96,7 +96,7 @@ def test_every_form_of_example_can_be_true(kind: str, example: str) -> None:
 
 
 def test_everything_of_the_library_has_an_entry_that_says_what_it_is() -> None:
-    of_trainings = {*SOURCES, *AUGMENTATIONS, *STOPS, *SETTINGS} - {"stop"}
+    of_trainings = {*SOURCES, *AUGMENTATIONS, *STOPS, *SETTINGS, "missing"} - {"stop"}
     assert {e.name for e in entries()} == {name for _, name in public()} | set(builtins()) | set(OPS) | of_trainings
     assert [e.name for e in entries() if not e.doc or not e.headline] == []
 
@@ -224,6 +224,7 @@ def test_a_setting_says_what_holds_without_it() -> None:
     assert run("doc", "batch").output == (
         "setting batch 32\n\nexamples in a step; the last batch of an epoch may be smaller\nwithout it: 32\n"
     )
+    assert run("doc", "missing").output.startswith("setting missing = drop\n\nA value that is missing")
     assert run("doc", "early").output.startswith("stop early(val.loss, patience = 3)\n\nstop when")
 
 
