@@ -41,6 +41,12 @@ def test_the_data_of_a_spec_comes_with_it_and_nothing_is_written_over() -> None:
     assert data.read_text() == "time,x\n1,2\n"
 
 
+def test_a_name_of_the_gallery_begins_with_that_spec() -> None:
+    for name in ("mazur", "iris.nn"):
+        assert f"from `{name.removesuffix('.nn')}` of the gallery" in run("new", name).output
+    assert Path("mazur.nn").read_text("utf-8") == (ROOT / "specs" / "mazur.nn").read_text("utf-8")
+
+
 def test_only_the_name_of_the_model_differs() -> None:
     text = (ROOT / "specs" / "mazur.nn").read_text("utf-8")
     run("new", "two.nn", "--from", "mazur")

@@ -129,15 +129,19 @@ def _listing(found: list[Entry]) -> str:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--from", "origin", metavar="SPEC", default="digits", show_default=True, help="The spec of the gallery to begin with.")
+@click.option(
+    "--from", "origin", metavar="SPEC", help="The spec of the gallery to begin with: without it that called NAME, or else digits."
+)
 @click.option("--list", "as_list", is_flag=True, help="List the gallery, as without NAME.")
-def new(name: str | None, origin: str, as_list: bool) -> None:
+def new(name: str | None, origin: str | None, as_list: bool) -> None:
     """Begin a spec NAME.nn from one of the gallery; without NAME, list the gallery."""
     if as_list or name is None:
         click.echo(_gallery())
         return
-    if not Path(name).name.removesuffix(".nn"):
+    stem = Path(name).name.removesuffix(".nn")
+    if not stem:
         raise click.BadParameter(f"{name!r} names no file", param_hint="NAME")
+    origin = origin or (stem if stem in gallery.names() else "digits")
     source = gallery.read(origin)
     path = gallery.start(name, source)
     click.echo(f"{printable(str(path))}, from `{origin}` of the gallery:")
