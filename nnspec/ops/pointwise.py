@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from nnspec.blas import subtracted
-from nnspec.graph import Op, Type, Var
+from nnspec.graph import Op, Var
 from nnspec.graph.op import GradRule, Kernel
 from nnspec.graph.types import count
 from nnspec.lazy import np
@@ -195,10 +195,6 @@ logical_or = Op("logical_or(x: bool[*s], y: bool[*s]) -> bool[*s]", "x or y.", n
                 scalar=lambda x, y: x or y, **_BOOLEAN)  # fmt: skip
 logical_not = Op("logical_not(x: bool[*s]) -> bool[*s]", "not x.", np.logical_not, None, "Not",
                  ("logical_not([true, false]) == [false, true]",), pointwise=True, scalar=lambda x: not x, **_BOOLEAN)  # fmt: skip
-
-
-def _where_shape(c: Type, x: Type, y: Type) -> Any:
-    return add.type((add.type((c, x), {}), y), {}).shape
 
 
 def _where_into(out: Any, c: Any, x: Any, y: Any) -> Callable[[], Any]:

@@ -73,22 +73,7 @@ def sample(
     means: Means | None = None,
 ) -> Sample:
     """A few of the examples of a train block, with what its data block makes of them for these inputs; none of those without a value."""
-    loader = _Loader(training, inputs, {}, folder, data, dtype, _lists(labels), means or {})
-    source, path = loader.main_source()
-    parts = open_source(source, folder, path, dtype, _known(source, loader.labels))
-    source = by_their_names(source, parts.train, inputs)
-    made = {n: items(source, n) for n, c in source.fields.items() if n in inputs and not isinstance(c, str) and source.name != "inline"}
-    gaps = loader.gaps(source, parts)
-    if tall := _too_tall(source, parts, inputs):
-        first = next(iter(tall.stretches(names_read(source, inputs))))
-    else:
-        first = _all_rows(parts, parts.train, gaps)
-    some = gaps.closed(first)
-    names = names_read(source, {name: inputs[name] for name in made}) & some.readers.keys()
-    _keep_labels(source, parts.labels, inputs, loader.labels)
-    fields = bound(source, some.readers, inputs, dtype, loader.labels, Whence(parts.table, numbers=some.numbers))
-    raw = {name: some.readers[name]() for name in sorted(names)}
-    return Sample({n: np.asarray(v[:SAMPLED]) for n, v in raw.items()}, {n: np.asarray(v[:SAMPLED]) for n, v in fields.items()}, made)
+    return _Loader(training, inputs, {}, folder, data, dtype, _lists(labels), means or {}).sample()
 
 
 def load(
@@ -222,6 +207,23 @@ class _Loader:
             test = self.other(self.training.test)
         return Dataset(train, validation or None, own_test or test or None, self.labels, self.means)
 
+    def sample(self) -> Sample:
+        source, data = self.main_source()
+        parts = open_source(source, self.folder, data, self.dtype, _known(source, self.labels))  # without a word on fields of targets
+        source = by_their_names(source, parts.train, self.inputs)
+        gaps = self.gaps(source, parts)
+        if tall := _too_tall(source, parts, self.inputs):
+            first = next(iter(tall.stretches(names_read(source, self.inputs))))
+        else:
+            first = _all_rows(parts, parts.train, gaps)
+        some = gaps.closed(first)
+        _keep_labels(source, parts.labels, self.inputs, self.labels)
+        fields = bound(source, some.readers, self.inputs, self.dtype, self.labels, Whence(parts.table, numbers=some.numbers))
+        computed = [n for n, c in source.fields.items() if n in self.inputs and not isinstance(c, str) and source.name != "inline"]
+        names = names_read(source, {name: self.inputs[name] for name in computed}) & some.readers.keys()
+        raw = {name: some.readers[name]() for name in sorted(names)}
+        return Sample(_few(raw), _few(fields), {name: items(source, name) for name in computed})
+
     def wish(self, source: DataSource, gaps: Gaps) -> Wish:
         return Wish(source, self.ports, self.dtype, self.labels, gaps)
 
@@ -271,6 +273,10 @@ class _Loader:
         parts = self.opened(source, self.data if same else None)
         source = by_their_names(source, parts.train, self.ports)
         return _checked(self.wish(source, _gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
+
+
+def _few(fields: Fields) -> Fields:
+    return {name: np.asarray(values[:SAMPLED]) for name, values in fields.items()}
 
 
 def _rows(fields: Fields, rows: Rows) -> Fields:
