@@ -109,6 +109,21 @@ def test_check_takes_a_folder_with_all_specs_in_it(nnspec: Nnspec) -> None:
     assert code == 1 and "specs/deep/er/b.nn:3:19" in said and "specs/a.nn:" in out
 
 
+def test_the_spec_that_a_run_keeps_is_none_of_a_folder(nnspec: Nnspec) -> None:
+    specs = folder(a=RIGHT, runs__a_1__spec=WRONG)
+    assert nnspec("check", specs)[0] == 1
+    Path(specs, "runs", "a_1", "metrics.jsonl").touch()
+    assert nnspec("check", specs)[0] == 0
+    assert nnspec("check", f"{specs}/runs/a_1")[0] == 1
+
+
+def test_a_command_of_near_spelling_is_offered(nnspec: Nnspec) -> None:
+    code, _, said = nnspec("tran", "digits")
+    assert code == 2 and "did you mean `train`?" in said
+    code, _, said = nnspec("frobnicate")
+    assert code == 2 and "frobnicate" in said
+
+
 def test_a_file_of_a_folder_that_only_defines_what_others_import_needs_no_model(nnspec: Nnspec) -> None:
     specs = folder(parts="fn twice(x) = 2 * x\n", a='import "parts.nn"\n' + RIGHT.replace("dense(1)", "twice"))
     assert nnspec("check", specs)[0] == nnspec("test", specs)[0] == 0

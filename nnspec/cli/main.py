@@ -12,6 +12,7 @@ import click
 
 from nnspec.cli import failure
 from nnspec.cli.options import LIMIT
+from nnspec.diagnostics import suggest
 from nnspec.version import VERSION
 
 COMMANDS = {
@@ -52,6 +53,12 @@ class Commands(click.Group):
             command.params.append(LIMIT)
             self.add_command(command, name)
         return super().get_command(ctx, name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        near = suggest(args[0], COMMANDS) if args[0] not in COMMANDS and not args[0].startswith("-") else None
+        if near:
+            ctx.fail(f"there is no command `{args[0]}`: did you mean `{near}`?")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

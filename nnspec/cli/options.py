@@ -60,7 +60,7 @@ def _set_limits(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
 
 
 def spec_files(names: Iterable[str]) -> list[str]:
-    """Files as they are named; of a folder all .nn files in it, however deep."""
+    """Files as they are named; of a folder all .nn files in it, however deep, but for the copies that runs keep of theirs."""
     return [file for name in names for file in _files_in(name)]
 
 
@@ -69,10 +69,14 @@ def _files_in(name: str) -> list[str]:
 
     if not name or not path_of(name).is_dir():
         return [name]
-    found = sorted(Path(name).rglob("*.nn"))
+    found = sorted(path for path in Path(name).rglob("*.nn") if not _is_of_a_run(path) or path.parent == Path(name))
     if not found:
         raise fault("E501", f"there is no .nn file in the folder `{name}`")
     return [str(path) for path in found]
+
+
+def _is_of_a_run(path: Path) -> bool:
+    return path.name == "spec.nn" and (path.parent / "metrics.jsonl").is_file()
 
 
 def is_library(spec: Compilation) -> bool:

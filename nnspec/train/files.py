@@ -172,7 +172,7 @@ def check_size(size: int, what: str, span: Span | None, otherwise: str = "") -> 
 
 def rows_at_once(size: int) -> int:
     """Rows of so many bytes that are read together from a tall table."""
-    return max(1, min(MOST_ROWS, AT_ONCE // max(1, size)))
+    return max(1, min(MOST_ROWS, min(AT_ONCE, limits.most("data")) // max(1, size)))
 
 
 def read_npz(path: Path, span: Span | None, _: bool = False) -> Readers:
