@@ -219,8 +219,7 @@ class Compilation:
             check_against_model(training, self.model)
             if training.schedule:
                 schedule_graph(self.definitions, training.schedule)
-            if not self.training_model[0].losses:
-                raise fault("E110", "the model has no loss, so there is nothing to train", self.model.span)
+            self.training_model[0].needs_loss("there is nothing to train", self.model.span)
 
     def checked(self) -> Compilation:
         """Itself, or SpecError with everything that is wrong."""

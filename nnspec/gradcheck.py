@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Type
 from nnspec.graph.types import size_names
@@ -48,8 +47,7 @@ def gradcheck(spec: Compilation, seed: int = 0) -> list[Checked]:
 def example(spec: Compilation, seed: int, random: np.random.Generator) -> dict[str, Any]:
     """Weights, and a small random batch."""
     model = spec.model
-    if not model.losses:
-        raise fault("E110", f"the model `{model.name}` has no loss, so there are no gradients to check", model.span)
+    model.needs_loss("there are no gradients to check")
     weights = {n: _off_zero(v, random) if n in model.parameters else v for n, v in first_values(spec, seed).items()}
     feeds: dict[str, Any] = {n: random_values(t, random) for n, t in (model.inputs | model.targets).items()}
     return feeds | {SEED: seed, STEP: 1, **weights}

@@ -147,7 +147,7 @@ class Net:
         >>> round(loss, 9), round(float(grads["W2"][0, 0]), 9)
         (0.298371109, 0.082167041)
         """
-        self._needs_loss()
+        self.spec.model.needs_loss("there are no gradients")
         loss, gradients = self.engine.gradients(self._checked(fields, self.inputs | self.targets))
         return loss, {n: g.copy() for n, g in gradients.items()}
 
@@ -418,12 +418,8 @@ class Net:
         known = self._labels() if labels is None else labels
         return check(fields, ports, None, self.spec.dtype, known)
 
-    def _needs_loss(self) -> None:
-        if not self.spec.model.losses:
-            raise fault("E110", "the model has no loss", self.spec.model.span)
-
     def _needs_training(self) -> None:
-        self._needs_loss()
+        self.spec.model.needs_loss("there is nothing to train")
         if not self.spec.trainings:
             help_ = "write `train { data ..  epochs 10  optimizer adam(lr = 1e-3) }`"
             raise fault("E110", "this spec has no train block", self.spec.model.span, help=help_)

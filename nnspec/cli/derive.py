@@ -47,8 +47,7 @@ def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_
 
 def _needs(spec: Compilation, parameter: str) -> None:
     model = spec.model
-    if not model.losses:
-        raise fault("E110", f"the model `{model.name}` has no loss, so there is nothing to derive", model.span)
+    model.needs_loss("there is nothing to derive")
     if parameter not in model.parameters:
         known = ", ".join(model.parameters) or "none"
         help_ = did_you_mean(parameter, model.parameters) or f"its parameters are {known}"

@@ -28,8 +28,8 @@ def graph(file: str, pairs: tuple[str, ...], output: str | None, backward: bool,
     spec = compilation(file, pairs).checked()
     path = Path(output) if output and output not in FORMS else None
     form = form_of(path) if path else output or "svg"
-    if backward and not spec.model.losses:
-        raise fault("E110", f"the model `{spec.model.name}` has no loss, so no gradient flows", spec.model.span)
+    if backward:
+        spec.model.needs_loss("no gradient flows")
     text = WRITERS[form](drawn(spec, depth, backward=backward), spec.model.name)
     if path:
         write_whole(path, text.encode())

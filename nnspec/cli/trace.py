@@ -26,9 +26,9 @@ def trace(file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, ex
     from nnspec.train.schedule import base_rate
 
     spec = compilation(file, pairs, dtype="float64").checked()
-    if not spec.model.losses or not spec.trainings:
-        missing = "train block" if spec.model.losses else "loss"
-        raise fault("E110", f"the model `{spec.model.name}` has no {missing}, so there is no step to trace", spec.model.span)
+    spec.model.needs_loss("there is no step to trace")
+    if not spec.trainings:
+        raise fault("E110", f"the model `{spec.model.name}` has no train block, so there is no step to trace", spec.model.span)
     fields = {n: v[:examples] for n, v in Net(spec, "reference").dataset(data).train.items()}
     lines = run_trace(spec, fields, base_rate(spec))
     if as_json:

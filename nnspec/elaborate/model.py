@@ -65,6 +65,12 @@ class Model:
     def states(self) -> dict[str, Owned]:
         return {n: o for n, o in self.owned.items() if o.kind == "state"}
 
+    def needs_loss(self, so: str, span: Span | None = None) -> None:
+        """A Fault (E110) without a loss, with what there cannot be then."""
+        if not self.losses:
+            help_ = "a model says what should become small: `loss mse(h, y)`, of an output and a target"
+            raise fault("E110", f"the model `{self.name}` has no loss, so {so}", span or self.span, help=help_)
+
     def is_number(self, metric: str) -> bool:
         return self.graph[self.graph.outputs[f"metric:{metric}"]].type.rank == 0
 

@@ -163,8 +163,7 @@ class _Reader:
         optimizer = self.e.as_kind("optimizer", s.optimizer, self.file)
         rate = learning_rate(optimizer, self.e)
         check_optimizer(self.definitions, optimizer)
-        if not self.model.losses:
-            raise fault("E110", "the model has no loss, so there are no steps to take", s.span)
+        self.model.needs_loss("there are no steps to take", s.span)
         self.check_given(self.model.graph.outputs["loss"], "a step", s)
         return Steps(count, optimizer, rate)
 
