@@ -16,7 +16,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, _leave)
     try:
         from nnspec.cli.main import main as command
-    except (ImportError, MemoryError, OSError) as error:
+    except (ImportError, MemoryError, OSError, SystemError) as error:
         if not is_exhausted(error):
             raise
         print("error: out of memory", file=sys.stderr)
@@ -25,6 +25,8 @@ def main() -> None:
         if not ignored:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         command()
+    except MemoryError:  # there was none left to end with, after that had been said
+        os._exit(3)
     finally:
         if not ignored:
             signal.signal(signal.SIGINT, _leave)

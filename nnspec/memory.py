@@ -12,9 +12,9 @@ MIB = 1 << 20
 SPARE = 64 * MIB
 SIGNS = (
     "bad_alloc", "failed to map segment", "annot allocate memory", "Failed to allocate memory", "can't start new thread", "pthread_create",
-    "PosixThread",
+    "PosixThread", "without exception set", "without setting an exception",
 )  # fmt: skip
-"""What an exception says where no more memory, or no more threads, are to be had."""
+"""What an exception says where no more memory, or no more threads, are to be had; the last two are Python's own, as it compiles."""
 LIBRARIES = {"numpy": (160, 96), "onnxruntime": (160, 96), "scipy": (400, 64), "pyarrow": (128, 32)}
 """MiB of addresses that a library takes until it has computed something: in any case, and for every processor."""
 

@@ -19,8 +19,8 @@ OUT_OF_RESOURCES = ("E540", "E580")
 
 def run(command: Callable[[], object]) -> None:
     """A command, with no traceback for anything a user can cause."""
-    guard_imports()
     try:
+        guard_imports()
         command()
     except (SpecError, Fault) as error:
         found = diagnostics_of(error)
