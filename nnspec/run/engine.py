@@ -229,7 +229,7 @@ class Engine:
         """The graph of a phase with its update, where that is run as one program."""
         watched = phase.training.stop is not None and phase.training.stop.grad is not None
         if self._sets:
-            return None if self._has_parts(phase, fields) else phase.watched if watched else phase.step
+            return None if self._has_parts(phase, fields) else phase.watched if watched else phase.folded
         return phase.folded if self.threads and not watched and phase.folds and not self._has_parts(phase, fields) else None
 
     def _has_parts(self, phase: Phase, fields: Mapping[str, Array]) -> bool:
