@@ -76,7 +76,11 @@ def _files_in(name: str) -> list[str]:
 
 
 def _is_of_a_run(path: Path) -> bool:
-    return path.name == "spec.nn" and (path.parent / "metrics.jsonl").is_file()
+    if path.name != "spec.nn":
+        return False
+    from nnspec.train.rundir import is_used
+
+    return is_used(path.parent)
 
 
 def is_library(spec: Compilation) -> bool:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from nnspec.diagnostics import printable
-from nnspec.picture.again import LANE
+from nnspec.picture.again import GAP, LANE
 from nnspec.picture.diagram import Box, Diagram
 from nnspec.picture.layers import Place, rows_of
 from nnspec.picture.look import AGAIN_LINE, BACKWARD_LINE, COLORS, FAINT, FONT, INK, LINE, NOTE, PAPER, TITLE, short
@@ -30,6 +30,7 @@ def _colors() -> str:
     variables = {"ink": INK, "faint": FAINT, "line": LINE, "back": BACKWARD_LINE, "again": AGAIN_LINE, "paper": PAPER}
     root = "".join(f"--{name}:{color};" for name, color in variables.items())
     roles = "".join(f".{role}{{--fill:{fill};--edge:{outline}}}" for role, (fill, outline) in COLORS.items())
+    root += f"--lane:{LANE:.0f};--gap:{GAP:.0f};"  # which the script reads
     return f":root{{{root}--title:{TITLE}px;--note:{NOTE}px;--font:{FONT}}}{roles}"
 
 

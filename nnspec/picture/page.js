@@ -2,7 +2,8 @@
 (() => {
   const named = new Map([...document.querySelectorAll("[data-name]")].map((e) => [e.dataset.name, e]));
   const ASIDE = 12; // between the two lines of an edge
-  const [LANE, GAP] = [14, 9]; // between ways into the next round, and from a row to one along it
+  const style = getComputedStyle(document.documentElement);
+  const [LANE, GAP] = ["--lane", "--gap"].map((name) => Number(style.getPropertyValue(name))); // between ways into the next round, and from a row to one along it
 
   // Where a line meets an element: a port of an open block, or the middle of a box or of the backward box beside it.
   function anchor(name, port, back) {
