@@ -45,6 +45,10 @@ def test_a_loss_of_logits_is_not_drawn_for_probabilities() -> None:
     assert not differences(generate(5000412))
 
 
+def test_pytorch_clamps_the_logarithm_of_a_probability_where_the_library_does() -> None:
+    assert not differences(generate(9017350))
+
+
 @pytest.mark.parametrize("find", ["beside_a_corner", "nearly_no_variance", "saturated_cross_entropy"])
 def test_a_gradient_a_thousandth_off_is_seen_even_where_the_loss_is_hard_to_differentiate(find: str) -> None:
     text = (ROOT / "tests" / "finds" / f"{find}.nn").read_text("utf-8")

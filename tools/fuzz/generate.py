@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from random import Random
+from typing import Any
 
 from nnspec.gradcheck import LENGTH
 from tools.fuzz.draft import Draft, Line, Loss
@@ -116,11 +118,17 @@ def _losses(numbers: int) -> Sequence[Loss]:
         Loss("half_mse({0}, y)", vector, lambda P, z, y: 0.5 * ((z - y) ** 2).sum(1).mean()),
         Loss("log_cosh({0}, y)", vector),
         Loss("bce_logits({0}, sigmoid(y))", vector, lambda P, z, y: F().binary_cross_entropy_with_logits(z, y.sigmoid())),
-        Loss("bce(sigmoid({0}), sigmoid(y))", vector, lambda P, z, y: F().binary_cross_entropy_with_logits(z, y.sigmoid())),
+        Loss("bce(sigmoid({0}), sigmoid(y))", vector, lambda P, z, y: _bce_of_probabilities(z, y.sigmoid())),
         Loss("cross_entropy({0}, y)", index, lambda P, z, y: F().cross_entropy(z, y)),
         Loss("cross_entropy({0}, y, smoothing = 0.1)", index, lambda P, z, y: F().cross_entropy(z, y, label_smoothing=0.1)),
         Loss("-log(pick(softmax({0}), y))", index, lambda P, z, y: F().cross_entropy(z, y)),
     )
+
+
+def _bce_of_probabilities(z: Any, y: Any) -> Any:
+    """By PyTorch; as in `bce`, no logarithm is below that of 1e-37, and there it has no gradient."""
+    of_true, of_false = (torch_functions().logsigmoid(logit).clamp(min=log(1e-37)) for logit in (z, -z))
+    return -(y * of_true + (1 - y) * of_false).mean()
 
 
 def _training(r: Random) -> tuple[str, ...]:
