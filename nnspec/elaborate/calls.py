@@ -38,11 +38,30 @@ from nnspec.elaborate.values import (
 )  # fmt: skip
 from nnspec.graph import BATCH, Graph
 from nnspec.ops import OPS
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 PLAIN = (bool, int, float)
 DERIVATIVE = "grad"
 UNCHANGED = nullcontext()
+
+
+@dataclass
+class Seen:
+    """Of the definitions that were run: whether one asks for fitting, or for anything of the phase; how deep in calls the deepest was.
+
+    `least` is the most that one of them could not help expanding to, in all its copies.
+    """
+
+    fits: bool = False
+    asks: bool = False
+    depth: int = 0
+    least: int = 0
+
+    def add(self, other: Seen, deeper: int = 0, copies: int = 1) -> None:
+        """Have seen what another has, inside so many more calls, and so many times."""
+        self.fits, self.asks = self.fits or other.fits, self.asks or other.asks
+        self.depth, self.least = max(self.depth, other.depth + deeper), max(self.least, other.least * copies)
 
 
 class Calls(ABC):
@@ -53,7 +72,7 @@ class Calls(ABC):
         self.diagnostics: list[Diagnostic] = []
         self.calls: list[Function] = []
         self.always = {"training": training, "fitting": fitting} | ({"batch": BATCH} if training or fitting else {})
-        self.fits = False
+        self.seen = Seen()
         self.frame = Frame()
         self.file = Scope()
         self.rows: list[Row] = []
@@ -67,6 +86,17 @@ class Calls(ABC):
         self.budget = definitions.budget
         self._numbers: dict[tuple[Any, ...], Value] = {}
         graph.most = limits.most("nodes")
+
+    def note(self, step: object) -> None:
+        """Write into the log of the graph what was done beside adding nodes, if there is one."""
+        if self.graph.log is not None:
+            self.graph.log.append(step)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the graph is neither for training nor for fitting; who asks makes another graph for each."""
+        self.seen.asks = True
+        return not (self.training or self.fitting)
 
     @abstractmethod
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
@@ -91,6 +121,10 @@ class Calls(ABC):
             self.diagnostics.append(Diagnostic("E502", "this formula is nested too deeply", span))
         except Poisoned:
             pass
+
+    def owns(self, scope: Scope) -> bool:
+        """Whether parameters and states belong to the definition that is run there; a fn has none, whoever calls it."""
+        return scope.frame.owns and not (self.calls and self.calls[-1].kind == "fn")
 
     def marks(self) -> tuple[int, int, int]:
         """How much there is before a row of the layer table."""
@@ -149,7 +183,7 @@ class Calls(ABC):
             return self._of_numbers(callee, bound, spans, scope.frame, span)
         owns = callee.kind == "layer"
         frame = scope.frame.enter(scope.frame.child(callee.name, label)).of_definition(callee.definition) if owns else scope.frame
-        result = self.run_function(callee, bound, spans, frame, span)
+        result = self.expand(callee, bound, spans, frame, span)
         self.last_name = frame.path if owns else callee.name
         return result
 
@@ -163,6 +197,10 @@ class Calls(ABC):
             self._numbers[key] = value
         return value
 
+    def expand(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
+        """The value of a call in a formula."""
+        return self.run_function(f, bound, spans, frame, span)
+
     def run_function(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
         """The value of a definition's body for bound arguments."""
         if len(self.calls) > limits.most("calls"):
@@ -172,8 +210,8 @@ class Calls(ABC):
         self.budget.enter(f, span)
         inner = Scope(f.scope, frame, dict(self.always))
         inner.spans.update(spans)
+        self.seen.add(Seen(f.fits, f.asks, 0, self.budget.least(f)), len(self.calls), self.budget.copies)
         self.calls.append(f)
-        self.fits = self.fits or f.fits
         outer, self.frame = self.frame, frame
         try:
             with self.graph.at(scope=frame.path.replace(".", "/")):

@@ -14,17 +14,28 @@ from nnspec.graph.origin import Origin, SizeOf
 from nnspec.graph.types import MAX_DIMENSION, show
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
 
 
+@dataclass(frozen=True)
+class Declared:
+    """A parameter or state, and where each of its written sizes comes from; whether the library declares it."""
+
+    owned: Owned
+    places: tuple[Span | SizeOf, ...] | None
+    library: bool
+
+
 def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     """`param` and `state`: a node of its own, named by its path."""
-    if not scope.frame.owns or (e.calls and e.calls[-1].kind == "fn"):
+    if not e.owns(scope):
         raise fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
     if s.type and any(map(_is_open, s.type.dims)):
+        e.graph.depends_on_all()
         scope.names[s.name.id] = e.unsized[scope.frame.join(s.name.id)] = _unsized(e, s, s.type, scope)
         return
     try:
@@ -39,10 +50,9 @@ def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
         help_ = "give one of the two layers another name: `-> ... as NAME`" if "." in owned.name else ""
         note = (e.owned[owned.name].span, "first here")
         raise fault("E105", f"`{owned.name}` is declared twice", s.name.span, notes=(note,), help=help_)
-    e.owned[owned.name] = replace(owned, weights=scope.frame.weights)
     var = e.graph.source(OPS[s.kind], owned.name, owned.type)
-    if s.type:
-        e.graph.written[owned.name] = tuple(_origin(e, d, s, scope) for d in _after_star(s.type.dims))
+    places = tuple(_place(e, d, scope) for d in _after_star(s.type.dims)) if s.type else None
+    enter(e, Declared(replace(owned, weights=scope.frame.weights), places, s.span.source.library))
     scope.names[s.name.id] = Tensor(var, False, s.type.span if s.type else s.name.span)
     scope.spans[s.name.id] = s.name.span
 
@@ -53,15 +63,29 @@ def _after_star(dims: tuple[ast.Expr | ast.Star, ...]) -> tuple[ast.Expr, ...]:
     return tuple(d for d in after if not isinstance(d, ast.Star))[::-1]
 
 
-def _origin(e: Elaborator, dim: ast.Expr, s: ast.ParamDecl, scope: Scope) -> Origin | SizeOf | None:
-    """Where a size was written: in the declaration, as the argument that it names, or as the `let` that this is; or whose size it is."""
+def enter(e: Elaborator, made: Declared) -> None:
+    """Have a parameter or state whose node is there."""
+    e.owned[made.owned.name] = made.owned
+    if made.places is not None:
+        e.graph.written[made.owned.name] = tuple(_origin(e, place, made.library) for place in made.places)
+    e.note(made)
+
+
+def _place(e: Elaborator, dim: ast.Expr, scope: Scope) -> Span | SizeOf:
+    """Where a size was written, in the declaration or as the argument that it names; or whose size it is."""
     place = scope.span_near(dim.id) if isinstance(dim, ast.Name) else None
     if place is None and isinstance(dim, ast.Name) and e.calls and (found := sized_so(e.calls[-1], dim.id, scope)):
         return SizeOf(found[0].var.name, found[1])
-    place = place or dim.span
+    return place or dim.span
+
+
+def _origin(e: Elaborator, place: Span | SizeOf, library: bool) -> Origin | SizeOf | None:
+    """What a mistake points at: the place itself, the `let` that stands there, or, in the library, the user's call."""
+    if isinstance(place, SizeOf):
+        return place
     if let := e.file.spans.get(place.text):
         return Origin(let)
-    if not s.span.source.library:
+    if not library:
         return Origin(place, place)
     call = e.graph.context.span
     return Origin(call, None if place.source.library else place) if call else None

@@ -14,7 +14,6 @@ from nnspec.elaborate.scan import OneStep, scan
 from nnspec.elaborate.statements import run_body
 from nnspec.elaborate.values import (
     Applied,
-    Function,
     Poisoned,
     Scope,
     Tensor,
@@ -36,8 +35,7 @@ SIGNS = {op: sign for sign, op in BINARY.items()}
 class Elaborator(Calls):
     """Turns the formulas of one spec into one graph: for training, for fitting states to a whole data set, or for inference."""
 
-    def run_body(self, f: Function, scope: Scope) -> Value:
-        return run_body(self, f, scope)
+    run_body = run_body
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         match e:
@@ -180,6 +178,7 @@ class Elaborator(Calls):
 
     def owned_value(self, e: ast.Attribute, scope: Scope) -> Tensor:
         """`enc.dense.W`: a parameter by its path."""
+        self.graph.depends_on_all()
         path = ast.dotted(e)
         name = scope.frame.join(path) if path else ""
         if name not in self.owned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import field
 from functools import cache, cached_property
+from typing import Any
 
 from nnspec import resources
 from nnspec.diagnostics import Diagnostic, Source
@@ -25,6 +26,9 @@ class Definitions:
     """Functions by kind and name, the user's before the library's; and what may be made of them in all."""
 
     own: dict[Key, Function] = field(default_factory=dict)
+
+    remembered: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """What calls of its own definitions have made."""
 
     @cached_property
     def budget(self) -> Budget:

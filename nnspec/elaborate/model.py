@@ -16,6 +16,7 @@ from nnspec.elaborate.given import Given
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import value_of
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.elaborate.remember import Remembering
 from nnspec.elaborate.statements import branch, run_statement
 from nnspec.elaborate.values import (
     POISON,
@@ -86,7 +87,7 @@ def elaborate_model(
 ) -> tuple[Model, list[Diagnostic]]:
     """The model as one graph, with everything that is wrong with it; it goes on from the graph that is given."""
     graph = given.copy() if given else Graph(f.name, dtype)
-    return run_model(f, Elaborator(graph, definitions, training=training, fitting=fitting), given)
+    return run_model(f, Remembering(graph, definitions, training=training, fitting=fitting), given)
 
 
 def run_model(f: Function, e: Elaborator, given: Given | None = None) -> tuple[Model, list[Diagnostic]]:
@@ -152,7 +153,7 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                if not (self.e.training or self.e.fitting):  # it is about the network in use
+                if self.e.in_use:  # it is about the network in use
                     check_expectation(self.e, self.scope, self.outputs, s)
             case ast.Assign():
                 self.formula(s)
@@ -260,7 +261,7 @@ class _ModelWork:
 
     def _finish(self) -> None:
         model, e = self.model, self.e
-        model.owned, model.rows, model.fits = e.owned, e.rows, e.fits or self.f.fits
+        model.owned, model.rows, model.fits = e.owned, e.rows, e.seen.fits or self.f.fits
         if not e.diagnostics and not self.has_output:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")

@@ -12,10 +12,19 @@ from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
 from nnspec.elaborate.values import POISON, Function, Poisoned, Scope, Tensor, Value, describe
 from nnspec.graph.types import show
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
+
+
+@dataclass(frozen=True)
+class Updated:
+    """A state that has a new value, a node, at the end of a step."""
+
+    state: str
+    node: str
 
 
 def run_body(e: Elaborator, f: Function, scope: Scope) -> Value:
@@ -70,6 +79,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
         case ast.Expect():
             _require(e, s, scope)
         case ast.Share():
+            e.graph.depends_on_all()
             scope.names[s.name.id], scope.spans[s.name.id] = shared(s, scope), s.name.span
             e.unused.add(s.name.id)
         case _:
@@ -106,7 +116,7 @@ def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
 def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
     for name in s.names:
         owned = e.owned.get(scope.frame.join(name.id))
-        if owned and scope.frame.owns:
+        if owned and e.owns(scope):
             help_ = f"write `{name.id} <- ...`" if owned.kind == "state" else "choose another name"
             raise fault("E105", f"`{name.id}` is a {owned.kind} and cannot be assigned with `=`", name.span, help=help_)
     try:
@@ -135,7 +145,7 @@ def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
     if target is POISON:
         raise Poisoned
     name = scope.frame.join(s.name.id)
-    if name not in e.owned or e.owned[name].kind != "state":
+    if not e.owns(scope) or name not in e.owned or e.owned[name].kind != "state":
         raise fault("E108", f"only a state can be updated with `<-`; `{s.name.id}` is not one", s.name.span)
     value = batch.lift(e.graph, e.evaluate(s.value, scope), e.graph.dtype, s.value.span)
     if value.batched or value.shape != e.owned[name].type.shape:
@@ -143,5 +153,11 @@ def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
         message = f"the state `{s.name.id}` is {show(e.owned[name].type.shape)} and gets {kind}"
         raise fault("E202", message, s.value.span, help="average over the batch with batch_mean" if value.batched else "")
     scope.names[s.name.id] = value
-    if e.training or e.fitting:
-        e.updates[name] = value.var.name
+    if not e.in_use:
+        end_with(e, Updated(name, value.var.name))
+
+
+def end_with(e: Elaborator, made: Updated) -> None:
+    """Have a state updated at the end of a step."""
+    e.updates[made.state] = made.node
+    e.note(made)

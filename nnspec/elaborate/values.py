@@ -60,6 +60,11 @@ class Function:
         """Whether it asks if the whole training data is before it."""
         return re.search(r"\bfitting\b", self.definition.span.text) is not None
 
+    @cached_property
+    def asks(self) -> bool:
+        """Whether it speaks of what is otherwise in another phase of the model."""
+        return re.search(r"\b(training|fitting|batch)\b", self.definition.span.text) is not None
+
 
 @dataclass(frozen=True)
 class Builtin:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nnspec.graph.origin import Origin, SizeOf
 
+Attributes = tuple[tuple[str, Any], ...]
 ROLES = ("input", "param", "state", "forward", "loss", "backward", "update")
 
 
@@ -27,7 +28,7 @@ class Node:
 
     op: Op
     inputs: tuple[str, ...]
-    attrs: tuple[tuple[str, Any], ...]
+    attrs: Attributes
     type: Type
     name: str
     span: Span | None = None
@@ -44,6 +45,19 @@ class Context(NamedTuple):
     role: str = "forward"
     span: Span | None = None
     scope: str = ""
+
+
+class Made(NamedTuple):
+    """One `add`: what was asked for, and the name of the node that is it."""
+
+    op: Op
+    inputs: tuple[str, ...]
+    attrs: Attributes
+    kinds: tuple[Any, ...]
+    type: Type
+    wish: str | None
+    context: Context
+    name: str
 
 
 class _Within:
@@ -65,7 +79,7 @@ class _Within:
 class Graph:
     """Nodes by name, and the public names of the outputs. Only `add` makes nodes; equal ones are made once.
 
-    `written` says of inputs and parameters what their dimensions, from the last on, were written as.
+    `written` says of inputs and parameters what their dimensions, from the last on, were written as; a `log` gets a `Made` for each `add`.
     """
 
     name: str = "graph"
@@ -76,6 +90,7 @@ class Graph:
     written: dict[str, tuple[Origin | SizeOf | None, ...]] = field(default_factory=dict, repr=False)
     _known: dict[tuple[Any, ...], str] = field(default_factory=dict, repr=False)
     most: int | None = field(default=None, repr=False)
+    log: list[object] | None = field(default=None, repr=False)
     _last_number: dict[str, int] = field(default_factory=dict, repr=False)
     _mirror: Any = field(default=None, repr=False)
 
@@ -97,18 +112,29 @@ class Graph:
     def add(self, op: Op, inputs: tuple[str, ...], attrs: Mapping[str, Any], type: Type, name: str | None = None) -> str:
         """A node for the operation; the one that is there already, if an equal one is."""
         frozen = tuple(sorted(attrs.items()))
-        key = (op.name, inputs, frozen, tuple(_kind(value) for _, value in frozen), type.dtype, name if op.is_source else None)
-        if key in self._known:
-            return self._known[key]
-        if self.most is not None and len(self.nodes) >= self.most:
+        return self.place(op, inputs, frozen, tuple(_kind(value) for _, value in frozen), type, name)
+
+    def place(self, op: Op, inputs: tuple[str, ...], attrs: Attributes, kinds: tuple[Any, ...], type: Type, name: str | None) -> str:
+        """The same for attributes in order, and what kinds of values they are."""
+        key = (op.name, inputs, attrs, kinds, type.dtype, name if op.is_source else None)
+        made = self._known.get(key)
+        if made is None:
+            self._refuse_more(type)
+            made = self._known[key] = self.fresh(name or self._default_name(op))
+            self.nodes[made] = Node(op, inputs, attrs, type, made, self.context.span, op.name if op.is_source else self.context.role)
+        if self.log is not None:
+            self.log.append(Made(op, inputs, attrs, kinds, type, name, self.context, made))
+        return made
+
+    def _refuse_more(self, type: Type) -> None:
+        """Of what a spec expands to, more nodes than there may be, and longer axes."""
+        if self.most is None:
+            return
+        if len(self.nodes) >= self.most:
             raise limits.exceeded("nodes", f"the spec expands to more than {self.most:,} operations", self.context.span)
-        if self.most is not None and any(isinstance(d, int) and d > MAX_DIMENSION for d in type.shape):
-            raise fault("E204", f"an axis has at most {MAX_DIMENSION:,} elements, and this is {show(type.shape)}", self.context.span)
-        fresh = self.fresh(name or self._default_name(op))
-        role = op.name if op.is_source else self.context.role
-        self.nodes[fresh] = Node(op, inputs, frozen, type, fresh, self.context.span, role)
-        self._known[key] = fresh
-        return fresh
+        for length in type.shape:
+            if isinstance(length, int) and length > MAX_DIMENSION:
+                raise fault("E204", f"an axis has at most {MAX_DIMENSION:,} elements, and this is {show(type.shape)}", self.context.span)
 
     def call(self, op: Op, *inputs: Any, **attrs: Any) -> Var:
         """The value of an op on variables and numbers."""
@@ -140,6 +166,11 @@ class Graph:
         """From here on nodes are made anew, even where equal ones are there; but for sources."""
         self._known = {key: name for key, name in self._known.items() if self.nodes[name].op.is_source}
 
+    def depends_on_all(self) -> None:
+        """Says in the log that what is done now hangs on more than the types of what it is done with."""
+        if self.log is not None:
+            self.log.append(None)
+
     def only(self, outputs: Mapping[str, str], name: str | None = None) -> Graph:
         """The part that computes these outputs, as a graph of its own."""
         return self.rebuilt(Graph.copy_node, outputs, name)
@@ -168,6 +199,7 @@ class Graph:
 
     def insert(self, other: Graph, outputs: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
         """Copies what these nodes of another graph need, but for the nodes in `known`, for which ours stand; gives all names here."""
+        self.depends_on_all()
         moved, wanted = dict(known), set(outputs)
         for node in reversed(other.nodes.values()):
             if node.name in wanted and node.name not in known:
@@ -188,6 +220,7 @@ class Graph:
 
     def discard(self, names: Set[str]) -> None:
         """Takes nodes out that nothing else depends on."""
+        self.depends_on_all()
         self.nodes = {n: node for n, node in self.nodes.items() if n not in names}
         self._known = {k: n for k, n in self._known.items() if n not in names}
         self._mirror = None

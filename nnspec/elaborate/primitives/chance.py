@@ -28,6 +28,7 @@ def _random(a: Arguments) -> Value:
     batched = isinstance(like, Tensor) and like.batched
     shape: Shape = like.shape if isinstance(like, Tensor) else like if isinstance(like, tuple) else (like,)
     frame.draws += 1
+    graph.depends_on_all()
     again = f"@{frame.use}" if frame.use else ""
     stream = crc32(f"{frame.path}#{frame.draws}{again}".encode())
     attrs = {"stream": stream, "shape": (BATCH, *shape) if batched else shape, "dtype": graph.dtype}

@@ -71,7 +71,7 @@ def _batch_mean(a: Arguments) -> Value:
 
 def _in_training(a: Arguments) -> Tensor:
     """A model in use sees one example at a time, whoever else is in the batch."""
-    if not (a.e.training or a.e.fitting) and a.e.graph.context.role != "loss":
+    if a.e.in_use and a.e.graph.context.role != "loss":
         raise fault("E108", "the batch is known in training only", a.span, help="write it inside `if training { }` or `if fitting { }`")
     return a.tensor("x")
 

@@ -1,0 +1,186 @@
+"""What a call of a definition did to the graph, kept so that it can be done again for other arguments of the same types.
+
+Nodes are numbered, those of the arguments first; names go on from that of the layer; a place is that of the call, or of an argument, or
+stands in the definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from nnspec.diagnostics import Span
+from nnspec.elaborate.calls import PLAIN, Seen
+from nnspec.elaborate.declarations import Declared
+from nnspec.elaborate.statements import Updated
+from nnspec.elaborate.values import Applied, Choice, Frame, Owned, Tensor, Value
+from nnspec.graph import Size, Type
+from nnspec.graph.graph import Attributes, Context, Made
+from nnspec.graph.op import Op
+from nnspec.graph.origin import SizeOf
+from nnspec.record import dataclass
+
+KNOWN = (*PLAIN, str, Choice, Size, type(None))
+"""Values that are alike if they are equal and of one class."""
+
+
+class Unlike(Exception):
+    """What a call does hangs on more than the types and plain values of its arguments."""
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Where nodes stand: their scope from that of the call on, and their place, if that is not the call's."""
+
+    scope: str
+    span: Span | None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A node; `name` is that of a parameter or state, from the layer's on."""
+
+    op: Op
+    inputs: tuple[int, ...]
+    attrs: Attributes
+    kinds: tuple[object, ...]
+    type: Type
+    name: str | None
+    place: int
+
+
+@dataclass(frozen=True, eq=False)
+class Owning:
+    """A parameter or state; of the places of its sizes those that are arguments by name."""
+
+    owned: Owned
+    places: tuple[Span | str | tuple[int, int], ...] | None
+    library: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """A state, and the node that it ends a step with."""
+
+    state: str
+    node: int
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The tensor of a node, as a result."""
+
+    node: int
+    batched: bool
+    origin: Span | None
+    classes: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """All that a call does; what is `seen` in it, calls so much deeper than its own, and what it has `spent` of the budget."""
+
+    places: tuple[Placed, ...]
+    steps: tuple[Step | Owning | Ending, ...]
+    result: Value
+    seen: Seen
+    spent: int
+
+    @cached_property
+    def owned(self) -> tuple[str, ...]:
+        """The names of its parameters and states, from the layer's on."""
+        return tuple(s.owned.name for s in self.steps if isinstance(s, Owning))
+
+
+class Writer:
+    """Writes the recipe of a call from the log of its graph.
+
+    `numbers` are those of its arguments, `at` and `spans` the places of this call and of no other. In a recipe that is
+    good `everywhere`, whatever else has a place stands in the library.
+    """
+
+    def __init__(self, frame: Frame, at: Span, spans: Mapping[str, Span], numbers: Mapping[str, int], everywhere: bool) -> None:
+        self.frame, self.at, self.everywhere = frame, at, everywhere
+        self.inputs, self.numbers, self.count = numbers.keys(), dict(numbers), len(numbers)
+        self.arguments = {id(at): "", **{id(span): name for name, span in spans.items()}}
+        self.places: dict[tuple[str, Span | None], int] = {}
+
+    def write(self, log: Iterable[object], value: Value, seen: Seen, spent: int) -> Recipe:
+        """The recipe of a call that did what stands in a log; Unlike where there can be none."""
+        steps = tuple(map(self._step, log))
+        return Recipe(tuple(Placed(*p) for p in self.places), steps, self._result(value), seen, spent)
+
+    def _step(self, done: object) -> Step | Owning | Ending:
+        match done:
+            case Made():
+                return self._made(done)
+            case Declared():
+                return self._owning(done)
+            case Updated():
+                return Ending(self._below(done.state), self._number(done.node))
+        raise Unlike
+
+    def _made(self, made: Made) -> Step:
+        inputs = tuple(map(self._number, made.inputs))
+        name = self._below(made.wish) if made.wish else None
+        if made.name in self.inputs:  # for other arguments it may be another node
+            raise Unlike
+        self.numbers[made.name] = self.count
+        self.count += 1
+        return Step(made.op, inputs, made.attrs, made.kinds, made.type, name, self._place(made.context))
+
+    def _place(self, context: Context) -> int:
+        span = None if context.span is self.at else self._fixed(context.span)
+        key = self._below(context.scope, "/"), span
+        return self.places.setdefault(key, len(self.places))
+
+    def _owning(self, done: Declared) -> Owning:
+        owned = done.owned
+        if owned.weights is not self.frame.weights or (isinstance(owned.start, Applied) and not self._stays(owned.start)):
+            raise Unlike
+        self._fixed(owned.span)
+        places = None if done.places is None else tuple(map(self._written, done.places))
+        return Owning(replace(owned, name=self._below(owned.name)), places, done.library)
+
+    def _stays(self, start: Applied) -> bool:
+        return not self.everywhere or (start.span.source.library and start.function.definition.span.source.library)
+
+    def _written(self, place: Span | SizeOf) -> Span | str | tuple[int, int]:
+        if isinstance(place, SizeOf):
+            return self._number(place.node), place.axis
+        return self.arguments.get(id(place)) or self._fixed(place)
+
+    def _fixed(self, span: Span | None) -> Span:
+        """A place that is the same in all such calls."""
+        if span is None or (self.everywhere and not span.source.library):
+            raise Unlike
+        return span
+
+    def _number(self, node: str) -> int:
+        if node not in self.numbers:
+            raise Unlike
+        return self.numbers[node]
+
+    def _below(self, name: str, sign: str = ".") -> str:
+        """What is left of a name after that of the layer."""
+        path = self.frame.path.replace(".", sign)
+        if not name.startswith(path) or name[len(path) : len(path) + 1] not in ("", sign):
+            raise Unlike
+        return name[len(path) :].removeprefix(sign) if path else name
+
+    def _result(self, value: Value) -> Value:
+        match value:
+            case Tensor():
+                return Given(self._number(value.var.name), value.batched, value.origin, value.classes)
+            case tuple():
+                return tuple(map(self._part, value))
+        if type(value) not in KNOWN:
+            raise Unlike
+        return value
+
+    def _part(self, value: Value) -> Value:
+        """Of several tensors each keeps the place where it was made, which for an argument is another in every call."""
+        if isinstance(value, Tensor) and (value.var.name in self.inputs or id(self._fixed(value.origin)) in self.arguments):
+            raise Unlike
+        return self._result(value)
