@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 COPIED = ("nnspec", "specs", "grammar", "tests", "tools", "pyproject.toml", "README.md", "CHANGELOG.md")
 FIRST = (
     "ops", "kernels", "rewrite", "primitives", "torch_ops", "shape_mistakes", "simplify", "loops", "from_onnx", "mistakes", "engines",
-    "ort", "torch_layers", "std_torch", "fuzz",
+    "ort", "torch_layers", "std_torch", "fuzz", "training",
 )  # fmt: skip
 """The tests that are the nearest to what is faulty, quick ones first; what they let pass, the rest of the suite may notice."""
 NEAREST = {"kernel": "kernels", "shape": "primitives", "rewrite": "rewrite"}
