@@ -147,10 +147,11 @@ def test_a_sum_as_a_product_is_the_sum(layout: str) -> None:
 
 
 def test_long_rows_are_where_arrays_lie_alike() -> None:
-    x, y = images(4, 16, 8, 8), images(4, 16, 8, 8)
-    rows = in_rows(x, y)
-    assert rows and rows[0].shape == (4, 1024) and np.shares_memory(rows[0], x)
-    assert in_rows(x, images(4, 16, 8, 8, last=False)) is None
+    x, y = images(8, 16, 8, 8), images(8, 16, 8, 8)
+    rows, few = in_rows(x, y), in_rows(x[:4], y[:4])
+    assert rows and rows[0].shape == (8, 1024) and np.shares_memory(rows[0], x)
+    assert few and few[0].shape == (4096,) and np.shares_memory(few[0], x)
+    assert in_rows(x, images(8, 16, 8, 8, last=False)) is None
 
 
 BESIDE = {

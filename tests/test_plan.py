@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -15,7 +16,9 @@ from nnspec.graph.types import ITEM_BYTES, size_names
 from nnspec.ops import OPS
 from nnspec.plan.memory import Arena, schedule
 from nnspec.run import parts
-from nnspec.run.program import Program
+from nnspec.run.moves import Move, in_passes
+from nnspec.run.program import Program, called
+from nnspec.run.quiet import quietly
 
 
 def objective(name: str) -> Graph:
@@ -104,3 +107,61 @@ def test_a_step_allocates_next_to_nothing_after_the_first(name: str, most: int, 
     batch: dict[str, Any] = {n: np.asarray(v, net.spec.model.graph[n].type.dtype) for n, v in
                              random_batch({**net.inputs, **net.targets}, 64).items()}  # fmt: skip
     assert traced_peak(net, batch) < most * 1024
+
+
+def moves_of(frozen: str) -> list[Move]:
+    net = nnspec.loads(
+        f"""
+        model M {{
+          input x: [3]
+          target y: [2]
+          output out = x -> dense(5) as a -> relu -> dense(4) as b -> dense(2) as c
+          loss mse(out, y)
+        }}
+        train {{
+          epochs 1
+          optimizer momentum(0.1)
+          {frozen}
+        }}
+        """,
+        engine="numpy",
+    )
+    net.step(x=np.ones((4, 3)), y=np.ones((4, 2)), lr=0.1)
+    (bound,) = net.engine._programs.values()
+    assert isinstance(bound.program, Program)
+    return bound.program.moves
+
+
+@pytest.mark.parametrize(("frozen", "passes"), [("", 1), ("freeze b", 2)])
+def test_weights_that_are_neighbours_move_in_one_pass(frozen: str, passes: int) -> None:
+    moves = moves_of(frozen)
+    assert len(moves) == (6 if not frozen else 4)
+    assert len(list(in_passes(moves))) == passes
+
+
+def test_moves_in_one_pass_are_those_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    w, v, rate = rng.normal(size=12), rng.normal(size=12), np.array(0.1)
+    expected, places = w - 0.1 * v, [slice(6, 12), slice(0, 2), slice(2, 6)]
+    (call,) = in_passes([Move(w[at].reshape(2, -1), v[at].reshape(2, -1), rate) for at in places])
+    call()
+    np.testing.assert_allclose(w, expected, rtol=1e-15)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_is_quiet_and_what_comes_after_it_is_not() -> None:
+    infinite = np.full(3, 1e38, np.float32)
+    quietly([partial(np.multiply, infinite, infinite, infinite)])()
+    assert np.isinf(infinite).all()
+    with pytest.raises(RuntimeWarning, match="invalid"):
+        np.subtract(infinite, infinite)
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.subtract, np.multiply])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_single_numbers_are_computed_as_arrays_are(ufunc: np.ufunc, dtype: str) -> None:
+    numbers = np.random.default_rng(0).normal(size=(2, 100)).astype(dtype) * np.array([[1e-20], [1e18]], dtype)
+    for x, y in numbers.T:
+        out = np.zeros((), dtype)
+        called(ufunc, [np.asarray(x), np.asarray(y)], out)()
+        assert out == ufunc(x, y)

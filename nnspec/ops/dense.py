@@ -10,6 +10,8 @@ from nnspec.lazy import np
 
 # Shorter rows spend their time on the way from one to the next.
 LONG = 1024
+# So few numbers are computed sooner than NumPy has found out how to lay one row over several.
+FEW = 4096
 
 
 def memory_order(x: Any) -> tuple[int, ...]:
@@ -33,13 +35,13 @@ def divisor(number: int, least: int) -> int:
 
 
 def in_rows(*arrays: Any) -> list[Any] | None:
-    """Arrays that lie alike in memory as matrices [m, n] with long rows."""
+    """Arrays that lie alike in memory as matrices [m, n] with long rows, or as one vector."""
     laid = [in_memory_order(x) for x in arrays]
     if any(x is None for x in laid) or len({(memory_order(x), x.shape) for x in arrays}) > 1:
         return None
     size = arrays[0].size
-    width = divisor(size, LONG) if size > LONG else max(1, size)
-    return [x.reshape(-1, width) for x in laid if x is not None]
+    width = divisor(size, LONG) if size > FEW else max(1, size)
+    return [x.reshape(-1) if width == size else x.reshape(-1, width) for x in laid if x is not None]
 
 
 @cache

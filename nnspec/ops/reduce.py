@@ -12,7 +12,7 @@ from nnspec.graph.op import along_axes, along_axis
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
-from nnspec.ops.dense import sums_as_product
+from nnspec.ops.dense import ones, sums_as_product
 from nnspec.ops.pointwise import cast, equal, exp
 from nnspec.ops.source import size_of
 
@@ -49,13 +49,18 @@ def _reduce_into(ufunc: Any) -> Callable[..., Callable[[], Any]]:
 
 
 def _mean_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
-    total, number = _sum_into(out, x, axes, keep), np.asarray(x.size / (out.size or 1), x.dtype)
+    total, number = _sum_into(out, x, axes, keep), x.size / (out.size or 1)
+    array = np.asarray(number, x.dtype)
 
     def run() -> None:
         total()
-        np.divide(out, number, out)
+        np.divide(out, array, out)
 
-    return run
+    def run_one() -> None:
+        total()
+        out[()] = out.item() / number
+
+    return run_one if out.ndim == 0 else run
 
 
 def _sum_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
@@ -214,13 +219,14 @@ def _log_softmax_of_columns(out: Any, x: Any) -> Callable[[], Any]:
     """With few classes, a class a row: NumPy is slow at reducing short rows."""
     z, e, row = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype), np.empty(x.shape[1], x.dtype)
     largest: Any = np.maximum.reduce
-    total: Any = np.add.reduce
+    total = product(ones(len(x), x.dtype), e, row)
 
     def run() -> None:
         np.copyto(z, x)
         largest(z, 0, None, row)
         np.subtract(z, row, z)
-        total(np.exp(z, e), 0, None, row)
+        np.exp(z, e)
+        total()
         np.subtract(z, np.log(row, row), out)
 
     return run

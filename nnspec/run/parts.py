@@ -19,6 +19,7 @@ from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
 from nnspec.record import dataclass
 from nnspec.run.program import Array, Program, array_in
+from nnspec.run.quiet import quietly
 from nnspec.run.room import scratch
 from nnspec.run.team import together
 
@@ -114,6 +115,7 @@ class PartedProgram:
         for number, stage in enumerate(cut.rounds):
             self._bind(number, stage)
         self.steps += self.once.programs[-1].calls
+        self._run = quietly(self.steps)
 
     def layout(self, sizes: Mapping[str, int]) -> Layout:
         """How what crosses from piece to piece lies in memory."""
@@ -127,7 +129,7 @@ class PartedProgram:
             worker.programs = [Program(plan.graph, worker.sizes, worker.memory, plan=plan, arena=arena) for plan in each]
 
     def run(self) -> None:
-        _quietly(self.steps)
+        self._run()
 
     def output(self, public: str) -> Array:
         """The memory of an output that parts do not leave shares of, valid until the next run."""
@@ -167,14 +169,8 @@ class PartedProgram:
         if len(jobs) == 1:
             self.steps += jobs[0]
         elif any(jobs):
-            self.steps.append(partial(together, [partial(_quietly, job) for job in jobs]))
+            self.steps.append(partial(together, [quietly(job) for job in jobs]))
         for name in stage.sums:
             total, (first, *others) = self.once.memory[whole_of(name)], [w.memory[name] for w in self.workers]
             self.steps.append(partial(np.copyto, total, first))
             self.steps += [partial(np.add, total, other, total) for other in others]
-
-
-def _quietly(calls: Sequence[Call]) -> None:
-    with np.errstate(all="ignore"):
-        for call in calls:
-            call()
