@@ -212,7 +212,7 @@ class Engine:
         for number, phase in enumerate(self.spec.stages[self.stage]):
             self._draw[...] = done + (number << PHASE_SHIFT)
             total += self._of_phase(number, phase, fields)(fields)
-        self.steps_done += 1
+        self.steps_done[...] = done + 1
         if settled:
             self.settle()
         return total
