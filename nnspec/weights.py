@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # as in the library of the format
 COPIES = 3  # that it makes of what it writes
+HEADER, KINDS = "safetensors:header", {"F32": "float32", "I64": "int64"}
 
 
 def shapes(path: Path, span: Span) -> dict[str, tuple[int, ...]]:
@@ -40,6 +41,16 @@ def content(arrays: Mapping[str, Array]) -> bytes:
 
     ask_for(COPIES * sum(array.nbytes for array in arrays.values()))
     return save(dict(arrays))
+
+
+def places(content: bytes) -> dict[str, dict[str, Any]]:
+    """Where the header and each array of a file of floats and whole numbers lie, one after the other: dtype, offset in bytes, and shape."""
+    import json
+
+    start = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    entries = sorted(json.loads(content[LENGTH_BYTES:start]).items(), key=lambda item: item[1]["data_offsets"])
+    arrays = {n: {"dtype": KINDS[e["dtype"]], "offset": start + e["data_offsets"][0], "shape": e["shape"]} for n, e in entries}
+    return {HEADER: {"dtype": "uint8", "offset": 0, "shape": [start]}, **arrays}
 
 
 def name_in(path: Path, parameter: str, shape: tuple[int, ...], span: Span) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.deploy.schedule import first_counts
-from nnspec.deploy.step import BEGUN, COUNT, NEXT, source
+from nnspec.deploy.schedule import EPOCH_END, count, first_counts
+from nnspec.deploy.step import BEGUN, COUNT, NEXT, rate_name, source
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.graph import Graph, Node, Type
@@ -47,7 +47,8 @@ def beginning(spec: Compilation, stage: int, start: Mapping[str, Array], *, firs
     One that is not the `first` to train has the optimizer's states anew, and takes over the parameters and states `start`.
     """
     graph = Graph("begin", spec.dtype)
-    values = {name: graph.constant(number, "float64").name for name, number in first_counts(spec, stage).items()}
+    epoch = graph.constant(1.0, "float64") if first else count(graph, EPOCH_END)
+    values = {n: value.name for n, value in first_counts(graph, spec, stage, rate_name(spec), epoch=epoch).items()}
     if fitted and spec.fitting:
         graph_of_data = _fitting(spec.fitting, spec.dtype)
         moved = graph.insert(graph_of_data, graph_of_data.outputs.values(), {})

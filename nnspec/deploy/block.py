@@ -10,9 +10,10 @@ import numpy as np
 
 from nnspec.compile import Compilation
 from nnspec.deploy.beginning import beginning, memory_of
+from nnspec.deploy.examples import QUESTIONS, fields_of
 from nnspec.deploy.models import Models
 from nnspec.deploy.proof import random_batches
-from nnspec.deploy.schedule import PREFIX, first_counts, is_watchful, rates
+from nnspec.deploy.schedule import EPOCH_END, EXAMPLES, PREFIX, is_watchful, rates
 from nnspec.deploy.standing import Standing
 from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, rate_name, whole_step
 from nnspec.diagnostics import Diagnostic
@@ -31,8 +32,9 @@ OUTSIDE = {
 """What a train block may ask for that no step computes, and what is done instead."""
 # Where the proof of a step stands: an optimizer's states are well above 0, so that no rounding error is divided by another.
 PROOF_STEP, PROOF_BEGUN, MEMORY = 5, 2, (0.5, 1.5)
-# A schedule in the middle of a training, at the first step after an epoch.
-HALFWAY = {"step": 14, "stale": 1, "best": 2, "loss": 1, "an_epoch": 7}
+# A schedule in the middle of a training, at the last step of an epoch; and at the beginning of a train block that is not the first.
+HALFWAY = {"step": 13, "stale": 1, "best": 2, "loss": 1, "left": 3, "an_epoch": 7}
+BEFORE = {EXAMPLES: 100, EPOCH_END: 4}
 
 
 def suffix(spec: Compilation, number: int) -> str:
@@ -84,19 +86,17 @@ class Block:
     def _files(self) -> dict[str, Any]:
         """Its beginning, step, epoch and schedule, and what the inputs and outputs of a step are."""
         begin, schedule, step, epoch = (f"{kind}{suffix(self.spec, self.number)}.onnx" for kind in ("begin", "schedule", "step", "epoch"))
-        self._begin(begin)
-        self._schedule(schedule)
         given = self._halfway()
+        self._begin(begin)
         outputs = self.models.add(step, recognised(whole_step(self.spec, self.number)), given)
+        self._schedule(schedule, outputs[LOSS])
         carried = {public.removeprefix(NEXT): name for public, name in outputs.items() if public.startswith(NEXT)}
-        read, ports = self.models.inputs(step), self.spec.model.inputs | self.spec.model.targets
+        read, ports = self.models.inputs(step), fields_of(self.spec)
         fields = [n for n in read if n in ports]
         batch = next(random_batches({n: ports[n] for n in fields}, self.models.rng))
         self.models.add_epoch(epoch, step, carried, [*fields, rate_name(self.spec)], {n: (given | batch)[n] for n in read})
         return {
-            "begin": begin,
-            "schedule": schedule,
-            "step": step,
+            "models": {"examples": QUESTIONS, "begin": begin, "step": step, "schedule": schedule},
             "epoch": epoch,
             "fields": fields,
             "carried": carried,
@@ -109,12 +109,14 @@ class Block:
         standing, start = self.standing, self.standing.starts.get(self.number, {})
         first = self.number == standing.stage
         graph = beginning(self.spec, self.number, start, first=first, fitted=first and not standing.arrays[STEP])
-        self.models.add(file, graph, {STEP: standing.arrays[STEP], **start}, fixed=True)
+        counts = {n: np.asarray(number, np.float64) for n, number in BEFORE.items()}
+        self.models.add(file, graph, {STEP: standing.arrays[STEP], **counts, **start}, fixed=True)
 
-    def _schedule(self, file: str) -> None:
-        counts = first_counts(self.spec, self.number) | {f"{PREFIX}{n}": number for n, number in HALFWAY.items()}
-        graph = rates(self.spec, self.number, rate_name(self.spec))
-        self.models.add(file, graph, {n: np.asarray(number, np.float64) for n, number in counts.items()})
+    def _schedule(self, file: str, loss: str) -> None:
+        seen = (HALFWAY["an_epoch"] - 1) * self.training.batch
+        now = HALFWAY | {"rate": self.base, "seen": seen, "examples": seen + 1}
+        given = {f"{PREFIX}{n}": np.asarray(number, np.float64) for n, number in now.items()}
+        self.models.add(file, rates(self.spec, self.number, rate_name(self.spec), loss), given)
 
     def _halfway(self) -> dict[str, Array]:
         """The weights as they are, and all else as it may be in the middle of a training."""

@@ -1,6 +1,9 @@
-"""The learning rate of an exported training as a graph that keeps count of the steps, and of how the epochs went."""
+"""The learning rate of an exported training as graphs that keep count of the steps, and of how the epochs went."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial, reduce
 
 import numpy as np
 
@@ -13,34 +16,46 @@ from nnspec.ops import OPS
 from nnspec.train.schedule import LEAST_PROGRESS, base_rate
 
 PREFIX = "schedule:"
-AN_EPOCH = f"{PREFIX}an_epoch"
-"""How many steps make an epoch: whoever trains says so, and after each says the mean of its losses, `schedule:loss`."""
+EXAMPLES, EPOCH_END = f"{PREFIX}examples", f"{PREFIX}epoch_end"
+"""How many examples there are, and the number that comes after that of a train block's last epoch."""
 NO_LOSS = float(np.finfo(np.float64).max)
+COUNTED, KNOWN = ("step", "rate", "stale", "best", "loss", "seen", "left"), ("an_epoch", "examples")
+"""What every step changes, and what stays as it is."""
 
 
-def first_counts(spec: Compilation, stage: int) -> dict[str, float]:
-    """What a schedule counts, as it is before the first step of a train block."""
-    counts = {"step": 0.0, "rate": base_rate(spec, stage), "stale": 0.0, "best": NO_LOSS, "loss": 0.0}
-    return {f"{PREFIX}{name}": number for name, number in counts.items()}
+def first_counts(graph: Graph, spec: Compilation, stage: int, name: str, *, epoch: Var) -> dict[str, Var]:
+    """What a schedule goes by before the first step of a train block that begins with this epoch; `name` is the rate of that step."""
+    training, number = spec.trainings[stage], partial(graph.constant, dtype="float64")
+    an_epoch = OPS["ceil"](count(graph, EXAMPLES) / float(training.batch))
+    left = reduce(OPS["minimum"], _ends(training, an_epoch))
+    zero, base = number(0.0), number(base_rate(spec, stage))
+    rate = _rate(graph, spec, stage, {"epoch": zero, "step": zero, "rate": base, "stale": zero}, an_epoch)
+    counts = dict(zip(COUNTED, (zero, rate, zero, number(NO_LOSS), zero, zero, left), strict=True))
+    block = {"an_epoch": an_epoch, "epoch": epoch, "epoch_end": epoch + OPS["ceil"](left / an_epoch)}
+    return {f"{PREFIX}{n}": v for n, v in (counts | block).items()} | {name: OPS["cast"](rate, dtype=spec.dtype)}
 
 
-def rates(spec: Compilation, stage: int, name: str) -> Graph:
-    """From the counts, in float64, to those after a step, `next:NAME`; the rate of the step is `next:` with the name it has there."""
+def rates(spec: Compilation, stage: int, name: str, loss: str) -> Graph:
+    """From the counts before a step and its loss to those after it, `next:NAME`; `next:` with the name of the rate is that of the next.
+
+    `schedule:loss` is the mean over the examples that the epoch has seen so far.
+    """
     graph = Graph("schedule", "float64")
-    known = {n: _count(graph, n) for n in (*first_counts(spec, stage), AN_EPOCH)}
-    step, before, stale, best, loss, an_epoch = known.values()
-    epoch = OPS["floor"](step / an_epoch)
-    began = OPS["logical_and"](OPS["equal"](epoch * an_epoch, step), OPS["greater"](step, 0.0))
-    better = OPS["logical_and"](began, OPS["less"](loss, best - LEAST_PROGRESS * OPS["abs"](best)))
-    stale = OPS["where"](better, 0.0, OPS["where"](began, stale + 1.0, stale))
-    rate = _rate(graph, spec, stage, {"epoch": epoch, "step": step, "rate": before, "stale": stale}, an_epoch)
-    after = {
-        f"{PREFIX}step": step + 1.0,
-        f"{PREFIX}rate": rate,
-        f"{PREFIX}stale": OPS["where"](OPS["equal"](rate, before), stale, 0.0),
-        f"{PREFIX}best": OPS["where"](better, loss, best),
-        name: OPS["cast"](rate, dtype=spec.dtype),
-    }
+    step, before, stale, best, mean, seen, left, an_epoch, examples = (count(graph, f"{PREFIX}{n}") for n in (*COUNTED, *KNOWN))
+    told = OPS["cast"](graph.source(OPS["input"], loss, Type(spec.dtype)), dtype="float64")
+    batch = float(spec.trainings[stage].batch)
+    place = step - OPS["floor"](step / an_epoch) * an_epoch
+    rows = OPS["minimum"](examples - place * batch, batch)
+    seen = OPS["where"](OPS["equal"](place, 0.0), 0.0, seen)
+    mean = (mean * seen + told * rows) / (seen + rows)
+    ended = OPS["equal"](place + 1.0, an_epoch)
+    better = OPS["logical_and"](ended, OPS["less"](mean, best - LEAST_PROGRESS * OPS["abs"](best)))
+    stale = OPS["where"](better, 0.0, OPS["where"](ended, stale + 1.0, stale))
+    done = step + 1.0
+    rate = _rate(graph, spec, stage, {"epoch": OPS["floor"](done / an_epoch), "step": done, "rate": before, "stale": stale}, an_epoch)
+    stale = OPS["where"](OPS["equal"](rate, before), stale, 0.0)
+    values = (done, rate, stale, OPS["where"](better, mean, best), mean, seen + rows, left - 1.0)
+    after = {f"{PREFIX}{n}": v for n, v in zip(COUNTED, values, strict=True)} | {name: OPS["cast"](rate, dtype=spec.dtype)}
     return graph.only({f"{NEXT}{n}": value.name for n, value in after.items()})
 
 
@@ -53,12 +68,13 @@ def is_watchful(spec: Compilation, stage: int) -> bool:
     return "stale" in graph.needed(graph.outputs.values())
 
 
-def _count(graph: Graph, name: str) -> Var:
+def count(graph: Graph, name: str) -> Var:
+    """One of the numbers that a schedule goes by."""
     return graph.source(OPS["input"], name, Type("float64"))
 
 
 def _rate(graph: Graph, spec: Compilation, stage: int, now: dict[str, Var], an_epoch: Var) -> Var:
-    training, base = spec.trainings[stage], graph.constant(base_rate(spec, stage))
+    training, base = spec.trainings[stage], graph.constant(base_rate(spec, stage), "float64")
     if training.schedule is None:
         return base
     formula = schedule_graph(spec.definitions, training.schedule)
@@ -69,5 +85,14 @@ def _rate(graph: Graph, spec: Compilation, stage: int, now: dict[str, Var], an_e
 
 def _length(graph: Graph, training: Training, an_epoch: Var) -> dict[str, Var]:
     """The epochs and steps of a training, of which one follows from the other where it is not said."""
-    steps = graph.constant(float(training.steps)) if training.steps else an_epoch * float(training.epochs or 1)
-    return {"epochs": graph.constant(float(training.epochs)) if training.epochs else OPS["ceil"](steps / an_epoch), "steps": steps}
+    steps = graph.constant(float(training.steps), "float64") if training.steps else an_epoch * float(training.epochs or 1)
+    epochs = graph.constant(float(training.epochs), "float64") if training.epochs else OPS["ceil"](steps / an_epoch)
+    return {"epochs": epochs, "steps": steps}
+
+
+def _ends(training: Training, an_epoch: Var) -> Iterator[Var]:
+    """After how many steps a train block ends, by its steps and by its epochs."""
+    if training.steps:
+        yield an_epoch.graph.constant(float(training.steps), "float64")
+    if training.epochs:
+        yield an_epoch * float(training.epochs)

@@ -14,6 +14,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.deploy.beginning import first_values
 from nnspec.deploy.block import Block, suffix
+from nnspec.deploy.examples import QUESTIONS, fields_of, must_hold, questions
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
@@ -21,19 +22,19 @@ from nnspec.deploy.proof import sizes_tried
 from nnspec.deploy.standing import Standing
 from nnspec.deploy.step import evaluation
 from nnspec.diagnostics import printable
-from nnspec.elaborate.primitives import SEED
+from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
-from nnspec.weights import content, read
+from nnspec.weights import content, places, read
 
 Array = np.ndarray[Any, np.dtype[Any]]
 INIT, STATE, MANIFEST = "init.onnx", "state.safetensors", "step.json"
-ALWAYS = {"train.py": "train.py.txt", "files.py": "files.py.txt", "README.md": "training.md"}
+ALWAYS = {"train.py": "train.py.txt", "README.md": "training.md"}
 """What every such folder holds, by the names that the package has for it."""
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,18 @@ def export_training(
 
     `data` is what each train block trains on, to be written too.
     """
-    models = Models(opset, metadata)
-    manifest = _manifest(spec, standing, models, metadata, labels, _names_of(spec, data))
+    models, state, names = Models(opset, metadata), content(standing.arrays), _names_of(spec, data or [{}] * len(spec.stages))
+    manifest = _manifest(spec, standing, models, metadata, labels, names) | {"arrays": places(state)}
     contents = {
-        **{name: _npz(part) for name, part in zip(_names_of(spec, data), data, strict=True)},
+        **{name: _npz(part) for name, part in zip(names, data, strict=False)},
         **{name: model.SerializeToString() for name, model in models.files.items()},
-        STATE: content(standing.arrays),
+        STATE: state,
         **{name: (files("nnspec.deploy") / own).read_bytes() for name, own in ALWAYS.items()},
         MANIFEST: json.dumps(manifest, indent=2).encode(),  # last, as it names the others
     }
     write_all(folder, contents)
     left_out = dict.fromkeys(name for stage in manifest["stages"] for name in stage["left_out"])
-    compared = sizes_tried(spec.model.inputs | spec.model.targets)
+    compared = sizes_tried(fields_of(spec))
     return TrainingProof(folder, tuple(contents), models.difference, compared, tuple(left_out))
 
 
@@ -92,6 +93,8 @@ def _manifest(
     """What `step.json` says, with every model of it made and proved."""
     from_files = {n: read(path, tensor) for n, (path, tensor) in spec.saved.items()}
     models.add(INIT, first_values(spec, 0), {SEED: standing.arrays[SEED], **from_files}, fixed=True)
+    models.add(QUESTIONS, questions(spec), {})
+    blocks = [Block(spec, i, standing, models).described() | {"data": data[i]} for i in range(len(spec.stages))]
     return {
         "format": FORMAT,
         **metadata,
@@ -101,9 +104,10 @@ def _manifest(
         "init": INIT,
         "predict": _used(models, "predict.onnx", graph_of(spec), standing.arrays),
         "evaluate": _used(models, "evaluate.onnx", evaluation(spec), standing.arrays),
-        "fields": {n: _type(t, labels.get(n, ())) for n, t in (spec.model.inputs | spec.model.targets).items()},
+        "fields": {n: _type(t, labels.get(n, ())) for n, t in fields_of(spec).items()},
+        "must_hold": must_hold(spec) | {b["loss_is_finite"]: f"the loss became %({b['loss']})s in step %({STEP})d" for b in blocks},
         "stage": standing.stage,
-        "stages": [Block(spec, i, standing, models).described() | {"data": data[i] if data else None} for i in range(len(spec.stages))],
+        "stages": blocks,
     }
 
 

@@ -14,20 +14,20 @@ export class Training {
     const about = await json(`${folder}/step.json`);
     const [stage] = about.stages;
     const data = await json(`${folder}/data.json`);
-    const files = [stage.begin, stage.schedule, stage.step, about.predict.file].map((file) => session(`${folder}/${file}`));
-    const [begin, schedule, step, predict] = await Promise.all(files);
+    const { begin: start, step: each, schedule: after } = stage.models;
+    const files = [start, each, after, about.predict.file].map((file) => session(`${folder}/${file}`));
+    const [begin, step, schedule, predict] = await Promise.all(files);
     const [train, test] = await Promise.all([fields(folder, data.train), fields(folder, data.test)]);
-    const first = Array.from(new Uint32Array(await binary(`${folder}/order.bin`)));
-    const begun = await tensors(`${folder}/${about.state}`);
-    const counts = await begin.run(feeds(begin, begun));
-    return new Training({ about, stage, step, schedule, predict, train, test, first, begun, counts });
+    const order = Array.from(new Uint32Array(await binary(`${folder}/order.bin`)));
+    const begun = await tensors(`${folder}/${about.state}`), count = Object.values(train)[0].shape[0];
+    const counts = await begin.run(feeds(begin, { ...begun, "schedule:examples": new ort.Tensor("float64", [count], []) }));
+    return new Training({ about, stage, step, schedule, predict, train, test, count, first: order, begun, counts });
   }
 
   constructor(parts) {
     Object.assign(this, parts);
-    this.count = Object.values(this.train)[0].shape[0];
-    this.anEpoch = Math.ceil(this.count / this.stage.batch);
-    this.steps = this.stage.steps ?? this.stage.epochs * this.anEpoch;
+    this.anEpoch = this.counts["next:schedule:an_epoch"].data[0];
+    this.steps = this.counts["next:schedule:left"].data[0];
     this.factor = 1;
     this.reset();
   }
@@ -35,13 +35,13 @@ export class Training {
   reset() {
     this.state = {};
     for (const [name, t] of Object.entries(this.begun)) this.state[name] = new ort.Tensor(t.type, t.data.slice(), t.dims);
-    this.state["schedule:an_epoch"] = new ort.Tensor("float64", [this.anEpoch], []);
+    this.state["schedule:examples"] = new ort.Tensor("float64", [this.count], []);
     this.keep(this.counts);
     this.done = 0;
     this.order = this.first;
   }
 
-  get rate() { return this.factor * (this.state[this.stage.lr.input]?.data[0] ?? this.stage.lr.base); }
+  get rate() { return this.factor * this.state[this.stage.lr.input].data[0]; }
 
   get finished() { return this.done >= this.steps; }
 
@@ -50,13 +50,13 @@ export class Training {
     const at = this.done % this.anEpoch;
     if (at === 0 && this.done) this.order = shuffled(this.count);
     const rows = this.order.slice(at * this.stage.batch, (at + 1) * this.stage.batch);
-    this.keep(await this.schedule.run(feeds(this.schedule, this.state)));
     const rate = new ort.Tensor("float32", [this.rate], []);
     const values = { ...this.state, ...this.batch(this.train, rows), [this.stage.lr.input]: rate };
     const outputs = await this.step.run(feeds(this.step, values));
     const loss = outputs[this.stage.loss].data[0];
     if (!outputs[this.stage.loss_is_finite].data[0]) throw new Error(`the loss became ${loss} in step ${this.done + 1}`);
     this.keep(outputs);
+    this.keep(await this.schedule.run(feeds(this.schedule, { ...this.state, ...outputs })));
     this.done += 1;
     return loss;
   }
