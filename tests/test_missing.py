@@ -235,3 +235,23 @@ def test_validation_data_of_another_file_get_the_means_of_the_training_data(tmp_
     text = SMALL.replace("SOURCE", source).replace("validation 0.5", f"validation {source.replace('t.csv', 'v.csv')}")
     data = nnspec.loads(text).dataset()
     assert data.validation and data.validation["x"].tolist() == [[2, 7], [5, 3]]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "npy"])
+def test_examples_of_a_table_that_is_not_in_memory_are_of_the_first_stretch_that_has_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "MOST_ROWS", 20)
+    x = np.where(np.arange(100) < 50, np.nan, np.arange(100.0))
+    parquet.write_table(pyarrow.table({"a": x, "y": np.zeros(100)}), "t.parquet", row_group_size=20)
+    Path("t").mkdir()
+    np.save("t/a.npy", x)
+    np.save("t/y.npy", np.zeros(100))
+    text = f"""
+        model M {{ input a: []  target y: []  output p = 2 * a  loss mse(p, y) }}
+        train {{ data {kind}("{KINDS[kind]}", missing = drop)  epochs 1  optimizer sgd(0.1) }}
+        """
+    with limited(data=100):
+        assert nnspec.loads(text).sample().inputs["a"][0] == 50

@@ -213,10 +213,9 @@ class _Loader:
         source = by_their_names(source, parts.train, self.inputs)
         gaps = self.gaps(source, parts)
         if tall := _too_tall(source, parts, self.inputs):
-            first = next(iter(tall.stretches(names_read(source, self.inputs))))
+            some = next(s for s in map(gaps.closed, tall.stretches(names_read(source, self.inputs))) if s.rows)
         else:
-            first = _all_rows(parts, parts.train, gaps)
-        some = gaps.closed(first)
+            some = gaps.closed(_all_rows(parts, parts.train, gaps))
         _keep_labels(source, parts.labels, self.inputs, self.labels)
         fields = bound(source, some.readers, self.inputs, self.dtype, self.labels, Whence(parts.table, numbers=some.numbers))
         computed = [n for n, c in source.fields.items() if n in self.inputs and not isinstance(c, str) and source.name != "inline"]
