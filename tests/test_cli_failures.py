@@ -206,3 +206,13 @@ def test_a_spec_where_a_run_is_due_is_shown_its_last_run(nnspec: Nnspec) -> None
     for _ in range(2):
         assert nnspec("train", "xor", "--epochs", "1")[0] == 0
     assert "help: did you mean `runs/xor-2`, a run of this spec?" in nnspec("eval", "xor")[2]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npy", "npz", "parquet"])
+def test_a_file_of_the_command_line_that_is_not_there_is_pointed_at_there(nnspec: Nnspec, suffix: str) -> None:
+    model = "model M { input x: []  target y: []  output p = 2 * x  loss mse(p, y) }"
+    Path("m.nn").write_text(f'{model}\ntrain {{ epochs 1  optimizer sgd(0.1)  data {suffix}("t.{suffix}") }}\n', "utf-8")
+    for given, place, line in (((), "m.nn:2:44", "2 | train {"), (("--data", f"no.{suffix}"), "--data:1:1", f"1 | no.{suffix}")):
+        code, _, said = nnspec("train", "m.nn", *given)
+        assert code == 1 and "error[E302]" in said
+        assert f"--> {place}\n" in said and line in said

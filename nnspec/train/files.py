@@ -102,6 +102,8 @@ MOST_ROWS, AT_ONCE = 1 << 16, 1 << 22
 MAX_TEXT = 2**30
 MAX_IDX_ITEMS = 1_000_000
 MAX_QUOTED = 40
+COMMAND_LINE = "--data"
+"""What stands in the place of a spec's name where a file was named there."""
 NOT_FINITE_HELP = "fill in the value, or remove the row"
 DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")
 # What zipfile, gzip and NumPy raise for a damaged file or a header that lies.
@@ -114,7 +116,9 @@ def existing(path: Path, span: Span | None) -> Path:
     if is_plain_file(path):
         return path
     message = f"the data file {path} does not exist, or is not a plain file"
-    raise fault("E302", message, span, help="a path in a spec is taken from the folder of the spec; `--data FILE` gives another")
+    given = span is not None and span.source.name == COMMAND_LINE
+    help_ = "" if given else "a path in a spec is taken from the folder of the spec; `--data FILE` gives another"
+    raise fault("E302", message, span, help=help_)
 
 
 def package(module: str, name: str, what: str, extra: str, span: Span | None) -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.files import is_plain_file
 from nnspec.run.fractions import Fractions
 from nnspec.train.check import examples
-from nnspec.train.files import Parts, Readers, Tall, in_memory, package, read_idx, read_npz
+from nnspec.train.files import COMMAND_LINE, Parts, Readers, Tall, in_memory, package, read_idx, read_npz
 from nnspec.train.images import read_images
 from nnspec.train.npy import read_npy, tall_npy
 from nnspec.train.parquet import read_parquet, tall_parquet
@@ -52,12 +53,15 @@ def _suffix(path: str) -> str:
 
 def source_from_path(path: str) -> DataSource:
     """The source that `--data FILE` stands for, by the file's suffix."""
-    span = Span(Source("--data", path), 0, len(path))
-    name = _suffix(path)
+    span, name = _on_the_command_line(path), _suffix(path)
     if name not in TABLES:
         message = f"`{path}` is not a .csv, .npy, .npz or .parquet file"
         raise fault("E302", message, span, help="a folder of MNIST files needs `data mnist` in the spec")
     return DataSource(name, span, str(Path(path).absolute()))
+
+
+def _on_the_command_line(path: str) -> Span:
+    return Span(Source(COMMAND_LINE, path), 0, len(path))
 
 
 def source_for(own: DataSource | None, data: str) -> DataSource | None:
@@ -71,6 +75,7 @@ def source_for(own: DataSource | None, data: str) -> DataSource | None:
 def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32", known: Sequence[str] = ()) -> Parts:
     """What a source offers; `data` replaces its file, or is the folder of its IDX files. `known` are the labels of an earlier training."""
     path = Path(data).absolute() if data else folder / (source.path or "")
+    source = replace(source, span=_on_the_command_line(data)) if data else source
     match source.name:
         case "inline":
             return Parts(in_memory(source.fields))
