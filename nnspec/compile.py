@@ -12,7 +12,7 @@ from typing import Any
 from nnspec import limits, lint, step, wholedata
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, did_you_mean, fault
 from nnspec.elaborate.given import Given
-from nnspec.elaborate.initial import Initial, initial_values
+from nnspec.elaborate.initial import files_of, initial_values
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
@@ -314,11 +314,7 @@ class Compilation:
     @cached_property
     def initial(self) -> Graph:
         """From a seed to the first values of parameters and states."""
-        return rewrite(self._initial.graph, *AFTER_GRADIENTS)
-
-    @cached_property
-    def _initial(self) -> Initial:
-        return initial_values(self.definitions, self.model.owned, self.dtype)
+        return rewrite(initial_values(self.definitions, self.model.owned, self.dtype).graph, *AFTER_GRADIENTS)
 
     @cached_property
     def saved(self) -> dict[str, tuple[Path, str]]:
@@ -327,7 +323,7 @@ class Compilation:
             return {}
         owned = self.model.owned
         found = {n: w for saved in {o.weights: None for o in owned.values() if o.weights} for n, w in self._saved_for_all(saved).items()}
-        for name, wish in self._initial.saved.items():
+        for name, wish in files_of(self.definitions, owned, self.dtype).items():
             path = self._file_of(wish)
             found[name] = path, name_in(path, name, owned[name].type.numbers, wish.span)
         return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from math import prod
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.elaborate.recipe import Unlike
+from nnspec.elaborate.remember import Look
 from nnspec.elaborate.values import Applied, Frame, Owned, Saved
 from nnspec.graph import Graph, Shape, Type, Var
 from nnspec.graph.types import broadcast, show
@@ -53,6 +55,28 @@ def initial_values(definitions: Definitions, owned: Mapping[str, Owned], dtype: 
     return Initial(graph, saved)
 
 
+def files_of(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -> dict[str, Saved]:
+    """The files that parameters start from; a Fault where one cannot start as it says. Of those that start alike one is tried."""
+    first: dict[Hashable, Owned] = {}
+    tried = {name: first.setdefault(_way(o), o).name for name, o in owned.items()}
+    saved = initial_values(definitions, {o.name: o for o in first.values()}, dtype).saved
+    return {name: replace(saved[one], span=_place(owned[name])) for name, one in tried.items() if one in saved}
+
+
+def _way(o: Owned) -> Hashable:
+    """How it starts; with what cannot be compared, as no other does."""
+    init = o.start if isinstance(o.start, Applied) else None
+    try:
+        values = Look(init.arguments if init else {"value": o.start})
+    except Unlike:
+        return o.name
+    return id(init and init.function), values.key, o.type.shape
+
+
+def _place(o: Owned) -> Span:
+    return o.start.span if isinstance(o.start, Applied) else o.span
+
+
 def _initial(e: Elaborator, o: Owned) -> Var | Saved:
     if not isinstance(o.start, Applied):
         value = batch.lift(e.graph, o.start, e.graph.dtype, o.span)
@@ -61,7 +85,7 @@ def _initial(e: Elaborator, o: Owned) -> Var | Saved:
         known = {"shape": o.type.shape, "fan_in": fan_in, "fan_out": fan_out}
         result = e.sample(o.start, known, Frame(o.name))
         if isinstance(result, Saved):
-            return replace(result, span=o.start.span)
+            return replace(result, span=_place(o))
         value = batch.lift(e.graph, result, e.graph.dtype, o.start.span)
     if value.shape == o.type.shape:
         return value.var

@@ -8,7 +8,7 @@ A rule fits only where both sides have the same type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from nnspec.syntax.parser import parse_expression
 
 Bindings = dict[str, Any]
 MAX_REWRITES_OF_A_NODE = 20
+SUMS = {"add", "pad"}
+"""What a sum of pads reads."""
 CONDITIONS: dict[str, Callable[[Node], bool]] = {
     "scalar": lambda node: not node.type.shape,
     "per_channel": lambda node: node.type.rank > 1 and set(node.type.shape[1:]) == {1},
@@ -44,6 +46,12 @@ class Rule:
     @property
     def root(self) -> str:
         return _operation(self.left)[0]
+
+    @cached_property
+    def below(self) -> frozenset[str]:
+        """The operations that the root has to read."""
+        operands = _operation(self.left)[1]
+        return frozenset("const" if isinstance(i, ast.Number) else _operation(i)[0] for i in operands if not isinstance(i, ast.Name))
 
     def apply(self, graph: Graph, name: str) -> str | None:
         """The node that says the same as `name`, or None where the rule does not fit."""
@@ -92,25 +100,30 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
         name = new.add(node.op, inputs, attrs, node.type, node.name)
-        with new.at(scope=node.name.rpartition("/")[0]):
-            for _ in range(MAX_REWRITES_OF_A_NODE):
-                better = _first(new, name, tables)
-                if better is None:
-                    break
-                name = better
+        for _ in range(MAX_REWRITES_OF_A_NODE):
+            better = _first(new, name, tables, node.name.rpartition("/")[0])
+            if better is None:
+                break
+            name = better
         return name
 
     return graph.rebuilt(rebuild)
 
 
-def _first(graph: Graph, name: str, tables: list[dict[str, list[Rule]]]) -> str | None:
-    for table in tables:
-        for rule in table.get(graph[name].op.name, ()):
-            if better := rule.apply(graph, name):
-                return better
-    return side_by_side(graph, name) if graph[name].op.name == "add" else None
+def _first(graph: Graph, name: str, tables: list[dict[str, list[Rule]]], scope: str) -> str | None:
+    """What the first rule that fits makes of a node."""
+    node = graph[name]
+    below = {graph[i].op.name for i in node.inputs}
+    near = [rule for table in tables for rule in table.get(node.op.name, ()) if rule.below <= below]
+    padded = node.op.name == "add" and below <= SUMS
+    if not near and not padded:
+        return None
+    with graph.at(scope=scope):
+        better = next(filter(None, (rule.apply(graph, name) for rule in near)), None)
+        return side_by_side(graph, name) if padded and not better else better
 
 
+@cache
 def _operation(pattern: ast.Expr) -> tuple[str, tuple[ast.Expr, ...], dict[str, ast.Expr]]:
     """Op name, inputs and attributes of a pattern."""
     if isinstance(pattern, ast.Binary):
