@@ -12,7 +12,7 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.recipe import Unlike
-from nnspec.elaborate.remember import Look
+from nnspec.elaborate.remember import Look, of_library
 from nnspec.elaborate.values import Applied, Frame, Owned, Saved
 from nnspec.graph import Graph, Shape, Type, Var
 from nnspec.graph.types import broadcast, show
@@ -28,6 +28,10 @@ def fans(shape: Shape) -> tuple[int, int]:
     if len(sizes) == 2:
         return sizes[0], sizes[1]
     return prod(sizes[1:]), sizes[0] * prod(sizes[2:])
+
+
+DRAWN = "drawn"
+"""What is remembered of an init that drew a parameter."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +60,29 @@ def initial_values(definitions: Definitions, owned: Mapping[str, Owned], dtype: 
 
 
 def files_of(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -> dict[str, Saved]:
-    """The files that parameters start from; a Fault where one cannot start as it says. Of those that start alike one is tried."""
+    """The files that parameters start from; a Fault where one cannot start as it says.
+
+    Of those that start alike one is tried, and of the inits of the library none that has drawn such a parameter before.
+    """
     first: dict[Hashable, Owned] = {}
     tried = {name: first.setdefault(_way(o), o).name for name, o in owned.items()}
-    saved = initial_values(definitions, {o.name: o for o in first.values()}, dtype).saved
+    new = {way: o for way, o in first.items() if way not in of_library()}
+    saved = initial_values(definitions, {o.name: o for o in new.values()}, dtype).saved
+    of_library().update({way: DRAWN for way, o in new.items() if o.name not in saved and _is_of_library(o)})
     return {name: replace(saved[one], span=_place(owned[name])) for name, one in tried.items() if one in saved}
 
 
 def _way(o: Owned) -> Hashable:
     """How it starts; with what cannot be compared, as no other does."""
-    init = o.start if isinstance(o.start, Applied) else None
+    init, values = (o.start.function, o.start.arguments) if isinstance(o.start, Applied) else (None, {"": o.start})
     try:
-        values = Look(init.arguments if init else {"value": o.start})
+        return id(init), Look(values).key, o.type
     except Unlike:
         return o.name
-    return id(init and init.function), values.key, o.type.shape
+
+
+def _is_of_library(o: Owned) -> bool:
+    return isinstance(o.start, Applied) and o.start.function.definition.span.source.library and Look(o.start.arguments).library
 
 
 def _place(o: Owned) -> Span:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from math import prod
 
 from nnspec.elaborate.values import Owned, Row
 from nnspec.graph import Dim, Graph, Node, Size, Type
+from nnspec.graph.shapes import REMEMBERED
 from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show
 from nnspec.record import dataclass
 
@@ -97,11 +99,13 @@ def _widened(graph: Graph, node: Node, field: Field) -> Field:
     )
 
 
+@lru_cache(maxsize=REMEMBERED)
 def size_of(type: Type) -> Dim:
     """The bytes of a value of one example."""
     return one_example(count(type.shape) * ITEM_BYTES[type.dtype])
 
 
+@lru_cache(maxsize=REMEMBERED)
 def comparable(type: Type) -> int:
     """The bytes of a value, sizes that are known only at run time taken for a hundred."""
     size = size_of(type)

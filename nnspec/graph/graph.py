@@ -112,26 +112,25 @@ class Graph:
     def add(self, op: Op, inputs: tuple[str, ...], attrs: Mapping[str, Any], type: Type, name: str | None = None) -> str:
         """A node for the operation; the one that is there already, if an equal one is."""
         frozen = tuple(sorted(attrs.items()))
-        return self.place(op, inputs, frozen, tuple(_kind(value) for _, value in frozen), type, name)
+        return self.place(op, inputs, frozen, _kinds(frozen), type, name)
 
     def place(self, op: Op, inputs: tuple[str, ...], attrs: Attributes, kinds: tuple[Any, ...], type: Type, name: str | None) -> str:
         """The same for attributes in order, and what kinds of values they are."""
         key = (op.name, inputs, attrs, kinds, type.dtype, name if op.is_source else None)
         made = self._known.get(key)
         if made is None:
-            self._refuse_more(type)
+            if self.most is not None:
+                self._refuse_more(self.most, type)
             made = self._known[key] = self.fresh(name or self._default_name(op))
             self.nodes[made] = Node(op, inputs, attrs, type, made, self.context.span, op.name if op.is_source else self.context.role)
         if self.log is not None:
             self.log.append(Made(op, inputs, attrs, kinds, type, name, self.context, made))
         return made
 
-    def _refuse_more(self, type: Type) -> None:
+    def _refuse_more(self, most: int, type: Type) -> None:
         """Of what a spec expands to, more nodes than there may be, and longer axes."""
-        if self.most is None:
-            return
-        if len(self.nodes) >= self.most:
-            raise limits.exceeded("nodes", f"the spec expands to more than {self.most:,} operations", self.context.span)
+        if len(self.nodes) >= most:
+            raise limits.exceeded("nodes", f"the spec expands to more than {most:,} operations", self.context.span)
         for length in type.shape:
             if isinstance(length, int) and length > MAX_DIMENSION:
                 raise fault("E204", f"an axis has at most {MAX_DIMENSION:,} elements, and this is {show(type.shape)}", self.context.span)
@@ -184,18 +183,20 @@ class Graph:
         new, moved = Graph(name or self.name, self.dtype), dict[str, str]()
         for node in self:
             if node.name in wanted:
-                with new.at(role=node.role, span=node.span):
-                    moved[node.name] = rule(new, node, tuple(moved[i] for i in node.inputs))
+                new.context = Context(node.role, node.span)
+                moved[node.name] = rule(new, node, tuple([moved[i] for i in node.inputs]))
+        new.context = Context()
         new.outputs = {public: moved[n] for public, n in outputs.items()}
         return new.swept()
 
     def swept(self) -> Graph:
         """Without the nodes no output needs."""
-        self.discard(self.nodes.keys() - self.needed(self.outputs.values()))
+        if unneeded := self.nodes.keys() - self.needed(self.outputs.values()):
+            self.discard(unneeded)
         return self
 
     def copy_node(self, node: Node, inputs: tuple[str, ...]) -> str:
-        return self.add(node.op, inputs, node.attributes, node.type, node.name)
+        return self.place(node.op, inputs, node.attrs, _kinds(node.attrs), node.type, node.name)
 
     def insert(self, other: Graph, outputs: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
         """Copies what these nodes of another graph need, but for the nodes in `known`, for which ours stand; gives all names here."""
@@ -260,6 +261,10 @@ class Graph:
             self._last_number[wish] = self._last_number.get(wish, 1) + 1
             name = f"{wish}_{self._last_number[wish]}"
         return name
+
+
+def _kinds(attrs: Attributes) -> tuple[Any, ...]:
+    return tuple([_kind(value) for _, value in attrs])
 
 
 def _kind(value: Any) -> Any:

@@ -124,7 +124,7 @@ class Op:
         """The typed parameter that each of so many inputs is for."""
         return self._typed + self._typed[-1:] * (number - len(self._typed)) if self.variadic else self._typed
 
-    @property
+    @cached_property
     def is_source(self) -> bool:
         """Whether the value comes from outside: an input, parameter or state."""
         return self.name in ("input", "param", "state")

@@ -66,9 +66,10 @@ def _pairs(network: Network) -> Iterator[Pair]:
     wiring, graph = network.in_training, network.training
     learnt = graph.dependents(network.model.parameters) & wiring.data
     of_targets = graph.dependents(network.model.targets) - graph.dependents(network.model.inputs)
-    for node in graph:
-        sides = tuple(_unaligned(wiring, name) for name in node.inputs) if node.op.name in ("sub", "mul") else ()
-        for output, other in (sides, sides[::-1]) if sides else ():
+    compared = (n for n in graph if n.op.name in ("sub", "mul") and (n.role == "loss" or not of_targets.isdisjoint(n.inputs)))
+    for node in compared:
+        sides = tuple(_unaligned(wiring, name) for name in node.inputs)
+        for output, other in (sides, sides[::-1]):
             given = _given(network, other, node, of_targets)
             if given and output in learnt and (node.op.name == "sub" or _is_prediction(wiring, output)):
                 yield Pair(node, output, _shape(wiring, output), given, _shape(wiring, other))

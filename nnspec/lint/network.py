@@ -119,6 +119,11 @@ class Network:
         return Wiring(self.training)
 
     @cached_property
+    def needed(self) -> set[str]:
+        """What outputs, losses, metrics and states read, in use or in training."""
+        return self.model.graph.needed(self.model.graph.outputs.values()) | self.training.needed(self.training.outputs.values())
+
+    @cached_property
     def names(self) -> Mapping[str, list[str]]:
         """What the model calls each value."""
         found: defaultdict[str, list[str]] = defaultdict(list)

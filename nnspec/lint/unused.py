@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
-from nnspec.graph import Graph
 from nnspec.lint.network import Network
 from nnspec.step import outputs_of
 
 
 def unused_values(network: Network) -> Iterator[Diagnostic]:
     """W109: a formula or layer that neither the graph nor a test or expectation reads."""
-    wiring, needed = network.in_use, _needed(network)
+    wiring, needed = network.in_use, network.needed
     for row in network.model.rows:
         value = row.value.var.name
         if value not in needed and not wiring.readers[value] and not _mentioned(network, row):
@@ -26,12 +25,6 @@ def unused_values(network: Network) -> Iterator[Diagnostic]:
 
 def _listed(names: list[str]) -> str:
     return " and ".join(f"`{n}`" for n in names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
-
-
-def _needed(network: Network) -> set[str]:
-    """What outputs, losses, metrics and states read, in use or in training."""
-    graphs: tuple[Graph, ...] = (network.model.graph, network.training)
-    return {name for g in graphs for name in g.needed(g.outputs.values())}
 
 
 def _name(network: Network, row: Row) -> str:
@@ -51,7 +44,7 @@ def _mentioned(network: Network, row: Row) -> bool:
 def untrained_parameters(network: Network) -> Iterator[Diagnostic]:
     """W110: a parameter that no loss depends on stays as it starts."""
     losses = outputs_of(network.training, "loss").values()
-    needed, used = network.training.needed(losses), _needed(network)
+    needed, used = network.training.needed(losses), network.needed
     declared = {row.value.var.name for row in network.model.rows}  # of which `unused_values` speaks
     for owned in network.model.parameters.values() if losses else ():
         if owned.name not in needed and (owned.name in used or not ({owned.name} & declared or network.in_use.readers[owned.name])):

@@ -98,8 +98,11 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     tables = [_by_root(f) for f in files]
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
-        name = new.add(node.op, inputs, attrs, node.type, node.name)
+        if any(isinstance(value, Loop) for _, value in node.attrs):
+            attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
+            name = new.add(node.op, inputs, attrs, node.type, node.name)
+        else:
+            name = new.copy_node(node, inputs)
         for _ in range(MAX_REWRITES_OF_A_NODE):
             better = _first(new, name, tables, node.name.rpartition("/")[0])
             if better is None:
