@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -134,8 +134,8 @@ class Calls(ABC):
         """One row of the layer table: what was added since `marks` and is in no row yet, for formulas of the model itself."""
         if scope is self.watched and isinstance(value, Tensor):
             shown = {n for row in self.rows[marks[2] :] for n in (*row.nodes, *row.owned)}
-            nodes, owned = islice(self.graph.nodes, marks[0], None), islice(self.owned, marks[1], None)
-            self.rows.append(Row(name, span, value, tuple(n for n in nodes if n not in shown), tuple(n for n in owned if n not in shown)))
+            nodes, owned = _since(self.graph.nodes, marks[0], shown), _since(self.owned, marks[1], shown)
+            self.rows.append(Row(name, span, value, nodes, owned))
 
     def call(self, e: ast.Call, scope: Scope) -> Value:
         callee = callee_of(e.callee, scope, self.definitions)
@@ -280,6 +280,12 @@ class Calls(ABC):
         if value is POISON:
             raise Poisoned
         return value
+
+
+def _since(names: dict[str, Any], mark: int, shown: Container[str]) -> tuple[str, ...]:
+    """The names that have been entered since there were so many, but for those that are shown."""
+    last = list(islice(reversed(names), max(0, len(names) - mark)))
+    return tuple(n for n in reversed(last) if n not in shown)
 
 
 def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:

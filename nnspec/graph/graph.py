@@ -8,7 +8,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nnspec import limits
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fault, Span, fault
 from nnspec.graph.op import OPS, Op
 from nnspec.graph.types import MAX_DIMENSION, Type, show
 from nnspec.record import dataclass
@@ -119,21 +119,19 @@ class Graph:
         key = (op.name, inputs, attrs, kinds, type.dtype, name if op.is_source else None)
         made = self._known.get(key)
         if made is None:
-            if self.most is not None:
-                self._refuse_more(self.most, type)
+            if self.most is not None and (len(self.nodes) >= self.most or type.longest > MAX_DIMENSION):
+                raise self._too_much(self.most, type)
             made = self._known[key] = self.fresh(name or self._default_name(op))
             self.nodes[made] = Node(op, inputs, attrs, type, made, self.context.span, op.name if op.is_source else self.context.role)
         if self.log is not None:
             self.log.append(Made(op, inputs, attrs, kinds, type, name, self.context, made))
         return made
 
-    def _refuse_more(self, most: int, type: Type) -> None:
-        """Of what a spec expands to, more nodes than there may be, and longer axes."""
+    def _too_much(self, most: int, type: Type) -> Fault:
+        """More nodes than there may be, or longer axes."""
         if len(self.nodes) >= most:
-            raise limits.exceeded("nodes", f"the spec expands to more than {most:,} operations", self.context.span)
-        for length in type.shape:
-            if isinstance(length, int) and length > MAX_DIMENSION:
-                raise fault("E204", f"an axis has at most {MAX_DIMENSION:,} elements, and this is {show(type.shape)}", self.context.span)
+            return limits.exceeded("nodes", f"the spec expands to more than {most:,} operations", self.context.span)
+        return fault("E204", f"an axis has at most {MAX_DIMENSION:,} elements, and this is {show(type.shape)}", self.context.span)
 
     def call(self, op: Op, *inputs: Any, **attrs: Any) -> Var:
         """The value of an op on variables and numbers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -170,6 +171,11 @@ class Type:
     @property
     def rank(self) -> int:
         return len(self.shape)
+
+    @cached_property
+    def longest(self) -> int:
+        """The length of its longest axis, of those that are known before it runs."""
+        return max((n for n in self.shape if isinstance(n, int)), default=0)
 
     @property
     def numbers(self) -> tuple[int, ...]:

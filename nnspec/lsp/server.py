@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,7 @@ class Server(LanguageServer):
         for other, document in list(self.open.items()):
             if other != uri and _path(uri).resolve() in document.imported:
                 self.say(other)
+        gc.collect()  # now that all is said, and before the next key
 
 
 def _path(uri: str) -> Path:
