@@ -86,16 +86,17 @@ def _rule(line: str) -> Rule:
 
 
 @cache
-def _by_root(file: str) -> dict[str, list[Rule]]:
+def _by_root(*files: str) -> dict[str, list[Rule]]:
     table: dict[str, list[Rule]] = {}
-    for rule in load_rules(file):
-        table.setdefault(rule.root, []).append(rule)
+    for file in files:
+        for rule in load_rules(file):
+            table.setdefault(rule.root, []).append(rule)
     return table
 
 
 def rewrite(graph: Graph, *files: str) -> Graph:
     """The graph with the rules of these files applied wherever they fit, inputs before what uses them, and parts laid side by side."""
-    tables = [_by_root(f) for f in files]
+    table = _by_root(*files)
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         if any(isinstance(value, Loop) for _, value in node.attrs):
@@ -104,7 +105,7 @@ def rewrite(graph: Graph, *files: str) -> Graph:
         else:
             name = new.copy_node(node, inputs)
         for _ in range(MAX_REWRITES_OF_A_NODE):
-            better = _first(new, name, tables, node.name.rpartition("/")[0])
+            better = _first(new, name, table, node.name.rpartition("/")[0])
             if better is None:
                 break
             name = better
@@ -113,11 +114,13 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     return graph.rebuilt(rebuild)
 
 
-def _first(graph: Graph, name: str, tables: list[dict[str, list[Rule]]], scope: str) -> str | None:
+def _first(graph: Graph, name: str, table: dict[str, list[Rule]], scope: str) -> str | None:
     """What the first rule that fits makes of a node."""
     node = graph[name]
+    if node.op.name not in table and node.op.name != "add":
+        return None
     below = {graph[i].op.name for i in node.inputs}
-    near = [rule for table in tables for rule in table.get(node.op.name, ()) if rule.below <= below]
+    near = [rule for rule in table.get(node.op.name, ()) if rule.below <= below]
     padded = node.op.name == "add" and below <= SUMS
     if not near and not padded:
         return None
