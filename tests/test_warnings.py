@@ -367,6 +367,20 @@ def test_a_comment_on_its_line_or_above_it_says_that_it_is_meant(place: str, sil
     assert found(model("input x: [8]", "target y: [4]", place, "loss mse(z, y)")) == ([] if silent else ["W101"])
 
 
+def test_of_many_warnings_of_one_kind_three_are_shown_and_the_lines_of_the_others(tmp_path: Path) -> None:
+    def check(layers: int, *options: str) -> str:
+        stages = "".join("\n    -> conv(4, 3, pad = same) -> batchnorm -> relu" for _ in range(layers))
+        (tmp_path / "net.nn").write_text(f"model M {{\n  input x: [4, 8, 8]\n  output y = x{stages}\n}}\n", "utf-8")
+        done = run("check", "net.nn", *options, cwd=tmp_path)
+        return done.stdout if options and options[0] == "--json" else done.stderr
+
+    assert check(4).count("warning[W106]: the bias") == 4 and "more of these" not in check(4)
+    assert check(6).count("warning[W106]: the bias") == 3
+    assert "warning[W106]: 3 more of these in net.nn, lines 7, 8, 9\n  = help: `--all` shows each" in check(6)
+    assert "lines 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, ..., 33" in check(30)
+    assert check(6, "--all").count("warning[W106]: the bias") == len(json.loads(check(6, "--json"))) == 6
+
+
 def test_a_warning_leaves_the_exit_code_and_deny_does_not(tmp_path: Path) -> None:
     (tmp_path / "net.nn").write_text(MUST["W101"]["dense after dense"], "utf-8")
     done = run("check", "net.nn", cwd=tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,19 +14,22 @@ import click
 
 from nnspec.cli.failure import exit_code
 from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
-from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault, printable
+from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault, printable
 
 if TYPE_CHECKING:
     from nnspec.compile import Compilation
 
 STDIN = "-"
 MANY_OBJECTS = 100_000
+FEW, MOST_LINES = 3, 12
+"""Warnings of one code that are shown where there are many, and lines that are named of the others."""
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="F...")
 @options(SET, JSON)
 @click.option("--deny", type=click.Choice(["warnings"]), help="What fails as errors do.")
+@click.option("--all", "whole", is_flag=True, help="Show each warning, also where many are alike.")
 @click.option("--fix", is_flag=True, help="Write the fixes that help into the files, and say which.")
 @click.option(
     "--output-format",
@@ -36,7 +39,7 @@ MANY_OBJECTS = 100_000
     show_default=True,
     help="How mistakes are said; all but text on stdout.",
 )
-def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: str | None, fix: bool, form: str) -> None:
+def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: str | None, whole: bool, fix: bool, form: str) -> None:
     """Say what is wrong with specs, or probably not meant, and print the layer table of those that are right.
 
     F is a file, a folder with all .nn files in it, or - for stdin. In a folder a file of definitions alone needs no model.
@@ -55,7 +58,7 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
         found += mistakes
         if form == "text" and not any(d.level == "error" for d in mistakes):
             click.echo("\n".join([*([f"{printable(name)}:"] if len(names) > 1 else []), *([_table(spec)] if alone else [])]))
-    _report(found, form)
+    _report(found if whole or form != "text" else list(_few_alike(found)), form)
     if (deny and found) or exit_code(found):
         sys.exit(1)
 
@@ -70,6 +73,28 @@ def _table(spec: Compilation) -> str:
     from nnspec.summary import summary
 
     return str(summary(spec))
+
+
+def _few_alike(found: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """Of many warnings of one code in a file the first, and where the others are."""
+    alike: dict[tuple[str, Source], list[Span]] = {}
+    for d in found:
+        if d.level == "warning" and d.span:
+            alike.setdefault((d.code, d.span.source), []).append(d.span)
+    for d in found:
+        spans = alike.get((d.code, d.span.source), []) if d.span else []
+        number = spans.index(d.span) if d.span and len(spans) > FEW + 1 else 0
+        if number < FEW:
+            yield d
+        elif number == FEW:
+            message = f"{len(spans) - FEW} more of these in {spans[0].source.name}, {_lines(spans[FEW:])}"
+            yield Diagnostic(d.code, message, help="`--all` shows each", level="warning")
+
+
+def _lines(spans: Sequence[Span]) -> str:
+    numbers = [str(n) for n in dict.fromkeys(s.line for s in spans)]
+    listed = numbers if len(numbers) <= MOST_LINES else [*numbers[: MOST_LINES - 1], "...", numbers[-1]]
+    return f"line{'s' * (len(numbers) > 1)} {', '.join(listed)}"
 
 
 def _report(found: Sequence[Diagnostic], form: str) -> None:
