@@ -178,6 +178,16 @@ class Compilation:
             found.append(error.diagnostic)
         return found
 
+    @property
+    def is_library(self) -> bool:
+        """Whether the file only defines what others import."""
+        return not self.models and not any(isinstance(d, ast.Train | ast.Test) for d in self.parsed[0].definitions)
+
+    @property
+    def mistakes_of_library(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with such a file, which needs no model."""
+        return (*self.parsed[1], *self.imports.diagnostics, *self.names[2])
+
     @cached_property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """What is right by the rules of a spec without mistakes, and probably not meant."""

@@ -170,14 +170,21 @@ def warn(found: Diagnostic) -> None:
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """The known word nearest to a misspelt one, letters in another order first, or None when none is near."""
+    """The known word nearest to a misspelt one, or None when none is near: what it begins first, then its letters in another order."""
     from difflib import get_close_matches  # only a mistake needs it
 
     by_lower = {k.lower(): k for k in known}
     lower = word.lower()
     swapped = [k for k in by_lower if len(k) == len(lower) and sorted(k) == sorted(lower)]
-    near = [lower] if lower in by_lower else swapped or get_close_matches(lower, list(by_lower), n=1, cutoff=_cutoff(lower))
+    near = [lower] if lower in by_lower else _begun(lower, by_lower) or swapped
+    near = near or get_close_matches(lower, list(by_lower), n=1, cutoff=_cutoff(lower))
     return by_lower[near[0]] if near else None
+
+
+def _begun(word: str, known: Iterable[str]) -> list[str]:
+    """The word that this one begins, if all others that it begins go on from there: `dropout` for `drop`, nothing for `multi`."""
+    begun = sorted(k for k in known if len(word) >= min(SHORT) and k.startswith(word))
+    return begun[:1] if begun and all(k.startswith(begun[0]) for k in begun) else []
 
 
 def _cutoff(word: str) -> float:

@@ -59,5 +59,6 @@ def test_the_extension_names_files_that_are_there() -> None:
     (language,), (grammar,) = contributes["languages"], contributes["grammars"]
     for name in (package["main"], language["configuration"], grammar["path"]):
         assert (folder / name).is_file()
-    json.loads((folder / language["configuration"]).read_text("utf-8"))
+    word = json.loads((folder / language["configuration"]).read_text("utf-8"))["wordPattern"]
+    assert r"\p{" in word["pattern"] and word["flags"] == "u"  # without it \p means p, and the editor knows no words
     assert re.search(r'documentSelector: \[\{ language: "(\w+)" \}\]', (folder / "extension.js").read_text("utf-8"))[1] == language["id"]  # type: ignore[index]

@@ -231,8 +231,10 @@ def test_layers_are_offered_after_an_arrow_and_inits_after_a_tilde() -> None:
 
 
 def test_arguments_that_are_not_written_yet_are_offered_first() -> None:
-    assert labels(SPEC.replace("wide(width, act = tanh)", "wide(width, act = tanh, §)"))[:2] == ["x", "units"]
-    assert labels(SPEC.replace("dense(10)", "dense(10, §)"))[:4] == ["x", "units", "bias", "init"]
+    assert labels(SPEC.replace("wide(width, act = tanh)", "wide(act = tanh, §)"))[:2] == ["units", "wide"]
+    assert labels(SPEC.replace("dense(10)", "dense(10, §)"))[:2] == ["bias", "init"]
+    assert labels(SPEC.replace("code -> dense(10)", "dense(§)"))[:4] == ["x", "units", "bias", "init"]
+    assert labels(SPEC.replace("code -> dense(10)", "dense(max(code, 0), §)"))[:3] == ["units", "bias", "init"]
 
 
 def test_settings_are_offered_in_a_train_block_and_words_in_a_model() -> None:
@@ -253,6 +255,13 @@ def test_every_prefix_of_a_spec_is_answered() -> None:
 
 def names(entries: Sequence[Entry]) -> list[str]:
     return [f"{e.kind} {e.name}: {e.detail}" for e in entries]
+
+
+def test_a_file_of_definitions_needs_no_model() -> None:
+    assert not document("# Twice as wide.\nlayer wide(x: [n]) = x -> dense(2 * n)\n").mistakes
+    assert not document("").mistakes
+    assert [d.code for d in document("layer wide(x) = 2 * x\nlayer wide(x) = 3 * x\n").mistakes] == ["E105"]
+    assert "E110" in {d.code for d in document("train { epochs 1 }\n").mistakes}
 
 
 def test_the_outline_has_every_definition_with_what_it_names() -> None:

@@ -24,6 +24,12 @@ MISTAKES = {
         model("output y = x -> dense(10) -> rellu"), "E101", 3, "rellu", "there is no `rellu`", "did you mean `relu`?"
     ),
     "a misspelt function": Mistake(model("output y = sofmax(x)"), "E101", 3, "sofmax", "there is no `sofmax`", "did you mean `softmax`?"),
+    "the beginning of a name": Mistake(
+        model("output y = x -> drop(0.1)"), "E101", 3, "drop", "there is no `drop`", "did you mean `dropout`?"
+    ),
+    "the beginning of several names": Mistake(
+        model("output y = x -> cross"), "E101", 3, "cross", "there is no `cross`", "did you mean `cross_entropy`?"
+    ),
     "a misspelt output": Mistake(
         model("probs = softmax(x)", "output prob"), "E101", 4, "prob", "there is no `prob`", "did you mean `probs`?"
     ),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nnspec.cli.failure import exit_code
-from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
+from nnspec.cli.options import JSON, SET, compilation, options, say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault, printable
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
     for name in names:
         try:
             spec = _repaired(name, pairs) if fix else compilation(name, pairs)
-            alone = name in files or not is_library(spec)
-            mistakes = (*spec.diagnostics, *spec.warnings) if alone else mistakes_of_library(spec)
+            alone = name in files or not spec.is_library
+            mistakes = (*spec.diagnostics, *spec.warnings) if alone else spec.mistakes_of_library
         except Fault as error:
             mistakes = (error.diagnostic,)
         found += mistakes

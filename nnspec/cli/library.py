@@ -13,7 +13,7 @@ import click
 
 from nnspec import gallery
 from nnspec.cli.failure import WRONG, diagnostics_of, document, exit_code
-from nnspec.cli.options import JSON, SET, compilation, is_library, mistakes_of_library, options, say, spec_files
+from nnspec.cli.options import JSON, SET, compilation, options, say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, printable
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
@@ -54,7 +54,7 @@ def _outcomes(name: str, pairs: tuple[str, ...], *, library: bool) -> list[Outco
     from nnspec.testing import run_tests
 
     spec = compilation(name, pairs)
-    return [] if library and is_library(spec) and not mistakes_of_library(spec) else run_tests(spec.checked())
+    return [] if library and spec.is_library and not spec.mistakes_of_library else run_tests(spec.checked())
 
 
 def _report(outcomes: list[Outcome], wrong: list[Diagnostic], as_json: bool) -> None:

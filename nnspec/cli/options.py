@@ -83,17 +83,6 @@ def _is_of_a_run(path: Path) -> bool:
     return is_used(path.parent)
 
 
-def is_library(spec: Compilation) -> bool:
-    """Whether a file only defines what others import."""
-    from nnspec.syntax import ast
-
-    return not spec.models and not any(isinstance(d, ast.Train | ast.Test) for d in spec.parsed[0].definitions)
-
-
-def mistakes_of_library(spec: Compilation) -> tuple[Diagnostic, ...]:
-    return (*spec.parsed[1], *spec.imports.diagnostics, *spec.names[2])
-
-
 def trained(name: str, pairs: tuple[str, ...] = ()) -> Net:
     """A run as it was trained, or an ONNX model, to which settings belong."""
     from nnspec import api

@@ -19,6 +19,7 @@ LOOK_BACK = 2000
 _WORD = re.compile(r"[^\W\d]\w*\Z")
 _STAGE = re.compile(r"->\s*\Z|[\[{,]\s*\Z")
 _CALL = re.compile(r"([^\W\d]\w*)\s*\Z")
+_NAMED = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 _OPENS = re.compile(rf"^({'|'.join(DEFINITION_WORDS)})\b[^{{}}]*\{{", re.M)
 SETTINGS = (*(f.name for f in fields(Training) if f.name not in ("span", "name", "phases", "spans")), *PHASE_SETTINGS)
 OF_WORD = {"optimizer": ("optimizer",), "schedule": ("schedule",), "~": ("init",)}
@@ -67,18 +68,30 @@ def _library(*kinds: str) -> Iterator[Completion]:
 
 
 def _arguments(document: Document, before: str) -> Iterator[Completion]:
-    """The arguments of the call around the place that it does not have yet."""
+    """The arguments of the call around the place that it does not have yet; a pipeline gives the first."""
     opened = _open_bracket(before)
     call = _CALL.search(before, 0, opened) if opened is not None else None
     if opened is None or call is None:
         return
     callee = document.compilation.definitions.meaning(call[1])
     if isinstance(callee, Function | Builtin):
-        written = set(re.findall(r"([^\W\d]\w*)\s*=(?!=)", before[opened:]))
-        for p in parameters_of(callee):
+        written = set(_NAMED.findall(before[opened:]))
+        given = _unnamed(before[opened + 1 :]) + before[: call.start()].rstrip().endswith("->")
+        for p in parameters_of(callee)[given:]:
             if p.name not in written:
                 default = f"{p.name} = {p.default.span.text}" if p.default else p.name
                 yield Completion(p.name, "argument", default, insert=f"{p.name} = ")
+
+
+def _unnamed(written: str) -> int:
+    """How many arguments are written whole and without their names."""
+    depth, arguments = 0, [""]
+    for character in written:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and not depth:
+            arguments.append("")
+        arguments[-1] += character
+    return sum(not _NAMED.search(argument) for argument in arguments[:-1])
 
 
 def _open_bracket(before: str) -> int | None:

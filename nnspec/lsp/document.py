@@ -44,7 +44,8 @@ class Document:
     @property
     def mistakes(self) -> list[Diagnostic]:
         """All mistakes and warnings, each at a place of this file; those of an imported file at its import."""
-        found = [*self.compilation.diagnostics, *self.compilation.warnings]
+        spec = self.compilation
+        found = spec.mistakes_of_library if spec.is_library else (*spec.diagnostics, *spec.warnings)
         return [d for d in found if d.span is None or d.span.source is self.source] + [
             Diagnostic(d.code, f"{d.span}: {d.message}", self._import(d.span.source.name), help=d.help, level=d.level)
             for d in found
