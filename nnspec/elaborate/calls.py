@@ -182,7 +182,7 @@ class Calls(ABC):
         if callee.kind == "fn" and all(type(v) in PLAIN for v in bound.values()):
             return self._of_numbers(callee, bound, spans, scope.frame, span)
         owns = callee.kind == "layer"
-        frame = scope.frame.enter(scope.frame.child(callee.name, label)).of_definition(callee.definition) if owns else scope.frame
+        frame = scope.frame.of_definition(callee.definition, scope.frame.child(callee.name, label)) if owns else scope.frame
         result = self.expand(callee, bound, spans, frame, span)
         self.last_name = frame.path if owns else callee.name
         return result

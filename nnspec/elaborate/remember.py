@@ -23,7 +23,7 @@ from nnspec.graph import Graph, Var
 from nnspec.graph.graph import Context
 from nnspec.graph.origin import SizeOf
 
-MOST = 10_000
+MOST = 2_000
 """Calls of the library that a process remembers."""
 DEEP = 8
 """Calls inside each other, from which on nothing new is remembered, as that takes of the room for calls itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from functools import cached_property
 from typing import Any
 
@@ -207,9 +207,9 @@ class Frame:
         """The frame of what is called inside, where numbering starts anew."""
         return Frame(**{**vars(self), "path": path, "counts": {}, "draws": 0, **changes})
 
-    def of_definition(self, d: ast.Definition) -> Frame:
+    def of_definition(self, d: ast.Definition, path: str = "") -> Frame:
         """The frame of a call of it: a model may say what its parameters and states start from."""
-        return replace(self, owns=True, weights=Saved(d.weights.value, d.weights.span, self.path) if d.weights else self.weights)
+        return self.enter(path, owns=True, weights=Saved(d.weights.value, d.weights.span, path) if d.weights else self.weights)
 
     def child(self, kind: str, label: str | None = None) -> str:
         """The path of a new layer in this one: `conv`, `conv_2`, ..., or its label."""
