@@ -20,6 +20,7 @@ from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
+from nnspec.elaborate.uncalled import unknown_names
 from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import POISON, Saved, Scope
 from nnspec.files import contained
@@ -78,6 +79,12 @@ class Compilation:
         scope, definitions = Scope(names=dict.fromkeys(self.ast.lost, POISON)), Definitions()
         twice = add_definitions(definitions.own, self.ast, scope)
         return scope, definitions, twice + evaluate_lets(self.ast, definitions, scope, self.settings)
+
+    @property
+    def imported(self) -> frozenset[str]:
+        """The names that other files define for this one."""
+        others = (d for spec in self.imports.specs for d in spec.definitions)
+        return frozenset(d.name.id for d in others if isinstance(d, ast.Definition | ast.Let))
 
     @property
     def definitions(self) -> Definitions:
@@ -172,6 +179,7 @@ class Compilation:
             models = [*self._parts(), *self.inference_model[1], *self.training_model[1], *fitting]
             found = [*self.names[2], *models, *self.train_blocks[1]]
             if whole and not found:
+                found += self._unknown_names()
                 self._check_rest()
                 found += [*self._tests(), *(d for d in self._doubts if d.level == "error")]
         except Fault as error:
@@ -186,7 +194,8 @@ class Compilation:
     @property
     def mistakes_of_library(self) -> tuple[Diagnostic, ...]:
         """What is wrong with such a file, which needs no model."""
-        return (*self.parsed[1], *self.imports.diagnostics, *self.names[2])
+        found = (*self.parsed[1], *self.imports.diagnostics, *self.names[2])
+        return found or tuple(self._unknown_names())
 
     @cached_property
     def warnings(self) -> tuple[Diagnostic, ...]:
@@ -197,6 +206,11 @@ class Compilation:
     def _doubts(self) -> list[Diagnostic]:
         training = rewrite(self.training_model[0].graph, "stability")
         return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions))
+
+    def _unknown_names(self) -> Iterator[Diagnostic]:
+        """Those in layers and functions of this file that nothing calls."""
+        scope, definitions, _ = self.names
+        return unknown_names(self.parsed[0], self.imported, scope, definitions)
 
     def _parts(self) -> Iterator[Diagnostic]:
         """What is wrong with the models before the last."""

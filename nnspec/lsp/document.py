@@ -10,9 +10,9 @@ from pathlib import Path
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span
 from nnspec.elaborate.model import Model
-from nnspec.lsp.names import Names, names_of
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+from nnspec.syntax.names import Names, names_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,7 @@ class Document:
 
     @cached_property
     def names(self) -> Names:
-        others = (d for spec in self.compilation.imports.specs for d in spec.definitions)
-        return names_of(self.compilation.parsed[0], frozenset(d.name.id for d in others if isinstance(d, ast.Definition | ast.Let)))
+        return names_of(self.compilation.parsed[0], self.compilation.imported)
 
     @property
     def mistakes(self) -> list[Diagnostic]:

@@ -7,8 +7,8 @@ from nnspec.doc import Entry, about
 from nnspec.elaborate.library import of_library
 from nnspec.elaborate.values import Row, Tensor, describe
 from nnspec.lsp.document import Document
-from nnspec.lsp.names import CALLED, Occurrence, Symbol
 from nnspec.syntax import ast
+from nnspec.syntax.names import CALLED, Occurrence, Symbol
 
 LIBRARY_KINDS = ("layer", "fn", "init", "optimizer", "schedule", "model")
 

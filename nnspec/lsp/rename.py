@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnspec.diagnostics import Fault, Source, Span, fault
 from nnspec.lsp.document import Document
-from nnspec.lsp.names import Symbol
+from nnspec.syntax.names import Symbol
 from nnspec.syntax.words import DEFINITION_WORDS, OTHER_WORDS, STATEMENT_WORDS
 
 Places = dict[Document, list[Span]]
