@@ -44,6 +44,17 @@ def test_a_bomb_is_refused_or_harmless(name: str, text: str) -> None:
     assert len(found) <= 2 and all(d.code and d.message for d in found)
 
 
+def test_calls_may_be_inside_each_other_as_deep_as_the_limit_says() -> None:
+    text = "fn tower(x, n) = if n == 0 then x else relu(tower(x, n - 1))\nmodel M {{ input x: [4]  output y = tower(x, {}) }}"
+    assert not diagnostics(text.format(64))
+    assert "calls are nested deeper than 64" in mistake(text.format(65)).message
+
+
+def test_a_formula_that_is_nested_too_deeply_is_said_once() -> None:
+    (found,) = diagnostics(f"model M {{ input x: [4]\n h = {'- ' * 2000}x\n output y = h + 1, z = h }}")
+    assert (found.code, found.message) == ("E502", "this formula is nested too deeply")
+
+
 @pytest.mark.parametrize(("name", "text"), list(bombs.sizes()), ids=[name for name, _ in bombs.sizes()])
 def test_a_size_is_refused_or_harmless(name: str, text: str) -> None:
     before = time.process_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ from nnspec.syntax import ast
 
 PLAIN = (bool, int, float)
 DERIVATIVE = "grad"
+FRAMES = 40
+"""Of Python, for a call in a formula of the language."""
 UNCHANGED = nullcontext()
 
 
@@ -213,6 +216,8 @@ class Calls(ABC):
         self.seen.add(Seen(f.fits, f.asks, 0, self.budget.least(f)), len(self.calls), self.budget.copies)
         self.calls.append(f)
         outer, self.frame = self.frame, frame
+        room = sys.getrecursionlimit()
+        sys.setrecursionlimit(room + FRAMES)  # so that formulas may be as deep in a call as outside of it
         try:
             with self.graph.at(scope=frame.path.replace(".", "/")):
                 self._fill(f, bound, inner)
@@ -221,6 +226,7 @@ class Calls(ABC):
         finally:
             self.calls.pop()
             self.frame = outer
+            sys.setrecursionlimit(room)
 
     def _fill(self, f: Function, bound: dict[str, Value], inner: Scope) -> None:
         """Arguments by name; a default is evaluated in the definition, after the parameters before it."""

@@ -25,8 +25,6 @@ from nnspec.graph.origin import SizeOf
 
 MOST = 2_000
 """Calls of the library that a process remembers."""
-DEEP = 8
-"""Calls inside each other, from which on nothing new is remembered, as that takes of the room for calls itself."""
 NEVER, ASKS = "never", "asks"
 """What is remembered of calls that hang on more than their arguments, and of those that hang on the phase of the model, too."""
 Memory = dict[Hashable, Recipe | str]
@@ -103,7 +101,7 @@ class Remembering(Elaborator):
         known = memory.get(kind)
         if known is ASKS:
             known = memory.get((kind, self.training, self.fitting))
-        if known is None and len(self.calls) < DEEP:
+        if known is None:
             return self._learn(call, look, memory, kind)
         if isinstance(known, Recipe) and self._has_room(known, frame):
             return self._again(known, call, list(look.numbers))

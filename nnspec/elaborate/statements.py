@@ -121,7 +121,7 @@ def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
             raise fault("E105", f"`{name.id}` is a {owned.kind} and cannot be assigned with `=`", name.span, help=help_)
     try:
         values = _unpack(e.evaluate(s.value, scope), s)
-    except (Fault, Poisoned):
+    except (Fault, Poisoned, RecursionError):
         scope.names.update({n.id: POISON for n in s.names})
         raise
     for name, each in zip(s.names, values, strict=True):
