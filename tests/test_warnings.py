@@ -41,6 +41,13 @@ def model(*lines: str) -> str:
     return "\n".join(("model M {", *(f"  {line}" for line in lines), "}"))
 
 
+def judged(*lines: str) -> str:
+    """A model with two inputs that calls another, and one without weights."""
+    judge = "model Judge { input x: [2]  output logit = x -> dense(8) -> tanh -> dense(2) }"
+    half = "model Half { input x: [2]  output y = x / 2 }"
+    return f"{judge}\n{half}\n" + model("input x: [2]", "input y: [2]", *lines, "loss mean(d^2)")
+
+
 def vector(stages: str, *lines: str) -> str:
     """Stages on eight numbers, with four to be predicted."""
     return model("input x: [8]", "target y: [4]", f"output z = x -> {stages}", "loss mse(z, y)", *lines)
@@ -168,6 +175,11 @@ MUST = {
             "input x: [8]", "target y: class(2)", "output p = sigmoid(x -> dense(1))", "loss bce(p, y)", "metric hits = argmax(p) == y"
         ),
     },
+    "W122": {
+        "in two pipelines": judged("u = x -> Judge", "v = y -> Judge", "output d = u - v"),
+        "in a formula": judged("output d = Judge(x) - Judge(y)"),
+        "behind a pipeline": judged("u = x -> Judge", "output d = u - (y -> dense(2) -> tanh -> Judge)"),
+    },
     "W117": {
         "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
         "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
@@ -244,6 +256,10 @@ MUST_NOT = {
     ),
     "the last step of a sequence": model("input x: [T, 3]", "target y: [1]", "output z = (x -> lstm(8))[-1] -> dense(1)", "loss mse(z, y)"),
     "an axis of one more": model("input x: [1, 8]", "target y: [3]", "output z = x -> dense(3)", "loss mse(z, y)"),
+    "a model that is shared": judged("share judge = Judge", "u = x -> judge", "v = y -> judge", "output d = u - v"),
+    "models that have names": judged("u = x -> Judge as first", "v = y -> Judge as second", "output d = u - v"),
+    "a model in each of several blocks": judged("output d = y - (x -> repeat(3) { Judge })"),
+    "a model without weights": judged("u = x -> Half", "v = y -> Half", "output d = u - v"),
     "a weight for each example": model(
         "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
     ),
