@@ -20,9 +20,11 @@ TABLE = "a,b,kind,y\n" + "\n".join(f"{i + 1},{i * 0.3 - 2:.2f},{i % 3},{i * 0.5}
 MADE = 'csv("t.csv", x = [log(a), b / scale, one_hot(kind, 3)])'
 
 
-def trained(folder: Path, data: str = MADE, port: str = "x: [5]", first: str = "standardize", more: str = "") -> nnspec.Net:
+def trained(
+    folder: Path, data: str = MADE, port: str = "x: [5]", first: str = "standardize", more: str = "", table: str = TABLE
+) -> nnspec.Net:
     """A net that has learnt from a table what a data block makes of its columns."""
-    (folder / "t.csv").write_text(TABLE)
+    (folder / "t.csv").write_text(table)
     (folder / "net.nn").write_text(
         f"let scale = 10  {more}  model M {{ input {port}  target y: []\n"
         f"  output out = ({port.partition(':')[0]} -> {first} -> dense(1))[0]  loss mse(out, y) }}\n"
@@ -160,3 +162,30 @@ def test_a_network_that_draws_takes_fields_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wish", ["raw", "x=data", "=bits"])
 def test_other_ways_to_prepare_are_refused(wish: str, tmp_path: Path) -> None:
     assert CliRunner().invoke(export, ["iris", "--preprocess", wish, "-o", str(tmp_path / "m.onnx")]).exit_code == 2
+
+
+GAPS = "a,b,c,y\n" + "\n".join(f"{'' if i % 7 == 3 else i + 1},{'' if i % 5 == 1 else i * 0.3 - 2:.6},{i},{i * 0.5}" for i in range(60))
+
+
+@pytest.mark.parametrize("made", ["x = [log(a), b / 10, c]", "x = [a, b, c]"])
+def test_missing_values_get_the_mean_of_the_training_data_in_the_model(tmp_path: Path, made: str) -> None:
+    imputer = pytest.importorskip("sklearn.impute").SimpleImputer()
+    net = trained(tmp_path, f'csv("t.csv", {made}, missing = mean)', "x: [3]", table=GAPS)
+    net.export(tmp_path / "plain.onnx")
+    net.export(tmp_path / "raw.onnx", raw=net.sample())
+    means = [net.means[n] for n in "abc"]
+    raw = np.array([[np.nan, 2, 3], [4, np.nan, 6], [7, 8, 9]], np.float32)
+    imputer.fit(np.array([means, means]))
+    a, b, c = imputer.transform(raw).T
+    x = np.column_stack([np.log(a), b / 10, c] if "log" in made else [a, b, c]).astype(np.float32)
+    got = Session(tmp_path / "raw.onnx").run(dict(zip("abc", raw.T.copy(), strict=True)))["out"]
+    np.testing.assert_allclose(got, Session(tmp_path / "plain.onnx").run({"x": x})["out"], rtol=1e-5)
+    said = json.loads(about(tmp_path / "raw.onnx")["preprocessing"])
+    assert f"a: {means[0]:.6g} where it is missing" in said and made in said
+
+
+def test_a_plain_column_with_gaps_is_a_field_that_may_lack_values(tmp_path: Path) -> None:
+    net = trained(tmp_path, 'csv("t.csv", x = a, missing = mean)', "x: [1]", table=GAPS)
+    net.export(tmp_path / "raw.onnx", raw=net.sample())
+    got = Session(tmp_path / "raw.onnx").run({"a": np.array([np.nan, 2], np.float32)})["out"]
+    np.testing.assert_allclose(got, net(x=[[net.means["a"]], [2]])["out"], rtol=1e-5)

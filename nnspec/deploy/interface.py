@@ -50,7 +50,7 @@ def preparation(spec: Compilation, pixels: Collection[str] = (), sample: Sample 
         learnt.setdefault(layer, []).append(state)
     return [
         *(f"{name}: whole numbers from 0 to 255, divided by {BRIGHTEST:g}" for name in pixels),
-        *(f"{name} = {formula}" for name, formula in (sample.written() if sample else {}).items()),
+        *(sample.written() if sample else ()),
         *(f"{layer}: {' and '.join(states)} of the training data" for layer, states in learnt.items()),
     ]
 

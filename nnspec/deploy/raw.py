@@ -35,7 +35,7 @@ def with_fields(graph: Graph, sample: Sample) -> Graph:
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         if node.op is not OPS["input"] or node.name not in sample.made:
             return new.copy_node(node, inputs)
-        parts = [_cast(_part(new, item, types), node.type.dtype) for item in sample.made[node.name]]
+        parts = [_cast(_part(new, item, types, sample.means), node.type.dtype) for item in sample.made[node.name]]
         joined = parts[0] if len(parts) == 1 else OPS["concat"](*map(_as_row, parts), axis=1)
         return (joined if joined.type.shape == node.type.shape else OPS["reshape"](joined, shape=node.type.shape)).name
 
@@ -46,8 +46,11 @@ def prove_same(raw: Graph, plain: Graph, weights: Mapping[str, Array], sample: S
     """How far the outputs for fields are from those for what the data block has made of them; E505 where that is too far."""
     numbers = {name: np.zeros((), np.int64) for name in (SEED, STEP)}
     fields = {**sample.inputs, **{n: np.asarray(v, raw[n].type.dtype) for n, v in sample.fields.items()}}
-    got, expected = (reference.run(g, {**weights, **numbers, **given}) for g, given in ((raw, fields), (plain, sample.inputs)))
-    return compared((got[name], expected[name]) for name in expected)
+    means = {n: mean for n, mean in sample.means.items() if raw[n].type.is_float}
+    gaps, filled = ({n: np.full_like(fields[n], v) for n, v in values.items()} for values in (dict.fromkeys(means, np.nan), means))
+    runs = ((raw, fields), (plain, sample.inputs), (raw, fields | gaps), (raw, fields | filled))
+    got, expected, of_gaps, of_means = (reference.run(graph, {**weights, **numbers, **given}) for graph, given in runs)
+    return compared((*((got[n], expected[n]) for n in expected), *((of_gaps[n], of_means[n]) for n in of_means)))
 
 
 def _types(sample: Sample, dtype: str) -> dict[str, Type]:
@@ -58,13 +61,26 @@ def _types(sample: Sample, dtype: str) -> dict[str, Type]:
     return {n: replace(t, dtype="int64") if n in whole else t for n, t in types.items()}
 
 
-def _part(graph: Graph, item: str | Formula, types: Mapping[str, Type]) -> Var:
+def _part(graph: Graph, item: str | Formula, types: Mapping[str, Type], means: Mapping[str, Array]) -> Var:
     if isinstance(item, str):
-        return graph.source(OPS["input"], item, types[item])
+        return _field(graph, item, types[item], means)
     formula = _formula(item, {n: replace(t, dtype=graph.dtype) if t.dtype == "int64" else t for n, t in types.items()}, graph.dtype)
     inputs = [n for n in formula if n.op is OPS["input"]]
-    known = {n.name: _cast(graph.source(OPS["input"], n.name, types[n.name]), n.type.dtype).name for n in inputs}
+    known = {n.name: _cast(_field(graph, n.name, types[n.name], means), n.type.dtype).name for n in inputs}
     return graph.var(graph.insert(formula, formula.outputs.values(), known)[formula.outputs[FIELD]])
+
+
+def _field(graph: Graph, name: str, type: Type, means: Mapping[str, Array]) -> Var:
+    """An input, with the mean of the training data for every number that it lacks, which comes as NaN."""
+    given = graph.source(OPS["input"], name, type)
+    if name not in means or not type.is_float:
+        return given
+    mean = graph.constant(_nested(means[name].tolist()), type.dtype)
+    return OPS["where"](OPS["equal"](given, given), given, mean)
+
+
+def _nested(value: Any) -> Any:
+    return tuple(map(_nested, value)) if isinstance(value, list) else value
 
 
 def _formula(formula: Formula, types: Mapping[str, Type], dtype: str) -> Graph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from nnspec.train.streamed import Wish, laid_out, most_in_memory
 
 __all__ = ["Dataset", "Fields", "Labels", "check", "load", "read", "source_for", "source_from_path"]
 
+Array = np.ndarray[Any, np.dtype[Any]]
 Labels = Mapping[str, Sequence[str]]
 """What the class numbers of a port stand for: the sorted texts of its column, or the characters of its text."""
 Note = Callable[[str], None]
@@ -52,15 +54,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Sample:
-    """Some examples as their source has them, and as the model takes them; `made` says what each input that is computed is made of."""
+    """Some examples as their source has them, and as the model takes them.
+
+    `made` says what each input that is not a field is made of, `means` what stands for the missing values of fields.
+    """
 
     fields: Fields
     inputs: Fields
     made: Mapping[str, Sequence[str | Formula]]
+    means: Mapping[str, Array] = field(default_factory=dict)
 
-    def written(self) -> dict[str, str]:
-        """What each input that is computed is made of, as the spec says it."""
-        return {name: str(items[0]) if len(items) == 1 else f"[{', '.join(map(str, items))}]" for name, items in self.made.items()}
+    def written(self) -> list[str]:
+        """What is done to fields, as the spec says it."""
+        filled = [f"{name}: {_short(mean)} where it is missing" for name, mean in self.means.items()]
+        made = {name: str(items[0]) if len(items) == 1 else f"[{', '.join(map(str, items))}]" for name, items in self.made.items()}
+        return [*filled, *(f"{name} = {formula}" for name, formula in made.items() if name != formula)]
 
 
 def sample(
@@ -116,6 +124,16 @@ def read(
 def _lists(labels: Labels | None) -> dict[str, list[str]]:
     """Labels that more can be learnt to."""
     return {port: list(texts) for port, texts in (labels or {}).items()}
+
+
+def _is_made(source: DataSource, port: str, gaps: Gaps) -> bool:
+    """Whether a port is no field as it comes: it is computed, of several, or gaps of it are filled."""
+    found = items(source, port)
+    return len(found) > 1 or not isinstance(found[0], str) or found[0] in gaps.means
+
+
+def _short(mean: Array) -> str:
+    return f"{mean:.6g}" if mean.ndim == 0 else "its mean"
 
 
 def _gaps(source: DataSource, parts: Parts, ports: Mapping[str, Type], means: Means, every_row: bool = False) -> Gaps:
@@ -218,10 +236,11 @@ class _Loader:
             some = gaps.closed(_all_rows(parts, parts.train, gaps))
         _keep_labels(source, parts.labels, self.inputs, self.labels)
         fields = bound(source, some.readers, self.inputs, self.dtype, self.labels, Whence(parts.table, numbers=some.numbers))
-        computed = [n for n, c in source.fields.items() if n in self.inputs and not isinstance(c, str) and source.name != "inline"]
-        names = names_read(source, {name: self.inputs[name] for name in computed}) & some.readers.keys()
-        raw = {name: some.readers[name]() for name in sorted(names)}
-        return Sample(_few(raw), _few(fields), {name: items(source, name) for name in computed})
+        made = [name for name in self.inputs if source.name != "inline" and _is_made(source, name, gaps)]
+        names = sorted(names_read(source, {name: self.inputs[name] for name in made}) & some.readers.keys())
+        raw = {name: some.readers[name]() for name in names}
+        means = {name: gaps.means[name] for name in names if name in gaps.means}
+        return Sample(_few(raw), _few(fields), {name: items(source, name) for name in made}, means)
 
     def wish(self, source: DataSource, gaps: Gaps) -> Wish:
         return Wish(source, self.ports, self.dtype, self.labels, gaps)
