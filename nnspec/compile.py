@@ -17,7 +17,7 @@ from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.phases import losses_of, trained_by
-from nnspec.elaborate.report import TableRow, table
+from nnspec.elaborate.report import Facts, TableRow, table
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.uncalled import unknown_names
@@ -267,7 +267,12 @@ class Compilation:
 
     @property
     def table(self) -> list[TableRow]:
-        return table(self.model.graph, self.model.owned, self.model.rows)
+        return table(self.facts, self.model.rows)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Figures of the model in use."""
+        return Facts(self.model.graph, self.model.owned)
 
     @property
     def graph(self) -> Graph:

@@ -256,6 +256,8 @@ def printable(text: str) -> str:
 
 def visible(text: str) -> str:
     """Text with every control, escape and direction character made visible, so that it cannot act on a terminal."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         " " if c == "\t" else c if unicodedata.category(c)[0] != "C" and c not in LINE_ENDS else f"\\u{ord(c):04x}" for c in text
     )

@@ -7,8 +7,7 @@ from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import visible
-from nnspec.elaborate.model import Model
-from nnspec.elaborate.report import Facts, TableRow, comparable, size_of
+from nnspec.elaborate.report import TableRow, comparable, size_of
 from nnspec.graph import Dim
 from nnspec.graph.types import show
 from nnspec.step import outputs_of
@@ -19,7 +18,7 @@ MAX_FORMULA = 48
 
 def summary(spec: Compilation) -> str:
     """Name, formula, output shape, parameters, operations, bytes and receptive field of each stage, the totals, and the widest value."""
-    parameters, flops = _totals(spec.model)
+    parameters, flops = _totals(spec)
     table = spec.table
     activation: Dim = 0
     for row in table:
@@ -34,7 +33,7 @@ def summary(spec: Compilation) -> str:
 def describe(spec: Compilation) -> dict[str, Any]:
     """The document of `compile --json`."""
     model = spec.model
-    parameters, flops = _totals(model)
+    parameters, flops = _totals(spec)
     return {
         "model": model.name,
         "params": parameters,
@@ -46,10 +45,9 @@ def describe(spec: Compilation) -> dict[str, Any]:
     }
 
 
-def _totals(model: Model) -> tuple[int, Dim]:
+def _totals(spec: Compilation) -> tuple[int, Dim]:
     """Parameters, and operations for the outputs of one example."""
-    facts = Facts(model.graph, model.owned)
-    return facts.parameters(), facts.flops(outputs_of(model.graph, "output").values())
+    return spec.facts.parameters(), spec.facts.flops(outputs_of(spec.model.graph, "output").values())
 
 
 def _cells(row: TableRow) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class Facts:
     def __init__(self, graph: Graph, owned: Mapping[str, Owned]) -> None:
         self.graph, self.owned = graph, owned
         self._fields: dict[str, Field] | None = None
-        self._types: dict[str, Type] = {}
+        self._work: dict[str, Dim] = {}
 
     def parameters(self, names: Iterable[str] | None = None) -> int:
         wanted = self.owned if names is None else names
@@ -35,17 +35,16 @@ class Facts:
         return self.flops_of(n for n in self.graph.nodes if n in needed)
 
     def flops_of(self, names: Iterable[str]) -> Dim:
-        return one_example(_sum(self._flops(self.graph[n]) for n in names))
+        return one_example(_sum(map(self._flops, names)))
 
-    def _flops(self, node: Node) -> Dim:
-        return node.op.work(self._type(node.name), tuple(map(self._type, node.inputs)), node.attributes)
+    def _flops(self, name: str) -> Dim:
+        if name not in self._work:
+            node = self.graph[name]
+            self._work[name] = node.op.work(self._type(name), tuple(map(self._type, node.inputs)), node.attributes)
+        return self._work[name]
 
     def _type(self, name: str) -> Type:
-        """What the value of one example is, which takes less to count with than that of a batch."""
-        if name not in self._types:
-            batch = self.graph[name].type
-            self._types[name] = Type(batch.dtype, tuple(map(one_example, batch.shape)))
-        return self._types[name]
+        return _of_example(self.graph[name].type)
 
     def memory(self, outputs: Iterable[str]) -> Dim:
         """Bytes of all values of one example that training keeps."""
@@ -61,6 +60,12 @@ class Facts:
         seen, _ = self._fields.get(name, ((), ()))
         is_image = len(seen) == 2 or any(n > 1 for n in seen)  # [T, n] may be a signal or rows of any kind, until a window moves over it
         return seen if is_image else None
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _of_example(type: Type) -> Type:
+    """What the value of one example is, which takes less to count with than that of a batch."""
+    return Type(type.dtype, tuple(map(one_example, type.shape)))
 
 
 def one_example(size: Dim) -> Dim:
@@ -126,9 +131,9 @@ class TableRow:
     field: tuple[int, ...] | None
 
 
-def table(graph: Graph, owned: Mapping[str, Owned], rows: Iterable[Row]) -> list[TableRow]:
+def table(facts: Facts, rows: Iterable[Row]) -> list[TableRow]:
     """The layer table: what each stage of the model is, gives, owns and costs for one example."""
-    facts = Facts(graph, owned)
+    graph = facts.graph
     return [
         TableRow(
             row.name,

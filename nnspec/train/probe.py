@@ -11,7 +11,6 @@ import numpy as np
 
 from nnspec.diagnostics import Span
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.elaborate.report import Facts
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.lint.network import Product, Wiring, name_of
@@ -74,7 +73,7 @@ class Probe:
         """Some of the examples, drawn once."""
         first = Rows(data, np.arange(1))
         sizes = reference.sizes_of(engine.spec.model.inputs | engine.spec.model.targets, first)
-        graph, facts = engine.spec.model.graph, Facts(engine.spec.model.graph, engine.spec.model.owned)
+        graph, facts = engine.spec.model.graph, engine.spec.facts
         flops, size = (max(1, bind(figure(graph.outputs.values()), sizes)) for figure in (facts.flops, facts.memory))
         number = min(examples(data), MOST, max(LEAST, int(WORK / flops)), max(1, int(ROOM / size)))
         rows = np.sort(np.random.default_rng(0).permutation(examples(data))[:number])
