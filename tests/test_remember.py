@@ -33,7 +33,8 @@ def everything(text: str, folder: Path = ROOT / "specs") -> list[object]:
 
 def _models(spec: Compilation) -> list[object]:
     try:
-        return [_made(model) for model, _ in (spec.inference_model, spec.training_model)]
+        phases = (spec.inference_model, spec.training_model, spec.fitting_model)
+        return [_made(phase[0]) for phase in phases if phase]
     except Fault as error:
         return [error.diagnostic]
 
