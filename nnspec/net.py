@@ -385,7 +385,7 @@ class Net:
 
     @as_spec_error()
     def save(self, run: str | Path) -> Path:
-        """Write a run directory that `nnspec.open` reads, or a further checkpoint into that of the same spec; returns its folder.
+        """Write a run directory that `nnspec.open` reads, or a further checkpoint into that of the same spec; returns the directory.
 
         Raises SpecError (E504) for a directory that holds another spec's run or this step already, or cannot be written.
         """
@@ -400,7 +400,8 @@ class Net:
         rundir.make(folder)
         with locked(folder):
             rundir.create(folder, self.spec)
-            return commit(folder, int(engine.steps_done), engine.all_arrays(), {**manifest(engine), **self._said()})
+            commit(folder, int(engine.steps_done), engine.all_arrays(), {**manifest(engine), **self._said()})
+        return folder
 
     # ---- checks
 

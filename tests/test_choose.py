@@ -87,8 +87,8 @@ def test_the_choice_is_said_and_kept_in_the_manifest(tmp_path: Path) -> None:
     net, notes = nnspec.load("digits"), list[str]()
     net.fit_datasets(net.datasets(None), Progress(on_note=notes.append))
     assert [n for n in notes if n.startswith("engine ")] == [f"engine {net.engine.choice}"]
-    folder = net.save(tmp_path / "run")
-    kept = json.loads((folder / "manifest.json").read_text("utf-8"))
+    (checkpoint,) = net.save(tmp_path / "run").glob("step-*")
+    kept = json.loads((checkpoint / "manifest.json").read_text("utf-8"))
     assert (kept["engine"], kept["engine_choice"]) == (net.engine.name, net.engine.choice)
 
 

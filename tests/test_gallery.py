@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers import GALLERY, ROOT, tool
@@ -24,6 +26,28 @@ def test_its_tests_hold(name: str) -> None:
 @pytest.mark.parametrize("name", GALLERY)
 def test_it_opens_with_three_lines_about_it(name: str) -> None:
     assert len(header(read(name))) == 3
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_a_run_of_it_is_opened_as_it_was_saved(name: str, tmp_path: Path) -> None:
+    net = nnspec.load(name)
+    opened = nnspec.open(net.save(tmp_path / "run"))
+    found, expected = opened.engine.all_arrays(), net.engine.all_arrays()
+    assert found.keys() == expected.keys()
+    assert all(found[n].shape == a.shape and np.array_equal(found[n], a) for n, a in expected.items())
+
+
+def test_numbers_alone_are_kept_as_what_they_are(tmp_path: Path) -> None:
+    net = nnspec.loads("""
+        layer counted(x) { param b: [] = 3  state n: [] = 0  if training { n <- n + 1 }  return x + b }
+        model M { input x: [2]  target y: [2]  output z = x -> counted  loss mse(z, y) }
+        train { epochs 1  optimizer adam(0.1) }
+        """)
+    for _ in range(3):
+        net.step(x=np.ones((4, 2)), y=np.ones((4, 2)))
+    opened = nnspec.open(net.save(tmp_path / "run"))
+    assert (opened.states["counted.n"].shape, float(opened.states["counted.n"])) == ((), 3)
+    assert opened.params["counted.b"] == net.params["counted.b"] != 3
 
 
 @pytest.mark.parametrize("name", QUICK)

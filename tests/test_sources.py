@@ -151,7 +151,7 @@ def test_a_character_model_learns_from_windows_that_overlap(verse: Path) -> None
     (verse / "net.nn").write_text(text.replace("epochs 1 optimizer sgd(lr = 0.1)", "epochs 30 optimizer adam(lr = 0.05)"))
     net = nnspec.load(verse / "net.nn")
     assert net.fit().epochs[-1].metrics["val.accuracy"] == 1
-    opened = nnspec.open(net.save(verse / "run").parent)
+    opened = nnspec.open(net.save(verse / "run"))
     guess = opened.predict(np.array([[LETTERS.index(c) for c in "a ros"]]))
     assert opened.labels["last"][int(guess.argmax())] == "e"
     assert np.array_equal(opened(text=[list("a ros")])["z"], guess)

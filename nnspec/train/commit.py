@@ -62,7 +62,7 @@ def commit(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mappi
     new = aside(final)
     try:
         new.mkdir()
-        state = weights.content({n: np.ascontiguousarray(a) for n, a in arrays.items()})
+        state = weights.content({n: np.asarray(a, order="C") for n, a in arrays.items()})
         write_whole(new / STATE, state)
         files = {STATE: {"sha256": _digest(state), "size": len(state)}}
         write_whole(new / MANIFEST, sealed({"format": FORMAT, "step": step, "files": files, **manifest}))

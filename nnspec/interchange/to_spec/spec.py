@@ -112,5 +112,5 @@ def named(text: str, layers: Sequence[Call]) -> dict[str, Array]:
     found = {}
     for owned, (name, array) in zip(elaborated.owned.values(), arrays, strict=True):
         assert owned.name.endswith(name) and owned.type.shape == array.shape, (owned.name, name, array.shape)
-        found[owned.name] = np.ascontiguousarray(array, np.float32)
+        found[owned.name] = np.asarray(array, np.float32, order="C")
     return found
