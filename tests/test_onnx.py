@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+import nnspec
 from nnspec.compile import Compilation
 from nnspec.deploy import Proof, export
 from nnspec.deploy import proof as proof_module
@@ -229,3 +231,19 @@ def test_a_path_that_cannot_be_written_is_named(place: str, tmp_path: Path) -> N
     (tmp_path / "folder").mkdir()
     assert code_of(lambda: proved(IMAGES, tmp_path / place)) == "E504"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("name", ["regression_1d", "digits", "char_lstm"])
+def test_a_file_holds_no_constant_that_nothing_reads(name: str, tmp_path: Path) -> None:
+    """onnxruntime would say so whenever it opens the file."""
+    nnspec.load(name).export_training(tmp_path)
+    for file in tmp_path.glob("*.onnx"):
+        graph = onnx.load(file).graph
+        read = {*_read(graph.node), *(o.name for o in graph.output)}
+        assert not {i.name for i in graph.initializer} - read, file.name
+
+
+def _read(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    for node in nodes:
+        yield from node.input
+        yield from (name for a in node.attribute for name in _read(a.g.node))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ def _graph_proto(lowered: Lowering, outputs: list[str], weights: Mapping[str, Ar
     graph = lowered.graph
     nodes = [graph[n] for n in graph.outputs.values()]
     fixed = [n for n in graph if n.op.name in ("param", "state")] if weights is not None else []
+    read = {*_read(lowered.written), *outputs}
     return helper.make_graph(
         lowered.written,
         graph.name,
@@ -63,9 +64,17 @@ def _graph_proto(lowered: Lowering, outputs: list[str], weights: Mapping[str, Ar
         outputs=[_value_info(name, lowered.bound(n.type)) for name, n in zip(outputs, nodes, strict=True)],
         initializer=[
             *(store(_weight(n, weights or {}), n.name) for n in fixed),
-            *(store(array, name) for name, array in lowered.constants.items()),
+            *(store(array, name) for name, array in lowered.constants.items() if name in read),
         ],
     )
+
+
+def _read(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """The names that nodes read, those in their bodies too."""
+    for node in nodes:
+        yield from node.input
+        for attribute in node.attribute:
+            yield from _read(attribute.g.node)
 
 
 def _value_info(name: str, type: Type) -> onnx.ValueInfoProto:
