@@ -391,6 +391,23 @@ def test_what_no_step_computes_is_named(settings: str, named: list[str], tmp_pat
     assert all(d.code == "W590" and d.span and d.span.text.startswith(*named) for d in told)
 
 
+@pytest.mark.parametrize("theirs", ["", "{}", "[1]", "\udcff"])
+def test_files_of_the_user_s_are_not_replaced(theirs: str, tmp_path: Path) -> None:
+    mine = {"README.md": "# My project", "train.py": "mine = 1"} | ({"step.json": theirs} if theirs else {})
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text, errors="surrogateescape")
+    with pytest.raises(SpecError, match=f"already holds {', '.join(f'`{name}`' for name in ('train.py', 'README.md'))}") as error:
+        nnspec.load("xor").export_training(tmp_path)
+    assert [d.code for d in error.value.diagnostics] == ["E504"]
+    assert {p.name: p.read_text(errors="surrogateescape") for p in tmp_path.iterdir()} == mine
+
+
+def test_an_exported_training_is_replaced_by_the_next(tmp_path: Path) -> None:
+    for opset in (20, 21):
+        nnspec.load("xor").export_training(tmp_path, opset=opset)
+    assert json.loads((tmp_path / "step.json").read_text())["opset"] == 21
+
+
 def test_the_command_writes_the_folder_and_its_script_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

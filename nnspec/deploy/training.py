@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -21,13 +21,14 @@ from nnspec.deploy.models import Models
 from nnspec.deploy.proof import sizes_tried
 from nnspec.deploy.standing import Standing
 from nnspec.deploy.step import evaluation
-from nnspec.diagnostics import printable
+from nnspec.diagnostics import fault, printable
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
+from nnspec.train.check import listing
 from nnspec.weights import content, places, read
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -76,10 +77,28 @@ def export_training(
         **{name: (files("nnspec.deploy") / own).read_bytes() for name, own in ALWAYS.items()},
         MANIFEST: json.dumps(manifest, indent=2).encode(),  # last, as it names the others
     }
+    _refuse_strangers(folder, contents)
     write_all(folder, contents)
     left_out = dict.fromkeys(name for stage in manifest["stages"] for name in stage["left_out"])
     compared = sizes_tried(fields_of(spec))
     return TrainingProof(folder, tuple(contents), models.difference, compared, tuple(left_out))
+
+
+def _refuse_strangers(folder: Path, names: Collection[str]) -> None:
+    """E504 where a file has one of these names that no export before this one has written."""
+    strangers = [name for name in names if (folder / name).exists()]
+    if strangers and not _is_exported(folder / MANIFEST):
+        message = f"{folder} already holds {listing(strangers)}, which no such export has written"
+        raise fault("E504", message, help="choose another folder, or move them away")
+
+
+def _is_exported(manifest: Path) -> bool:
+    """Whether this is what an export says of its folder."""
+    try:
+        said = json.loads(manifest.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(said, dict) and {"format", "state", "init", "stages"} <= said.keys()
 
 
 def _manifest(
