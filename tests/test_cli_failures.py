@@ -216,3 +216,11 @@ def test_a_file_of_the_command_line_that_is_not_there_is_pointed_at_there(nnspec
         code, _, said = nnspec("train", "m.nn", *given)
         assert code == 1 and "error[E302]" in said
         assert f"--> {place}\n" in said and line in said
+
+
+@pytest.mark.parametrize("command", [("graph", "-o", "m.svg"), ("derive", "w")])
+def test_a_formula_too_deep_for_a_command_is_a_mistake_and_no_failure(nnspec: Nnspec, command: tuple[str, ...]) -> None:
+    for depth in (100, 370, 900):
+        Path("m.nn").write_text(f"model M {{ input x: []  param w: [] = 1  output z = {'-' * depth}(w * x)  loss mse(z, x) }}\n", "utf-8")
+        code, _, said = nnspec(command[0], "m.nn", *command[1:])
+        assert code == 0 or said.startswith(("error[E502]", "error[E003]")), (depth, said)

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Source, Span
+from nnspec.diagnostics import Fault, Source, Span
 from nnspec.drawing.body import Body, body_of
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.given import Given
@@ -70,7 +70,8 @@ def parts_of(spec: Compilation) -> tuple[Model, Part]:
     if given:
         recorder.take(given)
     model, mistakes = run_model(f, recorder, given)
-    assert not mistakes, mistakes  # a spec is checked before it is drawn
+    if mistakes:  # a spec is checked before it is drawn; but its formulas are deeper inside each other here
+        raise Fault(mistakes[0])
     (root,) = recorder.open
     recorder.settle()
     return model, Part(f.name, "model", f.definition.span, "", root.nodes, root.parts)
