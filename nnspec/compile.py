@@ -204,7 +204,7 @@ class Compilation:
 
     @cached_property
     def _doubts(self) -> list[Diagnostic]:
-        training = rewrite(self.training_model[0].graph, "stability")
+        training = rewrite(self.training_model[0].graph, "stability", "algebra")
         return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions))
 
     def _unknown_names(self) -> Iterator[Diagnostic]:

@@ -357,6 +357,53 @@ def test_a_loss_of_the_library_that_is_given_probabilities_is_an_error_with_the_
         assert codes(fixed(spec, wrong)) == [] and {*found(fixed(spec, wrong))} <= {"W110"}  # of what the loss then reads no more
 
 
+SQUASHED = {
+    "bce_logits(p, y)": "bce(p, y)",
+    "multilabel_bce(p, y)": "bce(p, y)",
+    "bce_logits(p[0], y[0])": "bce(p[0], y[0])",
+    "mean(bce_logits(p, y))": "bce(p, y)",
+}
+
+
+@pytest.mark.parametrize("loss", SQUASHED)
+@pytest.mark.parametrize(("stages", "shape"), [("dense(1) -> sigmoid", "[1]"), ("dense(6) -> softmax -> reshape([2, 3])", "[2, 3]")])
+def test_a_loss_of_logits_that_is_given_what_was_squashed_is_an_error_with_the_fix(loss: str, stages: str, shape: str) -> None:
+    spec = model("input x: [8]", f"target y: {shape}", f"output p = x -> {stages}", f"loss {loss}")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert wrong.code == "E410" and wrong.fix and wrong.fix.text == SQUASHED[loss]
+    assert wrong.message.endswith("the sigmoid of them again") == ("sigmoid" in stages)
+    assert codes(fixed(spec, wrong)) == [] and found(fixed(spec, wrong)) == []
+
+
+@pytest.mark.parametrize("squeezed", ["", " -> squeeze"])
+def test_a_double_sigmoid_of_a_target_without_axes_is_found_with_and_without_squeeze(squeezed: str) -> None:
+    spec = model("input x: [8]", "target y: []", f"output p = x -> dense(1) -> sigmoid{squeezed}", "loss bce_logits(p, y)")
+    assert codes(spec) == ["E410"]
+
+
+TOP = "layer top(x) = x -> dense(3) -> sigmoid"
+OF_EACH_CLASS = {
+    "a stage": (["z = x -> dense(3) -> sigmoid", "output p = softmax(z)"], "z = x -> dense(3)\n", True),
+    "a stage of an output": (["output z = x -> dense(3) -> sigmoid"], "output z = x -> dense(3)\n", False),
+    "a stage that is read as it is": (["z = x -> dense(3) -> sigmoid", "output p = 2 * z"], "z = x -> dense(3)\n", False),
+    "logits with a name": (["h = x -> dense(3)", "output z = sigmoid(h)"], "cross_entropy(h, y", True),
+    "a formula": (["output z = sigmoid(x -> dense(3))"], None, None),
+    "a layer that is called twice": (["z = top(x)", "w = top(x)", "output p = softmax(z), w"], None, None),
+}
+
+
+@pytest.mark.parametrize("case", OF_EACH_CLASS)
+@pytest.mark.parametrize("more", ["", ", smoothing = 0.1"])
+def test_cross_entropy_of_sigmoids_is_told_to_leave_them_out(case: str, more: str) -> None:
+    lines, expected, safe = OF_EACH_CLASS[case]
+    spec = f"{TOP}\n" + model("input x: [8]", "target y: class(3)", *lines, f"loss cross_entropy(z, y{more})")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert wrong.code == "E410" and "a sigmoid, from 0 to 1" in wrong.message
+    assert (wrong.fix and wrong.fix.safe) == safe
+    if wrong.fix and expected:
+        assert expected in fixed(spec, wrong) and codes(fixed(spec, wrong)) == []
+
+
 def test_the_loss_of_probabilities_is_that_of_the_logits_to_the_last_digits() -> None:
     lines = ("input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output p = softmax(z)")
     nets = [nnspec.loads(model(*lines, f"loss {loss}"), dtype="float64").init(1) for loss in ("nll(log(p), y)", "cross_entropy(z, y)")]

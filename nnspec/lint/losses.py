@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
@@ -12,7 +13,9 @@ from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_value
 
 SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {"log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax")}
-"""What a loss that takes logits begins with, and what makes probabilities of them."""
+"""What a loss that takes logits begins with, and what makes probabilities of them, first what it does itself."""
+OF_LOGITS_TOO = ("softmax", "log_softmax", "argmax")
+"""What reads logits as well as it reads numbers from 0 to 1 in their place."""
 TWO_CLASSES = 2
 """Of which the numbers, 0 and 1, are amounts as well."""
 FROM_PROBABILITIES = {"cross_entropy": "nll(log({0}), {1})", "bce_logits": "bce({0}, {1})", "multilabel_bce": "bce({0}, {1})"}
@@ -26,24 +29,54 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
         if node.role == "loss" and (made := _squashed(wiring, node)):
             loss = _loss_of_library(network, node.span)
             level, code = ("error", "E410") if loss else ("warning", "W102")
-            takes = f"`{loss}` takes logits and is given probabilities" if loss else "this takes logits and is given probabilities"
             notes = ((made.span, f"`{made.op.name}` makes them here"),) if made.span else ()
-            fix = _of_logits(network, node.span, made.inputs[0]) or _of_probabilities(node.span) if loss else None
-            help_ = f"write `{fix.text}`" if fix else f"give it what goes into the `{made.op.name}`"
-            message = f"{takes}: it takes the {_again(node)} of them again"
-            yield Diagnostic(code, message, node.span, notes=notes, help=help_, fix=fix, level=level)
+            help_, fix = _remedy(network, node, made) if loss else ("", None)
+            help_ = help_ or f"give it what goes into the `{made.op.name}`"
+            yield Diagnostic(code, _said(loss, node, made), node.span, notes=notes, help=help_, fix=fix, level=level)
+
+
+def _said(loss: str, node: Node, made: Node) -> str:
+    """What a loss makes of what it is given; of classes that exclude each other a sigmoid makes no probabilities."""
+    again, subject = SQUASHED_AGAIN[node.op.name][0], f"`{loss}`" if loss else "this"
+    if _of_each_class(node, made):
+        return f"{subject} takes logits, which may be any numbers, and is given those of a sigmoid, from 0 to 1"
+    more = " again" if again == made.op.name else ""
+    return f"{subject} takes logits and is given probabilities: it takes the {again} of them{more}"
+
+
+def _of_each_class(node: Node, made: Node) -> bool:
+    """Whether a loss of classes that exclude each other is given a number from 0 to 1 for each."""
+    return (node.op.name, made.op.name) == ("log_softmax", "sigmoid")
+
+
+def _remedy(network: Network, node: Node, made: Node) -> tuple[str, Fix | None]:
+    """The help and the fix: the logits by their name, or without the stage, or a loss of probabilities."""
+    fix = _of_logits(network, node.span, made.inputs[0])
+    if fix is None and _of_each_class(node, made):
+        return f"leave the sigmoid out: `{_loss_of_library(network, node.span)}` makes probabilities of logits itself", _without(
+            network, made
+        )
+    fix = fix or _of_probabilities(node.span)
+    return f"write `{fix.text}`" if fix else "", fix
+
+
+def _without(network: Network, made: Node) -> Fix | None:
+    """Without the stage that made a value, where it stands for this value alone; safe where all that reads it wants logits."""
+    graph, span = network.training, made.span
+    before = re.search(r"\s*->\s*\Z", span.source.text[: span.start]) if span else None
+    if span is None or before is None or span.text != made.op.name or sum(n.span == span and n.op is made.op for n in graph) > 1:
+        return None
+    wiring = network.in_training
+    safe = made.name not in wiring.public and all(n.op.name in OF_LOGITS_TOO for n in wiring.readers[made.name])
+    return Fix(Span(span.source, before.start(), span.end), "", safe)
 
 
 def _squashed(wiring: Wiring, node: Node) -> Node | None:
     """What made the probabilities that a node takes for logits."""
     made = wiring.graph[node.inputs[0]] if node.op.name in SQUASHED_AGAIN else None
-    while made and made.op.name == "reshape":
+    while made and made.op.name in ("reshape", "cut"):
         made = wiring.graph[made.inputs[0]]
     return made if made and made.op.name in SQUASHED_AGAIN[node.op.name] else None
-
-
-def _again(node: Node) -> str:
-    return "softmax" if node.op.name == "log_softmax" else "sigmoid"
 
 
 def _loss_of_library(network: Network, span: Span | None) -> str:

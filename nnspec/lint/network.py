@@ -103,7 +103,7 @@ class Wiring:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """`training` is the training graph after the stability rules, so that an activation is one node, whoever wrote its formula."""
+    """`training` is the training graph after stability and algebra, so that an activation is one node, whoever wrote its formula."""
 
     model: Model
     training: Graph
