@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from difflib import SequenceMatcher
-from hashlib import sha256
 from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.elaborate.model import Model
-from nnspec.elaborate.sources import DataSource
-from nnspec.elaborate.values import Applied, Owned
-from nnspec.graph import Graph, Type
+from nnspec.elaborate.values import Owned, describe
+from nnspec.elaborate.written import settings, written
+from nnspec.graph import Type
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -32,10 +31,11 @@ class Change:
 
 def differences(a: Compilation, b: Compilation) -> list[Change]:
     """Everything that differs, part by part; nothing if both are the same model, trained the same way."""
-    return [change for part, facts in _PARTS.items() for change in facts(part, a, b)]
+    found = [change for part, facts in _PARTS.items() for change in facts(part, a, b)]
+    return found if any(c.part in _COMPUTED for c in found) or _form(a) == _form(b) else [*found, *_operations("operations", a, b)]
 
 
-def _compared(part: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
+def compared(part: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
     for name in dict.fromkeys([*before, *after]):
         if before.get(name) != after.get(name):
             yield Change(part, name, before.get(name), after.get(name))
@@ -43,7 +43,7 @@ def _compared(part: str, before: Mapping[str, str], after: Mapping[str, str]) ->
 
 def _ports(types: Callable[[Model], Mapping[str, Type]]) -> Callable[[str, Compilation, Compilation], Iterator[Change]]:
     """The comparison of inputs, targets or outputs."""
-    return lambda part, a, b: _compared(part, *({n: str(t) for n, t in types(s.model).items()} for s in (a, b)))
+    return lambda part, a, b: compared(part, *({n: str(t) for n, t in types(s.model).items()} for s in (a, b)))
 
 
 def _layers(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
@@ -51,22 +51,22 @@ def _layers(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
     before, after = ([(row.name, f"{row.formula} {row.shape}") for row in s.table] for s in (a, b))
     for kind, i0, i1, j0, j1 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind != "equal":
-            yield from _compared(part, dict(before[i0:i1]), dict(after[j0:j1]))
+            yield from compared(part, dict(before[i0:i1]), dict(after[j0:j1]))
 
 
 def _owned(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
     """Parameters and states: their shapes, and how they start."""
-    yield from _compared(part, *({n: f"{o.kind} {list(o.type.shape)} {_start(s, o)}" for n, o in s.model.owned.items()} for s in (a, b)))
+    yield from compared(part, *({n: f"{o.kind} {list(o.type.shape)} {_start(s, o)}" for n, o in s.model.owned.items()} for s in (a, b)))
 
 
 def _start(spec: Compilation, owned: Owned) -> str:
-    """How a parameter or state starts; the numbers that it came with by their hash."""
+    """How a parameter or state starts; or that it came with numbers."""
     came = spec.weights.get(owned.name)
-    return _shown(owned.start) if came is None else f"numbers of sha256 {sha256(came.tobytes()).hexdigest()[:8]}"
+    return written(owned.start) if came is None else "numbers"
 
 
 def _losses(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
-    yield from _compared(part, *(dict(_reports(s)) for s in (a, b)))
+    yield from compared(part, *(dict(_reports(s)) for s in (a, b)))
 
 
 def _reports(spec: Compilation) -> Iterator[tuple[str, str]]:
@@ -77,48 +77,51 @@ def _reports(spec: Compilation) -> Iterator[tuple[str, str]]:
 
 
 def _training(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
-    yield from _compared(part, *(dict(_settings(s)) for s in (a, b)))
+    yield from compared(part, *(dict(_settings(s)) for s in (a, b)))
 
 
 def _settings(spec: Compilation) -> Iterator[tuple[str, str]]:
     """Every setting of every train block, by what it comes to."""
     for number, training in enumerate(spec.trainings):
         block = f"{training.name or number + 1}: " if len(spec.trainings) > 1 else ""
-        for name in ("data", "validation", "test", "batch", "epochs", "steps", "optimizer", "schedule", "penalty", "clip", "stop",
-                     "augment", "seed", "phases", "start", "checkpoint"):  # fmt: skip
-            value = getattr(training, name)
-            if value is not None and value != ():
-                yield block + name, _shown(value)
+        yield from ((block + name, value) for name, value in settings(training))
 
 
-def _shown(value: Any) -> str:
-    """A setting as it is written, places in the source aside."""
-    match value:
-        case Applied():
-            arguments = ", ".join(f"{n} = {_shown(v)}" for n, v in value.arguments.items())
-            return f"{value.name}({arguments})"
-        case tuple():
-            return f"[{', '.join(map(_shown, value))}]"
-        case DataSource():
-            return " ".join(value.span.text.split())
-        case _ if is_dataclass(value):
-            parts = ((f.name, getattr(value, f.name)) for f in fields(value) if f.name not in ("span", "spans"))
-            return f"{type(value).__name__.lower()}({', '.join(f'{n} = {_shown(v)}' for n, v in parts if v not in (None, (), ''))})"
-        case _:
-            return str(value)
+def _formulas(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
+    """Definitions and `let` values as they are written, where the graphs are not the same."""
+    if _form(a) == _form(b):
+        return
+    before, after = _statements(a), _statements(b)
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name, ()), after.get(name, ())
+        for kind, i0, i1, j0, j1 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+            if kind != "equal":
+                yield Change(part, name, "; ".join(old[i0:i1]) or None, "; ".join(new[j0:j1]) or None)
+
+
+def _statements(spec: Compilation) -> dict[str, tuple[str, ...]]:
+    """What each definition says, and each `let` comes to."""
+    values = {
+        f"let {let.name.id}": (describe(spec.names[0].names[let.name.id]),)
+        for let in (d for d in spec.ast.definitions if isinstance(d, ast.Let))
+    }
+    return values | {" ".join(key): _said(function.definition) for key, function in spec.definitions.own.items()}
+
+
+def _said(definition: ast.Definition) -> tuple[str, ...]:
+    return tuple(" ".join(s.span.text.split()) for s in definition.body if not isinstance(s, ast.Port | ast.Report | ast.Expect))
 
 
 def _operations(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
-    """How many operations of each kind outputs and losses take, where the graphs are not the same."""
-    graphs = [s.training_model[0].graph for s in (a, b)]
-    if _form(graphs[0]) != _form(graphs[1]):
-        counts = [Counter(n.op.name for n in g if n.inputs) for g in graphs]
-        found = list(_compared(part, *({n: str(c) for n, c in count.items()} for count in counts)))
-        yield from found or [Change(part, "order", "the same operations", "put together otherwise")]
+    """How many operations of each kind outputs and losses take: for what no formula of the two shows."""
+    counts = [Counter(n.op.name for n in s.training_model[0].graph if n.inputs) for s in (a, b)]
+    found = list(compared(part, *({n: str(c) for n, c in count.items()} for count in counts)))
+    yield from found or [Change(part, "order", "the same operations", "put together otherwise")]
 
 
-def _form(graph: Graph) -> tuple[object, ...]:
-    """A graph without the names of what is inside it."""
+def _form(spec: Compilation) -> tuple[object, ...]:
+    """The graph of outputs and losses without the names of what is inside it."""
+    graph = spec.training_model[0].graph
     number = {name: i for i, name in enumerate(graph.nodes)}
     nodes = tuple((n.op.name, tuple(number[i] for i in n.inputs), n.attrs, n.type, n.name if n.op.is_source else "") for n in graph)
     return nodes, tuple(sorted((public, number[n]) for public, n in graph.outputs.items()))
@@ -131,15 +134,17 @@ _PARTS = {
     "layers": _layers,
     "parameters": _owned,
     "losses and metrics": _losses,
+    "formulas": _formulas,
     "training": _training,
-    "operations": _operations,
 }
+_COMPUTED = ("layers", "losses and metrics", "formulas")
+"""The parts that show how values are computed."""
 
 
 def text(changes: Sequence[Change]) -> str:
     """Changes by parts, what was with a minus and what is with a plus."""
     lines: list[str] = []
-    for part in _PARTS:
+    for part in dict.fromkeys(c.part for c in changes):
         mine = [c for c in changes if c.part == part]
         lines += [part] if mine else []
         for c in mine:

@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import GALLERY, ROOT
 from test_cli import run
 
+import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
 from nnspec.difference import differences, text
@@ -57,14 +59,32 @@ def test_every_part_of_a_spec_is_compared() -> None:
     assert "outputs\n  - probs: float32[batch, 3]\n  + p: float32[batch, 3]" in changed(("output probs", "output p"))
     assert "targets\n  - y: class(3)[batch]\n  + kind: class(3)[batch]" in changed(("y:", "kind:"), ("logits, y", "logits, kind"))
     assert "+ loss 1: cross_entropy(logits, y, smoothing = 0.1)" in changed(("logits, y)", "logits, y, smoothing = 0.1)"))
-    assert "+ stop: stop(kind = early, metric = val.loss" in changed(
+    assert "\n  + stop: early(val.loss, patience = 2)" in changed(
         ("epochs 5", "epochs 5  validation 0.2  stop early(val.loss, patience = 2)")
     )
-    assert "operations\n  - maximum: 1\n  + tanh: 1" in changed(("relu", "tanh"))
+    assert "layers\n  - relu: relu [8]\n  + tanh: tanh [8]\n" in changed(("relu", "tanh"))
+
+
+def test_settings_are_shown_as_the_language_writes_them() -> None:
+    more = 'freeze dense  penalty l2(0.1), l1(2)  clip norm(1)  start from "runs/a"  augment x -> noise(0.5)'
+    shown = changed(("epochs 5", f"epochs 5  {more}"))
+    lines = ["penalty: l2(0.1), l1(2)", "clip: norm(1)", "augment: x -> noise(0.5)", 'start: from "runs/a"', "freeze: dense"]
+    assert shown == "\n".join(["training", *(f"  + {line}" for line in lines)])
+    both = (("loss   cross", "loss one = cross"), ("epochs 5", "epochs 5  minimize one  update dense  minimize one  freeze dense"))
+    assert "  + phase 1: update: dense\n  + phase 2: minimize: one\n  + phase 2: freeze: dense" in changed(*both)
+
+
+def test_a_formula_inside_of_a_layer_or_a_number_that_is_named_is_shown_as_it_is_written() -> None:
+    spec = "let k = 2\nlayer Twice(x: [n]) = k * x\n" + SPEC.replace("relu\n", "relu -> Twice\n")
+    texts = (spec, spec.replace("k * x", "k + x"), spec.replace("k = 2", "k = 3"))
+    first, *others = (Compilation(Source("net.nn", s), {}).checked() for s in texts)
+    shown = [text(differences(first, other)) for other in others]
+    assert shown == ["formulas\n  - layer Twice: k * x\n  + layer Twice: k + x", "formulas\n  - let k: 2\n  + let k: 3"]
 
 
 def test_the_same_operations_in_another_order_differ() -> None:
-    assert "order" in changed(("-> dense(8) -> relu", "-> relu -> dense(8)"))
+    shown = changed(("-> dense(8) -> relu", "-> relu -> dense(8)"))
+    assert shown.endswith("formulas\n  - model Net: h = x -> dense(8) -> relu\n  + model Net: h = x -> relu -> dense(8)")
 
 
 def test_the_command_says_by_its_exit_whether_the_signature_changed(tmp_path: Path) -> None:
@@ -88,4 +108,25 @@ def test_runs_are_compared_by_what_they_were_trained_with(tmp_path: Path) -> Non
     for name, width in (("one", 8), ("two", 5)):
         assert run("train", "net.nn", "--set", f"width={width}", "--epochs", "1", "--run", name, cwd=tmp_path).returncode == 0
     assert "  - dense.W: param [4, 8]" in run("diff", "one", "two", cwd=tmp_path).stdout
-    assert run("diff", "one", "net.nn", cwd=tmp_path).stdout == "no difference\n"
+    assert run("diff", "one", "net.nn", cwd=tmp_path).stdout == "training\n  - epochs: 1\n  + epochs: 5\n"
+
+
+def test_two_runs_of_a_spec_differ_in_what_was_asked_in_their_weights_and_in_what_they_reach(tmp_path: Path) -> None:
+    (tmp_path / "net.nn").write_text(SPEC.replace("epochs 5", "epochs 5  validation 0.2"))
+    for name, seed in (("one", "1"), ("same", "1"), ("two", "7")):
+        done = run("train", "net.nn", "--epochs", "2", "--seed", seed, "--run", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert run("diff", "one", "same", "--exit-code", cwd=tmp_path).stdout == "no difference\n"
+    done = run("diff", "one", "two", "--exit-code", "--json", cwd=tmp_path)
+    found = {(c["part"], c["name"]): (c["before"], c["after"]) for c in json.loads(done.stdout)}
+    assert done.returncode == 1 and found["training", "seed"] == ("1", "7")
+    assert {part for part, _ in found} == {"training", "data", "weights", "reached"}
+    a, b = (nnspec.open(tmp_path / name) for name in ("one", "two"))
+    assert {name for part, name in found if part == "weights"} == {*a.params}
+    apart = np.abs(b.params["dense.W"] - a.params["dense.W"].astype("float64"))
+    assert found["weights", "dense.W"][1].endswith(f"{apart.mean():.3g} away on average, {apart.max():.3g} at most")
+    losses = [json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1])["loss"] for name in ("one", "two")]
+    assert found["reached", "loss, last epoch"] == tuple(f"{loss:.4g}" for loss in losses)
+    for model in ("one", "two"):
+        shown = run("diff", "one", f"{model}/model.onnx", cwd=tmp_path).stdout
+        assert ("weights" in shown) == (model == "two")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from nnspec import api
-from nnspec.cli.options import JSON, compilation
-from nnspec.compile import Compilation
+from nnspec.cli.options import JSON, compilation, say
+
+if TYPE_CHECKING:
+    from nnspec.train.compared import Side
 
 
 @click.command()
@@ -20,16 +22,29 @@ from nnspec.compile import Compilation
 @click.option("--signature", is_flag=True, help="Inputs and outputs only; exit 1 if they differ.")
 @click.option("--exit-code", is_flag=True, help="Exit 1 if anything differs.")
 def diff(before: str, after: str, as_json: bool, signature: bool, exit_code: bool) -> None:
-    """Say how the model and the training of B differ from those of A, whatever their text; each is a spec, a run or an ONNX model."""
-    from nnspec.difference import SIGNATURE, as_json_list, differences, text
+    """Say how the model and the training of B differ from those of A, whatever their text; each is a spec, a run or an ONNX model.
 
-    found = differences(*(spec_of(name) for name in (before, after)))
-    if signature:
-        found = [c for c in found if c.part in SIGNATURE]
+    Of two runs also what they were trained on, how far their weights are apart, and what they reach.
+    """
+    from nnspec.difference import SIGNATURE, as_json_list, differences, text
+    from nnspec.train.compared import trained_apart
+
+    a, b = (side_of(name) for name in (before, after))
+    found = differences(a.spec, b.spec)
+    found = [c for c in found if c.part in SIGNATURE] if signature else [*found, *trained_apart(a, b)]
     click.echo(json.dumps(as_json_list(found), indent=2, ensure_ascii=False) if as_json else text(found))
     if found and (signature or exit_code):
         sys.exit(1)
 
 
-def spec_of(name: str) -> Compilation:
-    return api.open(name).spec if Path(name).is_dir() else compilation(name).checked()
+def side_of(name: str) -> Side:
+    """A run as it was trained, or what a spec or an ONNX model says."""
+    from nnspec.train.compared import Side, side_of_run
+
+    if not Path(name).is_dir():
+        spec = compilation(name).checked()
+        return Side(spec, spec.weights)
+    side, skipped = side_of_run(Path(name))
+    if skipped:
+        say(skipped)
+    return side
