@@ -1,4 +1,4 @@
-"""JAX: a training step as one jitted function that is given its buffers to write over."""
+"""JAX: a training step as one jitted function of a batch that is on the device; it is given its buffers to write over."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def training(problem: Problem, how: str) -> Callable[[], Any]:
     forward, x, y = NETS[name], jnp.asarray(_channels_last(problem.x)), jnp.asarray(problem.y)
     cell = CELLS.get(str(problem.workload.settings.get("cell")))
 
-    def loss_of(params: list[Any]) -> Any:
+    def loss_of(params: list[Any], x: Any, y: Any) -> Any:
         log_p = nn.log_softmax(forward(x, iter(params), *([cell] if cell else [])))
         return -jnp.take_along_axis(log_p, y[..., None], -1).mean()
 
-    def step(params: list[Any], *state: Any) -> tuple[Any, ...]:
-        loss, gradients = jax.value_and_grad(loss_of)(params)
+    def step(x: Any, y: Any, params: list[Any], *state: Any) -> tuple[Any, ...]:
+        loss, gradients = jax.value_and_grad(loss_of)(params, x, y)
         return loss, *update(params, gradients, *state)
 
     params = [jnp.asarray(_kernel_last(p)) for p in problem.params.values()]
@@ -32,10 +32,10 @@ def training(problem: Problem, how: str) -> Callable[[], Any]:
     now: list[Any] = [params, state]
     if name in OPTIMIZERS:
         now += [[jnp.zeros_like(p) for p in params], jnp.zeros(())]
-    jitted = jax.jit(step, donate_argnums=tuple(range(len(now))))
+    jitted = jax.jit(step, donate_argnums=tuple(range(2, 2 + len(now))))
 
     def run() -> Any:
-        loss, *now[:] = jitted(*now)
+        loss, *now[:] = jitted(x, y, *now)
         return loss
 
     return run
