@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import Any
 
@@ -18,31 +17,34 @@ def load(shell: Any) -> None:
     shell.register_magic_function(partial(run, shell), "cell", "nnspec")
 
 
-def run(shell: Any, line: str, cell: str) -> Net | None:
-    """The network of a cell, which gets the name that the line says; its mistakes are shown, and no traceback."""
+class CellError(SpecError):
+    """The mistakes of a cell, which IPython shows as they are everywhere, and no traceback; what runs cells in turn stops there."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [render(self.diagnostics)]
+
+
+def run(shell: Any, line: str, cell: str) -> Net:
+    """The network of a cell, which gets the name that the line says; of a cell with mistakes nothing keeps that name."""
     try:
-        name, net = read(line, cell)
+        name, settings = heading(line)
+        shell.user_ns.pop(name, None)
+        shell.user_ns[name] = net = loads(cell, **settings)
     except SpecError as error:
-        print(render(error.diagnostics), file=sys.stderr)
-        return None
-    shell.user_ns[name] = net
+        raise CellError(error.diagnostics) from None
     return net
 
 
 @as_spec_error()
-def read(line: str, cell: str) -> tuple[str, Net]:
-    """The name and the network of a cell: `%%nnspec small width=64` is `small`, with another value for the `let` called width.
+def heading(line: str) -> tuple[str, dict[str, Any]]:
+    """The name and the settings of a first line: `small width=64` is `small`, with another value for the `let` called width; or E561.
 
-    Raises SpecError with every mistake of the spec, or E561.
-
-    >>> from nnspec.notebook import read
-    >>> name, net = read("double factor=3", "let factor = 2  model Double { input x: []  output y = factor * x }")
-    >>> name, float(net(x=[2.0])["y"][0])
-    ('double', 6.0)
+    >>> from nnspec.notebook import heading
+    >>> heading("small width=64")
+    ('small', {'width': '64'})
     """
     words = line.split()
     names = [w for w in words if "=" not in w]
     if len(names) > 1 or not all(n.isidentifier() for n in names):
         raise fault("E561", f"`{' '.join(names)}` is not the name of one network", help="write `%%nnspec`, or `%%nnspec small width=64`")
-    settings: dict[str, Any] = dict(w.split("=", 1) for w in words if "=" in w)
-    return (names or [DEFAULT])[0], loads(cell, **settings)
+    return (names or [DEFAULT])[0], dict(w.split("=", 1) for w in words if "=" in w)

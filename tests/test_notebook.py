@@ -34,14 +34,20 @@ def test_the_first_line_gives_a_name_and_values(shell: Any) -> None:
     assert shell.user_ns["small"].params["dense.W"].shape == (2, 7)
 
 
-def test_mistakes_are_shown_as_everywhere_and_without_a_traceback(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    shell.user_ns["net"] = None
-    assert shell.run_cell_magic("nnspec", "", CELL.replace("width)", "widht)")) is None
-    shown = capsys.readouterr()
-    assert "error[E101]" in shown.err and "did you mean `width`?" in shown.err and "Traceback" not in shown.err + shown.out
-    assert shell.user_ns["net"] is None
-    shell.run_cell_magic("nnspec", "two words", CELL)
-    assert "error[E561]" in capsys.readouterr().err
+def test_a_cell_with_a_mistake_fails_without_a_traceback_and_leaves_no_network_of_that_name(
+    shell: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell(f"%%nnspec\n{CELL}")
+    shell.run_cell(f"%%nnspec kept\n{CELL}")
+    failed = shell.run_cell("%%nnspec\n" + CELL.replace("width)", "widht)"))
+    assert not failed.success and isinstance(failed.error_in_exec, nnspec.SpecError)
+    shown = "".join(capsys.readouterr())
+    assert "error[E101]" in shown and "did you mean `width`?" in shown and "Traceback" not in shown and "notebook.py" not in shown
+    assert "net" not in shell.user_ns and "kept" in shell.user_ns
+    assert not shell.run_cell(f"%%nnspec kept width=none\n{CELL}").success and "kept" not in shell.user_ns
+    capsys.readouterr()
+    assert not shell.run_cell(f"%%nnspec two words\n{CELL}").success
+    assert "error[E561]" in "".join(capsys.readouterr())
 
 
 def test_the_example_is_true() -> None:
