@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nnspec
 from nnspec.graph import BATCH, Graph, Mismatch, Type, Var
@@ -16,7 +17,7 @@ from nnspec.rewrite import Rule, lighter, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [r for f in ("stability", "pooling", "algebra", "broadcast", "export", "update", "loops") for r in load_rules(f)]
+RULES = [r for f in ("stability", "views", "pooling", "algebra", "broadcast", "export", "update", "loops") for r in load_rules(f)]
 
 
 class Side:
@@ -62,7 +63,7 @@ def built(rule: Rule) -> Graph:
     for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4), (1, 1)], [(3, 1), (3, 4), (1, 3, 4)]):
         graph = Graph(dtype="float64")
         windows = {"k": (2,), "s": (2,), "p": (1, 1)} if "pool" in rule.text else {"k": False, "s": s}
-        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, "f": 0.75, **windows})
+        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, "f": 0.75, "o": (1, 0), "l": 1, "n": 1, "m": 2, **windows})
         try:
             left, right = side.build(rule.left), side.build(rule.right)
             assert isinstance(left, Var) and isinstance(right, Var) and left.type == right.type
@@ -140,6 +141,42 @@ def test_binary_cross_entropy_as_the_lecture_writes_it_is_finite() -> None:
         "  loss -log(if y == 1 then p else 1 - p) }"
     )
     value, gradients = net.gradients(x=[300.0], y=[0])
+    assert value == pytest.approx(300) and gradients["s"] == pytest.approx(300)
+
+
+PROBABILITY = "x -> dense(1, init = ones) -> sigmoid"
+VIEWS = {
+    "squeeze": f"p = {PROBABILITY} -> squeeze",
+    "an element": f"q = {PROBABILITY}  p = q[0]",
+    "an element of a column": f"q = {PROBABILITY} -> reshape([1, 1])  p = squeeze(q[:, 0])",
+    "an element of a row of several": "q = x -> dense(3, init = ones) -> sigmoid  p = squeeze(q[1:2])",
+    "a transposed row": f"q = {PROBABILITY} -> reshape([1, 1])  p = transpose(q) -> flatten -> squeeze",
+}
+BINARY_LOSSES = [
+    "bce(p, y)",
+    "-(y * log(p) + (1 - y) * log(1 - p))",
+    "-log(if y == 1 then p else 1 - p)",
+    "-(if y == 1 then log(p) else log(1 - p))",
+]
+
+
+@pytest.mark.parametrize("loss", BINARY_LOSSES)
+@pytest.mark.parametrize("view", VIEWS)
+def test_binary_cross_entropy_of_a_view_of_probabilities_is_finite(view: str, loss: str) -> None:
+    """To torch's figures of the logits, also where the sigmoid rounds to 0 or 1."""
+    net = nnspec.loads(f"model B {{ input x: [1]  target y: []  {VIEWS[view]}  output p  loss {loss} }}")
+    for x, y in ((60.0, 0.0), (-60.0, 1.0), (80.0, 0.0), (0.5, 1.0)):
+        value, gradients = net.gradients(x=[[x]], y=[y])
+        z = torch.tensor(x, requires_grad=True)
+        wanted = torch.nn.functional.binary_cross_entropy_with_logits(z, torch.tensor(y))
+        wanted.backward()
+        assert value == pytest.approx(wanted.item()) and gradients["dense.b"].sum() == pytest.approx(float(z.grad))
+
+
+@pytest.mark.parametrize("loss", ["-log(p[1])", "-sum(log(p[1:2]))", "-log(reshape(p, [2, 2]))[0, 1]"])
+def test_the_log_of_an_element_of_a_confident_softmax_is_finite(loss: str) -> None:
+    net = nnspec.loads(f"model C {{ input x: [4]  param s: [] = 1  p = softmax(x * s)  output p  loss {loss} }}")
+    value, gradients = net.gradients(x=[[300.0, 0, 0, 0]])
     assert value == pytest.approx(300) and gradients["s"] == pytest.approx(300)
 
 

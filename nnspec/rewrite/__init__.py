@@ -8,8 +8,8 @@ from nnspec.rewrite.neighbours import join_neighbours
 from nnspec.rewrite.rows import rows_first
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
 
-STABLE = ("stability", "algebra")
-BEFORE_GRADIENTS = ("stability", "pooling", "algebra")
+STABLE = ("stability", "views", "algebra")
+BEFORE_GRADIENTS = ("stability", "views", "pooling", "algebra")
 AFTER_GRADIENTS = ("algebra", "broadcast")
 FOR_EXPORT = ("export",)
 
