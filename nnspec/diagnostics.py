@@ -192,6 +192,16 @@ def _cutoff(word: str) -> float:
     return 0.76 if len(word) in SHORT else 0.6
 
 
+def is_slip(word: str, meant: str) -> bool:
+    """Whether two words differ by case and `_` alone, or, if they are not short, by one letter or two that changed places."""
+    a, b = word.lower().replace("_", ""), meant.lower().replace("_", "")
+    i = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    if a == b or len(a) <= SHORT[0] or (a[i : i + 1] + b[i : i + 1]).isdigit():
+        return a == b  # `conv_2` is not `conv_3`
+    swapped = a[i : i + 2] == b[i : i + 2][::-1] and a[i + 2 :] == b[i + 2 :]
+    return swapped or a[i + 1 :] in (b[i:], b[i + 1 :]) or a[i:] == b[i + 1 :]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = suggest(word, known)
     return f"did you mean `{near}`?" if near else ""
@@ -199,7 +209,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def meant(word: str, known: Iterable[str], span: Span | None = None, otherwise: str = "") -> dict[str, Any]:
     """Help and fix of a diagnostic about a misspelt word at its place: the known word nearest to it, or else other help."""
-    return instead(suggest(word, known), span, otherwise)
+    near = suggest(word, known)
+    return instead(near, span, otherwise, safe=bool(near and is_slip(word, near)))
 
 
 def instead(near: str | None, span: Span | None, otherwise: str = "", safe: bool = True) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from nnspec import reference
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.arguments import parameters_of, signature_text
-from nnspec.elaborate.foreign import nearest
+from nnspec.elaborate.foreign import help_for, nearest
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.sources import SOURCES, Word
@@ -80,7 +80,7 @@ def about(name: str) -> list[Entry]:
     found = [e for e in entries() if e.name == name]
     if not found:
         guess = nearest(name, {e.name for e in entries()})
-        help_ = f"did you mean `{guess}`?" if guess else "`nnspec doc` lists what there is"
+        help_ = f"did you mean `{guess}`?" if guess else help_for(name) or "`nnspec doc` lists what there is"
         raise fault("E101", f"there is no `{name}` in the library", help=help_)
     return found
 

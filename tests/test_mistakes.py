@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
 import pytest
+import torch
 from mistakes import WELL, Mistake, check, diagnostics, image, model, training
 
+import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
 from nnspec.elaborate import foreign
+from nnspec.elaborate.formulas import FORMULAS, WITHOUT
 from nnspec.elaborate.library import Definitions, public
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Builtin
@@ -208,6 +218,7 @@ def test_what_would_go_wrong_later_is_found_at_its_place(spec: str, code: str, m
 def test_what_other_frameworks_say_is_translated_into_what_there_is() -> None:
     names = Definitions().names() | {"true", "false", "drop"}
     assert set(foreign.NAMES.values()) <= names
+    assert not (FORMULAS.keys() | WITHOUT) & (foreign.NAMES.keys() | names) and not FORMULAS.keys() & WITHOUT
     arguments = {p.name for f in public().values() for p in f.definition.parameters} | {
         p.name for b in builtins().values() if isinstance(b, Builtin) for p in b.parameters
     }
@@ -221,6 +232,67 @@ def test_what_other_frameworks_say_is_translated_into_what_there_is() -> None:
 def test_what_is_a_sign_here_is_shown_as_one(written: str, help_: str) -> None:
     (d,) = diagnostics(model(f"output y = {written}"))
     assert (d.code, d.help) == ("E101", f"it is written {help_}")
+
+
+@pytest.mark.parametrize("kind", ["", "optimizer", "schedule", "init"])
+def test_a_function_that_others_have_is_never_taken_for_another_unasked(kind: str) -> None:
+    known = Definitions().names(*((kind,) if kind else ()))
+    modules = {
+        "optimizer": (torch.optim,), "schedule": (torch.optim.lr_scheduler,), "init": (torch.nn.init,),
+        "": (math, np, np.linalg, torch, torch.nn, torch.special, torch.nn.functional, jax.nn),
+    }  # fmt: skip
+    theirs = {n for m in modules[kind] for n in dir(m) if callable(getattr(m, n)) and not n.startswith("_")}
+    asked = {n: guess for n in theirs if (guess := foreign.nearest(n, known)) and not foreign.is_safe(n, guess)}
+    done = {n: guess for n in theirs - set(asked) if (guess := foreign.nearest(n, known))}
+    assert len(theirs) > 10 and done
+    same = {n for n, guess in done.items() if n.lower().replace("_", "") == guess.replace("_", "") or n == "zero_"}
+    assert {n: guess for n, guess in done.items() if n not in same} == {
+        n: foreign.NAMES.get(n.lower().rstrip("_")) for n in set(done) - same
+    }
+
+
+FUNCTIONS = {
+    "ln": np.log, "lg": np.log10, "sqr": np.square, "cube": lambda x: x**3, "cot": lambda x: 1 / np.tan(x), "sec": lambda x: 1 / np.cos(x),
+    "csc": lambda x: 1 / np.sin(x), "coth": lambda x: 1 / np.tanh(x), "sech": lambda x: 1 / np.cosh(x), "exp10": lambda x: 10.0**x,
+    "variance": np.var, "pow": np.square, "power": np.square, "float_power": np.square, "mul": np.multiply, "sub": np.subtract,
+    "hard_tanh": jax.nn.hard_tanh, "log_sigmoid": jax.nn.log_sigmoid, "norm": np.linalg.norm,
+    "div": np.divide, "neg": np.negative, "isqrt": lambda x: np.floor(np.sqrt(x)),
+}  # fmt: skip
+SHOWN_ALONE = {
+    "matmul", "dot", "mm", "bmm", "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "where", "len", "arange",
+}  # fmt: skip
+"""Of which the sign is all there is to say."""
+
+
+def theirs(name: str) -> Callable[..., Any]:
+    """The function of that name in NumPy or PyTorch."""
+    if name in FUNCTIONS or name in dir(np):
+        return FUNCTIONS.get(name) or getattr(np, name)
+    f = getattr(torch.special, name, None) or getattr(torch.nn.functional, name, None) or getattr(torch, name)
+    along = {"dim": 0} if name in ("softmin", "logsumexp") else {}
+    return lambda *arguments: f(*map(torch.tensor, arguments), **along).numpy()
+
+
+@pytest.mark.parametrize("name", sorted(f for f in FORMULAS if f not in SHOWN_ALONE and not f.startswith("logical")))
+def test_what_is_written_otherwise_computes_what_others_compute(name: str) -> None:
+    x, y = np.array([1.25, 2.5, 1.75]), np.array([0.5, 3.0, 1.5])
+    x = x / 4 if name in ("atanh", "arctanh", "logit") else x
+    wanted = theirs(name)(*((x, y) if re.search(r"\by\b", FORMULAS[name]) else (x,)))
+    net = nnspec.loads(f"model M {{ input x: [3]  input y: [3]  output z = {FORMULAS[name]} + 0 * y[0] }}", dtype="float64")
+    np.testing.assert_allclose(net(x=x[None], y=y[None])["z"][0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("written", "help_"), [("ln(x)", "it is written `log(x)`"), ("x -> np.log2", "it is written `log(x) / log(2)`")])
+def test_no_other_function_is_put_in_the_place_of_a_function(written: str, help_: str) -> None:
+    (d,) = diagnostics(model(f"output y = {written}"))
+    assert (d.code, d.help, d.fix) == ("E101", help_, None)
+
+
+def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:
+    (d,) = diagnostics(model("output y = adma(x)"))
+    assert "adam" not in d.help
+    (d,) = diagnostics("let way = adma(0.1)\n" + model("output x"))
+    assert d.help == "did you mean `adam`?"
 
 
 @pytest.mark.parametrize("setting", sorted(foreign.ELSEWHERE))

@@ -75,7 +75,7 @@ def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fau
         of_value = f"write the activation as the next stage: `-> {argument.value.span.text}`; "
     near = None if of_value else foreign.argument(argument.name, [p.name for p in parameters_of(callee)])
     signature = _signature(callee)
-    more = instead(near, place, f"{of_value}{signature['help']}")
+    more = instead(near, place, f"{of_value}{signature['help']}", safe=bool(near and foreign.is_safe(argument.name, near)))
     return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **signature | more)
 
 

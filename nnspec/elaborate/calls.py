@@ -16,7 +16,7 @@ from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors, wanted_by
-from nnspec.elaborate.foreign import nearest
+from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
 from nnspec.elaborate.submodels import as_layer
@@ -271,8 +271,9 @@ class Calls(ABC):
             if callee is not e:
                 raise fault("E104", f"`{name}` has its arguments already", e.span, help=f"write `{name}` alone")
             return value
-        guess = nearest(value if isinstance(value, str) else name or "", self.definitions.names(kind))
-        more = instead(guess, callee.span, f"known are {', '.join(sorted(self.definitions.names(kind)))}")
+        word, known = value if isinstance(value, str) else name or "", sorted(self.definitions.names(kind))
+        guess = nearest(word, known)
+        more = instead(guess, callee.span, f"known are {', '.join(known)}", safe=bool(guess and is_safe(word, guess)))
         if value is None:
             raise fault("E101", f"there is no {kind} `{name}`", callee.span, **more)
         raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, **more)

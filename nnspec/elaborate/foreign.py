@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from unicodedata import normalize
 
-from nnspec.diagnostics import suggest
+from nnspec.diagnostics import is_slip, suggest
+from nnspec.elaborate.formulas import FORMULAS, WITHOUT, is_other
+
+POWER = re.compile("(.+?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 NAMES = {
     # ---- layers
     "linear": "dense", "fullyconnected": "dense", "fully_connected": "dense", "fc": "dense", "lazylinear": "dense",
     "innerproduct": "dense", "conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "convolution": "conv", "convolution1d": "conv",
     "convolution2d": "conv", "convolutional": "conv", "convtranspose1d": "conv_transpose", "convtranspose2d": "conv_transpose",
-    "conv1dtranspose": "conv_transpose", "conv2dtranspose": "conv_transpose", "deconv": "conv_transpose",
+    "conv_transpose1d": "conv_transpose", "conv_transpose2d": "conv_transpose", "conv1dtranspose": "conv_transpose",
+    "conv2dtranspose": "conv_transpose", "deconv": "conv_transpose",
     "deconvolution": "conv_transpose", "depthwiseconv2d": "depthwise", "separableconv2d": "separable", "maxpool1d": "maxpool",
     "maxpool2d": "maxpool", "maxpooling1d": "maxpool", "maxpooling2d": "maxpool", "max_pool2d": "maxpool", "avgpool1d": "avgpool",
     "avgpool2d": "avgpool", "averagepooling1d": "avgpool", "averagepooling2d": "avgpool", "avg_pool2d": "avgpool",
@@ -33,7 +39,9 @@ NAMES = {
     "binary_crossentropy": "bce", "binarycrossentropy": "bce", "bcewithlogitsloss": "bce_logits", "nllloss": "nll", "kldivloss": "kl",
     "kl_divergence": "kl", "smoothl1loss": "huber", "huberloss": "huber", "hingeembeddingloss": "hinge", "logcosh": "log_cosh",
     "tripletmarginloss": "triplet", "cosineembeddingloss": "cosine", "cosine_similarity": "cosine", "reduce_mean": "mean",
-    "reduce_sum": "sum",
+    "reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min", "maximum": "max", "minimum": "min", "amax": "max", "amin": "min",
+    "flip": "reverse", "fmax": "max", "fmin": "min", "fsum": "sum", "absolute": "abs", "fabs": "abs", "expit": "sigmoid", "π": "pi",
+    "σ": "sigmoid", "Σ": "sum", "around": "round", "rint": "round",
     # ---- initialisers, optimizers, schedules
     "glorot_uniform": "xavier_uniform", "glorotuniform": "xavier_uniform", "glorot_normal": "xavier_normal", "xavier": "xavier_uniform",
     "glorotnormal": "xavier_normal", "glorot": "xavier_uniform", "kaiming_normal": "he_normal", "kaiming_uniform": "he_uniform",
@@ -50,11 +58,31 @@ NAMES = {
     "yes": "true", "on": "true", "no": "false", "off": "false", "none": "false",
 }  # fmt: skip
 
-SIGNS = {
-    "matmul": "x @ W", "dot": "x @ W", "mm": "x @ W", "bmm": "x @ W", "pow": "x ^ 2", "power": "x ^ 2", "square": "x ^ 2",
-    "where": "if c then a else b", "len": "shape(x)[0]", "multiply": "x * y", "subtract": "x - y", "divide": "x / y",
-}  # fmt: skip
-"""What is no name here but written otherwise."""
+ALIKE = frozenset({
+    "dropout1d", "dropout2d", "dropout3d", "spatialdropout2d", "hingeembeddingloss", "smoothl1loss", "hardsigmoid", "kldivloss",
+    "cosineembeddingloss", "cosine_similarity", "tripletmarginloss", "interpolate", "adaptiveavgpool2d", "adaptivemaxpool2d",
+    "normalization", "flip", "σ",
+})  # fmt: skip
+"""Names of what is much the same as here but not to the letter: offered, and never put in without being asked."""
+
+SAID = {
+    "e": "e^x is written `exp(x)`, and e itself `exp(1)`",
+    "inf": "a bound that is no bound is a large number, such as `1e30`",
+    "param": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
+    "parameter": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
+    "state": "a state is declared: `state s = 0`",
+    "input": "an input is declared: `input x: [4]`",
+    "target": "a target is declared: `target y: class(10)`",
+}
+"""What no other name says."""
+
+OF_OPTIMIZERS = {
+    **dict.fromkeys(("grad", "grads", "gradient", "dw", "dp", "d_p", "dtheta"), "g"),
+    **dict.fromkeys(("theta", "θ", "param", "params", "weight", "weights", "p"), "w"),
+    **dict.fromkeys(("step", "steps", "iteration", "iterations", "iter", "k", "n"), "t"),
+    **dict.fromkeys(("eta", "η", "alpha", "α", "learning_rate", "step_size"), "lr"),
+}
+"""What others call the names that an optimizer has: the parameter `w`, its gradient `g`, the rate `lr`, the number `t` of the step."""
 
 ARGUMENTS = {
     "out_features": ("units",), "out_channels": ("units",), "filters": ("units",), "hidden_size": ("units",), "output_dim": ("units",),
@@ -96,9 +124,37 @@ ELSEWHERE = {
 
 def nearest(name: str, known: Collection[str]) -> str | None:
     """What the user probably meant: the same thing in another framework's words, or a near spelling."""
-    last = name.rsplit(".", 1)[-1].lower().rstrip("_")
-    foreign = NAMES.get(last)
-    return foreign if foreign in known else suggest(last, known)
+    last = _last(name)
+    foreign = NAMES.get(last) or NAMES.get(last.lower())
+    if foreign in known:
+        return foreign
+    return None if is_other(last.lower()) or name in SAID or POWER.fullmatch(name) else suggest(last, known)
+
+
+def is_safe(name: str, guess: str) -> bool:
+    """Whether one name can take the place of another unasked: it is the same thing in other words, or a slip of the pen."""
+    last, low = _last(name), name.lower()
+    same = guess in (NAMES.get(last), NAMES.get(last.lower()), SETTINGS.get(low), *ARGUMENTS.get(low, ()))
+    return is_slip(last, guess) or (same and last.lower() not in ALIKE)
+
+
+def help_for(name: str) -> str:
+    """What is said of a name that nothing here is meant by."""
+    last = _last(name)
+    if name in SAID:
+        return SAID[name]
+    if "." in name and last == "T":
+        return f"it is written `transpose({name.rpartition('.')[0]})`"
+    if power := POWER.fullmatch(name):
+        return f"a power is written `{power[1]} ^ {normalize('NFKC', power[2])}`"
+    if last.lower() in FORMULAS:
+        return f"it is written `{FORMULAS[last.lower()]}`"
+    return "there is none like it: `nnspec doc` lists what there is" if last.lower() in WITHOUT else ""
+
+
+def _last(name: str) -> str:
+    """`ReLU` of `nn.ReLU`."""
+    return name.rsplit(".", 1)[-1].rstrip("_")
 
 
 def argument(name: str, known: Collection[str]) -> str | None:

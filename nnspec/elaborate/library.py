@@ -50,6 +50,10 @@ class Definitions:
         defined = {name for kind, name in (*self.own, *library) if kind in (kinds or KINDS)}
         return defined if kinds else defined | set(builtins())
 
+    def nameable(self, in_model: bool) -> set[str]:
+        """What a formula can name that no scope holds: in a `let` also optimizers and schedules."""
+        return self.names(*(k for k in KINDS if k not in ("model", *(("optimizer", "schedule") if in_model else ())))) | set(builtins())
+
 
 Key = tuple[str, str]
 """Kind and name."""

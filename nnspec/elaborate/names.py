@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from nnspec.diagnostics import Fault, Span, fault, instead, suggest
-from nnspec.elaborate.foreign import SIGNS, nearest
+from nnspec.elaborate.foreign import help_for, is_safe, nearest
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable
 from nnspec.syntax import ast
@@ -54,18 +54,18 @@ def unknown(
     name: str, span: Span, scope: Scope, definitions: Definitions, paths: Mapping[str, Span | None] = NOWHERE, wanted: tuple[str, ...] = ()
 ) -> Fault:
     """The mistake of a name that stands for nothing: `paths` are parameters and where they were made, `wanted` what may stand here."""
-    known = {*paths, *TRUTHS} | scope.all_names() | (definitions.names() - definitions.names("model"))
+    known = {*paths, *TRUTHS} | scope.all_names() | definitions.nameable(in_model=scope.parent is not None)
     guess = nearest(name, wanted) if wanted else _within(name, paths) or suggest(name, paths) or nearest(name, known)
     head, dot, _ = name.partition(".")
     called_as_method = bool(dot and guess and scope.span_near(head) and guess not in paths)
     guess = f"{head} -> {guess}" if called_as_method else guess
-    written = SIGNS.get(name.rsplit(".", 1)[-1])
-    otherwise = f"expected {' or '.join(wanted)}" if wanted else f"it is written `{written}`" if written else ""
+    otherwise = f"expected {' or '.join(wanted)}" if wanted else help_for(name)
+    safe = bool(guess and (is_safe(name, guess) or guess == _within(name, paths)))
     place = scope.span_near(guess) or paths.get(guess) if guess else None
     notes = ((place, f"`{guess}` is made here"),) if place and not place.source.library else ()
     if guess and notes and not paths:
         scope.names[name] = POISON  # the mistake may be there, and is one
-    return fault("E101", f"there is no `{name}` here", span, notes=notes, **instead(guess, span, otherwise, safe=not called_as_method))
+    return fault("E101", f"there is no `{name}` here", span, notes=notes, **instead(guess, span, otherwise, safe))
 
 
 def _within(name: str, paths: Mapping[str, Span | None]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from nnspec.diagnostics import Span, fault, instead, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
-from nnspec.elaborate.foreign import nearest
+from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.values import Scope, describe, is_number
 from nnspec.record import dataclass
 from nnspec.syntax import ast
@@ -173,7 +173,8 @@ class SourceReader:
         said = e.id if isinstance(e, ast.Name) else ""
         if said in option.words:
             return said
-        help_ = instead(nearest(said, option.words), e.span, f"write `{name} = {option.words[0]}`")
+        guess = nearest(said, option.words)
+        help_ = instead(guess, e.span, f"write `{name} = {option.words[0]}`", safe=bool(guess and is_safe(said, guess)))
         raise fault("E106", f"`{name}` is {' or '.join(f'`{word}`' for word in option.words)}", e.span, **help_)
 
 

@@ -165,7 +165,7 @@ class _Reader:
         known = (*self.settings, *PHASE_SETTINGS, "start")
         elsewhere = foreign.ELSEWHERE.get(name.id.lower(), "")
         near = None if elsewhere else foreign.setting(name.id, known)
-        more = instead(near, name.span, elsewhere or f"it has {', '.join(known)}")
+        more = instead(near, name.span, elsewhere or f"it has {', '.join(known)}", safe=bool(near and foreign.is_safe(name.id, near)))
         return fault("E111", f"a train block has no setting `{name.id}`", name.span, **more)
 
     def start(self, s: ast.Setting) -> Word:
