@@ -34,6 +34,22 @@ def test_a_poisoned_name_stays_silent(lines: tuple[str, ...]) -> None:
     assert len(diagnostics(model(*lines))) == 1
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "unknown"),
+    [
+        ("x -> dence(8) -> rleu -> dropot(0.1)", "dence rleu dropot"),
+        ("x -> dense(8) -> pool_max(2) -> dropot(0.1)", "dropot"),
+        ("nosuch -> rleu -> repeat(2) { dence(8) -> relu }", "nosuch rleu dence"),
+        ("x -> [dence(8), rleu -> tanhh] -> contact", "dence rleu tanhh contact"),
+        ("x -> dence(8) as late -> late -> relu", "dence"),
+    ],
+)
+def test_stages_after_a_mistake_are_looked_up(pipeline: str, unknown: str) -> None:
+    found = diagnostics(f"model M {{ input x: [4]  output y = {pipeline} }}")
+    assert [d.message.split("`")[1] for d in found if d.code == "E101"] == unknown.split()
+    assert len(found) == max(len(unknown.split()), 1 + ("pool_max" in pipeline))
+
+
 def test_a_wrong_let_stays_silent_where_it_is_used() -> None:
     found = diagnostics("let n = m\n" + model("output y = x -> dense(n)"))
     assert [(d.code, d.span.text if d.span else "") for d in found] == [("E101", "m")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch
 from nnspec.elaborate.names import callee_of
-from nnspec.elaborate.values import POISON, Builtin, Scope, Tensor, Value, describe
+from nnspec.elaborate.values import POISON, Builtin, Poisoned, Scope, Tensor, Value, describe
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ MAX_REPEATS = 10_000
 
 def pipe(e: Elaborator, tree: ast.Pipe, scope: Scope) -> Value:
     scope.names.update({s.label.id: POISON for s in tree.stages if s.label})  # until they have a value
-    return run_stages(e, tree.stages, _start(e, tree.head, scope), tree.head, scope)
+    with _naming_what_follows(e, tree.stages, scope):
+        value = _start(e, tree.head, scope)
+    return run_stages(e, tree.stages, value, tree.head, scope)
 
 
 def _start(e: Elaborator, head: ast.Expr, scope: Scope) -> Value:
@@ -44,9 +48,9 @@ def stages_of(pipeline: ast.Expr) -> tuple[ast.Stage, ...]:
 
 def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head: ast.Expr, scope: Scope) -> Value:
     """The value after all stages; `head` is where the first one's was written."""
-    for stage in stages:
+    for number, stage in enumerate(stages, 1):
         e.budget.spend(stage.span)
-        with e.at(stage.body.span):
+        with _naming_what_follows(e, stages[number:], scope), e.at(stage.body.span):
             marks = e.marks()
             value = _stage(e, stage, value, head, scope)
             if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
@@ -54,6 +58,35 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
         if stage.label:
             scope.names[stage.label.id], scope.spans[stage.label.id] = value, stage.label.span
     return value
+
+
+@contextmanager
+def _naming_what_follows(e: Elaborator, stages: tuple[ast.Stage, ...], scope: Scope) -> Iterator[None]:
+    """After a mistake there is no value for the stages that follow; what they call has to be there all the same."""
+    try:
+        yield
+    except (Fault, Poisoned):
+        for stage in stages:
+            _look_up(e, stage.body, scope)
+        raise
+
+
+def _look_up(e: Elaborator, body: ast.Expr, scope: Scope) -> None:
+    """Note the names of a stage that stand for nothing, and those of the stages in it."""
+    match body:
+        case ast.Call() | ast.Name() | ast.Attribute():
+            with e.recovering(body.span):
+                callee_of(body.callee if isinstance(body, ast.Call) else body, scope, e.definitions)
+        case ast.List():
+            for branch in body.items:
+                _look_up_all(e, branch, scope)
+        case ast.Block() | ast.Repeat():
+            _look_up_all(e, body.body, scope)
+
+
+def _look_up_all(e: Elaborator, pipeline: ast.Expr, scope: Scope) -> None:
+    for stage in stages_of(pipeline):
+        _look_up(e, stage.body, scope)
 
 
 def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope: Scope) -> Value:
@@ -64,7 +97,7 @@ def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope:
         case ast.Name() | ast.Attribute():
             return _call(e, body, (), value, head, scope, body.span, label)
         case ast.List():
-            return tuple(run_stages(e, stages_of(branch), value, head, scope) for branch in body.items)
+            return _branches(e, body.items, value, head, scope)
         case ast.Block():
             return run_stages(e, stages_of(body.body), value, head, _named(scope, label))
         case ast.Repeat():
@@ -74,6 +107,15 @@ def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope:
             raise fault("E106", "the arguments of a stage stand in round brackets", body.span, **instead(written, body.span))
         case _:
             raise fault("E106", "a stage of a pipeline is a call such as `dense(10)` or a name such as `relu`", body.span)
+
+
+def _branches(e: Elaborator, items: tuple[ast.Expr, ...], value: Value, head: ast.Expr, scope: Scope) -> Value:
+    found = []
+    for number, branch in enumerate(items, 1):
+        later = tuple(stage for other in items[number:] for stage in stages_of(other))
+        with _naming_what_follows(e, later, scope):
+            found.append(run_stages(e, stages_of(branch), value, head, scope))
+    return tuple(found)
 
 
 def _call(
