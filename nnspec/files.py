@@ -25,6 +25,21 @@ def write_whole(path: Path, content: bytes) -> None:
         new.write_bytes(content)
 
 
+def write(path: Path, content: bytes) -> None:
+    """`write_whole` for whom nothing is left to do where that fails: a Fault says why."""
+    with writing(path):
+        write_whole(path, content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A path that cannot be written is a Fault of its name: E540 or E504."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of the file once all is on the disk; an error leaves what was there."""

@@ -221,13 +221,18 @@ def test_a_disk_that_may_not_be_written_is_one_message_and_exit_3_and_the_run_is
         {TRAIN} --resume 2>&1; echo resumed $?
         {TRAIN}-2 2>&1; echo again $?
         nnspec eval disk/run >/dev/null 2>&1; echo eval $?
+        nnspec templates disk/run 2>&1; echo templates $?
+        nnspec graph net.nn -o disk/g.svg 2>&1; echo graph $?
+        nnspec fmt disk/run/spec.nn 2>&1; echo fmt $?
         """,
         tmp_path,
     )
     said = [line for line in out.splitlines() if not line.startswith("  = ")]
     refused = "cannot be written: Read-only file system"
     first, second = f"error[E540]: `disk/run` {refused}", f"error[E540]: `disk/run-2` {refused}"
-    assert said == ["trained 0", first, "resumed 3", second, "again 3", "eval 0"]
+    assert said[:6] == ["trained 0", first, "resumed 3", second, "again 3", "eval 0"]
+    places = {"templates": "disk/run/loss.svg", "graph": "disk/g.svg", "fmt": "disk/run/spec.nn"}
+    assert said[6:] == [line for name, place in places.items() for line in (f"error[E540]: `{place}` {refused}", f"{name} 3")]
 
 
 def test_a_limit_on_files_is_told_as_a_full_disk_is(tmp_path: Path) -> None:

@@ -136,13 +136,14 @@ def _repaired(name: str, pairs: tuple[str, ...]) -> Compilation:
 
 def _write(path: Path, source: Source) -> None:
     """Into the place of the file, with its line ends and rights."""
-    from nnspec.files import write_whole
+    from nnspec.files import write_whole, writing
 
-    path, before = path.resolve(), path.read_bytes()
+    place, before = path.resolve(), path.read_bytes()
     text = source.text.replace("\n", "\r\n") if b"\r\n" in before else source.text
-    mode = path.stat().st_mode
-    write_whole(path, text.encode("utf-8-sig" if before.startswith(b"\xef\xbb\xbf") else "utf-8"))
-    path.chmod(mode)
+    mode = place.stat().st_mode
+    with writing(path):
+        write_whole(place, text.encode("utf-8-sig" if before.startswith(b"\xef\xbb\xbf") else "utf-8"))
+        place.chmod(mode)
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 
 from nnspec.cli.options import say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, fault, printable
-from nnspec.files import write_whole
+from nnspec.files import write_whole, writing
 from nnspec.record import dataclass
 from nnspec.source import read_source, source_of
 
@@ -83,6 +83,7 @@ def _write(layout: Layout) -> None:
     elif not layout.is_right:
         path = Path(layout.name).resolve()
         mode = path.stat().st_mode
-        write_whole(path, layout.text.encode())
-        path.chmod(mode)
+        with writing(Path(layout.name)):
+            write_whole(path, layout.text.encode())
+            path.chmod(mode)
         click.echo(f"{layout.name} is laid out anew", err=True)

@@ -8,7 +8,7 @@ import click
 
 from nnspec.cli.options import SET, compilation, options
 from nnspec.diagnostics import fault, printable
-from nnspec.files import write_whole
+from nnspec.files import write
 
 FORMS = ("svg", "html", "dot", "mermaid")
 SUFFIXES = {".svg": "svg", ".html": "html", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"}
@@ -32,7 +32,7 @@ def graph(file: str, pairs: tuple[str, ...], output: str | None, backward: bool,
         spec.model.needs_loss("no gradient flows")
     text = WRITERS[form](drawn(spec, depth, backward=backward), spec.model.name)
     if path:
-        write_whole(path, text.encode())
+        write(path, text.encode())
         click.echo(f"{printable(str(path))}: {len(text.encode()):,} bytes", err=True)
     else:
         click.echo(text, nl=False)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nnspec.compile import Compilation
-from nnspec.deploy.model import Proof, write
+from nnspec.deploy.model import Proof
 from nnspec.diagnostics import printable
+from nnspec.files import write
 from nnspec.gallery import header
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import show

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +12,7 @@ import numpy as np
 
 from nnspec.deploy.proof import inputs_of, proved, random_batches, sizes_tried
 from nnspec.diagnostics import Fault, fault, printable
-from nnspec.files import unwritable, whole, write_whole
+from nnspec.files import whole, write, writing
 from nnspec.graph import Graph
 from nnspec.interchange.external import Beside, data_of, is_too_large, remove_unused
 from nnspec.interchange.half import halved
@@ -78,7 +77,7 @@ def export(
 
 def _with_data(path: Path, make: Callable[..., Model], prove: Callable[..., float], tried: str) -> Proof:
     """A model with its weights in a second file, which takes its place before the model that refers to it does."""
-    with _writing(path), TemporaryDirectory(prefix=".tmp-", dir=path.parent) as name:
+    with writing(path), TemporaryDirectory(prefix=".tmp-", dir=path.parent) as name:
         folder = Path(name)
         store = Beside(folder, path.stem)
         model = make(store=store)
@@ -105,24 +104,9 @@ def written(path: Path, model: Model, difference: float, compared: str, *remarks
     return Proof(path, difference, opset, model.ir_version, len(content), compared, remarks)
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """E504 where a file cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise unwritable(path, error) from None
-
-
-def write(path: Path, content: bytes) -> None:
-    """The whole file or nothing; a Fault where it cannot be written."""
-    with _writing(path):
-        write_whole(path, content)
-
-
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """The files of a folder, which is made if need be, one after the other."""
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write(folder / name, content)

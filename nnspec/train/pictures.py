@@ -10,7 +10,7 @@ import numpy as np
 
 from nnspec.compile import Compilation
 from nnspec.elaborate.model import Model
-from nnspec.files import write_whole
+from nnspec.files import write
 from nnspec.run.stored import as_array
 from nnspec.train import templates
 from nnspec.train.epoch import Epoch
@@ -64,5 +64,5 @@ def _curves(title: str, epochs: Iterable[Epoch], wanted: Callable[[str], bool]) 
 
 
 def _written(path: Path, content: bytes) -> Path:
-    write_whole(path, content)
+    write(path, content)
     return path

@@ -13,7 +13,7 @@ from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
-from nnspec.files import sync, unwritable, write_whole
+from nnspec.files import sync, unwritable, write, write_whole
 from nnspec.source import path_of, source_of
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
@@ -198,10 +198,7 @@ def last_epoch(folder: Path) -> Epoch | None:
 def keep_judged(folder: Path, step: int, measured: Mapping[str, Mapping[str, Any]]) -> None:
     """Write down what the weights of a step reach, by the part of the data."""
     document = {"step": step, "measured": {part: as_lists(metrics) for part, metrics in measured.items()}}
-    try:
-        write_whole(folder / JUDGED, json.dumps(document, indent=2).encode())
-    except OSError as error:
-        raise unwritable(folder, error) from None
+    write(folder / JUDGED, json.dumps(document, indent=2).encode())
 
 
 def judged(folder: Path, step: int) -> dict[str, dict[str, Any]]:

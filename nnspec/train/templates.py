@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.files import write_whole
+from nnspec.files import write
 from nnspec.graph import Graph
 from nnspec.graph.types import count
 from nnspec.train import rundir
@@ -25,7 +25,7 @@ def draw(folder: Path, graph: Graph, weights: Mapping[str, Array]) -> list[Path]
     written = []
     for name, images in templates(graph, weights):
         written.append(folder / rundir.template(name))
-        write_whole(written[-1], png(grid(images)))
+        write(written[-1], png(grid(images)))
     return written
 
 
