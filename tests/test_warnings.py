@@ -64,6 +64,17 @@ def logit(*lines: str) -> str:
     return model("input x: [8]", "target y: []", "z = x -> dense(1) -> squeeze", "output p = sigmoid(z)", *lines)
 
 
+def three(probabilities: str, *lines: str) -> str:
+    """Three classes, with `z` for their logits."""
+    return model("input x: [8]", "target y: class(3)", "z = x -> dense(3)", f"output p = {probabilities}", *lines)
+
+
+def trained(optimizer: str) -> str:
+    """With optimizers of its own, one that does nothing and one that goes up with a positive rate."""
+    own = "optimizer still(lr) { state v = 0  v <- v + lr * g }\noptimizer up(lr) { w <- w + lr * g }"
+    return f"{own}\n{vector('dense(4)')}\ntrain {{ epochs 1  optimizer {optimizer} }}"
+
+
 def sequence(stages: str) -> str:
     return model("input x: [T, 8]", "target y: [4]", f"output z = (x -> {stages})[-1] -> dense(4)", "loss mse(z, y)")
 
@@ -96,6 +107,8 @@ MUST = {
             "input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output softmax = softmax(z)", "loss nll(z, y)"
         ),
         "the logarithm of a linear layer": logit("loss (log(z) - y)^2"),
+        "as a lecture writes it": three("z", "loss -log(pick(z, y))"),
+        "clamped as a lecture does": three("z", "loss -log(max(pick(z, y), 1e-9))"),
     },
     "W104": {
         "zeros": vector("dense(16, init = zeros) -> relu -> dense(4)"),
@@ -180,6 +193,27 @@ MUST = {
         "in a formula": judged("output d = Judge(x) - Judge(y)"),
         "behind a pipeline": judged("u = x -> Judge", "output d = u - (y -> dense(2) -> tanh -> Judge)"),
     },
+    "W123": {
+        "of the library": three("softmax(z)", "loss nll(p, y)"),
+        "by hand": three("softmax(z)", "loss -pick(p, y)"),
+        "sigmoids": three("sigmoid(z)", "loss nll(p, y)"),
+        "softmax inside of it": three("softmax(z)", "loss nll(softmax(z), y)"),
+    },
+    "W124": {
+        "a stage": model("input x: [8]", "target y: [1]", "output p = x -> dense(1) -> softmax", "loss bce(p, y)"),
+        "by hand": model(
+            "input x: [8]", "target y: [1]", "z = x -> dense(1)", "output p = exp(z) / sum(exp(z), keep = true)", "loss bce(p, y)"
+        ),
+        "inside of a loss": model("input x: [8]", "target y: class(1)", "output z = x -> dense(1)", "loss cross_entropy(z, y)"),
+        "along an axis of one": model(
+            "input x: [8]", "target y: [1, 4]", "output p = softmax((x -> dense(4) -> reshape([1, 4])), axis = 0)", "loss mse(p, y)"
+        ),
+    },
+    "W125": {
+        "a state only": trained("still(0.1)"),
+        "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
+    },
+    "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
     "W117": {
         "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
         "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
@@ -260,6 +294,16 @@ MUST_NOT = {
     "models that have names": judged("u = x -> Judge as first", "v = y -> Judge as second", "output d = u - v"),
     "a model in each of several blocks": judged("output d = y - (x -> repeat(3) { Judge })"),
     "a model without weights": judged("u = x -> Half", "v = y -> Half", "output d = u - v"),
+    "the logarithm of a picked probability": three("softmax(z)", "loss -log(pick(p, y))"),
+    "the clamped logarithm of a picked probability": three("softmax(z)", "loss -log(max(pick(p, y), 1e-9))"),
+    "nll of log-probabilities": three("softmax(z)", "loss nll(log(p), y)"),
+    "the expected reward of a policy": model(
+        "input x: [8]", "target a: class(3)", "target r: []", "output p = x -> dense(3) -> softmax", "loss -r * pick(p, a)"
+    ),
+    "softmax over images of any size": model(
+        "input x: [T, 8]", "target y: [T]", "output p = softmax((x -> dense(1))[:, 0])", "loss mse(p, y)"
+    ),
+    "a negative rate of an optimizer that goes up": trained("up(-0.1)"),
     "a weight for each example": model(
         "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
     ),
@@ -327,6 +371,8 @@ FIXES = {
         model("input x: [1, 8, 8]", "target y: [4]", "output z = x -> dense(9) -> relu -> dense(4)", "loss mse(z, y)"),
         "x -> flatten -> dense(9)",
     ),
+    "the logarithm of probabilities": (MUST["W123"]["of the library"], "nll(log(p), y)"),
+    "sigmoid of one number": (MUST["W124"]["a stage"], "dense(1) -> sigmoid"),
     "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),
 }
 

@@ -8,10 +8,11 @@ from nnspec.diagnostics import Diagnostic
 from nnspec.lint.allow import allowed
 from nnspec.lint.calls import weights_of_their_own
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
-from nnspec.lint.fits import alike_by_broadcasting, largest_of_one, more_logits_than_classes, one_target_for_many_outputs
+from nnspec.lint.fits import alike_by_broadcasting, largest_of_one, more_logits_than_classes, one_target_for_many_outputs, softmax_of_one
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
-from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits
+from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits, probabilities_without_logarithm
 from nnspec.lint.network import Network
+from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero
 from nnspec.lint.starts import equal_weights, init_for_another_activation
 from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
 
@@ -35,6 +36,10 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     more_logits_than_classes,
     largest_of_one,
     weights_of_their_own,
+    probabilities_without_logarithm,
+    softmax_of_one,
+    optimizers_without_effect,
+    rates_below_zero,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nnspec.diagnostics import Diagnostic
+from nnspec.diagnostics import Diagnostic, Fix
 from nnspec.elaborate.remedies import as_many, fewer_axes
 from nnspec.graph import Node, Shape
 from nnspec.graph.origin import origin
@@ -133,3 +133,17 @@ def largest_of_one(network: Network) -> Iterator[Diagnostic]:
             message = "the largest of one number is taken: that is class 0 for every example"
             help_ = "of a probability `metric accuracy = (p > 0.5) == y` is the share that is right, of a logit `(z > 0) == y`"
             yield Diagnostic("W121", message, node.span, notes=notes, help=help_, level="warning")
+
+
+def softmax_of_one(network: Network) -> Iterator[Diagnostic]:
+    """W124: softmax over an axis of one number, as behind `dense(1)`."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        axes = node.attributes["axes"] if node.op.name in ("softmax", "log_softmax") and node.name in wiring.data else ()
+        if axes and count(node.type.shape[axis] for axis in axes) == 1:
+            found = origin(wiring.graph, node.inputs[0], axes[-1])
+            notes = ((found.span, "one number is made here"),) if found and not found.span.source.library else ()
+            message = "the softmax of one number is 1, whatever the number: nothing is learnt through it"
+            help_ = "`sigmoid` makes a probability of one number; softmax shares 1 among two or more"
+            fix = Fix(node.span, "sigmoid", safe=False) if node.span and node.span.text == "softmax" else None
+            yield Diagnostic("W124", message, node.span, notes=notes, help=help_, fix=fix, level="warning")

@@ -95,12 +95,17 @@ def _call_at(span: Span | None) -> ast.Call | None:
 
 def _of_logits(network: Network, span: Span | None, logits: str) -> Fix | None:
     """The same loss of the logits, where the model has a name for them."""
-    call = _call_at(span)
     name = next((n for n, v in network.model.scope.names.items() if isinstance(v, Tensor) and v.var.name == logits), None)
-    if span is None or call is None or name is None or not call.arguments or call.arguments[0].name:
+    return _with_first(span, name) if name else None
+
+
+def _with_first(span: Span | None, written: str) -> Fix | None:
+    """The same call with something else as its first argument, of which `{}` is what stands there."""
+    call = _call_at(span)
+    if span is None or call is None or not call.arguments or call.arguments[0].name:
         return None
     given = call.arguments[0].value.span
-    return Fix(span, span.text[: given.start] + name + span.text[given.end :])
+    return Fix(span, span.text[: given.start] + written.format(given.text) + span.text[given.end :])
 
 
 def _of_probabilities(span: Span | None) -> Fix | None:
@@ -126,14 +131,39 @@ def log_of_what_may_be_negative(network: Network) -> Iterator[Diagnostic]:
 
 
 def _taken_for_probability(wiring: Wiring, node: Node) -> str | None:
-    """The value of which a node is the logarithm, clamped or not, or whose negative is the loss."""
+    """The value of which a node is the logarithm, clamped or picked from, or whose negative is the loss."""
     if node.op.name == "log":
-        clamped = wiring.graph[node.inputs[0]]
-        return next(iter(wiring.data_of(clamped)), None) if clamped.op.name == "maximum" else clamped.name
-    if node.op.name == "neg" and {n.op.name for n in wiring.readers[node.name]} == {"mean"}:
-        picked = wiring.graph[node.inputs[0]]
-        return picked.inputs[0] if picked.op.name == "pick" else None
-    return None
+        return _chosen_from(wiring, node.inputs[0])
+    picked = _picked(wiring, node)
+    return picked.inputs[0] if picked else None
+
+
+def _chosen_from(wiring: Wiring, name: str) -> str:
+    """What a value was before it was clamped, or picked by a class."""
+    while wiring.graph[name].op.name in ("maximum", "pick") and (data := wiring.data_of(wiring.graph[name])):
+        name = data[0]
+    return name
+
+
+def _picked(wiring: Wiring, node: Node) -> Node | None:
+    """What a node picks by a class to be the loss with a minus in front, as `nll` does."""
+    picked = wiring.graph[node.inputs[0]] if node.op.name == "neg" else None
+    fits = picked and picked.op.name == "pick" and {n.op.name for n in wiring.readers[node.name]} == {"mean"}
+    return picked if fits else None
+
+
+def probabilities_without_logarithm(network: Network) -> Iterator[Diagnostic]:
+    """W123: a loss of log-probabilities is given the probabilities."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        picked = _picked(wiring, node) if node.role == "loss" else None
+        made = wiring.graph[picked.inputs[0]] if picked else None
+        if picked and made and made.op.name in ("softmax", "sigmoid"):
+            fix = _with_first(picked.span, "log({})") if made.op.name == "softmax" else None
+            help_ = f"write `{fix.text}`" if fix else f"`cross_entropy` takes what goes into the `{made.op.name}`"
+            message = "a log-probability is expected and a probability is given, so the loss lies between -1 and 0"
+            notes = ((made.span, f"`{made.op.name}` makes it here"),) if made.span else ()
+            yield Diagnostic("W123", message, picked.span, notes=notes, help=help_, fix=fix, level="warning")
 
 
 def class_as_an_amount(network: Network) -> Iterator[Diagnostic]:
