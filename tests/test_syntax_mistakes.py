@@ -108,6 +108,16 @@ SLIPS = {
     "h = x -> conv(4, 3 pad = same)": ("E006", "pad", "h = x -> conv(4, 3, pad = same)"),
     "h = x dense(3)": ("E006", "dense", "h = x -> dense(3)"),
     "h: x -> dense(3)": ("E006", ":", "h= x -> dense(3)"),
+    "h = 2x": ("E004", "2x", "h = 2 * x"),
+    "h = |x|": ("E004", "|x|", "h = abs(x)"),
+    "h = 2 * |x - 1| + x": ("E004", "|x - 1|", "h = 2 * abs(x - 1) + x"),
+    "h = √x": ("E004", "√x", "h = sqrt(x)"),
+    "h = √(x + 1)": ("E004", "√(x + 1)", "h = sqrt(x + 1)"),
+    "h = ∑ x": ("E004", "∑", None),
+    "h = x'": ("E004", "'", None),
+    "output: x": ("E004", "output: ", "output x"),
+    "input: z [4]": ("E004", "input: z ", "input z: [4]"),
+    "input z: 4": ("E004", "input z: 4", "input z: [4]"),
     "2h = x": ("E007", "2h", "h2 = x"),
     "my-h = x": ("E007", "my-h", "my_h = x"),
     "loss = x -> dense(3)": ("E007", "loss =", "loss x -> dense(3)"),
@@ -144,6 +154,46 @@ def test_a_slip_is_called_by_its_name_and_mended(line: str) -> None:
 def test_the_layout_tells_which_bracket_is_at_fault(spec: str, line: int, label: str) -> None:
     (d,) = diagnostics(spec)
     assert (d.code, d.span.line if d.span else 0, d.label) == ("E002", line, label)
+
+
+@pytest.mark.parametrize(
+    ("lines", "marked", "help_"),
+    [
+        (["param W: [4, 4] ~ he_normal", "y = W x", "output y"], "x", "a product is written `* x`, of matrices `@ x`"),
+        (["param W: [4, 4] ~ he_normal", "output y = W x"], "x", "of matrices `@ x`"),
+        (["param W: [4, 4] ~ he_normal", "output y = relu(W x)"], "x", "write `,` before it; a product is written `* x`"),
+        (["y = x for i in x", "output y"], "for", "`repeat(n) { p }` repeats a stage"),
+        (["input z: [?, 4]", "output x"], "[?, ", "leave the first size out"),
+        (["target t: class", "output x"], "class", "`class(10)`"),
+        (["target t: int", "output x"], "int", "one number is `int[]`"),
+        (["target t: label", "h = x", "output h"], "label", "`class(10)`"),
+    ],
+)
+def test_what_others_write_is_shown_as_it_is_written_here(lines: list[str], marked: str, help_: str) -> None:
+    (d, *_) = diagnostics(model(*lines))
+    assert d.span and (d.span.text, d.fix and d.fix.safe) == (marked, False if marked == "[?, " else None)
+    assert help_ in d.help
+
+
+@pytest.mark.parametrize(
+    ("setting", "better"),
+    [
+        ("optimizer sgd 0.1", "optimizer sgd(0.1)"),
+        ("penalty l2 1e-4", "penalty l2(1e-4)"),
+        ("clip norm 5", "clip norm(5)"),
+        ("stop early 3", "stop early(val.loss, patience = 3)"),
+    ],
+)
+def test_arguments_of_a_setting_without_brackets_are_put_into_some(setting: str, better: str) -> None:
+    (d,) = diagnostics(training("epochs 3", *([] if "optimizer" in setting else ["optimizer adam"]), setting))
+    assert (d.code, d.span and d.span.text) == ("E004", setting) and better in d.help
+
+
+@pytest.mark.parametrize("sign", [":", " =", " :"])
+def test_a_sign_before_the_braces_of_a_definition_is_left_out(sign: str) -> None:
+    right = training("  epochs 3", "  optimizer adam")
+    for wrong in (right.replace("train {", f"train{sign} {{"), right.replace("model M {", f"model M{sign} {{")):
+        assert repaired(Source("spec.nn", wrong), lambda source: Compilation(source, {}).diagnostics).source.text == right
 
 
 SETTINGS = {

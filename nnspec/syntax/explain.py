@@ -8,7 +8,7 @@ from collections.abc import Set
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement, word_of_definition
-from nnspec.syntax.slips import MAX_LOOK_BACK, slip_at, slip_before
+from nnspec.syntax.slips import MAX_LOOK_BACK, WORDS, slip_at, slip_before
 from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS, STATEMENT_WORDS, describe, only_sign
 
 _LONE_WORD = re.compile(r"\b(?P<word>[^\W\d]\w*)\s*\Z")
@@ -21,6 +21,7 @@ _IN_BRACES = {
     "train": "its settings stand in braces: `train { data ..  epochs 3  optimizer adam(lr = 1e-3) }`",
     "test": 'a test has a title and a model: `test "by hand" of Net { given x = ..  expect .. }`',
 }
+_MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
 _OUTPUT = re.compile(r"\s*output\b")
 _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
 BRACKETS = "()[]{}"
@@ -125,11 +126,27 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
         message = f"`{sign}` belongs here, not `{token}`"
         return Diagnostic("E006", message, span, help=f"write `{sign}`", fix=Fix(span, sign))
     message = f"`{sign}` is missing before `{printable(str(token))}`"
+    if sign == "," and token.type == "NAME" and not _NAMES_ARGUMENT.match(span.source.text, span.end) and _is_made(span):
+        return Diagnostic("E006", message, span, help=f"write `,` before it; {_of_values(span)}")
     if sign in BRACKETS:
         return Diagnostic("E006", message, span)
     end = span.start - len(_space_before(span))
     fix = Fix(Span(span.source, end, end), sign if sign in ",:" else f" {sign}")
     return Diagnostic("E006", message, span, help=f"write `{sign}` before it", fix=fix)
+
+
+def _of_values(span: Span) -> str:
+    return f"a product is written `* {span.text}`, of matrices `@ {span.text}`; a stage follows by `->`"
+
+
+def _is_made(word: Span) -> bool:
+    """Whether the text makes a value of that name: a port, a parameter, a formula, or an argument."""
+    made = _MAKES.format(word=re.escape(word.text))
+    return bool(re.search(made, word.source.text, re.M))
+
+
+def _line_before(span: Span) -> str:
+    return span.source.line(span.line)[: span.begin[1] - 1]
 
 
 def _space_before(span: Span) -> str:
@@ -147,7 +164,12 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
     if _is_factor(source, span.start, span.end):
         return _product(span, frozenset())
     if _VALUE_BEFORE.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
-        sign = ", " if _OUTPUT.match(source.text, start_of_statement(source.text, span.start)) else "-> "
+        if word in WORDS:
+            return Diagnostic("E005", f"`{word}` is a word of other languages", span, help=WORDS[word])
+        named = _OUTPUT.match(source.text, start_of_statement(source.text, span.start)) and "=" not in _line_before(span)
+        if not named and _is_made(span):
+            return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=_of_values(span))
+        sign = ", " if named else "-> "
         fix = Fix(Span(source, span.start, span.start), sign)
         return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=f"did you mean `{sign}{word}`?", fix=fix)
     of_value = f"a value needs a name, `h = {word} ...`, or is what a layer gives: `return {word} ...`"

@@ -26,7 +26,7 @@ class Slip:
     def diagnostic(self, source: Source, m: re.Match[str]) -> Diagnostic:
         span = Span(source, *m.span())
         fix = None if self.fix is None else Fix(span, m.expand(self.fix), self.safe)
-        help_ = self.help or (f"write `{fix.text}`" if fix and fix.text else "leave it out")
+        help_ = m.expand(self.help) or (f"write `{fix.text}`" if fix and fix.text else "leave it out")
         return Diagnostic(self.code, m.expand(self.message), span, help=help_, fix=fix)
 
 
@@ -35,6 +35,40 @@ def _sign(pattern: str, means: str, fix: str | None = None) -> Slip:
 
 
 HERE = (
+    Slip(
+        "E004", re.compile(r"\b(train|model|layer|optimizer|test)\b([^\n{}:=]*?)\s*[:=]\s*\{"), r"`\g<0>` has a sign too many",
+        fix=r"\1\2 {",
+    ),
+    Slip(
+        "E004", re.compile(r"\b(output|loss|metric|return)\s*:[ \t]*"), r"`\1` has no `:`", "its value follows at once: leave it out",
+        r"\1 ",
+    ),
+    Slip(
+        "E004", re.compile(r"\b(input|target|param|state)\s*:\s*([^\W\d]\w*)\s*(?=\[)"), r"`\1` is followed by its name",
+        fix=r"\1 \2: ",
+    ),
+    Slip("E004", re.compile(r"\b(input|target|param)(\s+\w+\s*:\s*)(\d+)"), "a shape stands in square brackets", fix=r"\1\2[\3]"),
+    Slip(
+        "E004", re.compile(r"\b(optimizer|schedule|penalty|clip)[ \t]+([^\W\d]\w*)[ \t]+(\d[\d.]*(?:e-?\d+)?)"),
+        r"`\2` has its arguments in round brackets", fix=r"\1 \2(\3)",
+    ),
+    Slip(
+        "E004", re.compile(r"\b(?:stop|early_stopping)[ \t]+(?:[^\W\d]\w*[ \t]+)?\d\w*"), r"`\g<0>` does not say what is watched",
+        "write for example `stop early(val.loss, patience = 3)`",
+    ),
+    Slip(
+        "E004", re.compile(r"\[\s*\?\s*,\s*"), "the batch is not written: a shape is that of one example", "leave the first size out", "[",
+        safe=False,
+    ),
+    Slip(
+        "E004", re.compile(r"(?<![\w)\]|])(?<![\w)\]] )\|(?! )([^|\n]*[^|\s])\|(?!\|)"), r"`\g<0>` is a sign of mathematics",
+        fix=r"abs(\1)", safe=False,
+    ),
+    Slip("E004", re.compile(r"√\s*(?:\(([^()\n]*)\)|([^\W\d][\w.]*|\d[\d.]*))"), r"`\g<0>` is a sign of mathematics", fix=r"sqrt(\1\2)"),
+    Slip("E004", re.compile(r"∑"), r"`\g<0>` is a sign of mathematics", "a sum is written `sum(x)`"),
+    Slip("E004", re.compile(r"‖"), r"`\g<0>` is a sign of mathematics", "a length is written `sqrt(sum(x ^ 2))`"),
+    Slip("E004", re.compile(r"∞"), r"`\g<0>` is a sign of mathematics", "a bound that is no bound is a large number, such as `1e30`"),
+    Slip("E004", re.compile(r"(?<=[\w)\]])'"), r"`\g<0>` is a sign of mathematics", "a matrix is turned by `transpose(x)`"),
     _sign(r":=", "a name gets its value by `=`", "="),
     _sign(r"(?<![=!<>~])==(?!=)", "`==` compares two values; a name gets its value by `=`", "="),
     _sign(r"(?<=\))\s*=>", "a formula follows `=`", " ="),
@@ -90,6 +124,22 @@ BEFORE = (
         "a share is a number from 0 to 1, such as 0.1",
     ),
     Slip("E004", re.compile(r"\b(\d+)\.(?=\s+[^\W\d]\w*(?:\s+[^\W\d]\w*)?\s*\Z)"), r"`\g<0>` has no digit after its point", fix=r"\1.0"),
+    Slip(
+        "E004", re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)((?![eExXbBoO]?\d|[eE]\b)[^\W\d_]\w*)(?=\s*\Z)"), r"`\g<0>` is no number",
+        r"a product is written `\1 * \2`, a number `10`, `0.5` or `1e-3`", r"\1 * \2", safe=False,
+    ),
+    Slip(
+        "E004", re.compile(r"(?:(?<=:)|(?<=: ))class(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), "a class says how many there are",
+        "write for example `class(10)`, a number from 0 to 9",
+    ),
+    Slip(
+        "E004", re.compile(r"(?:(?<=:)|(?<=: ))(int|float|bool)(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), "a type has a shape",
+        r"one number is `\1[]`, a row of four `\1[4]`, and a number that stands for a class `class(10)`",
+    ),
+    Slip(
+        "E004", re.compile(r"(?:(?<=:)|(?<=: ))(?:label|category|categorical|string|str)(?=\s+(?:[^\W\d]\w*\s*)?\Z)"),
+        r"`\g<0>` is no type", "what is one of ten classes is `class(10)`",
+    ),
     Slip(
         "E004", re.compile(r"(?<![\w.])\d[\d_.]*[^\W\d]\w*(?=\s*\Z)"), r"`\g<0>` is no number",
         "a number is written `10`, `0.5` or `1e-3`",
