@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,13 @@ import torch
 from helpers import distance
 from onnx import TensorProto, helper
 from test_cli import run
+from torch import nn
 from torch_models import Example, example, export, outputs
 
 import nnspec
 from nnspec.diagnostics import Fault
 from nnspec.importing import Imported, import_model
+from nnspec.interchange.to_spec.spec import named
 from nnspec.run.ort import Session
 
 NAMES = (
@@ -87,6 +90,53 @@ def test_batch_normalisation_that_the_exporter_leaves_is_a_layer(tmp_path: Path)
     e = example("resnet")
     net, _ = taken(e, tmp_path, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
     assert "bn1.mu" in net.states
+    check_against_torch(e, net, tmp_path)
+
+
+class Token(nn.Module):
+    """A token in front of a sequence, which is all zeros before it is trained, and zeros that are not trained behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.out = nn.Parameter(torch.zeros(1, 1, 4)), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[0]
+        return self.out(torch.cat([self.token.expand(n, -1, -1), x, torch.zeros(n, 2, 4)], 1))
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_a_token_of_zeros_stays_what_is_trained(dynamo: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    e = Example(Token().eval(), torch.randn(2, 5, 4), "x", ("y",))
+    net, _ = taken(e, tmp_path, dynamo=dynamo)
+    assert net.params["token"].shape == (1, 1, 4) and net(x=e.input.numpy())["y"].shape == (2, 8, 3)
+    check_against_torch(e, net, tmp_path)
+
+
+class Residuals(nn.Module):
+    """Blocks of two kinds, several of each, that are both called after what they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.short = nn.ModuleList(nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6)) for _ in range(4))
+        deep = (nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.Sigmoid(), nn.Linear(6, 6))
+        self.deep = nn.ModuleList(nn.Sequential(*map(copy.deepcopy, deep)) for _ in range(4))
+        for p in self.parameters():
+            nn.init.normal_(p)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for inner in (*self.short, *self.deep):
+            x = torch.tanh(inner(x)) + x
+        return x
+
+
+def test_the_second_kind_of_a_block_has_a_name_that_no_use_of_the_first_has(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    e = Example(Residuals().eval(), torch.randn(2, 6), "x", ("y",))
+    net, _ = taken(e, tmp_path)
+    text = (tmp_path / "net.nn").read_text()
+    assert "layer residual_block(x)" in text and "layer residual_block_b(x)" in text
     check_against_torch(e, net, tmp_path)
 
 
@@ -337,3 +387,11 @@ def test_an_imported_resnet_is_tuned_to_other_classes_from_its_head_on(tmp_path:
     assert {"conv1.W", "layer2.conv.W"} <= stayed and "layer4.conv.W" not in stayed
     again = import_model(tmp_path / "tuned" / "model.onnx", tmp_path / "again.nn")
     assert again.difference < CLOSE
+
+
+def test_a_spec_that_would_be_wrong_is_quoted_and_not_pointed_at() -> None:
+    with pytest.raises(Fault) as error:
+        named("model M {\n  input x: [3]\n  output y = x -> dense(2) as a -> dense(2) as a\n}\n", ())
+    said = error.value.diagnostic
+    assert said.code == "E530" and said.message.endswith("`a.W` is declared twice, in `dense(2)`")
+    assert said.span is None and not said.notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
+from string import ascii_lowercase
 from typing import Any
 
 from nnspec.interchange.names import Names
@@ -137,11 +138,16 @@ def _block(uses: Sequence[Use], taken: Names) -> tuple[Block, Call, dict[Call, C
     first = uses[0]
     parameters = sorted((_parameter(n, v, columns) for v, n in names.items()), key=lambda p: p.default is not None)
     x = replace(first.entry, name="input", inputs=(), settings={"name": "x"}, weights={}, block=None, parts=(), slot=-1)
-    block = Block(taken.give(_name(first)), tuple(parameters), x, tuple(dict.fromkeys(u.path for u in uses if u.path)))
+    block = Block(_free(_name(first), taken), tuple(parameters), x, tuple(dict.fromkeys(u.path for u in uses if u.path)))
     body = _body(first, x, {at: names[v] for at, v in columns.items()}, _paths_within(uses))
     values = {n: v for v, n in names.items()}
     calls = {u.result: _use(u, block, {p.name: values[p.name][i] for p in parameters}) for i, u in enumerate(uses)}
     return block, body, calls
+
+
+def _free(name: str, taken: Names) -> str:
+    """A name for a block, without a number: `NAME_2` is what the second use of `NAME` owns its weights by."""
+    return taken.give(name, *(f"{name}_{letter}" for letter in ascii_lowercase[1:]))
 
 
 def _use(use: Use, block: Block, given: Mapping[str, Any]) -> Call:

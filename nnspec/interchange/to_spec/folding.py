@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,19 @@ def _with_sizes(step: Step, given: list[Known]) -> Known:
 
 
 def _spread(step: Step, fill: Array, shape: Array) -> Known:
-    """One number of a shape that shows only at run time."""
+    """Numbers that are all the same, as one of a shape that shows only at run time."""
     dims = tuple(v if isinstance(v, Size) else int(v) for v in shape.reshape(-1).tolist())
     return Known(np.asarray(fill).reshape(-1)[:1].reshape(()), spread=True, shape=dims)
+
+
+def _expanded(step: Step, x: Array, shape: Array) -> Known:
+    """A size of 1 is that of the numbers themselves."""
+    dims = (1,) * (x.ndim - len(shape)) + tuple(shape)
+    own = (1,) * (len(shape) - x.ndim) + x.shape
+    full = np.empty(len(dims), object)
+    full[:] = [o if d == 1 else d for d, o in zip(dims, own, strict=True)]
+    [whole, _] = step.inputs
+    return replace(_spread(step, x, full), whole=whole)  # type: ignore[arg-type]  # all that is folded is known
 
 
 def _gather(step: Step, x: Array, i: Array) -> Array:
@@ -112,5 +123,5 @@ ON_SIZES: dict[str, Callable[..., Any]] = {
     "Where": _where,
     "ReduceProd": lambda _, x, *axes: np.prod(x, keepdims=True),
     "ConstantOfShape": lambda step, shape: _spread(step, np.asarray(step.attr("value", np.zeros(1, np.float32))), shape),
-    "Expand": _spread,
+    "Expand": _expanded,
 }

@@ -13,7 +13,7 @@ from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.pointwise import beside
 from nnspec.interchange.to_spec.slicing import WALKING, part
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
-from nnspec.interchange.to_spec.values import BATCH_AXIS, Value, quotient, reshape, reshaped
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value, quotient, reshape, reshaped
 
 
 @rule("Reshape")
@@ -92,7 +92,7 @@ def _unsqueeze(step: Step, x: Read, *_: Read) -> Value:
 
 @rule("Concat")
 def _concat(step: Step, *_: Read) -> Value:
-    values = [step.explicit(i) for i in range(len(step.inputs))]
+    values = [_spread(step, read) if isinstance(read, Known) and read.spread else step.explicit(i) for i, read in enumerate(step.inputs)]
     if len(values) == 1:
         return values[0]
     first = next((v for v in values if v.call.batched), values[0])
@@ -106,6 +106,14 @@ def _concat(step: Step, *_: Read) -> Value:
     shape = (*calls[0].shape[:own], total, *calls[0].shape[own + 1 :])
     settings = axis_setting(own, 0, -1 if own == len(shape) - 1 else own)
     return first.with_call(step.call("concat", *calls, shape=shape, **settings))
+
+
+def _spread(step: Step, k: Known) -> Value:
+    """What is repeated: the array where it is one that is trained, and happens to be all zeros, else a number."""
+    if not k.shape:
+        raise step.fault("one number is repeated to a shape that is not known when the model is read")
+    trained = k.whole and k.whole.name and k.whole.array.size > 1
+    return _expanded(step, step.made(k.whole if k.whole and trained else Known(k.array)), k.shape)
 
 
 @rule("Split")
@@ -135,7 +143,10 @@ def _both_ways(x: Call, y: Call) -> Call | None:
 
 @rule("Expand")
 def _expand(step: Step, x: Read, shape: Read) -> Value:
-    value, dims = step.explicit(), step.dims("shape", 1) or ()
+    return _expanded(step, step.explicit(), step.dims("shape", 1) or ())
+
+
+def _expanded(step: Step, value: Value, dims: Sequence[Dim]) -> Value:
     rank = max(value.rank, len(dims))
     have, want = (1,) * (rank - value.rank) + value.shape, (1,) * (rank - len(dims)) + tuple(dims)
     full = tuple(w if h == 1 else h for h, w in zip(have, want, strict=True))

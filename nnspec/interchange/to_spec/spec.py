@@ -103,11 +103,9 @@ def named(text: str, layers: Sequence[Call]) -> dict[str, Array]:
         [model] = tree.all("model")
         elaborated, mistakes = elaborate_model(definitions.own["model", model.name.id], definitions, training=False)
     if mistakes:
-        raise fault(
-            "E530",
-            f"the spec of the model would be wrong: {mistakes[0].message}",
-            notes=((mistakes[0].span, ""),) if mistakes[0].span else (),
-        )
+        first = mistakes[0]  # its place is one in a text that nobody has
+        where = f", in `{' '.join(first.span.text.split())}`" if first.span else ""
+        raise fault("E530", f"the spec of the model would be wrong: {first.message}{where}")
     arrays = [(name, a) for layer in layers for name, a in layer.weights.items()]
     found = {}
     for owned, (name, array) in zip(elaborated.owned.values(), arrays, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 
@@ -16,6 +17,7 @@ from nnspec.record import dataclass
 
 LONG = 1  # layers: a pipeline of more than these that an operator takes is a statement of its own
 OWNED = ("param", "state")
+NUMBER = re.compile(r"_\d+$")
 STATES = ("h", "c", "m")
 """What the values that a loop carries are called."""
 
@@ -149,10 +151,11 @@ def _length(call: Call, chosen: set[Call], given: Mapping[Call, str]) -> int:
 
 
 def _labels(calls: Sequence[Call], taken: Names) -> dict[Call, str]:
-    """What the file calls layers, where the names are free."""
+    """What the file calls layers, where the names are free, and none that layers without a label get: `conv`, `conv_2`."""
     wishes = {c: label(c.place.shown, c.name) for c in calls if c.owns and not c.is_leaf and not c.loop}
+    kinds = {c.name for c in wishes}
     owners = {c.inputs[0] for c in calls if c.name == "turned"}  # these have to have a name
-    named = {c: taken.give(wish) for c, wish in wishes.items() if wish and taken.is_free(wish)}
+    named = {c: taken.give(wish) for c, wish in wishes.items() if wish and taken.is_free(wish) and NUMBER.sub("", wish) not in kinds}
     return named | {c: taken.give(f"tied_{c.name}") for c in owners - named.keys()}
 
 

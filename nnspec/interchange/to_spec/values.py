@@ -26,13 +26,14 @@ Axis = tuple[int, ...]
 class Known:
     """Numbers that the file has or that follow from it, sizes of the data among them; `spread`: one number, repeated to any shape.
 
-    `name` is that of an array that is trained; `shape` that of a spread number, where it is known.
+    `name` is that of an array that is trained; `shape` that of a spread number, where it is known, and `whole` what was repeated.
     """
 
     array: Array
     name: str = ""
     spread: bool = False
     shape: Shape = ()
+    whole: Known | None = None
 
     @property
     def ints(self) -> tuple[Dim, ...]:
