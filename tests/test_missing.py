@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import nnspec
 from nnspec.cli.main import cli
-from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.diagnostics import Diagnostic, Fault, SpecError
 from nnspec.limits import limited
 from nnspec.run.stored import Stored
 from nnspec.train import files
@@ -255,3 +255,25 @@ def test_examples_of_a_table_that_is_not_in_memory_are_of_the_first_stretch_that
         """
     with limited(data=100):
         assert nnspec.loads(text).sample().inputs["a"][0] == 50
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_without_a_row_has_no_examples(suffix: str, table: dict[str, np.ndarray]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    Path("none.csv").write_text("a,b,c,kind,size\n")
+    parquet.write_table(pyarrow.table({n: pyarrow.array([], "string" if n == "kind" else "float64") for n in table}), "none.parquet")
+    for missing in ("", ", missing = drop", ", missing = mean"):
+        for file in ("none", "t"):
+            Path(f"{file}.nn").write_text(SPEC.replace("SOURCE", f'{suffix}("{file}.{suffix}", {TABLE}{missing})'))
+        no_examples("train", "none.nn")
+    assert CliRunner().invoke(cli, ["train", "t.nn", "--run", "r"]).exit_code == 0
+    for command in ("eval r", "predict r -o out.csv", "predict r -o out.parquet"):
+        no_examples(*command.split(), "--data", f"none.{suffix}")
+
+
+def no_examples(*command: str) -> None:
+    refused = CliRunner().invoke(cli, command).exception
+    words = "has no rows" if "out.parquet" in command and ".parquet" in command[-1] else "there are no examples for"
+    assert isinstance(refused, SpecError | Fault) and words in str(refused), refused

@@ -60,12 +60,12 @@ def fillable(source: DataSource, inputs: Mapping[str, Type], targets: Mapping[st
 
 
 def columns_of(source: DataSource, parts: Parts, ports: Mapping[str, Type]) -> Tall | None:
-    """What these ports read of a table, in stretches; None where it is no table of rows."""
+    """What these ports read of a table, in stretches; None where it is no table of rows, or has none."""
     columns = names_read(source, ports) & parts.train.keys()
     if tall := parts.tall(columns):
-        return tall
+        return tall if tall.rows else None
     lengths = {name: np.shape(parts.train[name]())[:1] for name in sorted(columns)}
-    if len(set(lengths.values())) != 1 or () in lengths.values():
+    if len(set(lengths.values())) != 1 or {(), (0,)} & {*lengths.values()}:
         return None
     (rows,) = next(iter(lengths.values()))
     return Tall(rows, 0, lambda wanted: iter([Stretch(parts.table, 0, rows, {n: parts.train[n] for n in columns & wanted})]))
