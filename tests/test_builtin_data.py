@@ -12,6 +12,7 @@ from data_cases import IMAGE_PORTS, SPEC, inline, mistake, port, source, trainin
 from helpers import MNIST
 
 from nnspec.graph import Type
+from nnspec.run.fractions import Fractions
 from nnspec.train.data import load, read
 from nnspec.train.sources import IDX_FILES
 
@@ -45,6 +46,22 @@ def test_digits_are_images_in_0_to_1_with_a_fifth_held_out() -> None:
 def test_the_held_out_fifth_does_not_move_with_the_seed() -> None:
     one, two = (load(training(source("digits"), seed=seed), *IMAGE_PORTS, Path()) for seed in (0, 1))
     assert one.test and two.test and np.array_equal(one.test["image"], two.test["image"])
+
+
+@pytest.mark.parametrize(("test", "sizes"), [(None, (96, 24, 30)), (0.3, (75, 30, 45)), (0.5, (45, 30, 75))])
+def test_a_share_for_the_test_is_of_all_examples(test: float | None, sizes: tuple[int, ...]) -> None:
+    data = load(training(source("iris"), validation=0.2, test=test), {"x": port(4)}, {"y": port(classes=3)}, Path())
+    parts = (data.train, data.validation, data.test)
+    assert tuple(len(p["y"]) for p in parts if p) == sizes
+    every = read(source("iris"), {"x": port(4)}, Path())["x"]
+    assert sorted(row for p in parts if p for row in p["x"].tolist()) == sorted(every.tolist())
+
+
+def test_what_is_watched_of_a_source_is_not_in_a_share_for_the_test() -> None:
+    data = load(training(source("digits"), validation=source("digits"), test=0.25), *IMAGE_PORTS, Path())
+    plain = load(training(source("digits")), *IMAGE_PORTS, Path())
+    assert data.validation and plain.test and np.array_equal(data.validation["image"], plain.test["image"])
+    assert data.test and (len(data.train["digit"]), len(data.test["digit"])) == (1438 - 360, 360)
 
 
 @pytest.mark.parametrize(("name", "features", "target"), [
@@ -92,6 +109,15 @@ def test_idx_files_are_read_plain_and_compressed(tmp_path: Path, name: str, suff
     assert data.train["image"].shape == (6, 1, 28, 28) and data.train["image"].max() == 1
     assert np.allclose(data.test["image"], 0.2) and data.test["digit"].tolist() == [0, 1, 2]
     assert len(read(source(name), MNIST_PORTS[0], Path(), str(tmp_path))["image"]) == 9
+
+
+def test_a_share_for_the_test_is_of_the_images_of_both_files(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    data = load(training(source("mnist"), test=1 / 3), *MNIST_PORTS, Path(), str(tmp_path))
+    assert data.test and isinstance(data.train["image"], Fractions)
+    assert data.train["image"].shape == (6, 1, 28, 28) and data.test["image"].shape == (3, 1, 28, 28)
+    shades = sorted(np.concatenate([np.asarray(part["image"])[:, 0, 0, 0] for part in (data.train, data.test)]).tolist())
+    assert shades == pytest.approx([0.2] * 3 + [1] * 6)
 
 
 def test_mnist_is_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,3 +44,8 @@ class Fractions:
     def into(self, out: Array, rows: Array) -> None:
         """The fractions of some rows, computed in place."""
         np.divide(self.numbers.take(rows, 0), self.whole, out, dtype=self.dtype)
+
+
+def joined(parts: Sequence[Fractions]) -> Fractions:
+    """Fractions of the same whole, one after the other."""
+    return Fractions(np.concatenate([p.numbers for p in parts]), parts[0].whole, parts[0].dtype.name)

@@ -210,14 +210,15 @@ class _Loader:
     def load(self) -> Dataset:
         source, data = self.main_source()
         parts = self.opened(source, data)
+        parts = parts.undivided() if isinstance(self.training.test, float) and not self.watches(source) else parts
         source = by_their_names(source, parts.train, self.ports)
         wish, own_test = self.wish(source, self.gaps(source, parts)), None
         if tall := _too_tall(source, parts, self.ports):
             train, validation, test = self.laid_out(wish, parts, tall)
         else:
             fields = _in_memory(wish, parts, parts.train)
-            own_test = _in_memory(wish, parts, parts.test) if parts.test and not isinstance(self.training.test, DataSource) else None
-            rows = split(self.training, examples(fields), own_test is not None, parts.ordered)
+            own_test = _in_memory(wish, parts, parts.test) if parts.test and self.training.test is None else None
+            rows = split(self.training, examples(fields), parts.ordered)
             train, validation, test = (_rows(fields, part) for part in rows)
         if isinstance(self.training.validation, DataSource):
             validation = self.other(self.training.validation)
@@ -284,6 +285,11 @@ class _Loader:
                 near = did_you_mean(name, [*self.ports, *source.options]) or f"they are {listing(self.ports)}"
                 raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=near)
         return open_source(source, self.folder, data, self.dtype, _known(source, self.labels))
+
+    def watches(self, source: DataSource) -> bool:
+        """Whether what this source holds out is watched while training, and so neither trained on nor kept for the end."""
+        validation = self.training.validation
+        return isinstance(validation, DataSource) and (validation.name, validation.path) == (source.name, source.path)
 
     def other(self, source: DataSource) -> Fields:
         """A source of its own for validation or test: the part it holds out, or all of it."""

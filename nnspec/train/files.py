@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ from nnspec.diagnostics import Fault, Span, fault
 from nnspec.files import is_plain_file
 from nnspec.memory import is_exhausted
 from nnspec.record import dataclass
+from nnspec.run.fractions import Fractions, joined
 
 Readers = Mapping[str, Callable[[], Any]]
 """The fields of a source by name, each a function that reads it."""
@@ -76,6 +77,10 @@ class Parts:
     table: Path | None = None
     tall: Callable[[frozenset[str]], Tall | None] = lambda _: None
 
+    def undivided(self) -> Parts:
+        """The same with all examples to be trained on."""
+        return replace(self, train=self.whole(), test=None, everything=None)
+
     def whole(self) -> Readers:
         test = self.test
         if self.everything or not test:
@@ -83,8 +88,9 @@ class Parts:
         return {name: partial(_joined, read, test[name]) for name, read in self.train.items()}
 
 
-def _joined(*reads: Callable[[], np.ndarray]) -> np.ndarray:
-    return np.concatenate([read() for read in reads])
+def _joined(*reads: Callable[[], Any]) -> Any:
+    parts = [read() for read in reads]
+    return joined(parts) if isinstance(parts[0], Fractions) else np.concatenate(parts)
 
 
 def in_memory(fields: Mapping[str, Any]) -> Readers:

@@ -14,14 +14,13 @@ SPLIT_SEED = 0x7A11D
 NONE = slice(0, 0)
 
 
-def split(training: Training, count: int, tested: bool = False, ordered: bool = False) -> tuple[Rows, Rows, Rows]:
+def split(training: Training, count: int, ordered: bool = False) -> tuple[Rows, Rows, Rows]:
     """Training, validation and test examples in the order of the file, the last two empty where no fraction asks for them.
 
-    Both fractions are of all examples that could be trained on: drawn by the seed, or, where they are ordered, the last ones. Examples
-    that are `tested` have a test part already.
+    Both fractions are of all these examples: drawn by the seed, or, where they are ordered, the last ones.
     """
     validating = _share(training, "validation", count)
-    testing = 0 if tested else _share(training, "test", count)
+    testing = _share(training, "test", count)
     if validating + testing >= count:
         message = f"validation and test leave none of the {count} examples to train on"
         raise fault("E308", message, _span_of(training, "validation"), help="both are fractions of all examples, together less than 1")
