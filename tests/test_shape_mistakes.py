@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 from mistakes import Mistake, check, diagnostics, image, model
 
+
+def logit(line: str) -> str:
+    """One number for two classes, as logistic regression has it."""
+    return model("target y: class(2)", "z = x -> dense(1) -> squeeze", "output p = sigmoid(z)", line, "loss bce_logits(z, y)")
+
+
 IMAGE = "an image is [channels, height, width]"
 MISTAKES = {
     "elementwise": Mistake(model("output y = x + [1, 2, 3]"), "E201", 3, "x + [1, 2, 3]", "shapes [4] and [3] do not fit together"),
@@ -46,6 +52,22 @@ MISTAKES = {
     "an axis that counts the batch": Mistake(
         model("output y = sum(x, axis = 1)"), "E205", 3, "1", "there is no axis 1", "leave the batch out"
     ),
+    "an accuracy of one probability": Mistake(
+        logit("metric accuracy(p, y)"), "E205", 6, "p", "this is one number, of shape []", "`metric accuracy = (p > 0.5) == y`"
+    ),
+    "the largest of one probability": Mistake(
+        logit("metric hits = argmax(p) == y"), "E205", 6, "p", "this is one number, of shape []", "`metric accuracy = (p > 0.5) == y`"
+    ),
+    "the softmax of one number": Mistake(
+        logit("q = softmax(z)"), "E205", 6, "softmax(z)", "there is no axis -1: this has shape []", "`sigmoid` makes a probability"
+    ),
+    "the cross-entropy of one logit": Mistake(
+        logit("loss more = cross_entropy(z, y)"), "E205", 6, "cross_entropy(z, y)", "there is no axis -1", "`bce_logits` a loss"
+    ),
+    "the likelihood of one log-probability": Mistake(
+        logit("loss more = nll(log(p), y)"), "E202", 6, "nll(log(p), y)", "cannot pick by class(2) from []", "`bce(p, y)`"
+    ),
+    "an axis of one number": Mistake(logit("q = sum(z, axis = 0)"), "E205", 6, "0", "there is no axis 0", "one number has no axes"),
     "a misspelled path of a parameter": Mistake(
         model("h = x -> dense(4)", "output y = h @ transpose(denze.W)"), "E101", 4, "denze.W", "there is no `denze.W`", "`dense.W`"
     ),

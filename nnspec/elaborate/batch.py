@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnspec.diagnostics import Span, fault
-from nnspec.elaborate.remedies import channels_last, fewer_axes, laid_out_alike, of_product
+from nnspec.elaborate.remedies import channels_last, fewer_axes, laid_out_alike, of_one_number, of_product
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
 from nnspec.graph.origin import origin
@@ -175,7 +175,7 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
     for a in wanted:
         if not is_dim(a) or not isinstance(a, int) or not -rank <= a < rank:
             raise fault("E205", f"there is no axis {describe(a)}: this has shape {show(t.shape)}", span,
-                        help="axes count from 0 and leave the batch out; -1 is the last" if rank else "one number has no axes")  # fmt: skip
+                        help="axes count from 0 and leave the batch out; -1 is the last" if rank else of_one_number(t.var))  # fmt: skip
     axes = {a % rank + t.batched for a in wanted}
     if len(axes) < len(wanted):
         raise fault("E205", f"{describe(axis)} names an axis twice", span)

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnspec.diagnostics import Fix, Span
 from nnspec.elaborate.values import Tensor
-from nnspec.graph import Dim, Graph, Node, Shape
+from nnspec.graph import Dim, Graph, Node, Shape, Var
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
 
@@ -16,6 +16,17 @@ IMAGE_RANK = 4
 """Of images in a batch; volumes have more."""
 CHANNELS = (1, 3, 4)
 """Of images that are grey, in colours, or transparent, too."""
+
+
+RIGHT_BY_A_THRESHOLD = "of a probability `metric accuracy = (p > 0.5) == y` is the share that is right, of a logit `(z > 0) == y`"
+"""What is said where the position of the largest of one number is asked for."""
+
+
+def of_one_number(x: Var) -> str:
+    """What is said where an axis of a single number is asked for: a sum of e to its power is that of a softmax."""
+    if x.node.op.name == "exp":
+        return "softmax shares 1 among two numbers or more; of one `sigmoid` makes a probability, and `bce_logits` a loss"
+    return "one number has no axes"
 
 
 def fewer_axes(graph: Graph, name: str) -> dict[str, Any]:

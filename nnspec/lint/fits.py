@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix
-from nnspec.elaborate.remedies import as_many, fewer_axes
+from nnspec.elaborate.remedies import RIGHT_BY_A_THRESHOLD, as_many, fewer_axes
 from nnspec.graph import Node, Shape
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
@@ -131,8 +131,7 @@ def largest_of_one(network: Network) -> Iterator[Diagnostic]:
             found = origin(wiring.graph, node.inputs[0], axis)
             notes = ((found.span, "one number is made here"),) if found and not found.span.source.library else ()
             message = "the largest of one number is taken: that is class 0 for every example"
-            help_ = "of a probability `metric accuracy = (p > 0.5) == y` is the share that is right, of a logit `(z > 0) == y`"
-            yield Diagnostic("W121", message, node.span, notes=notes, help=help_, level="warning")
+            yield Diagnostic("W121", message, node.span, notes=notes, help=RIGHT_BY_A_THRESHOLD, level="warning")
 
 
 def softmax_of_one(network: Network) -> Iterator[Diagnostic]:

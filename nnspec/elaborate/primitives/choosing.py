@@ -25,12 +25,17 @@ def _one_hot(a: Arguments) -> Value:
 def _pick(a: Arguments) -> Value:
     x, i = a.tensor("x"), _labels(a, "i")
     if not x.shape or x.shape[:-1] != i.shape:
-        more = fewer_axes(a.e.graph, x.var.name) if len(x.shape) > len(i.shape) + 1 else {}
+        more = fewer_axes(a.e.graph, x.var.name) if len(x.shape) > len(i.shape) + 1 else _of_one_number(x, i)
         label = f"it picks from {show((*i.shape, i.classes))}" if i.classes else ""
         message = f"cannot pick by {describe(i)} from {describe(x)}"
         raise fault("E202", message, a.span, label=label, notes=batch.origins([x, i], [a.span] * 2), **more)
     _enough(a, x, i, x.shape[-1], "values")
     return Tensor(OPS["pick"](x.var, i.var), x.batched or i.batched, a.span)
+
+
+def _of_one_number(x: Tensor, i: Tensor) -> dict[str, str]:
+    """The losses of a single output, where a class was to be picked from it."""
+    return {} if x.shape or not i.classes else {"help": "the loss of one probability is `bce(p, y)`, that of one logit `bce_logits(z, y)`"}
 
 
 @builtin("take(x, i)")

@@ -7,6 +7,7 @@ from typing import Any
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
+from nnspec.elaborate.remedies import RIGHT_BY_A_THRESHOLD
 from nnspec.elaborate.values import Tensor, Value
 from nnspec.ops import OPS
 
@@ -45,6 +46,9 @@ def _larger(a: Arguments, reduction: str, op: str) -> Value:
 
 @builtin("argmax(x, axis = last)")
 def _argmax(a: Arguments) -> Value:
+    if not a.tensor("x").shape:
+        message = "the position of the largest is asked for, and this is one number, of shape []"
+        raise fault("E205", message, a.at("x"), help=RIGHT_BY_A_THRESHOLD)
     return _along(a, "argmax")
 
 
