@@ -133,7 +133,7 @@ class Net:
     def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
         """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name."""
         if single:
-            inputs = dict(zip(self.inputs, single, strict=True))
+            inputs = self._named(single)
         fields = self._checked(inputs, self.inputs)
         return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
 
@@ -291,7 +291,7 @@ class Net:
         from nnspec.train.loop import predict
 
         single = not isinstance(data, Mapping)
-        fields = dict(zip(self.inputs, [data], strict=True)) if single and len(self.inputs) == 1 else data
+        fields = self._named([data]) if single else data
         outputs = predict(self.engine, self._checked(fields, self.inputs))
         return next(iter(outputs.values())) if single and len(outputs) == 1 else outputs
 
@@ -408,6 +408,13 @@ class Net:
     def _labels(self) -> dict[str, list[str]]:
         return {name: list(texts) for name, texts in self.labels.items()}
 
+    def _named(self, values: Sequence[Any]) -> dict[str, Any]:
+        """What is given without names, as many values as there are inputs."""
+        if len(values) != len(self.inputs):
+            takes = ", ".join(f"`{name}`" for name in self.inputs)
+            raise fault("E307", f"{len(values)} given without a name, and the inputs are {takes}", help="give each by its name")
+        return dict(zip(self.inputs, values, strict=True))
+
     def _checked(
         self, fields: Mapping[str, Any], ports: Mapping[str, Type], labels: dict[str, list[str]] | None = None
     ) -> dict[str, Array]:
@@ -415,7 +422,8 @@ class Net:
 
         for name in fields:
             if name not in ports:
-                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports))
+                takes = ", ".join(f"`{port}`" for port in ports)
+                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports) or f"it takes {takes}")
         known = self._labels() if labels is None else labels
         return check(fields, ports, None, self.spec.dtype, known)
 

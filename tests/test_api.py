@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +157,22 @@ def test_epochs_given_to_fit_are_of_that_fit_alone() -> None:
     )
     assert [len(net.fit(epochs=n).epochs) for n in (2, 3)] == [2, 3]
     assert len(net.fit().epochs) == 5
+
+
+def test_what_is_wrong_with_arrays_is_said_in_the_words_of_python(tmp_path: Path) -> None:
+    net = nnspec.load("iris")
+    example = np.ones((1, 4))
+    net.fit({"x": example, "y": [1]}, epochs=1, run=tmp_path / "run")
+    wrong: dict[str, Callable[[], Any]] = {
+        "`x` is float32[batch, 4]": lambda: net(),
+        "`x[None]`": lambda: net(x=example[0]),
+        "the inputs are `x`": lambda: net(example, example),
+        "it takes `x`": lambda: net(x=example, nothing=1),
+        "already holds a run": lambda: net.fit({"x": example, "y": [1]}, run=tmp_path / "run"),
+        "reads no other data": lambda: net.fit(path="table.csv"),
+    }
+    for said, call in wrong.items():
+        with pytest.raises(SpecError, match=re.escape(said)) as error:
+            call()
+        assert not re.search(r"= help: .*(--|there are $)", str(error.value))
+    assert net(example)["probs"].shape == (1, 3)

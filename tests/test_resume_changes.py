@@ -139,6 +139,15 @@ def test_a_finished_run_goes_on_for_more_epochs(tmp_path: Path) -> None:
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 5
 
 
+@pytest.mark.parametrize(("schedule", "follows"), [("", False), ("schedule cosine()", True), ("schedule step_decay(0.5, 2)", False)])
+def test_a_learning_rate_is_said_to_follow_the_length_only_where_it_does(tmp_path: Path, schedule: str, follows: bool) -> None:
+    text = LINE.replace("epochs 3", f"epochs 3  {schedule}")
+    fit(line(tmp_path, text), tmp_path)
+    with pytest.warns(UserWarning, match="W543") as caught:
+        fit(line(tmp_path, text), tmp_path, resume=True, epochs=5)
+    assert ("the learning rate follows" in str(caught[0].message)) == follows
+
+
 def test_fewer_epochs_than_are_done_are_refused_and_as_many_are_its_end(tmp_path: Path) -> None:
     fit(line(tmp_path), tmp_path)
     said = refused(line(tmp_path), tmp_path, "E543", epochs=2)

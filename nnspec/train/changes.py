@@ -65,8 +65,8 @@ def _other_fields(old: Mapping[str, Said], new: Mapping[str, Said]) -> Iterator[
         yield from ((part, name) for name in {**old[part], **fields} if old[part].get(name) != fields.get(name))
 
 
-def warned(run: str, before: Said, now: Said) -> Iterator[Diagnostic]:
-    """Warnings: what goes on, but not as it would have."""
+def warned(run: str, before: Said, now: Said, *, rate_follows: bool) -> Iterator[Diagnostic]:
+    """Warnings: what goes on, but not as it would have; `rate_follows` where the learning rate hangs on how long a training is."""
     if before["engine"] != now["engine"] or before["threads"] != now["threads"]:
         was, wanted = (f"{said['engine']} with --threads {said['threads']}" for said in (before, now))
         yield _bits("W541", f"{run} was computed by {was}, and is now by {wanted}")
@@ -76,7 +76,7 @@ def warned(run: str, before: Said, now: Said) -> Iterator[Diagnostic]:
     for name in ("epochs", "steps"):
         was, wanted = before["changes"].get(name), now["changes"].get(name)
         if was != wanted:
-            help_ = "the learning rate follows the new length from here on"
+            help_ = "the learning rate follows the new length from here on" if rate_follows else ""
             message = f"{run} was begun with {_shown(name, was)}, and goes on with {_shown(name, wanted)}"
             yield Diagnostic("W543", message, help=help_, level="warning")
 

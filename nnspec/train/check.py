@@ -90,7 +90,7 @@ class Checker:
     def check(self, fields: Mapping[str, Any]) -> Fields:
         for name in self.ports:
             if name not in fields:
-                help = did_you_mean(name, fields) or f"there are {listing(fields)}"
+                help = did_you_mean(name, fields) or (f"there are {listing(fields)}" if fields else f"`{name}` is {self.ports[name]}")
                 raise fault("E307", f"there is no data for `{name}`", self.span, help=help)
         arrays = {name: self.array(name, fields[name]) for name in self.ports}
         self.check_lengths(arrays)
@@ -169,10 +169,12 @@ class Checker:
         if not known or not (expected == given or reshaped):
             bound = ", ".join(f"{n} = {sizes[n]}" for n in sorted(size_names(declared)) if n in sizes)
             where = f" with {bound}" if bound else ""
+            is_single = first and values.shape == expected and not self.span
             raise self.fault(
                 "E303",
                 name,
                 f"`{name}` is declared {show(declared)}{where}, and {'an example of its data' if first else 'its data'} is {show(given)}",
+                help=f"this is one example: a batch of it is `{name}[None]`" if is_single else "",
             )
         return (*values.shape[:first], *expected)
 

@@ -55,7 +55,7 @@ def _taken(path: Path) -> int:
         except BlockingIOError:
             owner = os.read(handle, LONGEST).decode("utf-8", "replace").strip() or "another process"
             os.close(handle)
-            raise fault("E541", f"{path.parent} is being written by {owner}", help="wait for its end, or choose another --run") from None
+            raise fault("E541", f"{path.parent} is being written by {owner}", help="wait for its end, or write elsewhere") from None
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle

@@ -21,6 +21,7 @@ from nnspec.train.epoch import Epoch
 from nnspec.train.interrupt import Interrupted, Interrupts
 from nnspec.train.lock import locked
 from nnspec.train.loop import Stage
+from nnspec.train.schedule import follows_length
 from nnspec.train.standing import Standing
 from nnspec.train.trail import all_finite
 
@@ -143,7 +144,7 @@ def resumed(folder: Path, engine: Engine, said: Said, choosing: bool, warn: Call
             engine.choice = before["engine_choice"]
         now = {**manifest(engine), **said}
         refuse_changed(str(folder), before, now, spec.source.text, engine.spec.source)
-        for warning in (*checkpoint.skipped, *warned(str(folder), before, now)):
+        for warning in (*checkpoint.skipped, *warned(str(folder), before, now, rate_follows=follows_length(engine.spec))):
             warn(warning)
         run = Run(folder, engine, said, interrupts)
         at = run.take_up(checkpoint)

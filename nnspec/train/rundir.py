@@ -60,7 +60,7 @@ def is_used(folder: Path) -> bool:
 def refuse_used(folder: Path) -> None:
     """A new run does not go where another one is."""
     if is_used(folder):
-        raise fault("E504", f"{folder} already holds a run", help="choose another --run, go on with it by --resume, or remove it")
+        raise fault("E504", f"{folder} already holds a run", help="choose another directory, resume it, or remove it")
 
 
 def make(folder: Path) -> None:

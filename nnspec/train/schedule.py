@@ -22,6 +22,12 @@ def base_rate(spec: Compilation, stage: int = 0) -> float:
     return learning_rate(optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
 
 
+def follows_length(spec: Compilation) -> bool:
+    """Whether the learning rate of a train block hangs on how many epochs or steps there are."""
+    graphs = [schedule_graph(spec.definitions, t.schedule) for t in spec.trainings if t.schedule]
+    return any(graph.needed(graph.outputs.values()) & {"epochs", "steps"} for graph in graphs)
+
+
 LEAST_PROGRESS = 1e-4  # as a share of the best loss
 LEARNT = ("rate", "stale")
 

@@ -93,8 +93,8 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
         case name if name in IDX_SOURCES:
             return _idx_parts(source, Path(data) if data else resources.cache() / name, dtype)
     if data:
-        raise fault("E302", f"`{source.name}` brings its own examples and reads no `--data`", source.span,
-                    help="leave `--data` away, or let the spec read a file: `data csv(...)`")  # fmt: skip
+        raise fault("E302", f"`{source.name}` brings its own examples and reads no other data", source.span,
+                    help="leave the file away, or let the spec read one: `data csv(...)`")  # fmt: skip
     if source.name == "xor":
         return Parts(in_memory(xor()))
     return _held_out(POINTS[source.name](**source.options) if source.name in POINTS else _bundled(source, dtype))
