@@ -231,3 +231,10 @@ def test_a_setting_says_what_holds_without_it() -> None:
 def test_a_kernel_of_another_rank_is_one_clear_error() -> None:
     spec = Compilation(Source("net.nn", "model M { input x: [2, 8, 8] output y = convolve(x, 2) }"), {})
     assert [d.code for d in spec.diagnostics] == ["E202"]
+
+
+@pytest.mark.parametrize(("word", "help_"), [("target", "`target y: class(10)`"), ("class", "`target y: class(10)`"), ("ln", "`log(x)`")])
+def test_what_is_no_name_of_the_library_is_shown_as_it_is_written(word: str, help_: str) -> None:
+    with pytest.raises(Fault) as error:
+        about(word)
+    assert help_ in error.value.diagnostic.help

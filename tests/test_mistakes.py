@@ -66,8 +66,44 @@ MISTAKES = {
         model("param W: [4, 2]", "output y = x @ W"), "E103", 3, "param W: [4, 2]", "does not say how it starts", "~ he_normal"
     ),
     "inputs and outputs, as elsewhere": Mistake(
-        model("output y = x -> dense(4, 10)"), "E106", 3, "10", "a condition is true or false, not 10"
+        model("output y = x -> dense(4, 10)"), "E106", 3, "10", "`bias` of `dense` is true or false, not 10", "is known: `dense(10)`"
     ),
+    "an activation among the arguments": Mistake(
+        model("output y = x -> dense(4, relu)"), "E106", 3, "relu", "`bias` of `dense` is true or false, not the fn `relu`", "`-> relu`"
+    ),
+    "an activation in quotes": Mistake(
+        model('output y = x -> dense(4, "relu")'), "E106", 3, '"relu"', '`bias` of `dense` is true or false, not "relu"', "`-> relu`"
+    ),
+    "a number for a truth": Mistake(
+        model("output y = x -> dense(4, bias = 0)"), "E106", 3, "0", "`bias` of `dense` is true or false, not 0", "bias = true"
+    ),
+    "a layer without its value": Mistake(
+        model("output y = dense(4, 10)"), "E202", 3, "4", "`dense` cannot take this", "the value comes first: `x -> dense(...)`"
+    ),
+    "a layer that is made and then called": Mistake(
+        model("output y = dense(10)(x)"), "E106", 3, "dense(10)", "only a name can be called", "the value comes first: `x -> dense(10)`"
+    ),
+    "the momentum of another framework": Mistake(
+        training("  epochs 3", "  optimizer sgd(lr = 0.1, momentum = 0.9)"), "E102", 8, "momentum", "`sgd` has no argument `momentum`",
+        "another optimizer: `momentum(lr = 0.1, mu = 0.9)`",
+    ),
+    "weight decay in adam": Mistake(
+        training("  epochs 3", "  optimizer adam(weight_decay = 0.1)"), "E102", 8, "weight_decay", "no argument `weight_decay`", "`adamw("
+    ),
+    "a penalty without its name": Mistake(
+        training(*WELL, "  penalty 0.1"), "E106", 9, "0.1", "there is no penalty `0.1`", "`l1(0.1)` or `l2(0.1)`"
+    ),
+    "a batch that is written": Mistake(
+        model("input z: [None, 4]", "output x"), "E106", 3, "None", "the batch is not written", "leave it out"
+    ),
+    "a batch of minus one": Mistake(model("input z: [-1, 4]", "output x"), "E106", 3, "-1", "the batch is not written", "leave it out"),
+    "a statement as a value": Mistake(
+        model("W = param [2, 2]", "output x"), "E101", 3, "param", "there is no `param`", "`param W: [4, 2] ~ he_normal`"
+    ),
+    "a power that is written high": Mistake(model("output y = x² + 1"), "E101", 3, "x²", "there is no `x²`", "written `x ^ 2`"),
+    "the number e": Mistake(model("output y = e^x"), "E101", 3, "e", "there is no `e`", "e^x is written `exp(x)`"),
+    "the number of the circle": Mistake(model("output y = π * x"), "E101", 3, "π", "there is no `π`", "did you mean `pi`?"),
+    "a matrix turned as in Python": Mistake(model("output y = x.T"), "E101", 3, "x.T", "there is no `x.T`", "`transpose(x)`"),
     "too many arguments": Mistake(
         model("output y = x -> relu(1)"), "E104", 3, "1", "`relu` takes at most 1 argument", "relu(x)"
     ),
@@ -286,6 +322,27 @@ def test_what_is_written_otherwise_computes_what_others_compute(name: str) -> No
 def test_no_other_function_is_put_in_the_place_of_a_function(written: str, help_: str) -> None:
     (d,) = diagnostics(model(f"output y = {written}"))
     assert (d.code, d.help, d.fix) == ("E101", help_, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "own"),
+    [
+        ("w <- w - lr * grad", "grad", "g"),
+        ("w <- w - lr * gradient", "gradient", "g"),
+        ("theta <- w - lr * g", "theta", "w"),
+        ("w <- theta - lr * g", "theta", "w"),
+        ("w <- w - lr * g / step", "step", "t"),
+        ("w <- w - learning_rate * g", "learning_rate", "lr"),
+    ],
+)
+def test_what_others_call_the_names_of_an_optimizer_is_known(line: str, name: str, own: str) -> None:
+    (d,) = diagnostics(f"optimizer mine(lr) {{\n  {line}\n}}\n" + training("  epochs 3", "  optimizer mine(0.1)"))
+    assert d.span and d.fix and (d.span.line, d.span.text, d.fix.text, d.fix.safe) == (2, name, own, True)
+
+
+def test_a_name_of_its_own_is_no_other_in_an_optimizer() -> None:
+    own = "optimizer mine(lr, step = 2) {\n  grad = g / step\n  w <- w - lr * grad\n}\n"
+    assert not diagnostics(own + training("  epochs 3", "  optimizer mine(0.1)"))
 
 
 def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch, foreign
 from nnspec.elaborate.names import TRUTHS
-from nnspec.elaborate.values import CHOICES, Builtin, Function, Scope, Tensor, Value
+from nnspec.elaborate.values import CHOICES, Builtin, Function, Scope, Tensor, Value, describe, is_dim
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
@@ -47,7 +47,26 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     missing = next((p.name for p in parameters if p.default is None and p.name not in bound), None)
     if missing:
         raise fault("E103", f"`{callee.name}` is missing `{missing}`", span, **_signature(callee))
+    if isinstance(callee, Function) and callee.definition.span.source.library:
+        _check_truths(callee, bound, spans, written)
     return bound, spans
+
+
+def _check_truths(callee: Function, bound: Mapping[str, Value], spans: Mapping[str, Span], written: Written) -> None:
+    """What the library asks to be true or false; where others have a number of inputs or an activation."""
+    for p in callee.definition.parameters:
+        value = bound.get(p.name)
+        if isinstance(p.default, ast.Boolean) and isinstance(value, int | float | str | Function | Builtin) and not isinstance(value, bool):
+            second = "units" in bound and any(a.name is None and a.span == spans[p.name] for a, _ in written)
+            help_ = _instead_of_truth(callee, value, second) or f"its arguments are {signature_text(callee)}"
+            raise fault("E106", f"`{p.name}` of `{callee.name}` is true or false, not {describe(value)}", spans[p.name], help=help_)
+
+
+def _instead_of_truth(callee: Function, value: Value, second: bool) -> str:
+    """What is said of a value that is no truth; as the `second` number of a call it may be meant for the units."""
+    if isinstance(value, str | Function | Builtin):
+        return f"an activation is the next stage: `-> {value if isinstance(value, str) else value.name}`"
+    return f"how large the value before is, is known: `{callee.name}({describe(value)})`" if second and is_dim(value) else ""
 
 
 def _as_list(written: Written, span: Span) -> Written:
@@ -73,6 +92,8 @@ def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fau
         of_value = "leave it out: how large the value before is, is known; "
     elif argument.name.lower() == "activation":
         of_value = f"write the activation as the next stage: `-> {argument.value.span.text}`; "
+    elif other := foreign.OF_ANOTHER.get((callee.name, argument.name.lower())):
+        of_value = f"{other}; "
     near = None if of_value else foreign.argument(argument.name, [p.name for p in parameters_of(callee)])
     signature = _signature(callee)
     more = instead(near, place, f"{of_value}{signature['help']}", safe=bool(near and foreign.is_safe(argument.name, near)))
@@ -139,4 +160,6 @@ def _misfit(f: Function, p: ast.Parameter, tensor: Tensor, error: Mismatch, at: 
     notes = (*origin, *_own(p.type.span, f"`{f.name}` takes {p.type.span.text}"))
     label = f"`{f.name}` takes {p.name}: {p.type.span.text}"
     help_ = "`one_hot` makes a vector of a class number" if tensor.classes else ""
+    if f.kind == "layer" and not tensor.shape and at.text.isdigit():
+        help_ = f"the value comes first: `x -> {f.name}(...)`"
     return fault("E202", f"`{f.name}` cannot take this: {error.message}", at, label=label, notes=notes, help=help_)

@@ -73,14 +73,16 @@ SAID = {
     "state": "a state is declared: `state s = 0`",
     "input": "an input is declared: `input x: [4]`",
     "target": "a target is declared: `target y: class(10)`",
+    "class": "it is a type: `target y: class(10)` is a number from 0 to 9",
+    "for": "`repeat(n) { p }` repeats a stage, and `scan x_t in x with h = h0 { ... }` walks a sequence",
 }
 """What no other name says."""
 
 OF_OPTIMIZERS = {
     **dict.fromkeys(("grad", "grads", "gradient", "dw", "dp", "d_p", "dtheta"), "g"),
-    **dict.fromkeys(("theta", "θ", "param", "params", "weight", "weights", "p"), "w"),
-    **dict.fromkeys(("step", "steps", "iteration", "iterations", "iter", "k", "n"), "t"),
-    **dict.fromkeys(("eta", "η", "alpha", "α", "learning_rate", "step_size"), "lr"),
+    **dict.fromkeys(("theta", "θ", "param", "params", "weight", "weights"), "w"),
+    **dict.fromkeys(("step", "steps", "iteration", "iterations", "iter"), "t"),
+    **dict.fromkeys(("eta", "η", "learning_rate", "step_size"), "lr"),
 }
 """What others call the names that an optimizer has: the parameter `w`, its gradient `g`, the rate `lr`, the number `t` of the step."""
 
@@ -97,6 +99,15 @@ ARGUMENTS = {
     "mode": ("pad",),
 }  # fmt: skip
 
+OF_ANOTHER = {
+    ("sgd", "momentum"): "that is another optimizer: `momentum(lr = 0.1, mu = 0.9)`",
+    ("sgd", "nesterov"): "that is another optimizer: `nesterov(lr = 0.1, mu = 0.9)`",
+    ("momentum", "nesterov"): "that is another optimizer: `nesterov(lr = 0.1, mu = 0.9)`",
+    ("adam", "weight_decay"): "that is another optimizer, `adamw(decay = 1e-2)`, or the setting `penalty l2(1e-4)`",
+    ("sgd", "weight_decay"): "that is a setting of the training: `penalty l2(1e-4)`",
+}
+"""Arguments that other frameworks give an optimizer, and this language another or none."""
+
 LEFT_OUT = ("in_features", "in_channels", "input_size", "input_shape", "num_features", "input_dim", "normalized_shape")
 """Arguments that say how large the value before is."""
 
@@ -105,7 +116,7 @@ SETTINGS = {
     "max_steps": "steps", "iterations": "steps", "scheduler": "schedule", "lr_scheduler": "schedule", "solver": "optimizer",
     "optim": "optimizer", "dataset": "data", "data_source": "data", "train_data": "data", "validation_split": "validation",
     "val": "validation", "val_split": "validation", "test_split": "test", "random_state": "seed", "random_seed": "seed",
-    "early_stopping": "stop", "regularization": "penalty", "regularizer": "penalty", "gradient_clipping": "clip", "grad_clip": "clip",
+    "regularization": "penalty", "regularizer": "penalty", "gradient_clipping": "clip", "grad_clip": "clip",
     "augmentation": "augment",
 }  # fmt: skip
 
@@ -116,6 +127,7 @@ ELSEWHERE = {
     "weight_decay": "write `penalty l2(1e-4)`, or `optimizer adamw`",
     "metrics": "metrics stand in the model: `metric accuracy(logits, y)`",
     "dropout": "dropout is a stage in the model: `-> dropout(0.5)`",
+    "early_stopping": "write for example `stop early(val.loss, patience = 3)`",
     "shuffle": "examples are always shuffled, in an order that the seed decides",
     "device": "it is said when training starts: `nnspec train F --engine ort --device cuda`",
 }

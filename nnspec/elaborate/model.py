@@ -194,6 +194,9 @@ class _ModelWork:
         for dim in t.dims:
             if isinstance(dim, ast.Star):
                 raise fault("E106", "an input says its dimensions one by one", dim.span)
+            if dim.span.text in ("None", "-1"):
+                help_ = "leave it out; a length that differs from one example to the next has a name: `[T, 4]`"
+                raise fault("E106", "the batch is not written: a shape is that of one example", dim.span, help=help_)
             if isinstance(dim, ast.Name) and dim.id not in self.scope.all_names() and dim.id != "_":
                 self.scope.names[dim.id] = Size.named(dim.id)
         shape = shape_of(self.e, t, self.scope)

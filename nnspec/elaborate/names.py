@@ -19,7 +19,7 @@ def value_of(e: ast.Name, scope: Scope, definitions: Definitions, wanted: Callab
     try:
         value = scope.find(e.id)
     except KeyError:
-        value = definitions.meaning(e.id, e.span.source.library)
+        value = None if scope.called_elsewhere(e.id) else definitions.meaning(e.id, e.span.source.library)
     if value is POISON:
         raise Poisoned
     if value is None:
@@ -31,7 +31,8 @@ def callee_of(e: ast.Expr, scope: Scope, definitions: Definitions) -> Function |
     """What a call calls; a number of the same name does not hide a function."""
     name = ast.dotted(e)
     if name is None:
-        raise fault("E106", "only a name can be called", e.span)
+        help_ = f"the value comes first: `x -> {' '.join(e.span.text.split())}`" if isinstance(e, ast.Call) else ""
+        raise fault("E106", "only a name can be called", e.span, help=help_)
     try:
         found = scope.find(name, is_callable)
     except KeyError:
@@ -55,12 +56,13 @@ def unknown(
 ) -> Fault:
     """The mistake of a name that stands for nothing: `paths` are parameters and where they were made, `wanted` what may stand here."""
     known = {*paths, *TRUTHS} | scope.all_names() | definitions.nameable(in_model=scope.parent is not None)
-    guess = nearest(name, wanted) if wanted else _within(name, paths) or suggest(name, paths) or nearest(name, known)
+    own = scope.called_elsewhere(name)
+    guess = own or nearest(name, wanted) if wanted or own else _within(name, paths) or suggest(name, paths) or nearest(name, known)
     head, dot, _ = name.partition(".")
     called_as_method = bool(dot and guess and scope.span_near(head) and guess not in paths)
     guess = f"{head} -> {guess}" if called_as_method else guess
     otherwise = f"expected {' or '.join(wanted)}" if wanted else help_for(name)
-    safe = bool(guess and (is_safe(name, guess) or guess == _within(name, paths)))
+    safe = bool(own) or bool(guess and (is_safe(name, guess) or guess == _within(name, paths)))
     place = scope.span_near(guess) or paths.get(guess) if guess else None
     notes = ((place, f"`{guess}` is made here"),) if place and not place.source.library else ()
     if guess and notes and not paths:

@@ -214,7 +214,8 @@ class _Reader:
         name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or e.span.text
         if name not in known:
             place = e.callee.span if isinstance(e, ast.Call) else e.span
-            raise fault("E106", f"there is no {what} `{name}`", place, **meant(name, known, place, f"known are {', '.join(known)}"))
+            otherwise = " or ".join(f"`{k}({name})`" for k in known) if isinstance(e, ast.Number) else f"known are {', '.join(known)}"
+            raise fault("E106", f"there is no {what} `{name}`", place, **meant(name, known, place, otherwise))
         return name, e.arguments if isinstance(e, ast.Call) else ()
 
     def one_number(self, e: ast.Expr, known: tuple[str, ...], what: str, of: str) -> tuple[str, float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnspec.diagnostics import Fault, fault
+from nnspec.diagnostics import Fault, fault, instead
 from nnspec.elaborate import batch
 from nnspec.elaborate.calls import blame
 from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.foreign import OF_OPTIMIZERS
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.statements import assign
 from nnspec.elaborate.values import Applied, Frame, Scope, Tensor, Value
@@ -52,7 +53,7 @@ def apply_optimizer(
 
 def _scope(e: Elaborator, optimizer: Applied, known: Mapping[str, Var]) -> Scope:
     f = optimizer.function
-    scope = Scope(f.scope, Frame(), {})
+    scope = Scope(f.scope, Frame(), {}, others=OF_OPTIMIZERS)
     for p in f.definition.parameters:
         if p.name in optimizer.arguments:
             scope.names[p.name] = optimizer.arguments[p.name]
@@ -74,7 +75,8 @@ def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[st
             assign(e, s, scope)
         case ast.Update():
             if s.name.id not in ("w", *states):
-                raise fault("E108", f"`{s.name.id}` is neither `w` nor a state of this optimizer", s.name.span)
+                more = instead(scope.called_elsewhere(s.name.id), s.name.span)
+                raise fault("E108", f"`{s.name.id}` is neither `w` nor a state of this optimizer", s.name.span, **more)
             scope.names[s.name.id] = _like(e, scope.names[s.name.id], s.value, scope)
         case ast.ParamDecl() | ast.Lookahead():
             pass

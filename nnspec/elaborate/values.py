@@ -230,6 +230,8 @@ class Scope:
     frame: Frame = field(default_factory=Frame)
     names: dict[str, Value] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+    """What else its names are called elsewhere."""
 
     def chain(self) -> Iterator[Scope]:
         scope: Scope | None = self
@@ -245,6 +247,10 @@ class Scope:
                 return scope.names[name]
             scope = scope.parent
         raise KeyError(name)
+
+    def called_elsewhere(self, name: str) -> str | None:
+        """The name here of what is called so elsewhere."""
+        return next((own for scope in self.chain() if (own := scope.others.get(name)) in scope.names), None)
 
     def span_near(self, name: str) -> Span | None:
         """Where the nearest argument or variable of that name was written."""
