@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
+from nnspec.deploy.comparison import Run, difference, never_finite, nothing_compared
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import LARGEST_OF_HALF
-from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, distance, inputs_of, random_batches
+from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, random_batches
 from nnspec.diagnostics import Source, fault, printable
 from nnspec.files import unwritable, write_whole
 from nnspec.interchange.dequantized import is_quantized
@@ -62,12 +63,12 @@ def import_model(model: Path, spec: Path, *, seed: int = 0) -> Imported:
     origin = f"{model_name(spec)}, imported from {model.name}" + (f", which {producer} wrote" if producer else "")
     found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
     bits = 8 if is_quantized(proto) else 16 if is_half(proto) else 32
-    difference, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(seed))
-    if not difference <= (LARGEST_DIFFERENCE if bits == 32 else LARGEST_OF_HALF):
-        raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {difference:.2g} of the largest output")
+    far, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(seed))
+    if not far <= (LARGEST_DIFFERENCE if bits == 32 else LARGEST_OF_HALF):
+        raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {far:.2g} of the largest output")
     _write(spec, weights, found)
     numbers = sum(w.size for w in found.weights.values())
-    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, difference, batches, bits)
+    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, far, batches, bits)
 
 
 def model_name(spec: Path) -> str:
@@ -81,17 +82,19 @@ def _difference(found: Written, model: Path, halves: Collection[str], rng: np.ra
     fixed = next((p.fixed_batch for p in found.ports.values() if p.fixed_batch), None)
     batches = (fixed,) if fixed else BATCHES
     graph = graph_of(Compilation(Source("spec", found.text), {}))
-    differences = [0.0]
+    runs: list[Run] = []
     try:
         session = Session(str(model), optimise=False)  # some optimisations change what the model says
+        names = {f"output:{our}": their for our, their in zip(found.outputs, session.outputs, strict=True)}
         for feeds in random_batches(inputs_of(graph), rng, batches):
             ours = reference.run(graph, {**found.weights, **feeds})
             theirs = session.run(_renamed(found, feeds, halves))
-            named = zip(session.outputs, found.outputs, strict=True)
-            differences += [distance(ours[f"output:{our}"], theirs[their]) for their, our in named]
+            runs.append(Run({**found.weights, **feeds}, [theirs[names[public]] for public in ours], [*ours.values()]))
     except REFUSALS as error:
         raise fault("E532", f"onnxruntime refuses `{model}`: {' '.join(str(error).split())}") from error
-    return float(np.max(differences)), batches  # NaN stays NaN
+    if unknown := never_finite(graph, runs):
+        raise fault("E532", nothing_compared(unknown))
+    return difference(graph, runs), batches
 
 
 def _renamed(found: Written, feeds: Mapping[str, Array], halves: Collection[str]) -> dict[str, Array]:

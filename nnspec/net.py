@@ -308,6 +308,7 @@ class Net:
         int8: Dataset | None = None,
         pixels: Sequence[str] = (),
         raw: Sample | None = None,
+        examples: Mapping[str, Any] = {},
         standardized: bool = False,
         measured: Mapping[str, Mapping[str, Any]] = {},
     ) -> Proof:
@@ -316,12 +317,12 @@ class Net:
         `outputs` are any values that the model names, where it is cut. The inputs `pixels` come as bytes, from 0 to 255. `half` writes
         half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by. With `raw`, a `sample` of the data, it takes
         their fields, and what the data block makes of these is done in the model; `standardized` refuses a network that has learnt no
-        statistics to standardize raw values by. A card of the model, NAME.md, is written beside it; `measured` is what it says of metrics,
-        by the part of the data.
+        statistics to standardize raw values by. The file is compared on `examples`, {input: array}, too. A card of the model, NAME.md, is
+        written beside it; `measured` is what it says of metrics, by the part of the data.
         """
         from nnspec.deploy import export
         from nnspec.deploy.card import write_card
-        from nnspec.deploy.interface import graph_of
+        from nnspec.deploy.interface import given_as, graph_of
         from nnspec.deploy.quantized import export_quantized
         from nnspec.deploy.raw import prove_same
         from nnspec.train.checkpoint import metadata
@@ -337,7 +338,8 @@ class Net:
             how: dict[str, Any] = {"outputs": tuple(outputs), "pixels": tuple(pixels), "metadata": about, "opset": opset}
             proof = export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
         else:
-            proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half)
+            seen = {**raw.inputs, **raw.fields} if raw else self._checked(examples, self.inputs) if examples else {}
+            proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half, examples=given_as(seen, pixels))
         steps = int(self.engine.steps_done)
         write_card(proof, self._single, graph, labels=self.labels, steps=steps, prepared=prepared, measured=measured)
         return proof

@@ -22,6 +22,7 @@ from nnspec.diagnostics import SpecError
 from nnspec.interchange import external
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
+from nnspec.train.telling import telling
 
 CODES = """
 model Codes {
@@ -95,8 +96,8 @@ def test_every_spec_of_the_gallery_exports_in_half_precision(name: str, tmp_path
     net = nnspec.load(name, engine="numpy", threads=1)
     single, half = net.export(tmp_path / "single.onnx"), net.export(tmp_path / "half.onnx", half=True)
     assert single.difference < 1e-5 and half.difference < 1e-2
-    weights = elements(onnx.load(half.path))
-    assert onnx.TensorProto.FLOAT not in weights
+    kept = {t.name for t in onnx.load(half.path).graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    assert not any(n.op_type in ("MatMul", "Gemm", "Conv") and kept & {*n.input} for n in onnx.load(half.path).graph.node)
     if single.size > 20_000:
         assert half.size < 0.7 * single.size
 
@@ -109,9 +110,70 @@ def test_inputs_and_outputs_of_half_precision_keep_names_and_types(net: nnspec.N
 
 
 def test_numbers_beyond_half_precision_are_found_out(tmp_path: Path) -> None:
-    net = nnspec.loads("model M { input x: [2]  output y = 1e6 * x }")
+    net = nnspec.loads("model M { input x: [2]  output y = 1e6 * dense(x, 2) }")
     with pytest.raises(SpecError, match="differ by"):
         net.export(tmp_path / "m.onnx", half=True)
+
+
+def test_raw_values_beyond_half_precision_are_standardized_in_single(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.integers(18, 90, 500), np.exp(rng.normal(10.5, 1, 500))]).astype(np.float32)
+    net = nnspec.loads(
+        "model M { input x: [2]  target y: []  output out = (x -> standardize -> dense(8) -> tanh -> dense(1))[0]  loss mse(out, y) }\n"
+        "train { epochs 1  optimizer sgd(lr = 0.1) }",
+        engine="numpy",
+        threads=1,
+    )
+    net.fit({"x": x, "y": x[:, 0] / 90})
+    path = net.export(tmp_path / "m.onnx", half=True, examples={"x": x}).path
+    assert x.max() > 65504
+    np.testing.assert_allclose(Session(path).run({"x": x})["out"], net(x=x)["out"], atol=2e-2 * np.abs(net(x=x)["out"]).max())
+
+
+def test_a_model_is_compared_on_examples_too(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [1]  output y = x -> dense(1) }")
+    proof = net.export(tmp_path / "m.onnx", examples={"x": [[3], [70000]]})
+    assert proof.compared == "at batch 1 and 7, and on 2 examples of the data"
+
+
+# ---- what is equal
+
+
+@pytest.mark.parametrize(("size", "code"), [("1e-8", "E505"), ("1e-2", None)])
+def test_small_outputs_are_compared_by_their_own_size(size: str, code: str | None, tmp_path: Path) -> None:
+    net = nnspec.loads(f"model M {{ input x: [2]  output y = {size} * dense(x, 2) }}")
+    assert net.export(tmp_path / "single.onnx").difference < 1e-5
+    try:
+        assert net.export(tmp_path / "m.onnx", half=True).difference < 1e-2
+    except SpecError as error:
+        assert [d.code for d in error.diagnostics] == [code]
+    assert (tmp_path / "m.onnx").exists() == (code is None)
+
+
+@pytest.mark.parametrize("formula", ["sum(softmax(x)) - 1", "mean(x - mean(x))", "(x + 1) ^ 2 - x ^ 2 - 2 * x - 1", "x - x"])
+def test_an_output_of_which_only_rounding_is_left_is_compared_with_what_cancelled(formula: str, tmp_path: Path) -> None:
+    net = nnspec.loads(f"model M {{ input x: [9]  output y = {formula} }}")
+    net.export(tmp_path / "m.onnx")
+
+
+def test_outputs_that_are_never_finite_prove_nothing(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [2]  output y = log(0 - x * x)  output z = x }")
+    with pytest.raises(SpecError, match="`y` is not finite for any input that was tried, so nothing was compared") as error:
+        net.export(tmp_path / "m.onnx")
+    assert [d.code for d in error.value.diagnostics] == ["E505"] and not list(tmp_path.iterdir())
+
+
+def test_logarithms_are_compared_on_positive_numbers(tmp_path: Path) -> None:
+    assert nnspec.loads("model M { input x: [50]  output y = sum(log(x)) }").export(tmp_path / "m.onnx").difference < 1e-5
+
+
+def test_examples_that_tell_most_hold_the_extremes_of_every_column() -> None:
+    x, y = np.random.default_rng(0).normal(size=(1000, 3)), np.arange(1000) % 7
+    found = telling({"x": x, "y": y})
+    assert len(found["x"]) == len(found["y"]) == 64 and (found["x"][0] == x[0]).all()
+    assert (found["x"].max(axis=0) == x.max(axis=0)).all() and (found["x"].min(axis=0) == x.min(axis=0)).all()
+    assert len(telling({"image": np.zeros((9, 1, 40, 40))})["image"]) == 4
+    assert len(telling({"x": x[:3]})["x"]) == 3
 
 
 # ---- 8-bit numbers

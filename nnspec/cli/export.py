@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 
 from nnspec import api
 from nnspec.cli.options import DATA, JSON, SET, compilation, options, say, written
+from nnspec.diagnostics import SpecError
 from nnspec.net import Net
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
             "half": how["dtype"] == "float16",
             "int8": net.dataset(data) if how["quantize"] else None,
             **_prepared(net, how["prepared"], data),
+            "examples": _seen(net) if Path(source).is_dir() and not how["quantize"] and FIELDS not in how["prepared"] else {},
         }
         _say(
             net.export(
@@ -82,6 +85,15 @@ def _prepared(net: Net, wishes: tuple[str, ...], data: str | None) -> dict[str, 
             raise click.BadParameter(f"{wish!r} is not NAME={BYTES}, {FIELDS} or {STANDARDIZE}", param_hint="--preprocess")
     pixels = [wish.partition("=")[0] for wish in wishes if "=" in wish]
     return {"pixels": pixels, "raw": net.sample(data) if FIELDS in wishes else None, "standardized": STANDARDIZE in wishes}
+
+
+def _seen(net: Net) -> Mapping[str, Any]:
+    """A few examples of what a run was trained on, where that is still there."""
+    try:
+        return net.sample().inputs if net.spec.trainings else {}
+    except SpecError as error:
+        click.echo(f"compared on random numbers only, as the data are not at hand: {error.diagnostics[0].message}", err=True)
+        return {}
 
 
 def _measured(source: str, net: Net) -> dict[str, dict[str, Any]]:

@@ -27,6 +27,7 @@ from nnspec.train.epoch import Epoch, as_lists
 from nnspec.train.interrupt import Interrupted
 from nnspec.train.loop import Progress, length
 from nnspec.train.pictures import draw_answers, draw_run, is_classifier
+from nnspec.train.telling import telling
 
 MOST_LINES = 100
 
@@ -75,7 +76,7 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     seen = net.evaluate(last.train) if net.spec.model.metrics and not (last.test or last.validation) else {}
     measured = {"held out": test, "trained on": seen}
     rundir.keep_judged(folder, int(net.engine.steps_done), measured)
-    proof = net.export(folder / rundir.MODEL, measured=measured)
+    proof = net.export(folder / rundir.MODEL, examples=telling({n: last.train[n] for n in net.inputs}), measured=measured)
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],

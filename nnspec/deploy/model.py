@@ -20,10 +20,12 @@ from nnspec.interchange.prove import check
 from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import DEFAULT_OPSET, Model, to_onnx
 from nnspec.record import dataclass
+from nnspec.train.check import examples as number_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Half precision has eleven bits, and an error of each operation adds to that of the next.
 LARGEST_OF_HALF = 2e-2
+WIDER = "numbers of half precision have 11 bits and end at 65,504: `standardize` what is larger, or write float32"
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,25 @@ def export(
     seed: int = 0,
     opset: int = DEFAULT_OPSET,
     half: bool = False,
+    examples: Mapping[str, Array] = {},
 ) -> Proof:
-    """Write a float32 graph as ONNX, in half precision if asked to, once it is proved right; a failure leaves the file that was there."""
+    """Write a float32 graph as ONNX, in half precision if asked to, once it is proved right; a failure leaves the file that was there.
+
+    It is proved on random numbers, and on `examples` of its inputs.
+    """
     if any(n.type.dtype == "float64" for n in graph):
         raise fault("E505", "a float64 model cannot be exported", help="compile it as float32: onnxruntime lacks float64 convolutions")
     simple, inside = simplified(graph, weights)
     inputs = inputs_of(graph)
-    feeds = ({**weights, **batch} for batch in random_batches(inputs, np.random.default_rng(seed)))
-    tried, make = sizes_tried(inputs), partial(to_onnx, simple, inside, metadata=metadata, opset=opset)
+    batches = [*random_batches(inputs, np.random.default_rng(seed))]
+    seen = {n: np.asarray(examples[n], t.dtype) for n, t in inputs.items() if n in examples}
+    if seen:
+        batches.append({**batches[0], **seen})  # what no data have is a number for all examples, as the seed
+    feeds = ({**weights, **batch} for batch in batches)
+    tried, make = (
+        sizes_tried(inputs) + (f", and on {number_of(seen)} examples of the data" if seen else ""),
+        partial(to_onnx, simple, inside, metadata=metadata, opset=opset),
+    )
     if is_too_large(inside.values()):
         if half:
             raise fault("E505", "weights of more than 2 GiB are not written in half precision")
@@ -71,7 +84,7 @@ def export(
     single = make()
     model = halved(single) if half else single
     check(model)
-    difference = proved(graph, model.SerializeToString(), feeds, LARGEST_OF_HALF if half else None)
+    difference = proved(graph, model.SerializeToString(), feeds, LARGEST_OF_HALF if half else None, WIDER if half else "")
     return written(path, model, difference, tried)
 
 

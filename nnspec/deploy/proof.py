@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.deploy.comparison import Run, difference, distance, largest, never_finite, nothing_compared
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, size_names
@@ -18,32 +19,42 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_DIFFERENCE = 1e-4
 # Of a training step: where relu and max pools decide by the last bit, two ways of adding up come to 4.8e-4 (GoogLeNet, 41 draws).
 LARGEST_OF_STEP = 1e-3
-# A gradient that is 0 but for rounding has nothing to be compared with.
-SMALLEST_SCALE = 1e-2
 # Each run-time size takes both lengths of its pair.
 BATCHES, LENGTHS = (1, 7), (3, 5)
 
 
-def proved(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]], largest: float | None = None) -> float:
-    """The largest difference between a model and its graph over these values of all sources; E505 when it is too large."""
-    pairs: list[tuple[Array, Array]] = []
+def proved(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]], most: float | None = None, help: str = "") -> float:
+    """The largest difference between a model and its graph over these values of all sources; E505 when it is too large.
+
+    So it is when an output is no finite number for any of them, as then nothing of it was compared; `help` is for either.
+    """
+    runs = tried(graph, content, feeds)
+    if unknown := never_finite(graph, runs):
+        raise fault("E505", nothing_compared(unknown), help=help)
+    return _small_enough(difference(graph, runs), LARGEST_DIFFERENCE if most is None else most, help)
+
+
+def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]]) -> list[Run]:
+    """A model in onnxruntime and its graph with these values of all sources."""
     try:
         session = Session(content)
-        for values in feeds:
-            expected = reference.run(graph, values)
-            got = session.run({n: values[n] for n in session.inputs})
-            pairs += [(got[o], e) for o, e in zip(session.outputs, expected.values(), strict=True)]
+        answers = ((values, session.run({n: values[n] for n in session.inputs})) for values in feeds)
+        return [Run(v, [got[o] for o in session.outputs], [*reference.run(graph, v).values()]) for v, got in answers]
     except REFUSALS as error:
         raise fault("E505", f"onnxruntime refuses the model: {' '.join(str(error).split())}") from error
-    return compared(pairs, largest)
 
 
-def compared(pairs: Iterable[tuple[Array, Array]], largest: float | None = None) -> float:
+def compared(pairs: Iterable[tuple[Array, Array]], most: float = LARGEST_DIFFERENCE) -> float:
     """The largest difference of what was got from what was expected; E505 when it is too large."""
-    difference = float(np.max([0.0, *(distance(got, expected) for got, expected in pairs)]))  # NaN stays NaN
-    if not difference <= (LARGEST_DIFFERENCE if largest is None else largest):
-        raise fault("E505", f"onnxruntime and the definition differ by {difference:.2g} of the largest output")
-    return difference
+    return _small_enough(largest(distance(got, expected) for got, expected in pairs), most)
+
+
+def _small_enough(far: float, most: float, help: str = "") -> float:
+    if far <= most:
+        return far
+    if np.isfinite(far):
+        raise fault("E505", f"onnxruntime and the definition differ by {far:.2g} of the largest output", help=help)
+    raise fault("E505", "onnxruntime and the definition differ in shape, or in what is a finite number", help=help)
 
 
 def random_batches(types: Mapping[str, Type], rng: np.random.Generator, batches: tuple[int, ...] = BATCHES) -> Iterator[dict[str, Array]]:
@@ -67,17 +78,11 @@ def inputs_of(graph: Graph) -> dict[str, Type]:
 
 
 def _random_value(type: Type, rng: np.random.Generator) -> Array:
+    """Numbers of both signs, and examples of which all are positive, as a logarithm or a root needs."""
     size: Any = type.shape  # bound: all are numbers
-    most = type.classes or (256 if type.dtype == "uint8" else 2)
-    drawn = rng.normal(size=size) if type.is_float else rng.integers(0, most, size)
-    return np.asarray(drawn, type.dtype)
-
-
-def distance(got: Array, expected: Array) -> float:
-    """The largest difference, over the largest number expected; infinite when shape or anything not finite differs."""
-    finite = np.isfinite(expected)
-    if got.shape != expected.shape or not np.array_equal(got[~finite], expected[~finite], equal_nan=True):
-        return np.inf
-    got, expected = np.asarray(got[finite], np.float64), np.asarray(expected[finite], np.float64)
-    scale = np.max(np.abs(expected), initial=SMALLEST_SCALE)
-    return float(np.max(np.abs(got - expected), initial=0.0) / scale)
+    if not type.is_float:
+        return np.asarray(rng.integers(0, type.classes or (256 if type.dtype == "uint8" else 2), size), type.dtype)
+    drawn = np.asarray(rng.normal(size=size), type.dtype)
+    if size:
+        drawn[(len(drawn) + 1) // 2 :] = np.abs(drawn[(len(drawn) + 1) // 2 :])
+    return drawn

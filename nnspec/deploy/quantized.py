@@ -66,7 +66,7 @@ def export_quantized(
     check(model)
     compared = {n: v[:COMPARED] for n, v in seen.items()}
     graph = graph_of(spec, outputs, pixels)
-    difference = proved(graph, model.SerializeToString(), [{**weights, **numbers, **given_as(compared, pixels)}], largest=np.inf)
+    difference = proved(graph, model.SerializeToString(), [{**weights, **numbers, **given_as(compared, pixels)}], most=np.inf)
     return written(path, model, difference, f"on {examples(compared)} examples", *_remarks(before, after))
 
 

@@ -1,7 +1,9 @@
 """A model in half precision: half the size, with inputs and outputs as they were.
 
-One with loops has its weights in half precision only, and computes in single: onnxruntime has no kernels for loops in half precision, and
-crashes on loops between casts.
+What is done to inputs before the first product with weights stays in single: raw values are large, and what standardizes them is small.
+
+A model with loops has its weights in half precision only, and computes in single: onnxruntime has no kernels for loops in half
+precision, and crashes on loops between casts.
 """
 
 from __future__ import annotations
@@ -10,49 +12,86 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from nnspec.record import dataclass
+
 LARGEST = float(np.finfo(np.float16).max)
 LOOPS = ("LSTM", "GRU", "RNN", "Scan")
 HALF = ".half"
+PLAIN = frozenset((
+    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Cos", "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Greater",
+    "GreaterOrEqual", "Identity", "IsInf", "IsNaN", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or",
+    "Pow", "Reciprocal", "Reshape", "Round", "Shape", "Sigmoid", "Sign", "Sin", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze", "Where", "Xor",
+))  # fmt: skip
+"""Ops that do something to each number by itself, or only move it."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is done to inputs first: the outputs of its nodes, its float32 values with the inputs, and the weights that it reads."""
+
+    outputs: frozenset[str]
+    values: frozenset[str]
+    weights: frozenset[str]
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same model with its float32 weights, and where it can be its values, as float16."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    graph = made.graph
-    nodes = _stored(graph) if any(n.op_type in LOOPS for n in graph.node) else _computed(graph)
+    graph, prepared = made.graph, _prepared(onnx.shape_inference.infer_shapes(model).graph)
+    nodes = (_stored if any(n.op_type in LOOPS for n in graph.node) else _computed)(graph, prepared)
     del graph.node[:]
     graph.node.extend(nodes)
     return made
 
 
-def _stored(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+def _prepared(graph: onnx.GraphProto) -> Prepared:
+    weights, known = {t.name: t.data_type for t in graph.initializer}, {v.name for v in graph.input}
+    singles = {v.name for v in (*graph.input, *graph.value_info, *graph.output) if _is_single(v)}
+    first = []
+    for node in graph.node:
+        given = {i for i in node.input if i} - weights.keys()
+        of_weights = TensorProto.FLOAT in map(weights.get, node.input) and not given & singles
+        if node.op_type in PLAIN and given and given <= known and not of_weights:
+            first.append(node)
+            known.update(node.output)
+    read = {i for n in first for i in n.input}
+    return Prepared(frozenset(o for n in first for o in n.output), frozenset(singles & known), frozenset(read & weights.keys()))
+
+
+def _stored(graph: onnx.GraphProto, prepared: Prepared) -> list[onnx.NodeProto]:
     """Every weight is cast before it is used."""
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT:
+        if tensor.data_type == TensorProto.FLOAT and tensor.name not in prepared.weights:
             casts.append(_cast(tensor.name + HALF, tensor.name, TensorProto.FLOAT))
             tensor.CopyFrom(_half(tensor))
             tensor.name += HALF
     return [*casts, *graph.node]
 
 
-def _computed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """What goes in is cast before all else, and what comes out after it."""
-    inputs, outputs = ([v.name for v in values if _is_single(v)] for values in (graph.input, graph.output))
-
-    def inner(name: str) -> str:
-        return name + HALF if name in (*inputs, *outputs) else name
-
+def _computed(graph: onnx.GraphProto, prepared: Prepared) -> list[onnx.NodeProto]:
+    """What is prepared is cast before all else, and what comes out after it."""
+    first, rest = [n for n in graph.node if n.output[0] in prepared.outputs], [n for n in graph.node if n.output[0] not in prepared.outputs]
+    read = {i for n in rest for i in n.input}
+    entering = sorted(read & prepared.values)
+    leaving = [v.name for v in graph.output if _is_single(v) and v.name not in prepared.values]
+    both = [t for t in graph.initializer if t.name in prepared.weights & read and t.data_type == TensorProto.FLOAT]
+    halves = {name: name + HALF for name in (*entering, *leaving, *(t.name for t in both))}
     for tensor in graph.initializer:
-        tensor.CopyFrom(_half(tensor))
-        tensor.name = inner(tensor.name)
-    for node in graph.node:
-        node.input[:] = map(inner, node.input)
-        node.output[:] = map(inner, node.output)
+        if tensor.name not in prepared.weights:
+            tensor.CopyFrom(_half(tensor))
+    for tensor in both:
+        again = graph.initializer.add()
+        again.CopyFrom(_half(tensor))
+        again.name = halves[tensor.name]
+    for node in rest:
+        node.input[:] = [halves.get(name, name) for name in node.input]
+        node.output[:] = [halves.get(name, name) for name in node.output]
         _cast_to_half(node)
-    entering = [_cast(name, inner(name), TensorProto.FLOAT16) for name in inputs]
-    return [*entering, *graph.node, *(_cast(inner(name), name, TensorProto.FLOAT) for name in outputs)]
+    casts = [_cast(name, halves[name], TensorProto.FLOAT16) for name in entering]
+    return [*first, *casts, *rest, *(_cast(halves[name], name, TensorProto.FLOAT) for name in leaving)]
 
 
 def _is_single(value: onnx.ValueInfoProto) -> bool:

@@ -25,6 +25,7 @@ from nnspec.train.missing import Gaps, Means, columns_of, fillable, learnt, mean
 from nnspec.train.sources import IDX_SOURCES, LABELLED, open_source, source_for, source_from_path
 from nnspec.train.split import Rows, split
 from nnspec.train.streamed import Wish, laid_out, most_in_memory
+from nnspec.train.telling import at, telling_rows
 
 __all__ = ["Dataset", "Fields", "Labels", "check", "load", "read", "source_for", "source_from_path"]
 
@@ -32,7 +33,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Labels = Mapping[str, Sequence[str]]
 """What the class numbers of a port stand for: the sorted texts of its column, or the characters of its text."""
 Note = Callable[[str], None]
-SAMPLED = 64
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,8 @@ class _Loader:
         names = sorted(names_read(source, {name: self.inputs[name] for name in made}) & some.readers.keys())
         raw = {name: some.readers[name]() for name in names}
         means = {name: gaps.means[name] for name in names if name in gaps.means}
-        return Sample(_few(raw), _few(fields), {name: items(source, name) for name in made}, means)
+        rows = telling_rows([*raw.values(), *fields.values()])
+        return Sample(at(rows, raw), at(rows, fields), {name: items(source, name) for name in made}, means)
 
     def wish(self, source: DataSource, gaps: Gaps) -> Wish:
         return Wish(source, self.ports, self.dtype, self.labels, gaps)
@@ -297,10 +298,6 @@ class _Loader:
         parts = self.opened(source, self.data if same else None)
         source = by_their_names(source, parts.train, self.ports)
         return _checked(self.wish(source, _gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
-
-
-def _few(fields: Fields) -> Fields:
-    return {name: np.asarray(values[:SAMPLED]) for name, values in fields.items()}
 
 
 def _rows(fields: Fields, rows: Rows) -> Fields:

@@ -1,0 +1,94 @@
+"""How far two ways to compute a model are apart, over how large its outputs are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnspec.graph import Graph
+from nnspec.record import dataclass
+from nnspec.run import reference
+
+Array = np.ndarray[Any, np.dtype[Any]]
+# A gradient that is 0 but for rounding has nothing to be compared with.
+SMALLEST_SCALE = 1e-2
+# How often all values are moved by a rounding, to see what of a small output is rounding.
+NUDGES = 3
+ROUNDING, TINY = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a model and its graph make of the same values of all sources, output by output."""
+
+    feeds: Mapping[str, Array]
+    got: Sequence[Array]
+    expected: Sequence[Array]
+
+
+def never_finite(graph: Graph, runs: Sequence[Run]) -> list[str]:
+    """The outputs that are nowhere a finite number, though they are not empty."""
+    found = zip(graph.outputs, zip(*(run.expected for run in runs), strict=True), strict=True)
+    return [
+        n.removeprefix("output:") for n, values in found if any(v.size for v in values) and not any(np.isfinite(v).any() for v in values)
+    ]
+
+
+def nothing_compared(outputs: Sequence[str]) -> str:
+    names = " and ".join(f"`{name}`" for name in outputs)
+    return f"{names} {'is' if len(outputs) == 1 else 'are'} not finite for any input that was tried, so nothing was compared"
+
+
+def difference(graph: Graph, runs: Sequence[Run]) -> float:
+    """The largest over all runs and outputs, each over how large the output is."""
+    floors = _floors(graph, runs)
+    return largest(distance(*both) for run in runs for both in zip(run.got, run.expected, floors, strict=True))
+
+
+def largest(distances: Iterable[float]) -> float:
+    return float(np.max([0.0, *distances]))  # NaN stays NaN
+
+
+def distance(got: Array, expected: Array, smallest: float = SMALLEST_SCALE) -> float:
+    """The largest difference, over the largest number expected; infinite when shape or anything not finite differs."""
+    finite = np.isfinite(expected)
+    if got.shape != expected.shape or not np.array_equal(got[~finite], expected[~finite], equal_nan=True):
+        return np.inf
+    got, expected = np.asarray(got[finite], np.float64), np.asarray(expected[finite], np.float64)
+    far = float(np.max(np.abs(got - expected), initial=0.0))
+    return far and far / max(_size(expected), smallest, TINY)
+
+
+def _floors(graph: Graph, runs: Sequence[Run]) -> list[float]:
+    """What each output is at least compared with: no more than it comes to in some run, or than the terms that cancel in it."""
+    sizes = [max(map(_size, values)) for values in zip(*(run.expected for run in runs), strict=True)]
+    if min(sizes, default=SMALLEST_SCALE) < SMALLEST_SCALE:
+        sizes = [max(own, moved / ROUNDING) for own, moved in zip(sizes, _moved(graph, runs), strict=True)]
+    return [min(size, SMALLEST_SCALE) for size in sizes]
+
+
+def _moved(graph: Graph, runs: Sequence[Run]) -> list[float]:
+    """How far each output moves when every value that goes in does by a rounding."""
+    rng, moves = np.random.default_rng(0), [0.0] * len(graph.outputs)
+    for run in [*runs] * NUDGES:
+        moved = reference.run(graph, {n: _nudged(v, rng) for n, v in run.feeds.items()}).values()
+        moves = [max(move, _size(_apart(a, b))) for move, a, b in zip(moves, moved, run.expected, strict=True)]
+    return moves
+
+
+def _nudged(values: Array, rng: np.random.Generator) -> Array:
+    if values.dtype.kind != "f":
+        return values
+    return np.asarray(values * (1 + ROUNDING * rng.choice([-1, 1], values.shape)), values.dtype)
+
+
+def _apart(a: Array, b: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.asarray(a, np.float64) - b)
+
+
+def _size(values: Array) -> float:
+    """The largest finite number, without its sign."""
+    return float(np.max(np.abs(values[np.isfinite(values)]), initial=0.0))
