@@ -203,6 +203,8 @@ def test_a_file_that_is_not_there_is_said_with_what_was_meant(name: str, said: s
 
 def test_a_spec_where_a_run_is_due_is_shown_its_last_run(nnspec: Nnspec) -> None:
     assert "help: it is a spec: `nnspec train xor` makes a run of it" in nnspec("eval", "xor")[2]
+    Path("no_run.csv").write_text("a,b", "utf-8")
+    assert "it is what `nnspec train` prints at its end" in nnspec("eval", "no_run.csv")[2]
     for _ in range(2):
         assert nnspec("train", "xor", "--epochs", "1")[0] == 0
     assert "help: did you mean `runs/xor-2`, a run of this spec?" in nnspec("eval", "xor")[2]

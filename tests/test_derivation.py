@@ -84,6 +84,14 @@ def test_every_way_is_a_term_and_every_partial_is_written_once() -> None:
     assert len(set(lefts)) == len(lefts)
 
 
+@pytest.mark.parametrize(("width", "written"), [(1, "[0]"), (1, "[-1]"), (3, "[0]"), (3, "[1]"), (3, "[2]"), (3, "[-1]"), (3, "[1:]")])
+def test_a_place_is_the_number_that_the_spec_says(width: int, written: str) -> None:
+    body = f"x -> dense({width})\n  output p = sum(a{written})\n  loss (p - 1)^2"
+    spec = spec_of(f"model M {{\n  input x: [2]\n  a = {body}\n}}")
+    shown = "[0]" if width == 1 else written
+    assert any(f"a{shown}" in line for line in equations(Chain(values_of(spec), "dense.W", Plain())))
+
+
 def test_many_ways_are_counted_and_not_written_out() -> None:
     chain = Chain(values_of(gallery("googlenet")), "convolved.conv.W", Plain())
     assert chain.ways() == 4**9  # four branches in each of nine blocks

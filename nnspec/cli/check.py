@@ -149,7 +149,7 @@ def _write(path: Path, source: Source) -> None:
 @click.command()
 @click.argument("code")
 def explain(code: str) -> None:
-    """Say what CODE means, with a spec that gives it and one that does not."""
+    """Say what CODE means, with an example that gives it and one that does not."""
     from nnspec.pages import codes, page
 
     if code.upper() not in codes():

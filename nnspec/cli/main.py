@@ -67,7 +67,7 @@ def cli() -> None:
     """Neural networks written as formulas: checked before they run, trained, and deployed.
 
     F is a .nn file, a name of the gallery such as `digits`, - for stdin, or an ONNX model M.onnx, of which `--set target=..`, `loss`,
-    `metric`, `train` and `constants` say what is to be learnt.
+    `metric`, `train` and `constants` say what is to be learnt. A run holds a spec, so for `train` and `derive` `nnspec import` writes one.
     """
 
 

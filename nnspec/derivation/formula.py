@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nnspec.derivation.signs import SUM, Piece, Signs, Term
-from nnspec.graph import BATCH, Graph, Node
+from nnspec.graph import BATCH, Dim, Graph, Node
 from nnspec.graph.types import count
 from nnspec.ops.operators import BINARY
 from nnspec.record import dataclass
@@ -120,11 +120,12 @@ class Formula:
         return self.factors(self.graph[name])
 
     def slice(self, node: Node) -> str:
-        """What a cut takes of an example: a range, or one place, which is -1 at the end."""
+        """What a cut takes of an example: a range, or one place, which is -1 at the end, unless its number is written."""
         axis, start, stop = (node.attributes[a] for a in ("axis", "start", "stop"))
         x = self.graph[node.inputs[0]].type
         at_end = stop == x.shape[axis]
-        one, part = str(-1 if at_end else start), f"{'' if start == 0 else start}:{'' if at_end else stop}"
+        one = str(-1 if at_end and start != 0 and not _is_written(start, node) else start)
+        part = f"{'' if start == 0 else start}:{'' if at_end else stop}"
         return ", ".join([*[":"] * (axis - x.has_batch), one if stop - start == 1 else part])
 
     def padded(self, node: Node, x: Term) -> Term:
@@ -165,6 +166,12 @@ class Formula:
     def axis(self, axes: Sequence[int]) -> Term:
         text = str(axes[0]) if len(axes) == 1 else f"[{', '.join(map(str, axes))}]"
         return Term(f"{self.signs.name('axis').text} = {text}", SUM)
+
+
+def _is_written(place: Dim, node: Node) -> bool:
+    """Whether the indices that a node was made of have it so."""
+    indices = node.span.text.rpartition("[")[2] if node.span else ""
+    return str(place) in indices.rstrip("] ").replace(" ", "").split(",")
 
 
 def is_long(graph: Graph, output: str) -> bool:

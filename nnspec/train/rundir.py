@@ -139,7 +139,7 @@ def refuse_no_run(folder: Path) -> None:
 
 def _run_of(spec: Path) -> str:
     """Help for the name of a spec where that of a run of it is due."""
-    if not path_of(spec).is_file():
+    if path_of(spec).suffix != ".nn" or not path_of(spec).is_file():
         return ""
     known = runs_of(spec.stem)
     return f"did you mean `{known[max(known)]}`, a run of this spec?" if known else f"it is a spec: `nnspec train {spec}` makes a run of it"
