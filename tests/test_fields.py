@@ -96,3 +96,39 @@ def test_a_formula_over_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         nnspec.load(tmp_path / "net.nn").dataset()
     assert caught.value.diagnostics[0].code == "E309"
+
+
+SPACED = 'sepal length (cm),n,"say ""a"" %",city\n1,5,2,Oslo\n3,6,4,Rome\n'
+
+
+def spaced(folder: Path, arguments: str, ports: str = "input x: []") -> dict[str, np.ndarray]:
+    (folder / "s.csv").write_text(SPACED)
+    model = f"model M {{ {ports}  param w: [1] = 0  output z = w  loss sum(w) }}"
+    source = f'csv("s.csv", {arguments})'
+    net = nnspec.load(write(folder / "net.nn", f"{model} train {{ data {source} epochs 1 optimizer sgd(lr = 0.1) }}"))
+    return net.dataset().train
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_text_in_a_formula_is_the_column_of_this_name(tmp_path: Path) -> None:
+    found = spaced(tmp_path, 'x = [log("sepal length (cm)") + n, "sepal length (cm)" * 2, "n"]', "input x: [3]")["x"]
+    assert np.allclose(found, [[5, 2, 5], [np.log(3) + 6, 6, 6]])
+    with pytest.raises(SpecError) as caught:
+        spaced(tmp_path, 'x = log("sepal width (cm)")')
+    assert "has no field `sepal width (cm)` for `x`" in str(caught.value) and "did you mean `sepal length (cm)`?" in str(caught.value)
+
+
+@pytest.mark.parametrize("formula", ["[n, city]", "n + city"])
+def test_texts_among_numbers_are_told_the_input_that_takes_them(formula: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        spaced(tmp_path, f"x = {formula}", "input x: [2]" if "[" in formula else "input x: []")
+    [d] = caught.value.diagnostics
+    assert d.code == "E309" and "`input city: class(2)` and `one_hot(city)`" in d.help
+    (tmp_path / "s.csv").write_text(SPACED)
+    model = "model M { input x: [1]  input city: class(2)  output z = concat(x, one_hot(city)) -> dense(1)  loss sum(z) }"
+    net = nnspec.load(write(tmp_path / "net.nn", f'{model} train {{ data csv("s.csv", x = [n]) epochs 1 optimizer sgd(lr = 0.1) }}'))
+    assert net.dataset().train["city"].tolist() == [0, 1]

@@ -55,6 +55,13 @@ def test_a_let_can_be_the_file_of_a_source(tmp_path: Path) -> None:
     assert list(nnspec.load(tmp_path / "net.nn", file='"b.csv"').dataset().train["x"]) == [1, 2]
 
 
+@pytest.mark.parametrize("value", ["b.csv", "b", "2020-b.csv", "data/b.csv", "a b"])
+def test_a_setting_of_a_text_without_quotes_is_told_how_it_is_written(value: str) -> None:
+    text = 'let file = "a.csv" model M { input x: [] output y = 2 * x loss y } train { data csv(file) epochs 1 optimizer sgd(1) }'
+    found = Compilation(Source("spec.nn", text), {"file": value}).diagnostics[0]
+    assert found.help.endswith(f"--set 'file=\"{value}\"'") and found.fix is None
+
+
 def test_a_let_of_a_number_does_not_hide_the_schedule_of_its_name() -> None:
     text = KINDS.replace("schedule  curve", "schedule  linear(final = 0.1)")
     assert rules(nnspec.loads(text)) == ("momentum", "linear")

@@ -98,6 +98,26 @@ def test_a_wrong_argument_of_a_source_is_refused(data: str, code: str, part: str
     assert found.code == code and part in found.help
 
 
+@pytest.mark.parametrize(("data", "code", "mended"), [
+    ("a.csv", "E301", 'csv("a.csv")'),
+    ('"a.npz"', "E301", 'npz("a.npz")'),
+    ("data/a.parquet", "E301", 'parquet("data/a.parquet")'),
+    ("csv(a.csv)", "E104", 'csv("a.csv")'),
+    ("csv(data/a.csv, x = [p, q])", "E104", 'csv("data/a.csv", x = [p, q])'),
+    ("series(a.csv, price, window = 2)", "E104", 'series("a.csv", price, window = 2)'),
+])  # fmt: skip
+def test_a_file_without_its_source_or_quotes_is_told_how_it_is_written(data: str, code: str, mended: str) -> None:
+    found = mistake(data)
+    assert found.code == code and found.fix
+    text, at = spec(data), found.fix.span
+    assert text[: at.start] + found.fix.text + text[at.end :] == spec(mended)
+    assert found.fix.text.split(".")[0].strip('"') in found.help
+
+
+def test_a_text_that_is_no_file_of_a_known_kind_is_told_what_reads_files() -> None:
+    assert mistake('"notes"').help == 'a file is read by its source: `csv("FILE")`'
+
+
 def test_a_network_learns_the_moons() -> None:
     hidden = POINTS.replace("x -> dense(2)", "x -> dense(16) -> tanh -> dense(2)") + "  metric accuracy(z, y)"
     net = nnspec.loads(spec("moons", hidden).replace("epochs 1 optimizer sgd(lr = 0.1)", "epochs 40 optimizer adam(lr = 0.02)"))

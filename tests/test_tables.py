@@ -75,7 +75,7 @@ def mistake(path: Path, column: str = "b") -> Diagnostic:
     ("a;b\n3,14;2\n", "E310", "has semicolons", 'sep=";", decimal=",")'),
     ("a\tb\n1\t2\n", "E310", "has tabs between its cells", 'sep="\\t"'),
     ("a,b\n1,2\n".encode("utf-16"), "E309", "it is text in UTF-16", "iconv -f UTF-16 -t UTF-8"),
-    ("a,b\n1,é\n".encode("latin1"), "E309", "it is not text in UTF-8", "save it as UTF-8"),
+    ("a,b\n1,é\n".encode("latin1"), "E309", "it is not text in UTF-8: line 2 has the byte 0xe9", "save it as UTF-8"),
 ])  # fmt: skip
 def test_a_mistake_in_a_csv_file_has_its_place_and_says_what_to_write(
     write: Callable[[str | bytes], Path], content: str | bytes, code: str, message: str, help_: str

@@ -9,7 +9,7 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.values import Scope, Tensor
+from nnspec.elaborate.values import Scope, Tensor, Value
 from nnspec.graph import Graph, Type
 from nnspec.ops import OPS
 from nnspec.record import dataclass
@@ -20,7 +20,7 @@ FIELD = "field"
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula whose names are fields, or else what they are in the spec."""
+    """A formula whose names are fields, or else what they are in the spec; a text in it is a name, too."""
 
     expression: ast.Expr
     definitions: Definitions = field(repr=False)
@@ -30,20 +30,29 @@ class Formula:
         return self.expression.span.text
 
     def names(self) -> list[str]:
-        return names_in(self.expression)
+        return names_in(self.expression, texts=True)
 
     def means(self, name: str) -> bool:
         """Whether the spec or the library defines the name."""
         return name in self.scope.all_names() or self.definitions.meaning(name) is not None
 
 
-def names_in(e: ast.Expr) -> list[str]:
-    """The names that a formula reads, without those that it calls or gives."""
+class _OverFields(Elaborator):
+    """Takes a text for the field that it names."""
+
+    def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
+        return super().evaluate(ast.Name(e.span, e.value) if isinstance(e, ast.String) else e, scope)
+
+
+def names_in(e: ast.Expr, *, texts: bool = False) -> list[str]:
+    """The names that a formula reads, without those that it calls or gives; the `texts` in it, if these are names."""
     found: dict[str, None] = {}
     left: list[object] = [e]
     while left:
         match left.pop():
             case ast.Name(id=name):
+                found[name] = None
+            case ast.String(value=name) if texts:
                 found[name] = None
             case ast.Call(callee=ast.Name(), arguments=inner) | ast.Stage(body=inner) | (tuple() as inner):
                 left += reversed(inner) if isinstance(inner, tuple) else [inner]
@@ -55,7 +64,7 @@ def names_in(e: ast.Expr) -> list[str]:
 def field_graph(formula: Formula, types: Mapping[str, Type], dtype: str = "float64") -> Graph:
     """From fields to the one that the formula makes of them, called FIELD; a Fault where it is no formula of single examples."""
     graph, span = Graph(FIELD, dtype), formula.expression.span
-    e = Elaborator(graph, formula.definitions, training=False)
+    e = _OverFields(graph, formula.definitions, training=False)
     known = {name: Tensor(graph.source(OPS["input"], name, type), True) for name, type in types.items()}
     value = batch.lift(graph, e.evaluate(formula.expression, Scope(formula.scope, names={**e.always, **known})), graph.dtype, span)
     if e.owned:

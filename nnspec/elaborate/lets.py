@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
@@ -31,18 +32,24 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
                 raise fault("E105", f"`let {name}` is written twice", let.name.span, notes=((scope.spans[name], "first here"),))
             scope.spans[name] = let.name.span
             try:
-                scope.names[name] = _setting(e, name, settings[name], scope) if name in settings else e.evaluate(let.value, scope)
+                scope.names[name] = _setting(e, let, settings[name], scope) if name in settings else e.evaluate(let.value, scope)
             except (Fault, Poisoned):
                 scope.names[name] = POISON
                 raise
     return e.diagnostics
 
 
-def _setting(e: Elaborator, name: str, value: str | int | float | bool, scope: Scope) -> object:
+def _setting(e: Elaborator, let: ast.Let, value: str | int | float | bool, scope: Scope) -> object:
     """A setting from the command line, read as the language reads a value."""
     if not isinstance(value, str):
         return value
-    parsed, diagnostics = parse_value(Source(f"--set {name}", value))
-    if parsed is None:
-        raise Fault(diagnostics[0])
-    return e.evaluate(parsed, scope)
+    parsed, diagnostics = parse_value(Source(f"--set {let.name.id}", value))
+    try:
+        if parsed is None:
+            raise Fault(diagnostics[0])
+        return e.evaluate(parsed, scope)
+    except Fault as error:
+        if not isinstance(let.value, ast.String):
+            raise
+        help_ = f"a text stands in quotes, here in those of the shell: --set '{let.name.id}=\"{value}\"'"
+        raise Fault(replace(error.diagnostic, help=help_, fix=None)) from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from nnspec.diagnostics import Span, fault, instead, meant
+from nnspec.diagnostics import Fix, Span, fault, instead, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
 from nnspec.elaborate.foreign import is_safe, nearest
@@ -126,7 +126,7 @@ class SourceReader:
         name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or ""
         place = e.callee.span if isinstance(e, ast.Call) else e.span
         if name not in SOURCES:
-            raise fault("E301", f"there is no data source `{name or e.span.text}`", place, **meant(name, SOURCES, place))
+            raise fault("E301", f"there is no data source `{name or e.span.text}`", place, **(_file(e) or meant(name, SOURCES, place)))
         arguments = e.arguments if isinstance(e, ast.Call) else ()
         return _Call(self, name, e.span).read(arguments)
 
@@ -151,7 +151,7 @@ class SourceReader:
     def made(self, e: ast.Expr) -> Column:
         if isinstance(e, ast.Name | ast.String):
             return self.column(e)
-        if not names_in(e):
+        if not names_in(e, texts=True):
             raise fault("E106", "an input or target is made of columns, and this names none", e.span)
         return Formula(e, self.e.definitions, self.scope)
 
@@ -176,6 +176,15 @@ class SourceReader:
         guess = nearest(said, option.words)
         help_ = instead(guess, e.span, f"write `{name} = {option.words[0]}`", safe=bool(guess and is_safe(said, guess)))
         raise fault("E106", f"`{name}` is {' or '.join(f'`{word}`' for word in option.words)}", e.span, **help_)
+
+
+def _file(e: ast.Expr) -> dict[str, Any]:
+    """Help and fix for a file that stands where its source is due."""
+    path = e.span.text.strip('"')
+    kind = path.rpartition(".")[2]
+    if isinstance(e, ast.Call) or kind not in SOURCES or not SOURCES[kind].path:
+        return {"help": 'a file is read by its source: `csv("FILE")`'} if isinstance(e, ast.String) else {}
+    return {"help": f'write `{kind}("{path}")`', "fix": Fix(e.span, f'{kind}("{path}")')}
 
 
 class _Call:
@@ -206,8 +215,8 @@ class _Call:
             self.path = path
             return
         name = a.name or next((o for o, kind in self.kind.options.items() if o not in self.spans and not isinstance(kind, Word)), None)
-        if name is None:
-            raise fault("E104", f"`{self.name}` does not take this argument", a.span)
+        if name is None or self.is_path(a):
+            raise fault("E104", f"`{self.name}` does not take this argument", a.span, **self.in_quotes(a))
         if name in self.spans:
             raise fault("E104", f"`{self.name}` gets `{name}` twice", a.span, notes=((self.spans[name], "first here"),))
         self.spans[name] = a.value.span
@@ -219,3 +228,13 @@ class _Call:
             raise fault("E102", f"`{self.name}` has no argument `{name}`", a.name_span, **more)
         else:
             self.fields[name] = self.reader.columns(a.value)
+
+    def is_path(self, a: ast.Argument) -> bool:
+        """Whether it can be nothing but the path, without its quotes."""
+        return a.name is None and bool(self.kind.path) and self.path is None and isinstance(a.value, ast.Attribute)
+
+    def in_quotes(self, a: ast.Argument) -> dict[str, Any]:
+        """Help and fix for what stands where the path is due."""
+        if not self.kind.path or self.path is not None:
+            return {}
+        return {"help": f'a file is named in quotes: `{self.name}("{a.span.text}")`', "fix": Fix(a.span, f'"{a.span.text}"')}

@@ -14,7 +14,7 @@ from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
 from nnspec.train.check import Checker, Fields, Whence, listing
-from nnspec.train.files import Readers, not_a_number, quoted
+from nnspec.train.files import Readers, not_a_number, quoted, text_help
 from nnspec.train.formulas import computed
 from nnspec.train.npy import ONLY
 
@@ -79,11 +79,11 @@ def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: 
         return columns[0]
     kinds = {c.dtype == object for c in columns}
     if len(kinds) > 1:
-        name, first = next((str(i), c[0]) for i, c in zip(made_of, columns, strict=True) if c.dtype == object)
+        name, texts = next((str(i), c) for i, c in zip(made_of, columns, strict=True) if c.dtype == object)
+        first = texts[0]
         where = f"in row {whence.row(0)}"
         message = f"{whence.said(None)}`{port}` takes numbers, and the column `{name}` holds text: {quoted(first)} {where}"
-        help_ = "a list takes columns of numbers; class numbers become numbers by `one_hot(column, N)`"
-        raise not_a_number(first, message, source.spans.get(port, source.span), help_)
+        raise not_a_number(first, message, source.spans.get(port, source.span), text_help(name, texts))
     return _side_by_side(source, port, [str(i) for i in made_of], columns)
 
 

@@ -23,6 +23,7 @@ from numpy.lib import format as npy
 
 from nnspec import limits
 from nnspec.diagnostics import Fault, Span, fault
+from nnspec.elaborate.sources import SOURCES
 from nnspec.files import is_plain_file
 from nnspec.memory import is_exhausted
 from nnspec.record import dataclass
@@ -123,8 +124,20 @@ def existing(path: Path, span: Span | None) -> Path:
         return path
     message = f"the data file {path} does not exist, or is not a plain file"
     given = span is not None and span.source.name == COMMAND_LINE
-    help_ = "" if given else "a path in a spec is taken from the folder of the spec; `--data FILE` gives another"
+    help_ = source_help(path.name) if given else "a path in a spec is taken from the folder of the spec; `--data FILE` gives another"
     raise fault("E302", message, span, help=help_)
+
+
+def source_help(name: str) -> str:
+    """For what `--data` names, and is no file."""
+    return f"`--data` takes a file; the source of this name is written in the spec: `data {name}`" if name in SOURCES else ""
+
+
+def text_help(name: str, texts: np.ndarray) -> str:
+    """How a column of texts gets into a model: as the class numbers of an input of its own."""
+    port = name if name.isidentifier() else "kind"
+    declared = f"`input {port}: class({len(set(texts.flat))})`" + ("" if port == name else f', `kind = "{name}"` in the source,')
+    return f"texts become class numbers in an input of their own: {declared} and `one_hot({port})`"
 
 
 def package(module: str, name: str, what: str, extra: str, span: Span | None) -> ModuleType:

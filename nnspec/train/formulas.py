@@ -13,7 +13,7 @@ from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
-from nnspec.train.files import Readers, check_size
+from nnspec.train.files import Readers, check_size, text_help
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -68,7 +68,8 @@ def _type(formula: Formula, name: str, values: Array, fractional: bool) -> Type:
     """Columns of whole numbers are whole, so that `one_hot` takes them."""
     shape = (BATCH, *values.shape[1:])
     if values.dtype.kind not in "biuf":
-        raise fault("E309", f"a formula is of numbers, and the field `{name}` holds text", formula.expression.span)
+        message = f"a formula is of numbers, and the field `{name}` holds text"
+        raise fault("E309", message, formula.expression.span, help=text_help(name, values))
     if values.dtype.kind == "b":
         return Type("bool", shape)
     return Type("float64" if fractional or is_fractional(values) else "int64", shape)

@@ -15,7 +15,7 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.files import is_plain_file
 from nnspec.run.fractions import Fractions
 from nnspec.train.check import examples
-from nnspec.train.files import COMMAND_LINE, Parts, Readers, Tall, in_memory, package, read_idx, read_npz
+from nnspec.train.files import COMMAND_LINE, Parts, Readers, Tall, in_memory, package, read_idx, read_npz, source_help
 from nnspec.train.images import read_images
 from nnspec.train.npy import read_npy, tall_npy
 from nnspec.train.parquet import read_parquet, tall_parquet
@@ -56,7 +56,8 @@ def source_from_path(path: str) -> DataSource:
     span, name = _on_the_command_line(path), _suffix(path)
     if name not in TABLES:
         message = f"`{path}` is not a .csv, .npy, .npz or .parquet file"
-        raise fault("E302", message, span, help="a folder of MNIST files needs `data mnist` in the spec")
+        folder = "a folder of MNIST files needs `data mnist` in the spec" if Path(path).is_dir() else ""
+        raise fault("E302", message, span, help=source_help(path) or folder)
     return DataSource(name, span, str(Path(path).absolute()))
 
 

@@ -134,15 +134,26 @@ def _numbered_rows(path: Path, span: Span | None) -> list[tuple[int, list[str]]]
         except csv.Error as error:
             raise broken(path, f"line {reader.line_num}: {error}", span) from None
         except UnicodeDecodeError:
-            raise _not_utf_8(path, reader.line_num, span) from None
+            raise _not_utf_8(path, span) from None
 
 
-def _not_utf_8(path: Path, line: int, span: Span | None) -> Fault:
+def _not_utf_8(path: Path, span: Span | None) -> Fault:
     with path.open("rb") as file:
         wide = file.read(2) in UTF_16
-    found = "it is text in UTF-16, and not in UTF-8" if wide else f"it is not text in UTF-8, somewhere after line {line}"
+        file.seek(0)
+        place = "" if wide else next((f": line {i} has the byte {b:#04x}" for i, row in enumerate(file, 1) if (b := _foreign(row))), "")
+    found = "it is text in UTF-16, and not in UTF-8" if wide else f"it is not text in UTF-8{place}"
     help_ = f"save it as UTF-8, or `iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8`"
     return fault("E309", f"{path} cannot be read: {found}", span, help=help_)
+
+
+def _foreign(line: bytes) -> int:
+    """The first byte that UTF-8 does not have there; 0 where there is none."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return line[error.start]
+    return 0
 
 
 def _check_header(table: Table) -> None:
