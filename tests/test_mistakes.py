@@ -104,6 +104,12 @@ MISTAKES = {
     "the number e": Mistake(model("output y = e^x"), "E101", 3, "e", "there is no `e`", "e^x is written `exp(x)`"),
     "the number of the circle": Mistake(model("output y = π * x"), "E101", 3, "π", "there is no `π`", "did you mean `pi`?"),
     "a matrix turned as in Python": Mistake(model("output y = x.T"), "E101", 3, "x.T", "there is no `x.T`", "`transpose(x)`"),
+    "a product with a bracket": Mistake(
+        model("output y = 2(x + 1)"), "E106", 3, "2", "only a name can be called", "a product is written `2 * (...)`"
+    ),
+    "a product of a value with a bracket": Mistake(
+        model("output y = x(x + 1)"), "E106", 3, "x", "`x` is [4], not a function", "a product is written `x * (...)`"
+    ),
     "too many arguments": Mistake(
         model("output y = x -> relu(1)"), "E104", 3, "1", "`relu` takes at most 1 argument", "relu(x)"
     ),

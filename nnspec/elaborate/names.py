@@ -31,7 +31,9 @@ def callee_of(e: ast.Expr, scope: Scope, definitions: Definitions) -> Function |
     """What a call calls; a number of the same name does not hide a function."""
     name = ast.dotted(e)
     if name is None:
-        help_ = f"the value comes first: `x -> {' '.join(e.span.text.split())}`" if isinstance(e, ast.Call) else ""
+        said = " ".join(e.span.text.split())
+        help_ = f"the value comes first: `x -> {said}`" if isinstance(e, ast.Call) else ""
+        help_ = _product(e.span) if isinstance(e, ast.Number) else help_
         raise fault("E106", "only a name can be called", e.span, help=help_)
     try:
         found = scope.find(name, is_callable)
@@ -48,7 +50,13 @@ def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions)
     value = scope.find(name) if name in scope.all_names() else definitions.meaning(name)
     if value is None:
         return unknown(name, span, scope, definitions)
-    return fault("E106", f"`{name}` is {describe(value)}, not a function or layer", span)
+    return fault("E106", f"`{name}` is {describe(value)}, not a function or layer", span, help=_product(span))
+
+
+def _product(before: Span) -> str:
+    """What is meant by a number or a value right before a bracket."""
+    bracket = before.source.text[before.end : before.end + 1] == "("
+    return f"a product is written `{before.text} * (...)`" if bracket else ""
 
 
 def unknown(

@@ -136,6 +136,10 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
 
 
 def _of_values(span: Span) -> str:
+    """What may be meant by two values side by side: a product, or a call where nothing makes the first."""
+    before = re.search(r"([^\W\d][\w.]*)[ \t]+\Z", _line_before(span))
+    if before and not _is_made(Span(span.source, span.start - len(before[0]), span.start - len(before[0]) + len(before[1]))):
+        return f"the arguments of a call stand in brackets: `{before[1]}({span.text})`"
     return f"a product is written `* {span.text}`, of matrices `@ {span.text}`; a stage follows by `->`"
 
 

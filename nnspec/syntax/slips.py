@@ -81,14 +81,20 @@ HERE = (
     ),
     _sign(r"/\*", "a comment starts with `#` and ends with its line"),
     _sign(r"&&?", "both conditions hold: `a and b`", "and"),
-    _sign(r"\|\|?", "one of the conditions holds: `a or b`", "or"),
-    _sign(r"!(?!=)", "the opposite of a condition: `not a`", "not "),
+    _sign(r"\|\|", "one of the conditions holds: `a or b`", "or"),
+    _sign(r"\|", "one of two conditions is `a or b`, an absolute value `abs(a)`, and a value goes on to the next stage by `->`"),
+    _sign(r"(?<![\w)\]])!(?!=)", "the opposite of a condition: `not a`", "not "),
     _sign(r"\*\*", "a power is written `x ^ 2`", "^"),
     _sign(r"(\+|-|\*|/)=", r"write the name on both sides: `h = h + 1`"),
     _sign(r"\+\+|--(?!>)", "write the name on both sides: `h = h + 1`"),
     _sign(r"\?", "a choice is written `if c then a else b`"),
     _sign(r"\\", "line breaks mean nothing: leave it out", ""),
-    _sign(r"×|·", "a product is written `*`", "*"),
+    _sign(r"[×·⋅∗⊙]", "a product is written `*`", "*"),
+    _sign(r"÷", "a quotient is written `/`", "/"),
+    _sign(r"<>", "write `!=`", "!="),
+    Slip("E004", re.compile(r"(?<=\[)[^\[\]\n]*(?:::|\.\.\.)[^\[\]\n]*(?=\])"), r"`\g<0>` is no part of a value",
+        "a stretch of a value is `x[0:2]`, and rows here and there are `take(x, [0, 2])`"),
+    Slip("E004", re.compile(r"(?<=[\w)\]])!(?!=)"), r"`\g<0>` is a sign of mathematics", "there is none like it here"),
     _sign(r"−|–|—", "a difference is written `-`", "-"),
     _sign(r"≤", "write `<=`", "<="),
     _sign(r"≥", "write `>=`", ">="),
@@ -119,6 +125,7 @@ HERE = (
 """Those whose match covers the place."""
 
 BEFORE = (
+    Slip("E004", re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?=\s*\Z)"), r"`\g<0>` is a sign of mathematics", "a power is written `x ^ 2`"),
     Slip(
         "E004", re.compile(r"(\d+)\s*%(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), r"`\g<0>` is no share: `%` gives the rest of a division",
         "a share is a number from 0 to 1, such as 0.1",
