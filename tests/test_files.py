@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import nnspec
+from nnspec.cli.main import cli
 from nnspec.diagnostics import Diagnostic, SpecError
 from nnspec.train.data import Dataset
 
@@ -92,6 +94,37 @@ def test_other_folders_are_numbered_by_the_classes_of_the_training(pets: Path) -
     write(pets / "more" / "cow" / "1.png", np.full((4, 3), 200))
     with pytest.raises(SpecError, match="cow"):
         trained.dataset(str(pets / "more"))
+
+
+def test_images_without_labels_are_predicted_and_each_row_says_its_file(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(pets)
+    trained = net(pets, 'images("pets")', IMAGES.format("1, 4, 3"))
+    trained.fit(run="run")
+    names = [f"{i}-{i % 3}.png" for i in range(7)]
+    for i, name in enumerate(names):
+        write(pets / "new" / name, np.full((4, 3), 30 * i))
+    expected = trained.predict(np.full((7, 1, 4, 3), 30 * np.arange(7)[:, None, None, None] / 255, np.float32))
+    for data, files, rows in (("new", names, expected), ("pets", [f"{c}/{i}.png" for c in ("cat", "dog") for i in range(5)], None)):
+        for suffix in ("csv", "parquet", "npz"):
+            done = CliRunner().invoke(cli, ["predict", "run", "--data", data, "-o", f"{data}.{suffix}"])
+            assert done.exit_code == 0, done.exception
+        table = parquet.read_table(f"{data}.parquet").to_pydict()
+        lines = [line.split(",") for line in Path(f"{data}.csv").read_text().splitlines()]
+        assert lines[0] == ["file", "z_cat", "z_dog"] == [*table]
+        assert [line[0] for line in lines[1:]] == table["file"] == np.load(f"{data}.npz")["file"].tolist() == files
+        found = np.load(f"{data}.npz")["z"]
+        assert np.allclose(np.array(lines)[1:, 1:].astype(float), found) and (rows is None or np.allclose(found, rows, atol=1e-5))
+    images, labels = (np.concatenate([p[n] for p in (trained.dataset().train, trained.dataset().test or {})]) for n in ("image", "label"))
+    both = trained.predict(images)
+    assert np.allclose(both[np.lexsort((images[:, 0, 0, 2], labels))], found, atol=1e-5)
+    refused = CliRunner().invoke(cli, ["eval", "run", "--data", "new"]).exception
+    assert "the images lie in no folders, and have no `label`" in str(refused)
+
+
+def test_images_without_labels_can_be_trained_on(pets: Path) -> None:
+    alone = dataset(pets, 'images("pets/cat")', "input image: [1, 4, 3]  z = image -> dense(3)  output z  loss sum(z^2)")
+    assert alone.test and (len(alone.train["image"]), len(alone.test["image"]), alone.labels) == (4, 1, {})
 
 
 def test_a_link_out_of_the_folder_is_not_followed(pets: Path) -> None:

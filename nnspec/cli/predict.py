@@ -22,7 +22,7 @@ PARQUET = ".parquet"
 @options(DATA)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="OUT", help="A csv, npz or parquet file.")
 def predict(run: str, data: str | None, output: str) -> None:
-    """Write the outputs of a trained run, or of an ONNX model, for every example.
+    """Write the outputs of a trained run, or of an ONNX model, for every example; of a folder of images, labelled or not, with its file.
 
     From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
     """
@@ -43,8 +43,18 @@ def _write(net: Net, data: str | None, output: Path) -> int:
     from nnspec.train.predictions import classes_of, write
 
     _, fields = held_out(net, data, net.inputs, every_row=True)
-    write(output, net.predict({n: fields[n] for n in net.inputs}), classes_of(net.outputs, net.targets, net.labels))
+    predicted = net.predict({n: fields[n] for n in net.inputs})
+    write(output, predicted, classes_of(net.outputs, net.targets, net.labels), _files(net, data) if data else ())
     return len(next(iter(fields.values())))
+
+
+def _files(net: Net, data: str) -> list[str]:
+    """The file that each example is, where data is a folder of images."""
+    from nnspec.train.images import image_names
+    from nnspec.train.sources import source_for
+
+    source = source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data)
+    return image_names(source, Path(data).absolute()) if source and source.name == "images" else []
 
 
 def _stream(net: Net, data: Path, output: Path) -> int:

@@ -96,6 +96,9 @@ def _side_by_side(source: DataSource, port: str, names: Sequence[str], columns: 
 
 
 def _no_field(source: DataSource, readers: Readers, port: str, name: str, type: Type) -> Fault:
+    if source.name == "images" and name == "label":
+        help_ = "`images` takes a folder with one folder of images for each class"
+        raise fault("E308", "the images lie in no folders, and have no `label`", source.span, help=help_)
     message = f"`{source.name}` has no field `{name}`" + (f" for `{port}`" if name != port else "")
     near = did_you_mean(name, readers)
     there = f"its fields are {listing(readers)}" if readers else "it has no fields"

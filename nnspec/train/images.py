@@ -1,4 +1,4 @@
-"""A folder of images, one folder a class: the only door of Pillow, an optional package."""
+"""A folder of images, in one folder a class or without labels: the only door of Pillow, an optional package."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ MAX_PIXELS = 2**26
 
 
 def read_images(source: DataSource, folder: Path, dtype: str, known: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-    """`image` [channels, height, width] in 0..1 and the class number `label`, with the names of the classes."""
+    """`image` [channels, height, width] in 0..1 and, where folders are classes, the class number `label`, with the names of the classes."""
     pillow = package("PIL.Image", "Pillow", "`images`", "data", source.span)
     return _Folder(source, folder, pillow).read(dtype, known)
+
+
+def image_names(source: DataSource, folder: Path) -> list[str]:
+    """The files of the images in their order, as they are called from the folder."""
+    pillow = package("PIL.Image", "Pillow", "`images`", "data", source.span)
+    return [path.relative_to(folder).as_posix() for path, _ in _Folder(source, folder, pillow).labelled()]
 
 
 class _Folder:
@@ -33,25 +39,31 @@ class _Folder:
         return fault(code, message, self.source.span, help=help)
 
     def read(self, dtype: str, known: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-        classes = self.classes()
-        names = list(known) or [folder.name for folder in classes]
-        foreign = [folder.name for folder in classes if folder.name not in names]
+        found = self.labelled()
+        present = list(dict.fromkeys(label for _, label in found if label is not None))
+        names = list(known) or present
+        foreign = [label for label in present if label not in names]
         if foreign:
             message = f"{self.folder}: the class `{foreign[0]}` is not one of the training data"
             raise self.fault("E305", message, did_you_mean(foreign[0], names))
-        files = [(path, names.index(folder.name)) for folder in classes for path in self.files(folder)]
-        pixels = self.pixels([path for path, _ in files])
+        pixels = self.pixels([path for path, _ in found])
         image: np.ndarray = np.divide(pixels, 255, dtype=dtype)
-        return {"image": image, "label": np.array([number for _, number in files])}, {"label": names}
+        if not present:
+            return {"image": image}, {}
+        return {"image": image, "label": np.array([names.index(label) for _, label in found if label])}, {"label": names}
+
+    def labelled(self) -> list[tuple[Path, str | None]]:
+        """Every image with the name of its class, or without one where they lie in no folders."""
+        classes = self.classes()
+        if not classes:
+            return [(path, None) for path in self.files(self.folder)]
+        return [(path, folder.name) for folder in classes for path in self.files(folder)]
 
     def classes(self) -> list[Path]:
         try:
-            folders = sorted(p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+            return sorted(p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
         except OSError:
             raise self.fault("E302", f"there is no folder {self.folder}", "a path in a spec is taken from the folder of the spec") from None
-        if not folders:
-            raise self.fault("E308", f"{self.folder} has no folders", "`images` takes a folder with one folder of images for each class")
-        return folders
 
     def files(self, folder: Path) -> list[Path]:
         files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))

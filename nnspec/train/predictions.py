@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 
 from nnspec.diagnostics import fault, printable
 from nnspec.files import unwritable, whole, write_whole
@@ -23,17 +25,21 @@ Classes = Mapping[str, Sequence[str]]
 """The names of the classes that an output has a number for each of."""
 
 
-def write(path: Path, outputs: Mapping[str, Array], classes: Classes | None = None) -> None:
-    """Outputs as a table (csv or parquet, columns `probs_0`, `probs_1`, ..., or `probs_NAME` of `classes`) or npz (one array an output)."""
+def write(path: Path, outputs: Mapping[str, Array], classes: Classes | None = None, files: Sequence[str] = ()) -> None:
+    """Outputs as a table (csv or parquet, columns `probs_0`, `probs_1`, ..., or `probs_NAME` of `classes`) or npz (one array an output).
+
+    Where each example is one of some `files`, these are the first column, or array, unless an output is called `file`.
+    """
+    first = {"file": np.array([printable(file) for file in files])} if files else {}
     with writing(path):
         match path.suffix:
             case ".csv":
-                write_whole(path, _csv(columns(outputs, classes)))
+                write_whole(path, _csv({**first, **columns(outputs, classes)}))
             case ".parquet":
                 with whole(path) as aside, ParquetFile(aside) as file:
-                    file.append(columns(outputs, classes))
+                    file.append({**{n: v.astype(object) for n, v in first.items()}, **columns(outputs, classes)})
             case _:
-                write_whole(path, _npz(outputs))
+                write_whole(path, _npz({**first, **outputs}))
 
 
 @contextmanager
@@ -106,6 +112,10 @@ def _csv(columns: Mapping[str, Array]) -> bytes:
 
 
 def _npz(outputs: Mapping[str, Array]) -> bytes:
+    """As np.savez writes it, which cannot save an array that is called `file`."""
     buffer = io.BytesIO()
-    np.savez(buffer, **outputs)  # type: ignore[arg-type]  # the stub takes keyword arrays for its flags
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, values in outputs.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                npy.write_array(file, values, allow_pickle=False)
     return buffer.getvalue()

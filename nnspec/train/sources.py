@@ -140,11 +140,11 @@ def _bundled(source: DataSource, dtype: str) -> dict[str, np.ndarray]:
 
 
 def _held_out(fields: dict[str, np.ndarray], labels: Mapping[str, Sequence[str]] | None = None) -> Parts:
-    """One fifth, always the same, kept for testing; none of fewer than five."""
+    """One fifth, always the same, kept for testing; none of fewer than five. All together they are in the order of the source."""
     count = examples(fields)
     order = np.random.default_rng(HELD_OUT_SEED).permutation(count)
     test, train = np.sort(order[: count // HELD_OUT]), np.sort(order[count // HELD_OUT :])
-    return Parts(_rows(fields, train), _rows(fields, test) if len(test) else None, labels=labels or {})
+    return Parts(_rows(fields, train), _rows(fields, test) if len(test) else None, in_memory(fields), labels or {})
 
 
 def _rows(fields: dict[str, np.ndarray], rows: np.ndarray) -> Readers:
