@@ -324,24 +324,27 @@ class Net:
         from nnspec.deploy.card import write_card
         from nnspec.deploy.interface import given_as, graph_of
         from nnspec.deploy.quantized import export_quantized
-        from nnspec.deploy.raw import prove_same
+        from nnspec.deploy.raw import prove_same, renamed
         from nnspec.train.checkpoint import metadata
 
         prepared = self._prepared(pixels, raw, standardized=standardized, quantized=int8 is not None)
-        said = {"labels": self._labels(), "means": dict(self.means), "preprocessing": prepared}
+        fields = renamed(raw) if raw else {}
+        labels = {fields.get(name, name): texts for name, texts in self._labels().items()}
+        said = {"labels": labels, "means": dict(self.means), "preprocessing": prepared}
         about = metadata(self.engine) | {name: json.dumps(value) for name, value in said.items() if value}
         weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
         graph = graph_of(self._single, outputs, pixels, raw)
         if raw:
             prove_same(graph_of(self._single, outputs, (), raw), graph_of(self._single, outputs), weights, raw)
+        seen = {**raw.inputs, **raw.fields} if raw else self._checked(examples, self.inputs) if examples else {}
         if int8:
             how: dict[str, Any] = {"outputs": tuple(outputs), "pixels": tuple(pixels), "metadata": about, "opset": opset}
             proof = export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
         else:
-            seen = {**raw.inputs, **raw.fields} if raw else self._checked(examples, self.inputs) if examples else {}
             proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half, examples=given_as(seen, pixels))
         steps = int(self.engine.steps_done)
-        write_card(proof, self._single, graph, labels=self.labels, steps=steps, prepared=prepared, measured=measured)
+        shown = given_as(seen, pixels)
+        write_card(proof, self._single, graph, labels=labels, steps=steps, prepared=prepared, examples=shown, measured=measured)
         return proof
 
     def _prepared(self, pixels: Sequence[str], raw: Sample | None, *, standardized: bool, quantized: bool) -> list[str]:

@@ -103,8 +103,38 @@ def test_a_field_may_be_an_amount_and_a_class(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, net(x=[[0, 0, 1, 1], [0, 1, 0, 0.5]])["out"], rtol=1e-5)
 
 
-def test_a_plain_column_stays_an_input_of_the_model_s_name(tmp_path: Path) -> None:
+def test_a_column_of_another_name_is_an_input_by_its_own(tmp_path: Path) -> None:
     net = trained(tmp_path, 'csv("t.csv", x = a)', "x: [1]")
+    net.export(tmp_path / "m.onnx", raw=net.sample())
+    got = Session(tmp_path / "m.onnx").run({"a": np.float32([2, 3])})["out"]
+    np.testing.assert_allclose(got, net(x=[[2], [3]])["out"], rtol=1e-5)
+
+
+def test_classes_keep_the_name_of_their_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    table = "age,city,y\n" + "\n".join(f"{20 + i},{('Bern', 'Basel', 'Zug')[i % 3]},{i}" for i in range(30))
+    spec = "input a: []  input town: class(3)"
+    (tmp_path / "t.csv").write_text(table)
+    (tmp_path / "net.nn").write_text(
+        f"model M {{ {spec}  target y: []\n  output out = (one_hot(town, 3) -> dense(1))[0] + a  loss mse(out, y) }}\n"
+        'train { data csv("t.csv", a = log(age), town = city)  epochs 1  optimizer sgd(lr = 0.01) }'
+    )
+    net = nnspec.load(tmp_path / "net.nn", engine="numpy", threads=1)
+    net.fit()
+    net.export(tmp_path / "m.onnx", raw=net.sample())
+    got = Session(tmp_path / "m.onnx").run({"age": np.float32([20, 30]), "city": np.asarray([1, 2])})["out"]
+    np.testing.assert_allclose(got, net(a=np.log([20, 30]), town=[1, 2])["out"], rtol=1e-5)
+    assert json.loads(about(tmp_path / "m.onnx")["labels"]) == {"city": ["Basel", "Bern", "Zug"]}
+    card = (tmp_path / "m.md").read_text()
+    assert "`city`: 0 Basel, 1 Bern, 2 Zug" in card
+    assert 'session.run(None, {"age": np.array([20.], np.float32), "city": np.array([1], np.int64)})' in card
+    monkeypatch.chdir(tmp_path)
+    exec(card.split("```python\n")[1].split("```")[0], {})  # the code of the card
+    shown = float(capsys.readouterr().out.strip("[]\n").split("(")[-1].split(",")[0].strip("[])"))
+    assert shown == pytest.approx(float(net(a=np.log([20]), town=[1])["out"][0]), rel=1e-5)
+
+
+def test_fields_that_are_inputs_already_are_nothing_to_prepare(tmp_path: Path) -> None:
+    net = trained(tmp_path, 'csv("t.csv", y = y)', "a: [1]", "identity")
     with pytest.raises(SpecError, match="the data block makes nothing of its fields") as error:
         net.export(tmp_path / "m.onnx", raw=net.sample())
     assert [d.code for d in error.value.diagnostics] == ["E590"]
@@ -150,8 +180,9 @@ def test_the_command_says_what_a_run_takes(tmp_path: Path, monkeypatch: pytest.M
 
 def test_eight_bit_numbers_are_not_calibrated_on_fields(tmp_path: Path) -> None:
     net = trained(tmp_path)
-    with pytest.raises(SpecError, match="calibrated on what the model takes"):
+    with pytest.raises(SpecError, match="calibrated on what the model takes") as error:
         net.export(tmp_path / "m.onnx", raw=net.sample(), int8=net.dataset())
+    assert [(d.span, d.help) for d in error.value.diagnostics] == [(None, "leave out `--quantize int8` or `--preprocess data`")]
 
 
 def test_a_network_that_draws_takes_fields_too(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnspec.compile import Compilation
 from nnspec.deploy.model import Proof
 from nnspec.diagnostics import printable
@@ -16,9 +18,11 @@ from nnspec.gallery import header
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import show
 
+Array = np.ndarray[Any, np.dtype[Any]]
 MARK = "<!-- A model card, written by nnspec with the model. -->"
 DTYPES = {"float32": "np.float32", "int64": "np.int64", "uint8": "np.uint8", "bool": "np.bool_"}
 MOST_CLASSES = 50
+MOST_NUMBERS = 16
 
 
 def write_card(
@@ -29,9 +33,13 @@ def write_card(
     labels: Mapping[str, Sequence[str]] = {},
     steps: int = 0,
     prepared: Sequence[str] = (),
+    examples: Mapping[str, Array] = {},
     measured: Mapping[str, Mapping[str, Any]] = {},
 ) -> Path | None:
-    """Put the card of an exported graph beside it, but not over a file that is no card; `measured` are metrics by the part of the data."""
+    """Put the card of an exported graph beside it, but not over a file that is no card; `measured` are metrics by the part of the data.
+
+    The first of the `examples` is what its code runs on.
+    """
     path = proof.path.with_suffix(".md")
     if path.exists() and MARK not in path.read_text("utf-8", "replace"):
         return None
@@ -44,8 +52,8 @@ def write_card(
         f"## What it takes\n\n{_ports(inputs, labels)}",
         _prepared(prepared),
         f"## What it gives\n\n{_ports(outputs, {})}",
-        _classes({n: v for n, v in labels.items() if n in spec.model.targets}),
-        f"## How to run it\n\n{_example(proof.path.name, inputs)}",
+        _classes({n: v for n, v in labels.items() if n in spec.model.targets or n in inputs}),
+        f"## How to run it\n\n{_example(proof.path.name, inputs, examples)}",
         _reached(measured),
         _training(spec),
     ]
@@ -81,7 +89,7 @@ def _ports(types: Mapping[str, Type], labels: Mapping[str, Sequence[str]]) -> st
 
 def _meaning(type: Type, labels: Sequence[str]) -> str:
     if labels:
-        return f"{len(labels)} classes, from {_plain(labels[0])} to {_plain(labels[-1])}"
+        return f"{len(labels)} classes, which are named below"
     if type.classes:
         return f"classes from 0 to {type.classes - 1}"
     return "pixels from 0 to 255" if type.dtype == "uint8" else ""
@@ -102,10 +110,18 @@ def _numbered(texts: Sequence[str]) -> str:
     return ", ".join([*shown, "..."] if len(texts) > MOST_CLASSES else shown)
 
 
-def _example(file: str, inputs: Mapping[str, Type]) -> str:
-    fed = ", ".join(f"{_literal(name)}: np.zeros({_sizes(type)}, {DTYPES[type.dtype]})" for name, type in inputs.items())
+def _example(file: str, inputs: Mapping[str, Type], examples: Mapping[str, Array]) -> str:
+    fed = ", ".join(f"{_literal(name)}: {_value(type, examples.get(name))}" for name, type in inputs.items())
     lines = ("import numpy as np", "import onnxruntime", "", f"session = onnxruntime.InferenceSession({_literal(file)})")
     return "\n".join(("```python", *lines, f"print(session.run(None, {{{fed}}}))", "```"))
+
+
+def _value(type: Type, examples: Array | None) -> str:
+    """The first example, where that is short."""
+    if examples is None or examples[:1].size > MOST_NUMBERS:
+        return f"np.zeros({_sizes(type)}, {DTYPES[type.dtype]})"
+    numbers = np.array2string(np.asarray(examples[:1], type.dtype), separator=", ", floatmode="unique")
+    return f"np.array({' '.join(numbers.split())}, {DTYPES[type.dtype]})"
 
 
 def _literal(text: str) -> str:

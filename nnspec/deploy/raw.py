@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.deploy.proof import compared
+from nnspec.deploy.proof import compared, inputs_of
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.elaborate.primitives import SEED, STEP
@@ -26,7 +26,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def with_fields(graph: Graph, sample: Sample) -> Graph:
     """The graph with fields as its inputs, in the place of those inputs that are made of them."""
-    types = _types(sample, graph.dtype)
+    types = _types(sample, graph)
     for node in graph:
         if node.op.is_source and node.name in types and node.name not in sample.made and node.type != types[node.name]:
             message = f"an input is made of the field `{node.name}`, and the model has something else of that name"
@@ -45,17 +45,29 @@ def with_fields(graph: Graph, sample: Sample) -> Graph:
 def prove_same(raw: Graph, plain: Graph, weights: Mapping[str, Array], sample: Sample) -> float:
     """How far the outputs for fields are from those for what the data block has made of them; E505 where that is too far."""
     numbers = {name: np.zeros((), np.int64) for name in (SEED, STEP)}
-    fields = {**sample.inputs, **{n: np.asarray(v, raw[n].type.dtype) for n, v in sample.fields.items()}}
-    means = {n: mean for n, mean in sample.means.items() if raw[n].type.is_float}
+    types = inputs_of(raw)
+    fields = {**sample.inputs, **{n: np.asarray(v, types[n].dtype) for n, v in sample.fields.items() if n in types}}
+    means = {n: mean for n, mean in sample.means.items() if n in types and types[n].is_float}
     gaps, filled = ({n: np.full_like(fields[n], v) for n, v in values.items()} for values in (dict.fromkeys(means, np.nan), means))
     runs = ((raw, fields), (plain, sample.inputs), (raw, fields | gaps), (raw, fields | filled))
     got, expected, of_gaps, of_means = (reference.run(graph, {**weights, **numbers, **given}) for graph, given in runs)
     return compared((*((got[n], expected[n]) for n in expected), *((of_gaps[n], of_means[n]) for n in of_means)))
 
 
-def _types(sample: Sample, dtype: str) -> dict[str, Type]:
-    """Those of the fields: numbers, and whole ones where a formula asks for these, so that 2.5 can come where all examples were whole."""
+def renamed(sample: Sample) -> dict[str, str]:
+    """The fields that are an input of another name just as they are, by that name."""
+    return {port: items[0] for port, items in sample.made.items() if len(items) == 1 and isinstance(items[0], str)}
+
+
+def _types(sample: Sample, graph: Graph) -> dict[str, Type]:
+    """Those of the fields: numbers, and whole ones where a formula asks for these, so that 2.5 can come where all examples were whole.
+
+    What is only called otherwise is of the type of its input.
+    """
+    dtype = graph.dtype
     types = {n: Type("bool" if v.dtype.kind == "b" else dtype, (BATCH, *v.shape[1:])) for n, v in sample.fields.items()}
+    inputs = inputs_of(graph)
+    types |= {field: inputs[port] for port, field in renamed(sample).items() if port in inputs and inputs[port].rank == types[field].rank}
     formulas = [item for items in sample.made.values() for item in items if isinstance(item, Formula)]
     whole = {n.name for f in formulas for n in _formula(f, types, dtype) if n.op is OPS["input"] and n.type.dtype == "int64"}
     return {n: replace(t, dtype="int64") if n in whole else t for n, t in types.items()}
@@ -113,7 +125,8 @@ def has_learnt(spec: Compilation, states: Mapping[str, Array], seed: int) -> boo
 def refuse_unprepared(spec: Compilation, sample: Sample | None, *, standardized: bool, learnt: bool, quantized: bool) -> None:
     """E590 for a model that is to take raw values and cannot, or has nothing to make of them."""
     if sample is not None and quantized:
-        raise fault("E590", "8-bit numbers are calibrated on what the model takes, and not on the fields of the data", spec.model.span)
+        message = "8-bit numbers are calibrated on what the model takes, and not on the fields of the data"
+        raise fault("E590", message, help="leave out `--quantize int8` or `--preprocess data`")
     if sample is not None and not sample.made:
         message = f"the data block makes nothing of its fields, so `{spec.model.name}` takes them as they are already"
         raise fault("E590", message, spec.trainings[-1].span, help='a formula is written so: `csv("f.csv", x = [log(a), b / 10])`')

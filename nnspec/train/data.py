@@ -56,7 +56,8 @@ class Dataset:
 class Sample:
     """Some examples as their source has them, and as the model takes them.
 
-    `made` says what each input that is not a field is made of, `means` what stands for the missing values of fields.
+    `made` says what each input is made of that is no field of its own name as it comes, `means` what stands for the missing values of
+    fields.
     """
 
     fields: Fields
@@ -229,6 +230,7 @@ class _Loader:
     def sample(self) -> Sample:
         source, data = self.main_source()
         parts = open_source(source, self.folder, data, self.dtype, _known(source, self.labels))  # without a word on fields of targets
+        named = source.fields
         source = by_their_names(source, parts.train, self.inputs)
         gaps = self.gaps(source, parts)
         if tall := _too_tall(source, parts, self.inputs):
@@ -237,9 +239,11 @@ class _Loader:
             some = gaps.closed(_all_rows(parts, parts.train, gaps))
         _keep_labels(source, parts.labels, self.inputs, self.labels)
         fields = bound(source, some.readers, self.inputs, self.dtype, self.labels, Whence(parts.table, numbers=some.numbers))
-        made = [name for name in self.inputs if source.name != "inline" and _is_made(source, name, gaps)]
+        made = [name for name in self.inputs if source.name != "inline" and (_is_made(source, name, gaps) or named.get(name, name) != name)]
         names = sorted(names_read(source, {name: self.inputs[name] for name in made}) & some.readers.keys())
         raw = {name: some.readers[name]() for name in names}
+        texts = {items(source, port)[0]: port for port in made if self.inputs[port].classes}
+        raw |= {name: fields[port] for name, port in texts.items() if name in raw and raw[name].dtype.kind not in "fiub"}
         means = {name: gaps.means[name] for name in names if name in gaps.means}
         rows = telling_rows([*raw.values(), *fields.values()])
         return Sample(at(rows, raw), at(rows, fields), {name: items(source, name) for name in made}, means)
