@@ -173,6 +173,12 @@ def test_binary_cross_entropy_of_a_view_of_probabilities_is_finite(view: str, lo
         assert value == pytest.approx(wanted.item()) and gradients["dense.b"].sum() == pytest.approx(float(z.grad))
 
 
+def test_the_log_of_a_sigmoid_that_is_picked_by_a_class_is_finite() -> None:
+    net = nnspec.loads("model C { input x: [3]  target y: class(3)  param s: [] = 1  p = sigmoid(x * s)  output p  loss -log(pick(p, y)) }")
+    value, gradients = net.gradients(x=[[0, -300.0, 0]], y=[1])
+    assert value == pytest.approx(300) and gradients["s"] == pytest.approx(300)
+
+
 @pytest.mark.parametrize("loss", ["-log(p[1])", "-sum(log(p[1:2]))", "-log(reshape(p, [2, 2]))[0, 1]"])
 def test_the_log_of_an_element_of_a_confident_softmax_is_finite(loss: str) -> None:
     net = nnspec.loads(f"model C {{ input x: [4]  param s: [] = 1  p = softmax(x * s)  output p  loss {loss} }}")

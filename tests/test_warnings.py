@@ -421,6 +421,12 @@ def test_a_loss_of_logits_that_is_given_what_was_squashed_is_an_error_with_the_f
     assert codes(fixed(spec, wrong)) == [] and found(fixed(spec, wrong)) == []
 
 
+def test_logits_do_not_take_the_place_of_a_view_of_their_probabilities() -> None:
+    spec = model("input x: [8]", "target y: [2]", "z = x -> dense(2)", "output p = sigmoid(z)", "loss bce_logits(p[0], y[0])")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert wrong.fix and wrong.fix.text == "bce(p[0], y[0])"
+
+
 @pytest.mark.parametrize("squeezed", ["", " -> squeeze"])
 def test_a_double_sigmoid_of_a_target_without_axes_is_found_with_and_without_squeeze(squeezed: str) -> None:
     spec = model("input x: [8]", "target y: []", f"output p = x -> dense(1) -> sigmoid{squeezed}", "loss bce_logits(p, y)")

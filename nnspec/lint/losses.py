@@ -30,8 +30,7 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
             loss = _loss_of_library(network, node.span)
             level, code = ("error", "E410") if loss else ("warning", "W102")
             notes = ((made.span, f"`{made.op.name}` makes them here"),) if made.span else ()
-            help_, fix = _remedy(network, node, made) if loss else ("", None)
-            help_ = help_ or f"give it what goes into the `{made.op.name}`"
+            help_, fix = _remedy(network, loss, node, made)
             yield Diagnostic(code, _said(loss, node, made), node.span, notes=notes, help=help_, fix=fix, level=level)
 
 
@@ -49,15 +48,13 @@ def _of_each_class(node: Node, made: Node) -> bool:
     return (node.op.name, made.op.name) == ("log_softmax", "sigmoid")
 
 
-def _remedy(network: Network, node: Node, made: Node) -> tuple[str, Fix | None]:
+def _remedy(network: Network, loss: str, node: Node, made: Node) -> tuple[str, Fix | None]:
     """The help and the fix: the logits by their name, or without the stage, or a loss of probabilities."""
-    fix = _of_logits(network, node.span, made.inputs[0])
-    if fix is None and _of_each_class(node, made):
-        return f"leave the sigmoid out: `{_loss_of_library(network, node.span)}` makes probabilities of logits itself", _without(
-            network, made
-        )
-    fix = fix or _of_probabilities(node.span)
-    return f"write `{fix.text}`" if fix else "", fix
+    fix = _of_logits(network, node, made.inputs[0]) if loss else None
+    if loss and not fix and _of_each_class(node, made):
+        return f"leave the sigmoid out: `{loss}` makes probabilities of logits itself", _without(network, made)
+    fix = fix or (_of_probabilities(node.span) if loss else None)
+    return f"write `{fix.text}`" if fix else f"give it what goes into the `{made.op.name}`", fix
 
 
 def _without(network: Network, made: Node) -> Fix | None:
@@ -93,10 +90,11 @@ def _call_at(span: Span | None) -> ast.Call | None:
     return expression if isinstance(expression, ast.Call) else None
 
 
-def _of_logits(network: Network, span: Span | None, logits: str) -> Fix | None:
-    """The same loss of the logits, where the model has a name for them."""
+def _of_logits(network: Network, node: Node, logits: str) -> Fix | None:
+    """The same loss of the logits, where the model has a name for them and the loss is given no view of theirs."""
+    graph = network.training
     name = next((n for n, v in network.model.scope.names.items() if isinstance(v, Tensor) and v.var.name == logits), None)
-    return _with_first(span, name) if name else None
+    return _with_first(node.span, name) if name and graph[logits].type == graph[node.inputs[0]].type else None
 
 
 def _with_first(span: Span | None, written: str) -> Fix | None:
