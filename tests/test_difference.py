@@ -49,7 +49,7 @@ def test_a_spec_written_otherwise_is_the_same(name: str) -> None:
 def test_a_layer_that_is_put_in_shows_with_its_weights() -> None:
     shown = changed(("-> relu", "-> relu -> dense(5) as mid"))
     assert "layers\n  + mid: dense(5) [5]" in shown
-    assert "  + mid.W: param [8, 5] he_normal()" in shown and "  - dense_2.W: param [8, 3]" in shown
+    assert "  + mid.W: param [8, 5] he_normal" in shown and "  - dense_2.W: param [8, 3]" in shown
     assert "inputs" not in shown and "training" not in shown
 
 
@@ -72,6 +72,12 @@ def test_settings_are_shown_as_the_language_writes_them() -> None:
     assert shown == "\n".join(["training", *(f"  + {line}" for line in lines)])
     both = (("loss   cross", "loss one = cross"), ("epochs 5", "epochs 5  minimize one  update dense  minimize one  freeze dense"))
     assert "  + phase 1: update: dense\n  + phase 2: minimize: one\n  + phase 2: freeze: dense" in changed(*both)
+
+
+def test_a_number_that_is_named_shows_in_the_data_and_the_optimizer_by_what_it_is() -> None:
+    spec = "let k = 40\n" + SPEC.replace("iris", "moons(n = k)").replace("x: [4]", "x: [2]").replace("class(3)", "class(2)")
+    a, b = (Compilation(Source("net.nn", s), {}).checked() for s in (spec, spec.replace("k = 40", "k = 50")))
+    assert text(differences(a, b)) == "training\n  - data: moons(n = 40, noise = 0.1)\n  + data: moons(n = 50, noise = 0.1)"
 
 
 def test_a_formula_inside_of_a_layer_or_a_number_that_is_named_is_shown_as_it_is_written() -> None:
@@ -127,6 +133,10 @@ def test_two_runs_of_a_spec_differ_in_what_was_asked_in_their_weights_and_in_wha
     assert found["weights", "dense.W"][1].endswith(f"{apart.mean():.3g} away on average, {apart.max():.3g} at most")
     losses = [json.loads((tmp_path / name / "metrics.jsonl").read_text().splitlines()[-1])["loss"] for name in ("one", "two")]
     assert found["reached", "loss, last epoch"] == tuple(f"{loss:.4g}" for loss in losses)
+    with (tmp_path / "two/metrics.jsonl").open("a") as log:
+        log.write("{torn\n")
+    assert "  - loss, last epoch" in run("diff", "one", "two", cwd=tmp_path).stdout
+    assert run("templates", "two", cwd=tmp_path).returncode == 0
     for model in ("one", "two"):
         shown = run("diff", "one", f"{model}/model.onnx", cwd=tmp_path).stdout
         assert ("weights" in shown) == (model == "two")

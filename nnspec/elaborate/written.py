@@ -43,12 +43,18 @@ def _(value: tuple) -> str:  # type: ignore[type-arg]
 
 @written.register
 def _(value: Applied) -> str:
-    return f"{value.name}({', '.join(f'{n} = {_argument(v)}' for n, v in value.arguments.items())})"
+    arguments = ", ".join(f"{n} = {_argument(v)}" for n, v in value.arguments.items())
+    return f"{value.name}({arguments})" if arguments else value.name
 
 
 @written.register
 def _(value: DataSource) -> str:
-    return " ".join(value.span.text.split())
+    """By what its options come to; one that says which field is which as it stands."""
+    if value.fields:
+        return " ".join(value.span.text.split())
+    options = [f"{n} = {v if isinstance(v, str) else describe(v)}" for n, v in value.options.items() if v is not None]
+    arguments = ", ".join([*([f'"{value.path}"'] if value.path else []), *options])
+    return f"{value.name}({arguments})" if arguments else value.name
 
 
 @written.register

@@ -165,9 +165,9 @@ def log(folder: Path, epoch: Epoch) -> int:
 
 
 def logged(folder: Path) -> list[Epoch]:
-    """The epochs of metrics.jsonl."""
+    """The epochs of metrics.jsonl that can be read."""
     path = folder / METRICS
-    return [Epoch.from_json(json.loads(line)) for line in path.read_bytes().splitlines()] if path.exists() else []
+    return list(_epochs(path.read_bytes())) if path.exists() else []
 
 
 def cut_log(folder: Path, length: int) -> tuple[list[Epoch], int]:
@@ -189,10 +189,10 @@ def _epochs(log: bytes) -> Iterator[Epoch]:
 
 
 def last_epoch(folder: Path) -> Epoch | None:
-    """The last whole line of metrics.jsonl, if there is one."""
+    """The last whole line of metrics.jsonl, if there is one and it can be read."""
     path = folder / METRICS
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return Epoch.from_json(json.loads(lines[-1])) if lines else None
+    return next(_epochs(lines[-1]), None) if lines else None
 
 
 def keep_judged(folder: Path, step: int, measured: Mapping[str, Mapping[str, Any]]) -> None:
