@@ -96,6 +96,14 @@ MISTAKES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("size", ["32", "batch"])
+def test_a_size_that_counts_the_batch_is_said_to_be_left_out(size: str) -> None:
+    spec = f"model M {{\n  input x: [{size}, 4]\n  target y: class(3)\n  output z = x -> dense(3)\n  loss cross_entropy(z, y)\n}}"
+    (d,) = diagnostics(spec)
+    assert d.help == f"a shape is that of one example: if {size} counts the batch, write `x: [4]`"
+    assert not diagnostics(spec.replace(f"[{size}, 4]", "[4]"))
+
+
 @pytest.mark.parametrize("name", sorted(MISTAKES))
 def test_a_mistake_is_named_where_it_stands(name: str) -> None:
     check(MISTAKES[name])

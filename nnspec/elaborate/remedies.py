@@ -40,6 +40,16 @@ def fewer_axes(graph: Graph, name: str) -> dict[str, Any]:
     return {}
 
 
+def without_batch(graph: Graph, name: str) -> dict[str, Any]:
+    """For a value that should be a row, and whose first size is that of an input: it may have been meant for the batch."""
+    needed, value = graph.needed([name]), graph[name]
+    inputs = (n for n in graph if n.name in needed and n.role == "input" and n.type.rank > 2 and n.type.shape[1] == value.type.shape[1])
+    if (port := next(inputs, None)) is None:
+        return {}
+    first, *others = port.type.shape[1:]
+    return {"help": f"a shape is that of one example: if {first} counts the batch, write `{port.name}: {show(tuple(others))}`"}
+
+
 def _weighs_rows_of_an_image(graph: Graph, node: Node) -> bool:
     """Whether it is the product of a dense layer, over the last axis of an image alone."""
     return node.op.name == "matmul" and graph[node.inputs[0]].type.rank >= IMAGE_RANK and graph[node.inputs[1]].role == "param"

@@ -6,7 +6,7 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.primitives.table import Arguments, builtin
-from nnspec.elaborate.remedies import as_many, fewer_axes
+from nnspec.elaborate.remedies import as_many, fewer_axes, without_batch
 from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.graph.types import Dim, count, show
 from nnspec.ops import OPS
@@ -25,7 +25,11 @@ def _one_hot(a: Arguments) -> Value:
 def _pick(a: Arguments) -> Value:
     x, i = a.tensor("x"), _labels(a, "i")
     if not x.shape or x.shape[:-1] != i.shape:
-        more = fewer_axes(a.e.graph, x.var.name) if len(x.shape) > len(i.shape) + 1 else _of_one_number(x, i)
+        more = (
+            fewer_axes(a.e.graph, x.var.name) or without_batch(a.e.graph, x.var.name)
+            if len(x.shape) > len(i.shape) + 1
+            else _of_one_number(x, i)
+        )
         label = f"it picks from {show((*i.shape, i.classes))}" if i.classes else ""
         message = f"cannot pick by {describe(i)} from {describe(x)}"
         raise fault("E202", message, a.span, label=label, notes=batch.origins([x, i], [a.span] * 2), **more)
