@@ -351,6 +351,23 @@ def test_a_name_of_its_own_is_no_other_in_an_optimizer() -> None:
     assert not diagnostics(own + training("  epochs 3", "  optimizer mine(0.1)"))
 
 
+@pytest.mark.parametrize(
+    ("stage", "guess", "safe"),
+    [
+        ("nn.Conv2d(3, 16, 3)", "conv", False),
+        ("LayerNorm(4)", "layernorm", False),
+        ("nn.Linear(10)", "dense", False),
+        ("nn.Flatten()", "flatten", True),
+        ("Dense(units = 3)", "dense", True),
+        ("dens(4)", "dense", True),
+        ("nn.ReLU", "relu", True),
+    ],
+)
+def test_a_layer_of_another_framework_with_arguments_by_place_is_left_to_the_author(stage: str, guess: str, safe: bool) -> None:
+    (d,) = diagnostics(model(f"output y = x -> {stage}"))
+    assert d.fix and (d.help, d.fix.text, d.fix.safe) == (f"did you mean `{guess}`?", guess, safe)
+
+
 def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:
     (d,) = diagnostics(model("output y = adma(x)"))
     assert "adam" not in d.help

@@ -61,7 +61,8 @@ NAMES = {
 ALIKE = frozenset({
     "dropout1d", "dropout2d", "dropout3d", "spatialdropout2d", "hingeembeddingloss", "smoothl1loss", "hardsigmoid", "kldivloss",
     "cosineembeddingloss", "cosine_similarity", "tripletmarginloss", "interpolate", "adaptiveavgpool2d", "adaptivemaxpool2d",
-    "normalization", "flip", "σ",
+    "normalization", "flip", "σ", "steplr", "cosineannealinglr", "cosinedecay", "exponentialdecay", "linearlr", "onecyclelr",
+    "reducelronplateau",
 })  # fmt: skip
 """Names of what is much the same as here but not to the letter: offered, and never put in without being asked."""
 

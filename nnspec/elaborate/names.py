@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
-from nnspec.diagnostics import Fault, Span, fault, instead, suggest
+from nnspec.diagnostics import Fault, Span, fault, instead, is_slip, suggest
 from nnspec.elaborate.foreign import help_for, is_safe, nearest
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable
@@ -12,6 +13,7 @@ from nnspec.syntax import ast
 
 NOWHERE: Mapping[str, Span | None] = {}
 TRUTHS = ("true", "false")
+_BY_PLACE = re.compile(r"\(\s*(?!\)|\w+\s*=[^=])")
 
 
 def value_of(e: ast.Name, scope: Scope, definitions: Definitions, wanted: Callable[[], tuple[str, ...]] = tuple) -> Value:
@@ -70,12 +72,19 @@ def unknown(
     called_as_method = bool(dot and guess and scope.span_near(head) and guess not in paths)
     guess = f"{head} -> {guess}" if called_as_method else guess
     otherwise = f"expected {' or '.join(wanted)}" if wanted else help_for(name)
-    safe = bool(own) or bool(guess and (is_safe(name, guess) or guess == _within(name, paths)))
+    same = guess is not None and is_safe(name, guess) and not _orders_otherwise(name, guess, span, definitions)
+    safe = same or guess in (own, _within(name, paths))
     place = scope.span_near(guess) or paths.get(guess) if guess else None
     notes = ((place, f"`{guess}` is made here"),) if place and not place.source.library else ()
     if guess and notes and not paths:
         scope.names[name] = POISON  # the mistake may be there, and is one
     return fault("E101", f"there is no `{name}` here", span, notes=notes, **instead(guess, span, otherwise, safe))
+
+
+def _orders_otherwise(name: str, guess: str, span: Span, definitions: Definitions) -> bool:
+    """Whether it is a layer of another framework with arguments by their place: there the size of the value before may be the first."""
+    written_so = name.islower() and is_slip(name, guess)
+    return not written_so and definitions.find("layer", guess) is not None and bool(_BY_PLACE.match(span.source.text, span.end))
 
 
 def _within(name: str, paths: Mapping[str, Span | None]) -> str | None:
