@@ -75,9 +75,8 @@ SAID = {
     "input": "an input is declared: `input x: [4]`",
     "target": "a target is declared: `target y: class(10)`",
     "class": "it is a type: `target y: class(10)` is a number from 0 to 9",
-    "for": "`repeat(n) { p }` repeats a stage, and `scan x_t in x with h = h0 { ... }` walks a sequence",
 }
-"""What no other name says."""
+"""What is said where no other name would do."""
 
 OF_OPTIMIZERS = {
     **dict.fromkeys(("grad", "grads", "gradient", "dw", "dp", "d_p", "dtheta"), "g"),

@@ -53,6 +53,9 @@ HERE = (
         r"`\2` has its arguments in round brackets", fix=r"\1 \2(\3)",
     ),
     Slip(
+        "E004", re.compile(r"->[ \t]*([^\W\d]\w*)[ \t]+(\d[\d.]*)"), r"`\1` has its arguments in round brackets", fix=r"-> \1(\2)",
+    ),
+    Slip(
         "E004", re.compile(r"\b(?:stop|early_stopping)[ \t]+(?:[^\W\d]\w*[ \t]+)?\d\w*"), r"`\g<0>` does not say what is watched",
         "write for example `stop early(val.loss, patience = 3)`",
     ),
