@@ -136,6 +136,16 @@ def test_a_model_is_compared_on_examples_too(tmp_path: Path) -> None:
     assert proof.compared == "at batch 1 and 7, and on 2 examples of the data"
 
 
+def test_values_that_half_precision_does_not_hold_are_found_on_the_data(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [1]  output y = x -> dense(1) }")
+    x = np.float32([[3], [70000]])
+    net.export(tmp_path / "m.onnx", half=True, examples={"x": x[:1]}).path.unlink()
+    with pytest.raises(SpecError, match="`x` goes beyond 65,504, where half precision ends") as error:
+        net.export(tmp_path / "m.onnx", half=True, examples={"x": x})
+    assert [(d.code, "standardize" in d.help) for d in error.value.diagnostics] == [("E505", True)]
+    assert not (tmp_path / "m.onnx").exists()
+
+
 # ---- what is equal
 
 

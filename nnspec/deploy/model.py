@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +15,12 @@ from nnspec.diagnostics import Fault, fault, printable
 from nnspec.files import whole, write, writing
 from nnspec.graph import Graph
 from nnspec.interchange.external import Beside, data_of, is_too_large, remove_unused
-from nnspec.interchange.half import halved
+from nnspec.interchange.half import halved, halves, showing
 from nnspec.interchange.prove import check
 from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import DEFAULT_OPSET, Model, to_onnx
 from nnspec.record import dataclass
+from nnspec.run.ort import Session
 from nnspec.train.check import examples as number_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -73,10 +74,8 @@ def export(
     if seen:
         batches.append({**batches[0], **seen})  # what no data have is a number for all examples, as the seed
     feeds = ({**weights, **batch} for batch in batches)
-    tried, make = (
-        sizes_tried(inputs) + (f", and on {number_of(seen)} examples of the data" if seen else ""),
-        partial(to_onnx, simple, inside, metadata=metadata, opset=opset),
-    )
+    tried = sizes_tried(inputs) + (f", and on {number_of(seen)} examples of the data" if seen else "")
+    make = partial(to_onnx, simple, inside, metadata=metadata, opset=opset)
     if is_too_large(inside.values()):
         if half:
             raise fault("E505", "weights of more than 2 GiB are not written in half precision")
@@ -85,7 +84,22 @@ def export(
     model = halved(single) if half else single
     check(model)
     difference = proved(graph, model.SerializeToString(), feeds, LARGEST_OF_HALF if half else None, WIDER if half else "")
+    if half:
+        _refuse_too_large(single, model, batches)
     return written(path, model, difference, tried)
+
+
+def _refuse_too_large(single: Model, half: Model, batches: Iterable[Mapping[str, Array]]) -> None:
+    """E505 for values that half precision does not hold: onnxruntime computes in single on most processors, and others do not."""
+    names = halves(half)
+    models = (showing(half, names, half=True), showing(single, names.values(), half=False))
+    small, large = (Session(model.SerializeToString()) for model in models)
+    for batch in batches:
+        given = {n: batch[n] for n in small.inputs}
+        halved_values, values = small.run(given), large.run(given)
+        for name, before in names.items():
+            if np.any(np.isfinite(values[before]) & ~np.isfinite(halved_values[name])):
+                raise fault("E505", f"`{before}` goes beyond 65,504, where half precision ends", help=WIDER)
 
 
 def _with_data(path: Path, make: Callable[..., Model], prove: Callable[..., float], tried: str) -> Proof:

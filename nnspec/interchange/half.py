@@ -8,6 +8,8 @@ precision, and crashes on loops between casts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -18,12 +20,13 @@ LARGEST = float(np.finfo(np.float16).max)
 LOOPS = ("LSTM", "GRU", "RNN", "Scan")
 HALF = ".half"
 PLAIN = frozenset((
-    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Cos", "Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Greater",
-    "GreaterOrEqual", "Identity", "IsInf", "IsNaN", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or",
-    "Pow", "Reciprocal", "Reshape", "Round", "Shape", "Sigmoid", "Sign", "Sin", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
-    "Transpose", "Unsqueeze", "Where", "Xor",
+    "Abs", "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Cast", "Ceil", "Clip", "Concat", "Cos", "Div", "Equal",
+    "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather", "Greater", "GreaterOrEqual", "Identity", "IsInf", "IsNaN", "Less",
+    "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "Pow", "Range", "Reciprocal", "ReduceProd", "Reshape",
+    "Round", "Shape", "Sigmoid", "Sign", "Sin", "Size", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "Where", "Xor",
 ))  # fmt: skip
-"""Ops that do something to each number by itself, or only move it."""
+"""Ops that do something to each number by itself, or only move it; what draws random numbers is made of them, too."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,21 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = (_stored if any(n.op_type in LOOPS for n in graph.node) else _computed)(graph, prepared)
     del graph.node[:]
     graph.node.extend(nodes)
+    return made
+
+
+def halves(model: onnx.ModelProto) -> dict[str, str]:
+    """The values that nodes of a halved model make in half precision, and what they are in the model before."""
+    infos = onnx.shape_inference.infer_shapes(model).graph.value_info
+    return {v.name: v.name.removesuffix(HALF) for v in infos if v.type.tensor_type.elem_type == TensorProto.FLOAT16}
+
+
+def showing(model: onnx.ModelProto, values: Iterable[str], *, half: bool) -> onnx.ModelProto:
+    """The model with more of its values as outputs."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    known, type = {v.name for v in model.graph.output}, TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    made.graph.output.extend(helper.make_tensor_value_info(v, type, None) for v in values if v not in known)
     return made
 
 
