@@ -110,6 +110,12 @@ MISTAKES = {
     "a product of a value with a bracket": Mistake(
         model("output y = x(x + 1)"), "E106", 3, "x", "`x` is [4], not a function", "a product is written `x * (...)`"
     ),
+    "a container of layers": Mistake(
+        model("output y = x -> nn.Sequential(dense(3))"), "E101", 3, "nn.Sequential", "there is no `nn.Sequential`", "`x -> dense(8)"
+    ),
+    "an activation as a layer of Keras": Mistake(
+        model('output y = x -> Activation("relu")'), "E101", 3, "Activation", "there is no `Activation`", "a stage of its own"
+    ),
     "too many arguments": Mistake(
         model("output y = x -> relu(1)"), "E104", 3, "1", "`relu` takes at most 1 argument", "relu(x)"
     ),

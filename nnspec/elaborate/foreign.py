@@ -69,6 +69,8 @@ ALIKE = frozenset({
 SAID = {
     "e": "e^x is written `exp(x)`, and e itself `exp(1)`",
     "inf": "a bound that is no bound is a large number, such as `1e30`",
+    "activation": "an activation is a stage of its own: `x -> dense(8) -> relu`",
+    "sequential": "stages follow each other by `->`: `x -> dense(8) -> relu`",
     "param": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
     "parameter": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
     "state": "a state is declared: `state s = 0`",
@@ -128,6 +130,9 @@ ELSEWHERE = {
     "metrics": "metrics stand in the model: `metric accuracy(logits, y)`",
     "dropout": "dropout is a stage in the model: `-> dropout(0.5)`",
     "early_stopping": "write for example `stop early(val.loss, patience = 3)`",
+    "l1": "write `penalty l1(1e-4)`",
+    "l2": "write `penalty l2(1e-4)`",
+    "clip_grad_norm": "write `clip norm(1)`",
     "shuffle": "examples are always shuffled, in an order that the seed decides",
     "device": "it is said when training starts: `nnspec train F --engine ort --device cuda`",
 }
@@ -140,7 +145,7 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     foreign = NAMES.get(last) or NAMES.get(last.lower())
     if foreign in known:
         return foreign
-    return None if is_other(last.lower()) or name in SAID or POWER.fullmatch(name) else suggest(last, known)
+    return None if is_other(last.lower()) or last.lower() in SAID or POWER.fullmatch(name) else suggest(last, known)
 
 
 def is_safe(name: str, guess: str) -> bool:
@@ -153,8 +158,8 @@ def is_safe(name: str, guess: str) -> bool:
 def help_for(name: str) -> str:
     """What is said of a name that nothing here is meant by."""
     last = _last(name)
-    if name in SAID:
-        return SAID[name]
+    if last.lower() in SAID:
+        return SAID[last.lower()]
     if "." in name and last == "T":
         return f"it is written `transpose({name.rpartition('.')[0]})`"
     if power := POWER.fullmatch(name):
