@@ -205,7 +205,7 @@ def test_what_cannot_be_filled_is_said(
 
 @pytest.mark.parametrize(("argument", "code", "help_"), [
     ("missing = dorp", "E106", "did you mean `drop`?"),
-    ("missing = median", "E106", "did you mean `mean`?"),
+    ("missing = median", "E106", "write `missing = drop`"),
     ("missing = dropna", "E106", "did you mean `drop`?"),
     ("missing = 0", "E106", "write `missing = drop`"),
     ("drop", "E104", ""),
