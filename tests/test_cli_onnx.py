@@ -87,7 +87,7 @@ def test_diff_tells_weights_apart_and_compares_with_a_spec(folder: Path, tmp_pat
     onnx.save(model, tmp_path / "zero.onnx")
     assert run("diff", "mlp.onnx", "mlp.onnx", cwd=folder).stdout == "no difference\n"
     found = json.loads(run("diff", "mlp.onnx", str(tmp_path / "zero.onnx"), "--json", cwd=folder).stdout)
-    assert [(c["part"], c["name"]) for c in found] == [("parameters", "fc1.bias")]
+    assert [(c["part"], c["name"]) for c in found] == [("weights", "fc1.bias")]
     spec = tmp_path / "same.nn"
     assert run("import", "mlp.onnx", "-o", str(spec), cwd=folder).returncode == 0
     assert run("diff", "mlp.onnx", str(spec), "--signature", cwd=folder).stdout == "no difference\n"
