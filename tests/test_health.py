@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from test_errors import halves
 from test_warnings import MEASURED, TRAINED
 
 import nnspec
+from nnspec.train import health
+from nnspec.train.health import Health
 from nnspec.train.interrupt import Interrupted
 from nnspec.train.loop import History, Progress
-from nnspec.train.probe import Probe
+from nnspec.train.probe import Look, Probe
 
 PAGES = [ROOT / "nnspec" / "errors" / f"{code}.md" for code in TRAINED] + sorted((ROOT / "nnspec" / "errors").glob("W4*.md"))
 
@@ -131,10 +134,24 @@ def test_a_look_sees_what_torch_sees() -> None:
     assert [layer.name for layer in look.gradients] == ["dense.W", "dense_2.W", "dense_3.W"] and 0 < look.dead[0].value < 1
 
 
-def test_looking_takes_at_most_a_small_share_of_a_training() -> None:
+def test_looking_takes_at_most_a_small_share_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that looks and epochs alone move: a second for a look, three for an epoch."""
+    now, (look, after) = [0.0], (Probe.look, Health.after)
+
+    def looking(self: Probe) -> Look:
+        now[0] += 1
+        return look(self)
+
+    def ended(self: Health, epoch: int) -> None:
+        now[0] += 3
+        after(self, epoch)
+
+    monkeypatch.setattr(health, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(Probe, "look", looking)
+    monkeypatch.setattr(Health, "after", ended)
     looks = trained(epochs=200)[0].health
     assert looks[0]["epoch"] == 0 and looks[-1]["epoch"] == 200
-    assert len(looks) < 30
+    assert len(looks) == 1 + 11 + 1  # the first, of 611 seconds a fiftieth less the first, and the last
 
 
 def test_looking_changes_no_bit_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +200,8 @@ def test_every_warning_of_training_has_a_page_and_every_page_is_used() -> None:
     assert used == {p.stem for p in PAGES} - {*TRAINED}
 
 
-def test_a_run_that_goes_on_has_every_look_once(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_has_every_look_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LAST", 60)  # the last look is taken, however busy the machine
     net = nnspec.load("iris")
     net.fit(epochs=2, run=tmp_path / "r")
     nnspec.load("iris").fit(epochs=4, run=tmp_path / "r", resume=True)
