@@ -31,8 +31,10 @@ class Change:
 
 def differences(a: Compilation, b: Compilation) -> list[Change]:
     """Everything that differs, part by part; nothing if both are the same model, trained the same way."""
-    found = [change for part, facts in _PARTS.items() for change in facts(part, a, b)]
-    return found if any(c.part in _COMPUTED for c in found) or _form(a) == _form(b) else [*found, *_operations("operations", a, b)]
+    same = _form(a) == _form(b)
+    parts = (part for part in _PARTS if not (same and part == "formulas"))  # else they are only written otherwise
+    found = [change for part in parts for change in _PARTS[part](part, a, b)]
+    return found if same or any(c.part in _COMPUTED for c in found) else [*found, *_operations("operations", a, b)]
 
 
 def compared(part: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
@@ -88,9 +90,7 @@ def _settings(spec: Compilation) -> Iterator[tuple[str, str]]:
 
 
 def _formulas(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
-    """Definitions and `let` values as they are written, where the graphs are not the same."""
-    if _form(a) == _form(b):
-        return
+    """Definitions and `let` values as they are written."""
     before, after = _statements(a), _statements(b)
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name, ()), after.get(name, ())

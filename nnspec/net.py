@@ -320,41 +320,11 @@ class Net:
         statistics to standardize raw values by. The file is compared on `examples`, {input: array}, too. A card of the model, NAME.md, is
         written beside it; `measured` is what it says of metrics, by the part of the data.
         """
-        from nnspec.deploy import export
-        from nnspec.deploy.card import write_card
-        from nnspec.deploy.interface import given_as, graph_of
-        from nnspec.deploy.quantized import export_quantized
-        from nnspec.deploy.raw import prove_same, renamed
-        from nnspec.train.checkpoint import metadata
+        from nnspec.deploy.network import Wishes, export_network
 
-        prepared = self._prepared(pixels, raw, standardized=standardized, quantized=int8 is not None)
-        fields = renamed(raw) if raw else {}
-        labels = {fields.get(name, name): texts for name, texts in self._labels().items()}
-        said = {"labels": labels, "means": dict(self.means), "preprocessing": prepared}
-        about = metadata(self.engine) | {name: json.dumps(value) for name, value in said.items() if value}
-        weights = {n: v.astype("float32") for n, v in {**self.params, **self.states}.items()}
-        graph = graph_of(self._single, outputs, pixels, raw)
-        if raw:
-            prove_same(graph_of(self._single, outputs, (), raw), graph_of(self._single, outputs), weights, raw)
-        seen = {**raw.inputs, **raw.fields} if raw else self._checked(examples, self.inputs) if examples else {}
-        if int8:
-            how: dict[str, Any] = {"outputs": tuple(outputs), "pixels": tuple(pixels), "metadata": about, "opset": opset}
-            proof = export_quantized(self._single, self.engine, weights, int8.as_arrays(), Path(path), **how)
-        else:
-            proof = export(graph, weights, Path(path), metadata=about, opset=opset, half=half, examples=given_as(seen, pixels))
-        steps = int(self.engine.steps_done)
-        shown = given_as(seen, pixels)
-        write_card(proof, self._single, graph, labels=labels, steps=steps, prepared=prepared, examples=shown, measured=measured)
-        return proof
-
-    def _prepared(self, pixels: Sequence[str], raw: Sample | None, *, standardized: bool, quantized: bool) -> list[str]:
-        """What an exported model does to raw values before all else; a Fault where it cannot do what is asked of it."""
-        from nnspec.deploy.interface import preparation
-        from nnspec.deploy.raw import has_learnt, refuse_unprepared
-
-        learnt = has_learnt(self.spec, self.states, int(self.engine.seed))
-        refuse_unprepared(self.spec, raw, standardized=standardized, learnt=learnt, quantized=quantized)
-        return preparation(self.spec, pixels, raw, learns=learnt)
+        seen = self._checked(examples, self.inputs) if examples else {}
+        wishes = Wishes(outputs, opset, half, int8, pixels, raw, seen, standardized, measured)
+        return export_network(self.engine, self._single, Path(path), wishes, self.labels, self.means)
 
     @as_spec_error()
     def export_training(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,14 +82,17 @@ def _few_alike(found: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
     for d in found:
         if d.level == "warning" and d.span:
             alike.setdefault((d.code, d.span.source), []).append(d.span)
+    shown = Counter[tuple[str, Source]]()
     for d in found:
-        spans = alike.get((d.code, d.span.source), []) if d.span else []
-        number = spans.index(d.span) if d.span and len(spans) > FEW + 1 else 0
-        if number < FEW:
+        key = (d.code, d.span.source) if d.span else None
+        spans = alike.get(key, []) if key else []
+        if key is None or len(spans) <= FEW + 1 or shown[key] < FEW:
             yield d
-        elif number == FEW:
+        elif shown[key] == FEW:
             message = f"{len(spans) - FEW} more of these in {spans[0].source.name}, {_lines(spans[FEW:])}"
             yield Diagnostic(d.code, message, help="`--all` shows each", level="warning")
+        if key:
+            shown[key] += 1
 
 
 def _lines(spans: Sequence[Span]) -> str:

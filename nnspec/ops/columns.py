@@ -5,7 +5,7 @@ Images are [n, c, *size]; everything is fastest where their channels come last i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -20,7 +20,9 @@ CHUNK_BYTES = 1 << 19
 NARROW = 16
 
 
-def in_turn(calls: list[Call]) -> Call:
+def in_turn(calls: Sequence[Call]) -> Call:
+    """One after the other."""
+
     def run() -> None:
         for call in calls:
             call()

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnspec.graph.loop import KINDS, BoundLoop
 from nnspec.graph.types import bind
+from nnspec.ops.columns import in_turn
 from nnspec.ops.linear import turned_into
 from nnspec.ops.loop import order, parts, piece
 from nnspec.plan.layout import Layout
@@ -29,12 +30,7 @@ def prepare_scan(
     yielded = [piece(out, start, shape, columns) for start, shape in bind(tuple(parts(body, length)), {})]
     places = _places(body, inputs[:carries], yielded, length, columns)
     calls += _calls(body, inputs[:carries], sequences, given, places, order(length, reverse), columns)
-
-    def run() -> None:
-        for call in calls:
-            call()
-
-    return run
+    return in_turn(calls)
 
 
 def _laid_out(x: Array, body: BoundLoop, name: str, columns: bool) -> Array:

@@ -61,7 +61,6 @@ def called(ufunc: np.ufunc, inputs: Sequence[Array], out: Array) -> Callable[[],
 
 def _of_numbers(operation: Callable[[Any, Any], Any], inputs: Sequence[Array], out: Array) -> Callable[[], Any]:
     """Python is faster at single numbers; what it computes in float64 and rounds once more is the same."""
-
     x, y = inputs
 
     def run() -> None:
@@ -99,7 +98,6 @@ class Program:
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
         self.moves: list[Move] = []
-        self.read = {i for node in self.plan.order for i in node.inputs}
         for node in self.plan.order:
             self.arrays[node.name] = self._bind(node, memory)
         self.calls += in_passes(self.moves)
@@ -133,7 +131,7 @@ class Program:
 
     def _may_wait(self, node: Node, out: Array, inputs: list[Array]) -> bool:
         """Whether a weight in given memory moves by what stays in such memory, too, and nobody reads where it is then."""
-        if node.op is not descend or node.name in self.read or out.ctypes.data != inputs[0].ctypes.data:
+        if node.op is not descend or out.ctypes.data != inputs[0].ctypes.data or any(node.name in n.inputs for n in self.plan.order):
             return False
         return isinstance(self.plan.places[node.inputs[1]], Given) and {out.shape} == {inputs[0].shape, inputs[1].shape}
 

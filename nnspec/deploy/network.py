@@ -1,0 +1,72 @@
+"""A network as an ONNX file: its graph with what is done to raw values, what it was trained on in its metadata, and a card beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnspec.compile import Compilation
+from nnspec.deploy.card import write_card
+from nnspec.deploy.interface import given_as, graph_of, preparation
+from nnspec.deploy.model import Proof, export
+from nnspec.deploy.quantized import export_quantized
+from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared, renamed
+from nnspec.interchange.to_onnx import DEFAULT_OPSET
+from nnspec.record import dataclass
+from nnspec.run.engine import Engine
+from nnspec.train.checkpoint import metadata
+from nnspec.train.data import Dataset, Sample
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How a file is to be; `nnspec.Net.export` says what each of them is."""
+
+    outputs: Sequence[str] = ()
+    opset: int = DEFAULT_OPSET
+    half: bool = False
+    int8: Dataset | None = None
+    pixels: Sequence[str] = ()
+    raw: Sample | None = None
+    examples: Mapping[str, Array] = field(default_factory=dict)
+    standardized: bool = False
+    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def export_network(
+    engine: Engine, spec: Compilation, path: Path, wishes: Wishes, labels: Mapping[str, Sequence[str]], means: Mapping[str, Any]
+) -> Proof:
+    """Write the spec, in single precision, with the numbers of its engine; what class numbers and gaps stand for goes with it."""
+    w = wishes
+    prepared = _prepared(engine, w)
+    fields = renamed(w.raw) if w.raw else {}
+    labels = {fields.get(name, name): list(texts) for name, texts in labels.items()}
+    said = {"labels": labels, "means": dict(means), "preprocessing": prepared}
+    about = metadata(engine) | {name: json.dumps(value) for name, value in said.items() if value}
+    weights = {n: v.astype("float32") for n, v in {**engine.params, **engine.states}.items()}
+    graph = graph_of(spec, w.outputs, w.pixels, w.raw)
+    if w.raw:
+        prove_same(graph_of(spec, w.outputs, (), w.raw), graph_of(spec, w.outputs), weights, w.raw)
+    seen = given_as({**w.raw.inputs, **w.raw.fields} if w.raw else w.examples, w.pixels)
+    if w.int8:
+        how: dict[str, Any] = {"outputs": tuple(w.outputs), "pixels": tuple(w.pixels), "metadata": about, "opset": w.opset}
+        proof = export_quantized(spec, engine, weights, w.int8.as_arrays(), path, **how)
+    else:
+        proof = export(graph, weights, path, metadata=about, opset=w.opset, half=w.half, examples=seen)
+    steps = int(engine.steps_done)
+    write_card(proof, spec, graph, labels=labels, steps=steps, prepared=prepared, examples=seen, measured=w.measured)
+    return proof
+
+
+def _prepared(engine: Engine, wishes: Wishes) -> list[str]:
+    """What the model does to raw values before all else; a Fault where it cannot do what is asked of it."""
+    learnt = has_learnt(engine.spec, engine.states, int(engine.seed))
+    refuse_unprepared(engine.spec, wishes.raw, standardized=wishes.standardized, learnt=learnt, quantized=wishes.int8 is not None)
+    return preparation(engine.spec, wishes.pixels, wishes.raw, learns=learnt)
