@@ -1,0 +1,276 @@
+"""Specs that must have a warning, by its code, and specs that must have none."""
+
+from __future__ import annotations
+
+
+def model(*lines: str) -> str:
+    return "\n".join(("model M {", *(f"  {line}" for line in lines), "}"))
+
+
+def judged(*lines: str) -> str:
+    """A model with two inputs that calls another, and one without weights."""
+    judge = "model Judge { input x: [2]  output logit = x -> dense(8) -> tanh -> dense(2) }"
+    half = "model Half { input x: [2]  output y = x / 2 }"
+    return f"{judge}\n{half}\n" + model("input x: [2]", "input y: [2]", *lines, "loss mean(d^2)")
+
+
+def vector(stages: str, *lines: str) -> str:
+    """Stages on eight numbers, with four to be predicted."""
+    return model("input x: [8]", "target y: [4]", f"output z = x -> {stages}", "loss mse(z, y)", *lines)
+
+
+def image(stages: str) -> str:
+    """Stages on an image of 8 by 8, with ten classes."""
+    return model(
+        "input x: [1, 8, 8]", "target y: class(10)", f"logits = x -> {stages}", "output logits", "loss cross_entropy(logits, y)"
+    )  # fmt: skip
+
+
+def logit(*lines: str) -> str:
+    return model("input x: [8]", "target y: []", "z = x -> dense(1) -> squeeze", "output p = sigmoid(z)", *lines)
+
+
+def three(probabilities: str, *lines: str) -> str:
+    """Three classes, with `z` for their logits."""
+    return model("input x: [8]", "target y: class(3)", "z = x -> dense(3)", f"output p = {probabilities}", *lines)
+
+
+def trained(optimizer: str) -> str:
+    """With optimizers of its own, one that does nothing and one that goes up with a positive rate."""
+    own = "optimizer still(lr) { state v = 0  v <- v + lr * g }\noptimizer up(lr) { w <- w + lr * g }"
+    return f"{own}\n{vector('dense(4)')}\ntrain {{ epochs 1  optimizer {optimizer} }}"
+
+
+def sequence(stages: str) -> str:
+    return model("input x: [T, 8]", "target y: [4]", f"output z = (x -> {stages})[-1] -> dense(4)", "loss mse(z, y)")
+
+
+SIGMOIDS = "dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid"
+SMALL_TANH = " -> ".join(["dense(16, init = normal(0, 0.05)) -> tanh"] * 4)
+
+MUST = {
+    "W101": {
+        "dense after dense": vector("dense(16) -> dense(4)"),
+        "with a batchnorm between": vector("dense(16, bias = false) -> batchnorm -> dense(4)"),
+        "with a dropout between": vector("dense(16) -> dropout(0.5) -> dense(4)"),
+        "convolution after convolution": image("conv(8, 3) -> conv(8, 3) -> relu -> flatten -> dense(10)"),
+        "a mean of positions and then dense": image("conv(16, 8) -> global_avgpool -> dense(10)"),
+        "a matrix of one's own": model(
+            "input x: [8]", "target y: [4]", "param A: [8, 8] ~ he_normal", "param B: [8, 4] ~ he_normal",
+            "h = 2 * (x @ A) + 1", "output z = h @ B", "loss mse(z, y)",
+        ),
+    },
+    "W102": {
+        "a softmax of one's own twice": model(
+            "input x: [8]", "target y: class(3)", "p = softmax(x -> dense(3))", "output p",
+            "loss -log(pick(exp(p) / sum(exp(p)), y))",
+        ),
+        "a formula of sigmoid": logit("loss log(1 + exp(p)) - y * p"),
+    },
+    "W103": {
+        "bce of a linear layer": logit("loss bce(z, y)"),
+        "nll of a linear layer": model(
+            "input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output softmax = softmax(z)", "loss nll(z, y)"
+        ),
+        "the logarithm of a linear layer": logit("loss (log(z) - y)^2"),
+        "as a lecture writes it": three("z", "loss -log(pick(z, y))"),
+        "clamped as a lecture does": three("z", "loss -log(max(pick(z, y), 1e-9))"),
+    },
+    "W104": {
+        "zeros": vector("dense(16, init = zeros) -> relu -> dense(4)"),
+        "a constant": vector("dense(16, init = constant(0.1)) -> tanh -> dense(4)"),
+        "a number": model(
+            "input x: [8]", "target y: [4]", "param W: [8, 8] = 0.5", "output z = relu(x @ W) -> dense(4)", "loss mse(z, y)"
+        ),
+        "kernels": image("conv(8, 3, init = ones) -> relu -> flatten -> dense(10)"),
+    },
+    "W105": {
+        "the mean of patches": image("conv(8, 3) -> relu -> global_avgpool -> dense(10)"),
+        "the largest of patches": image("conv(8, 3) -> relu -> maxpool(2) -> global_maxpool -> dense(10)"),
+        "a pooling of all that is left": image("conv(8, 3) -> relu -> avgpool(6) -> flatten -> dense(10)"),
+    },
+    "W106": {
+        "a convolution": image("conv(8, 3) -> batchnorm -> relu -> flatten -> dense(10)"),
+        "a dense layer": vector("dense(16) -> batchnorm -> relu -> dense(4)"),
+        "before instancenorm": image("conv(8, 3) -> instancenorm -> relu -> flatten -> dense(10)"),
+    },
+    "W107": {
+        "five sigmoids": vector(f"{SIGMOIDS} -> dense(4)"),
+        "so many that nothing is left": vector("repeat(550) { dense(8, init = xavier_uniform) -> sigmoid } -> dense(4)"),
+        "a formula of one's own": f"fn act(x) = 1 / (1 + exp(-x))\n{vector(SIGMOIDS.replace('sigmoid', 'act') + ' -> dense(4)')}",
+        "tanh from small weights": vector(f"{SMALL_TANH} -> dense(4)"),
+    },
+    "W108": {
+        "Xavier with relu": vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"),
+        "He with tanh": vector("dense(16, init = he_normal) -> tanh -> dense(4)"),
+        "He with sigmoid, in a kernel": image("conv(8, 3, init = he_uniform) -> maxpool(2) -> sigmoid -> flatten -> dense(10)"),
+        "a parameter of one's own": model(
+            "input x: [8]", "target y: [4]", "param W: [8, 8] ~ xavier_normal", "output z = relu(x @ W) -> dense(4)", "loss mse(z, y)"
+        ),
+    },
+    "W109": {
+        "a formula": vector("dense(4)", "h = 2 * x"),
+        "a layer": vector("dense(4)", "h = x -> dense(3) -> relu"),
+        "a parameter of the model": vector("dense(4)", "param w: [3] ~ normal"),
+    },
+    "W110": {
+        "an output that no loss reads": vector("dense(4)", "output other = x -> dense(2)"),
+        "a parameter in a layer": f"layer f(x) {{\n  param w: [3] = 1\n  return 2 * x\n}}\n{vector('dense(4) -> f')}",
+    },
+    "W111": {
+        "named by no train block": vector("dense(4)", "loss other = mean(z^2)")
+        + "\ntrain { batch 1  epochs 1  optimizer adam  minimize mse }",
+        "of no parameter": vector("dense(4)", "loss other = mse(x[:4], y)"),
+    },
+    "W112": {"a second target": vector("dense(4)", "target other: [2]")},
+    "W113": {
+        "after the last layer": vector("dense(4) -> dropout(0.5)"),
+        "before the softmax": image("flatten -> dense(10) -> dropout(0.2)"),
+        "the classic form": vector("dense(4) -> dropout_classic(0.5)"),
+    },
+    "W118": {
+        "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
+        "by hand": model("input x: [8]", "target y: class(5)", "output z = x -> dense(1) -> squeeze", "loss (z - y)^2"),
+    },
+    "W119": {
+        "every step of a sequence": model("input x: [20, 3]", "target y: [1]", "output z = x -> lstm(8) -> dense(1)", "loss mse(z, y)"),
+        "of any length, by hand": model("input x: [T, 3]", "target y: [2]", "output z = x -> gru(4) -> dense(2)", "loss (z - y)^2"),
+        "an error that has a name": model("input x: [8]", "target y: [1]", "output z = x -> dense(3)", "e = z - y", "loss mean(e^2)"),
+        "one output for three": model("input x: [8]", "target y: [3]", "output z = x -> dense(1)", "loss mae(z, y)"),
+        "a probability": model("input x: [8]", "target y: [3]", "output p = sigmoid(x -> dense(1))", "loss bce(p, y)"),
+        "a part of the target": model("input x: [8]", "target y: [4]", "output z = x -> dense(1)", "loss mse(z, y[:3] / 2)"),
+        "an autoencoder of one number": model("input x: [8]", "output z = x -> dense(1)", "loss mse(z, x)"),
+    },
+    "W120": {
+        "of the library": model("input x: [8]", "target y: class(3)", "output z = x -> dense(5)", "loss cross_entropy(z, y)"),
+        "by hand": model("input x: [8]", "target y: class(3)", "output p = softmax(x -> dense(5))", "loss -log(pick(p, y))"),
+        "of every step": model("input x: [T, 8]", "target y: class(3)[T]", "output z = x -> dense(4)", "loss cross_entropy(z, y)"),
+    },
+    "W121": {
+        "an accuracy of a probability": model(
+            "input x: [8]", "target y: class(2)", "output p = sigmoid(x -> dense(1))", "loss bce(p, y)", "metric accuracy(p, y)"
+        ),
+        "by hand": model(
+            "input x: [8]", "target y: class(2)", "output p = sigmoid(x -> dense(1))", "loss bce(p, y)", "metric hits = argmax(p) == y"
+        ),
+    },
+    "W122": {
+        "in two pipelines": judged("u = x -> Judge", "v = y -> Judge", "output d = u - v"),
+        "in a formula": judged("output d = Judge(x) - Judge(y)"),
+        "behind a pipeline": judged("u = x -> Judge", "output d = u - (y -> dense(2) -> tanh -> Judge)"),
+    },
+    "W123": {
+        "of the library": three("softmax(z)", "loss nll(p, y)"),
+        "by hand": three("softmax(z)", "loss -pick(p, y)"),
+        "sigmoids": three("sigmoid(z)", "loss nll(p, y)"),
+        "softmax inside of it": three("softmax(z)", "loss nll(softmax(z), y)"),
+    },
+    "W124": {
+        "a stage": model("input x: [8]", "target y: [1]", "output p = x -> dense(1) -> softmax", "loss bce(p, y)"),
+        "by hand": model(
+            "input x: [8]", "target y: [1]", "z = x -> dense(1)", "output p = exp(z) / sum(exp(z), keep = true)", "loss bce(p, y)"
+        ),
+        "inside of a loss": model("input x: [8]", "target y: class(1)", "output z = x -> dense(1)", "loss cross_entropy(z, y)"),
+        "along an axis of one": model(
+            "input x: [8]", "target y: [1, 4]", "output p = softmax((x -> dense(4) -> reshape([1, 4])), axis = 0)", "loss mse(p, y)"
+        ),
+    },
+    "W125": {
+        "a state only": trained("still(0.1)"),
+        "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
+    },
+    "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
+    "W117": {
+        "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
+        "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
+        "logits": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss bce_logits(z, y)"),
+    },
+}  # fmt: skip
+
+MUST_NOT = {
+    "a narrow code": vector("dense(2) -> dense(8) -> relu -> dense(4)"),
+    "a code that is an output": model(
+        "input x: [8]", "code = x -> dense(16)", "recon = code -> dense(8)", "output code, recon", "loss mse(recon, x)"
+    ),
+    "each channel by itself and then all": image("separable(8, 3) -> relu -> flatten -> dense(10)"),
+    "pooling that is not linear": image("conv(8, 3) -> maxpool(2) -> conv(8, 3) -> relu -> flatten -> dense(10)"),
+    "queries, keys and values": sequence("multihead_attention(2) -> layernorm"),
+    "an embedding and a dense layer": model(
+        "input x: class(9)[T]", "target y: [4]", "output z = (x -> embedding(9, 8) -> dense(8) -> relu)[-1] -> dense(4)", "loss mse(z, y)"
+    ),
+    "a teacher's probabilities": model(
+        "input x: [8]", "target p: [3]", "z = x -> dense(3)", "output q = softmax(z)", "loss -sum(softmax(p) * log(q))"
+    ),
+    "the divergence of two distributions": model(
+        "input x: [8]", "target p: [3]", "z = x -> dense(3)", "output q = softmax(z)", "loss kl(p, q)"
+    ),
+    "bce of a probability": logit("loss bce(p, y)"),
+    "the numbers of two classes": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss mse(z, y)"),
+    "numbers made of classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, one_hot(y, 3))"),
+    "a last layer from zeros": vector("dense(16) -> relu -> dense(4, init = zeros)"),
+    "a branch from zeros that is added": vector("dense(8) -> relu -> residual(more) -> relu -> dense(4)").replace(
+        "model M", "layer more(x) = x -> dense(8) -> relu -> dense(8, init = zeros)\nmodel M"
+    ),
+    "one hidden unit from zeros": vector("dense(1, init = zeros) -> tanh -> dense(4)"),
+    "weights written by hand": model(
+        "input x: [2]", "target y: [2]", "param W: [2, 2] = [[0.15, 0.25], [0.20, 0.30]]", "output z = sigmoid(x @ W) -> dense(2)",
+        "loss mse(z, y)",
+    ),
+    "every patch read by itself": image("conv(8, 3) -> relu -> flatten -> dense(10)"),
+    "a sight as large as the image": image("conv(8, 8) -> relu -> global_avgpool -> dense(10)"),
+    "a mean of positions inside a normalisation": image("conv(8, 3) -> groupnorm(2) -> relu -> flatten -> dense(10)"),
+    "a bias before layernorm": vector("dense(16) -> layernorm -> relu -> dense(4)"),
+    "a bias before batchnorm that an output reads, too": model(
+        "input x: [8]", "target y: [4]", "h = x -> dense(16)", "output h, z = h -> batchnorm -> relu -> dense(4)", "loss mse(z, y)"
+    ),
+    "no bias before batchnorm": image("conv(8, 3, bias = false) -> batchnorm -> relu -> flatten -> dense(10)"),
+    "two sigmoids": vector("dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(4)"),
+    "many tanh": vector(" -> ".join(["dense(16) -> tanh"] * 20) + " -> dense(4)"),
+    "sigmoids with normalisation": vector(SIGMOIDS.replace("dense(16)", "dense(16, bias = false) -> batchnorm") + " -> dense(4)"),
+    "sigmoids that something goes around": vector(
+        "dense(16) -> residual(block) -> residual(block) -> residual(block) -> residual(block) -> dense(4)"
+    ).replace("model M", "layer block(x) = x -> dense(16) -> sigmoid -> dense(16) -> sigmoid\nmodel M"),
+    "the gates of recurrent cells": sequence("lstm(8) -> lstm(8) -> gru(8)"),
+    "He with tanh that nobody wrote": vector("dense(16) -> tanh -> dense(4)"),
+    "Xavier with tanh": vector("dense(16, init = xavier_normal) -> tanh -> dense(4)"),
+    "Xavier with relu behind a normalisation": vector("dense(16, false, xavier_normal) -> batchnorm -> relu -> dense(4)"),
+    "a value for an expectation": vector("dense(4)", "h = 2 * x", "expect shape(h) == [8]"),
+    "a target for a metric": vector("dense(4)", "target other: [4]", "metric mae(z, other)"),
+    "dropout before the last layer": vector("dense(16) -> relu -> dropout(0.5) -> dense(4)"),
+    "a code with dropout that is an output": model(
+        "input x: [8]", "code = x -> dense(16) -> relu -> dropout(0.5)", "recon = code -> dense(8)", "output code, recon",
+        "loss mse(recon, x)",
+    ),
+    "a noisy copy that is restored": model(
+        "input x: [8]", "output z = x -> dropout(0.2) -> dense(16) -> relu -> dense(8)", "loss mse(z, x)"
+    ),
+    "a target with an axis of one": model("input x: [8]", "target y: [1]", "output z = x -> dense(1)", "loss mse(z, y)"),
+    "sizes that are known only at run time in an init": model(
+        "input x: [T, 4]", "target y: [4]", "output z = (x -> dense(4, init = normal(0, 0.1)) -> tanh)[-1] -> dense(4)", "loss mse(z, y)"
+    ),
+    "a mask of rows": model(
+        "input x: [5, 8]", "target m: [5, 1]", "target y: [5, 8]", "output z = x -> dense(8)", "loss mean(m * (z - y)^2)"
+    ),
+    "a mask without a target": model(
+        "input x: [5, 8]", "target m: [5, 1]", "output z = x -> dense(8)", "loss mean(m * (z - x)^2)"
+    ),
+    "the last step of a sequence": model("input x: [T, 3]", "target y: [1]", "output z = (x -> lstm(8))[-1] -> dense(1)", "loss mse(z, y)"),
+    "an axis of one more": model("input x: [1, 8]", "target y: [3]", "output z = x -> dense(3)", "loss mse(z, y)"),
+    "a model that is shared": judged("share judge = Judge", "u = x -> judge", "v = y -> judge", "output d = u - v"),
+    "models that have names": judged("u = x -> Judge as first", "v = y -> Judge as second", "output d = u - v"),
+    "a model in each of several blocks": judged("output d = y - (x -> repeat(3) { Judge })"),
+    "a model without weights": judged("u = x -> Half", "v = y -> Half", "output d = u - v"),
+    "the logarithm of a picked probability": three("softmax(z)", "loss -log(pick(p, y))"),
+    "the clamped logarithm of a picked probability": three("softmax(z)", "loss -log(max(pick(p, y), 1e-9))"),
+    "nll of log-probabilities": three("softmax(z)", "loss nll(log(p), y)"),
+    "the expected reward of a policy": model(
+        "input x: [8]", "target a: class(3)", "target r: []", "output p = x -> dense(3) -> softmax", "loss -r * pick(p, a)"
+    ),
+    "softmax over images of any size": model(
+        "input x: [T, 8]", "target y: [T]", "output p = softmax((x -> dense(1))[:, 0])", "loss mse(p, y)"
+    ),
+    "a negative rate of an optimizer that goes up": trained("up(-0.1)"),
+    "a weight for each example": model(
+        "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
+    ),
+}  # fmt: skip
