@@ -3,63 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from bright import CODES, bright, trained, values_of
 from click.testing import CliRunner
 from helpers import GALLERY, random_batch
-from onnx import numpy_helper
 
 import nnspec
 from nnspec.cli.export import export
-from nnspec.cli.main import cli
-from nnspec.deploy import proof as proof_module
 from nnspec.diagnostics import SpecError
-from nnspec.interchange import external
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
 from nnspec.train.telling import telling
 
-CODES = """
-model Codes {
-  input  image: [1, 6, 6]
-  target kind: class(2)
-  code   = image -> conv(4, kernel = 3) -> relu -> flatten -> dense(3) -> tanh
-  logits = code -> dense(2)
-  output probs = softmax(logits)
-  loss   cross_entropy(logits, kind)
-  metric accuracy(logits, kind)
-}
-train { batch 16  epochs 5  optimizer adam(lr = 0.01) }
-"""
 
-YES_OR_NO = """
-model M { input x: [1]  target k: class(2)  output y = x -> dense(2)  loss cross_entropy(y, k) }
-train { epochs 2  optimizer sgd(lr = 0.1) }
-"""
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def net() -> nnspec.Net:
-    """A net that knows bright images from dark ones."""
-    found = nnspec.loads(CODES, engine="numpy", threads=1)
-    found.fit(bright(200))
-    return found
-
-
-def bright(examples: int, seed: int = 0) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
-    kind = rng.integers(0, 2, examples)
-    image = rng.integers(0, 170, (examples, 1, 6, 6)) + 85 * kind[:, None, None, None]
-    return {"image": (image / 255).astype(np.float32), "kind": kind}
-
-
-def values_of(net: nnspec.Net, path: Path, image: Any) -> dict[str, Any]:
-    return Session(path).run({"image": image})
+    return trained()
 
 
 def elements(model: onnx.ModelProto) -> set[int]:
@@ -74,9 +37,9 @@ def test_a_model_is_cut_at_any_value_that_has_a_name(net: nnspec.Net, tmp_path: 
     net.export(tmp_path / "encoder.onnx", outputs=["code"])
     model = onnx.load(tmp_path / "encoder.onnx")
     assert [o.name for o in model.graph.output] == ["code"] and "dense_2.W" not in {t.name for t in model.graph.initializer}
-    (code,) = values_of(net, tmp_path / "encoder.onnx", image).values()
+    (code,) = values_of(tmp_path / "encoder.onnx", image).values()
     net.export(tmp_path / "both.onnx", outputs=["probs", "code"])
-    both = values_of(net, tmp_path / "both.onnx", image)
+    both = values_of(tmp_path / "both.onnx", image)
     assert list(both) == ["probs", "code"] and code.shape == (3, 3)
     np.testing.assert_allclose(both["code"], code, atol=1e-6)
     np.testing.assert_allclose(both["probs"], net(image=image)["probs"], atol=1e-6)
@@ -196,7 +159,7 @@ def test_a_quantized_model_is_smaller_and_says_what_it_lost(net: nnspec.Net, tmp
     assert {"QuantizeLinear", "DequantizeLinear"} <= {n.op_type for n in model.graph.node}
     assert onnx.TensorProto.INT8 in elements(model) and [i.name for i in model.graph.input] == ["image"]
     assert [o.name for o in model.graph.output] == ["probs"] and proof.opset == single.opset == 21
-    probs = values_of(net, proof.path, data.test["image"])["probs"]  # type: ignore[index]  # it has a test part
+    probs = values_of(proof.path, data.test["image"])["probs"]  # type: ignore[index]  # it has a test part
     after = float((probs.argmax(1) == data.test["kind"]).mean())  # type: ignore[index]
     before = net.evaluate(data.test or {})["accuracy"]
     assert proof.remarks == (f"accuracy {before:.4g} before and {after:.4g} after it was quantized",)
@@ -217,7 +180,7 @@ def test_pixels_come_as_bytes(net: nnspec.Net, tmp_path: Path) -> None:
     net.export(tmp_path / "m.onnx", pixels=["image"])
     (entering,) = onnx.load(tmp_path / "m.onnx").graph.input
     assert entering.type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    got = values_of(net, tmp_path / "m.onnx", image.astype(np.uint8))["probs"]
+    got = values_of(tmp_path / "m.onnx", image.astype(np.uint8))["probs"]
     np.testing.assert_allclose(got, net(image=image / 255)["probs"], atol=1e-6)
 
 
@@ -226,100 +189,6 @@ def test_only_fractions_come_as_bytes(text: str, name: str, tmp_path: Path) -> N
     with pytest.raises(SpecError) as error:
         nnspec.loads(text).export(tmp_path / "m.onnx", pixels=[name])
     assert [d.code for d in error.value.diagnostics] == ["E511"]
-
-
-# ---- beyond what one file can hold
-
-
-def test_large_weights_lie_in_a_file_of_their_own(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = bright(3)["image"]
-    before = net.export(tmp_path / "m.onnx")
-    expected = values_of(net, before.path, image)["probs"]
-    monkeypatch.setattr(external, "LARGEST_FILE", 500)
-    monkeypatch.setattr(external, "SMALLEST", 100)
-    proof = net.export(tmp_path / "m.onnx")
-    (data,) = tmp_path.glob("m-*.data")
-    assert {p.name for p in tmp_path.iterdir()} == {"m.onnx", "m.md", data.name} and data.name in proof.remarks[0]
-    assert proof.size < before.size and data.stat().st_size > 700
-    onnx.checker.check_model(str(proof.path), full_check=True)
-    np.testing.assert_array_equal(values_of(net, proof.path, image)["probs"], expected)
-    weights = {t.name: numpy_helper.to_array(t) for t in onnx.load(proof.path).graph.initializer}
-    np.testing.assert_array_equal(weights["dense_2.W"], net.params["dense_2.W"])
-
-
-def test_large_weights_that_are_not_proved_leave_nothing_behind(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external, "LARGEST_FILE", 500)
-    monkeypatch.setattr(proof_module, "LARGEST_DIFFERENCE", -1.0)
-    with pytest.raises(SpecError, match="differ by"):
-        net.export(tmp_path / "m.onnx")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_replaced_model_takes_its_large_weights_with_it(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external, "LARGEST_FILE", 500)
-    monkeypatch.setattr(external, "SMALLEST", 100)
-    again = nnspec.loads(CODES, engine="numpy", threads=1)
-    net.export(tmp_path / "m.onnx")
-    (first,) = tmp_path.glob("*.data")
-    (tmp_path / "m-202611211609.data").write_text("not of a model")
-    again.export(tmp_path / "m.onnx")
-    (second,) = set(tmp_path.glob("*.data")) - {tmp_path / "m-202611211609.data"}
-    assert first != second and values_of(again, tmp_path / "m.onnx", bright(2)["image"])
-    (tmp_path / "copy.onnx").write_bytes((tmp_path / "m.onnx").read_bytes())
-    monkeypatch.undo()
-    net.export(tmp_path / "m.onnx")
-    assert second.exists() and values_of(again, tmp_path / "copy.onnx", bright(2)["image"])
-    net.export(tmp_path / "copy.onnx")
-    assert [p.name for p in tmp_path.glob("*.data")] == ["m-202611211609.data"]
-
-
-def test_large_weights_of_a_model_that_cannot_be_written_are_taken_back(
-    net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(external, "LARGEST_FILE", 500)
-    (tmp_path / "m.onnx").mkdir()
-    with pytest.raises(SpecError) as error:
-        net.export(tmp_path / "m.onnx")
-    assert [d.code for d in error.value.diagnostics] == ["E504"] and [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
-
-
-def test_large_weights_in_half_precision_are_refused(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external, "LARGEST_FILE", 500)
-    with pytest.raises(SpecError, match="half precision"):
-        net.export(tmp_path / "m.onnx", half=True)
-
-
-# ---- the card
-
-
-@pytest.mark.parametrize(
-    ("name", "options"), [("digits", {"pixels": ["image"]}), ("char_lstm", {}), ("gan", {}), ("autoencoder", {"outputs": ["code"]})]
-)
-def test_the_code_on_a_card_runs(name: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    net = nnspec.load(name, engine="numpy", threads=1)
-    net.export(tmp_path / "m.onnx", **options)
-    (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "m.md").read_text(), re.S)
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "card", "exec"), {})
-
-
-def test_a_card_says_what_the_model_is_and_what_it_reaches(tmp_path: Path) -> None:
-    net = nnspec.loads(f"# Says yes or no.\n\n{YES_OR_NO}")
-    net.fit({"x": [[0.0], [1.0]], "k": np.asarray(["no | <never>", "yes"])})
-    proof = net.export(tmp_path / "m.onnx", measured={"held out": {"accuracy": 0.75, "loss": 0.5}})
-    card = (tmp_path / "m.md").read_text()
-    assert card.startswith("# M\n") and "Says yes or no." in card and "| parameters | 4 |" in card and "| trained | 2 steps |" in card
-    assert f"{proof.size:,} bytes" in card and "| held out | accuracy | 0.75 |" in card and "optimizer sgd(lr = 0.1)" in card
-    assert "`k`: 0 no \\| &lt;never>, 1 yes" in card
-
-
-def test_a_file_that_is_no_card_is_left_alone(net: nnspec.Net, tmp_path: Path) -> None:
-    (tmp_path / "m.md").write_text("my notes")
-    net.export(tmp_path / "m.onnx")
-    assert (tmp_path / "m.md").read_text() == "my notes"
-    net.export(tmp_path / "n.onnx", opset=18)
-    net.export(tmp_path / "n.onnx")
-    assert "opset 21" in (tmp_path / "n.md").read_text()
 
 
 # ---- what else it says
@@ -332,14 +201,6 @@ def test_what_is_learnt_from_the_data_goes_with_the_model(tmp_path: Path) -> Non
     x = net.dataset().train["x"][:9]
     np.testing.assert_allclose(Session(tmp_path / "m.onnx").run({"x": x})["probs"], net(x=x)["probs"], atol=1e-6)
     assert abs(net.states["standardize.mu"]).min() > 0.5
-
-
-def test_classes_are_named_in_the_metadata(tmp_path: Path) -> None:
-    net = nnspec.loads(YES_OR_NO)
-    net.fit({"x": [[0.0], [1.0]], "k": np.asarray(["no", "yes"])})
-    net.export(tmp_path / "m.onnx")
-    about = {p.key: p.value for p in onnx.load(tmp_path / "m.onnx").metadata_props}
-    assert json.loads(about["labels"]) == {"k": ["no", "yes"]}
 
 
 def test_sequences_are_compared_at_two_lengths(tmp_path: Path) -> None:
@@ -391,25 +252,3 @@ def test_the_command_says_the_same_as_json(tmp_path: Path) -> None:
     assert document["path"] == str(tmp_path / "m.onnx") and document["opset"] == 21 and document["difference"] < 1e-5
     said = CliRunner().invoke(export, ["xor", "--json", "--train-step", "-o", str(tmp_path / "step")])
     assert "step.onnx" in json.loads(said.output)["files"]
-
-
-def test_the_card_of_a_run_has_the_metrics_of_its_last_epoch(tmp_path: Path) -> None:
-    net = nnspec.load("xor", engine="numpy", threads=1)
-    net.save(tmp_path / "run")
-    line = {"epoch": 9, "step": 9, "lr": 0.1, "loss": 0.25, "seconds": 1.0}
-    (tmp_path / "run" / "metrics.jsonl").write_text(f"{json.dumps(line)}\n{{torn")
-    said = CliRunner().invoke(export, [str(tmp_path / "run"), "-o", str(tmp_path / "m.onnx")])
-    assert said.exit_code == 0 and "| epoch 9 | loss | 0.25 |" in (tmp_path / "m.md").read_text()
-
-
-def test_the_card_of_a_run_has_what_its_weights_reach_on_what_was_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    trained = CliRunner().invoke(cli, ["train", "iris", "--epochs", "2", "--run", "run", "--json"])
-    reached = json.loads(trained.stdout)["test"]["accuracy"]
-    assert CliRunner().invoke(export, ["run", "-o", "m.onnx"]).exit_code == 0
-    assert f"| held out | accuracy | {reached:.4g} |" in Path("m.md").read_text()
-    net = nnspec.open("run")
-    net.step(**net.dataset().train)
-    net.save("run")
-    assert CliRunner().invoke(export, ["run", "-o", "m.onnx"]).exit_code == 0
-    assert "| held out |" not in Path("m.md").read_text(), "these are no figures of the weights there"
