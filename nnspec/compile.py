@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from math import prod
@@ -123,6 +123,11 @@ class Compilation:
     def weights(self) -> Mapping[str, Any]:
         """The values that parameters and states came with."""
         return self.given(self.dtype).weights if self.given else {}
+
+    @property
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """What class numbers stand for, of a model that came with it."""
+        return self.given(self.dtype).labels if self.given else {}
 
     @cached_property
     def train_blocks(self) -> tuple[tuple[Training, ...], list[Diagnostic]]:

@@ -92,7 +92,7 @@ def _given(imported: Imported) -> Given:
     places = {array: step.span for step in reversed(imported.steps) for array in step.arrays}
     owned = {n: Owned(n, s.op.name, s.type, None, places.get(n, anywhere)) for n, s in sources.items()}
     words = _words([*imported.inputs, *(public.removeprefix("output:") for public in graph.outputs)])
-    return Given(graph, imported.inputs, words, owned, tuple(_rows(imported, graph)), imported.weights)
+    return Given(graph, imported.inputs, words, owned, tuple(_rows(imported, graph)), imported.weights, imported.labels)
 
 
 def _rows(imported: Imported, graph: Graph) -> Iterable[Row]:

@@ -34,8 +34,8 @@ class Net:
     """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
 
     `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
-    trained on. `means` has, by column, what stands for missing values. `data_path` is the file or folder that it was trained on in place
-    of the spec's, and is where `path` says nothing else.
+    trained on; an exported model brings them along. `means` has, by column, what stands for missing values. `data_path` is the file or
+    folder that it was trained on in place of the spec's, and is where `path` says nothing else.
     """
 
     def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu", threads: int | None = None) -> None:
@@ -47,7 +47,7 @@ class Net:
         if threads is not None and threads < 1:
             raise ValueError(f"threads are 1 or more, not {threads}")
         self.spec, self.engine_name, self.device, self.threads = compilation.checked(), engine, device, threads
-        self.labels: Mapping[str, Sequence[str]] = {}
+        self.labels: Mapping[str, Sequence[str]] = self.spec.labels
         self.means: Mapping[str, Any] = {}
         self.data_path: str | None = None
 

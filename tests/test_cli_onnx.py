@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from test_cli import run
 from torch_models import example, export, outputs
 
+import nnspec
 from nnspec.train.predictions import write
 from nnspec.train.sources import TABLES
 
@@ -113,6 +115,89 @@ def test_what_an_onnx_model_cannot_do_is_said(folder: Path, arguments: tuple[str
     done = run(*arguments, cwd=folder)
     assert done.returncode == 1 and f"error[{code}]" in done.stderr and words in done.stderr
     assert "Traceback" not in done.stderr and not (folder / "p.csv").exists()
+
+
+# ---- names of classes that an exported model brings
+
+PETS = """
+model Pets {
+  input  kind: class(3)
+  input  tall: []
+  target home: class(2)
+  logits = concat(kind -> embedding(3, 4), stack(tall), axis = 0) -> dense(2)
+  output probs = softmax(logits)
+  loss   cross_entropy(logits, home)
+}
+train { epochs 5  batch 4  optimizer adam(lr = 0.1) }
+"""
+KINDS, TALL, HOMES = ["owl", "cat", "dog", "cat"], [20.0, 30.0, 60.0, 25.0], ["tree", "house", "house", "house"]
+JUDGED = ("--set", "target=home: class(2)", "--set", "metric=accuracy(probs, home)")
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run and its model, `pets.onnx`, trained on texts for classes, and tables of the last two examples."""
+    folder = tmp_path_factory.mktemp("pets")
+    net = nnspec.loads(PETS, engine="numpy")
+    net.fit({"kind": KINDS, "tall": TALL, "home": HOMES})
+    net.save(folder / "run")
+    net.export(folder / "pets.onnx")
+    (folder / "some.csv").write_text("home,kind,tall\nhouse,dog,60\nhouse,cat,25\n")
+    (folder / "new.csv").write_text("home,kind,tall\nhouse,emu,60\nsea,cat,25\n")
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("model", ["run", "pets.onnx"])
+def test_texts_of_a_table_are_the_classes_of_the_training_and_name_the_columns(pets: Path, tmp_path: Path, model: str, suffix: str) -> None:
+    data, out = tmp_path / f"some.{suffix}", tmp_path / f"out.{suffix}"
+    if suffix == "parquet":
+        parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+        parquet.write_table(arrow.table({"kind": KINDS[2:], "tall": TALL[2:]}), data)
+    else:
+        data = pets / "some.csv"
+    assert (done := run("predict", model, "--data", str(data), "-o", str(out), cwd=pets)).returncode == 0, done.stderr
+    found = {name: read() for name, read in TABLES[suffix](out, None, False).items()}
+    session = onnxruntime.InferenceSession(pets / "pets.onnx")
+    [expected] = session.run(None, {"kind": np.array([1, 0]), "tall": np.float32(TALL[2:])})
+    assert list(found) == ["probs_house", "probs_tree"]
+    np.testing.assert_allclose(np.stack([*found.values()], axis=1), expected, atol=1e-6)
+
+
+def test_eval_numbers_the_texts_of_a_target_as_the_training_did(pets: Path) -> None:
+    found = json.loads(run("eval", "pets.onnx", "--data", "some.csv", "--json", *JUDGED, cwd=pets).stdout)
+    net = nnspec.load(pets / "pets.onnx", target="home: class(2)", metric="accuracy(probs, home)")
+    guesses = net(kind=["dog", "cat"], tall=TALL[2:])["probs"].argmax(1)
+    assert found["accuracy"] == np.mean(guesses == 0) and net.labels == {"kind": ["cat", "dog", "owl"], "home": ["house", "tree"]}
+
+
+@pytest.mark.parametrize(("command", "said"), [
+    (("predict", "-o", "p.csv"), "column `kind`: `kind`, row 1: `emu` is not a label of the training data"),
+    (("eval", *JUDGED), "is not a label of the training data"),
+])  # fmt: skip
+def test_a_text_that_is_no_class_of_the_model_is_named_with_its_row(pets: Path, command: tuple[str, ...], said: str) -> None:
+    done = run(command[0], "pets.onnx", "--data", "new.csv", *command[1:], cwd=pets)
+    assert done.returncode == 1 and "error[E305]" in done.stderr and said in done.stderr and "`cat`, `dog`, `owl`" in done.stderr
+
+
+@pytest.mark.parametrize("written", ["{", '["house"]', '{"home": "house"}', '{"home": []}', '{"home": ["a", "a"]}', "[" * 100_000])
+def test_names_of_classes_that_are_none_are_refused(pets: Path, tmp_path: Path, written: str) -> None:
+    model = onnx.load(pets / "pets.onnx")
+    onnx.helper.set_model_props(model, {"nnspec_version": "0.1.0", "labels": written})
+    with pytest.raises(nnspec.SpecError, match="`labels` in the metadata"):
+        nnspec.from_onnx(model)
+    onnx.helper.set_model_props(model, {"labels": written})  # of another tool, which may mean anything by it
+    assert nnspec.from_onnx(model).labels == {}
+
+
+def test_a_model_that_is_cut_or_written_again_keeps_the_names_that_it_needs(pets: Path, tmp_path: Path) -> None:
+    net = nnspec.loads(PETS.replace("output", "h = stack(tall) -> dense(3)  output h, "))
+    net.labels = {"kind": ["cat", "dog", "owl"], "home": ["house", "tree"]}
+    net.export(tmp_path / "h.onnx", outputs=["h"])
+    assert nnspec.load(tmp_path / "h.onnx").labels == {"home": ["house", "tree"]}
+    nnspec.load(pets / "pets.onnx").export(tmp_path / "again.onnx")
+    assert nnspec.load(tmp_path / "again.onnx").labels == net.labels
+    assert "`home`: 0 house, 1 tree" in (tmp_path / "again.md").read_text()
 
 
 def test_constants_are_given_as_json(tmp_path: Path) -> None:

@@ -166,5 +166,5 @@ def test_classes_of_two_targets_of_one_size_leave_an_output_its_numbers() -> Non
     )
     net = nnspec.loads(text)
     labels = {"y": ["a", "b", "c"], "z": ["d", "e", "f"], "v": ["g", "h"]}
-    assert classes_of(net.outputs, net.targets, labels) == {"q": ["g", "h"]}
-    assert classes_of(net.outputs, net.targets, {"y": ["a", "b", "c"]}) == {"p": ["a", "b", "c"]}
+    assert classes_of(net.outputs, net.inputs, net.targets, labels) == {"q": ["g", "h"]}
+    assert classes_of(net.outputs, net.inputs, net.targets, {"y": ["a", "b", "c"]}) == {"p": ["a", "b", "c"]}

@@ -44,7 +44,7 @@ def _write(net: Net, data: str | None, output: Path) -> int:
 
     _, fields = held_out(net, data, net.inputs, every_row=True)
     predicted = net.predict({n: fields[n] for n in net.inputs})
-    write(output, predicted, classes_of(net.outputs, net.targets, net.labels), _files(net, data) if data else ())
+    write(output, predicted, classes_of(net.outputs, net.inputs, net.targets, net.labels), _files(net, data) if data else ())
     return len(next(iter(fields.values())))
 
 
@@ -71,9 +71,10 @@ def _stream(net: Net, data: Path, output: Path) -> int:
     source = by_their_names(source, read_parquet(data, source.span, gaps=True), net.inputs)
     with TemporaryDirectory() as folder, _progress() as progress:
         session = Session(net.export(Path(folder) / "model.onnx").path, threads=1)
-        classes = classes_of(net.outputs, net.targets, net.labels)
+        classes = classes_of(net.outputs, net.inputs, net.targets, net.labels)
         gaps = Gaps(means=learnt(net.means) if source.options.get("missing") == "mean" else {})
-        return score(Scorer(session, batch_for(net.spec.deployed), net.inputs, source, "float32", classes, gaps), data, output, progress)
+        scorer = Scorer(session, batch_for(net.spec.deployed), net.inputs, source, "float32", classes, gaps, net.labels)
+        return score(scorer, data, output, progress)
 
 
 @contextmanager

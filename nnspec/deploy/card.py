@@ -52,7 +52,7 @@ def write_card(
         f"## What it takes\n\n{_ports(inputs, labels)}",
         _prepared(prepared),
         f"## What it gives\n\n{_ports(outputs, {})}",
-        _classes({n: v for n, v in labels.items() if n in spec.model.targets or n in inputs}),
+        _classes(labels),
         f"## How to run it\n\n{_example(proof.path.name, inputs, examples)}",
         _reached(measured),
         _training(spec),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from nnspec.compile import Compilation
 from nnspec.deploy.card import write_card
 from nnspec.deploy.interface import given_as, graph_of, preparation
 from nnspec.deploy.model import Proof, export
+from nnspec.deploy.proof import inputs_of
 from nnspec.deploy.quantized import export_quantized
 from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared, renamed
+from nnspec.graph import Graph
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
 from nnspec.run.engine import Engine
@@ -46,12 +48,11 @@ def export_network(
     """Write the spec, in single precision, with the numbers of its engine; what class numbers and gaps stand for goes with it."""
     w = wishes
     prepared = _prepared(engine, w)
-    fields = renamed(w.raw) if w.raw else {}
-    labels = {fields.get(name, name): list(texts) for name, texts in labels.items()}
+    graph = graph_of(spec, w.outputs, w.pixels, w.raw)
+    labels = dict(_labels(spec, graph, renamed(w.raw) if w.raw else {}, labels))
     said = {"labels": labels, "means": dict(means), "preprocessing": prepared}
     about = metadata(engine) | {name: json.dumps(value) for name, value in said.items() if value}
     weights = {n: v.astype("float32") for n, v in {**engine.params, **engine.states}.items()}
-    graph = graph_of(spec, w.outputs, w.pixels, w.raw)
     if w.raw:
         prove_same(graph_of(spec, w.outputs, (), w.raw), graph_of(spec, w.outputs), weights, w.raw)
     seen = given_as({**w.raw.inputs, **w.raw.fields} if w.raw else w.examples, w.pixels)
@@ -63,6 +64,17 @@ def export_network(
     steps = int(engine.steps_done)
     write_card(proof, spec, graph, labels=labels, steps=steps, prepared=prepared, examples=seen, measured=w.measured)
     return proof
+
+
+def _labels(
+    spec: Compilation, graph: Graph, fields: Mapping[str, str], labels: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, list[str]]]:
+    """Those of targets, and of the inputs that the exported graph still has, by the names of their fields."""
+    inputs = inputs_of(graph)
+    for name, texts in labels.items():
+        public = fields.get(name, name)
+        if name not in spec.model.inputs or public in inputs:
+            yield public, list(texts)
 
 
 def _prepared(engine: Engine, wishes: Wishes) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,10 @@ from nnspec.record import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Outputs of the graph are called `output:NAME`; `words` are what formulas call them and the inputs, `weights` the arrays it owns."""
+    """Outputs of the graph are called `output:NAME`; `words` are what formulas call them and the inputs, `weights` the arrays it owns.
+
+    `labels` say, by input or target, what class numbers stand for.
+    """
 
     graph: Graph
     inputs: Mapping[str, Type]
@@ -22,6 +25,7 @@ class Given:
     owned: Mapping[str, Owned]
     rows: tuple[Row, ...]
     weights: Mapping[str, Any]
+    labels: Mapping[str, Sequence[str]]
 
     @property
     def batched(self) -> bool:

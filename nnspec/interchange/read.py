@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,24 @@ def check(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelProto:
         said = " ".join(str(error).split("==>")[0].split())
         raise fault("E520", f"`{name}` is not an ONNX model: {said}") from None
     return model
+
+
+def labels_of(model: onnx.ModelProto) -> dict[str, list[str]]:
+    """What the class numbers of inputs and targets stand for, where the model was exported here and says so; E520 where it is no list."""
+    said = {p.key: p.value for p in model.metadata_props}
+    if not {"nnspec_version", "labels"} <= said.keys():
+        return {}
+    try:
+        found = json.loads(said["labels"])
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(map(_are_labels, found.values())):
+        raise fault("E520", "the `labels` in the metadata of the model are not a list of different texts for each name")
+    return found
+
+
+def _are_labels(texts: Any) -> bool:
+    return isinstance(texts, list) and all(isinstance(t, str) for t in texts) and 0 < len(texts) == len(set(texts))
 
 
 def _take_in(model: onnx.ModelProto, path: Path) -> None:

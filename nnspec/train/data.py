@@ -82,7 +82,7 @@ def sample(
     means: Means | None = None,
 ) -> Sample:
     """A few of the examples of a train block, with what its data block makes of them for these inputs; none of those without a value."""
-    return _Loader(training, inputs, {}, folder, data, dtype, _lists(labels), means or {}).sample()
+    return _Loader(training, inputs, {}, folder, data, dtype, lists(labels), means or {}).sample()
 
 
 def load(
@@ -101,7 +101,7 @@ def load(
     Texts are numbered by `labels` where they have their port, and gaps filled by `means`, those of an earlier training. A `note` is told
     what becomes of the data.
     """
-    return _Loader(training, inputs, targets, folder, data, dtype, _lists(labels), means or {}, note).load()
+    return _Loader(training, inputs, targets, folder, data, dtype, lists(labels), means or {}, note).load()
 
 
 def read(
@@ -115,14 +115,14 @@ def read(
     every_row: bool = False,
 ) -> Fields:
     """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps."""
-    known = _lists(labels)
+    known = lists(labels)
     parts = open_source(source, folder, data, dtype, _known(source, known))
     source = by_their_names(source, parts.train, ports)
     gaps = _gaps(source, parts, ports, means or {}, every_row)
     return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.whole())
 
 
-def _lists(labels: Labels | None) -> dict[str, list[str]]:
+def lists(labels: Labels | None) -> dict[str, list[str]]:
     """Labels that more can be learnt to."""
     return {port: list(texts) for port, texts in (labels or {}).items()}
 

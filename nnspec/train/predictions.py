@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,15 @@ def writing(path: Path) -> Iterator[None]:
         raise unwritable(path, error) from None
 
 
-def classes_of(outputs: Mapping[str, Type], targets: Mapping[str, Type], labels: Labels) -> dict[str, list[str]]:
-    """Of each output the class names that its numbers stand for: those of the only target of so many classes that has names."""
+def classes_of(outputs: Mapping[str, Type], inputs: Collection[str], targets: Mapping[str, Type], labels: Labels) -> dict[str, list[str]]:
+    """Of each output the class names that its numbers stand for: those of the only target of so many classes that has names.
+
+    An ONNX model has names of targets that it does not declare.
+    """
+    single = [texts for name, texts in labels.items() if name not in inputs and (name not in targets or targets[name].rank == 1)]
     found = {}
     for output, type in outputs.items():
-        named = [labels[t] for t, kind in targets.items() if kind.rank == 1 and t in labels and type.shape[1:] == (kind.classes,)]
+        named = [texts for texts in single if type.shape[1:] == (len(texts),)]
         if len(named) == 1:
             found[output] = [printable(name) for name in named[0]]
     return found

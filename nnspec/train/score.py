@@ -21,6 +21,7 @@ from nnspec.run.ort import Session
 from nnspec.run.team import cores
 from nnspec.train.binding import bound, names_read
 from nnspec.train.check import Whence
+from nnspec.train.data import Labels, lists
 from nnspec.train.files import Stretch
 from nnspec.train.missing import Gaps, refuse_gaps
 from nnspec.train.parquet import stretches
@@ -44,12 +45,13 @@ class Scorer:
     dtype: str
     classes: Classes = field(default_factory=dict)
     gaps: Gaps = field(default_factory=Gaps)
+    labels: Labels = field(default_factory=dict)
 
     def __call__(self, stretch: Stretch) -> dict[str, Array]:
         closed = self.gaps.closed(stretch)
         if self.source.options.get("missing"):
             refuse_gaps(self.source, closed, names_read(self.source, self.inputs))
-        fields = bound(self.source, closed.readers, self.inputs, self.dtype, {}, Whence(stretch.table, stretch.before))
+        fields = bound(self.source, closed.readers, self.inputs, self.dtype, lists(self.labels), Whence(stretch.table, stretch.before))
         parts = [self.session.run({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
         return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}, self.classes)
 

@@ -14,6 +14,7 @@ from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.from_onnx.builder import Builder
 from nnspec.interchange.from_onnx.ports import Sizes, inputs_of
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.read import labels_of
 from nnspec.interchange.single import in_single
 from nnspec.record import dataclass
 
@@ -33,13 +34,14 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """A model as a graph, with the arrays of its parameters and states."""
+    """A model as a graph, with the arrays of its parameters and states, and by input or target what its class numbers stand for."""
 
     name: str
     graph: Graph
     inputs: dict[str, Type]
     weights: dict[str, Array]
     steps: tuple[Step, ...]
+    labels: dict[str, list[str]]
 
 
 def import_graph(
@@ -52,9 +54,10 @@ def import_graph(
     given, model = dict(constants or {}), in_single(dequantized(model))
     ports = [i for i in inputs_of(model.graph) if i.name not in given]
     b = Builder(model, name, dtype or _dtype(model), exact=dtype is None)
-    inputs, sizes = {}, Sizes(ports)
+    inputs, sizes, labels = {}, Sizes(ports), labels_of(model)
     for port in ports:
-        inputs[port.name] = Type(b.dtype(port.type.tensor_type.elem_type, port.name), sizes.shape(port))
+        kind, shape = b.dtype(port.type.tensor_type.elem_type, port.name), sizes.shape(port)
+        inputs[port.name] = Type(kind, shape, len(labels[port.name]) if port.name in labels and kind == "int64" else None)
         b.input(port.name, inputs[port.name])
     b.take_arrays()
     for constant, value in given.items():
@@ -68,7 +71,7 @@ def import_graph(
     if not model.graph.output:
         raise fault("E520", f"`{name}` has no output")
     graph = b.graph.only(b.graph.outputs)
-    return Imported(model.graph.name, graph, inputs, {n: w for n, w in b.weights.items() if n in graph.nodes}, _steps(b, graph))
+    return Imported(model.graph.name, graph, inputs, {n: w for n, w in b.weights.items() if n in graph.nodes}, _steps(b, graph), labels)
 
 
 def _steps(b: Builder, graph: Graph) -> tuple[Step, ...]:
