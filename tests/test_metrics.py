@@ -10,7 +10,7 @@ import pytest
 
 import nnspec
 from nnspec import SpecError
-from nnspec.cli.train import metrics_text
+from nnspec.cli.judging import metrics_text
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.ops import OPS
 from nnspec.run import reference

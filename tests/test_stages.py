@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 import nnspec
 from nnspec import SpecError
-from nnspec.cli.train import Wishes, train_run
+from nnspec.cli.running import Wishes, train_run
 from nnspec.compile import Compilation
 from nnspec.optimization import LR, T
 from nnspec.run import reference

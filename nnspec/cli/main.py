@@ -22,7 +22,7 @@ COMMANDS = {
     "derive": "derive.derive",
     "diff": "diff.diff",
     "doc": "library.doc",
-    "eval": "training.eval_",
+    "eval": "train.eval_",
     "explain": "check.explain",
     "export": "export.export",
     "fmt": "fmt.fmt",
@@ -35,7 +35,7 @@ COMMANDS = {
     "templates": "templates.templates",
     "test": "library.test",
     "trace": "trace.trace",
-    "train": "training.train",
+    "train": "train.train",
 }
 """Where each command is, in this folder."""
 

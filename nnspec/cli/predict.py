@@ -39,7 +39,7 @@ def _draws(net: Net) -> bool:
 
 
 def _write(net: Net, data: str | None, output: Path) -> int:
-    from nnspec.cli.train import held_out
+    from nnspec.cli.judging import held_out
     from nnspec.train.predictions import classes_of, write
 
     _, fields = held_out(net, data, net.inputs, every_row=True)

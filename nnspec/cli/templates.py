@@ -16,7 +16,7 @@ from nnspec.diagnostics import printable
 @options(DATA)
 def templates(run: str, data: str | None) -> None:
     """Draw a run: curves of losses and metrics, weights as images, the confusion matrix and the worst mistakes of a classifier."""
-    from nnspec.cli.train import answer, held_out
+    from nnspec.cli.judging import answer, held_out
     from nnspec.train import rundir
     from nnspec.train.pictures import draw_run, is_classifier
 

@@ -1,0 +1,58 @@
+"""What a run is judged by, and how that is told: data held out, metrics as text, pictures of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnspec.diagnostics import fault
+from nnspec.graph import Type
+from nnspec.net import Net
+from nnspec.train import data as data_sets
+from nnspec.train.pictures import draw_answers, is_classifier
+
+
+def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row: bool = False) -> tuple[str, dict[str, Any]]:
+    """The data to judge a run by: a file, `every_row` of it if so wanted, or the test part of its own data (or all of it)."""
+    source = data_sets.source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data) if data else None
+    if data and source:
+        folder, dtype = net.spec.folder, net.spec.dtype
+        return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row)
+    if net.spec.given and not net.spec.trainings:
+        if data:
+            data_sets.source_from_path(data)  # a mistake: it is no table
+        raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
+    dataset = net.dataset(data)
+    return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
+
+
+def answer(net: Net, folder: Path, fields: Mapping[str, Any]) -> list[Path]:
+    """The pictures of what a classifier says of data that it was not trained on."""
+    if not is_classifier(net.spec.model):
+        return []
+    return draw_answers(folder, net.spec, fields, net.predict({n: fields[n] for n in net.inputs}), net.labels)
+
+
+def metrics_text(part: str, metrics: Mapping[str, Any]) -> str:
+    """Numbers in a line, and a table for each metric that is more than one."""
+    tables = [f"{part}: {n}\n{_table(v)}" for n, v in metrics.items() if not isinstance(v, float)]
+    return "\n".join([f"{part}: {numbers(metrics)}", *tables])
+
+
+def numbers(metrics: Mapping[str, Any]) -> str:
+    return "  ".join(f"{n} {_shown(n, v)}" for n, v in metrics.items() if isinstance(v, float))
+
+
+def _table(value: Any) -> str:
+    """A row of the last axis a line, in columns."""
+    array = np.asarray(value)
+    rows = [[f"{v:.4g}" for v in row] for row in array.reshape(-1, array.shape[-1])]
+    width = max(len(cell) for row in rows for cell in row)
+    return "\n".join("  " + "  ".join(f"{cell:>{width}}" for cell in row) for row in rows)
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4g}"

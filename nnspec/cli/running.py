@@ -1,0 +1,107 @@
+"""A training from the command line, into its run directory."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from nnspec.cli.judging import answer, metrics_text
+from nnspec.cli.options import compilation, hush, settings_of
+from nnspec.cli.progress import shown
+from nnspec.compile import Compilation
+from nnspec.diagnostics import Source, printable
+from nnspec.net import Net
+from nnspec.record import dataclass
+from nnspec.train import rundir
+from nnspec.train.checkpoint import SPEC
+from nnspec.train.epoch import as_lists
+from nnspec.train.interrupt import Interrupted
+from nnspec.train.loop import length
+from nnspec.train.pictures import draw_run
+from nnspec.train.telling import telling
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says of a training; None where it says nothing."""
+
+    data: str | None = None
+    engine: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    changes: Mapping[str, int] = field(default_factory=dict)
+
+
+def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes) -> tuple[Compilation, Path | None, Wishes]:
+    """The spec, the directory and the wishes of a run that is to go on: what is not said now is as it was when it began."""
+    is_run = (Path(file) / SPEC).is_file()
+    if is_run and run:
+        raise click.UsageError(f"{file} is a run itself, so there is no --run to say which")
+    folder = Path(run) if run else Path(file) if is_run else rundir.latest(Path(file).stem)
+    kept, checkpoint = rundir.opened(folder)
+    said, asked = checkpoint.manifest, checkpoint.manifest["asked"]
+    settings = settings_of(pairs) if pairs else said["settings"]
+    source = Source(said["file"], kept.source.text)  # so that what is made of it says the same places
+    spec = replace(kept, source=source) if is_run else replace(compilation(file), dtype=said["dtype"])
+    given = {name: value for name in asked if (value := getattr(wishes, name)) is not None}
+    return replace(spec, settings=settings), folder, Wishes(**{**asked, **given}, changes={**said["changes"], **wishes.changes})
+
+
+def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None = None, *, resume: bool = False) -> dict[str, Any]:
+    """Train into a run directory; the document of `train --json`."""
+    started = time.perf_counter()
+    spec = spec.with_training(**wishes.changes)
+    net = Net(spec, wishes.engine or "auto", wishes.device or "cpu", wishes.threads)
+    datasets = net.datasets(wishes.data, note=lambda text: click.echo(text, err=True))
+    folder = folder or rundir.fresh(name if name != "-" else spec.model.name.lower())
+    epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
+    with rundir.none_left_empty(folder), shown(epochs) as progress:
+        history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
+    draw_run(folder, spec, history.epochs, net.params)
+    last = datasets[-1]
+    test = net.evaluate(last.test) if last.test else {}
+    if judged := last.test or last.validation:
+        answer(net, folder, judged)
+    seen = net.evaluate(last.train) if net.spec.model.metrics and not (last.test or last.validation) else {}
+    measured = {"held out": test, "trained on": seen}
+    rundir.keep_judged(folder, int(net.engine.steps_done), measured)
+    proof = net.export(folder / rundir.MODEL, examples=telling({n: last.train[n] for n in net.inputs}), measured=measured)
+    return {
+        "run": str(folder),
+        "epochs": [e.as_json() for e in history.epochs],
+        "final": as_lists(history.epochs[-1].metrics) if history.epochs else {},  # of a log that was lost
+        "test": as_lists(test),
+        "training_data": as_lists(seen),
+        "seconds": round(time.perf_counter() - started, 3),
+        "engine": net.engine.name,
+        "engine_choice": net.engine.choice or None,
+        "stopped": history.stopped or None,
+        "warnings": [w.as_json() for w in (*spec.warnings, *history.warnings)],
+        "onnx": proof.sentence,
+    }
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """The end of a training, for a person."""
+    lines = [metrics_text("training", result["final"])]
+    if result["stopped"]:
+        lines.append(f"stopped early: {result['stopped']}")
+    lines += [metrics_text(part.replace("_", " "), result[part]) for part in ("training_data", "test") if result[part]]
+    lines += [result["onnx"], f"run directory: {printable(result['run'])}"]
+    return "\n".join(lines)
+
+
+def interrupted(stop: Interrupted) -> NoReturn:
+    """Say how to go on, to whoever has interrupted a training and still listens."""
+    try:
+        click.echo(f"{printable(str(stop))}\nto go on: nnspec train {printable(shlex.quote(str(stop.run)))} --resume", err=True)
+    except BrokenPipeError:
+        hush()
+    sys.exit(128 + stop.number)
