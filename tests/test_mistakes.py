@@ -15,8 +15,7 @@ from mistakes import WELL, Mistake, check, diagnostics, image, model, training
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
-from nnspec.elaborate import foreign
-from nnspec.elaborate.formulas import FORMULAS, WITHOUT
+from nnspec.elaborate import foreign, vocabulary
 from nnspec.elaborate.library import Definitions, public
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.values import Builtin
@@ -264,13 +263,14 @@ def test_what_would_go_wrong_later_is_found_at_its_place(spec: str, code: str, m
 
 def test_what_other_frameworks_say_is_translated_into_what_there_is() -> None:
     names = Definitions().names() | {"true", "false", "drop"}
-    assert set(foreign.NAMES.values()) <= names
-    assert not (FORMULAS.keys() | WITHOUT) & (foreign.NAMES.keys() | names) and not FORMULAS.keys() & WITHOUT
+    assert {*vocabulary.SAME, *vocabulary.ALIKE} <= names
+    others = [*vocabulary.SAID, *FORMULAS, *" ".join(vocabulary.WITHOUT).split()]
+    assert not set(others) & (foreign.NAMES.keys() | names) and len(others) == len(set(others))
     arguments = {p.name for f in public().values() for p in f.definition.parameters} | {
         p.name for b in builtins().values() if isinstance(b, Builtin) for p in b.parameters
     }
-    assert {a for wanted in foreign.ARGUMENTS.values() for a in wanted} <= arguments
-    for setting in foreign.SETTINGS.values():
+    assert {*vocabulary.ARGUMENTS} <= arguments
+    for setting in vocabulary.SETTINGS:
         (d,) = diagnostics(training(*WELL, f"  {setting}x 1"))
         assert d.fix and d.fix.text == setting
 
@@ -294,10 +294,11 @@ def test_a_function_that_others_have_is_never_taken_for_another_unasked(kind: st
     assert len(theirs) > 10 and done
     same = {n for n, guess in done.items() if n.lower().replace("_", "") == guess.replace("_", "") or n == "zero_"}
     assert {n: guess for n, guess in done.items() if n not in same} == {
-        n: foreign.NAMES.get(n.lower().rstrip("_")) for n in set(done) - same
+        n: foreign.SAME.get(n.lower().rstrip("_"), ("",))[0] for n in set(done) - same
     }
 
 
+FORMULAS = {word: formula for formula, words in vocabulary.FORMULAS.items() for word in words.split()}
 FUNCTIONS = {
     "ln": np.log, "lg": np.log10, "sqr": np.square, "cube": lambda x: x**3, "cot": lambda x: 1 / np.tan(x), "sec": lambda x: 1 / np.cos(x),
     "csc": lambda x: 1 / np.sin(x), "coth": lambda x: 1 / np.tanh(x), "sech": lambda x: 1 / np.cosh(x), "exp10": lambda x: 10.0**x,
@@ -380,7 +381,7 @@ def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:
     assert d.help == "did you mean `adam`?"
 
 
-@pytest.mark.parametrize("setting", sorted(foreign.ELSEWHERE))
+@pytest.mark.parametrize("setting", sorted(vocabulary.ELSEWHERE))
 def test_a_setting_that_belongs_elsewhere_is_sent_there(setting: str) -> None:
     (d,) = diagnostics(training(*WELL, f"  {setting} 1"))
-    assert (d.code, d.help, d.fix) == ("E111", foreign.ELSEWHERE[setting], None)
+    assert (d.code, d.help, d.fix) == ("E111", vocabulary.ELSEWHERE[setting], None)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Fault, Span, fault, instead
-from nnspec.elaborate import batch, foreign
+from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.values import CHOICES, Builtin, Function, Scope, Tensor, Value, describe, is_dim
 from nnspec.graph import Mismatch
@@ -88,11 +88,11 @@ def _next_name(callee: Function | Builtin, positional: Iterator[ast.Parameter], 
 def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
     assert argument.name
     place, of_value = argument.name_span, ""
-    if argument.name.lower() in foreign.LEFT_OUT:
+    if argument.name.lower() in vocabulary.LEFT_OUT:
         of_value = "leave it out: how large the value before is, is known; "
     elif argument.name.lower() == "activation":
         of_value = f"write the activation as the next stage: `-> {argument.value.span.text}`; "
-    elif other := foreign.OF_ANOTHER.get((callee.name, argument.name.lower())):
+    elif other := vocabulary.OF_ANOTHER.get((callee.name, argument.name.lower())):
         of_value = f"{other}; "
     near = None if of_value else foreign.argument(argument.name, [p.name for p in parameters_of(callee)])
     signature = _signature(callee)

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
-from nnspec.elaborate import foreign
+from nnspec.elaborate import foreign, vocabulary
 from nnspec.elaborate.augmentation import Augmentation, check_augmentations, read_augmentations
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
@@ -163,7 +163,7 @@ class _Reader:
 
     def unknown(self, name: ast.Name) -> Fault:
         known = (*self.settings, *PHASE_SETTINGS, "start")
-        elsewhere = foreign.ELSEWHERE.get(name.id.lower(), "")
+        elsewhere = vocabulary.ELSEWHERE.get(name.id.lower(), "")
         near = None if elsewhere else foreign.setting(name.id, known)
         more = instead(near, name.span, elsewhere or f"it has {', '.join(known)}", safe=bool(near and foreign.is_safe(name.id, near)))
         return fault("E111", f"a train block has no setting `{name.id}`", name.span, **more)

@@ -1,0 +1,205 @@
+"""What other frameworks and mathematics call things, all in lower case: in each table by what it is here.
+
+The lookups are those of `foreign`.
+"""
+
+from __future__ import annotations
+
+SAME = {
+    # ---- layers
+    "dense": "linear fullyconnected fully_connected fc lazylinear innerproduct",
+    "conv": "conv1d conv2d conv3d convolution convolution1d convolution2d convolutional",
+    "conv_transpose": "convtranspose1d convtranspose2d conv_transpose1d conv_transpose2d conv1dtranspose "
+    "conv2dtranspose deconv deconvolution",
+    "depthwise": "depthwiseconv2d",
+    "separable": "separableconv2d",
+    "maxpool": "maxpool1d maxpool2d maxpooling1d maxpooling2d max_pool2d",
+    "avgpool": "avgpool1d avgpool2d averagepooling1d averagepooling2d avg_pool2d",
+    "global_avgpool": "globalaveragepooling2d gap",
+    "global_maxpool": "globalmaxpooling2d",
+    "pad": "zeropadding2d",
+    "crop": "cropping2d",
+    "upsample": "upsampling2d",
+    "gaussian_noise": "gaussiannoise",
+    "batchnorm": "batchnorm1d batchnorm2d batchnorm3d batchnormalization batch_norm bn",
+    "layernorm": "layernormalization layer_norm",
+    "groupnorm": "groupnormalization",
+    "instancenorm": "instancenorm2d",
+    "rnn": "simplernn rnncell",
+    "lstm": "lstmcell",
+    "gru": "grucell",
+    "multihead_attention": "multiheadattention",
+    "transformer_block": "transformerencoderlayer",
+    "concat": "concatenate cat",
+    "reshape": "view",
+    "transpose": "permute",
+    "positional": "positionalencoding positional_encoding",
+    # ---- activations and losses
+    "leaky_relu": "leakyrelu",
+    "sigmoid": "logistic expit",
+    "log_softmax": "logsoftmax",
+    "hard_swish": "hardswish",
+    "mae": "l1loss mean_absolute_error meanabsoluteerror",
+    "mse": "mseloss mean_squared_error meansquarederror",
+    "cross_entropy": "crossentropyloss crossentropy ce categorical_crossentropy sparse_categorical_crossentropy "
+    "categoricalcrossentropy sparsecategoricalcrossentropy",
+    "bce": "bceloss binary_crossentropy binarycrossentropy",
+    "bce_logits": "bcewithlogitsloss",
+    "nll": "nllloss",
+    "kl": "kl_divergence",
+    "huber": "huberloss",
+    "log_cosh": "logcosh",
+    "mean": "reduce_mean average avg impute fillna simpleimputer",
+    "sum": "reduce_sum fsum",
+    "max": "reduce_max maximum amax fmax",
+    "min": "reduce_min minimum amin fmin",
+    "abs": "absolute fabs",
+    "pi": "π",
+    "round": "around rint",
+    # ---- initialisers, optimizers, schedules
+    "xavier_uniform": "glorot_uniform glorotuniform xavier glorot",
+    "xavier_normal": "glorot_normal glorotnormal",
+    "he_normal": "kaiming_normal he kaiming henormal",
+    "he_uniform": "kaiming_uniform heuniform",
+    "normal": "randomnormal random_normal",
+    "uniform": "randomuniform random_uniform",
+    "truncated_normal": "truncatednormal trunc_normal",
+    "sgd": "gradientdescent gd gradient_descent stochastic_gradient_descent",
+    "exponential": "exponentiallr",
+    # ---- what is done about missing values
+    "drop": "dropna skip omit remove ignore",
+    # ---- values
+    "true": "yes on",
+    "false": "no off none",
+}
+"""The same in other words."""
+
+ALIKE = {
+    "global_avgpool": "adaptiveavgpool2d", "global_maxpool": "adaptivemaxpool2d", "upsample": "interpolate",
+    "dropout": "dropout1d dropout2d dropout3d spatialdropout2d", "standardize": "normalization", "hard_sigmoid": "hardsigmoid",
+    "kl": "kldivloss", "huber": "smoothl1loss", "hinge": "hingeembeddingloss", "triplet": "tripletmarginloss",
+    "cosine": "cosineembeddingloss cosine_similarity cosineannealinglr cosinedecay", "reverse": "flip", "sigmoid": "σ", "sum": "Σ",
+    "step_decay": "steplr", "exponential": "exponentialdecay", "linear": "linearlr", "on_plateau": "reducelronplateau",
+    "one_cycle": "onecyclelr",
+}  # fmt: skip
+"""Much the same as here, but not to the letter: offered, and never put in without being asked."""
+
+FORMULAS = {
+    # ---- logarithms and powers
+    "log(x)": "ln", "log(x) / log(2)": "log2", "log(x) / log(10)": "log10 lg", "log(1 + x)": "log1p", "2 ^ x": "exp2", "10 ^ x": "exp10",
+    "exp(x) - 1": "expm1", "x ^ 2": "square sqr pow power float_power", "x ^ 3": "cube", "sign(x) * abs(x) ^ (1 / 3)": "cbrt",
+    "1 / sqrt(x)": "rsqrt", "floor(sqrt(x))": "isqrt", "1 / x": "reciprocal", "log(sum(exp(x)))": "logsumexp",
+    "log(exp(x) + exp(y))": "logaddexp", "log(x / (1 - x))": "logit", "x * log(y)": "xlogy",
+    # ---- angles
+    "sin(x) / cos(x)": "tan", "cos(x) / sin(x)": "cot", "1 / cos(x)": "sec", "1 / sin(x)": "csc", "sin(pi * x) / (pi * x)": "sinc",
+    "x * pi / 180": "deg2rad radians", "x * 180 / pi": "rad2deg degrees", "sqrt(x ^ 2 + y ^ 2)": "hypot",
+    # ---- of the hyperbola
+    "(exp(x) + exp(-x)) / 2": "cosh", "(exp(x) - exp(-x)) / 2": "sinh", "1 / tanh(x)": "coth", "2 / (exp(x) + exp(-x))": "sech",
+    "log(x + sqrt(x ^ 2 + 1))": "asinh arcsinh", "log(x + sqrt(x ^ 2 - 1))": "acosh arccosh", "log((1 + x) / (1 - x)) / 2": "atanh arctanh",
+    # ---- statistics and sums
+    "1 - erf(x)": "erfc", "mean((x - mean(x)) ^ 2)": "var variance", "sqrt(mean((x - mean(x)) ^ 2))": "std", "sqrt(sum(x ^ 2))": "norm",
+    "argmax(-x)": "argmin", "max(x) - min(x)": "ptp",
+    # ---- activations
+    "softmax(-x)": "softmin", "-softplus(-x)": "logsigmoid log_sigmoid", "clip(x, -1, 1)": "hardtanh hard_tanh",
+    "x - tanh(x)": "tanhshrink", "sign(x) * relu(abs(x) - 0.5)": "softshrink", "if abs(x) > 0.5 then x else 0": "hardshrink",
+    "elu(x)": "celu",
+    # ---- signs
+    "x @ W": "matmul dot mm bmm", "x * y": "multiply mul", "x - y": "subtract sub", "x / y": "divide div", "-x": "negative neg",
+    "x % y": "mod remainder", "floor(x / y)": "floor_divide", "sign(x) * floor(abs(x))": "trunc fix", "x == y": "equal",
+    "x != y": "not_equal", "x > y": "greater", "x >= y": "greater_equal", "x < y": "less", "x <= y": "less_equal", "a and b": "logical_and",
+    "a or b": "logical_or", "not a": "logical_not", "if c then a else b": "where", "shape(x)[0]": "len", "0 * x": "zeros_like",
+    "0 * x + 1": "ones_like", "range(0, n)": "arange",
+}  # fmt: skip
+"""What is no name here, and is written of what there is; `celu` with alpha 1, as it comes."""
+
+WITHOUT = (
+    # ---- functions
+    "acos asin atan arccos arcsin arctan atan2 arctan2 median nanmedian nanmean nansum nanmax nanmin nanargmax nanvar nanstd "
+    "mode quantile percentile erfcx erfcinv erfi gamma lgamma digamma gammaln beta betaln zeta sgn copysign signbit nextafter "
+    "frexp ldexp fmod modf i0 i1 j0 j1 y0 y1 spence exp1 expn expi prod cumprod cummax cummin logcumsumexp nancumsum diff cov "
+    "corrcoef histc choose select nonzero sort argsort unique searchsorted bincount topk isnan isinf isfinite trace det logdet "
+    "slogdet inv pinv inverse solve lu qr svd eig eigh cholesky diag tril triu eye kron einsum tensordot inner outer fft rfft "
+    "conj real imag angle trapezoid interp linspace logspace addr isin hstack vstack dstack save savez long ulong "
+    "fliplr flipud roll tile repeat unfold fold rot90 rand randn randint randperm round_half_up",
+    # ---- activations and losses
+    "rrelu crelu relu2 squared_relu threshold sparsemax entmax gumbel_softmax softmax2d swiglu geglu reglu quick_gelu "
+    "squareplus sparse_plus alphadropout alpha_dropout featurealphadropout feature_dropout dropconnect droppath drop_path "
+    "dropblock focal focal_loss dice dice_loss ctc ctcloss ctc_loss poissonnllloss gaussiannllloss soft_margin_loss "
+    "softmarginloss multimarginloss mape msle pinball quantile_loss",
+    # ---- layers
+    "bilinear convlstm convlstmcell conv_lstm conv_tbc lppool maxunpool1d maxunpool2d maxunpool3d max_unpool2d "
+    "fractionalmaxpool2d spectralnorm spectral_norm weightnorm weight_norm localresponsenorm lrn syncbatchnorm pixelshuffle "
+    "embeddingbag embedding_bag transformerdecoder transformerdecoderlayer",
+    # ---- optimizers, schedules, initialisers
+    "adabelief adafactor adan adopt asgd ftrl lamb lars lbfgs l_bfgs muon nadamw novograd radam ranger rprop shampoo sgdm sgdw "
+    "sophia sparseadam yogi amsgrad polynomial polynomiallr multistep multisteplr cyclic cycliclr piecewise_constant "
+    "multiplicativelr lecun_uniform lecununiform dirac variance_scaling variancescaling sparse delta_orthogonal",
+)
+"""What there is nothing for, and nothing like it may be put in its place."""
+
+SAID = {
+    "e": "e^x is written `exp(x)`, and e itself `exp(1)`",
+    "inf": "a bound that is no bound is a large number, such as `1e30`",
+    "activation": "an activation is a stage of its own: `x -> dense(8) -> relu`",
+    "sequential": "stages follow each other by `->`: `x -> dense(8) -> relu`",
+    "param": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
+    "parameter": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
+    "state": "a state is declared: `state s = 0`",
+    "input": "an input is declared: `input x: [4]`",
+    "target": "a target is declared: `target y: class(10)`",
+    "class": "it is a type: `target y: class(10)` is a number from 0 to 9",
+}
+"""What is said where no other name would do."""
+
+OF_OPTIMIZERS = {
+    "g": "grad grads gradient dw dp d_p dtheta",
+    "w": "theta θ param params weight weights",
+    "t": "step steps iteration iterations iter",
+    "lr": "eta η learning_rate step_size",
+}
+"""What others call the names that an optimizer has: the parameter `w`, its gradient `g`, the rate `lr`, the number `t` of the step."""
+
+ARGUMENTS = {
+    "units": "out_features out_channels filters hidden_size output_dim num_units embedding_dim n_units features",
+    "size": "num_embeddings input_dim", "kernel": "kernel_size pool_size", "stride": "strides", "pad": "padding mode",
+    "dilation": "dilation_rate", "bias": "use_bias", "init": "kernel_initializer weight_init initializer", "alpha": "negative_slope",
+    "rate": "p prob dropout", "heads": "num_heads n_heads", "axis": "dim axes", "keep": "keepdim keepdims", "smoothing": "label_smoothing",
+    "eps": "epsilon", "lr": "learning_rate eta step_size", "every": "step_size", "beta1": "beta_1 betas", "beta2": "beta_2",
+    "decay": "weight_decay", "mu": "momentum", "momentum": "momentum", "std": "stddev sigma", "causal": "is_causal", "groups": "num_groups",
+    "reverse": "go_backwards",
+}  # fmt: skip
+
+OF_ANOTHER = {
+    ("sgd", "momentum"): "that is another optimizer: `momentum(lr = 0.1, mu = 0.9)`",
+    ("sgd", "nesterov"): "that is another optimizer: `nesterov(lr = 0.1, mu = 0.9)`",
+    ("momentum", "nesterov"): "that is another optimizer: `nesterov(lr = 0.1, mu = 0.9)`",
+    ("adam", "weight_decay"): "that is another optimizer, `adamw(decay = 1e-2)`, or the setting `penalty l2(1e-4)`",
+    ("sgd", "weight_decay"): "that is a setting of the training: `penalty l2(1e-4)`",
+}
+"""Arguments that other frameworks give an optimizer, and this language another or none."""
+
+LEFT_OUT = ("in_features", "in_channels", "input_size", "input_shape", "num_features", "input_dim", "normalized_shape")
+"""Arguments that say how large the value before is."""
+
+SETTINGS = {
+    "batch": "batch_size batchsize", "epochs": "num_epochs max_epochs n_epochs epoch", "steps": "max_steps iterations",
+    "schedule": "scheduler lr_scheduler", "optimizer": "solver optim", "data": "dataset data_source train_data",
+    "validation": "validation_split val val_split", "test": "test_split", "seed": "random_state random_seed",
+    "penalty": "regularization regularizer", "clip": "gradient_clipping grad_clip", "augment": "augmentation",
+}  # fmt: skip
+
+ELSEWHERE = {
+    "lr": "the rate belongs to the optimizer: `optimizer adam(lr = 1e-3)`",
+    "learning_rate": "the rate belongs to the optimizer: `optimizer adam(lr = 1e-3)`",
+    "momentum": "it belongs to the optimizer: `optimizer momentum(lr = 0.1, mu = 0.9)`",
+    "weight_decay": "write `penalty l2(1e-4)`, or `optimizer adamw`",
+    "metrics": "metrics stand in the model: `metric accuracy(logits, y)`",
+    "dropout": "dropout is a stage in the model: `-> dropout(0.5)`",
+    "early_stopping": "write for example `stop early(val.loss, patience = 3)`",
+    "l1": "write `penalty l1(1e-4)`",
+    "l2": "write `penalty l2(1e-4)`",
+    "clip_grad_norm": "write `clip norm(1)`",
+    "shuffle": "examples are always shuffled, in an order that the seed decides",
+    "device": "it is said when training starts: `nnspec train F --engine ort --device cuda`",
+}
+"""Settings that are said in another place."""
