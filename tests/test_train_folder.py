@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import load_file
 from test_train_step import all_sorts, run_script
 
 import nnspec
 from nnspec.cli.export import export
 from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.train.data import Dataset
 
 IMAGES, DIGITS = np.zeros((2, 1, 8, 8)), np.array([1, 2])
 
@@ -65,7 +68,7 @@ def test_the_script_trains_by_itself(digits: Path, tmp_path: Path) -> None:
     [
         ([], "data.npz'"),
         (["d.npz", "t.safetensors", "more"], "too many values"),
-        (["{rows}", "nowhere/t.safetensors"], "nowhere/t.safetensors.new'"),
+        (["{rows}", "nowhere/t.safetensors"], "FileNotFoundError: [Errno 2] No such file or directory: 'nowhere'"),
         (["{wrong}"], "invalid dimensions for input: image for the following indices index: 3 Got: 7 Expected: 8"),
     ],
 )
@@ -76,6 +79,20 @@ def test_an_error_is_a_line_below_the_usage(digits: Path, tmp_path: Path, argume
     failed = in_a_process(digits, *(a.format_map(paths) for a in arguments))
     usage, error = failed.stderr.splitlines()
     assert failed.returncode == 1 and "python train.py [DATA.npz [TRAINED.safetensors]]" in usage and said in error
+    assert not failed.stdout  # not an epoch is computed in vain
+
+
+def test_ctrl_c_ends_the_script_without_a_word_and_leaves_the_last_whole_epoch(tmp_path: Path) -> None:
+    model = "model M { input x: []  param w: [] = 1  output y = w - x  loss y^2 }"
+    net = nnspec.loads(f"{model}  train {{ epochs 1_000_000  optimizer sgd(lr = 0.1) }}")
+    net.export_training(tmp_path, data=[Dataset({"x": np.zeros(3, np.float32)}, None, None)])
+    command = [sys.executable, "-I", str(tmp_path / "train.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as training:
+        assert training.stdout and [training.stdout.readline()[:8] for _ in range(2)] == ["epoch 1 ", "epoch 2 "]
+        training.send_signal(signal.SIGINT)
+        _, said = training.communicate()
+    assert training.returncode == -signal.SIGINT and not said
+    assert 0 < load_file(tmp_path / "trained.safetensors")["w"] < 1
 
 
 @pytest.mark.parametrize(("data", "said"), [
