@@ -21,17 +21,16 @@ from nnspec.run.stored import as_array
 from nnspec.train.binding import bound, by_their_names, items, names_read
 from nnspec.train.check import Fields, Whence, check, examples, listing
 from nnspec.train.files import Parts, Readers, Stretch, Tall
-from nnspec.train.missing import Gaps, Means, columns_of, fillable, learnt, means_of, refuse_gaps, rows_kept
-from nnspec.train.sources import IDX_SOURCES, LABELLED, open_source, source_for, source_from_path
+from nnspec.train.labels import Labels, keep_labels, known_texts, lists
+from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, rows_kept
+from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_from_path
 from nnspec.train.split import Rows, split
 from nnspec.train.streamed import Wish, laid_out, most_in_memory
 from nnspec.train.telling import at, telling_rows
 
-__all__ = ["Dataset", "Fields", "Labels", "check", "load", "read", "source_for", "source_from_path"]
+__all__ = ["Dataset", "Fields", "check", "load", "read", "source_for", "source_from_path"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Labels = Mapping[str, Sequence[str]]
-"""What the class numbers of a port stand for: the sorted texts of its column, or the characters of its text."""
 Note = Callable[[str], None]
 
 
@@ -116,15 +115,10 @@ def read(
 ) -> Fields:
     """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps."""
     known = lists(labels)
-    parts = open_source(source, folder, data, dtype, _known(source, known))
+    parts = open_source(source, folder, data, dtype, known_texts(source, known))
     source = by_their_names(source, parts.train, ports)
-    gaps = _gaps(source, parts, ports, means or {}, every_row)
+    gaps = known_gaps(source, parts, ports, means or {}, every_row)
     return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.whole())
-
-
-def lists(labels: Labels | None) -> dict[str, list[str]]:
-    """Labels that more can be learnt to."""
-    return {port: list(texts) for port, texts in (labels or {}).items()}
 
 
 def _is_made(source: DataSource, port: str, gaps: Gaps) -> bool:
@@ -137,18 +131,6 @@ def _short(mean: Array) -> str:
     return f"{mean:.6g}" if mean.ndim == 0 else "its mean"
 
 
-def _gaps(source: DataSource, parts: Parts, ports: Mapping[str, Type], means: Means, every_row: bool = False) -> Gaps:
-    """What is done about missing values by what has been learnt; rows without one are refused where `every_row` is wanted."""
-    tall = columns_of(source, parts, ports) if source.options.get("missing") else None
-    if tall is None:
-        return Gaps()
-    known = learnt(means) if source.options["missing"] == "mean" else {}
-    if every_row:
-        for stretch in tall.stretches(names_read(source, ports)):
-            refuse_gaps(source, Gaps(means=known).closed(stretch), names_read(source, ports))
-    return Gaps(rows_kept(source, tall, names_read(source, ports), known), known)
-
-
 def _checked(wish: Wish, parts: Parts, readers: Readers) -> Fields:
     """Some fields of an opened source, bound to the ports; `wish.labels` learns what their class numbers stand for."""
     tall = _too_tall(wish.source, parts, wish.ports)
@@ -156,7 +138,7 @@ def _checked(wish: Wish, parts: Parts, readers: Readers) -> Fields:
 
 
 def _in_memory(wish: Wish, parts: Parts, readers: Readers) -> Fields:
-    _keep_labels(wish.source, parts.labels, wish.ports, wish.labels)
+    keep_labels(wish.source, parts.labels, wish.ports, wish.labels)
     closed = wish.gaps.closed(_all_rows(parts, readers, wish.gaps))
     whence = Whence(parts.table, numbers=closed.numbers)
     return bound(wish.source, closed.readers, wish.ports, wish.dtype, wish.labels, whence)
@@ -171,23 +153,6 @@ def _too_tall(source: DataSource, parts: Parts, ports: Mapping[str, Type]) -> Ta
     """What these ports take of a table, where that is too much for memory."""
     tall = parts.tall(names_read(source, ports))
     return tall if tall and tall.size > most_in_memory() else None
-
-
-def _known(source: DataSource, labels: Labels) -> Sequence[str]:
-    """What the class numbers of a source stood for in an earlier training, or in another part."""
-    named = LABELLED.get(source.name, ())
-    return next((texts for port, texts in labels.items() if source.fields.get(port, port) in named), ())
-
-
-def _keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], labels: dict[str, list[str]]) -> None:
-    for port, type in ports.items():
-        chosen = source.fields.get(port, port)
-        if type.classes and isinstance(chosen, str) and chosen in named:
-            texts = named[chosen]
-            if type.classes != len(texts):
-                message = f"`{port}` is class({type.classes}), and its data has {len(texts)} classes: {listing(texts)}"
-                raise fault("E305", message, source.spans.get(port, source.span), help=f"declare it class({len(texts)})")
-            labels[port] = list(texts)
 
 
 @dataclass
@@ -229,7 +194,7 @@ class _Loader:
 
     def sample(self) -> Sample:
         source, data = self.main_source()
-        parts = open_source(source, self.folder, data, self.dtype, _known(source, self.labels))  # without a word on fields of targets
+        parts = open_source(source, self.folder, data, self.dtype, known_texts(source, self.labels))  # without a word on fields of targets
         named = source.fields
         source = by_their_names(source, parts.train, self.inputs)
         gaps = self.gaps(source, parts)
@@ -237,7 +202,7 @@ class _Loader:
             some = next(s for s in map(gaps.closed, tall.stretches(names_read(source, self.inputs))) if s.rows)
         else:
             some = gaps.closed(_all_rows(parts, parts.train, gaps))
-        _keep_labels(source, parts.labels, self.inputs, self.labels)
+        keep_labels(source, parts.labels, self.inputs, self.labels)
         fields = bound(source, some.readers, self.inputs, self.dtype, self.labels, Whence(parts.table, numbers=some.numbers))
         made = [name for name in self.inputs if source.name != "inline" and (_is_made(source, name, gaps) or named.get(name, name) != name)]
         names = sorted(names_read(source, {name: self.inputs[name] for name in made}) & some.readers.keys())
@@ -260,7 +225,7 @@ class _Loader:
             trained[kept[split(self.training, len(kept))[0]]] = True
             found_here = means_of(source, tall, filled, trained)
             self.means = {**{name: mean.tolist() for name, mean in found_here.items()}, **self.means}
-        found = _gaps(source, parts, self.ports, self.means)
+        found = known_gaps(source, parts, self.ports, self.means)
         if found.kept is not None and (gone := int(np.sum(~found.kept))):
             self.note(f"{parts.table}: {gone:,} of {len(found.kept):,} rows have no value for some column, and are left out")
         return found
@@ -289,7 +254,7 @@ class _Loader:
             if name not in self.ports:
                 near = did_you_mean(name, [*self.ports, *source.options]) or f"they are {listing(self.ports)}"
                 raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=near)
-        return open_source(source, self.folder, data, self.dtype, _known(source, self.labels))
+        return open_source(source, self.folder, data, self.dtype, known_texts(source, self.labels))
 
     def watches(self, source: DataSource) -> bool:
         """Whether what this source holds out is watched while training, and so neither trained on nor kept for the end."""
@@ -301,7 +266,7 @@ class _Loader:
         same = self.training.data is not None and source.name == self.training.data.name and source.name in IDX_SOURCES
         parts = self.opened(source, self.data if same else None)
         source = by_their_names(source, parts.train, self.ports)
-        return _checked(self.wish(source, _gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
+        return _checked(self.wish(source, known_gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
 
 
 def _rows(fields: Fields, rows: Rows) -> Fields:

@@ -86,6 +86,18 @@ def rows_kept(source: DataSource, tall: Tall, columns: frozenset[str], filled: C
     return kept
 
 
+def known_gaps(source: DataSource, parts: Parts, ports: Mapping[str, Type], means: Means, every_row: bool = False) -> Gaps:
+    """What is done about missing values by what has been learnt; rows without one are refused where `every_row` is wanted."""
+    tall = columns_of(source, parts, ports) if source.options.get("missing") else None
+    if tall is None:
+        return Gaps()
+    known = learnt(means) if source.options["missing"] == "mean" else {}
+    if every_row:
+        for stretch in tall.stretches(names_read(source, ports)):
+            refuse_gaps(source, Gaps(means=known).closed(stretch), names_read(source, ports))
+    return Gaps(rows_kept(source, tall, names_read(source, ports), known), known)
+
+
 def refuse_gaps(source: DataSource, stretch: Stretch, columns: frozenset[str]) -> None:
     """A Fault (E306) for a row without a value, where every row is to be answered."""
     for name in sorted(columns & stretch.readers.keys()):

@@ -16,8 +16,8 @@ from numpy.lib import format as npy
 from nnspec.diagnostics import fault, printable
 from nnspec.files import unwritable, whole, write_whole
 from nnspec.graph import Type
-from nnspec.train.data import Labels
 from nnspec.train.files import package
+from nnspec.train.labels import Labels
 
 FORMATS = (".csv", ".npz", ".parquet")
 Array = np.ndarray[Any, np.dtype[Any]]

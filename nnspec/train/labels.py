@@ -1,0 +1,37 @@
+"""What class numbers stand for: learnt from the data, and known from an earlier training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nnspec.diagnostics import fault
+from nnspec.elaborate.sources import DataSource
+from nnspec.graph import Type
+from nnspec.train.check import listing
+from nnspec.train.sources import LABELLED
+
+Labels = Mapping[str, Sequence[str]]
+"""What the class numbers of a port stand for: the sorted texts of its column, or the characters of its text."""
+
+
+def lists(labels: Labels | None) -> dict[str, list[str]]:
+    """Labels that more can be learnt to."""
+    return {port: list(texts) for port, texts in (labels or {}).items()}
+
+
+def known_texts(source: DataSource, labels: Labels) -> Sequence[str]:
+    """What the class numbers of a source stood for in an earlier training, or in another part."""
+    named = LABELLED.get(source.name, ())
+    return next((texts for port, texts in labels.items() if source.fields.get(port, port) in named), ())
+
+
+def keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], labels: dict[str, list[str]]) -> None:
+    """Add to the labels what a source has `named`; a Fault (E305) where that is not as many as the port has classes."""
+    for port, type in ports.items():
+        chosen = source.fields.get(port, port)
+        if type.classes and isinstance(chosen, str) and chosen in named:
+            texts = named[chosen]
+            if type.classes != len(texts):
+                message = f"`{port}` is class({type.classes}), and its data has {len(texts)} classes: {listing(texts)}"
+                raise fault("E305", message, source.spans.get(port, source.span), help=f"declare it class({len(texts)})")
+            labels[port] = list(texts)
