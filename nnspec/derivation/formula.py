@@ -12,6 +12,7 @@ from nnspec.ops.operators import BINARY
 from nnspec.record import dataclass
 
 INFIX = {op: sign for sign, op in BINARY.items()}
+PRODUCTS = ("mul", "neg", "div", "gate")
 REDUCTIONS = ("sum", "mean", "max", "min", "logsumexp")
 MOST_NODES = 40
 ONE = Term("1")
@@ -38,16 +39,18 @@ class Formula:
         return self.names.get(name) or self.written(self.graph[name])
 
     def written(self, node: Node) -> Term:
-        terms = [self.term(i) for i in node.inputs] if node.op.name not in ("mul", "neg", "div", "gate") else []
         signs = self.signs
+        if node.op.name in PRODUCTS:
+            return signs.product(*self.factors(node))
+        if unchanged := self.unchanged(node):
+            return self.term(unchanged)
+        terms = [self.term(i) for i in node.inputs]
         match node.op.name:
             case "const":
                 value = node.attributes["value"]
                 return signs.number(value) if isinstance(value, int | float) else signs.call("const", [])
             case "size_of":
                 return replace(signs.name(str(node.attributes["size"])), is_size=True)
-            case "mul" | "neg" | "div" | "gate":
-                return signs.product(*self.factors(node))
             case "add":
                 return signs.sum([(1, t) for t in terms])
             case "sub":
@@ -58,18 +61,12 @@ class Formula:
                 return signs.power(*terms)
             case "square":
                 return signs.power(terms[0], signs.number(2))
-            case "transpose" if self.swaps_last(node) and (back := self.undone(node)):
-                return self.term(back)
             case "transpose" if self.swaps_last(node):
                 return signs.transposed(terms[0])
             case "cut":
                 return signs.indexed(terms[0], self.slice(node))
             case "pad":
                 return self.padded(node, terms[0])
-            case "expand" | "cast":
-                return terms[0]
-            case "reshape" if self.says_nothing(node):
-                return terms[0]
             case "exp" if self.graph[node.inputs[0]].op.name == "log_softmax":
                 return signs.call("softmax", [self.term(self.graph[node.inputs[0]].inputs[0])])
             case "one_hot":
@@ -134,10 +131,17 @@ class Formula:
         place = (axis - node.type.has_batch, before, node.type.shape[axis] - after, node.type.shape[axis])
         return replace(self.signs.call("pad", [x, Term(str(before)), Term(str(after))]), piece=Piece(x, *place))
 
-    def undone(self, node: Node) -> str:
-        """What a transpose of a transpose is, if it is one."""
-        x = self.graph[node.inputs[0]]
-        return x.inputs[0] if x.op.name == "transpose" and x.name not in self.names and self.swaps_last(x) else ""
+    def unchanged(self, node: Node) -> str:
+        """The value that a node is but for its shape or type, or turned twice, if it is one."""
+        match node.op.name:
+            case "expand" | "cast":
+                return node.inputs[0]
+            case "reshape" if self.says_nothing(node):
+                return node.inputs[0]
+            case "transpose" if self.swaps_last(node):
+                x = self.graph[node.inputs[0]]
+                return x.inputs[0] if x.op.name == "transpose" and x.name not in self.names and self.swaps_last(x) else ""
+        return ""
 
     def swaps_last(self, node: Node) -> bool:
         axes = node.attributes["axes"]
