@@ -96,7 +96,8 @@ class Compilation:
 
     @cached_property
     def training_model(self) -> tuple[Model, list[Diagnostic]]:
-        return self._model(training=True)
+        """The model in training, which is the one in use where nothing asks what it is."""
+        return self._model(training=True) if self.inference_model[0].asks else self.inference_model
 
     @cached_property
     def fitting_model(self) -> tuple[Model, list[Diagnostic]] | None:
@@ -168,28 +169,36 @@ class Compilation:
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the spec, in the order of the file."""
+        return self._diagnostics(self._mistakes())
+
+    @property
+    def first_diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Those of them that show in the model in use, which are found in half the time."""
+        return self._diagnostics(self._mistakes_in_use())
+
+    def _diagnostics(self, mistakes: Iterator[Diagnostic]) -> tuple[Diagnostic, ...]:
+        """What is wrong with the text, and what it means as far as that does not hang on what is lost."""
         syntax = self.parsed[1]
         found = [*syntax, *self.imports.diagnostics]
         if not self.imports.diagnostics:
-            found += [d for d in self._mistakes(whole=not syntax) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
+            found += [d for d in _to_the_last(mistakes) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
         unique = {(d.code, str(d.span), d.message): d for d in found}
         return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
 
-    def _mistakes(self, whole: bool) -> list[Diagnostic]:
-        """What is wrong with what the text means; in one that is not `whole`, only as far as it does not hang on what is lost."""
-        found: list[Diagnostic] = []
-        try:
-            self.definitions.budget.foresee_all([self.definitions.own["model", m.name.id] for m in self.models[:-1]])
-            fitting = self.fitting_model[1] if self.fitting_model else []
-            models = [*self._parts(), *self.inference_model[1], *self.training_model[1], *fitting]
-            found = [*self.names[2], *models, *self.train_blocks[1]]
-            if whole and not found:
-                found += self._unknown_names()
-                self._check_rest()
-                found += [*self._tests(), *(d for d in self._doubts if d.level == "error")]
-        except Fault as error:
-            found.append(error.diagnostic)
-        return found
+    def _mistakes_in_use(self) -> Iterator[Diagnostic]:
+        self.definitions.budget.foresee_all([self.definitions.own["model", m.name.id] for m in self.models[:-1]])
+        yield from (*self.names[2], *self._parts(), *self.inference_model[1])
+
+    def _mistakes(self) -> Iterator[Diagnostic]:
+        """What is wrong with what the text means; raises a Fault where no more can be said."""
+        fitting = self.fitting_model[1] if self.fitting_model else []
+        found = [*self._mistakes_in_use(), *self.training_model[1], *fitting, *self.train_blocks[1]]
+        yield from found
+        if not found and not self.parsed[1]:
+            yield from self._unknown_names()
+            self._check_rest()
+            yield from self._tests()
+            yield from (d for d in self._doubts if d.level == "error")
 
     @property
     def is_library(self) -> bool:
@@ -377,6 +386,14 @@ class Compilation:
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""
         return replace(self, changes={**self.changes, **changes})
+
+
+def _to_the_last(mistakes: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
+    """Them, and the Fault after which no more can be said."""
+    try:
+        yield from mistakes
+    except Fault as error:
+        yield error.diagnostic
 
 
 def _in_use(graph: Graph) -> Graph:

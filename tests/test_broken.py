@@ -58,6 +58,13 @@ def test_a_broken_spec_gives_its_code_on_its_line(title: str) -> None:
     assert [place(d) for d in found] == [(code, line)], render(found)
 
 
+@pytest.mark.parametrize("title", WRITTEN)
+def test_what_is_found_first_is_part_of_all_that_is_found(title: str) -> None:
+    spec = Compilation(Source("broken.nn", WRITTEN[title][2]), {}, folder=SPECS)
+    first = [place(d) for d in spec.first_diagnostics]
+    assert [place(d) for d in spec.diagnostics if place(d) in first] == first
+
+
 @pytest.mark.parametrize("edit", edits())
 def test_a_spec_of_the_gallery_with_one_edit_gives_its_code_on_its_line(edit: str) -> None:
     name, old, new, expected = (part.strip() for part in edit.split(" | "))

@@ -22,7 +22,7 @@ from nnspec.lsp.explain import defined_at, hover
 from nnspec.lsp.outline import Entry, folds, outline
 from nnspec.lsp.project import documents
 from nnspec.lsp.rename import renamed as rename
-from nnspec.lsp.server import position
+from nnspec.lsp.server import Server, position
 
 SPEC = """\
 let width = 16
@@ -286,6 +286,23 @@ def test_what_fills_several_lines_folds() -> None:
 
 def test_columns_are_counted_in_utf_16() -> None:
     assert position(Source("a", "a\n😀ŷ = 1"), 4) == lsp.Position(1, 3)
+
+
+def test_a_mistake_is_told_as_soon_as_it_is_there_or_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = "model M { input x: [4, 4, 4]  output y = x -> flatten -> dense(2) -> dense(2) }"
+    texts = {
+        right.replace("dense(2)", "dens(2)"): [["E101", "E101"]],
+        right: [[], ["W101"]],
+        right.replace("flatten", "flatten -> tanh"): [["W101"]],
+        right.replace("x -> flatten", "x -> odd") + " layer odd(x) = if training then x + zeros(3) else x": [["E201"]],
+    }
+    server, told = Server(), list[list[str]]()
+    monkeypatch.setattr(server, "text_document_publish_diagnostics", lambda p: told.append([d.code for d in p.diagnostics]))
+    for text, expected in texts.items():
+        monkeypatch.setattr(server, "read", lambda _, text=text: document(text))
+        told.clear()
+        server.say("net.nn")
+        assert told == expected
 
 
 # ---- as an editor

@@ -98,6 +98,14 @@ SPECS = {
         layer noisy(x) = x + normal(0, 1) -> dropout(0.5)
         model M { input x: [2]  output y = x -> noisy -> noisy -> noisy }
     """,
+    "draws in what is called inside": """
+        fn noise(x) = x + normal(0, 1)
+        layer both(x) = noise(x) -> dropout(0.5) -> noise -> gaussian_noise(0.1)
+        layer deep(x) = x -> both -> both as last -> noise
+        fn around(x) = x -> deep -> both
+        model M { input x: [2]  share again = { deep -> dense(2) }
+          output y = x -> deep -> noise -> deep -> again -> around -> again -> around -> dropout(0.5) }
+    """,
     "a loop": """
         layer sums(x: [T, n]) { hs = scan s in x with h = zeros(n) { h = tanh(h + s -> dense(n)) }
           return hs }

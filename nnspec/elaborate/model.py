@@ -57,6 +57,8 @@ class Model:
     rows: list[Row] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
     fits: bool = False
+    asks: bool = False
+    """Whether it is another one before the whole training data, and whether it is another one in another phase."""
 
     @property
     def parameters(self) -> dict[str, Owned]:
@@ -153,7 +155,7 @@ class _ModelWork:
             case ast.Report():
                 self.report(s)
             case ast.Expect():
-                if self.e.in_use:  # it is about the network in use
+                if not (self.e.training or self.e.fitting):  # it is about the network in use
                     check_expectation(self.e, self.scope, self.outputs, s)
             case ast.Assign():
                 self.formula(s)
@@ -264,7 +266,8 @@ class _ModelWork:
 
     def _finish(self) -> None:
         model, e = self.model, self.e
-        model.owned, model.rows, model.fits = e.owned, e.rows, e.seen.fits or self.f.fits
+        model.owned, model.rows = e.owned, e.rows
+        model.fits, model.asks = e.seen.fits or self.f.fits, e.seen.asks or self.f.asks
         if not e.diagnostics and not self.has_output:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")

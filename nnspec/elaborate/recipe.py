@@ -14,7 +14,7 @@ from nnspec.diagnostics import Span
 from nnspec.elaborate.calls import PLAIN, Seen
 from nnspec.elaborate.declarations import Declared
 from nnspec.elaborate.statements import Updated
-from nnspec.elaborate.values import Applied, Choice, Frame, Owned, Tensor, Value
+from nnspec.elaborate.values import Applied, Choice, Drawn, Frame, Owned, Tensor, Value
 from nnspec.graph import Size, Type
 from nnspec.graph.graph import Attributes, Context, Made
 from nnspec.graph.op import Op
@@ -39,7 +39,10 @@ class Placed:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A node; `name` is that of a parameter or state, from the layer's on."""
+    """A node; `name` is that of a parameter or state, from the layer's on, or that of an input.
+
+    Random numbers are `drawn` in a frame whose path goes on so from the layer's, for the so-manieth time.
+    """
 
     op: Op
     inputs: tuple[int, ...]
@@ -48,6 +51,7 @@ class Step:
     type: Type
     name: str | None
     place: int
+    drawn: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +109,18 @@ class Writer:
         self.inputs, self.numbers, self.count = numbers.keys(), dict(numbers), len(numbers)
         self.arguments = {id(at): "", **{id(span): name for name, span in spans.items()}}
         self.places: dict[tuple[str, Span | None], int] = {}
+        self.drawn: tuple[str, int] | None = None
 
     def write(self, log: Iterable[object], value: Value, seen: Seen, spent: int) -> Recipe:
         """The recipe of a call that did what stands in a log; Unlike where there can be none."""
-        steps = tuple(map(self._step, log))
+        steps = tuple(step for done in log if (step := self._step(done)))
         return Recipe(tuple(Placed(*p) for p in self.places), steps, self._result(value), seen, spent)
 
-    def _step(self, done: object) -> Step | Owning | Ending:
+    def _step(self, done: object) -> Step | Owning | Ending | None:
         match done:
+            case Drawn(use=0):
+                self.drawn = self._below(done.path), done.draw  # said of the next random numbers
+                return None
             case Made():
                 return self._made(done)
             case Declared():
@@ -123,12 +131,13 @@ class Writer:
 
     def _made(self, made: Made) -> Step:
         inputs = tuple(map(self._number, made.inputs))
-        name = self._below(made.wish) if made.wish else None
+        name = self._below(made.wish) if made.wish and made.op.name != "input" else made.wish
         if made.name in self.inputs:  # for other arguments it may be another node
             raise Unlike
         self.numbers[made.name] = self.count
         self.count += 1
-        return Step(made.op, inputs, made.attrs, made.kinds, made.type, name, self._place(made.context))
+        drawn = self.drawn if made.op.name == "random" else None
+        return Step(made.op, inputs, made.attrs, made.kinds, made.type, name, self._place(made.context), drawn)
 
     def _place(self, context: Context) -> int:
         span = None if context.span is self.at else self._fixed(context.span)

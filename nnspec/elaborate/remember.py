@@ -18,9 +18,9 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.recipe import KNOWN, Given, Owning, Recipe, Step, Unlike, Writer
 from nnspec.elaborate.statements import Updated, end_with
-from nnspec.elaborate.values import Builtin, Frame, Function, Owned, Tensor, Value
+from nnspec.elaborate.values import Builtin, Drawn, Frame, Function, Owned, Tensor, Value
 from nnspec.graph import Graph, Var
-from nnspec.graph.graph import Context
+from nnspec.graph.graph import Attributes, Context
 from nnspec.graph.origin import SizeOf
 
 MOST = 2_000
@@ -123,7 +123,7 @@ class Remembering(Elaborator):
     def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable) -> Value:
         """The value of a call, which is remembered."""
         call = call._replace(spans={name: _copy(s) for name, s in call.spans.items()})  # places of no other call
-        spent, counts = self.budget.spent, dict(call.frame.counts)
+        spent, before = self.budget.spent, (dict(call.frame.counts), call.frame.draws)
         with self._noted() as notes:
             value = self.run_function(*call)
         if len(memory) >= MOST:
@@ -131,7 +131,7 @@ class Remembering(Elaborator):
         if notes.seen.asks:
             memory[kind], kind = ASKS, (kind, self.training, self.fitting)
         memory[kind] = NEVER
-        if call.f.kind != "fn" or call.frame.counts == counts:  # the layers in a function are numbered with those around it
+        if call.f.kind != "fn" or (call.frame.counts, call.frame.draws) == before:  # a function's go on from those around it
             writer = Writer(call.frame, notes.place, call.spans, look.numbers, everywhere=memory is of_library())
             with suppress(Unlike):
                 memory[kind] = writer.write(notes.log, value, notes.seen, self.budget.spent - spent)
@@ -173,8 +173,9 @@ class Remembering(Elaborator):
         for step in known.steps:
             if isinstance(step, Step):
                 graph.context = contexts[step.place]
-                name = step.name and frame.join(step.name)
-                nodes.append(graph.place(step.op, tuple([nodes[i] for i in step.inputs]), step.attrs, step.kinds, step.type, name))
+                attrs = self._drawn_anew(step, frame, *step.drawn) if step.drawn else step.attrs
+                name = step.name and (step.name if step.op.name == "input" else frame.join(step.name))
+                nodes.append(graph.place(step.op, tuple([nodes[i] for i in step.inputs]), attrs, step.kinds, step.type, name))
             elif isinstance(step, Owning):
                 o = step.owned
                 owned = Owned(frame.join(o.name), o.kind, o.type, o.start, o.span, frame.weights)
@@ -182,6 +183,12 @@ class Remembering(Elaborator):
                 enter(self, Declared(owned, places, step.library))
             else:
                 end_with(self, Updated(frame.join(step.state), nodes[step.node]))
+
+    def _drawn_anew(self, step: Step, frame: Frame, path: str, draw: int) -> Attributes:
+        """The attributes of random numbers, which are others in every layer."""
+        drawn = Drawn(frame.join(path) if path else frame.path, draw)
+        self.note(drawn)
+        return tuple([(name, drawn.stream if name == "stream" else value) for name, value in step.attrs])
 
 
 def _copy(span: Span) -> Span:

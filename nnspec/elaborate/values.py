@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from functools import cached_property
 from typing import Any
+from zlib import crc32
 
 from nnspec.diagnostics import Span, fault
 from nnspec.graph import Dim, Shape, Size, Type, Var
@@ -220,6 +221,21 @@ class Frame:
 
     def join(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Random numbers, drawn in the frame of that path for the so-manieth time, in that use of it if it is shared."""
+
+    path: str
+    draw: int
+    use: int = 0
+
+    @property
+    def stream(self) -> int:
+        """The number that tells them from others."""
+        again = f"@{self.use}" if self.use else ""
+        return crc32(f"{self.path}#{self.draw}{again}".encode())
 
 
 @dataclass

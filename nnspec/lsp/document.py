@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
@@ -41,10 +41,17 @@ class Document:
         return names_of(self.compilation.parsed[0], self.compilation.imported)
 
     @property
+    def first_mistakes(self) -> list[Diagnostic]:
+        """Those of them that are found first."""
+        return [] if self.compilation.is_library else self._here(self.compilation.first_diagnostics)
+
+    @property
     def mistakes(self) -> list[Diagnostic]:
         """All mistakes and warnings, each at a place of this file; those of an imported file at its import."""
         spec = self.compilation
-        found = spec.mistakes_of_library if spec.is_library else (*spec.diagnostics, *spec.warnings)
+        return self._here(spec.mistakes_of_library if spec.is_library else (*spec.diagnostics, *spec.warnings))
+
+    def _here(self, found: Sequence[Diagnostic]) -> list[Diagnostic]:
         return [d for d in found if d.span is None or d.span.source is self.source] + [
             Diagnostic(d.code, f"{d.span}: {d.message}", self._import(d.span.source.name), help=d.help, level=d.level)
             for d in found

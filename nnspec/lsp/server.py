@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lsprotocol import types as lsp
@@ -44,6 +44,8 @@ class Server(LanguageServer):
     def __init__(self) -> None:
         super().__init__("nnspec", VERSION)
         self.open: dict[str, Document] = {}
+        self.wrong: set[str] = set()
+        """The files that had mistakes when something was last said of them."""
 
     def read(self, uri: str) -> Document:
         """The file as the editor has it now."""
@@ -68,9 +70,19 @@ class Server(LanguageServer):
         return self.workspace.get_text_document(uri).offset_at_position(position)
 
     def say(self, uri: str) -> None:
-        """Send what is wrong with a file."""
-        found = [_diagnostic(d) for d in self.read(uri).mistakes]
-        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, found))
+        """Send what is wrong with a file: mistakes as soon as they are there, or gone; and all once it is known, if that is more."""
+        document = self.read(uri)
+        first = document.first_mistakes
+        early = bool(first) or uri in self.wrong
+        if early:
+            self._publish(uri, first)
+        found = document.mistakes
+        if not early or len(found) > len(first):
+            self._publish(uri, found)
+
+    def _publish(self, uri: str, found: Sequence[Diagnostic]) -> None:
+        (self.wrong.add if any(d.level == "error" for d in found) else self.wrong.discard)(uri)
+        self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, [_diagnostic(d) for d in found]))
 
     def say_of(self, uri: str) -> None:
         """Send what is wrong with a file that has changed, and with those that import it."""
@@ -126,7 +138,7 @@ def _watching(ls: Server) -> None:
     @ls.feature(lsp.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: lsp.DidCloseTextDocumentParams) -> None:
         ls.open.pop(params.text_document.uri, None)
-        ls.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(params.text_document.uri, []))
+        ls._publish(params.text_document.uri, [])
 
 
 def _answering(ls: Server) -> None:

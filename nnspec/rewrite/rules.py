@@ -48,10 +48,15 @@ class Rule:
         return _operation(self.left)[0]
 
     @cached_property
-    def below(self) -> frozenset[str]:
-        """The operations that the root has to read."""
+    def below(self) -> frozenset[str | float]:
+        """The operations and numbers that the root has to read."""
         operands = _operation(self.left)[1]
-        return frozenset("const" if isinstance(i, ast.Number) else _operation(i)[0] for i in operands if not isinstance(i, ast.Name))
+        return frozenset(i.value if isinstance(i, ast.Number) else _operation(i)[0] for i in operands if not isinstance(i, ast.Name))
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Whether the operation is left out."""
+        return isinstance(self.right, ast.Name) and self.right.id in {i.id for i in _operation(self.left)[1] if isinstance(i, ast.Name)}
 
     def apply(self, graph: Graph, name: str) -> str | None:
         """The node that says the same as `name`, or None where the rule does not fit."""
@@ -97,14 +102,15 @@ def _by_root(*files: str) -> dict[str, list[Rule]]:
 def rewrite(graph: Graph, *files: str) -> Graph:
     """The graph with the rules of these files applied wherever they fit, inputs before what uses them, and parts laid side by side."""
     table = _by_root(*files)
+    roots = table.keys() | {"add"}
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        if any(isinstance(value, Loop) for _, value in node.attrs):
+        if node.op.name == "scan":
             attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
             name = new.add(node.op, inputs, attrs, node.type, node.name)
         else:
             name = new.copy_node(node, inputs)
-        for _ in range(MAX_REWRITES_OF_A_NODE):
+        for _ in range(MAX_REWRITES_OF_A_NODE if node.op.name in roots else 0):
             better = _first(new, name, table, node.name.rpartition("/")[0])
             if better is None:
                 break
@@ -117,16 +123,20 @@ def rewrite(graph: Graph, *files: str) -> Graph:
 def _first(graph: Graph, name: str, table: dict[str, list[Rule]], scope: str) -> str | None:
     """What the first rule that fits makes of a node."""
     node = graph[name]
-    if node.op.name not in table and node.op.name != "add":
-        return None
-    below = {graph[i].op.name for i in node.inputs}
-    near = [rule for rule in table.get(node.op.name, ()) if rule.below <= below]
+    inputs = [graph[i] for i in node.inputs]
+    below = {i.op.name if i.op.name != "const" else i.attributes["value"] for i in inputs}
+    near = [rule for rule in table.get(node.op.name, ()) if rule.below <= below and not (rule.keeps and _changed(node, inputs))]
     padded = node.op.name == "add" and below <= SUMS
     if not near and not padded:
         return None
     with graph.at(scope=scope):
         better = next(filter(None, (rule.apply(graph, name) for rule in near)), None)
         return side_by_side(graph, name) if padded and not better else better
+
+
+def _changed(node: Node, inputs: list[Node]) -> bool:
+    """Whether a value is of another type than all it is made of."""
+    return all(i.type != node.type for i in inputs)
 
 
 @cache

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from zlib import crc32
-
 from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives.table import Arguments, builtin
-from nnspec.elaborate.values import Saved, Tensor, Value, describe
+from nnspec.elaborate.values import Drawn, Saved, Tensor, Value, describe
 from nnspec.graph import BATCH, Shape, Type
 from nnspec.ops import OPS
 
@@ -28,10 +26,9 @@ def _random(a: Arguments) -> Value:
     batched = isinstance(like, Tensor) and like.batched
     shape: Shape = like.shape if isinstance(like, Tensor) else like if isinstance(like, tuple) else (like,)
     frame.draws += 1
-    graph.depends_on_all()
-    again = f"@{frame.use}" if frame.use else ""
-    stream = crc32(f"{frame.path}#{frame.draws}{again}".encode())
-    attrs = {"stream": stream, "shape": (BATCH, *shape) if batched else shape, "dtype": graph.dtype}
+    drawn = Drawn(frame.path, frame.draws, frame.use)
+    a.e.note(drawn)
+    attrs = {"stream": drawn.stream, "shape": (BATCH, *shape) if batched else shape, "dtype": graph.dtype}
     seed, step = (graph.source(OPS["input"], name, Type("int64")) for name in (SEED, STEP))
     return Tensor(graph.call(OPS["random"], seed, step, **attrs), batched, a.span)
 
