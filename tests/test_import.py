@@ -25,8 +25,9 @@ from nnspec.run.ort import Session
 
 NAMES = (
     "mlp", "lenet", "resnet", "mobilenet", "lstm", "lstm_state", "gru", "gpt_block", "gpt", "gpt_any_length", "autoencoder", "encoder",
+    "reaching_pools",
 )  # fmt: skip
-WITH_DYNAMO = ("lenet", "lstm", "gpt_any_length")
+WITH_DYNAMO = ("lenet", "lstm", "gpt_any_length", "reaching_pools")
 CLOSE = 1e-5
 
 

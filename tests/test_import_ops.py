@@ -73,6 +73,11 @@ def formula(model: Path) -> str:
         ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, "x -> avgpool(3, pad = 1, stride = 1)"),
         ("AveragePool", {"kernel_shape": [3, 3], "pads": [1] * 4, "count_include_pad": 1}, "PADDED -> avgpool(3, stride = 1)"),
         ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, "x -> maxpool(3, stride = 2, pad = same)"),
+        ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, "x -> maxpool(3, stride = 2, ceil_mode = true)"),
+        ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}, "x -> maxpool(2)"),  # which come out even
+        ("MaxPool", {"kernel_shape": [2, 3], "strides": [1, 2], "pads": [0, 1] * 2, "ceil_mode": 1},
+         "x -> maxpool([2, 3], stride = [1, 2], pad = [0, 1], ceil_mode = true)"),
+        ("AveragePool", {"kernel_shape": [4, 4], "strides": [4, 4], "ceil_mode": 1}, "x -> avgpool(4, ceil_mode = true)"),
         ("DepthToSpace", {"blocksize": 2, "mode": "CRD"},
          "x -> reshape([1, 2, 2, 6, 6]) -> transpose(axes = [0, 3, 1, 4, 2]) -> reshape([1, 12, 12])"),
     ],
@@ -148,7 +153,6 @@ def test_class_numbers_choose_rows(tmp_path: Path) -> None:
         ("GRU", {"w": floats(1, 9, 4), "r": floats(1, 9, 3)}, {"hidden_size": 3}, "`linear_before_reset` = 0"),
         ("LSTM", {"w": floats(1, 12, 4), "r": floats(1, 12, 3)}, {"hidden_size": 3, "activations": ["Relu", "Tanh", "Tanh"]},
          "the activations Relu"),
-        ("MaxPool", {}, {"kernel_shape": [3], "ceil_mode": 1, "strides": [2]}, "ceil_mode"),
         ("Resize", {"roi": floats(0), "s": np.float32([1, 2, 1])}, {"mode": "linear"}, "enlarging by [1.0, 2.0, 1.0]"),
         ("Pad", {"p": np.array([0, 0, 1, 0, 0, 1])}, {"mode": "reflect"}, "other than with zeros"),
         ("Slice", {"b": np.array([4]), "e": np.array([4]), "a": np.array([1]), "s": np.array([2])}, {}, "it takes nothing"),
@@ -161,6 +165,21 @@ def test_settings_without_a_form_are_named(op: str, arrays: dict[str, Any], attr
     with pytest.raises(Fault) as error:
         import_model(model, tmp_path / "m.nn")
     assert error.value.diagnostic.code == "E530" and words in error.value.diagnostic.message
+
+
+COUNTED = {"count_include_pad": 1, "ceil_mode": 1}
+
+
+def test_windows_beyond_zeros_that_count_are_those_of_the_wider_image(tmp_path: Path) -> None:
+    pads = "x -> pad_axis(axis = 1, before = 1, after = 1) -> pad_axis(axis = 2, before = 1, after = 1)"
+    model = single("AveragePool", tmp_path, IMAGE, {}, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, **COUNTED)
+    assert formula(model) == f"{pads} -> avgpool(3, stride = 2, ceil_mode = true)"
+
+
+def test_a_window_that_would_begin_in_zeros_behind_the_image_has_no_form_beside_one_that_does_not(tmp_path: Path) -> None:
+    model = single("AveragePool", tmp_path, IMAGE, {}, kernel_shape=[2, 3], strides=[7, 2], pads=[1, 0] * 2, **COUNTED)
+    with pytest.raises(Fault, match="some begin in zeros that count"):
+        import_model(model, tmp_path / "m.nn")
 
 
 def test_a_batch_of_a_fixed_size_is_a_batch(tmp_path: Path) -> None:

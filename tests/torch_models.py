@@ -203,6 +203,12 @@ class Encoder(nn.Module):
         return self.enc(x)  # type: ignore[no-any-return]
 
 
+def reaching_pools() -> nn.Module:
+    """Pools whose last windows go beyond the image, as GoogLeNet's and SqueezeNet's do."""
+    means = nn.AvgPool2d(4, 3, padding=1, ceil_mode=True), nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(3, 2, ceil_mode=True), *means, nn.Flatten(), nn.Linear(36, 5))
+
+
 @dataclass(frozen=True)
 class Example:
     """A model, an input for it, the names of its ports, and the axes that vary beside the batch."""
@@ -229,6 +235,7 @@ def examples() -> dict[str, Example]:
         "gpt": Example(Gpt(fused=True), text, "text", ("logits",)),
         "gpt_any_length": Example(Gpt(), text[:, :9], "text", ("logits",), time),
         "autoencoder": Example(Autoencoder(), image, "image", ("code", "recon")),
+        "reaching_pools": Example(reaching_pools(), image, "image", ("logits",)),
         "encoder": Example(Encoder(), torch.randn(2, 9, 16), "x", ("y",)),
     }
 

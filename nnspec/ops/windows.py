@@ -34,6 +34,13 @@ def window_count(size: Dim, kernel: int, stride: int, before: int, after: int, d
     return (padded - reach) // stride + 1
 
 
+def beyond(size: int, reach: int, stride: int, before: int, after: int) -> int:
+    """How far the last window reaches behind the pads, if each that begins in the image or before it is one (`ceil_mode`)."""
+    windows = -(-(size + before + after - reach) // stride) + 1
+    windows -= (windows - 1) * stride >= size + before
+    return max(0, (windows - 1) * stride + reach - (size + before + after)) if windows > 0 else 0
+
+
 def grid_of(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> Shape:
     """How many windows fit along each axis of an image."""
     axes = zip(shape[2:], kernel, strides, pads[: len(kernel)], pads[len(kernel) :], dilations, strict=True)

@@ -11,7 +11,7 @@ from nnspec.elaborate.values import Choice, Tensor, Unsized, Value, describe
 from nnspec.graph import Shape, Size
 from nnspec.graph.types import Dim, show
 from nnspec.ops import OPS
-from nnspec.ops.windows import Numbers
+from nnspec.ops.windows import Numbers, beyond
 
 AXES = {1: "width", 2: "height, width", 3: "depth, height, width"}
 
@@ -119,15 +119,24 @@ def _pool(a: Arguments, op: str) -> Value:
     pads = _pads(a, x.shape[1:], kernel, stride, (1,) * axes)
     if any(p >= k for p, k in zip(pads, kernel * 2, strict=True)):
         raise fault("E206", f"a window of {'x'.join(map(str, kernel))} would lie wholly in the padding", a.at("pad"))
+    if a.truth("ceil_mode"):
+        pads = _with_rest(x.shape[1:], kernel, stride, pads)
     y = OPS[op](x.var, kernel=kernel, strides=stride, pads=pads)
     return Tensor(y, True, a.span)
 
 
-@builtin("pool_max(x, kernel, stride = kernel, pad = valid)")
+def _with_rest(sizes: Shape, kernel: Numbers, stride: Numbers, pads: Numbers) -> Numbers:
+    """Pads behind which nothing of the image is left over; over a size known only at run time the op refuses to pool."""
+    before, after = pads[: len(kernel)], pads[len(kernel) :]
+    axes = zip(sizes, kernel, stride, before, after, strict=True)
+    return (*before, *(end + (beyond(n, k, s, start, end) if isinstance(n, int) else 0) for n, k, s, start, end in axes))
+
+
+@builtin("pool_max(x, kernel, stride = kernel, pad = valid, ceil_mode = false)")
 def _pool_max(a: Arguments) -> Value:
     return _pool(a, "max_pool")
 
 
-@builtin("pool_mean(x, kernel, stride = kernel, pad = valid)")
+@builtin("pool_mean(x, kernel, stride = kernel, pad = valid, ceil_mode = false)")
 def _pool_mean(a: Arguments) -> Value:
     return _pool(a, "avg_pool")

@@ -19,7 +19,7 @@ from nnspec.ops.arrange import concat, reshape, transpose
 from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.index import pick, put_rows
 from nnspec.ops.pool import avg_pool, max_pool
-from nnspec.ops.windows import Numbers, window_count
+from nnspec.ops.windows import Numbers, beyond, window_count
 from nnspec.record import dataclass
 
 
@@ -127,10 +127,7 @@ def _pooling(c: Call, x: Var) -> tuple[Windows, Numbers]:
     for i, size in enumerate(x.type.shape[2:]):
         if isinstance(size, Size):
             raise c.fault("E523", f"`ceil_mode` needs to know the size `{size}`")
-        padded = size + seen.pads[i] + seen.pads[axes + i]
-        windows = -(-(padded - seen.reach[i]) // seen.strides[i]) + 1
-        windows -= (windows - 1) * seen.strides[i] >= size + seen.pads[i]  # one that begins behind the image is none
-        extra.append(max(0, (windows - 1) * seen.strides[i] + seen.reach[i] - padded))
+        extra.append(beyond(size, seen.reach[i], seen.strides[i], seen.pads[i], seen.pads[axes + i]))
     return seen, (*(0,) * axes, *extra)
 
 

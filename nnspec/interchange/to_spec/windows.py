@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import add
 from typing import Any
 
 from nnspec.graph import Dim, Shape, Size
@@ -12,6 +13,7 @@ from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.slicing import padded_axis
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Value, of_example, reshaped, transposed
+from nnspec.ops.windows import beyond
 from nnspec.record import dataclass
 
 
@@ -170,25 +172,32 @@ def _pool(step: Step, x: Read) -> Value:
     mean = step.node.op_type == "AveragePool"
     if set(window.dilation) != {1}:
         raise step.fault("windows with gaps have no form in the language")
-    if step.attr("ceil_mode", 0) and _leaves_a_rest(image, window):
-        raise step.fault("windows that go beyond the image (`ceil_mode`) have no form in the language")
+    rest = _rest(step, image, window) if step.attr("ceil_mode", 0) else ()
     if mean and step.attr("count_include_pad", 0):
         image, window = _with_zeros(step, image, window)
+        if any(rest) and rest != _rest(step, image, window):
+            raise step.fault("windows of which some begin in zeros that count (`ceil_mode`) have no form in the language")
     if window.before != window.after and not window.is_same(image.shape[1:]):
         raise step.fault(f"the padding {window.before} and {window.after} has no form in the language")
-    shape = (image.shape[0], *window.over(image.shape[1:]))
+    reaching = replace(window, after=tuple(map(add, window.after, rest))) if any(rest) else window
+    shape = (image.shape[0], *reaching.over(image.shape[1:]))
     if mean and shape[1:] == (1,) * (len(shape) - 1) and window.kernel == image.shape[1:] and not any(window.before):
         return global_pool(step, "global_avgpool", image)
     settings = settings_of(window)
     settings["stride"] = short(window.stride)
     if settings["stride"] == settings["kernel"]:
         del settings["stride"]
+    if any(rest):
+        settings["ceil_mode"] = True
     return of_example(step.call("avgpool" if mean else "maxpool", image, shape=shape, **settings))
 
 
-def _leaves_a_rest(image: Call, w: Window) -> bool:
-    spans = [n + w.before[i] + w.after[i] - w.reach[i] for i, n in enumerate(image.shape[1:])]
-    return any(isinstance(s, Size) or s % w.stride[i] for i, s in enumerate(spans))
+def _rest(step: Step, image: Call, w: Window) -> tuple[int, ...]:
+    """How far the last windows go beyond an image and its pads with `ceil_mode`."""
+    if any(isinstance(n, Size) for n in image.shape[1:]):
+        raise step.fault("how many windows there are (`ceil_mode`) depends on the sizes of the data")
+    axes = zip(image.shape[1:], w.reach, w.stride, w.before, w.after, strict=True)
+    return tuple(beyond(n, *axis) for n, *axis in axes if isinstance(n, int))
 
 
 def _with_zeros(step: Step, image: Call, w: Window) -> tuple[Call, Window]:
