@@ -138,6 +138,10 @@ PAIRS = {
         "layer f(x) = x -> [ g,\n h -> k ] -> concat",
         "layer f(x) = x -> [\n  g,\n  h -> k\n] -> concat\n",
     ),
+    "a list too long for its line stands below its arrow": (
+        f"layer f(x) = x -> [{', '.join(['g -> h'] * 20)}] -> concat",
+        "layer f(x) = x\n  -> [\n" + ",\n".join(["    g -> h"] * 20) + "\n  ]\n  -> concat\n",
+    ),
     "comments stay with what they are about": (
         "# doc\nfn f(x) = x # why\n\n\n# last\n",
         "# doc\nfn f(x) = x # why\n\n# last\n",
@@ -165,7 +169,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("written,expected", PAIRS.values(), ids=PAIRS.keys())
 def test_layouts(written: str, expected: str) -> None:
-    assert layout(written) == expected
+    assert layout(written) == expected == layout(expected)
 
 
 def test_no_line_of_code_is_too_long_where_it_can_break() -> None:

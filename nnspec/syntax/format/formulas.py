@@ -139,8 +139,9 @@ class Formulas(ABC):
     def _stages(self, place: Line | None, stages: list[Part]) -> Doc:
         """The stages that the author wrote on a line, the first behind `place` or else the head of the pipeline."""
         docs = list(map(self.formula, stages))
-        arrow: Doc = (" " if any(map(forced, docs)) else Line(deeper=not place), "-> ")
-        line = group(docs[0], *((arrow, doc) for doc in docs[1:]))
+        stays = any(map(forced, docs))
+        steps = [(" -> ", doc) if stays else (Line(), "-> ", doc) if place else (Line(deeper=True), Nest(("-> ", doc))) for doc in docs[1:]]
+        line = group(docs[0], *steps)
         return (place, Nest(("-> ", line))) if place else line
 
     def stage(self, tree: Branch) -> Doc:
