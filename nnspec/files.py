@@ -31,6 +31,15 @@ def write(path: Path, content: bytes) -> None:
         write_whole(path, content)
 
 
+def rewrite(path: Path, content: bytes) -> None:
+    """`write` for a file that is there: what a link leads to is written, with the rights that it had."""
+    place = path.resolve()
+    mode = place.stat().st_mode
+    with writing(path):
+        write_whole(place, content)
+        place.chmod(mode)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """A path that cannot be written is a Fault of its name: E540 or E504."""

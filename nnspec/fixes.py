@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
 
-from nnspec.diagnostics import Diagnostic, Fix, Source
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.record import dataclass
 
 MAX_PASSES = 100
@@ -19,6 +19,13 @@ class Repaired:
     source: Source
     diagnostics: Sequence[Diagnostic]
     applied: list[Fix] = field(default_factory=list)
+
+
+def replaced(text: str, spans: Iterable[Span], new: str) -> str:
+    """A text with something else in these places."""
+    for span in sorted(spans, key=lambda s: -s.start):
+        text = text[: span.start] + new + text[span.end :]
+    return text
 
 
 def repaired(source: Source, check: Check) -> Repaired:
@@ -46,9 +53,9 @@ def _key(d: Diagnostic) -> tuple[str, str]:
 
 def _with(now: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
     """With one fix more; nothing where what it writes is wrong itself, breaks the grammar, or leaves the mistake."""
-    text, fix = now.source.text, d.fix
+    fix = d.fix
     assert fix
-    source = Source(now.source.name, text[: fix.span.start] + fix.text + text[fix.span.end :])
+    source = Source(now.source.name, replaced(now.source.text, [fix.span], fix.text))
     found = check(source)
     start, end, known = fix.span.start, fix.span.start + len(fix.text), {f.message for f in now.diagnostics}
     if any(f.span and f.span.source is source and start <= f.span.start <= end and f.message not in known for f in found):

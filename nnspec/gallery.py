@@ -9,6 +9,7 @@ from pathlib import Path
 from nnspec import resources
 from nnspec.diagnostics import Source, did_you_mean, fault
 from nnspec.files import unwritable
+from nnspec.fixes import replaced
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
@@ -128,7 +129,4 @@ def renamed(source: Source, stem: str) -> str:
         return source.text
     name = models[-1].name
     uses = [d.model.span for d in spec.definitions if isinstance(d, ast.Test) and d.model.id == name.id]
-    text = source.text
-    for span in sorted([name.span, *uses], key=lambda s: -s.start):
-        text = text[: span.start] + title + text[span.end :]
-    return text
+    return replaced(source.text, [name.span, *uses], title)

@@ -15,7 +15,7 @@ from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, random_batches
 from nnspec.diagnostics import Source, fault, printable
-from nnspec.files import unwritable, write_whole
+from nnspec.files import write_whole, writing
 from nnspec.interchange.dequantized import is_quantized
 from nnspec.interchange.read import load
 from nnspec.interchange.single import half_inputs, is_half
@@ -104,9 +104,7 @@ def _renamed(found: Written, feeds: Mapping[str, Array], halves: Collection[str]
 
 
 def _write(spec: Path, weights: Path, found: Written) -> None:
-    try:
+    with writing(spec):
         if found.weights:
             write_whole(weights, content(found.weights))
         write_whole(spec, found.text.encode())
-    except OSError as error:
-        raise unwritable(spec, error) from error

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from math import prod
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.elaborate.update import optimizer_states
-from nnspec.graph import Graph, Type
-from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, size_names
+from nnspec.graph import Graph
+from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.plan.estimate import cost, estimate
 from nnspec.plan.layout import layout
 from nnspec.plan.memory import VALUE, Arena, Given, Inside, Own, Place, Schedule, View, crossing, schedule
@@ -100,14 +99,14 @@ class StepPlan:
             "parameters": self._own_bytes(1),
             "gradients": self._own_bytes(parts),
             "optimizer": self._own_bytes(states),
-            "states": sum(_bytes(o.type, self.sizes) for o in self.spec.model.states.values()),
-            "batch": sum(_bytes(t, self.sizes) for t in (self.spec.model.inputs | self.spec.model.targets).values()),
+            "states": sum(o.type.bound(self.sizes).nbytes for o in self.spec.model.states.values()),
+            "batch": sum(t.bound(self.sizes).nbytes for t in (self.spec.model.inputs | self.spec.model.targets).values()),
             "values": self._values(),
         }
         return {**found, "peak": sum(found.values())}
 
     def _own_bytes(self, times: int) -> int:
-        return times * sum(_bytes(t, self.sizes) for t in self.spec.parameter_types.values())
+        return times * sum(t.bound(self.sizes).nbytes for t in self.spec.parameter_types.values())
 
     def _values(self) -> int:
         """Each worker has one arena for all its pieces, and memory for what goes from one to another."""
@@ -138,16 +137,12 @@ def _given(piece: Graph, gradients: Mapping[str, str]) -> dict[str, str]:
     return {p: p for p in piece.outputs if p.startswith(VALUE) or p in gradients}
 
 
-def _bytes(type: Type, sizes: Mapping[str, int]) -> int:
-    return prod(type.bound(sizes).numbers) * ITEM_BYTES[type.dtype]
-
-
 def _rows(piece: Piece) -> Iterator[tuple[str, ...]]:
     plan = piece.schedule
     for node in plan.order:
         if node.inputs:
             type, place = plan.types[node.name], plan.places[node.name]
-            size = f"{_bytes(type, {}):,}" if isinstance(place, Arena | Given | Inside) else ""
+            size = f"{type.nbytes:,}" if isinstance(place, Arena | Given | Inside) else ""
             time = cost(plan.graph, node, piece.sizes)
             spent = "" if node.op.view else f"{1e6 * (time.products + time.rest + time.calls):,.1f}"
             name = node.name if len(node.name) <= LONGEST_NAME else f"...{node.name[3 - LONGEST_NAME :]}"

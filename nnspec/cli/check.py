@@ -139,15 +139,12 @@ def _repaired(name: str, pairs: tuple[str, ...]) -> Compilation:
 
 
 def _write(path: Path, source: Source) -> None:
-    """Into the place of the file, with its line ends and rights."""
-    from nnspec.files import write_whole, writing
+    """Into the place of the file, with its line ends and its mark of UTF-8, if it has one."""
+    from nnspec.files import rewrite
 
-    place, before = path.resolve(), path.read_bytes()
+    before = path.read_bytes()
     text = source.text.replace("\n", "\r\n") if b"\r\n" in before else source.text
-    mode = place.stat().st_mode
-    with writing(path):
-        write_whole(place, text.encode("utf-8-sig" if before.startswith(b"\xef\xbb\xbf") else "utf-8"))
-        place.chmod(mode)
+    rewrite(path, text.encode("utf-8-sig" if before.startswith(b"\xef\xbb\xbf") else "utf-8"))
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 
 from nnspec.cli.options import say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, fault, printable
-from nnspec.files import write_whole, writing
+from nnspec.files import rewrite
 from nnspec.record import dataclass
 from nnspec.source import read_source, source_of
 
@@ -77,13 +77,9 @@ def _layout(name: str, found: list[Diagnostic]) -> Layout:
 
 
 def _write(layout: Layout) -> None:
-    """Stdin to stdout; a file that is not right yet into its place, with the rights that it had."""
+    """Stdin to stdout; a file that is not right yet into its place."""
     if layout.name == STDIN:
         click.echo(layout.text, nl=False)
     elif not layout.is_right:
-        path = Path(layout.name).resolve()
-        mode = path.stat().st_mode
-        with writing(Path(layout.name)):
-            write_whole(path, layout.text.encode())
-            path.chmod(mode)
+        rewrite(Path(layout.name), layout.text.encode())
         click.echo(f"{layout.name} is laid out anew", err=True)

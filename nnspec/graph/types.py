@@ -183,6 +183,11 @@ class Type:
         assert not any(isinstance(d, Size) for d in self.shape), self
         return self.shape  # type: ignore[return-value]  # the line above
 
+    @property
+    def nbytes(self) -> int:
+        """What an array of it takes, once every size in it is bound."""
+        return prod(self.numbers) * ITEM_BYTES[self.dtype]
+
     def bound(self, sizes: Mapping[str, int]) -> Type:
         return replace(self, shape=bind(self.shape, sizes))
 

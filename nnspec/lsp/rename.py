@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nnspec.diagnostics import Fault, Source, Span, fault
+from nnspec.fixes import replaced
 from nnspec.lsp.document import Document
 from nnspec.syntax.names import Symbol
 from nnspec.syntax.words import DEFINITION_WORDS, OTHER_WORDS, STATEMENT_WORDS
@@ -46,7 +47,7 @@ def _meant(document: Document, offset: int, others: list[Document]) -> tuple[Doc
 
 def _check(places: Places, concerned: list[Document], symbol: Symbol, new: str) -> None:
     """All files mean the same with the new name: no other mistakes, no other name in its place."""
-    texts = {d.path: _replaced(d.source.text, places.get(d, []), new) for d in concerned}
+    texts = {d.path: replaced(d.source.text, places.get(d, []), new) for d in concerned}
     for before in concerned:
         after = _with(before, texts)
         known = {(d.code, d.message.replace(symbol.name, new)) for d in before.compilation.diagnostics}
@@ -60,9 +61,3 @@ def _check(places: Places, concerned: list[Document], symbol: Symbol, new: str) 
 def _with(document: Document, texts: Mapping[Path, str]) -> Document:
     """The document in a world where files have these texts."""
     return Document(Source(document.source.name, texts[document.path]), document.folder, {**document.opened, **texts})
-
-
-def _replaced(text: str, spans: list[Span], new: str) -> str:
-    for span in sorted(spans, key=lambda s: -s.start):
-        text = text[: span.start] + new + text[span.end :]
-    return text

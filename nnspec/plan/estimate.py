@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 
-from nnspec.graph import Graph, Node, Type
+from nnspec.graph import Graph, Node
 from nnspec.graph.loop import Loop
-from nnspec.graph.types import ITEM_BYTES, bind
+from nnspec.graph.types import bind
 from nnspec.record import dataclass
 
 # One core of a current processor: operations a second in a matrix product of float32, bytes a second through the caches, and what it takes
@@ -55,11 +54,7 @@ def cost(graph: Graph, node: Node, sizes: Mapping[str, int]) -> Estimate:
         return Estimate(once.products * length, once.rest * length, once.calls * length)
     types = [graph[i].type for i in node.inputs]
     work: float = bind(node.op.work(node.type, tuple(types), node.attributes), sizes)
-    moved = sum(_bytes(t, sizes) for t in (node.type, *types)) / BYTES
+    moved = sum(t.bound(sizes).nbytes for t in (node.type, *types)) / BYTES
     if node.op.name in ("matmul", "gemm"):
         return Estimate(work / FLOPS, 0.0, CALL)
     return Estimate(0.0, max(moved, work / FLOPS) if node.op.pointwise or not node.op.flops else moved + work / FLOPS, CALL)
-
-
-def _bytes(type: Type, sizes: Mapping[str, int]) -> int:
-    return prod(type.bound(sizes).numbers) * ITEM_BYTES[type.dtype]

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import partial
 from itertools import pairwise
-from math import prod
 from typing import Protocol
 
 import numpy as np
 
 from nnspec.blas import Call
 from nnspec.graph import Graph, Type
-from nnspec.graph.types import BATCH_NAME, ITEM_BYTES
+from nnspec.graph.types import BATCH_NAME
 from nnspec.plan.layout import Layout, layout
 from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
@@ -64,7 +63,7 @@ class Worker:
         bound = type.bound(self.sizes)
         place, memory = self.places.get(value(name)), self.reserved
         if place is None:
-            memory = np.empty(prod(bound.numbers) * ITEM_BYTES[type.dtype], np.uint8)
+            memory = np.empty(bound.nbytes, np.uint8)
             place = Arena(0, memory.nbytes)
         return array_in(memory, place, bound, self.layout.order(name, type.rank))
 

@@ -16,7 +16,7 @@ from safetensors.numpy import load
 
 from nnspec import weights
 from nnspec.diagnostics import Diagnostic, fault
-from nnspec.files import aside, remove, sync, unwritable, write_whole
+from nnspec.files import aside, remove, sync, write_whole, writing
 from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -61,15 +61,14 @@ def commit(folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mappi
         raise fault("E504", f"{folder} already holds the weights of step {step}", help="save to another directory, or remove it")
     new = aside(final)
     try:
-        new.mkdir()
-        state = weights.content({n: np.asarray(a, order="C") for n, a in arrays.items()})
-        write_whole(new / STATE, state)
-        files = {STATE: {"sha256": _digest(state), "size": len(state)}}
-        write_whole(new / MANIFEST, sealed({"format": FORMAT, "step": step, "files": files, **manifest}))
-        new.rename(final)
-        sync(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from None
+        with writing(folder):
+            new.mkdir()
+            state = weights.content({n: np.asarray(a, order="C") for n, a in arrays.items()})
+            write_whole(new / STATE, state)
+            files = {STATE: {"sha256": _digest(state), "size": len(state)}}
+            write_whole(new / MANIFEST, sealed({"format": FORMAT, "step": step, "files": files, **manifest}))
+            new.rename(final)
+            sync(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)  # it is gone when all went well
     return final

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nnspec.diagnostics import fault
-from nnspec.files import clear_aside, unwritable
+from nnspec.files import clear_aside, writing
 
 LOCK = "run.lock"
 LONGEST = 300
@@ -35,21 +35,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _make_own(handle: int, folder: Path) -> None:
-    try:
+    with writing(folder):
         os.truncate(handle, 0)
         os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
         clear_aside(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from None
 
 
 def _taken(path: Path) -> int:
     """The file, opened and locked."""
     while True:
-        try:
+        with writing(path.parent):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise unwritable(path.parent, error) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nnspec.diagnostics import fault, printable
-from nnspec.files import unwritable, whole, write_whole
+from nnspec.files import whole, write_whole, writing
 from nnspec.graph import Type
 from nnspec.train.files import package
 from nnspec.train.labels import Labels
@@ -31,6 +30,7 @@ def write(path: Path, outputs: Mapping[str, Array], classes: Classes | None = No
     Where each example is one of some `files`, these are the first column, or array, unless an output is called `file`.
     """
     first = {"file": np.array([printable(file) for file in files])} if files else {}
+    refuse_unknown(path)
     with writing(path):
         match path.suffix:
             case ".csv":
@@ -42,15 +42,10 @@ def write(path: Path, outputs: Mapping[str, Array], classes: Classes | None = No
                 write_whole(path, _npz({**first, **outputs}))
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What cannot be written is said: a kind of file that is not known, a place that is not there."""
+def refuse_unknown(path: Path) -> None:
+    """A Fault (E504) for a kind of file that predictions are not written as."""
     if path.suffix not in FORMATS:
         raise fault("E504", f"predictions are written as {', '.join(FORMATS)}, not `{path.suffix or path.name}`")
-    try:
-        yield
-    except OSError as error:
-        raise unwritable(path, error) from None
 
 
 def classes_of(outputs: Mapping[str, Type], inputs: Collection[str], targets: Mapping[str, Type], labels: Labels) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Diagnostic
-from nnspec.files import sync, unwritable
+from nnspec.files import sync, writing
 from nnspec.run.engine import Engine
 from nnspec.train import commit, rundir
 from nnspec.train.changes import Said, refuse_changed, warned
@@ -61,16 +61,12 @@ class Run:
         return stage.at.step > 0 and stage.at.step % every == 0
 
     def log(self, epoch: Epoch) -> None:
-        try:
+        with writing(self.folder):
             self.logged = rundir.log(self.folder, epoch)
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
 
     def looked(self, look: Mapping[str, Any]) -> None:
-        try:
+        with writing(self.folder):
             rundir.log_health(self.folder, look)
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
 
     def save(self, stage: Stage) -> None:
         """Where the training stands, as a checkpoint; those before the last ones go. Weights that are no numbers are not kept."""
@@ -80,13 +76,11 @@ class Run:
         stop = stage.stopper.arrays if stage.stopper else {}
         arrays = {**self.engine.all_arrays(), **{STOP + name: array for name, array in stop.items()}}
         said = {**manifest(self.engine), **self.said, "training": stage.standing().as_json(), "metrics": self.logged}
-        try:
+        with writing(self.folder):
             if self.logged:
                 sync(self.folder / rundir.METRICS)
             commit.commit(self.folder, step, arrays, said)
             commit.prune(self.folder)
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
         now = time.monotonic()
         self.saved, self.due = step, now + max(EVERY, PATIENCE * (now - started))
 
@@ -105,12 +99,10 @@ class Run:
         """Stand where a checkpoint was taken; what was written after it is no part of the run any more."""
         said = checkpoint.manifest
         restore(self.engine, checkpoint.arrays, said)
-        try:
+        with writing(self.folder):
             commit.set_aside(self.folder, checkpoint.step)
             self.epochs, self.logged = rundir.cut_log(self.folder, said["metrics"])
             rundir.cut_health(self.folder, len(self.epochs))
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
         self.begun = at = Standing.from_json(said["training"])
         self.arrays = {n.removeprefix(STOP): a for n, a in checkpoint.arrays.items() if n.startswith(STOP)}
         self.saved, self.due = checkpoint.step, time.monotonic() + EVERY

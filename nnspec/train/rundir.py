@@ -13,7 +13,7 @@ from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
-from nnspec.files import sync, unwritable, write, write_whole
+from nnspec.files import sync, write, write_whole, writing
 from nnspec.source import path_of, source_of
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
@@ -28,14 +28,12 @@ RUNS = Path("runs")
 
 def fresh(name: str) -> Path:
     """A new run directory: `runs/NAME-1`, `runs/NAME-2`, ..."""
-    try:
+    with writing(RUNS):
         RUNS.mkdir(exist_ok=True)
         for number in count(1):
             with suppress(FileExistsError):
                 (folder := RUNS / f"{name}-{number}").mkdir()
                 return folder
-    except OSError as error:
-        raise unwritable(RUNS, error) from None
     raise AssertionError("numbers do not end")
 
 
@@ -64,10 +62,8 @@ def refuse_used(folder: Path) -> None:
 
 
 def make(folder: Path) -> None:
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from None
 
 
 @contextmanager
@@ -105,7 +101,7 @@ def template(parameter: str) -> str:
 def create(folder: Path, spec: Compilation) -> None:
     """Put a copy of the spec and of what it imports there; a directory that holds another spec's run is left alone."""
     text = spec.source.text.encode()
-    try:
+    with writing(folder):
         if is_used(folder):
             if (folder / SPEC).read_bytes() != text:
                 raise fault("E504", f"{folder} holds the run of another spec", help="choose another directory, or remove it")
@@ -116,8 +112,6 @@ def create(folder: Path, spec: Compilation) -> None:
             write_whole(folder / IMPORTS / name, imported.encode())
         write_whole(folder / SPEC, text)
         sync(folder.parent)
-    except OSError as error:
-        raise unwritable(folder, error) from None
 
 
 def take_back_unbegun(folder: Path) -> None:

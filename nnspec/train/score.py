@@ -14,7 +14,7 @@ import numpy as np
 
 from nnspec.diagnostics import fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.files import whole
+from nnspec.files import whole, writing
 from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
 from nnspec.run.ort import Session
@@ -25,7 +25,7 @@ from nnspec.train.files import Stretch
 from nnspec.train.labels import Labels, lists
 from nnspec.train.missing import Gaps, refuse_gaps
 from nnspec.train.parquet import stretches
-from nnspec.train.predictions import Array, Classes, ParquetFile, columns, writing
+from nnspec.train.predictions import Array, Classes, ParquetFile, columns, refuse_unknown
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -72,6 +72,7 @@ def score(scorer: Scorer, data: Path, output: Path, progress: Callable[[int, int
     if not number:
         raise fault("E308", f"{data} has no rows", scorer.source.span)
     done = 0
+    refuse_unknown(output)
     with writing(output), whole(output) as aside, ParquetFile(aside) as file:
         for predicted in in_order(scorer, rows, cores()):
             file.append(predicted)

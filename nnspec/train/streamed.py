@@ -18,7 +18,7 @@ import numpy as np
 from nnspec import limits, resources
 from nnspec.diagnostics import fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.files import unwritable
+from nnspec.files import writing
 from nnspec.graph import Type
 from nnspec.record import dataclass
 from nnspec.run.room import check_room, free
@@ -87,11 +87,9 @@ def _check_room(fields: Fields, rows: int, folder: Path) -> None:
     """A Fault (E540) where there is no room for so many rows like these, and one (E580) where their order does not fit into memory."""
     check_room(2 * np.dtype(np.int64).itemsize * rows)
     size = rows * sum(v.nbytes for v in fields.values()) // examples(fields)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         there = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise unwritable(folder, error) from None
     if size > there:
         message = f"the data take {size / limits.GIB:.2f} GiB in {folder}, where {there / limits.GIB:.2f} GiB are free"
         raise fault("E540", message, help="make room, or let XDG_CACHE_HOME name another folder")
@@ -108,14 +106,12 @@ class _Spool:
 
     def append(self, fields: Fields) -> None:
         self.rows += examples(fields)
-        try:
+        with writing(self.folder):
             for name, values in fields.items():
                 if name not in self.files:
                     self.files[name] = cast(IO[bytes], TemporaryFile(dir=self.folder))  # noqa: SIM115  # it is closed when it is finished
                     self.like[name] = values[:0]
                 self.files[name].write(np.ascontiguousarray(values).data)
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
 
     def finished(self) -> Fields:
         """What can be read of them from now on; nothing of no rows."""
