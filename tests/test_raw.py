@@ -178,11 +178,42 @@ def test_the_command_says_what_a_run_takes(tmp_path: Path, monkeypatch: pytest.M
     assert manifest["preprocessing"] == ["standardize: mu and sigma of the training data"]
 
 
-def test_eight_bit_numbers_are_not_calibrated_on_fields(tmp_path: Path) -> None:
-    net = trained(tmp_path)
-    with pytest.raises(SpecError, match="calibrated on what the model takes") as error:
-        net.export(tmp_path / "m.onnx", raw=net.sample(), int8=net.dataset())
-    assert [(d.span, d.help) for d in error.value.diagnostics] == [(None, "leave out `--quantize int8` or `--preprocess data`")]
+OWN_NAMES = "x,out,dense,y\n" + "\n".join(f"{i + 1},{i * 0.3 - 2:.2f},{i % 3},{i * 0.5}" for i in range(60))
+
+
+@pytest.mark.parametrize(("data", "port", "table"), [
+    (MADE, "x: [5]", TABLE),
+    ('csv("t.csv", x = [log(x), out / scale, dense])', "x: [3]", OWN_NAMES),  # columns called as an input, an output and a value
+    ('csv("t.csv", x = [a, b, c], missing = mean)', "x: [3]", "a,b,c,y\n" + "\n".join(f"{i},{i % 7 or ''},{i % 5},{i}" for i in range(60))),
+])  # fmt: skip
+def test_eight_bit_numbers_behind_a_data_block_are_those_calibrated_on_what_it_makes(
+    data: str, port: str, table: str, tmp_path: Path
+) -> None:
+    net = trained(tmp_path, data, port, "standardize -> dense(4) -> relu", table=table)
+    plain = net.export(tmp_path / "plain.onnx", int8=net.dataset())
+    both = net.export(tmp_path / "raw.onnx", int8=net.dataset(), raw=net.sample())
+    sample, session = net.sample(), Session(tmp_path / "raw.onnx")
+    [expected] = Session(tmp_path / "plain.onnx").run(dict(sample.inputs)).values()
+    [got] = session.run({n: np.asarray(v, np.int64 if n == "kind" else np.float32) for n, v in sample.fields.items()}).values()
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert both.remarks == plain.remarks and "after it was quantized" in both.remarks[0] and both.difference < 0.1
+    operators = [n.op_type for n in onnx.load(tmp_path / "raw.onnx").graph.node]
+    assert operators.count("QuantizeLinear") == [n.op_type for n in onnx.load(tmp_path / "plain.onnx").graph.node].count("QuantizeLinear")
+    assert [*session.outputs] == (["output:out"] if "out" in sample.fields else ["out"])
+
+
+def test_a_network_that_draws_is_quantized_behind_its_data_block_too(tmp_path: Path) -> None:
+    net = trained(tmp_path, first="standardize -> noisy", more="fn noisy(x) = x + normal(0, 0.1)")
+    assert net.export(tmp_path / "m.onnx", raw=net.sample(), int8=net.dataset()).difference < 0.1
+
+
+def test_bytes_and_fields_are_prepared_together_before_eight_bit_numbers(tmp_path: Path) -> None:
+    net = trained(tmp_path, 'csv("t.csv", x = [a, b])', "x: [2]", table="a,b,y\n" + "\n".join(f"{i / 255},{i},{i}" for i in range(60)))
+    net.export(tmp_path / "m.onnx", raw=net.sample(), int8=net.dataset(), pixels=["a"])
+    kinds = {i.name: i.type.tensor_type.elem_type for i in onnx.load(tmp_path / "m.onnx").graph.input}
+    assert kinds == {"a": onnx.TensorProto.UINT8, "b": onnx.TensorProto.FLOAT}
+    got = Session(tmp_path / "m.onnx").run({"a": np.array([30], np.uint8), "b": np.array([30], np.float32)})["out"]
+    np.testing.assert_allclose(got, net(x=[[30 / 255, 30]])["out"], rtol=0.05)
 
 
 def test_a_network_that_draws_takes_fields_too(tmp_path: Path) -> None:

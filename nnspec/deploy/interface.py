@@ -42,6 +42,12 @@ def graph_of(
     return _sized(_of_bytes(graph, pixels) if pixels else graph, spec.model.inputs)
 
 
+def preparing(spec: Compilation, ports: Sequence[str], pixels: Collection[str], sample: Sample) -> Graph:
+    """The fields of the data to some inputs of the network, and nothing of the network itself."""
+    inputs = with_fields(spec.model.graph.only({f"output:{name}": name for name in ports}), sample)
+    return _of_bytes(inputs, pixels) if pixels else inputs
+
+
 def preparation(spec: Compilation, pixels: Collection[str] = (), sample: Sample | None = None, *, learns: bool) -> list[str]:
     """What a model does to raw values before all else, in order; `learns` where its layers have what they take from the training data."""
     learnt: dict[str, list[str]] = {}

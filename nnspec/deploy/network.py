@@ -57,7 +57,14 @@ def export_network(
         prove_same(graph_of(spec, w.outputs, (), w.raw), graph_of(spec, w.outputs), weights, w.raw)
     seen = given_as({**w.raw.inputs, **w.raw.fields} if w.raw else w.examples, w.pixels)
     if w.int8:
-        how: dict[str, Any] = {"outputs": tuple(w.outputs), "pixels": tuple(w.pixels), "metadata": about, "opset": w.opset}
+        how: dict[str, Any] = {
+            "outputs": tuple(w.outputs),
+            "pixels": tuple(w.pixels),
+            "raw": w.raw,
+            "examples": seen,
+            "metadata": about,
+            "opset": w.opset,
+        }
         proof = export_quantized(spec, engine, weights, w.int8.as_arrays(), path, **how)
     else:
         proof = export(graph, weights, path, metadata=about, opset=w.opset, half=w.half, examples=seen)
@@ -80,5 +87,5 @@ def _labels(
 def _prepared(engine: Engine, wishes: Wishes) -> list[str]:
     """What the model does to raw values before all else; a Fault where it cannot do what is asked of it."""
     learnt = has_learnt(engine.spec, engine.states, int(engine.seed))
-    refuse_unprepared(engine.spec, wishes.raw, standardized=wishes.standardized, learnt=learnt, quantized=wishes.int8 is not None)
+    refuse_unprepared(engine.spec, wishes.raw, standardized=wishes.standardized, learnt=learnt)
     return preparation(engine.spec, wishes.pixels, wishes.raw, learns=learnt)

@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.deploy.interface import given_as, graph_of
+from nnspec.deploy.interface import given_as, graph_of, preparing
 from nnspec.deploy.model import Proof, written
-from nnspec.deploy.proof import proved
+from nnspec.deploy.proof import inputs_of, proved
 from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.interchange.behind import behind
 from nnspec.interchange.cut import cut_at, nodes_for
 from nnspec.interchange.prove import check
 from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import DEFAULT_OPSET, to_onnx
 from nnspec.run.engine import Engine
 from nnspec.run.ort import QUANTIZED, Session, quantized
-from nnspec.train.check import Fields, examples
-from nnspec.train.data import Dataset
+from nnspec.train.check import Fields
+from nnspec.train.check import examples as number_of
+from nnspec.train.data import Dataset, Sample
 from nnspec.train.loop import evaluate
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,14 +40,18 @@ def export_quantized(
     *,
     outputs: tuple[str, ...] = (),
     pixels: tuple[str, ...] = (),
+    raw: Sample | None = None,
+    examples: Mapping[str, Array] = {},
     metadata: Mapping[str, str] = {},
     opset: int = DEFAULT_OPSET,
 ) -> Proof:
     """Write a float32 spec with its matrix products and convolutions on 8-bit numbers.
 
-    Losses and metrics are computed by the same model, of which only the outputs are kept in the end.
+    Losses and metrics are computed by the same model, of which only the outputs are kept in the end. What a data block makes of `raw`
+    fields is put before it then: in single precision, and proved to be what the model was calibrated on.
     """
-    judged, numbers = graph_of(spec, outputs, pixels, judged=True), {SEED: np.asarray(engine.seed), STEP: np.zeros((), np.int64)}
+    bright = () if raw else pixels
+    judged, numbers = graph_of(spec, outputs, bright, judged=True), {SEED: np.asarray(engine.seed), STEP: np.zeros((), np.int64)}
     single = to_onnx(*simplified(judged, weights), metadata=metadata, opset=opset)
     check(single)
     public = dict(zip((o.name for o in single.graph.output), judged.outputs, strict=True))
@@ -56,22 +62,26 @@ def export_quantized(
         raise fault("E512", f"`{spec.model.name}` has no matrix product or convolution outside of loops to quantize", spec.model.span)
 
     def fed(fields: Fields) -> dict[str, Array]:
-        given = {**numbers, **given_as(fields, pixels)}
+        given = {**numbers, **given_as(fields, bright)}
         return {n: given[n] for n in inputs}
 
     content = quantized(single.SerializeToString(), nodes, map(fed, _batches(data.train)))
     seen = data.test or data.validation or data.train
     before, after = (_judged(engine, Session(c), public, fed, seen) for c in (single.SerializeToString(), content))
     model = cut_at(content, kept)
+    if raw:
+        ports = [i.name for i in model.graph.input]
+        model = behind(to_onnx(*simplified(preparing(spec, ports, pixels, raw), {}), opset=opset), ports, model)
     check(model)
-    compared = {n: v[:COMPARED] for n, v in seen.items()}
-    graph = graph_of(spec, outputs, pixels)
-    difference = proved(graph, model.SerializeToString(), [{**weights, **numbers, **given_as(compared, pixels)}], most=np.inf)
-    return written(path, model, difference, f"on {examples(compared)} examples", *_remarks(before, after))
+    graph = graph_of(spec, outputs, pixels, raw)
+    shown = examples or given_as({n: v[:COMPARED] for n, v in seen.items()}, pixels)
+    compared = {n: np.asarray(shown[n], t.dtype) for n, t in inputs_of(graph).items() if n in shown}
+    difference = proved(graph, model.SerializeToString(), [{**weights, **numbers, **compared}], most=np.inf)
+    return written(path, model, difference, f"on {number_of(compared)} examples", *_remarks(before, after))
 
 
 def _batches(fields: Fields) -> Iterator[Fields]:
-    for start in range(0, min(examples(fields), CALIBRATION), BATCH):
+    for start in range(0, min(number_of(fields), CALIBRATION), BATCH):
         yield {n: np.asarray(v[start : start + BATCH]) for n, v in fields.items()}
 
 

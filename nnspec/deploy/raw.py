@@ -122,11 +122,8 @@ def has_learnt(spec: Compilation, states: Mapping[str, Array], seed: int) -> boo
     return any(n not in first or not np.array_equal(states[n], first[n]) for n in fitted)
 
 
-def refuse_unprepared(spec: Compilation, sample: Sample | None, *, standardized: bool, learnt: bool, quantized: bool) -> None:
+def refuse_unprepared(spec: Compilation, sample: Sample | None, *, standardized: bool, learnt: bool) -> None:
     """E590 for a model that is to take raw values and cannot, or has nothing to make of them."""
-    if sample is not None and quantized:
-        message = "8-bit numbers are calibrated on what the model takes, and not on the fields of the data"
-        raise fault("E590", message, help="leave out `--quantize int8` or `--preprocess data`")
     if sample is not None and not sample.made:
         message = f"the data block makes nothing of its fields, so `{spec.model.name}` takes them as they are already"
         raise fault("E590", message, spec.trainings[-1].span, help='a formula is written so: `csv("f.csv", x = [log(a), b / 10])`')

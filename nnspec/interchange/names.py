@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 from onnx import helper
@@ -42,15 +42,20 @@ def name_all(lowered: Lowering) -> list[str]:
         if value not in final:
             final[value] = names.give(paths[value])
     _name_nodes(lowered, paths)
-    for written in every_node(lowered.written):
-        written.input[:] = [final.get(i, i) for i in written.input]
-        written.output[:] = [final.get(o, o) for o in written.output]
-        for body in bodies(written):
-            for info in (*body.input, *body.output):
-                info.name = final.get(info.name, info.name)
+    rename(lowered.written, final)
     lowered.constants = {final[c]: array for c, array in lowered.constants.items()}
     lowered.values = {node: final[v] for node, v in lowered.values.items()}
     return outputs
+
+
+def rename(nodes: Iterable[onnx.NodeProto], final: Mapping[str, str]) -> None:
+    """Call values otherwise wherever nodes read or make them, in the bodies of loops too."""
+    for node in every_node(nodes):
+        node.input[:] = [final.get(i, i) for i in node.input]
+        node.output[:] = [final.get(o, o) for o in node.output]
+        for body in bodies(node):
+            for value in (*body.input, *body.output, *body.initializer):
+                value.name = final.get(value.name, value.name)
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
