@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import signal
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Mapping
 from functools import cache
@@ -67,6 +70,18 @@ def small(name: str) -> str:
 def tool(name: str) -> dict[str, Any]:
     """What a script beside the package defines."""
     return runpy.run_path(str(ROOT / "tools" / f"{name}.py"))
+
+
+def run(*arguments: str, cwd: Path = ROOT, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """`nnspec` in a process of its own, as a user runs it."""
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "nnspec", *arguments]
+    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, env=environment, check=False)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All files of a folder."""
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def distance(value: Any, reference: Any) -> float:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 import pytest
-from test_cli import run
+from helpers import run
 
 import nnspec
 from nnspec.benchmark import PRODUCTS, Benchmark, Product, Timing, benchmark, products, random_batch

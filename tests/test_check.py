@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, run
 from mistakes import model
 
 from nnspec import formats, pages
@@ -46,12 +46,6 @@ train {
 PRODUCT = model("param W: [9, 3] ~ he_normal", "output y = x @ W")
 
 
-def nnspec(*arguments: str, cwd: Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **environment}
-    command = [sys.executable, "-m", "nnspec", *arguments]
-    return subprocess.run(command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, check=False)
-
-
 def found_in(text: str) -> tuple[Diagnostic, ...]:
     return Compilation(Source("net.nn", text), {}).diagnostics
 
@@ -67,7 +61,7 @@ def test_fixes_are_written_into_the_file_and_said(tmp_path: Path) -> None:
     path = tmp_path / "net.nn"
     path.write_text(WRONG, "utf-8")
     path.chmod(0o640)
-    done = nnspec("check", "--fix", "net.nn", cwd=tmp_path)
+    done = run("check", "--fix", "net.nn", cwd=tmp_path)
     assert path.read_text("utf-8") == RIGHT
     assert path.stat().st_mode & 0o777 == 0o640
     said = [line for line in done.stderr.splitlines() if line.startswith("mended")]
@@ -80,20 +74,20 @@ def test_a_file_without_safe_fixes_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "net.nn"
     path.write_text(PRODUCT, "utf-8")
     before = path.stat()
-    assert nnspec("check", "--fix", "net.nn", cwd=tmp_path).returncode == 1
+    assert run("check", "--fix", "net.nn", cwd=tmp_path).returncode == 1
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_line_ends_and_byte_order_mark_stay(tmp_path: Path) -> None:
     path = tmp_path / "net.nn"
     path.write_bytes(b"\xef\xbb\xbf" + model("output y = x -> rellu").replace("\n", "\r\n").encode())
-    assert nnspec("check", "--fix", "net.nn", cwd=tmp_path).returncode == 0
+    assert run("check", "--fix", "net.nn", cwd=tmp_path).returncode == 0
     assert path.read_bytes() == b"\xef\xbb\xbf" + model("output y = x -> relu").replace("\n", "\r\n").encode()
 
 
 @pytest.mark.parametrize("name", ["-", "digits"])
 def test_only_files_of_the_user_are_mended(name: str, tmp_path: Path) -> None:
-    done = nnspec("check", "--fix", name, cwd=tmp_path, stdin=WRONG)
+    done = run("check", "--fix", name, cwd=tmp_path, stdin=WRONG)
     assert done.returncode == 1 and "no file" in done.stderr
 
 
@@ -123,7 +117,7 @@ def test_json_has_the_fix_and_where_it_goes() -> None:
 
 def test_github_gets_a_line_for_each_mistake(tmp_path: Path) -> None:
     (tmp_path / "net.nn").write_text(WRONG, "utf-8")
-    done = nnspec("check", "net.nn", "--output-format", "github", cwd=tmp_path)
+    done = run("check", "net.nn", "--output-format", "github", cwd=tmp_path)
     lines = done.stdout.splitlines()
     assert len(lines) == len(found_in(WRONG)) and not done.stderr and done.returncode == 1
     assert lines[0] == (
@@ -151,12 +145,12 @@ def has(kind: str, value: dict[str, Any]) -> dict[str, Any]:
 
 def test_sarif_is_laid_out_as_its_schema_says(tmp_path: Path) -> None:
     (tmp_path / "net.nn").write_text(PRODUCT, "utf-8")
-    done = nnspec("check", "net.nn", "--output-format", "sarif", cwd=tmp_path)
+    done = run("check", "net.nn", "--output-format", "sarif", cwd=tmp_path)
     log = has("log", json.loads(done.stdout))
     assert log["version"] == "2.1.0" and log["$schema"].endswith("sarif-2.1.0.json") and done.returncode == 1
-    (run,) = (has("run", r) for r in log["runs"])
-    driver = has("driver", has("tool", run["tool"])["driver"])
-    (result,) = (has("result", r) for r in run["results"])
+    (checked,) = (has("run", r) for r in log["runs"])
+    driver = has("driver", has("tool", checked["tool"])["driver"])
+    (result,) = (has("result", r) for r in checked["results"])
     assert has("rule", driver["rules"][result["ruleIndex"]])["id"] == result["ruleId"] == "E203"
     assert result["level"] in ("error", "warning", "note", "none") and result["message"]["text"]
     region = result["locations"][0]["physicalLocation"]["region"]
@@ -171,7 +165,7 @@ def test_sarif_is_laid_out_as_its_schema_says(tmp_path: Path) -> None:
 
 
 def test_a_spec_without_mistakes_is_an_empty_log(tmp_path: Path) -> None:
-    done = nnspec("check", "mazur", "--output-format", "sarif", cwd=tmp_path)
+    done = run("check", "mazur", "--output-format", "sarif", cwd=tmp_path)
     assert json.loads(done.stdout)["runs"][0]["results"] == [] and done.returncode == 0
 
 
@@ -180,11 +174,11 @@ def test_a_spec_without_mistakes_is_an_empty_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", ["E203", "e203"])
 def test_a_code_is_explained_by_its_page(code: str, tmp_path: Path) -> None:
-    assert nnspec("explain", code, cwd=tmp_path).stdout == (ROOT / "nnspec" / "errors" / "E203.md").read_text("utf-8")
+    assert run("explain", code, cwd=tmp_path).stdout == (ROOT / "nnspec" / "errors" / "E203.md").read_text("utf-8")
 
 
 def test_a_code_that_is_none_is_a_mistake_of_usage(tmp_path: Path) -> None:
-    done = nnspec("explain", "E999", cwd=tmp_path)
+    done = run("explain", "E999", cwd=tmp_path)
     assert done.returncode == 2 and "there is no code 'E999'" in done.stderr
 
 
@@ -206,4 +200,4 @@ def test_colour_is_for_terminals_and_never_with_no_color(no_color: str | None, c
     os.close(stderr)
     text = os.read(terminal, 10_000).decode()
     assert "E203" in text and ("\x1b[" in text) == colored
-    assert "\x1b[" not in nnspec("check", "net.nn", cwd=tmp_path).stderr
+    assert "\x1b[" not in run("check", "net.nn", cwd=tmp_path).stderr

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import onnx
 import pytest
-from helpers import GALLERY, ROOT
+from helpers import GALLERY, ROOT, run
 
 SPEC = """
 model Iris {
@@ -26,13 +23,6 @@ model Iris {
 }
 train { data SOURCE  batch 4  epochs 3  optimizer adam(lr = 0.01) }
 """
-
-
-def run(*arguments: str, cwd: Path = ROOT, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-m", "nnspec", *arguments], cwd=cwd, input=stdin, capture_output=True, text=True, env=environment, check=False
-    )
 
 
 def write_csv(folder: Path, rows: int = 20, **cells: str) -> Path:

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from test_cli import run
+from helpers import run
 from torch_models import example, export, outputs
 
 import nnspec

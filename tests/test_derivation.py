@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import distance, random_batch
-from test_cli import run
+from helpers import distance, random_batch, run
 
 import nnspec
 from nnspec.compile import Compilation

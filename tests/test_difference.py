@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import GALLERY, ROOT
-from test_cli import run
+from helpers import GALLERY, ROOT, run
 
 import nnspec
 from nnspec.compile import Compilation

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import ROOT, Stopping
-from test_cli import run
-from test_errors import halves
-from test_warnings import MEASURED, TRAINED
+from error_pages import MEASURED, halves, pages, used
+from helpers import ROOT, Stopping, run
+from warned import TRAINED
 
 import nnspec
 from nnspec.train import health
@@ -22,7 +20,7 @@ from nnspec.train.interrupt import Interrupted
 from nnspec.train.loop import History, Progress
 from nnspec.train.probe import Look, Probe
 
-PAGES = [ROOT / "nnspec" / "errors" / f"{code}.md" for code in TRAINED] + sorted((ROOT / "nnspec" / "errors").glob("W4*.md"))
+PAGES = [ROOT / "nnspec" / "errors" / f"{code}.md" for code in TRAINED] + pages("W4")
 
 SPEC = """model M {{
   input  x: [4]
@@ -196,8 +194,7 @@ def test_the_examples_of_a_page_have_exactly_its_warning_and_none_and_its_figure
 
 
 def test_every_warning_of_training_has_a_page_and_every_page_is_used() -> None:
-    used = {c for p in (ROOT / "nnspec").rglob("*.py") for c in re.findall(r'"(W4\d\d)"', p.read_text("utf-8"))}
-    assert used == {p.stem for p in PAGES} - {*TRAINED}
+    assert used("W4") == {p.stem for p in PAGES} - {*TRAINED}
 
 
 def test_a_run_that_goes_on_has_every_look_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

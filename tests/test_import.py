@@ -11,9 +11,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers import distance
+from helpers import distance, run
 from onnx import TensorProto, helper
-from test_cli import run
 from torch import nn
 from torch_models import Example, example, export, outputs
 

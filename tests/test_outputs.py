@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers import tool
+from helpers import contents, tool
 
 import nnspec
 from nnspec.cli.main import cli
@@ -47,10 +47,6 @@ def test_no_file_is_lost(folder: Path, command: str, said: str) -> None:
     done = CliRunner().invoke(cli, command.split())
     assert done.exception and said in str(done.exception)
     assert contents(folder) == before
-
-
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 OWN = (

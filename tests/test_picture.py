@@ -14,8 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from helpers import GALLERY
-from test_cli import run
+from helpers import GALLERY, run
 
 import nnspec
 from nnspec.autodiff import gradients

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import ROOT
-from test_errors import halves, output_of, run_console, run_script, without_numbers
+from error_pages import halves, output_of, run_console, run_script, without_numbers
+from helpers import ROOT, contents
 
 import nnspec
 from nnspec import SpecError
@@ -41,10 +41,6 @@ def line(folder: Path, text: str = LINE, more: str = "fn more(x) = 2 * x", **set
 
 def fit(net: nnspec.Net, folder: Path, data: dict[str, Any] = DATA, **more: Any) -> None:
     net.fit(data, **{"validation": VALIDATION, "run": folder / "run", **more})
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def refused(net: nnspec.Net, folder: Path, code: str, **more: Any) -> str:

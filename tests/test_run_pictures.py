@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from test_cli import run
+from helpers import run
 
 import nnspec
 from nnspec.train.mistakes import answers, confusion_svg, judged, mistakes_svg

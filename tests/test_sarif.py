@@ -10,8 +10,8 @@ from urllib.parse import unquote, urljoin
 
 import jsonschema
 import pytest
+from error_pages import halves, pages
 from test_broken import found_in, written
-from test_errors import PAGES, halves
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
@@ -31,7 +31,7 @@ def mistakes(schema: jsonschema.Draft4Validator, log: dict[str, Any]) -> list[st
 
 def broken() -> Iterator[Diagnostic]:
     """What is said about each page's wrong example and each spec that was written broken."""
-    examples = filter(None, (halves(page)[0].get("nn") for page in PAGES))
+    examples = filter(None, (halves(page)[0].get("nn") for page in pages("E")))
     for text in (*examples, *(spec for _, _, spec in written().values())):
         yield from found_in(text)
 

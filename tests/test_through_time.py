@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import distance
-from test_cli import run
+from helpers import distance, run
 from test_derivation import equations, python, spec_of
 
 import nnspec

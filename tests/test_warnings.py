@@ -7,10 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers import GALLERY, ROOT
-from test_cli import run
-from test_errors import codes, halves
-from warned import MUST, MUST_NOT, image, model, vector
+from error_pages import MEASURED, codes, halves, pages, used
+from helpers import GALLERY, ROOT, run
+from warned import MUST, MUST_NOT, TRAINED, image, model, vector
 
 import nnspec
 from nnspec.compile import Compilation
@@ -18,9 +17,7 @@ from nnspec.diagnostics import Diagnostic, Source
 from nnspec.gallery import read
 from nnspec.source import folder_of
 
-PAGES = sorted((ROOT / "nnspec" / "errors").glob("W1*.md"))
-TRAINED = ("W114", "W115", "W116")  # which show once the data are there: see test_health
-MEASURED = re.compile(r"(\d+\.\d) %")
+PAGES = pages("W1")
 
 
 def warnings(spec: str) -> tuple[Diagnostic, ...]:
@@ -61,15 +58,7 @@ def test_no_network_that_is_shown_has_a_warning(path: str) -> None:
 
 
 def test_every_warning_has_a_page_and_every_page_is_used() -> None:
-    used = {c for p in (ROOT / "nnspec").rglob("*.py") for c in re.findall(r'"(W1\d\d)"', p.read_text("utf-8"))}
-    assert used == {p.stem for p in PAGES} == {*MUST, *TRAINED}
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "nnspec" / "errors").glob("W*.md")), ids=lambda p: p.stem)
-def test_a_page_has_its_parts(page: Path) -> None:
-    lines = page.read_text("utf-8").splitlines()
-    assert re.fullmatch(rf"# {page.stem}: [^A-Z].*[^.]", lines[0]) and lines[2].endswith(".")
-    assert [line for line in lines if line in ("Wrong:", "Right:")] == ["Wrong:", "Right:"]
+    assert used("W1") == {p.stem for p in PAGES} == {*MUST, *TRAINED}
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if p.stem not in TRAINED], ids=lambda p: p.stem)

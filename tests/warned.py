@@ -274,3 +274,5 @@ MUST_NOT = {
         "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
     ),
 }  # fmt: skip
+
+TRAINED = ("W114", "W115", "W116")  # which show once the data are there: see test_health

@@ -210,10 +210,10 @@ class Stage:
         return augmented(dict(batch), self.training, self.random) if self.training.augment else batch
 
 
-def _in_parts(fields: Fields) -> Iterator[tuple[int, Fields]]:
-    """Batches for a network in use, each with the number of its first example."""
+def _in_parts(fields: Fields) -> Iterator[Fields]:
+    """Batches for a network in use."""
     for start in range(0, examples(fields), EVALUATION_BATCH):
-        yield start, {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+        yield {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
 
 
 def evaluate(engine: Engine, fields: Fields, compute: Callable[[Fields], dict[str, Array]] | None = None) -> dict[str, Any]:
@@ -222,7 +222,7 @@ def evaluate(engine: Engine, fields: Fields, compute: Callable[[Fields], dict[st
     Something else may `compute` a batch in the engine's place.
     """
     means, collected = Means(), dict[str, list[Array]]()
-    for _, part in _in_parts(fields):
+    for part in _in_parts(fields):
         values = (compute or engine.evaluate)(part)
         for public in [n for n in values if n.startswith(EXAMPLES)]:
             collected.setdefault(public, []).append(values.pop(public).copy())
