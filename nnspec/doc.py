@@ -13,7 +13,7 @@ from textwrap import shorten
 from nnspec import reference
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, fault
-from nnspec.elaborate.arguments import parameters_of, signature_text
+from nnspec.elaborate.arguments import signature_text
 from nnspec.elaborate.foreign import help_for, nearest
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
@@ -170,7 +170,7 @@ def made_up(entry: Entry) -> str | None:
     """An example from the signature: a call of small inputs, with the shape that it gives."""
     if entry.callee is None:
         return None
-    required = [p for p in parameters_of(entry.callee) if p.default is None]
+    required = [p for p in entry.callee.parameters if p.default is None]
     if entry.kind not in CALLED:
         arguments = ", ".join(f"{p.name} = .." for p in required)
         return f"{entry.name}({arguments})" if arguments else entry.name

@@ -19,33 +19,27 @@ if TYPE_CHECKING:
 Written = list[tuple[ast.Argument, Value]]
 
 
-def parameters_of(callee: Function | Builtin) -> tuple[ast.Parameter, ...]:
-    return callee.definition.parameters if isinstance(callee, Function) else callee.parameters
-
-
 def signature_text(callee: Function | Builtin) -> str:
     """`dense(x, units, bias = true)`, as the definition is written."""
-    return f"{callee.name}({', '.join(p.name + (f' = {p.default.span.text}' if p.default else '') for p in parameters_of(callee))})"
+    return f"{callee.name}({', '.join(p.name + (f' = {p.default.span.text}' if p.default else '') for p in callee.parameters)})"
 
 
 def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
     """Arguments by parameter name, and where each was written."""
-    parameters = parameters_of(callee)
-    names = [p.name for p in parameters]
     bound: dict[str, Value] = {}
     spans: dict[str, Span] = {}
-    positional = iter(parameters)
+    positional = iter(callee.names)
     if isinstance(callee, Builtin) and callee.variadic:
         written = _as_list(written, span)
     for argument, value in written:
-        name = argument.name or _next_name(callee, positional, argument.span, len(parameters))
-        if name not in names:
+        name = argument.name or _next_name(callee, positional, argument.span)
+        if name not in callee.names:
             raise _unknown_argument(callee, argument)
         if name in bound:
             raise fault("E104", f"`{callee.name}` gets `{name}` twice", argument.span, notes=((spans[name], "first here"),))
         bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
-    missing = next((p.name for p in parameters if p.default is None and p.name not in bound), None)
-    if missing:
+    if not callee.required <= bound.keys():
+        missing = next(n for n in callee.names if n in callee.required and n not in bound)
         raise fault("E103", f"`{callee.name}` is missing `{missing}`", span, **_signature(callee))
     if isinstance(callee, Function) and callee.definition.span.source.library:
         _check_truths(callee, bound, spans, written)
@@ -78,11 +72,12 @@ def _as_list(written: Written, span: Span) -> Written:
     return [(listed, tuple(v for _, v in values)), *((a, v) for a, v in written if a.name)]
 
 
-def _next_name(callee: Function | Builtin, positional: Iterator[ast.Parameter], span: Span, most: int) -> str:
-    parameter = next(positional, None)
-    if parameter is None:
+def _next_name(callee: Function | Builtin, positional: Iterator[str], span: Span) -> str:
+    name = next(positional, None)
+    if name is None:
+        most = len(callee.names)
         raise fault("E104", f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}", span, **_signature(callee))
-    return parameter.name
+    return name
 
 
 def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
@@ -94,7 +89,7 @@ def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fau
         of_value = f"write the activation as the next stage: `-> {argument.value.span.text}`; "
     elif other := vocabulary.OF_ANOTHER.get((callee.name, argument.name.lower())):
         of_value = f"{other}; "
-    near = None if of_value else foreign.argument(argument.name, [p.name for p in parameters_of(callee)])
+    near = None if of_value else foreign.argument(argument.name, callee.names)
     signature = _signature(callee)
     more = instead(near, place, f"{of_value}{signature['help']}", safe=bool(near and foreign.is_safe(argument.name, near)))
     return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **signature | more)
@@ -104,7 +99,7 @@ def wanted_by(callee: Function | Builtin, written: Sequence[ast.Argument], argum
     """The words that an argument may be, where its default is one of them: a choice or a truth."""
     unnamed = [a for a in written if a.name is None]
     index = next((i for i, a in enumerate(unnamed) if a is argument), -1)
-    parameters = parameters_of(callee)
+    parameters = callee.parameters
     named = next((p for p in parameters if p.name == argument.name), None)
     parameter = named or (parameters[index] if 0 <= index < len(parameters) else None)
     match parameter.default if parameter else None:
@@ -145,7 +140,7 @@ def _own(span: Span, text: str) -> tuple[tuple[Span, str], ...]:
 
 def _signature(callee: Function | Builtin) -> dict[str, Any]:
     """Help and note about the arguments that a definition has."""
-    parameters = parameters_of(callee)
+    parameters = callee.parameters
     notes: tuple[tuple[Span, str], ...] = ()
     if isinstance(callee, Function) and parameters:
         first, last = parameters[0].span, parameters[-1].span

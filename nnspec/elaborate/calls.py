@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -289,10 +289,10 @@ class Calls(ABC):
         return value
 
 
-def _since(names: dict[str, Any], mark: int, shown: Container[str]) -> tuple[str, ...]:
+def _since(names: dict[str, Any], mark: int, shown: Set[str]) -> tuple[str, ...]:
     """The names that have been entered since there were so many, but for those that are shown."""
-    last = list(islice(reversed(names), max(0, len(names) - mark)))
-    return tuple(n for n in reversed(last) if n not in shown)
+    last = list(islice(reversed(names), max(0, len(names) - mark)))[::-1]
+    return tuple([n for n in last if n not in shown] if shown else last)
 
 
 def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -22,8 +20,11 @@ MAX_REPEATS = 10_000
 
 def pipe(e: Elaborator, tree: ast.Pipe, scope: Scope) -> Value:
     scope.names.update({s.label.id: POISON for s in tree.stages if s.label})  # until they have a value
-    with _naming_what_follows(e, tree.stages, scope):
+    try:
         value = _start(e, tree.head, scope)
+    except (Fault, Poisoned):
+        _look_up_stages(e, tree.stages, scope)
+        raise
     return run_stages(e, tree.stages, value, tree.head, scope)
 
 
@@ -50,25 +51,24 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
     """The value after all stages; `head` is where the first one's was written."""
     for number, stage in enumerate(stages, 1):
         e.budget.spend(stage.span)
-        with _naming_what_follows(e, stages[number:], scope), e.at(stage.body.span):
-            marks = e.marks()
-            value = _stage(e, stage, value, head, scope)
-            if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
-                e.record(e.last_name, stage.body.span, value, marks, scope)
+        marks = e.marks()
+        try:
+            with e.at(stage.body.span):
+                value = _stage(e, stage, value, head, scope)
+        except (Fault, Poisoned):
+            _look_up_stages(e, stages[number:], scope)
+            raise
+        if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
+            e.record(e.last_name, stage.body.span, value, marks, scope)
         if stage.label:
             scope.names[stage.label.id], scope.spans[stage.label.id] = value, stage.label.span
     return value
 
 
-@contextmanager
-def _naming_what_follows(e: Elaborator, stages: tuple[ast.Stage, ...], scope: Scope) -> Iterator[None]:
+def _look_up_stages(e: Elaborator, stages: tuple[ast.Stage, ...], scope: Scope) -> None:
     """After a mistake there is no value for the stages that follow; what they call has to be there all the same."""
-    try:
-        yield
-    except (Fault, Poisoned):
-        for stage in stages:
-            _look_up(e, stage.body, scope)
-        raise
+    for stage in stages:
+        _look_up(e, stage.body, scope)
 
 
 def _look_up(e: Elaborator, body: ast.Expr, scope: Scope) -> None:
@@ -79,14 +79,9 @@ def _look_up(e: Elaborator, body: ast.Expr, scope: Scope) -> None:
                 callee_of(body.callee if isinstance(body, ast.Call) else body, scope, e.definitions)
         case ast.List():
             for branch in body.items:
-                _look_up_all(e, branch, scope)
+                _look_up_stages(e, stages_of(branch), scope)
         case ast.Block() | ast.Repeat():
-            _look_up_all(e, body.body, scope)
-
-
-def _look_up_all(e: Elaborator, pipeline: ast.Expr, scope: Scope) -> None:
-    for stage in stages_of(pipeline):
-        _look_up(e, stage.body, scope)
+            _look_up_stages(e, stages_of(body.body), scope)
 
 
 def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope: Scope) -> Value:
@@ -112,9 +107,12 @@ def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope:
 def _branches(e: Elaborator, items: tuple[ast.Expr, ...], value: Value, head: ast.Expr, scope: Scope) -> Value:
     found = []
     for number, branch in enumerate(items, 1):
-        later = tuple(stage for other in items[number:] for stage in stages_of(other))
-        with _naming_what_follows(e, later, scope):
+        try:
             found.append(run_stages(e, stages_of(branch), value, head, scope))
+        except (Fault, Poisoned):
+            for later in items[number:]:
+                _look_up_stages(e, stages_of(later), scope)
+            raise
     return tuple(found)
 
 

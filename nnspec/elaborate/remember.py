@@ -118,7 +118,7 @@ class Remembering(Elaborator):
         """Whether nothing is wrong with another such call here."""
         shallow = len(self.calls) + known.seen.depth <= limits.most("calls")
         few = self.budget.spent + known.spent + max(known.spent, known.seen.least) * self.budget.copies <= self.budget.most
-        return shallow and few and not any(frame.join(name) in self.owned for name in known.owned)
+        return shallow and few and not (known.owned and any(frame.join(name) in self.owned for name in known.owned))
 
     def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable) -> Value:
         """The value of a call, which is remembered."""

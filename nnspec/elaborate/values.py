@@ -41,12 +41,33 @@ class Tensor:
         return Tensor(self.var, self.batched, origin, self.classes)
 
 
+class Called:
+    """What takes arguments by name."""
+
+    @property
+    def parameters(self) -> tuple[ast.Parameter, ...]:
+        raise NotImplementedError
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters)
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """The parameters without a default."""
+        return frozenset(p.name for p in self.parameters if p.default is None)
+
+
 @dataclass(frozen=True)
-class Function:
+class Function(Called):
     """A definition of the language, with the scope it was written in."""
 
     definition: ast.Definition
     scope: Scope = field(repr=False)
+
+    @property
+    def parameters(self) -> tuple[ast.Parameter, ...]:
+        return self.definition.parameters
 
     @property
     def name(self) -> str:
@@ -68,7 +89,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Builtin:
+class Builtin(Called):
     """What no formula can say: `run(elaborator, arguments, their places, place, scope)`; its signature is read when it is first asked for.
 
     One that begins with a star takes any number of values for its first parameter, or one list of them.
@@ -206,7 +227,8 @@ class Frame:
 
     def enter(self, path: str, **changes: Any) -> Frame:
         """The frame of what is called inside, where numbering starts anew."""
-        return Frame(**{**vars(self), "path": path, "counts": {}, "draws": 0, **changes})
+        inner = {"owns": self.owns, "shared": self.shared, "use": self.use, "weights": self.weights, **changes}
+        return Frame(path, **inner)
 
     def of_definition(self, d: ast.Definition, path: str = "") -> Frame:
         """The frame of a call of it: a model may say what its parameters and states start from."""

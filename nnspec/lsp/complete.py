@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from nnspec.doc import CALLED, entries
-from nnspec.elaborate.arguments import parameters_of
 from nnspec.elaborate.phases import PHASE_SETTINGS
 from nnspec.elaborate.training import Training
 from nnspec.elaborate.values import Builtin, Function
@@ -77,7 +76,7 @@ def _arguments(document: Document, before: str) -> Iterator[Completion]:
     if isinstance(callee, Function | Builtin):
         written = set(_NAMED.findall(before[opened:]))
         given = _unnamed(before[opened + 1 :]) + before[: call.start()].rstrip().endswith("->")
-        for p in parameters_of(callee)[given:]:
+        for p in callee.parameters[given:]:
             if p.name not in written:
                 default = f"{p.name} = {p.default.span.text}" if p.default else p.name
                 yield Completion(p.name, "argument", default, insert=f"{p.name} = ")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from nnspec.elaborate.arguments import parameters_of
 from nnspec.elaborate.library import of_library
 from nnspec.elaborate.primitives import builtins
 from nnspec.interchange.to_spec.calls import Argument, Call
@@ -190,7 +189,7 @@ def _swaps_last(axes: tuple[int, ...]) -> bool:
 def _required(name: str) -> list[str]:
     """What the definition of the library has no default for."""
     callee = of_library("layer", name) or of_library("fn", name) or builtins()[name]
-    needed = [p.name for p in parameters_of(callee)[1:] if p.default is None]
+    needed = [p.name for p in callee.parameters[1:] if p.default is None]
     return [] if "axis" in needed else needed  # an axis says that it is one
 
 
