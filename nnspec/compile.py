@@ -130,6 +130,11 @@ class Compilation:
         """What class numbers stand for, of a model that came with it."""
         return self.given(self.dtype).labels if self.given else {}
 
+    @property
+    def means(self) -> Mapping[str, Any]:
+        """What stands for missing values, of a model that came with it."""
+        return self.given(self.dtype).means if self.given else {}
+
     @cached_property
     def train_blocks(self) -> tuple[tuple[Training, ...], list[Diagnostic]]:
         """The train blocks, in the order in which they run."""

@@ -92,7 +92,8 @@ def _given(imported: Imported) -> Given:
     places = {array: step.span for step in reversed(imported.steps) for array in step.arrays}
     owned = {n: Owned(n, s.op.name, s.type, None, places.get(n, anywhere)) for n, s in sources.items()}
     words = _words([*imported.inputs, *(public.removeprefix("output:") for public in graph.outputs)])
-    return Given(graph, imported.inputs, words, owned, tuple(_rows(imported, graph)), imported.weights, imported.labels)
+    rows = tuple(_rows(imported, graph))
+    return Given(graph, imported.inputs, words, owned, rows, imported.weights, imported.labels, imported.means)
 
 
 def _rows(imported: Imported, graph: Graph) -> Iterable[Row]:

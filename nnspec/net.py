@@ -34,7 +34,7 @@ class Net:
     """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
 
     `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
-    trained on; an exported model brings them along. `means` has, by column, what stands for missing values. `data_path` is the file or
+    trained on. `means` has, by column, what stands for missing values. An exported model brings both along. `data_path` is the file or
     folder that it was trained on in place of the spec's, and is where `path` says nothing else.
     """
 
@@ -48,7 +48,7 @@ class Net:
             raise ValueError(f"threads are 1 or more, not {threads}")
         self.spec, self.engine_name, self.device, self.threads = compilation.checked(), engine, device, threads
         self.labels: Mapping[str, Sequence[str]] = self.spec.labels
-        self.means: Mapping[str, Any] = {}
+        self.means: Mapping[str, Any] = self.spec.means
         self.data_path: str | None = None
 
     @cached_property

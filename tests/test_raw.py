@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 import nnspec
 from nnspec.cli.export import export
+from nnspec.cli.predict import predict
 from nnspec.diagnostics import SpecError
 from nnspec.run.ort import Session
+from nnspec.train.sources import TABLES
 
 TABLE = "a,b,kind,y\n" + "\n".join(f"{i + 1},{i * 0.3 - 2:.2f},{i % 3},{i * 0.5}" for i in range(60))
 MADE = 'csv("t.csv", x = [log(a), b / scale, one_hot(kind, 3)])'
@@ -244,6 +246,34 @@ def test_missing_values_get_the_mean_of_the_training_data_in_the_model(tmp_path:
     np.testing.assert_allclose(got, Session(tmp_path / "plain.onnx").run({"x": x})["out"], rtol=1e-5)
     said = json.loads(about(tmp_path / "raw.onnx")["preprocessing"])
     assert f"a: {means[0]:.6g} where it is missing" in said and made in said
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_model_that_brings_means_predicts_rows_with_gaps_as_its_run_does(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = trained(tmp_path, 'csv("t.csv", x = [log(a), "b c"], missing = mean)', "x: [2]", table=GAPS.replace("a,b,c", "a,b c,d"))
+    net.save(tmp_path / "run")
+    net.export(tmp_path / "raw.onnx", raw=net.sample())
+    monkeypatch.chdir(tmp_path)
+    if suffix == "parquet":
+        read_csv = pytest.importorskip("pyarrow.csv").read_csv
+        pytest.importorskip("pyarrow.parquet").write_table(read_csv("t.csv"), "t.parquet")
+    for source in ("run", "raw.onnx"):
+        said = CliRunner().invoke(predict, [source, "--data", f"t.{suffix}", "-o", f"{Path(source).stem}.{suffix}"])
+        assert said.output == f"60 predictions in {Path(source).stem}.{suffix}\n"
+    ours, theirs = (TABLES[suffix](Path(f"{name}.{suffix}"), None, False)["out"]() for name in ("run", "raw"))
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5)
+    assert json.loads(about(Path("raw.onnx"))["preprocessing"])[-2] == 'x = [log(a), "b c"]'
+
+
+@pytest.mark.parametrize("written", ["[1]", '{"a": "many"}', '{"a": [1, [2]]}', '{"a": NaN}', '{"a": null}'])
+def test_means_that_are_no_numbers_are_refused(tmp_path: Path, written: str) -> None:
+    trained(tmp_path).export(tmp_path / "m.onnx")
+    model = onnx.load(tmp_path / "m.onnx")
+    onnx.helper.set_model_props(model, {"nnspec_version": "0.1.0", "means": written})
+    with pytest.raises(SpecError, match="`means` in the metadata of the model are not numbers"):
+        nnspec.from_onnx(model)
 
 
 def test_a_plain_column_with_gaps_is_a_field_that_may_lack_values(tmp_path: Path) -> None:

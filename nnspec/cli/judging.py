@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnspec.diagnostics import fault
+from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
 from nnspec.net import Net
 from nnspec.train import data as data_sets
@@ -17,7 +19,7 @@ from nnspec.train.pictures import draw_answers, is_classifier
 
 def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row: bool = False) -> tuple[str, dict[str, Any]]:
     """The data to judge a run by: a file, `every_row` of it if so wanted, or the test part of its own data (or all of it)."""
-    source = data_sets.source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data) if data else None
+    source = source_of(net, data) if data else None
     if data and source:
         folder, dtype = net.spec.folder, net.spec.dtype
         return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row)
@@ -27,6 +29,14 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
         raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
     dataset = net.dataset(data)
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
+
+
+def source_of(net: Net, data: str) -> DataSource | None:
+    """What a file of `--data` is read as; of a model that brings means they stand for missing values, as in a spec that says so."""
+    source = data_sets.source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data)
+    if source and net.spec.given and net.means:
+        return replace(source, options={"missing": "mean", **source.options})
+    return source
 
 
 def answer(net: Net, folder: Path, fields: Mapping[str, Any]) -> list[Path]:

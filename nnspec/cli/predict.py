@@ -50,23 +50,23 @@ def _write(net: Net, data: str | None, output: Path) -> int:
 
 def _files(net: Net, data: str) -> list[str]:
     """The file that each example is, where data is a folder of images."""
+    from nnspec.cli.judging import source_of
     from nnspec.train.images import image_names
-    from nnspec.train.sources import source_for
 
-    source = source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data)
+    source = source_of(net, data)
     return image_names(source, Path(data).absolute()) if source and source.name == "images" else []
 
 
 def _stream(net: Net, data: Path, output: Path) -> int:
+    from nnspec.cli.judging import source_of
     from nnspec.run.ort import Session
     from nnspec.train.binding import by_their_names
     from nnspec.train.missing import Gaps, learnt
     from nnspec.train.parquet import read_parquet
     from nnspec.train.predictions import classes_of
     from nnspec.train.score import Scorer, batch_for, score
-    from nnspec.train.sources import source_for
 
-    source = source_for(net.spec.trainings[-1].data if net.spec.trainings else None, str(data))
+    source = source_of(net, str(data))
     assert source, "a parquet file is read as a table"
     source = by_their_names(source, read_parquet(data, source.span, gaps=True), net.inputs)
     with TemporaryDirectory() as folder, _progress() as progress:

@@ -16,7 +16,7 @@ from nnspec.record import dataclass
 class Given:
     """Outputs of the graph are called `output:NAME`; `words` are what formulas call them and the inputs, `weights` the arrays it owns.
 
-    `labels` say, by input or target, what class numbers stand for.
+    `labels` say, by input or target, what class numbers stand for, and `means`, by column, what missing values do.
     """
 
     graph: Graph
@@ -26,6 +26,7 @@ class Given:
     rows: tuple[Row, ...]
     weights: Mapping[str, Any]
     labels: Mapping[str, Sequence[str]]
+    means: Mapping[str, Any]
 
     @property
     def batched(self) -> bool:

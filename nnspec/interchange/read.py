@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +47,38 @@ def check(model: onnx.ModelProto, name: str = "the model") -> onnx.ModelProto:
 
 
 def labels_of(model: onnx.ModelProto) -> dict[str, list[str]]:
-    """What the class numbers of inputs and targets stand for, where the model was exported here and says so; E520 where it is no list."""
+    """What the class numbers of inputs and targets stand for, where the model was exported here and says so."""
+    return _said(model, "labels", _are_labels, "a list of different texts")
+
+
+def means_of(model: onnx.ModelProto) -> dict[str, Any]:
+    """What stands for missing values, by column, where the model was exported here and says so."""
+    return _said(model, "means", _is_mean, "numbers")
+
+
+def _said(model: onnx.ModelProto, key: str, fits: Callable[[Any], bool], what: str) -> dict[str, Any]:
+    """An object in the metadata of a model of ours; E520 where its values do not fit."""
     said = {p.key: p.value for p in model.metadata_props}
-    if not {"nnspec_version", "labels"} <= said.keys():
+    if not {"nnspec_version", key} <= said.keys():
         return {}
     try:
-        found = json.loads(said["labels"])
+        found = json.loads(said[key])
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or not all(map(_are_labels, found.values())):
-        raise fault("E520", "the `labels` in the metadata of the model are not a list of different texts for each name")
+    if not isinstance(found, dict) or not all(map(fits, found.values())):
+        raise fault("E520", f"the `{key}` in the metadata of the model are not {what} for each name")
     return found
 
 
 def _are_labels(texts: Any) -> bool:
     return isinstance(texts, list) and all(isinstance(t, str) for t in texts) and 0 < len(texts) == len(set(texts))
+
+
+def _is_mean(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(np.asarray(value, np.float64)).all())
+    except (TypeError, ValueError):
+        return False
 
 
 def _take_in(model: onnx.ModelProto, path: Path) -> None:

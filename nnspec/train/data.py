@@ -67,7 +67,8 @@ class Sample:
     def written(self) -> list[str]:
         """What is done to fields, as the spec says it."""
         filled = [f"{name}: {_short(mean)} where it is missing" for name, mean in self.means.items()]
-        made = {name: str(items[0]) if len(items) == 1 else f"[{', '.join(map(str, items))}]" for name, items in self.made.items()}
+        written = {name: [_as_written(item) for item in items] for name, items in self.made.items()}
+        made = {name: items[0] if len(items) == 1 else f"[{', '.join(items)}]" for name, items in written.items()}
         return [*filled, *(f"{name} = {formula}" for name, formula in made.items() if name != formula)]
 
 
@@ -125,6 +126,11 @@ def _is_made(source: DataSource, port: str, gaps: Gaps) -> bool:
     """Whether a port is no field as it comes: it is computed, of several, or gaps of it are filled."""
     found = items(source, port)
     return len(found) > 1 or not isinstance(found[0], str) or found[0] in gaps.means
+
+
+def _as_written(item: str | Formula) -> str:
+    """A column or formula as the spec has it: a column that is no word in quotes."""
+    return str(item) if isinstance(item, Formula) or item.isidentifier() else f'"{item}"'
 
 
 def _short(mean: Array) -> str:

@@ -14,7 +14,7 @@ from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.from_onnx.builder import Builder
 from nnspec.interchange.from_onnx.ports import Sizes, inputs_of
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.read import labels_of
+from nnspec.interchange.read import labels_of, means_of
 from nnspec.interchange.single import in_single
 from nnspec.record import dataclass
 
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """A model as a graph, with the arrays of its parameters and states, and by input or target what its class numbers stand for."""
+    """A model as a graph, with the arrays of its parameters and states, and what it says of class numbers and missing values."""
 
     name: str
     graph: Graph
@@ -42,6 +42,7 @@ class Imported:
     weights: dict[str, Array]
     steps: tuple[Step, ...]
     labels: dict[str, list[str]]
+    means: dict[str, Any]
 
 
 def import_graph(
@@ -71,7 +72,8 @@ def import_graph(
     if not model.graph.output:
         raise fault("E520", f"`{name}` has no output")
     graph = b.graph.only(b.graph.outputs)
-    return Imported(model.graph.name, graph, inputs, {n: w for n, w in b.weights.items() if n in graph.nodes}, _steps(b, graph), labels)
+    weights = {n: w for n, w in b.weights.items() if n in graph.nodes}
+    return Imported(model.graph.name, graph, inputs, weights, _steps(b, graph), labels, means_of(model))
 
 
 def _steps(b: Builder, graph: Graph) -> tuple[Step, ...]:
