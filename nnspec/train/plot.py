@@ -14,8 +14,8 @@ COLORS = (
 )  # fmt: skip
 
 
-def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "epoch") -> str:
-    """Lines of (x, y) points in one chart; points that are not finite are left out."""
+def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Lines of (epoch, y) points in one chart; points that are not finite are left out."""
     kept = {n: thinned([(x, y) for x, y in pts if abs(y) < float("inf")]) for n, pts in lines.items()}
     points = [p for pts in kept.values() for p in pts] or [(0.0, 0.0)]
     xs, ys = [p[0] for p in points], [p[1] for p in points]
@@ -27,7 +27,7 @@ def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]], x_lab
         f'<text x="{LEFT}" y="22" font-size="15" font-weight="bold">{escape(title)}</text>',
         *(chart.horizontal(y) for y in y_ticks),
         *(chart.below(x) for x in counts(min(xs), max(xs))),
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>',
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">epoch</text>',
     ]
     for i, (name, pts) in enumerate(kept.items()):
         parts += chart.line(name, pts, COLORS[i % len(COLORS)], i)
