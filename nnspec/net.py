@@ -249,7 +249,7 @@ class Net:
         large for memory is read from the disk: its fields have a length, a shape and rows as arrays do, and are arrays to NumPy. `note`
         is told where that is so.
         """
-        self._needs_training()
+        self._needs_train_block()
         found: list[Dataset] = []
         trainings = self.spec.trainings
         for number, training in enumerate(trainings):
@@ -260,7 +260,7 @@ class Net:
     @as_spec_error()
     def dataset(self, path: str | None = None) -> Dataset:
         """The data of the last train block, checked and split."""
-        self._needs_training()
+        self._needs_train_block()
         return self._data_of(self.spec.trainings[-1], path).as_arrays()
 
     @as_spec_error()
@@ -268,7 +268,7 @@ class Net:
         """A few examples of the last train block as their source has them, and as the model takes them, for `export`."""
         from nnspec.train.data import sample
 
-        self._needs_training()
+        self._needs_train_block()
         path, folder, dtype = path or self.data_path, self.spec.folder, self.spec.dtype
         return sample(self.spec.trainings[-1], self.inputs, folder, path, dtype, self.labels, self.means)
 
@@ -404,6 +404,10 @@ class Net:
 
     def _needs_training(self) -> None:
         self.spec.model.needs_loss("there is nothing to train")
+        self._needs_train_block()
+
+    def _needs_train_block(self) -> None:
         if not self.spec.trainings:
-            help_ = "write `train { data ..  epochs 10  optimizer adam(lr = 1e-3) }`"
-            raise fault("E110", "this spec has no train block", self.spec.model.span, help=help_)
+            help_ = "an ONNX model is given one with its settings: `train=data ..  epochs 10  optimizer adam(lr = 1e-3)`"
+            help_ = help_ if self.spec.given else "write `train { data ..  epochs 10  optimizer adam(lr = 1e-3) }`"
+            raise fault("E110", f"`{self.name}` has no train block", self.spec.model.span, help=help_)

@@ -74,6 +74,16 @@ def test_eval_computes_the_loss_and_metric_that_are_set(folder: Path) -> None:
     assert found["accuracy"] == pytest.approx((log_p.argmax(1) == y).mean())
 
 
+def test_a_model_is_put_on_8_bit_numbers_that_are_calibrated_on_a_file(folder: Path, tmp_path: Path) -> None:
+    done = run("export", "mlp.onnx", "--quantize", "int8", "--data", "d.npz", "-o", str(tmp_path / "q.onnx"), *LEARNING, cwd=folder)
+    model = onnx.load(tmp_path / "q.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "q.onnx")
+    [log_p] = session.run(None, {"x": np.load(folder / "d.npz")["x"]})
+    assert "QuantizeLinear" in {n.op_type for n in model.graph.node} and model.producer_name == "nnspec"
+    right, before = (np.mean(p.argmax(1) == np.arange(9) % 3) for p in (log_p, theirs(folder)))
+    assert f"accuracy {before:.4g} before and {right:.4g} after it was quantized" in done.stdout, done.stderr
+
+
 def test_graph_draws_a_box_for_each_node_and_the_way_back(folder: Path) -> None:
     done = run("graph", "resnet.onnx", "-o", "mermaid", cwd=folder)
     nodes = len(onnx.load(folder / "resnet.onnx").graph.node)
@@ -106,6 +116,9 @@ def test_diff_tells_weights_apart_and_compares_with_a_spec(folder: Path, tmp_pat
         (("predict", "mlp.onnx", "--data", "other.csv", "-o", "p.csv"), "E307", "call columns `x_0` to `x_19`"),
         (("predict", "mlp.onnx", "--data", "short.csv", "-o", "p.csv"), "E307", "no field `x_1` for `x`"),
         (("eval", "mlp.onnx", "--data", "d.npz"), "E110", "neither a loss nor a metric"),
+        (("export", "mlp.onnx", "--quantize", "int8", "-o", "q.onnx"), "E110", "neither a loss nor a metric"),
+        (("export", "mlp.onnx", "--quantize", "int8", "-o", "q.onnx", *LEARNING), "E302", "give `--data FILE`"),
+        (("export", "mlp.onnx", "--preprocess", "data", "-o", "q.onnx"), "E110", "no train block"),
         (("check", "mlp.onnx", "--set", "constants=3"), "E106", "no JSON object: 3"),
         (("check", "mlp.onnx", "--set", "los=y"), "E102", "did you mean `loss`?"),
         (("check", "nowhere.onnx"), "E501", "nowhere.onnx"),

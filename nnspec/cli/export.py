@@ -18,6 +18,7 @@ from nnspec.net import Net
 if TYPE_CHECKING:
     from nnspec.deploy import Proof
     from nnspec.deploy.training import TrainingProof
+    from nnspec.train.data import Dataset
 
 OLDEST, NEWEST = 17, 26
 BYTES, STANDARDIZE, FIELDS = "bytes", "standardize", "data"
@@ -30,7 +31,9 @@ BYTES, STANDARDIZE, FIELDS = "bytes", "standardize", "data"
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Cut the model at this value instead of at its outputs.")
 @click.option("--opset", type=click.IntRange(OLDEST, NEWEST), default=21, show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Of weights and values.")
-@click.option("--quantize", type=click.Choice(["int8"]), help="Calibrated on the training data; says what the metrics were and are.")
+@click.option(
+    "--quantize", type=click.Choice(["int8"]), help="Calibrated on the training data, or on --data; says what the metrics were and are."
+)
 @click.option(
     "--preprocess",
     "prepared",
@@ -52,7 +55,7 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
     elif path:
         form = {
             "half": how["dtype"] == "float16",
-            "int8": net.dataset(data) if how["quantize"] else None,
+            "int8": _calibrating(net, source, data) if how["quantize"] else None,
             **_prepared(net, how["prepared"], data),
             "examples": _seen(net) if Path(source).is_dir() and not how["quantize"] and FIELDS not in how["prepared"] else {},
         }
@@ -76,6 +79,17 @@ def _refuse_strangers(train_step: bool, data: str | None, how: dict[str, Any]) -
         raise click.UsageError("--data is read by --quantize, --with-data and --preprocess data only")
     if how["quantize"] and how["dtype"] != "float32":
         raise click.UsageError("--quantize is of a float32 model")
+
+
+def _calibrating(net: Net, source: str, data: str | None) -> Dataset:
+    """What 8-bit numbers are calibrated on and judged by: what the network is trained on, or the examples of --data if it never is."""
+    from nnspec.cli.judging import held_out, needs_measure
+    from nnspec.train.data import Dataset
+
+    if net.spec.trainings:
+        return net.dataset(data)
+    needs_measure(net, source)
+    return Dataset(held_out(net, data, {**net.inputs, **net.targets})[1], None, None)
 
 
 def _prepared(net: Net, wishes: tuple[str, ...], data: str | None) -> dict[str, Any]:

@@ -17,6 +17,13 @@ from nnspec.train import data as data_sets
 from nnspec.train.pictures import draw_answers, is_classifier
 
 
+def needs_measure(net: Net, name: str) -> None:
+    """A Fault (E110) without a loss or metric to judge by."""
+    if not net.spec.model.losses and not net.spec.model.metrics:
+        help_ = "an ONNX model is given them by `--set loss=..`, `--set metric=..`"
+        raise fault("E110", f"`{name}` has neither a loss nor a metric", help=help_)
+
+
 def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row: bool = False) -> tuple[str, dict[str, Any]]:
     """The data to judge a run by: a file, `every_row` of it if so wanted, or the test part of its own data (or all of it)."""
     source = source_of(net, data) if data else None

@@ -69,14 +69,11 @@ def train(
 @options(DATA, SET, JSON)
 def eval_(run: str, data: str | None, pairs: tuple[str, ...], as_json: bool) -> None:
     """Loss and metrics of a trained run, on its test data or on other data; of an ONNX model those that `--set` says."""
-    from nnspec.cli.judging import held_out, metrics_text
+    from nnspec.cli.judging import held_out, metrics_text, needs_measure
     from nnspec.train.epoch import as_lists
 
     net = trained(run, pairs)
-    if not net.spec.model.losses and not net.spec.model.metrics:
-        raise fault(
-            "E110", f"`{run}` has neither a loss nor a metric", help="an ONNX model is given them by `--set loss=..`, `--set metric=..`"
-        )
+    needs_measure(net, run)
     part, fields = held_out(net, data, {**net.inputs, **net.targets})
     metrics = net.evaluate(fields)
     click.echo(json.dumps({"part": part, **as_lists(metrics)}, indent=2) if as_json else metrics_text(part, metrics))

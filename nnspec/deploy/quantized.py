@@ -69,6 +69,7 @@ def export_quantized(
     seen = data.test or data.validation or data.train
     before, after = (_judged(engine, Session(c), public, fed, seen) for c in (single.SerializeToString(), content))
     model = cut_at(content, kept)
+    model.producer_name, model.producer_version = single.producer_name, single.producer_version
     if raw:
         ports = [i.name for i in model.graph.input]
         model = behind(to_onnx(*simplified(preparing(spec, ports, pixels, raw), {}), opset=opset), ports, model)
