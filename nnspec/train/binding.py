@@ -13,10 +13,11 @@ from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
+from nnspec.train.cells import not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing
-from nnspec.train.files import Readers, not_a_number, quoted, text_help
 from nnspec.train.formulas import computed
 from nnspec.train.npy import ONLY
+from nnspec.train.readers import Readers
 
 
 def bound(

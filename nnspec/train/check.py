@@ -16,7 +16,7 @@ from nnspec.graph.types import bind, show, size_names
 from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions
 from nnspec.run.stored import Stored
-from nnspec.train.files import NOT_FINITE_HELP, missing_help, not_a_number, quoted
+from nnspec.train.cells import NOT_FINITE_HELP, missing_help, not_a_number, quoted
 
 Fields = dict[str, np.ndarray]
 """Arrays by the name of their port, each with the examples along axis 0."""

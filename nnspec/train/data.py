@@ -20,9 +20,9 @@ from nnspec.record import dataclass
 from nnspec.run.stored import as_array
 from nnspec.train.binding import bound, by_their_names, items, names_read
 from nnspec.train.check import Fields, Whence, check, examples, listing
-from nnspec.train.files import Parts, Readers, Stretch, Tall
 from nnspec.train.labels import Labels, keep_labels, known_texts, lists
 from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, rows_kept
+from nnspec.train.readers import Parts, Readers, Stretch, Tall
 from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_from_path
 from nnspec.train.split import Rows, split
 from nnspec.train.streamed import Wish, laid_out, most_in_memory

@@ -5,18 +5,14 @@ from __future__ import annotations
 import gzip
 import importlib
 import math
-import re
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -26,93 +22,15 @@ from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate.sources import SOURCES
 from nnspec.files import is_plain_file
 from nnspec.memory import is_exhausted
-from nnspec.record import dataclass
-from nnspec.run.fractions import Fractions, joined
-
-Readers = Mapping[str, Callable[[], Any]]
-"""The fields of a source by name, each a function that reads it."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Some rows of a table: how many came before them, how many they are, and their columns; their numbers, where some are left out."""
-
-    table: Path | None
-    before: int
-    rows: int
-    readers: Readers
-    numbers: np.ndarray | None = None
-
-    @property
-    def where(self) -> slice | np.ndarray:
-        """Its rows among those of the table."""
-        return slice(self.before, self.before + self.rows) if self.numbers is None else self.numbers
-
-
-@dataclass(frozen=True)
-class Tall:
-    """Columns of a table that can be read a stretch of rows at a time: how many rows, and how many bytes in memory.
-
-    `stretches` begins anew whenever it is called, with some of the columns.
-    """
-
-    rows: int
-    size: int
-    stretches: Callable[[frozenset[str]], Iterator[Stretch]]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The fields of a source: those to train on, and those it holds out for testing, if it does.
-
-    `everything` has both where they are not just the one after the other. `labels` say what the class numbers of a field stand for.
-    Examples that are `ordered` follow each other in time, and are not split at random. Fields may be the columns of a `table`; `tall` is
-    how these columns of it are read where they are too many for memory, if they can be.
-    """
-
-    train: Readers
-    test: Readers | None = None
-    everything: Readers | None = None
-    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    ordered: bool = False
-    table: Path | None = None
-    tall: Callable[[frozenset[str]], Tall | None] = lambda _: None
-
-    def undivided(self) -> Parts:
-        """The same with all examples to be trained on."""
-        return replace(self, train=self.whole(), test=None, everything=None)
-
-    def whole(self) -> Readers:
-        test = self.test
-        if self.everything or not test:
-            return self.everything or self.train
-        return {name: partial(_joined, read, test[name]) for name, read in self.train.items()}
-
-
-def _joined(*reads: Callable[[], Any]) -> Any:
-    parts = [read() for read in reads]
-    return joined(parts) if isinstance(parts[0], Fractions) else np.concatenate(parts)
-
-
-def in_memory(fields: Mapping[str, Any]) -> Readers:
-    """Fields that are there already."""
-    return {name: partial(_itself, values) for name, values in fields.items()}
-
-
-def _itself(values: Any) -> Any:
-    return values
-
+from nnspec.train.readers import Readers
 
 MAX_EXPANSION = 1000
 MOST_ROWS, AT_ONCE = 1 << 16, 1 << 22
 """Rows of a tall table that are read together, and bytes of them."""
 MAX_TEXT = 2**30
 MAX_IDX_ITEMS = 1_000_000
-MAX_QUOTED = 40
 COMMAND_LINE = "--data"
 """What stands in the place of a spec's name where a file was named there."""
-NOT_FINITE_HELP = "fill in the value, or remove the row"
-DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")
 # What zipfile, gzip and NumPy raise for a damaged file or a header that lies.
 BROKEN: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, OverflowError, MemoryError, SyntaxError, RuntimeError)
 BROKEN += (struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
@@ -133,13 +51,6 @@ def source_help(name: str) -> str:
     return f"`--data` takes a file; the source of this name is written in the spec: `data {name}`" if name in SOURCES else ""
 
 
-def text_help(name: str, texts: np.ndarray) -> str:
-    """How a column of texts gets into a model: as the class numbers of an input of its own."""
-    port = name if name.isidentifier() else "kind"
-    declared = f"`input {port}: class({len(set(texts.flat))})`" + ("" if port == name else f', `kind = "{name}"` in the source,')
-    return f"texts become class numbers in an input of their own: {declared} and `one_hot({port})`"
-
-
 def package(module: str, name: str, what: str, extra: str, span: Span | None) -> ModuleType:
     """A module that comes with an optional package."""
     try:
@@ -152,39 +63,6 @@ def package(module: str, name: str, what: str, extra: str, span: Span | None) ->
 
 def broken(path: Path, why: object, span: Span | None) -> Fault:
     return fault("E309", f"{path} cannot be read: {why}", span)
-
-
-def quoted(text: str) -> str:
-    """A text of the data, short enough for a message."""
-    return f"`{text}`" if len(text) <= MAX_QUOTED else f"`{text[:MAX_QUOTED]}...`"
-
-
-def as_float(text: str) -> float | None:
-    with suppress(ValueError):
-        return float(text)
-    return None
-
-
-def are_numbers(values: np.ndarray, gaps: bool) -> bool:
-    """Whether all are finite, or, where there may be gaps, NaN."""
-    return bool(not np.isinf(values).any() if gaps else np.isfinite(values).all())
-
-
-def missing_help(table: Path, count: int, is_number: bool) -> str:
-    """How rows without a value are left out, or the values filled in."""
-    all_of_them = f"; {count:,} are missing" if count > 1 else ""
-    kind = table.suffix.lower().removeprefix(".") or "npy"
-    filled = ", and `missing = mean` puts the mean of the column in place of a number" if is_number else ""
-    return f'{NOT_FINITE_HELP}{all_of_them}; `{kind}("{table.name}", .., missing = drop)` leaves such rows out{filled}'
-
-
-def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault:
-    """What to say of a text where a number is due; of 3,14 how it is written."""
-    if not DECIMAL_COMMA.fullmatch(text):
-        return fault("E309", message, span, help=help)
-    point, whole = text.replace(".", "").replace(",", "."), text.replace(".", "").replace(",", "")
-    thousands = f", or {whole} if the comma parts thousands" if len(text) - text.index(",") == 4 else ""
-    return fault("E311", f"{message}; it has a decimal comma", span, help=f"write {point}{thousands}")
 
 
 def check_size(size: int, what: str, span: Span | None, otherwise: str = "") -> None:

@@ -13,7 +13,9 @@ from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
-from nnspec.train.files import Readers, check_size, text_help
+from nnspec.train.cells import text_help
+from nnspec.train.files import check_size
+from nnspec.train.readers import Readers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

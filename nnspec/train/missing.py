@@ -14,7 +14,8 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
 from nnspec.record import dataclass
 from nnspec.train.binding import names_read
-from nnspec.train.files import NOT_FINITE_HELP, Parts, Stretch, Tall
+from nnspec.train.cells import NOT_FINITE_HELP
+from nnspec.train.readers import Parts, Stretch, Tall
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Means = Mapping[str, Any]

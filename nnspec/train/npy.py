@@ -14,7 +14,8 @@ from numpy.lib import format as npy
 from nnspec.diagnostics import Span, fault
 from nnspec.record import dataclass
 from nnspec.run.stored import Opened
-from nnspec.train.files import BROKEN, Readers, Stretch, Tall, broken, check_size, existing, rows_at_once
+from nnspec.train.files import BROKEN, broken, check_size, existing, rows_at_once
+from nnspec.train.readers import Readers, Stretch, Tall
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ONLY = "array"

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Span, fault
-from nnspec.train.files import BROKEN, Readers, Stretch, Tall, broken, existing, missing_help, package, rows_at_once
+from nnspec.train.cells import missing_help
+from nnspec.train.files import BROKEN, broken, existing, package, rows_at_once
+from nnspec.train.readers import Readers, Stretch, Tall
 
 WIDEST = 8
 READ_AHEAD, LEAST_AHEAD = 1 << 24, 1 << 16

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.train.files import are_numbers, as_float
+from nnspec.train.cells import are_numbers, as_float
 
 SAMPLE = 1 << 16
 """Bytes from the start of a file by which a column is expected to be of numbers or of texts."""

@@ -21,11 +21,11 @@ from nnspec.run.ort import Session
 from nnspec.run.team import cores
 from nnspec.train.binding import bound, names_read
 from nnspec.train.check import Whence
-from nnspec.train.files import Stretch
 from nnspec.train.labels import Labels, lists
 from nnspec.train.missing import Gaps, refuse_gaps
 from nnspec.train.parquet import stretches
 from nnspec.train.predictions import Array, Classes, ParquetFile, columns, refuse_unknown
+from nnspec.train.readers import Stretch
 
 A = TypeVar("A")
 B = TypeVar("B")

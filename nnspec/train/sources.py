@@ -15,11 +15,12 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.files import is_plain_file
 from nnspec.run.fractions import Fractions
 from nnspec.train.check import examples
-from nnspec.train.files import COMMAND_LINE, Parts, Readers, Tall, in_memory, package, read_idx, read_npz, source_help
+from nnspec.train.files import COMMAND_LINE, package, read_idx, read_npz, source_help
 from nnspec.train.images import read_images
 from nnspec.train.npy import read_npy, tall_npy
 from nnspec.train.parquet import read_parquet, tall_parquet
 from nnspec.train.points import POINTS, xor
+from nnspec.train.readers import Parts, Readers, Tall, in_memory
 from nnspec.train.tables import read_csv
 from nnspec.train.windows import TEXT_FIELDS, series_parts, text_parts
 

@@ -25,9 +25,9 @@ from nnspec.run.room import check_room, free
 from nnspec.run.stored import Opened, Stored
 from nnspec.train.binding import bound, names_computed_with, names_read, taken
 from nnspec.train.check import Fields, Whence, examples
-from nnspec.train.files import Tall
 from nnspec.train.formulas import is_fractional
 from nnspec.train.missing import Gaps
+from nnspec.train.readers import Tall
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -15,20 +15,10 @@ import numpy as np
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.record import dataclass
 from nnspec.source import UTF_16
-from nnspec.train.files import (
-    DECIMAL_COMMA,
-    NOT_FINITE_HELP,
-    Readers,
-    are_numbers,
-    as_float,
-    broken,
-    existing,
-    in_memory,
-    missing_help,
-    not_a_number,
-    quoted,
-)
+from nnspec.train.cells import DECIMAL_COMMA, NOT_FINITE_HELP, are_numbers, as_float, missing_help, not_a_number, quoted
+from nnspec.train.files import broken, existing
 from nnspec.train.quick import plain_columns
+from nnspec.train.readers import Readers, in_memory
 
 QUICK_FROM = 1 << 22
 """Bytes of a file from which loading pyarrow, a quarter of a second, pays."""

@@ -11,7 +11,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.train.files import Parts, in_memory, not_a_number, quoted, read_text
+from nnspec.train.cells import not_a_number, quoted
+from nnspec.train.files import read_text
+from nnspec.train.readers import Parts, in_memory
 from nnspec.train.tables import read_csv
 
 Array = np.ndarray[Any, np.dtype[Any]]

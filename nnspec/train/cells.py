@@ -1,0 +1,55 @@
+"""Values where numbers are due: whether they are some, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from nnspec.diagnostics import Fault, Span, fault
+
+MAX_QUOTED = 40
+NOT_FINITE_HELP = "fill in the value, or remove the row"
+DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")
+
+
+def quoted(text: str) -> str:
+    """A text of the data, short enough for a message."""
+    return f"`{text}`" if len(text) <= MAX_QUOTED else f"`{text[:MAX_QUOTED]}...`"
+
+
+def as_float(text: str) -> float | None:
+    with suppress(ValueError):
+        return float(text)
+    return None
+
+
+def are_numbers(values: np.ndarray, gaps: bool) -> bool:
+    """Whether all are finite, or, where there may be gaps, NaN."""
+    return bool(not np.isinf(values).any() if gaps else np.isfinite(values).all())
+
+
+def missing_help(table: Path, count: int, is_number: bool) -> str:
+    """How rows without a value are left out, or the values filled in."""
+    all_of_them = f"; {count:,} are missing" if count > 1 else ""
+    kind = table.suffix.lower().removeprefix(".") or "npy"
+    filled = ", and `missing = mean` puts the mean of the column in place of a number" if is_number else ""
+    return f'{NOT_FINITE_HELP}{all_of_them}; `{kind}("{table.name}", .., missing = drop)` leaves such rows out{filled}'
+
+
+def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault:
+    """What to say of a text where a number is due; of 3,14 how it is written."""
+    if not DECIMAL_COMMA.fullmatch(text):
+        return fault("E309", message, span, help=help)
+    point, whole = text.replace(".", "").replace(",", "."), text.replace(".", "").replace(",", "")
+    thousands = f", or {whole} if the comma parts thousands" if len(text) - text.index(",") == 4 else ""
+    return fault("E311", f"{message}; it has a decimal comma", span, help=f"write {point}{thousands}")
+
+
+def text_help(name: str, texts: np.ndarray) -> str:
+    """How a column of texts gets into a model: as the class numbers of an input of its own."""
+    port = name if name.isidentifier() else "kind"
+    declared = f"`input {port}: class({len(set(texts.flat))})`" + ("" if port == name else f', `kind = "{name}"` in the source,')
+    return f"texts become class numbers in an input of their own: {declared} and `one_hot({port})`"
