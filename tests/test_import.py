@@ -21,6 +21,7 @@ from nnspec.diagnostics import Fault
 from nnspec.importing import Imported, import_model
 from nnspec.interchange.to_spec.spec import named
 from nnspec.run.ort import Session
+from nnspec.train.data import Dataset
 
 NAMES = (
     "mlp", "lenet", "resnet", "mobilenet", "lstm", "lstm_state", "gru", "gpt_block", "gpt", "gpt_any_length", "autoencoder", "encoder",
@@ -84,6 +85,21 @@ def test_a_model_on_8_bit_numbers_is_read_with_what_they_stand_for(tmp_path: Pat
     theirs = Session(tmp_path / "m.onnx", optimise=False).run(test)["probs"]
     for ours in (nnspec.load(tmp_path / "m.nn"), nnspec.load(tmp_path / "m.onnx")):
         assert distance(ours(**test)["probs"], theirs) < 1e-2
+
+
+def test_what_8_bit_numbers_make_of_what_is_no_number_is_left_open(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [4]  z = log(x) -> dense(3)  output y = z, k = argmax(z)  loss sum(z^2) }")
+    x = np.random.default_rng(0).uniform(0.1, 5, (90, 4)).astype(np.float32)
+    net.export(tmp_path / "m.onnx", int8=Dataset({"x": x}, None, None))
+    assert import_model(tmp_path / "m.onnx", tmp_path / "m.nn").difference < 1e-2
+    model = onnx.load(tmp_path / "m.onnx")
+    [log] = [n for n in model.graph.node if n.op_type == "Log"]
+    log.input[0] = "below"
+    model.graph.node.insert(0, helper.make_node("Neg", ["size"], ["below"]))
+    model.graph.node.insert(0, helper.make_node("Abs", ["x"], ["size"]))
+    onnx.save(model, tmp_path / "never.onnx")
+    with pytest.raises(Fault, match="`y` is not finite for any input that was tried"):
+        import_model(tmp_path / "never.onnx", tmp_path / "never.nn")
 
 
 def test_batch_normalisation_that_the_exporter_leaves_is_a_layer(tmp_path: Path) -> None:
