@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import click
 
 from nnspec.cli.failure import exit_code
-from nnspec.cli.options import JSON, SET, compilation, options, say, spec_files
+from nnspec.cli.options import JSON, SET, STDIN, compilation, options, say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault, printable
 
 if TYPE_CHECKING:
     from nnspec.compile import Compilation
 
-STDIN = "-"
 MANY_OBJECTS = 100_000
 FEW, MOST_LINES = 3, 12
 """Warnings of one code that are shown where there are many, and lines that are named of the others."""

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import click
 
-from nnspec.cli.options import say, spec_files
+from nnspec.cli.options import STDIN, say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, fault, printable
 from nnspec.files import rewrite
 from nnspec.record import dataclass
 from nnspec.source import read_source, source_of
-
-STDIN = "-"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnspec.compile import Compilation
     from nnspec.net import Net
 
+STDIN = "-"
 IMPORT = "`nnspec import {} -o F.nn` writes a spec"
 """The help for what takes a spec, and not the ONNX model that it got."""
 
@@ -99,7 +100,7 @@ def trained(name: str, pairs: tuple[str, ...] = ()) -> Net:
 def spec_source(name: str) -> Source:
     from nnspec.source import read_source, source_of
 
-    return source_of("<stdin>", sys.stdin.buffer.read()) if name == "-" else read_source(name)
+    return source_of("<stdin>", sys.stdin.buffer.read()) if name == STDIN else read_source(name)
 
 
 def compilation(name: str, pairs: tuple[str, ...] = (), dtype: str | None = None) -> Compilation:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from nnspec.cli.judging import answer, metrics_text
-from nnspec.cli.options import compilation, hush, settings_of
+from nnspec.cli.options import STDIN, compilation, hush, settings_of
 from nnspec.cli.progress import shown
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, printable
@@ -60,7 +60,7 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     spec = spec.with_training(**wishes.changes)
     net = Net(spec, wishes.engine or "auto", wishes.device or "cpu", wishes.threads)
     datasets = net.datasets(wishes.data, note=lambda text: click.echo(text, err=True))
-    folder = folder or rundir.fresh(name if name != "-" else spec.model.name.lower())
+    folder = folder or rundir.fresh(name if name != STDIN else spec.model.name.lower())
     epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
     with rundir.none_left_empty(folder), shown(epochs) as progress:
         history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
