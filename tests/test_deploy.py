@@ -152,7 +152,7 @@ def test_examples_that_tell_most_hold_the_extremes_of_every_column() -> None:
 # ---- 8-bit numbers
 
 
-def test_a_quantized_model_is_smaller_and_says_what_it_lost(net: nnspec.Net, tmp_path: Path) -> None:
+def test_a_quantized_model_says_what_it_lost_and_if_it_is_not_smaller(net: nnspec.Net, tmp_path: Path) -> None:
     data = Dataset(bright(200), None, bright(100, 1))
     single, proof = net.export(tmp_path / "single.onnx"), net.export(tmp_path / "int8.onnx", int8=data)
     model = onnx.load(proof.path)
@@ -162,8 +162,12 @@ def test_a_quantized_model_is_smaller_and_says_what_it_lost(net: nnspec.Net, tmp
     probs = values_of(proof.path, data.test["image"])["probs"]  # type: ignore[index]  # it has a test part
     after = float((probs.argmax(1) == data.test["kind"]).mean())  # type: ignore[index]
     before = net.evaluate(data.test or {})["accuracy"]
-    assert proof.remarks == (f"accuracy {before:.4g} before and {after:.4g} after it was quantized",)
+    assert proof.remarks[0] == f"accuracy {before:.4g} before and {after:.4g} after it was quantized"
+    assert proof.remarks[1] == f"larger than in single precision by {proof.size - single.size:,} bytes, as its weights are few"
     assert 0 < proof.difference < 0.1
+    digits = nnspec.load("digits", engine="numpy")
+    large, small = digits.export(tmp_path / "large.onnx"), digits.export(tmp_path / "small.onnx", int8=digits.dataset())
+    assert small.size < large.size / 2 and len(small.remarks) == 1
 
 
 def test_a_quantized_part_of_a_network_is_judged_by_the_whole(net: nnspec.Net, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def export_quantized(
     before, after = (_judged(engine, Session(c), public, fed, seen) for c in (single.SerializeToString(), content))
     model = cut_at(content, kept)
     model.producer_name, model.producer_version = single.producer_name, single.producer_version
+    sizes = cut_at(single.SerializeToString(), kept).ByteSize(), model.ByteSize()
     if raw:
         ports = [i.name for i in model.graph.input]
         model = behind(to_onnx(*simplified(preparing(spec, ports, pixels, raw), {}), opset=opset), ports, model)
@@ -78,7 +79,7 @@ def export_quantized(
     shown = examples or given_as({n: v[:COMPARED] for n, v in seen.items()}, pixels)
     compared = {n: np.asarray(shown[n], t.dtype) for n, t in inputs_of(graph).items() if n in shown}
     difference = proved(graph, model.SerializeToString(), [{**weights, **numbers, **compared}], most=np.inf)
-    return written(path, model, difference, f"on {number_of(compared)} examples", *_remarks(before, after))
+    return written(path, model, difference, f"on {number_of(compared)} examples", *_remarks(before, after, *sizes))
 
 
 def _batches(fields: Fields) -> Iterator[Fields]:
@@ -97,8 +98,10 @@ def _judged(engine: Engine, session: Session, public: Mapping[str, str], fed: Ca
     return evaluate(engine, fields, compute)
 
 
-def _remarks(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """What the metrics that are numbers came to, or the loss where there are none."""
+def _remarks(before: Mapping[str, Any], after: Mapping[str, Any], size: int, quantized_size: int) -> Iterator[str]:
+    """What the metrics that are numbers came to, or the loss where there are none; and that nothing is gained in size, if so it is."""
     numbers = [n for n, v in before.items() if isinstance(v, float) and n != "loss"] or ["loss"]
     for name in numbers:
         yield f"{name} {before[name]:.4g} before and {after[name]:.4g} after it was quantized"
+    if quantized_size > size:
+        yield f"larger than in single precision by {quantized_size - size:,} bytes, as its weights are few"
