@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.deploy.comparison import Run, difference, never_finite, nothing_compared
+from nnspec.deploy.comparison import Run, difference, never_finite, nothing_compared, settled
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, random_batches
@@ -64,7 +63,7 @@ def import_model(model: Path, spec: Path) -> Imported:
     origin = f"{model_name(spec)}, imported from {model.name}" + (f", which {producer} wrote" if producer else "")
     found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
     bits = 8 if is_quantized(proto) else 16 if is_half(proto) else 32
-    far, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(0), rounded=bits == 8)
+    far, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(0))
     if not far <= (LARGEST_DIFFERENCE if bits == 32 else LARGEST_OF_HALF):
         raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {far:.2g} of the largest output")
     _write(spec, weights, found)
@@ -78,9 +77,7 @@ def model_name(spec: Path) -> str:
     return name if name.isidentifier() else f"Model{name}"
 
 
-def _difference(
-    found: Written, model: Path, halves: Collection[str], rng: np.random.Generator, *, rounded: bool
-) -> tuple[float, tuple[int, ...]]:
+def _difference(found: Written, model: Path, halves: Collection[str], rng: np.random.Generator) -> tuple[float, tuple[int, ...]]:
     """The largest over all inputs tried and all outputs, and the sizes of the batch it was tried with."""
     fixed = next((p.fixed_batch for p in found.ports.values() if p.fixed_batch), None)
     batches = (fixed,) if fixed else BATCHES
@@ -92,25 +89,12 @@ def _difference(
         for feeds in random_batches(inputs_of(graph), rng, batches):
             ours = reference.run(graph, {**found.weights, **feeds})
             theirs = session.run(_renamed(found, feeds, halves))
-            run = Run({**found.weights, **feeds}, [theirs[names[public]] for public in ours], [*ours.values()])
-            runs.append(_settled(run) if rounded else run)
+            runs.append(settled(Run({**found.weights, **feeds}, [theirs[names[public]] for public in ours], [*ours.values()])))
     except REFUSALS as error:
         raise fault("E532", f"onnxruntime refuses `{model}`: {' '.join(str(error).split())}") from error
     if unknown := never_finite(graph, runs):
         raise fault("E532", nothing_compared(unknown))
     return difference(graph, runs), batches
-
-
-def _settled(run: Run) -> Run:
-    """A run of a model on 8-bit numbers without what ONNX leaves open: examples for which a value is no number, as 8 bits always are."""
-    floats = [values for values in run.expected if values.dtype.kind == "f" and values.ndim]
-    open_ = {i for values in floats for i in np.flatnonzero(np.isnan(values.reshape(len(values), -1)).any(axis=1))}
-    got = [values.copy() for values in run.got]
-    for theirs, ours in zip(got, run.expected, strict=True):
-        if theirs.ndim and theirs.shape == ours.shape:
-            rows = [i for i in open_ if i < len(ours)]
-            theirs[rows] = ours[rows]
-    return replace(run, got=got)
 
 
 def _renamed(found: Written, feeds: Mapping[str, Array], halves: Collection[str]) -> dict[str, Array]:

@@ -14,6 +14,7 @@ from helpers import GALLERY, random_batch
 
 import nnspec
 from nnspec.cli.export import export
+from nnspec.deploy.comparison import Run, settled
 from nnspec.diagnostics import SpecError
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
@@ -147,6 +148,23 @@ def test_examples_that_tell_most_hold_the_extremes_of_every_column() -> None:
     assert (found["x"].max(axis=0) == x.max(axis=0)).all() and (found["x"].min(axis=0) == x.min(axis=0)).all()
     assert len(telling({"image": np.zeros((9, 1, 40, 40))})["image"]) == 4
     assert len(telling({"x": x[:3]})["x"]) == 3
+
+
+@pytest.mark.parametrize("layer", ["maxpool(2)", "flatten -> reshape([8, 2]) -> gru(3)", "flatten -> reshape([8, 2]) -> lstm(3)"])
+def test_what_onnxruntime_makes_of_no_number_does_not_count(layer: str, tmp_path: Path) -> None:
+    net = nnspec.loads(f"model M {{ input x: [1, 4, 4]  output y = log(x) -> {layer}, k = argmax(flatten(x)) }}")
+    assert net.export(tmp_path / "m.onnx").difference < 1e-5
+    x = np.random.default_rng(0).uniform(1, 2, (3, 1, 4, 4)).astype(np.float32)
+    np.testing.assert_allclose(Session(tmp_path / "m.onnx").run({"x": x})["y"], net(x=x)["y"], atol=1e-6)
+
+
+def test_a_number_that_a_model_loses_or_finds_counts() -> None:
+    nan, one, two = np.full(2, np.nan), np.array([[1.0], [2.0]]), np.array([5, 6])
+    expected = [np.array([[np.nan], [2.0]]), two]
+    assert settled(Run({}, [one, np.array([9, 6])], expected)).got[1].tolist() == [5, 6]
+    assert settled(Run({}, [one, np.array([5, 9])], expected)).got[1].tolist() == [5, 9]
+    assert settled(Run({}, [nan, two], [one[:, 0], two])).got[0] is nan
+    assert settled(Run({}, [one[:1], two], expected)).got[0].shape == (1, 1)
 
 
 # ---- 8-bit numbers

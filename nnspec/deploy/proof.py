@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.deploy.comparison import Run, difference, distance, largest, never_finite, nothing_compared
+from nnspec.deploy.comparison import Run, difference, distance, largest, never_finite, nothing_compared, settled
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, size_names
@@ -28,7 +28,7 @@ def proved(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Arr
 
     So it is when an output is no finite number for any of them, as then nothing of it was compared; `help` is for either.
     """
-    runs = tried(graph, content, feeds)
+    runs = [*map(settled, tried(graph, content, feeds))]
     if unknown := never_finite(graph, runs):
         raise fault("E505", nothing_compared(unknown), help=help)
     return _small_enough(difference(graph, runs), LARGEST_DIFFERENCE if most is None else most, help)
