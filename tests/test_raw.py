@@ -204,6 +204,17 @@ def test_eight_bit_numbers_behind_a_data_block_are_those_calibrated_on_what_it_m
     assert [*session.outputs] == (["output:out"] if "out" in sample.fields else ["out"])
 
 
+def test_what_the_data_block_makes_may_be_an_output_of_a_network_on_eight_bit_numbers(tmp_path: Path) -> None:
+    trained(tmp_path)
+    spec = tmp_path / "net.nn"
+    spec.write_text(spec.read_text().replace("output out", "output x  output out"))
+    net = nnspec.load(spec)
+    net.export(tmp_path / "m.onnx", raw=net.sample(), int8=net.dataset())
+    got = Session(tmp_path / "m.onnx").run(columns(a=[2.5], b=[30], kind=[1]))
+    assert {*got} == {"x", "out"}
+    np.testing.assert_allclose(got["x"], [[np.log(2.5), 3, 0, 1, 0]], rtol=1e-6)
+
+
 def test_a_network_that_draws_is_quantized_behind_its_data_block_too(tmp_path: Path) -> None:
     net = trained(tmp_path, first="standardize -> noisy", more="fn noisy(x) = x + normal(0, 0.1)")
     assert net.export(tmp_path / "m.onnx", raw=net.sample(), int8=net.dataset()).difference < 0.1

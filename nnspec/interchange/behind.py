@@ -18,9 +18,9 @@ def behind(first: onnx.ModelProto, ports: Sequence[str], second: onnx.ModelProto
     outer = {i.name: names.give(i.name) for i in first.graph.input}
     kept = {array.name: names.give(array.name) for array in second.graph.initializer}
     kept |= {o.name: names.give(o.name, PUBLIC + o.name) for o in second.graph.output}
-    results = [o.name for o in first.graph.output]
-    made = _rename(first.graph, outer, names)
-    _rename(second.graph, kept | {port: made[result] for port, result in zip(ports, results, strict=True)}, names)
+    results = dict(zip(ports, (o.name for o in first.graph.output), strict=True))
+    made = _rename(first.graph, {result: kept[port] for port, result in results.items() if port in kept} | outer, names)
+    _rename(second.graph, kept | {port: made[result] for port, result in results.items()}, names)
     nodes = [*first.graph.node, *second.graph.node]
     _name_apart(nodes)
     for field, values in (("node", nodes), ("input", first.graph.input), ("value_info", ())):
