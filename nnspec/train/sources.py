@@ -57,7 +57,7 @@ def source_from_path(path: str) -> DataSource:
     span, name = _on_the_command_line(path), _suffix(path)
     if name not in TABLES:
         message = f"`{path}` is not a .csv, .npy, .npz or .parquet file"
-        folder = "a folder of MNIST files needs `data mnist` in the spec" if Path(path).is_dir() else ""
+        folder = 'what lies in a folder a spec says: `data images("folder")`, or `data mnist`' if Path(path).is_dir() else ""
         raise fault("E302", message, span, help=source_help(path) or folder)
     return DataSource(name, span, str(Path(path).absolute()))
 
