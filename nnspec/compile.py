@@ -18,11 +18,12 @@ from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import Facts, TableRow, table
+from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, check_against_model, elaborate_training
 from nnspec.elaborate.uncalled import unknown_names
 from nnspec.elaborate.update import check_optimizer, schedule_graph
-from nnspec.elaborate.values import POISON, Saved, Scope
+from nnspec.elaborate.values import POISON, Saved
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import ITEM_BYTES
@@ -196,8 +197,9 @@ class Compilation:
 
     def _mistakes(self) -> Iterator[Diagnostic]:
         """What is wrong with what the text means; raises a Fault where no more can be said."""
+        found = list(self._mistakes_in_use())  # which foresees what would be too much
         fitting = self.fitting_model[1] if self.fitting_model else []
-        found = [*self._mistakes_in_use(), *self.training_model[1], *fitting, *self.train_blocks[1]]
+        found += [*self.training_model[1], *fitting, *self.train_blocks[1]]
         yield from found
         if not found and not self.parsed[1]:
             yield from self._unknown_names()

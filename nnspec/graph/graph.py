@@ -24,7 +24,10 @@ ROLES = ("input", "param", "state", "forward", "loss", "backward", "update")
 
 @dataclass(frozen=True)
 class Node:
-    """One operation; `inputs` are names of nodes, `role` says which part of a training step it belongs to."""
+    """One operation; `inputs` are names of nodes, `role` says which part of a training step it belongs to.
+
+    `kinds` are those of the values of its attributes, of which equal ones may be of several: 1, 1.0 and True.
+    """
 
     op: Op
     inputs: tuple[str, ...]
@@ -33,6 +36,7 @@ class Node:
     name: str
     span: Span | None = None
     role: str = "forward"
+    kinds: tuple[Any, ...] = field(default=(), repr=False)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -115,14 +119,15 @@ class Graph:
         return self.place(op, inputs, frozen, _kinds(frozen), type, name)
 
     def place(self, op: Op, inputs: tuple[str, ...], attrs: Attributes, kinds: tuple[Any, ...], type: Type, name: str | None) -> str:
-        """The same for attributes in order, and what kinds of values they are."""
+        """The same for attributes in order, and the kinds of their values."""
         key = (op.name, inputs, attrs, kinds, type.dtype, name if op.is_source else None)
         made = self._known.get(key)
         if made is None:
             if self.most is not None and (len(self.nodes) >= self.most or type.longest > MAX_DIMENSION):
                 raise self._too_much(self.most, type)
             made = self._known[key] = self.fresh(name or self._default_name(op))
-            self.nodes[made] = Node(op, inputs, attrs, type, made, self.context.span, op.name if op.is_source else self.context.role)
+            role = op.name if op.is_source else self.context.role
+            self.nodes[made] = Node(op, inputs, attrs, type, made, self.context.span, role, kinds)
         if self.log is not None:
             self.log.append(Made(op, inputs, attrs, kinds, type, name, self.context, made))
         return made
@@ -194,7 +199,7 @@ class Graph:
         return self
 
     def copy_node(self, node: Node, inputs: tuple[str, ...]) -> str:
-        return self.place(node.op, inputs, node.attrs, _kinds(node.attrs), node.type, node.name)
+        return self.place(node.op, inputs, node.attrs, node.kinds, node.type, node.name)
 
     def insert(self, other: Graph, outputs: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
         """Copies what these nodes of another graph need, but for the nodes in `known`, for which ours stand; gives all names here."""
@@ -266,7 +271,7 @@ def _kinds(attrs: Attributes) -> tuple[Any, ...]:
 
 
 def _kind(value: Any) -> Any:
-    """Tells 1 from 1.0 from True, which are equal as keys."""
+    """What tells values apart that are equal as keys."""
     return tuple(map(_kind, value)) if isinstance(value, tuple) else type(value)
 
 
