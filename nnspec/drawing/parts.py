@@ -15,7 +15,8 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.model import Model, run_model
 from nnspec.elaborate.scan import OneStep
-from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Row, Scope, Value, describe
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import Applied, Builtin, Choice, Function, Row, Value, describe
 from nnspec.graph import Dim, Graph, Var
 from nnspec.record import dataclass
 from nnspec.syntax import ast

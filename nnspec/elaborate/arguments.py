@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
-from nnspec.elaborate.values import CHOICES, Builtin, Function, Scope, Tensor, Value, describe, is_dim
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import CHOICES, Builtin, Function, Tensor, Value, describe, is_dim
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast

@@ -19,18 +19,17 @@ from nnspec.elaborate.arguments import bind, check_tensors, wanted_by
 from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
+from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.submodels import as_layer
 from nnspec.elaborate.values import (
     POISON,
     Applied,
     Builtin,
-    Frame,
     Function,
     Owned,
     Poison,
     Poisoned,
     Row,
-    Scope,
     Tensor,
     Unsized,
     Value,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Fix, Span, fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Scope, Tensor, Unsized, Value, describe, is_dim
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Tensor, Unsized, Value, describe, is_dim
 from nnspec.graph import Dim, Shape, Size, Type
 from nnspec.graph.origin import Origin, SizeOf
 from nnspec.graph.types import MAX_DIMENSION, show

@@ -11,18 +11,9 @@ from nnspec.elaborate.calls import PLAIN, Calls
 from nnspec.elaborate.names import unknown, value_of
 from nnspec.elaborate.pipelines import pipe
 from nnspec.elaborate.scan import OneStep, scan
+from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_body
-from nnspec.elaborate.values import (
-    Applied,
-    Poisoned,
-    Scope,
-    Tensor,
-    Unsized,
-    Value,
-    describe,
-    is_dim,
-    is_number,
-)  # fmt: skip
+from nnspec.elaborate.values import Applied, Poisoned, Tensor, Unsized, Value, describe, is_dim, is_number
 from nnspec.graph import Dim, Op, Size, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY

@@ -9,7 +9,8 @@ from nnspec.elaborate.expand import Elaborator, about
 from nnspec.elaborate.fields import names_in
 from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.report import Facts
-from nnspec.elaborate.values import Function, Scope, Tensor, Value, describe
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import Function, Tensor, Value, describe
 from nnspec.graph import Size
 from nnspec.syntax import ast
 

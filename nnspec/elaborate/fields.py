@@ -9,7 +9,8 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.values import Scope, Tensor, Value
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import Tensor, Value
 from nnspec.graph import Graph, Type
 from nnspec.ops import OPS
 from nnspec.record import dataclass

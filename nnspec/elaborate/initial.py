@@ -13,7 +13,8 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.recipe import Unlike
 from nnspec.elaborate.remember import Look, of_library
-from nnspec.elaborate.values import Applied, Frame, Owned, Saved
+from nnspec.elaborate.scope import Frame
+from nnspec.elaborate.values import Applied, Owned, Saved
 from nnspec.graph import Graph, Shape, Type, Var
 from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS

@@ -8,7 +8,8 @@ from dataclasses import replace
 from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.values import POISON, Poisoned, Scope
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import POISON, Poisoned
 from nnspec.graph import Graph
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_value

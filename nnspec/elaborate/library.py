@@ -11,7 +11,8 @@ from nnspec import resources
 from nnspec.diagnostics import Diagnostic, Source
 from nnspec.elaborate.budget import Budget
 from nnspec.elaborate.primitives import builtins
-from nnspec.elaborate.values import Function, Scope, Value
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import Function, Value
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse

@@ -17,20 +17,9 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import value_of
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.remember import Remembering
+from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import branch, run_statement
-from nnspec.elaborate.values import (
-    POISON,
-    Applied,
-    Builtin,
-    Frame,
-    Function,
-    Owned,
-    Row,
-    Scope,
-    Tensor,
-    Value,
-    describe,
-)  # fmt: skip
+from nnspec.elaborate.values import POISON, Applied, Builtin, Function, Owned, Row, Tensor, Value, describe
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.graph.origin import Origin
 from nnspec.ops import OPS

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from nnspec.diagnostics import Fault, Span, fault, instead, is_slip, suggest
 from nnspec.elaborate.foreign import help_for, is_safe, nearest
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Scope, Value, describe, is_callable
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Value, describe, is_callable
 from nnspec.syntax import ast
 
 NOWHERE: Mapping[str, Span | None] = {}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch
 from nnspec.elaborate.names import callee_of
-from nnspec.elaborate.values import POISON, Builtin, Poisoned, Scope, Tensor, Value, describe
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import POISON, Builtin, Poisoned, Tensor, Value, describe
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:

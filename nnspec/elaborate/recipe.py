@@ -13,8 +13,9 @@ from functools import cached_property
 from nnspec.diagnostics import Span
 from nnspec.elaborate.calls import PLAIN, Seen
 from nnspec.elaborate.declarations import Declared
+from nnspec.elaborate.scope import Drawn, Frame
 from nnspec.elaborate.statements import Updated
-from nnspec.elaborate.values import Applied, Choice, Drawn, Frame, Owned, Tensor, Value
+from nnspec.elaborate.values import Applied, Choice, Owned, Tensor, Value
 from nnspec.graph import Size, Type
 from nnspec.graph.graph import Attributes, Context, Made
 from nnspec.graph.op import Op

@@ -17,8 +17,9 @@ from nnspec.elaborate.declarations import Declared, enter
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.recipe import KNOWN, Given, Owning, Recipe, Step, Unlike, Writer
+from nnspec.elaborate.scope import Drawn, Frame
 from nnspec.elaborate.statements import Updated, end_with
-from nnspec.elaborate.values import Builtin, Drawn, Frame, Function, Owned, Tensor, Value
+from nnspec.elaborate.values import Builtin, Function, Owned, Tensor, Value
 from nnspec.graph import Graph, Var
 from nnspec.graph.graph import Attributes, Context
 from nnspec.graph.origin import SizeOf

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_statements
-from nnspec.elaborate.values import Applied, Function, Scope, Tensor, Value, describe
+from nnspec.elaborate.values import Applied, Function, Tensor, Value, describe
 from nnspec.graph import BATCH, Dim, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, of_step, stand_in

@@ -10,7 +10,8 @@ from nnspec.diagnostics import Fix, Span, fault, instead, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
 from nnspec.elaborate.foreign import is_safe, nearest
-from nnspec.elaborate.values import Scope, describe, is_number
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import describe, is_number
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 

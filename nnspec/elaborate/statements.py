@@ -10,7 +10,8 @@ from nnspec.elaborate import batch
 from nnspec.elaborate.declarations import declare, shape_of, sized_so
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
-from nnspec.elaborate.values import POISON, Function, Poisoned, Scope, Tensor, Value, describe
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import POISON, Function, Poisoned, Tensor, Value, describe
 from nnspec.graph.types import show
 from nnspec.record import dataclass
 from nnspec.syntax import ast

@@ -12,9 +12,10 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.primitives import Arguments, make_builtin
+from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.training import learning_rate
 from nnspec.elaborate.update import check_optimizer
-from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe
+from nnspec.elaborate.values import Applied, Tensor, Value, describe
 from nnspec.graph import Op, Shape, Size, Type
 from nnspec.graph.types import show, size_names
 from nnspec.ops import OPS

@@ -13,8 +13,9 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, losses_of, trained_by
+from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.sources import DataSource, SourceReader
-from nnspec.elaborate.values import Applied, Scope, Tensor, Value, describe, is_number
+from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_number
 from nnspec.graph import Graph
 from nnspec.record import dataclass
 from nnspec.syntax import ast

@@ -9,7 +9,7 @@ from dataclasses import replace
 from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import TRUTHS, unknown
-from nnspec.elaborate.values import Scope
+from nnspec.elaborate.scope import Scope
 from nnspec.syntax import ast
 from nnspec.syntax.names import names_of
 

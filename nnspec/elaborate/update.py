@@ -10,8 +10,9 @@ from nnspec.elaborate.calls import blame
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.foreign import OF_OPTIMIZERS
 from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import assign
-from nnspec.elaborate.values import Applied, Frame, Scope, Tensor, Value
+from nnspec.elaborate.values import Applied, Tensor, Value
 from nnspec.graph import Graph, Type, Var
 from nnspec.ops import OPS
 from nnspec.record import dataclass

@@ -11,7 +11,7 @@ from typing import Any
 from nnspec.diagnostics import Source
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import elaborate_model
-from nnspec.elaborate.values import Scope
+from nnspec.elaborate.scope import Scope
 from nnspec.graph import Dim, Graph, Node, Size
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS

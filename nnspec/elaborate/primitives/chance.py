@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives.table import Arguments, builtin
-from nnspec.elaborate.values import Drawn, Saved, Tensor, Value, describe
+from nnspec.elaborate.scope import Drawn
+from nnspec.elaborate.values import Saved, Tensor, Value, describe
 from nnspec.graph import BATCH, Shape, Type
 from nnspec.ops import OPS
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.values import CHOICES, Builtin, Choice, Scope, Tensor, Value, describe
+from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import CHOICES, Builtin, Choice, Tensor, Value, describe
 from nnspec.ops import OPS
 
 if TYPE_CHECKING:

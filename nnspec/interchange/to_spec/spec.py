@@ -10,7 +10,7 @@ import onnx
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import elaborate_model
-from nnspec.elaborate.values import Scope
+from nnspec.elaborate.scope import Scope
 from nnspec.graph.types import show, size_names
 from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.lowering import Array
