@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Fault, SpecError, fault
+from nnspec.diagnostics import Fault, SpecError
 from nnspec.gradcheck import random_values
 from nnspec.graph import Graph, Op
 from nnspec.graph.types import bind
@@ -73,11 +73,10 @@ class Benchmark:
 
 def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = None, sizes: Mapping[str, int] | None = None) -> Benchmark:
     """Times the matrix products of a step in NumPy, and then steps of the first train block on random examples, all engines in turns."""
-    if not spec.checked().trainings:
-        raise fault("E110", "this spec has no train block, so it has no training step", spec.model.span)
+    phases = spec.checked().first_stage
     examples = batch or spec.trainings[0].batch
     known = sizes_of(spec, examples, sizes or {})
-    found = Counter(p for phase in spec.stages[0] for p in products(phase.objective, known))
+    found = Counter(p for phase in phases for p in products(phase.objective, known))
     # First, for an engine may change how many threads NumPy's products have.
     flops, seconds = sum(p.flops * n for p, n in found.items()), sum(product_seconds(p) * n for p, n in found.items())
     limit = LIMIT.flops / product_seconds(LIMIT)

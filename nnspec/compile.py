@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import POISON, Saved
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
-from nnspec.graph.types import ITEM_BYTES
 from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
 from nnspec.rewrite.absorb import absorbed
@@ -250,7 +248,7 @@ class Compilation:
     def _check_size(self) -> None:
         """Parameters and states that no memory holds; `numbers`, as a parameter has no size that is known only at run time."""
         owned = self.model.owned
-        bytes_of = {name: prod(o.type.numbers) * ITEM_BYTES[o.type.dtype] for name, o in owned.items()}
+        bytes_of = {name: o.type.nbytes for name, o in owned.items()}
         total, most = sum(bytes_of.values()), limits.most("parameters")
         if total > most:
             largest = max(bytes_of, key=lambda name: bytes_of[name])
@@ -355,11 +353,16 @@ class Compilation:
         return tuple(Phase(self.stable, self.definitions, training, *part) for part in parts)
 
     @property
-    def step(self) -> Graph:
-        """The first phase of a training step: forward, loss, backward and update in one graph."""
+    def first_stage(self) -> tuple[Phase, ...]:
+        """What each step of the first train block does."""
         if not self.stages:
             raise fault("E110", "this spec has no train block, so it has no training step", self.model.span)
-        return self.stages[0][0].step
+        return self.stages[0]
+
+    @property
+    def step(self) -> Graph:
+        """The first phase of a training step: forward, loss, backward and update in one graph."""
+        return self.first_stage[0].step
 
     @cached_property
     def initial(self) -> Graph:

@@ -53,11 +53,8 @@ class StepPlan:
     """The gradients of the first phase of a training step, for fixed sizes; the update runs over flat buffers."""
 
     spec: Compilation
+    graph: Graph
     sizes: Mapping[str, int]
-
-    @property
-    def graph(self) -> Graph:
-        return self.spec.stages[0][0].objective
 
     @cached_property
     def divided(self) -> tuple[list[slice], Cut | None]:
@@ -174,9 +171,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def step_plan(spec: Compilation, sizes: Mapping[str, int]) -> StepPlan:
     """The plan of the first training step of a spec; `sizes` has a number for each that is known only at run time, but for the batch."""
-    if not spec.trainings:
-        raise fault("E110", "this spec has no train block, so it has no training step", spec.model.span)
-    return StepPlan(spec, sizes_of(spec, None, sizes))
+    return StepPlan(spec, spec.first_stage[0].objective, sizes_of(spec, None, sizes))
 
 
 def memory_of(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, object]:

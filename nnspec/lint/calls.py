@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Diagnostic, Span
-from nnspec.lint.network import Network
-
-_COMMENT = re.compile(r"#[^\n]*")
+from nnspec.lint.network import Network, uncommented
 
 
 def weights_of_their_own(network: Network) -> Iterator[Diagnostic]:
@@ -21,7 +19,7 @@ def weights_of_their_own(network: Network) -> Iterator[Diagnostic]:
 def _calls(network: Network, name: str) -> list[Span]:
     """Where a model is called that gets parameters there; each place once, as those in a `repeat` are meant to be apart."""
     owners = (row.span for row in network.model.rows if any(re.match(rf"{name}(_\d+)?\.", owned) for owned in row.owned))
-    said = ((span, _COMMENT.sub(lambda m: " " * len(m[0]), span.text)) for span in dict.fromkeys(owners))
+    said = ((span, uncommented(span.text)) for span in dict.fromkeys(owners))
     return [Span(s.source, s.start + m.start(), s.start + m.end()) for s, text in said for m in re.finditer(rf"\b{name}\b", text)]
 
 

@@ -17,6 +17,13 @@ from nnspec.graph.types import bind, count, size_names
 from nnspec.record import dataclass
 
 _COMMENT, _WORD = re.compile(r"#[^\n]*"), re.compile(r"(?<![\w.])[^\W\d]\w*")
+
+
+def uncommented(text: str) -> str:
+    """A text with blanks for its comments, so that all else stays where it is."""
+    return _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
+
+
 AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))
 PRODUCTS = ("matmul", "conv", "conv_input_grad")
 
@@ -135,7 +142,7 @@ class Network:
     @cached_property
     def words(self) -> Counter[str]:
         """How often each word stands in the model's file, outside of comments and not as a part of another thing."""
-        return Counter(_WORD.findall(_COMMENT.sub("", self.model.span.source.text)))
+        return Counter(_WORD.findall(uncommented(self.model.span.source.text)))
 
     def start(self, product: Product) -> Owned | None:
         """The parameter of a product, with how it starts."""

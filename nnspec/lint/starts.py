@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.elaborate.lists import flat
 from nnspec.elaborate.values import Applied, Owned
 from nnspec.lint.network import Network, Product, Wiring, from_library, layer_of
 
@@ -32,15 +33,7 @@ def _alike(start: object) -> bool:
         return False
     if isinstance(start, Applied):
         return from_library(start, "zeros", "ones", "constant")
-    return len(set(_numbers(start))) == 1
-
-
-def _numbers(start: object) -> Iterator[object]:
-    if isinstance(start, tuple):
-        for part in start:
-            yield from _numbers(part)
-    else:
-        yield start
+    return len(set(flat(start))) == 1
 
 
 def _units(owned: Owned, product: Product) -> int:
