@@ -8,6 +8,7 @@ import pytest
 from helpers import ROOT
 
 from nnspec.compile import Compilation
+from nnspec.compile.mistakes import unknown_in
 from nnspec.elaborate import uncalled
 from nnspec.source import Source, source_of
 
@@ -55,4 +56,4 @@ FILES = sorted([*(ROOT / "nnspec" / "std").glob("*.nn"), *(ROOT / "specs").rglob
 def test_all_names_in_the_bodies_of_library_and_gallery_are_known(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uncalled, "_uncalled", lambda spec: [*spec.all("layer"), *spec.all("fn")])
     spec = Compilation(source_of(file.name, file.read_bytes()), {}, folder=file.parent)
-    assert not list(spec._unknown_names())
+    assert not list(unknown_in(spec))

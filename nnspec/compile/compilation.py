@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnspec import limits, lint, step, wholedata
-from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, did_you_mean, fault
+from nnspec import lint, step, wholedata
+from nnspec.compile import mistakes
+from nnspec.diagnostics import Diagnostic, Source, SpecError, fault
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import files_of, initial_values
 from nnspec.elaborate.lets import evaluate_lets
@@ -19,9 +20,7 @@ from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import Facts, TableRow, table
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.tests import Tests, elaborate_tests
-from nnspec.elaborate.training import Training, check_against_model, elaborate_training
-from nnspec.elaborate.uncalled import unknown_names
-from nnspec.elaborate.update import check_optimizer, schedule_graph
+from nnspec.elaborate.training import Training, elaborate_training
 from nnspec.elaborate.values import POISON, Saved
 from nnspec.files import contained
 from nnspec.graph import Graph, Type
@@ -35,9 +34,6 @@ from nnspec.syntax.ast import Definition
 from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
 from nnspec.weights import name_in, names_in
-
-FOLLOWS_FROM_A_GAP = ("E107", "E110")
-"""Said of what is missing; where a statement could not be read, it may be what that one says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,109 +156,36 @@ class Compilation:
         """The spec as if it were about another of its models, which has no training."""
         return self if model == self.model.name else replace(self, part=model)
 
-    def _tests(self) -> Iterator[Diagnostic]:
-        """What is wrong with the test blocks of all models."""
-        known = [m.name.id for m in self.models]
-        for block in self.test_blocks:
-            if block.model.id not in known:
-                help_ = did_you_mean(block.model.id, known) or f"there are {', '.join(known)}"
-                yield Diagnostic("E101", f"there is no model `{block.model.id}`", block.model.span, help=help_)
-        for name in {b.model.id for b in self.test_blocks} & set(known):
-            yield from self.of(name).tests[1]
-
-    @cached_property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Everything that is wrong with the spec, in the order of the file."""
-        return self._diagnostics(self._mistakes())
-
-    @property
-    def first_diagnostics(self) -> tuple[Diagnostic, ...]:
-        """Those of them that show in the model in use, which are found in half the time."""
-        return self._diagnostics(self._mistakes_in_use())
-
-    def _diagnostics(self, mistakes: Iterator[Diagnostic]) -> tuple[Diagnostic, ...]:
-        """What is wrong with the text, and what it means as far as that does not hang on what is lost."""
-        syntax = self.parsed[1]
-        found = [*syntax, *self.imports.diagnostics]
-        if not self.imports.diagnostics:
-            found += [d for d in _to_the_last(mistakes) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
-        unique = {(d.code, str(d.span), d.message): d for d in found}
-        return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
-
-    def _mistakes_in_use(self) -> Iterator[Diagnostic]:
-        self.definitions.budget.foresee_all([self.definitions.own["model", m.name.id] for m in self.models[:-1]])
-        yield from (*self.names[2], *self._parts(), *self.inference_model[1])
-
-    def _mistakes(self) -> Iterator[Diagnostic]:
-        """What is wrong with what the text means; raises a Fault where no more can be said."""
-        found = list(self._mistakes_in_use())  # which foresees what would be too much
-        fitting = self.fitting_model[1] if self.fitting_model else []
-        found += [*self.training_model[1], *fitting, *self.train_blocks[1]]
-        yield from found
-        if not found and not self.parsed[1]:
-            yield from self._unknown_names()
-            self._check_rest()
-            yield from self._tests()
-            yield from (d for d in self._doubts if d.level == "error")
-
     @property
     def is_library(self) -> bool:
         """Whether the file only defines what others import."""
         return not self.models and not any(isinstance(d, ast.Train | ast.Test) for d in self.parsed[0].definitions)
 
+    @cached_property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the spec, in the order of the file."""
+        return mistakes.all_of(self)
+
+    @property
+    def first_diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Those of them that show in the model in use, which are found in half the time."""
+        return mistakes.first_of(self)
+
     @property
     def mistakes_of_library(self) -> tuple[Diagnostic, ...]:
         """What is wrong with such a file, which needs no model."""
-        found = (*self.parsed[1], *self.imports.diagnostics, *self.names[2])
-        return found or tuple(self._unknown_names())
+        return mistakes.of_library(self)
 
     @cached_property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """What is right by the rules of a spec without mistakes, and probably not meant."""
-        return () if self.diagnostics else tuple(self._doubts)
+        return () if self.diagnostics else tuple(self.doubts)
 
     @cached_property
-    def _doubts(self) -> list[Diagnostic]:
+    def doubts(self) -> list[Diagnostic]:
+        """What the checks of a whole network say; some of it is a mistake."""
         training = rewrite(self.training_model[0].graph, "stability", "algebra")
         return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions))
-
-    def _unknown_names(self) -> Iterator[Diagnostic]:
-        """Those in layers and functions of this file that nothing calls."""
-        scope, definitions, _ = self.names
-        return unknown_names(self.parsed[0], self.imported, scope, definitions)
-
-    def _parts(self) -> Iterator[Diagnostic]:
-        """What is wrong with the models before the last."""
-        for model in self.models[:-1]:
-            if any(p.default is None for p in model.parameters):
-                continue  # what it is shows where it is used
-            yield from self.elaborated(model.name.id)[1]
-
-    def _check_rest(self) -> None:
-        """What shows only in a spec whose parts are right; raises a Fault."""
-        self._check_size()
-        for training in self.trainings:
-            self._check_training(training)
-        self.saved  # noqa: B018  # looks every file up
-
-    def _check_size(self) -> None:
-        """Parameters and states that no memory holds; `numbers`, as a parameter has no size that is known only at run time."""
-        owned = self.model.owned
-        bytes_of = {name: o.type.nbytes for name, o in owned.items()}
-        total, most = sum(bytes_of.values()), limits.most("parameters")
-        if total > most:
-            largest = max(bytes_of, key=lambda name: bytes_of[name])
-            node = self.model.graph.nodes.get(largest)
-            message = f"the parameters take {total / limits.GIB:.3g} GiB, and {most / limits.GIB:.3g} GiB is the most"
-            raise limits.exceeded("parameters", message, node.span if node else owned[largest].span)
-
-    def _check_training(self, training: Training) -> None:
-        if training.optimizer:
-            check_optimizer(self.definitions, training.optimizer)
-            check_against_model(training, self.model)
-            if training.schedule:
-                schedule_graph(self.definitions, training.schedule)
-            self.training_model[0].needs_loss("there is nothing to train", self.model.span)
 
     def checked(self) -> Compilation:
         """Itself, or SpecError with everything that is wrong."""
@@ -396,14 +319,6 @@ class Compilation:
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""
         return replace(self, changes={**self.changes, **changes})
-
-
-def _to_the_last(mistakes: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
-    """Them, and the Fault after which no more can be said."""
-    try:
-        yield from mistakes
-    except Fault as error:
-        yield error.diagnostic
 
 
 def _in_use(graph: Graph) -> Graph:

@@ -1,0 +1,119 @@
+"""What is wrong with a spec: in its text, in what the text means, and in what shows only once its parts are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nnspec import limits
+from nnspec.diagnostics import Diagnostic, Fault, did_you_mean
+from nnspec.elaborate.training import Training, check_against_model
+from nnspec.elaborate.uncalled import unknown_names
+from nnspec.elaborate.update import check_optimizer, schedule_graph
+
+if TYPE_CHECKING:
+    from nnspec.compile.compilation import Compilation
+
+FOLLOWS_FROM_A_GAP = ("E107", "E110")
+"""Said of what is missing; where a statement could not be read, it may be what that one says."""
+
+
+def all_of(spec: Compilation) -> tuple[Diagnostic, ...]:
+    """Everything, in the order of the file."""
+    return _in_order(spec, _mistakes(spec))
+
+
+def first_of(spec: Compilation) -> tuple[Diagnostic, ...]:
+    """What shows in the model in use."""
+    return _in_order(spec, _in_use(spec))
+
+
+def of_library(spec: Compilation) -> tuple[Diagnostic, ...]:
+    """What is wrong with a file that only defines what others import."""
+    found = (*spec.parsed[1], *spec.imports.diagnostics, *spec.names[2])
+    return found or tuple(unknown_in(spec))
+
+
+def _in_order(spec: Compilation, mistakes: Iterator[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """What is wrong with the text, and what it means as far as that does not hang on what is lost."""
+    syntax = spec.parsed[1]
+    found = [*syntax, *spec.imports.diagnostics]
+    if not spec.imports.diagnostics:
+        found += [d for d in _to_the_last(mistakes) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
+    unique = {(d.code, str(d.span), d.message): d for d in found}
+    return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
+
+
+def _to_the_last(mistakes: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
+    """Them, and the Fault after which no more can be said."""
+    try:
+        yield from mistakes
+    except Fault as error:
+        yield error.diagnostic
+
+
+def _in_use(spec: Compilation) -> Iterator[Diagnostic]:
+    spec.definitions.budget.foresee_all([spec.definitions.own["model", m.name.id] for m in spec.models[:-1]])
+    yield from (*spec.names[2], *_of_parts(spec), *spec.inference_model[1])
+
+
+def _mistakes(spec: Compilation) -> Iterator[Diagnostic]:
+    """What is wrong with what the text means; raises a Fault where no more can be said."""
+    found = list(_in_use(spec))  # which foresees what would be too much
+    fitting = spec.fitting_model[1] if spec.fitting_model else []
+    found += [*spec.training_model[1], *fitting, *spec.train_blocks[1]]
+    yield from found
+    if not found and not spec.parsed[1]:
+        yield from unknown_in(spec)
+        _check_size(spec)
+        for training in spec.trainings:
+            _check_training(spec, training)
+        spec.saved  # noqa: B018  # looks every file up
+        yield from _of_tests(spec)
+        yield from (d for d in spec.doubts if d.level == "error")
+
+
+def unknown_in(spec: Compilation) -> Iterator[Diagnostic]:
+    """The names that stand for nothing in layers and functions of this file that nothing calls."""
+    scope, definitions, _ = spec.names
+    return unknown_names(spec.parsed[0], spec.imported, scope, definitions)
+
+
+def _of_parts(spec: Compilation) -> Iterator[Diagnostic]:
+    """What is wrong with the models before the last."""
+    for model in spec.models[:-1]:
+        if any(p.default is None for p in model.parameters):
+            continue  # what it is shows where it is used
+        yield from spec.elaborated(model.name.id)[1]
+
+
+def _of_tests(spec: Compilation) -> Iterator[Diagnostic]:
+    """What is wrong with the test blocks of all models."""
+    known = [m.name.id for m in spec.models]
+    for block in spec.test_blocks:
+        if block.model.id not in known:
+            help_ = did_you_mean(block.model.id, known) or f"there are {', '.join(known)}"
+            yield Diagnostic("E101", f"there is no model `{block.model.id}`", block.model.span, help=help_)
+    for name in {b.model.id for b in spec.test_blocks} & set(known):
+        yield from spec.of(name).tests[1]
+
+
+def _check_size(spec: Compilation) -> None:
+    """Parameters and states that no memory holds."""
+    owned = spec.model.owned
+    bytes_of = {name: o.type.nbytes for name, o in owned.items()}
+    total, most = sum(bytes_of.values()), limits.most("parameters")
+    if total > most:
+        largest = max(bytes_of, key=lambda name: bytes_of[name])
+        node = spec.model.graph.nodes.get(largest)
+        message = f"the parameters take {total / limits.GIB:.3g} GiB, and {most / limits.GIB:.3g} GiB is the most"
+        raise limits.exceeded("parameters", message, node.span if node else owned[largest].span)
+
+
+def _check_training(spec: Compilation, training: Training) -> None:
+    if training.optimizer:
+        check_optimizer(spec.definitions, training.optimizer)
+        check_against_model(training, spec.model)
+        if training.schedule:
+            schedule_graph(spec.definitions, training.schedule)
+        spec.training_model[0].needs_loss("there is nothing to train", spec.model.span)
