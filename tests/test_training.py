@@ -185,6 +185,36 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     assert net.evaluate(validation)["loss"] == pytest.approx(best, rel=1e-5)
 
 
+ABSOLUTE = "metric own = 100 * mean(abs(out - y))\n  metric right = -100 * mean(abs(out - y))\n  metric error = mae(out, y)"
+
+
+@pytest.mark.parametrize("stop", ["val.own, patience = 2, best = low", "val.right, 2, high", "val.error, patience = 2"])
+def test_early_stopping_keeps_the_weights_that_are_best_the_way_the_metric_says(stop: str) -> None:
+    net = nnspec.loads(SMALL.replace("metric mse(out, y)", ABSOLUTE).replace("SETTINGS", f"stop early({stop})"))
+    data = some_data()
+    validation = {"x": data["x"], "y": -data["y"]}
+    history = net.fit(data, epochs=50, validation=validation)
+    assert "best weights are kept" in history.stopped and "taken as" not in history.stopped
+    best = min(e.metrics["val.own"] for e in history.epochs)
+    assert net.evaluate(validation)["own"] == pytest.approx(best, rel=1e-5)
+
+
+def test_of_a_metric_of_one_s_own_the_message_of_the_stop_says_which_way_was_taken() -> None:
+    net = nnspec.loads(SMALL.replace("metric mse(out, y)", ABSOLUTE).replace("SETTINGS", "stop early(val.own, patience = 3)"))
+    data = some_data()
+    history = net.fit(data, epochs=50, validation=data)
+    assert history.stopped.startswith("val.own, taken as better when higher, has not improved for 3 epochs")
+
+
+def test_an_accuracy_that_rises_is_no_plateau() -> None:
+    spec = SMALL.replace("metric mse(out, y)", ABSOLUTE).replace(
+        "SETTINGS", "stop plateau(val.right, patience = 3, smoothing = 1, best = BEST)"
+    )
+    data = some_data()
+    rising, falling = (nnspec.loads(spec.replace("BEST", best)).fit(data, epochs=8, validation=data) for best in ("high", "low"))
+    assert len(rising.epochs) == 8 and not rising.stopped and len(falling.epochs) == 4
+
+
 def test_training_stops_when_the_weights_no_longer_move() -> None:
     spec = LINEAR.replace("STOP", "converged(weights = 1e-4)")
     net = nnspec.loads(spec)
@@ -210,7 +240,16 @@ def test_training_stops_on_a_plateau_of_the_smoothed_loss() -> None:
 
 @pytest.mark.parametrize(
     "stop",
-    ["converged()", "converged(weigths = 1)", "converged(0.1)", "plateau(patience = 2)", "early(val.loss)", "plateau(loss, patience = 0)"],
+    [
+        "converged()",
+        "converged(weigths = 1)",
+        "converged(0.1)",
+        "plateau(patience = 2)",
+        "early(val.loss)",
+        "plateau(loss, patience = 0)",
+        "early(val.loss, patience = 2, best = lower)",
+        "early(val.loss, patience = 2, best = -1)",
+    ],
 )
 def test_a_wrong_way_to_stop_is_refused(stop: str) -> None:
     with pytest.raises(SpecError, match=r"E10[236]"):

@@ -41,6 +41,11 @@ def trained(optimizer: str) -> str:
     return f"{own}\n{vector('dense(4)')}\ntrain {{ epochs 1  optimizer {optimizer} }}"
 
 
+def watched(stop: str, *metrics: str) -> str:
+    """A training that waits for a metric."""
+    return f"{vector('dense(4)', *metrics)}\ntrain {{ epochs 1  validation 0.5  optimizer adam  stop {stop} }}"
+
+
 def sequence(stages: str) -> str:
     return model("input x: [T, 8]", "target y: [4]", f"output z = (x -> {stages})[-1] -> dense(4)", "loss mse(z, y)")
 
@@ -180,6 +185,10 @@ MUST = {
         "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
     },
     "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
+    "W127": {
+        "an error of one's own": watched("early(val.percent, patience = 3)", "metric percent = mean(abs(z - y) / y)"),
+        "what an accuracy leaves": watched("plateau(val.wrong)", "metric wrong = 1 - accuracy(z, argmax(y))"),
+    },
     "W117": {
         "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
         "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
@@ -188,6 +197,11 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "an error that is said to be one": watched("early(val.e, patience = 3, best = low)", "metric e = mean(abs(z - y) / y)"),
+    "an error of the library": watched("early(val.error, 3)", "metric error = rmse(z, y)"),
+    "a loss as a metric": watched("plateau(val.huber)", "metric huber(z, y)"),
+    "an accuracy by its name": watched("early(val.accuracy, 3)", "metric accuracy = mean((z > 0) == (y > 0))"),
+    "the loss": watched("early(val.loss, 3)"),
     "a narrow code": vector("dense(2) -> dense(8) -> relu -> dense(4)"),
     "a code that is an output": model(
         "input x: [8]", "code = x -> dense(16)", "recon = code -> dense(8)", "output code, recon", "loss mse(recon, x)"

@@ -10,6 +10,7 @@ from operator import add
 from nnspec.diagnostics import Diagnostic, Span, fault, instead, meant
 from nnspec.elaborate import batch
 from nnspec.elaborate.declarations import declare, dimension, shape_of
+from nnspec.elaborate.directions import direction
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.given import Given
@@ -42,6 +43,8 @@ class Model:
     outputs: dict[str, Type] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
+    better: dict[str, str | None] = field(default_factory=dict)
+    """Of each metric, whether it is better when `low` or `high`, where that is known."""
     owned: dict[str, Owned] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
@@ -251,6 +254,8 @@ class _ModelWork:
             raise fault("E105", f"there are two {'losses' if s.kind == 'loss' else 'metrics'} called `{name}`", s.span,
                         help=f"name one of them: `{s.kind} other = ...`")  # fmt: skip
         named.append(name)
+        if s.kind == "metric":
+            self.model.better[name] = direction(_callee(s.value), name)
         self.outputs[f"{s.kind}:{name}"] = mean.name
 
     def _finish(self) -> None:

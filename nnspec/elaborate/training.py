@@ -9,6 +9,7 @@ from typing import Any
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
 from nnspec.elaborate import foreign, vocabulary
 from nnspec.elaborate.augmentation import Augmentation, check_augmentations, read_augmentations
+from nnspec.elaborate.directions import DIRECTIONS, LOW
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
@@ -22,9 +23,9 @@ from nnspec.syntax import ast
 from nnspec.syntax.words import SETTING_WORDS
 
 STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
-    "early": (("metric", "patience"), ("metric", "patience"), "early(val.loss, patience = 3)"),
+    "early": (("metric", "patience", "best"), ("metric", "patience"), "early(val.loss, patience = 3)"),
     "converged": (("weights", "grad"), (), "converged(weights = 1e-6)"),
-    "plateau": (("metric", "patience", "smoothing", "tolerance"), ("metric",), "plateau(loss, patience = 3)"),
+    "plateau": (("metric", "patience", "smoothing", "tolerance", "best"), ("metric",), "plateau(loss, patience = 3)"),
 }
 """Ways to stop: their arguments, those that must be given, and an example."""
 MAX_SEED = 2**32 - 1
@@ -35,7 +36,8 @@ class Stop:
     """When to stop before the last epoch.
 
     `early` when a metric has not improved for `patience` epochs; `converged` when no weight moved further than `weights` in an epoch, or
-    the gradient is no longer than `grad`; `plateau` when a smoothed metric has not fallen by the share `tolerance` for `patience` epochs.
+    the gradient is no longer than `grad`; `plateau` when a smoothed metric is not better by the share `tolerance` for `patience` epochs.
+    `best` is what the author says of the metric: better when `low` or `high`.
     """
 
     kind: str
@@ -46,6 +48,12 @@ class Stop:
     tolerance: float = 1e-3
     weights: float | None = None
     grad: float | None = None
+    best: str | None = None
+
+    def better(self, model: Model) -> str | None:
+        """Whether its metric is better when `low` or `high`, where that is known."""
+        name = self.metric.removeprefix("val.")
+        return self.best or model.better.get(name, LOW)
 
 
 @dataclass(frozen=True)
@@ -255,6 +263,8 @@ class _Reader:
     def _stop_value(self, word: str, e: ast.Expr) -> Any:
         if word == "patience":
             return self.whole(e)
+        if word == "best":
+            return self.choice(e, DIRECTIONS, "direction")[0]
         if word != "metric":
             return self.positive(e, word)
         metric = ast.dotted(e)

@@ -65,7 +65,8 @@ def _(value: Word) -> str:
 @written.register
 def _(value: Stop) -> str:
     words = [(w, getattr(value, w)) for w in STOPS[value.kind][0]]
-    return f"{value.kind}({', '.join(v if w == 'metric' else f'{w} = {describe(v)}' for w, v in words if v is not None)})"
+    arguments = (v if w == "metric" else f"{w} = {v if w == 'best' else describe(v)}" for w, v in words if v is not None)
+    return f"{value.kind}({', '.join(arguments)})"
 
 
 @written.register

@@ -14,6 +14,7 @@ from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, 
 from nnspec.lint.network import Network
 from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero
 from nnspec.lint.starts import equal_weights, init_for_another_activation
+from nnspec.lint.stops import directions_taken_for_granted
 from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
 
 CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
@@ -40,6 +41,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     softmax_of_one,
     optimizers_without_effect,
     rates_below_zero,
+    directions_taken_for_granted,
 )
 
 

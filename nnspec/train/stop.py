@@ -7,12 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from nnspec.diagnostics import fault
+from nnspec.elaborate.directions import LOW
 from nnspec.elaborate.training import Stop
 from nnspec.run.engine import Engine
 from nnspec.train.epoch import Epoch
 
 Array = np.ndarray[Any, np.dtype[Any]]
-LOWER_IS_BETTER = ("loss", "mse", "mae", "rmse", "perplexity")
 
 
 class Stopper(Protocol):
@@ -32,7 +32,7 @@ class Stopper(Protocol):
 def stopper(stop: Stop, engine: Engine) -> Stopper:
     if stop.kind == "early":
         return _Early(stop, engine)
-    return _Plateau(stop) if stop.kind == "plateau" else _Converged(stop, engine)
+    return _Plateau(stop, engine) if stop.kind == "plateau" else _Converged(stop, engine)
 
 
 def refuse_unwatched(stop: Stop, validated: bool) -> None:
@@ -42,28 +42,34 @@ def refuse_unwatched(stop: Stop, validated: bool) -> None:
         raise fault("E402", message, stop.span, help="write for example `validation 0.1`")
 
 
-def watched(stop: Stop, epoch: Epoch) -> float:
-    return float(epoch.metrics[stop.metric])
+class _Watched:
+    """A metric as a number that is better when lower, and what a person calls it."""
+
+    def __init__(self, stop: Stop, engine: Engine) -> None:
+        better = stop.better(engine.spec.model)
+        self.metric, self.sign = stop.metric, 1 if better == LOW else -1
+        self.called = stop.metric if better else f"{stop.metric}, taken as better when higher,"
+
+    def __call__(self, epoch: Epoch) -> float:
+        return self.sign * float(epoch.metrics[self.metric])
 
 
 class _Early:
     """Remembers the best weights by a metric, and puts them back."""
 
     def __init__(self, stop: Stop, engine: Engine) -> None:
-        self.stop, self.engine = stop, engine
+        self.stop, self.engine, self.watched = stop, engine, _Watched(stop, engine)
         self.memory: dict[str, Any] = {"best": None, "waited": 0}
         self.arrays: dict[str, Array] = {}
 
     def reason(self, epoch: Epoch) -> str:
-        lower = self.stop.metric.rsplit(".", 1)[-1] in (*LOWER_IS_BETTER, *self.engine.spec.model.losses)
-        value = watched(self.stop, epoch) * (1 if lower else -1)
-        best = self.memory["best"]
+        value, best = self.watched(epoch), self.memory["best"]
         self.memory["waited"] += 1
         if value < (float("inf") if best is None else best):
             self.memory.update(best=value, waited=0)
             self.arrays = {n: v.copy() for n, v in self.engine.all_arrays().items()}
         late = self.memory["waited"] >= self.stop.patience
-        return f"{self.stop.metric} has not improved for {self.stop.patience} epochs; the best weights are kept" if late else ""
+        return f"{self.watched.called} has not improved for {self.stop.patience} epochs; the best weights are kept" if late else ""
 
     def finish(self) -> None:
         for name, value in self.arrays.items():
@@ -94,21 +100,21 @@ class _Converged:
 
 
 class _Plateau:
-    """The smoothed metric Q <- (1 - smoothing) Q + smoothing L has not fallen by the tolerance, as a share of it, for some epochs."""
+    """The smoothed metric Q <- (1 - smoothing) Q + smoothing L is not better by the tolerance, as a share of it, for some epochs."""
 
-    def __init__(self, stop: Stop) -> None:
-        self.stop = stop
+    def __init__(self, stop: Stop, engine: Engine) -> None:
+        self.stop, self.watched = stop, _Watched(stop, engine)
         self.memory: dict[str, Any] = {"smoothed": None, "waited": 0}
         self.arrays: dict[str, Array] = {}
 
     def reason(self, epoch: Epoch) -> str:
-        value, before = watched(self.stop, epoch), self.memory["smoothed"]
+        value, before = self.watched(epoch), self.memory["smoothed"]
         share = self.stop.smoothing
         smoothed = value if before is None else (1 - share) * before + share * value
-        fell = before is None or before - smoothed > self.stop.tolerance * abs(before)
-        waited = 0 if fell else self.memory["waited"] + 1
+        improved = before is None or before - smoothed > self.stop.tolerance * abs(before)
+        waited = 0 if improved else self.memory["waited"] + 1
         self.memory.update(smoothed=smoothed if np.isfinite(smoothed) else None, waited=waited)
-        return f"{self.stop.metric} has been level for {waited} epochs" if waited >= self.stop.patience else ""
+        return f"{self.watched.called} has been level for {waited} epochs" if waited >= self.stop.patience else ""
 
     def finish(self) -> None:
         pass
