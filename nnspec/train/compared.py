@@ -34,8 +34,7 @@ def side_of_run(folder: Path) -> tuple[Side, tuple[Diagnostic, ...]]:
     """A run as its newest whole checkpoint has it, and what is wrong with those after it."""
     spec, checkpoint = rundir.opened(folder)
     said = checkpoint.manifest
-    spec = spec.with_training(**said["changes"]).checked()
-    return Side(spec, checkpoint.arrays, said, dict(_reached(folder, checkpoint.step))), checkpoint.skipped
+    return Side(spec.checked(), checkpoint.arrays, said, dict(_reached(folder, checkpoint.step))), checkpoint.skipped
 
 
 def trained_apart(a: Side, b: Side) -> list[Change]:

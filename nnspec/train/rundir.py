@@ -140,12 +140,13 @@ def _run_of(spec: Path) -> str:
 
 
 def opened(folder: Path) -> tuple[Compilation, Checkpoint]:
-    """The spec of a run, and its newest checkpoint."""
+    """The spec of a run, with what was asked of its train blocks, and its newest checkpoint."""
     refuse_no_run(folder)
     checkpoint = newest(folder)
     said = checkpoint.manifest
     source = source_of(str(folder / SPEC), (folder / SPEC).read_bytes())
-    spec = Compilation(source, said["settings"], said["dtype"], Path(said["folder"]), imports_from=folder / IMPORTS)
+    asked: dict[str, Any] = {"changes": said["changes"], "imports_from": folder / IMPORTS}
+    spec = Compilation(source, said["settings"], said["dtype"], Path(said["folder"]), **asked)
     if sources(spec) != said["sources"]:
         raise fault("E503", f"{folder / SPEC}, or what it imports, is not the spec that these weights were trained with")
     return spec, checkpoint
