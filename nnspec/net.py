@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from nnspec.compile import Compilation
@@ -36,6 +37,9 @@ class Net:
     `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
     trained on. `means` has, by column, what stands for missing values. An exported model brings both along. `data_path` is the file or
     folder that it was trained on in place of the spec's, and is where `path` says nothing else.
+
+    Threads may share a network, and take turns: a call of it computes with the weights as they are between two steps, and two trainings
+    go one after the other. What is written into `params` and `states` meanwhile waits for nobody.
     """
 
     def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu", threads: int | None = None) -> None:
@@ -50,10 +54,17 @@ class Net:
         self.labels: Mapping[str, Sequence[str]] = self.spec.labels
         self.means: Mapping[str, Any] = self.spec.means
         self.data_path: str | None = None
+        self._making, self._training = RLock(), RLock()
 
     @cached_property
-    @as_spec_error()
     def engine(self) -> Engine:
+        with self._making:  # from Python 3.12 on, two threads may be in a cached property
+            engine: Engine | None = self.__dict__.get("engine")
+            self.__dict__["engine"] = engine = engine or self._new_engine()
+            return engine
+
+    @as_spec_error()
+    def _new_engine(self) -> Engine:
         from nnspec.run.engine import Engine
 
         engine = Engine(self.spec, "numpy" if self.engine_name == "auto" else self.engine_name, threads=self.threads, device=self.device)
@@ -135,7 +146,8 @@ class Net:
         if single:
             inputs = self._named(single)
         fields = self._checked(inputs, self.inputs)
-        return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
+        with self.engine.lock:
+            return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
 
     @as_spec_error()
     def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
@@ -148,8 +160,10 @@ class Net:
         (0.298371109, 0.082167041)
         """
         self.spec.model.needs_loss("there are no gradients")
-        loss, gradients = self.engine.gradients(self._checked(fields, self.inputs | self.targets))
-        return loss, {n: g.copy() for n, g in gradients.items()}
+        batch = self._checked(fields, self.inputs | self.targets)
+        with self.engine.lock:
+            loss, gradients = self.engine.gradients(batch)
+            return loss, {n: g.copy() for n, g in gradients.items()}
 
     @as_spec_error()
     def step(self, *, lr: float | None = None, **fields: Any) -> float:
@@ -198,12 +212,13 @@ class Net:
             trained = self._checked(data, ports, labels)
             dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
             datasets = [dataset] * len(self.spec.trainings)
-        written = self.spec
-        try:
-            self.spec = self.engine.spec = written.with_training(epochs=epochs, steps=None) if epochs else written
-            return self.fit_datasets(datasets, progress, Path(run) if run else None, resume=resume, path=path)
-        finally:
-            self.spec = self.engine.spec = written
+        with self._training:
+            written = self.spec
+            try:
+                self.spec = self.engine.spec = written.with_training(epochs=epochs, steps=None) if epochs else written
+                return self.fit_datasets(datasets, progress, Path(run) if run else None, resume=resume, path=path)
+            finally:
+                self.spec = self.engine.spec = written
 
     @as_spec_error()
     def fit_datasets(
@@ -224,17 +239,18 @@ class Net:
         self._needs_training()
         if not all(t.leads_with_batch for t in self.inputs.values()):
             raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
-        self.labels, self.means = {**self.labels, **datasets[-1].labels}, {**self.means, **datasets[-1].means}
-        self.data_path = path and str(Path(path).absolute())
-        progress, choosing = progress or Progress(), self.engine_name == "auto"
-        if folder is None:
-            if resume:
-                raise fault("E543", "there is no run to resume", help='say which one it is: `run="runs/digits-1"`')
-            return fit(self.engine, datasets, progress, choosing=choosing)
-        said = {**self._said(), "data": fingerprints(datasets)}
-        kept = resumed(folder, self.engine, said, choosing, progress.on_warning) if resume else begun(folder, self.engine, said)
-        with kept as run:
-            return fit(self.engine, datasets, progress, run, choosing=choosing)
+        if resume and folder is None:
+            raise fault("E543", "there is no run to resume", help='say which one it is: `run="runs/digits-1"`')
+        with self._training:
+            self.labels, self.means = {**self.labels, **datasets[-1].labels}, {**self.means, **datasets[-1].means}
+            self.data_path = path and str(Path(path).absolute())
+            progress, choosing = progress or Progress(), self.engine_name == "auto"
+            if folder is None:
+                return fit(self.engine, datasets, progress, choosing=choosing)
+            said = {**self._said(), "data": fingerprints(datasets)}
+            kept = resumed(folder, self.engine, said, choosing, progress.on_warning) if resume else begun(folder, self.engine, said)
+            with kept as run:
+                return fit(self.engine, datasets, progress, run, choosing=choosing)
 
     def _said(self) -> dict[str, Any]:
         """What a manifest says of the wishes of who trains."""
@@ -324,7 +340,8 @@ class Net:
 
         seen = self._checked(examples, self.inputs) if examples else {}
         wishes = Wishes(outputs, opset, half, int8, pixels, raw, seen, standardized, measured)
-        return export_network(self.engine, self._single, Path(path), wishes, self.labels, self.means)
+        with self.engine.lock:
+            return export_network(self.engine, self._single, Path(path), wishes, self.labels, self.means)
 
     @as_spec_error()
     def export_training(
@@ -344,7 +361,9 @@ class Net:
 
         self._needs_training()
         fields = [d.as_arrays().train for d in data]
-        standing, labels = standing_of(self.engine), {**self.labels, **(data[-1].labels if data else {})}
+        with self.engine.lock:
+            standing = standing_of(self.engine)
+        labels = {**self.labels, **(data[-1].labels if data else {})}
         prepared = preparation(self.spec, learns=True)
         about = metadata(self.engine) | ({"preprocessing": json.dumps(prepared)} if prepared else {})
         how: dict[str, Any] = {"metadata": about, "data": fields, "labels": labels, "opset": opset}
@@ -373,7 +392,7 @@ class Net:
             raise fault("E525", f"`{self.name}` came from ONNX, and a run directory holds a spec", help="`export` writes it back as ONNX")
         folder, engine = Path(run), self.engine
         rundir.make(folder)
-        with locked(folder):
+        with locked(folder), engine.lock:
             rundir.create(folder, self.spec)
             commit(folder, int(engine.steps_done), engine.all_arrays(), {**manifest(engine), **self._said()})
         return folder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
 from nnspec.optimization import LR, T
 from nnspec.run import reference
+from nnspec.run.alone import alone
 from nnspec.run.batches import check_reach, shapes_of
 from nnspec.run.fitting import fitted
 from nnspec.run.flat import Flat
@@ -48,10 +50,13 @@ def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
 
 
 class Engine:
-    """Runs the graphs of one compiled spec. `params` and `states` are live views by public name."""
+    """Runs the graphs of one compiled spec. `params` and `states` are live views by public name.
+
+    Threads take turns at it; who reads what a call leaves in its memory, or needs several calls, holds the `lock` for so long.
+    """
 
     def __init__(self, compilation: Compilation, name: str = "numpy", threads: int | None = None, device: str = "cpu") -> None:
-        self.device = device
+        self.device, self.lock = device, RLock()
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
         self._params = Flat(_types(model.parameters), self.dtype)
@@ -71,6 +76,7 @@ class Engine:
         self._sets: Sets | None = None
         self.use(name)
 
+    @alone
     def use(self, name: str) -> None:
         """Compute with another engine from now on; everything stays where it is."""
         self.settle()
@@ -106,11 +112,13 @@ class Engine:
         self.settle()
         return self._states.views
 
+    @alone
     def settle(self) -> None:
         """Have every array hold its value of now; where steps leave that to be done, whoever looks at one through the engine does it."""
         if self._sets:
             self._sets.settle()
 
+    @alone
     def initialise(self, seed: int) -> None:
         """Draw every parameter and state anew; optimizer states and step count start over."""
         for name, value in first_values(self.spec, seed).items():
@@ -119,6 +127,7 @@ class Engine:
         self.steps_done[...] = 0
         self._turn_to(0)
 
+    @alone
     def begin(self, stage: int) -> None:
         """Go on with a train block: its optimizer starts afresh, unless the block is the one under way."""
         self._grads.buffer.fill(0)
@@ -138,6 +147,7 @@ class Engine:
         self._updates.clear()
         self._steps.clear()
 
+    @alone
     def resume(self, stage: int, stage_start: int, steps_done: int, seed: int) -> None:
         """Stand where a checkpoint was taken, ready to be given its arrays."""
         self.steps_done[...], self.seed[...] = steps_done, seed
@@ -154,12 +164,14 @@ class Engine:
         optimizer = trainings[self.stage].optimizer if trainings else None
         return optimizer_states(optimizer) if optimizer else {}
 
+    @alone
     def all_arrays(self) -> dict[str, Array]:
         """Everything a checkpoint keeps, by name: parameters, states, `optimizer/STATE/PARAMETER`."""
         self.settle()
         optimizer = {f"optimizer/{s}/{n}": v for s in self._optimizer_starts() for n, v in self.optimizer_buffer(s).views.items()}
         return {**self.params, **self.states, **optimizer}
 
+    @alone
     def fit_states(self, fields: Mapping[str, Array]) -> None:
         """Set the states that are learnt from a whole data set at once."""
         if self.spec.fitting:
@@ -169,6 +181,7 @@ class Engine:
 
     # ---- running
 
+    @alone
     def outputs(self, fields: Mapping[str, Array], draw: int = 0) -> dict[str, Array]:
         """Outputs in use, not in training; valid until the next call. Another `draw` gives random formulas other numbers."""
         self.settle()
@@ -176,12 +189,14 @@ class Engine:
         program = self._bound(self.spec.inference, "inference", fields).run(fields)
         return {n: program.output(n) for n in self.spec.inference.outputs}
 
+    @alone
     def evaluate(self, fields: Mapping[str, Array]) -> dict[str, Array]:
         """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call."""
         self.settle()
         program = self._bound(self.spec.evaluation, "evaluation", fields).run(fields)
         return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
+    @alone
     def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
         """The metrics that are no mean over examples, given what `evaluate` collected for them."""
         return self._by_definition(self.spec.metrics, examples)
@@ -190,6 +205,7 @@ class Engine:
         """What is computed once, over a whole data set."""
         return reference.run(graph, {**self.params, **self.states, **fields, SEED: self.seed, STEP: 0})
 
+    @alone
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
         """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
         self._draw[...] = self.steps_done
@@ -200,6 +216,7 @@ class Engine:
         self.settle()
         return loss, self.gradient_views
 
+    @alone
     def step(self, fields: Mapping[str, Array], lr: float, *, settled: bool = True) -> float:
         """One step of the train block, every phase in turn; the sum of the losses they minimise, each before its own update.
 

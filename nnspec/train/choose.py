@@ -38,7 +38,8 @@ def choose(engine: Engine, batch: Mapping[str, Array], steps: int) -> bool:
         return False
     kept = sum(_windows(graph, sizes) for graph in graphs)
     plausible = CANDIDATES if kept <= MOST_WINDOWS else CANDIDATES[:1]
-    tried = {name: _tried(engine, name, batch) for name in plausible}
+    with engine.lock:  # as what is tried moves states for a while
+        tried = {name: _tried(engine, name, batch) for name in plausible}
     times = {name: seconds for name, seconds in tried.items() if seconds is not None}
     best = min(times, key=lambda name: times[name] * (MARGIN if name == CANDIDATES[0] else 1))
     engine.use(best)

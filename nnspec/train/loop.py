@@ -222,29 +222,31 @@ def evaluate(engine: Engine, fields: Fields, compute: Callable[[Fields], dict[st
     Something else may `compute` a batch in the engine's place.
     """
     means, collected = Means(), dict[str, list[Array]]()
-    for part in _in_parts(fields):
-        values = (compute or engine.evaluate)(part)
-        for public in [n for n in values if n.startswith(EXAMPLES)]:
-            collected.setdefault(public, []).append(values.pop(public).copy())
-        means.add({n: float(v) for n, v in values.items()}, examples(part))
+    with engine.lock:
+        for part in _in_parts(fields):
+            values = (compute or engine.evaluate)(part)
+            for public in [n for n in values if n.startswith(EXAMPLES)]:
+                collected.setdefault(public, []).append(values.pop(public).copy())
+            means.add({n: float(v) for n, v in values.items()}, examples(part))
+        joined = engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()})
     found: dict[str, Any] = {n: v for n, v in means.values.items() if n == "loss" or n.startswith("metric:")}
-    for public, value in engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()}).items():
-        found[public] = value if value.ndim else float(value)
+    found |= {n: v if v.ndim else float(v) for n, v in joined.items()}
     return {n.removeprefix("metric:"): found[n] for n in (*(f"metric:{m}" for m in engine.spec.model.metrics), "loss") if n in found}
 
 
 def predict(engine: Engine, fields: Fields) -> Fields:
     """The outputs for every example, by name: computed in batches, each straight into its place."""
     number, found = examples(fields), dict[str, Array]()
-    for start in _starts(number):
-        part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
-        for public, value in engine.outputs(part, draw=start).items():
-            name = public.removeprefix("output:")
-            rows = engine.spec.model.outputs[name].shape[:1] == (BATCH,)
-            if name not in found:
-                found[name] = np.empty((number, *value.shape[1:]), value.dtype) if rows else value.copy()
-            if rows:
-                found[name][start : start + len(value)] = value
+    with engine.lock:
+        for start in _starts(number):
+            part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+            for public, value in engine.outputs(part, draw=start).items():
+                name = public.removeprefix("output:")
+                rows = engine.spec.model.outputs[name].shape[:1] == (BATCH,)
+                if name not in found:
+                    found[name] = np.empty((number, *value.shape[1:]), value.dtype) if rows else value.copy()
+                if rows:
+                    found[name][start : start + len(value)] = value
     return found
 
 

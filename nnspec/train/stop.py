@@ -72,8 +72,9 @@ class _Early:
         return f"{self.watched.called} has not improved for {self.stop.patience} epochs; the best weights are kept" if late else ""
 
     def finish(self) -> None:
-        for name, value in self.arrays.items():
-            np.copyto(self.engine.all_arrays()[name], value)
+        with self.engine.lock:
+            for name, value in self.arrays.items():
+                np.copyto(self.engine.all_arrays()[name], value)
 
 
 class _Converged:

@@ -1,0 +1,101 @@
+"""One network in several threads: what it computes for each is what it computes for one alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnspec
+
+SMALL = """
+model Small {
+  input  x: [12]
+  target y: class(3)
+  output z = x -> dense(16) -> tanh -> dense(3)
+  loss   cross_entropy(z, y)
+}
+train { epochs 7  batch 8  optimizer adam(lr = 0.01) }
+"""
+ENGINES = ("numpy", "ort", "reference")
+THREADS, CALLS = 4, 60
+random = np.random.default_rng(0)
+X, Y = random.normal(size=(24, 12)).astype("float32"), random.integers(0, 3, 24)
+
+
+@pytest.fixture(autouse=True)
+def often() -> Iterator[None]:
+    """Threads take turns after a few microseconds, where mistakes of theirs show."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def small(engine: str) -> nnspec.Net:
+    return nnspec.loads(SMALL, engine=engine, threads=1)
+
+
+def in_threads(job: Callable[[int], Any], number: int = THREADS * CALLS) -> list[Any]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(job, range(number)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_thread_gets_the_outputs_of_its_own_input(engine: str) -> None:
+    net = small(engine)
+    rows = [X[i : i + 1] for i in range(len(X))]
+    predicted, called = [net.predict(row) for row in rows], [net(row)["z"] for row in rows]
+    for i, (first, second) in enumerate(in_threads(lambda i: (net.predict(rows[i % len(X)]), net(rows[i % len(X)])["z"]))):
+        np.testing.assert_array_equal(first, predicted[i % len(X)])
+        np.testing.assert_array_equal(second, called[i % len(X)])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_thread_gets_the_gradients_and_the_metrics_of_its_own_batch(engine: str) -> None:
+    net = small(engine)
+    batches = [{"x": X[i : i + 4], "y": Y[i : i + 4]} for i in range(20)]
+    alone = [(*net.gradients(**b), net.evaluate(b)) for b in batches]
+    for i, (loss, grads, metrics) in enumerate(in_threads(lambda i: (*net.gradients(**batches[i % 20]), net.evaluate(batches[i % 20])))):
+        assert (loss, metrics) == (alone[i % 20][0], alone[i % 20][2])
+        for name, grad in grads.items():
+            np.testing.assert_array_equal(grad, alone[i % 20][1][name])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_steps_of_several_threads_all_count(engine: str) -> None:
+    shared, single = small(engine), small(engine)
+    in_threads(lambda _: shared.step(x=X, y=Y))
+    for _ in range(THREADS * CALLS):
+        single.step(x=X, y=Y)
+    for name, value in single.params.items():
+        np.testing.assert_array_equal(shared.params[name], value)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_who_predicts_while_it_is_trained_sees_the_weights_between_two_steps(engine: str) -> None:
+    shared, single = small(engine), small(engine)
+    seen = {single.predict(X).tobytes()}
+    for _ in range(CALLS):
+        single.step(x=X, y=Y)
+        seen.add(single.predict(X).tobytes())
+    jobs: dict[bool, Callable[[], Any]] = {True: lambda: shared.step(x=X, y=Y), False: lambda: shared.predict(X)}
+    for i, value in enumerate(in_threads(lambda i: jobs[i % 2 == 0](), 2 * CALLS)):
+        assert i % 2 == 0 or value.tobytes() in seen
+
+
+def test_trainings_at_once_go_one_after_the_other() -> None:
+    shared, single = small("numpy"), small("numpy")
+    lengths = [len(history.epochs) for history in in_threads(lambda i: shared.fit({"x": X, "y": Y}, epochs=3 + i % 2), 4)]
+    assert lengths == [3, 4, 3, 4] and shared.spec.trainings[0].epochs == 7
+    assert shared.engine.steps_done == sum(lengths) * 3
+    assert len(shared.fit({"x": X, "y": Y}).epochs) == len(single.fit({"x": X, "y": Y}).epochs) == 7
+
+
+def test_threads_that_use_a_network_first_at_once_have_one_engine() -> None:
+    net = small("numpy")
+    assert len(set(map(id, in_threads(lambda _: net.engine, THREADS)))) == 1
