@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ OF_SPECS = {
 }  # fmt: skip
 """Commands that take a spec and have --json, with what else they need."""
 OF_OTHERS = {"doc": ("dence",), "eval": ("nowhere",), "import": ("nothing.onnx", "-o", "new.nn")}
+NEEDS_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 
 Nnspec = Callable[..., tuple[int, str, str]]
 
@@ -226,3 +228,26 @@ def test_a_formula_too_deep_for_a_command_is_a_mistake_and_no_failure(nnspec: Nn
         Path("m.nn").write_text(f"model M {{ input x: []  param w: [] = 1  output z = {'-' * depth}(w * x)  loss mse(z, x) }}\n", "utf-8")
         code, _, said = nnspec(command[0], "m.nn", *command[1:])
         assert code == 0 or said.startswith(("error[E502]", "error[E003]")), (depth, said)
+
+
+@NEEDS_FULL
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("doc", "relu", "--json"), 3, "error: No space left on device\n"),
+        (("doc", "relu"), 3, "error: No space left on device\n"),
+        (("eval", "nowhere", "--json"), 1, "error[E503]: nowhere is not a run directory\n"),
+        (("doc", "--jsn", "--json"), 2, "Error: No such option '--jsn'."),
+    ],
+)
+def test_what_cannot_be_written_to_a_full_stdout_is_said_on_stderr(arguments: tuple[str, ...], code: int, said: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "nnspec", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False) and said in done.stderr
+
+
+@NEEDS_FULL
+def test_where_neither_can_be_written_the_exit_code_says_it() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "nnspec", "doc", "relu"], stdout=full, stderr=full, check=False)
+    assert done.returncode == 3

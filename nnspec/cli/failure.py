@@ -60,11 +60,23 @@ def _out_of_resources(message: str) -> NoReturn:
 
 
 def _end(code: int, found: Sequence[Diagnostic], show: Callable[[], None]) -> NoReturn:
-    """Where JSON was asked for, also by words that are not understood, that is what is written."""
-    if "--json" in sys.argv[1:]:
-        import json
-
-        click.echo(json.dumps(document(found), indent=2))
-    else:
-        show()
+    """Where JSON was asked for, also by words that are not understood, that is what is written, if it can be."""
+    asked = "--json" in sys.argv[1:]
+    if not any(_done(way) for way in ([lambda: _write(found)] if asked else []) + [show]):
+        hush()
     sys.exit(code)
+
+
+def _write(found: Sequence[Diagnostic]) -> None:
+    import json
+
+    click.echo(json.dumps(document(found), indent=2))
+
+
+def _done(way: Callable[[], None]) -> bool:
+    """Whether there was somewhere to write to."""
+    try:
+        way()
+    except OSError:
+        return False
+    return True
