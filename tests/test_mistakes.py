@@ -228,6 +228,30 @@ def test_an_argument_that_a_definition_does_not_expect_is_pointed_at() -> None:
     assert (d.code, d.span.text if d.span else "", d.message) == ("E207", "3", "`half` expects share < 1")
 
 
+@pytest.mark.parametrize(
+    ("layer", "label"),
+    [
+        ("batchnorm(4)", "momentum is 4"),
+        ("batchnorm(0.9, 4)", "eps is 4"),
+        ("layernorm(4)", "axis is 4, x is [4]"),
+        ("groupnorm(2, 4)", "eps is 4"),
+        ("rmsnorm(4)", "eps is 4"),
+        ("instancenorm(4)", "eps is 4"),
+        ("standardize(4)", "eps is 4"),
+    ],
+)
+def test_a_normalisation_is_not_told_how_many_channels_there_are(layer: str, label: str) -> None:
+    (d,) = diagnostics(model(f"output y = x -> {layer}"))
+    assert (d.code, d.span.text if d.span else "", d.label) == ("E207", "4", label)
+    assert "how many numbers or channels come in is known" in d.help
+
+
+@pytest.mark.parametrize("layer", ["batchnorm(1.5)", "batchnorm(momentum = -1)", "batchnorm(eps = -1)", "layernorm(axis = -2)"])
+def test_a_normalisation_out_of_its_range_is_an_error(layer: str) -> None:
+    (d,) = diagnostics(model(f"output y = x -> {layer}"))
+    assert d.code == "E207" and not d.help
+
+
 def test_the_batch_is_for_training_only() -> None:
     (d,) = diagnostics(model("output y = x - batch_mean(x)"))
     assert d.code == "E108" and "training" in d.help

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.arguments import signature_text
 from nnspec.elaborate.declarations import declare, shape_of, sized_so
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import POISON, Function, Poisoned, Tensor, Value, describe
+from nnspec.elaborate.values import POISON, Function, Poisoned, Tensor, Value, describe, is_dim
 from nnspec.graph.types import show
 from nnspec.record import dataclass
 from nnspec.syntax import ast
@@ -98,10 +100,18 @@ def _require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
         names = sorted(n for n in used if n in scope.spans)
         given = ", ".join(f"{n} is {describe(scope.names[n])}" for n in names)
         at = scope.spans[names[0]] if names else s.condition.span
-        asked = next((c.name for c in reversed(e.calls) if not c.name.startswith("_")), e.calls[-1].name)
+        asked = next((c for c in reversed(e.calls) if not c.name.startswith("_")), e.calls[-1])
         sizes = ((n, sized_so(e.calls[-1], n, scope)) for n in used if n not in names)
         notes = tuple(note for n, found in sizes if found for note in batch.made(*found, at, what=n))
-        raise fault("E207", f"`{asked}` expects {s.condition.span.text}", at, label=given, notes=notes)
+        help_ = _size_is_known(asked, {n: scope.names[n] for n in names})
+        raise fault("E207", f"`{asked.name}` expects {s.condition.span.text}", at, label=given, notes=notes, help=help_)
+
+
+def _size_is_known(asked: Function, given: Mapping[str, Value]) -> str:
+    """What to say where a count stands for what could be left out: other frameworks are told how many channels come in."""
+    optional = (given.get(p.name) for p in asked.parameters if p.default)
+    counted = any(isinstance(v, int) and is_dim(v) and v > 0 for v in optional)
+    return f"its arguments are {signature_text(asked)}; how many numbers or channels come in is known" if counted else ""
 
 
 def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
