@@ -124,6 +124,7 @@ class Diagnostic:
             "help": self.help or None,
             "fix": self.fix.text if self.fix else None,
             "fix_at": self.fix.span.region if self.fix else None,
+            "fix_safe": self.fix.safe if self.fix else None,
         }
 
 

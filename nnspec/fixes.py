@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import field
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
@@ -41,33 +41,72 @@ def repaired(source: Source, check: Check) -> Repaired:
     return now
 
 
+def offered(diagnostics: Iterable[Diagnostic], source: Source) -> Iterator[tuple[Diagnostic, Fix]]:
+    """The mistakes for which there is a fix in this text."""
+    return ((d, d.fix) for d in diagnostics if d.fix and d.fix.span.source is source)
+
+
 def _next(now: Repaired, refused: set[tuple[str, str]]) -> Diagnostic | None:
     """The first mistake with a fix that has not been tried in vain."""
-    offered = (d for d in now.diagnostics if d.fix and d.fix.safe and d.fix.span.source is now.source)
-    return next((d for d in offered if _key(d) not in refused), None)
+    return next((d for d, fix in offered(now.diagnostics, now.source) if fix.safe and _key(d) not in refused), None)
 
 
 def _key(d: Diagnostic) -> tuple[str, str]:
     return d.message, str(d.span)
 
 
-def _with(now: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
-    """With one fix more; nothing where what it writes is wrong itself, breaks the grammar, or leaves the mistake."""
+def _with(before: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
+    """With the fix of a mistake; of the grammar, with those of what shows behind it, too. Nothing where the text would be no better."""
+    now, most = before, _syntax(before.diagnostics) - _is_syntax(d)
+    known = {f.message for f in before.diagnostics}
+    next_: Diagnostic | None = d
+    while next_ and len(now.applied) < MAX_PASSES:
+        if (after := _applied(now, next_, known, check)) is None:
+            return None
+        now = after
+        if _syntax(now.diagnostics) <= most:
+            return now
+        next_ = _behind(now, next_)
+    return None
+
+
+def _applied(now: Repaired, d: Diagnostic, known: Set[str], check: Check) -> Repaired | None:
+    """With one fix more; nothing where the mistake stays, or what is written is part of one that was not known."""
     fix = d.fix
     assert fix
     source = Source(now.source.name, replaced(now.source.text, [fix.span], fix.text))
     found = check(source)
-    start, end, known = fix.span.start, fix.span.start + len(fix.text), {f.message for f in now.diagnostics}
-    if any(f.span and f.span.source is source and start <= f.span.start <= end and f.message not in known for f in found):
+    place = Span(source, fix.span.start, fix.span.start + len(fix.text))
+    if any(_speaks_of(f, place) for f in found if f.message not in known):
         return None
-    if _syntax(found) > _syntax(now.diagnostics) or _count(found, d) >= _count(now.diagnostics, d):
-        return None
-    return Repaired(source, found, [*now.applied, fix])
+    last = place.end if _is_syntax(d) else len(source.text)  # behind a mistake of the grammar another may show
+    is_gone = _count(found, d, last) < _count(now.diagnostics, d, max(last, d.span.start if d.span else 0))
+    return Repaired(source, found, [*now.applied, fix]) if is_gone else None
 
 
-def _count(diagnostics: Sequence[Diagnostic], like: Diagnostic) -> int:
-    return sum(d.message == like.message for d in diagnostics)
+def _count(diagnostics: Sequence[Diagnostic], like: Diagnostic, last: int) -> int:
+    """How many of these there are, up to a place."""
+    return sum(d.message == like.message and (d.span is None or d.span.start <= last) for d in diagnostics)
+
+
+def _speaks_of(d: Diagnostic, place: Span) -> bool:
+    """Whether a mistake, or what it has to do with, stands where something was written."""
+    spans = (d.span, *(span for span, _ in d.notes))
+    return any(s and s.source is place.source and s.start <= place.end and place.start <= s.end for s in spans)
+
+
+def _behind(now: Repaired, before: Diagnostic) -> Diagnostic | None:
+    """The next mistake of the grammar after one that was mended, if it has a fix too."""
+    assert before.fix
+    found = (d for d in now.diagnostics if _is_syntax(d) and d.span and d.span.start >= before.fix.span.start)
+    d = next(found, None)
+    return d if d and d.fix and d.fix.safe else None
 
 
 def _syntax(diagnostics: Sequence[Diagnostic]) -> int:
-    return sum(d.code.startswith("E0") for d in diagnostics)
+    return sum(map(_is_syntax, diagnostics))
+
+
+def _is_syntax(d: Diagnostic) -> bool:
+    """Whether it is a mistake of the grammar, which hides what else is wrong where it stands."""
+    return d.code.startswith("E0")

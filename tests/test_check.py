@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from error_pages import codes, halves
+from error_pages import pages as pages_of
 from helpers import ROOT, run
 from mistakes import model
 
@@ -97,10 +99,47 @@ def test_only_files_of_the_user_are_mended(name: str, tmp_path: Path) -> None:
         model("output y = x -> dense(rellu)"),  # relu is no size either
         model("output y = 1 + x.relu()"),  # a pipeline cannot stand there
         PRODUCT,
+        model("output x") + '\ntest "a" { given x = [1, 2, 3, 4] expect x == x }',
+        "schedule s(k) { return lr * k }\n" + model("output x"),
+        model("h = x => dense(2) |> dense(", "output h"),  # the second could be mended, the third not
     ],
 )
 def test_a_fix_that_does_not_help_is_not_taken(text: str) -> None:
     assert after_fixes(text) == text
+
+
+@pytest.mark.parametrize("setting", ["batch=32", "batch =32", "batch= 32", "batch:32"])
+def test_a_setting_stays_apart_from_its_value(setting: str) -> None:
+    net = model("output y = x -> dense(1)", "loss mse(y, 0)")
+    mended = after_fixes(f"{net}\ntrain {{ epochs 3 {setting} optimizer adam }}")
+    assert "batch32" not in mended and found_in(mended) == found_in(f"{net}\ntrain {{ epochs 3 optimizer adam }}") == ()
+
+
+def test_what_shows_behind_a_fix_is_mended_with_it() -> None:
+    assert after_fixes(model("h = x => dense(2) => relu;", "output h")) == model("h = x -> dense(2) -> relu", "output h")
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [("fn f(x) = { return x + 1 }", "fn f(x) { return x + 1 }"), ("fn f(x, a = 1) => x + a", "fn f(x, a = 1) = x + a")],
+)
+def test_a_function_has_its_sign_and_no_other(written: str, right: str) -> None:
+    assert after_fixes(f"{written}\n{model('output y = f(x)')}") == f"{right}\n{model('output y = f(x)')}"
+
+
+@pytest.mark.parametrize("page", [p for kind in ("E0", "E1", "E2") for p in pages_of(kind)], ids=lambda p: p.stem)
+def test_no_fix_makes_an_example_worse(page: Path) -> None:
+    text = halves(page)[0].get("nn") or ""
+    mended = after_fixes(text)
+    assert mended == text or len(codes(mended)) < len(codes(text))
+
+
+def test_what_is_only_a_guess_is_left_and_said(tmp_path: Path) -> None:
+    (tmp_path / "net.nn").write_text(model("output y = x -> LayerNorm(4)"), "utf-8")
+    done = run("check", "--fix", "net.nn", cwd=tmp_path)
+    assert "left net.nn:3:19: `LayerNorm` -> `layernorm` is a guess" in done.stderr and "mended" not in done.stderr
+    (found,) = json.loads(run("check", "--json", "net.nn", cwd=tmp_path).stdout)
+    assert found["fix"] == "layernorm" and found["fix_safe"] is False
 
 
 # ---- for programs
@@ -111,7 +150,7 @@ def test_json_has_the_fix_and_where_it_goes() -> None:
     assert d.as_json() | {"message": "", "help": ""} == {
         "code": "E101", "level": "error", "message": "", "file": "net.nn", "line": 3, "column": 19, "end_line": 3, "end_column": 24,
         "label": None, "notes": [], "help": "", "fix": "relu",
-        "fix_at": {"line": 3, "column": 19, "end_line": 3, "end_column": 24},
+        "fix_at": {"line": 3, "column": 19, "end_line": 3, "end_column": 24}, "fix_safe": True,
     }  # fmt: skip
 
 

@@ -387,15 +387,27 @@ def test_a_name_of_its_own_is_no_other_in_an_optimizer() -> None:
         ("nn.Conv2d(3, 16, 3)", "conv", False),
         ("LayerNorm(4)", "layernorm", False),
         ("nn.Linear(10)", "dense", False),
+        ("Conv(3, 3)", "conv", False),
+        ("BatchNorm(4)", "batchnorm", False),
         ("nn.Flatten()", "flatten", True),
+        ("Dense(3)", "dense", True),
+        ("Dense(n, bias = false)", "dense", True),
+        ("nn.Dropout(0.5)", "dropout", True),
+        ("LSTM(3)", "lstm", True),
         ("Dense(units = 3)", "dense", True),
         ("dens(4)", "dense", True),
         ("nn.ReLU", "relu", True),
     ],
 )
 def test_a_layer_of_another_framework_with_arguments_by_place_is_left_to_the_author(stage: str, guess: str, safe: bool) -> None:
-    (d,) = diagnostics(model(f"output y = x -> {stage}"))
-    assert d.fix and (d.help, d.fix.text, d.fix.safe) == (f"did you mean `{guess}`?", guess, safe)
+    (d,) = diagnostics("let n = 3\n" + model(f"output y = x -> {stage}"))
+    assert d.fix and (d.fix.text, d.fix.safe) == (guess, safe)
+    assert d.help.startswith(f"did you mean `{guess}`?") and ("another order" in d.help) is not safe
+
+
+def test_a_layer_of_the_user_has_its_own_order() -> None:
+    (d,) = diagnostics("layer block(x, a, b) = x -> dense(a) -> dense(b)\n" + model("output y = x -> Block(3, 4)"))
+    assert d.fix and d.fix.safe
 
 
 def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:

@@ -15,7 +15,7 @@ import click
 
 from nnspec.cli.failure import exit_code
 from nnspec.cli.options import JSON, SET, STDIN, compilation, options, say, spec_files
-from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault, printable
+from nnspec.diagnostics import Diagnostic, Fault, Fix, Source, Span, did_you_mean, fault, printable
 
 if TYPE_CHECKING:
     from nnspec.compile import Compilation
@@ -121,7 +121,7 @@ def _report(found: Sequence[Diagnostic], form: str) -> None:
 
 def _repaired(name: str, pairs: tuple[str, ...]) -> Compilation:
     """The spec after the fixes that help, which are written into its file and said."""
-    from nnspec.fixes import repaired
+    from nnspec.fixes import offered, repaired
 
     if name == STDIN or not Path(name).is_file():
         raise fault("E501", f"there is no file `{name}` to mend")
@@ -130,11 +130,18 @@ def _repaired(name: str, pairs: tuple[str, ...]) -> Compilation:
         raise fault("E525", f"`{name}` is an ONNX model, which has no text to mend")
     after = repaired(spec.source, lambda source: replace(spec, source=source).diagnostics)
     for change in after.applied:
-        old, new = (f"`{t}`" if t.strip() else "nothing" for t in (change.span.text, change.text.rstrip("\n")))
-        click.echo(f"mended {change.span}: {old} -> {new}", err=True)
+        click.echo(f"mended {change.span}: {_change(change)}", err=True)
+    for d, change in offered(after.diagnostics, after.source):
+        why = "would not mend it" if change.safe else "is a guess"
+        click.echo(f"left {change.span}: {_change(change)} {why}: {printable(d.message)}", err=True)
     if after.applied:
         _write(Path(name), after.source)
     return replace(spec, source=after.source)
+
+
+def _change(fix: Fix) -> str:
+    old, new = (f"`{printable(t)}`" if t.strip() else "nothing" for t in (fix.span.text, fix.text.rstrip("\n")))
+    return f"{old} -> {new}"
 
 
 def _write(path: Path, source: Source) -> None:

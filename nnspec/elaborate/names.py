@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from nnspec.diagnostics import Fault, Span, fault, instead, is_slip, suggest
+from nnspec.elaborate import vocabulary
 from nnspec.elaborate.foreign import help_for, is_safe, nearest
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
@@ -14,7 +15,9 @@ from nnspec.syntax import ast
 
 NOWHERE: Mapping[str, Span | None] = {}
 TRUTHS = ("true", "false")
+MAX_ORDER = 3
 _BY_PLACE = re.compile(r"\(\s*(?!\)|\w+\s*=[^=])")
+_ONE_BY_PLACE = re.compile(r"\(\s*[\w.]+\s*(?:,\s*\w+\s*=[^=()]+)*\)")
 
 
 def value_of(e: ast.Name, scope: Scope, definitions: Definitions, wanted: Callable[[], tuple[str, ...]] = tuple) -> Value:
@@ -73,19 +76,27 @@ def unknown(
     called_as_method = bool(dot and guess and scope.span_near(head) and guess not in paths)
     guess = f"{head} -> {guess}" if called_as_method else guess
     otherwise = f"expected {' or '.join(wanted)}" if wanted else help_for(name)
-    same = guess is not None and is_safe(name, guess) and not _orders_otherwise(name, guess, span, definitions)
-    safe = same or guess in (own, _within(name, paths))
+    ordered = _ordered_otherwise(name, guess, span, definitions) if guess else None
+    safe = guess in (own, _within(name, paths)) or (guess is not None and is_safe(name, guess) and ordered is None)
     place = scope.span_near(guess) or paths.get(guess) if guess else None
     notes = ((place, f"`{guess}` is made here"),) if place and not place.source.library else ()
     if guess and notes and not paths:
         scope.names[name] = POISON  # the mistake may be there, and is one
-    return fault("E101", f"there is no `{name}` here", span, notes=notes, **instead(guess, span, otherwise, safe))
+    more = instead(guess, span, otherwise, safe)
+    if ordered:
+        order = ", ".join(ordered.names[1 : 1 + MAX_ORDER])
+        more["help"] += f" By place it takes {order}, which elsewhere may stand in another order"
+    return fault("E101", f"there is no `{name}` here", span, notes=notes, **more)
 
 
-def _orders_otherwise(name: str, guess: str, span: Span, definitions: Definitions) -> bool:
-    """Whether it is a layer of another framework with arguments by their place: there the size of the value before may be the first."""
-    written_so = name.islower() and is_slip(name, guess)
-    return not written_so and definitions.find("layer", guess) is not None and bool(_BY_PLACE.match(span.source.text, span.end))
+def _ordered_otherwise(name: str, guess: str, span: Span, definitions: Definitions) -> Function | None:
+    """The layer of the library, if it is written as one of another framework whose arguments by place may stand in another order."""
+    layer, text = definitions.find("layer", guess), span.source.text
+    if layer is None or not layer.definition.span.source.library or not _BY_PLACE.match(text, span.end):
+        return None
+    alone = layer.parameters[1:2] and layer.parameters[1].name in vocabulary.FIRST and _ONE_BY_PLACE.match(text, span.end)
+    alike = name.islower() and is_slip(name, guess)
+    return None if alike or (alone and is_slip(name.rpartition(".")[2], guess)) else layer
 
 
 def _within(name: str, paths: Mapping[str, Span | None]) -> str | None:

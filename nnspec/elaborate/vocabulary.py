@@ -178,6 +178,9 @@ OF_ANOTHER = {
 }
 """Arguments that other frameworks give an optimizer, and this language another or none."""
 
+FIRST = ("units", "rate", "kernel")
+"""What a number alone in a layer says, here as elsewhere."""
+
 LEFT_OUT = ("in_features", "in_channels", "input_size", "input_shape", "num_features", "input_dim", "normalized_shape")
 """Arguments that say how large the value before is."""
 

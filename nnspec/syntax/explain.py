@@ -21,6 +21,7 @@ _IN_BRACES = {
     "train": "its settings stand in braces: `train { data ..  epochs 3  optimizer adam(lr = 1e-3) }`",
     "test": 'a test has a title and a model: `test "by hand" of Net { given x = ..  expect .. }`',
 }
+_BEFORE_BRACES = {"=": "what follows is one formula, without braces: `schedule s(k) = lr * k`", "of": _IN_BRACES["test"]}
 _MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
 _OUTPUT = re.compile(r"\s*output\b")
 _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
@@ -86,7 +87,9 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     if sign := _missing(token, accepted):
         return _without(sign, span, token)
     if token.type in ("EQ", "COLON") and expected == "expected a value":
-        return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=Fix(span, ""))
+        beside = source.text[span.start - 1 : span.start] + source.text[span.end : span.end + 1]
+        fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ")
+        return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=fix)
     if token.type == "COMMA" and "statement" in expected:
         return _superfluous(span)
     if token in STATEMENT_WORDS and accepted >= _IN_TRAINING:
@@ -128,8 +131,8 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
     message = f"`{sign}` is missing before `{printable(str(token))}`"
     if sign == "," and token.type == "NAME" and not _NAMES_ARGUMENT.match(span.source.text, span.end) and _is_made(span):
         return Diagnostic("E006", message, span, help=f"write `,` before it; {_of_values(span)}")
-    if sign in BRACKETS:
-        return Diagnostic("E006", message, span)
+    if sign in BRACKETS or token.type == "LBRACE":
+        return Diagnostic("E006", message, span, help=_BEFORE_BRACES.get(sign, ""))
     end = span.start - len(_space_before(span))
     fix = Fix(Span(span.source, end, end), sign if sign in ",:" else f" {sign}")
     return Diagnostic("E006", message, span, help=f"write `{sign}` before it", fix=fix)

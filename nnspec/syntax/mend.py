@@ -34,4 +34,4 @@ def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]
 def _superfluous(mistake: Diagnostic, start: int) -> tuple[int, int] | None:
     """Where a sign stands, in the text from `start` on, without which the statement is right."""
     fix = mistake.fix
-    return (fix.span.start - start, fix.span.end - start) if fix and fix.safe and not fix.text else None
+    return (fix.span.start - start, fix.span.end - start) if fix and fix.safe and not fix.text.strip() else None

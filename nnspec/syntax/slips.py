@@ -74,7 +74,7 @@ HERE = (
     Slip("E004", re.compile(r"(?<=[\w)\]])'"), r"`\g<0>` is a sign of mathematics", "a matrix is turned by `transpose(x)`"),
     _sign(r":=", "a name gets its value by `=`", "="),
     _sign(r"(?<![=!<>~])==(?!=)", "`==` compares two values; a name gets its value by `=`", "="),
-    _sign(r"(?<=\))\s*=>", "a formula follows `=`", " ="),
+    Slip("E004", re.compile(r"\b(fn|layer|init|schedule)\b([^\n{}>]*?)\s*=>"), "a formula follows `=`, not `=>`", fix=r"\1\2 ="),
     _sign(r"=>|→|⟶|⇒|\|>|>>", "a value goes on to the next stage by `->`", "->"),
     _sign(r"←", "a state is updated by `<-`", "<-"),
     _sign(r";+", "a statement ends by itself: leave it out", ""),
@@ -128,6 +128,13 @@ HERE = (
 """Those whose match covers the place."""
 
 BEFORE = (
+    Slip(
+        "E004", re.compile(r"^(fn|layer)\b([^\n{}]*?)\s*=\s*\{(?=[^{}]*\Z)", re.M), r"`\g<0>` has a sign too many", fix=r"\1\2 {",
+    ),
+    Slip(
+        "E004", re.compile(r"^(schedule|init)\b([^\n{}]*?)\s*=\s*\{(?=[^{}]*\Z)", re.M), r"`\1` is one formula, without braces",
+        r"write `\1\2 = ...`",
+    ),
     Slip("E004", re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?=\s*\Z)"), r"`\g<0>` is a sign of mathematics", "a power is written `x ^ 2`"),
     Slip(
         "E004", re.compile(r"(\d+)\s*%(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), r"`\g<0>` is no share: `%` gives the rest of a division",
