@@ -194,6 +194,30 @@ def test_a_quantized_part_of_a_network_is_judged_by_the_whole(net: nnspec.Net, t
     assert proof.remarks and proof.remarks[0].startswith("accuracy ")
 
 
+WHOLE = """model M {
+  input  image: [1, 6, 6]
+  target kind: class(3)
+  z = image -> flatten -> dense(8) -> batchnorm -> relu -> dense(3)
+  output z
+  loss   cross_entropy(z, kind)
+  metric perplexity(z, kind)
+  metric own  = exp(batch_mean(-log(pick(softmax(z), kind))))
+  metric root = sqrt(batch_mean(sum((softmax(z) - one_hot(kind, 3))^2)))
+  metric f1(z, kind)
+}
+train { epochs 1  optimizer adam }"""
+
+
+def test_metrics_over_all_examples_before_it_is_quantized_are_those_that_evaluate_gives(tmp_path: Path) -> None:
+    net, data = nnspec.loads(WHOLE), bright(100, 1)
+    proof = net.export(tmp_path / "m.onnx", int8=Dataset(bright(200), None, data))
+    reached = net.evaluate(data)
+    for name in ("perplexity", "own", "root", "f1"):
+        (said,) = (r for r in proof.remarks if r.startswith(f"{name} "))
+        before, after = (float(word) for word in said.split() if word[0].isdigit())
+        assert before == pytest.approx(reached[name], rel=1e-3) and after == pytest.approx(before, rel=0.1)
+
+
 # ---- pixels
 
 

@@ -24,21 +24,29 @@ Array = np.ndarray[Any, np.dtype[Any]]
 PIXEL, BRIGHTEST = "uint8", 255.0
 
 
-def graph_of(
-    spec: Compilation, outputs: Sequence[str] = (), pixels: Collection[str] = (), sample: Sample | None = None, *, judged: bool = False
-) -> Graph:
+def graph_of(spec: Compilation, outputs: Sequence[str] = (), pixels: Collection[str] = (), sample: Sample | None = None) -> Graph:
     """The network in use as other runtimes get it: its outputs, or any values of the model; the inputs `pixels` are bytes.
 
-    With a sample it takes the fields of the data, of which the data block makes its inputs. If it is to be judged, losses and metrics are
-    outputs too.
+    With a sample it takes the fields of the data, of which the data block makes its inputs.
     """
+    graph = _stable(spec, outputs)
+    return _taking(spec, with_fields(graph, sample) if sample else graph, pixels)
+
+
+def judged(spec: Compilation, outputs: Sequence[str], pixels: Collection[str]) -> tuple[Graph, Graph]:
+    """The same with losses and metrics as outputs too, and the metrics that follow from what it gives for all examples."""
+    each, whole = wholedata.split(_stable(spec, outputs, "loss", "metric"))
+    return _taking(spec, each, pixels), whole
+
+
+def _stable(spec: Compilation, outputs: Sequence[str], *more: str) -> Graph:
+    """The graph of these outputs, or those of the model, with `more` kinds of them."""
     model = spec.model.graph
     chosen = {f"output:{n}": _value(spec, n) for n in outputs} or outputs_of(model, "output")
-    graph = rewrite(model.only(chosen | (outputs_of(model, "loss", "metric") if judged else {}), spec.model.name), *STABLE)
-    if judged:
-        graph = wholedata.split(graph)[0]
-    if sample:
-        graph = with_fields(graph, sample)
+    return rewrite(model.only(chosen | outputs_of(model, *more), spec.model.name), *STABLE)
+
+
+def _taking(spec: Compilation, graph: Graph, pixels: Collection[str]) -> Graph:
     return _sized(_of_bytes(graph, pixels) if pixels else graph, spec.model.inputs)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.deploy.interface import given_as, graph_of, preparing
+from nnspec.deploy.interface import given_as, graph_of, judged, preparing
 from nnspec.deploy.model import Proof, written
 from nnspec.deploy.proof import inputs_of, proved
 from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.graph import Graph
 from nnspec.interchange.behind import behind
 from nnspec.interchange.cut import cut_at, nodes_for
 from nnspec.interchange.prove import check
@@ -51,10 +52,11 @@ def export_quantized(
     fields is put before it then: in single precision, and proved to be what the model was calibrated on.
     """
     bright = () if raw else pixels
-    judged, numbers = graph_of(spec, outputs, bright, judged=True), {SEED: np.asarray(engine.seed), STEP: np.zeros((), np.int64)}
-    single = to_onnx(*simplified(judged, weights), metadata=metadata, opset=opset)
+    each, whole = judged(spec, outputs, bright)
+    numbers = {SEED: np.asarray(engine.seed), STEP: np.zeros((), np.int64)}
+    single = to_onnx(*simplified(each, weights), metadata=metadata, opset=opset)
     check(single)
-    public = dict(zip((o.name for o in single.graph.output), judged.outputs, strict=True))
+    public = dict(zip((o.name for o in single.graph.output), each.outputs, strict=True))
     kept = [name for name, wish in public.items() if wish.startswith("output:")]
     inputs = [i.name for i in single.graph.input]
     nodes = [n.name for n in nodes_for(single, kept) if n.op_type in QUANTIZED]
@@ -67,7 +69,7 @@ def export_quantized(
 
     content = quantized(single.SerializeToString(), nodes, map(fed, _batches(data.train)))
     seen = data.test or data.validation or data.train
-    before, after = (_judged(engine, Session(c), public, fed, seen) for c in (single.SerializeToString(), content))
+    before, after = (_reached(engine, Session(c), public, fed, seen, whole) for c in (single.SerializeToString(), content))
     model = cut_at(content, kept)
     model.producer_name, model.producer_version = single.producer_name, single.producer_version
     sizes = cut_at(single.SerializeToString(), kept).ByteSize(), model.ByteSize()
@@ -87,15 +89,17 @@ def _batches(fields: Fields) -> Iterator[Fields]:
         yield {n: np.asarray(v[start : start + BATCH]) for n, v in fields.items()}
 
 
-def _judged(engine: Engine, session: Session, public: Mapping[str, str], fed: Callable[[Fields], Fields], fields: Fields) -> dict[str, Any]:
-    """Loss and metrics of a model over a data set."""
+def _reached(
+    engine: Engine, session: Session, public: Mapping[str, str], fed: Callable[[Fields], Fields], fields: Fields, whole: Graph
+) -> dict[str, Any]:
+    """Loss and metrics of a model over a data set; `whole` gives those that need all examples."""
     outside = {wish: name for name, wish in public.items() if not wish.startswith("output:")}
 
     def compute(part: Fields) -> Fields:
         values = session.run(fed(part))
         return {wish: values[name] for wish, name in outside.items()}
 
-    return evaluate(engine, fields, compute)
+    return evaluate(engine, fields, compute, whole)
 
 
 def _remarks(before: Mapping[str, Any], after: Mapping[str, Any], size: int, quantized_size: int) -> Iterator[str]:

@@ -197,9 +197,9 @@ class Engine:
         return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     @alone
-    def metrics(self, examples: Mapping[str, Array]) -> dict[str, Array]:
-        """The metrics that are no mean over examples, given what `evaluate` collected for them."""
-        return self._by_definition(self.spec.metrics, examples)
+    def metrics(self, examples: Mapping[str, Array], graph: Graph | None = None) -> dict[str, Array]:
+        """The metrics that are no mean over examples, given what `evaluate` collected for them, or something else for its own `graph`."""
+        return self._by_definition(self.spec.metrics if graph is None else graph, examples)
 
     def _by_definition(self, graph: Graph, fields: Mapping[str, Array]) -> dict[str, Array]:
         """What is computed once, over a whole data set."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from nnspec.diagnostics import Diagnostic, Fault, warn
 from nnspec.elaborate.training import Training
-from nnspec.graph import BATCH
+from nnspec.graph import BATCH, Graph
 from nnspec.lint import allowed
 from nnspec.record import dataclass
 from nnspec.run.batches import Rows, shapes_of
@@ -216,10 +216,12 @@ def _in_parts(fields: Fields) -> Iterator[Fields]:
         yield {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
 
 
-def evaluate(engine: Engine, fields: Fields, compute: Callable[[Fields], dict[str, Array]] | None = None) -> dict[str, Any]:
+def evaluate(
+    engine: Engine, fields: Fields, compute: Callable[[Fields], dict[str, Array]] | None = None, whole: Graph | None = None
+) -> dict[str, Any]:
     """Loss and metrics over a whole data set: means, each batch weighted by its size, but for metrics that need all examples at once.
 
-    Something else may `compute` a batch in the engine's place.
+    Something else may `compute` a batch in the engine's place; the graph of the metrics of its examples is `whole` then.
     """
     means, collected = Means(), dict[str, list[Array]]()
     with engine.lock:
@@ -228,7 +230,7 @@ def evaluate(engine: Engine, fields: Fields, compute: Callable[[Fields], dict[st
             for public in [n for n in values if n.startswith(EXAMPLES)]:
                 collected.setdefault(public, []).append(values.pop(public).copy())
             means.add({n: float(v) for n, v in values.items()}, examples(part))
-        joined = engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()})
+        joined = engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()}, whole)
     found: dict[str, Any] = {n: v for n, v in means.values.items() if n == "loss" or n.startswith("metric:")}
     found |= {n: v if v.ndim else float(v) for n, v in joined.items()}
     return {n.removeprefix("metric:"): found[n] for n in (*(f"metric:{m}" for m in engine.spec.model.metrics), "loss") if n in found}
