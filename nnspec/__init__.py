@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from nnspec.api import from_onnx, load, loads, open
     from nnspec.diagnostics import Diagnostic, SpecError
     from nnspec.net import Net
+    from nnspec.train.loop import Progress
     from nnspec.version import VERSION as __version__
 
-__all__ = ["Diagnostic", "Net", "SpecError", "__version__", "from_onnx", "load", "loads", "open"]
+__all__ = ["Diagnostic", "Net", "Progress", "SpecError", "__version__", "from_onnx", "load", "loads", "open"]
 
-_HOMES = {"Net": "net", "Diagnostic": "diagnostics", "SpecError": "diagnostics"}
+_HOMES = {"Net": "net", "Progress": "train.loop", "Diagnostic": "diagnostics", "SpecError": "diagnostics"}
 
 
 def __getattr__(name: str) -> object:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from nnspec.arguments import needs
 from nnspec.compile import Compilation
 from nnspec.diagnostics import as_spec_error, fault, warn
 from nnspec.net import Net
@@ -32,6 +34,7 @@ def load(
 
     Raises SpecError with every mistake of the spec.
     """
+    needs("a spec is the path of a file, or a name of the gallery", (str, PathLike), spec, "`nnspec.loads` takes the text of one")
     if Path(spec).suffix == ONNX:
         from nnspec.imported import of_file
 
@@ -100,6 +103,7 @@ def loads(
     >>> float(net(x=[21.0])["y"][0])
     42.0
     """
+    needs("the text of a spec is a str", str, text)
     return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine, device, threads)
 
 
@@ -112,6 +116,7 @@ def open(run: str | Path) -> Net:
     from nnspec.train.checkpoint import restore
     from nnspec.train.rundir import opened
 
+    needs("a run is the path of its directory", (str, PathLike), run)
     spec, checkpoint = opened(Path(run))
     for skipped in checkpoint.skipped:
         warn(skipped)

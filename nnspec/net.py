@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from nnspec.arguments import needs, needs_names
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, as_spec_error, did_you_mean, fault, warn
 from nnspec.elaborate.training import MAX_SEED, Training
@@ -195,13 +196,16 @@ class Net:
     ) -> History:
         """Train by the spec's train blocks, on their own data or on the arrays given ({input or target: array}); `epochs` is of each.
 
+        `validation` has arrays like those, to judge by after every epoch. `progress`, a `nnspec.Progress`, is told of every step and epoch.
         `path` is what `--data` is on the command line. With a `run`, a new directory, the training is kept there; an interrupt then ends
         it between two steps. To `resume` goes on from there, to the same bits. Raises SpecError for data that does not fit (E3xx), a
         diverging loss (E401), and a run that cannot be written or gone on with (E54x).
         """
         from nnspec.train.data import Dataset
+        from nnspec.train.loop import Progress
 
         self._needs_training()
+        needs("`progress` is a `nnspec.Progress`", (Progress, type(None)), progress, "`progress=nnspec.Progress(on_epoch=print)`")
         if epochs is not None and (not isinstance(epochs, int) or epochs < 1):
             raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
         if data is None:
@@ -299,6 +303,9 @@ class Net:
         """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number."""
         from nnspec.train.loop import evaluate
 
+        if data is None:
+            help_ = "`test 0.2` in the train block holds some of it out"
+            raise fault("E106", "there are no data to judge by: `net.dataset().test` is None where nothing is held out", help=help_)
         return evaluate(self.engine, self._checked(data, self.inputs | self.targets))
 
     @as_spec_error()
@@ -337,7 +344,10 @@ class Net:
         written beside it; `measured` is what it says of metrics, by the part of the data.
         """
         from nnspec.deploy.network import Wishes, export_network
+        from nnspec.train.data import Dataset, Sample
 
+        needs("`int8` is the data to calibrate on, as `net.dataset()` has it", (Dataset, type(None)), int8, "`int8=net.dataset()`")
+        needs("`raw` is a sample of the data, as `net.sample()` has it", (Sample, type(None)), raw, "`raw=net.sample()`")
         seen = self._checked(examples, self.inputs) if examples else {}
         wishes = Wishes(outputs, opset, half, int8, pixels, raw, seen, standardized, measured)
         with self.engine.lock:
@@ -397,6 +407,26 @@ class Net:
             commit(folder, int(engine.steps_done), engine.all_arrays(), {**manifest(engine), **self._said()})
         return folder
 
+    @as_spec_error()
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `pickle`: the spec with its settings, and all arrays as they are now."""
+        if self.spec.given:
+            raise fault("E525", f"`{self.name}` came from ONNX, and cannot be pickled", help="`export` writes it back as ONNX")
+        return made_again, self._content()
+
+    def __copy__(self) -> Net:
+        return made_again(*self._content())
+
+    def __deepcopy__(self, _: Any) -> Net:
+        return made_again(*self._content())
+
+    def _content(self) -> tuple[Any, ...]:
+        from nnspec.train.checkpoint import standing_in
+
+        kept = standing_in(self.engine) if "engine" in self.__dict__ else None
+        asked = self.engine_name, self.device, self.threads
+        return self.spec, asked, {"labels": self._labels(), "means": dict(self.means), "data_path": self.data_path}, kept
+
     # ---- checks
 
     def _labels(self) -> dict[str, list[str]]:
@@ -414,6 +444,8 @@ class Net:
     ) -> dict[str, Array]:
         from nnspec.train.data import check
 
+        named = ", ".join(f'"{port}": ..' for port in ports)
+        needs_names(fields, f"`{{{named}}}`")
         for name in fields:
             if name not in ports:
                 takes = ", ".join(f"`{port}`" for port in ports)
@@ -430,3 +462,14 @@ class Net:
             help_ = "an ONNX model is given one with its settings: `train=data ..  epochs 10  optimizer adam(lr = 1e-3)`"
             help_ = help_ if self.spec.given else "write `train { data ..  epochs 10  optimizer adam(lr = 1e-3) }`"
             raise fault("E110", f"`{self.name}` has no train block", self.spec.model.span, help=help_)
+
+
+def made_again(spec: Compilation, asked: tuple[Any, ...], known: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Net:
+    """A network of its own from the content of another; with none of its engine `kept`, as it is before its first use."""
+    from nnspec.train.checkpoint import put_back
+
+    net = Net(spec, *asked)
+    net.labels, net.means, net.data_path = known["labels"], known["means"], known["data_path"]
+    if kept:
+        put_back(net.engine, kept)
+    return net

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -176,3 +178,66 @@ def test_what_is_wrong_with_arrays_is_said_in_the_words_of_python(tmp_path: Path
             call()
         assert not re.search(r"= help: .*(--|there are $)", str(error.value))
     assert net(example)["probs"].shape == (1, 3)
+
+
+COPIES: dict[str, Callable[[nnspec.Net], nnspec.Net]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda net: pickle.loads(pickle.dumps(net)),  # type: ignore[no-any-return]
+}
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["fresh", "trained"])
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_goes_on_as_the_network_would_and_leaves_it_alone(how: str, trained: bool) -> None:
+    net = nnspec.loads(LINE.replace("sgd", "adam"), dtype="float64", engine="ort", slope=3)
+    if trained:
+        net.fit({"x": X, "y": Y})
+    other = COPIES[how](net)
+    before = {name: value.tolist() for name, value in net.params.items()}
+    losses = [other.step(x=X, y=Y) for _ in range(3)]
+    assert {name: value.tolist() for name, value in net.params.items()} == before
+    assert losses == [net.step(x=X, y=Y) for _ in range(3)] and len({*losses}) == 3
+    assert (other.engine_name, other.spec.dtype, other.spec.settings) == ("ort", "float64", {"slope": 3})
+
+
+def test_a_network_from_onnx_can_be_copied_and_says_that_it_cannot_be_pickled(tmp_path: Path) -> None:
+    nnspec.loads(LINE).export(tmp_path / "line.onnx")
+    net = nnspec.load(tmp_path / "line.onnx")
+    assert net.predict(X).tolist() == copy.deepcopy(net).predict(X).tolist()
+    with pytest.raises(SpecError, match=r"E525.*cannot be pickled"):
+        pickle.dumps(net)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda net: net.evaluate(net.dataset().test), r"no data to judge by: .* is None where nothing is held out"),
+        (lambda net: net.evaluate([1, 2]), "data are given as a dict of arrays by name, not as a list"),
+        (lambda net: net.fit(np.zeros(3)), "data are given as a dict of arrays by name, not as a ndarray"),
+        (lambda net: net.fit({"x": X, "y": Y}, progress=print), r"`progress` is a `nnspec.Progress`, not a"),
+        (lambda net: net.export("m.onnx", int8=True), r"`int8` is the data .*, not True"),
+        (lambda net: net.export("m.onnx", raw={"x": X}), r"`raw` is a sample .*, not a dict"),
+        (lambda _: nnspec.loads(None), "the text of a spec is a str, not None"),  # type: ignore[arg-type]
+        (lambda _: nnspec.load(3), "a spec is the path of a file, .* not 3"),  # type: ignore[arg-type]
+        (lambda _: nnspec.open(None), "a run is the path of its directory, not None"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_value_of_another_kind_is_a_mistake_that_names_it(call: Callable[[nnspec.Net], Any], said: str) -> None:
+    net = nnspec.loads(LINE.replace("epochs", "data { x = [[1], [2]], y = [[0], [0]] }  epochs"))
+    with pytest.raises(SpecError, match=f"E106.*{said}"):
+        call(net)
+
+
+def test_who_listens_to_a_training_is_told_of_every_step_and_epoch() -> None:
+    steps: list[int] = []
+    epochs: list[int] = []
+    progress = nnspec.Progress(on_batch=lambda _, done, *__: steps.append(done), on_epoch=lambda epoch: epochs.append(epoch.number))
+    nnspec.loads(LINE).fit({"x": X, "y": Y}, progress=progress)
+    assert (steps, epochs) == ([1, 1, 1], [1, 2, 3])
+
+
+def test_a_data_frame_gives_arrays_by_name() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": [1.0, 2.0], "y": [0.0, 0.0]})
+    assert nnspec.loads(LINE).evaluate(frame) == nnspec.loads(LINE).evaluate({"x": X, "y": Y})

@@ -19,7 +19,7 @@ from nnspec.syntax.parser import parse
 
 
 def test_the_public_surface_is_this() -> None:
-    assert nnspec.__all__ == ["Diagnostic", "Net", "SpecError", "__version__", "from_onnx", "load", "loads", "open"]
+    assert nnspec.__all__ == ["Diagnostic", "Net", "Progress", "SpecError", "__version__", "from_onnx", "load", "loads", "open"]
     assert sorted(n for n in dir(nnspec.Net) if not n.startswith("_")) == [
         "dataset", "datasets", "engine", "evaluate", "export", "export_training", "fit", "fit_datasets", "gradients", "graph", "init",
         "inputs", "name", "outputs", "params", "predict", "sample", "save", "states", "step", "summary", "targets",

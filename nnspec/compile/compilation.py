@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,10 @@ class Compilation:
     part: str = ""
     given: Callable[[str], Given] | None = None
     opened: Mapping[Path, str] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `pickle`: what it was made from, of which all else follows."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
     def parsed(self) -> tuple[ast.Spec, list[Diagnostic]]:

@@ -40,6 +40,19 @@ def manifest(engine: Engine) -> dict[str, Any]:
     return {**what, **chosen, **how, **environment(engine)}
 
 
+def standing_in(engine: Engine) -> dict[str, Any]:
+    """A copy of all that another engine of the same spec needs to go on from here."""
+    with engine.lock:
+        at = {"stage": engine.stage, "stage_start": engine.stage_start, "step": int(engine.steps_done), "seed": int(engine.seed)}
+        return {"engine": engine.name, "at": at, "arrays": {n: v.copy() for n, v in engine.all_arrays().items()}}
+
+
+def put_back(engine: Engine, kept: Mapping[str, Any]) -> None:
+    """Go on from where another engine stood."""
+    engine.use(kept["engine"])
+    restore(engine, kept["arrays"], kept["at"])
+
+
 def restore(engine: Engine, arrays: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
     """Put saved weights, states and optimizer states back, and seed and step as they were."""
     engine.resume(manifest["stage"], manifest["stage_start"], manifest["step"], manifest["seed"])
