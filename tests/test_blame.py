@@ -113,3 +113,19 @@ def test_a_training_that_goes_well_goes_as_it_went() -> None:
     nets = [nnspec.load("iris", threads=1) for _ in range(2)]
     losses = [net.fit(epochs=2).epochs[-1].metrics["loss"] for net in nets]
     assert losses[0] == losses[1]
+
+
+def test_a_schedule_that_gives_no_rate_is_blamed_for_it() -> None:
+    late = "schedule late(n) = if epoch < n then lr else lr * sqrt(n - 1 - epoch)\n"
+    spec = SPEC.format("  output z\n  loss mse(z, y)", "sgd(lr = 0.1)  schedule late(2)", 4)
+    with pytest.raises(SpecError) as caught:
+        nnspec.loads(late + spec).fit()
+    (said,) = caught.value.diagnostics
+    assert (said.code, said.span.text if said.span else "") == ("E401", "late(2)")
+    assert said.message == "the learning rate became nan in epoch 3, step 3: `late` gives no number there"
+
+
+def test_weights_that_are_lost_behind_a_finite_loss_are_not_said_to_be_the_loss() -> None:
+    spec = "optimizer div(lr) { w <- w - lr * g / (0 * g) }\n" + SPEC.format("  output z\n  loss mse(z, y)", "div(0.1)", 4)
+    with pytest.raises(SpecError, match=r"E401.*the optimizer left weights that are no numbers in epoch 1, step 1, from a loss of \d"):
+        nnspec.loads(spec).fit()

@@ -252,6 +252,22 @@ def test_a_normalisation_out_of_its_range_is_an_error(layer: str) -> None:
     assert d.code == "E207" and not d.help
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "label"),
+    [
+        ("adam(beta1 = 1)", "beta1 is 1"),
+        ("adamw(beta2 = 1.5)", "beta2 is 1.5"),
+        ("momentum(0.1, -0.1)", "mu is -0.1"),
+        ("sgd(0.1)  schedule step_decay(gamma = 0.5, every = 0)", "every is 0"),
+        ("mine(lr = 0.1, share = 2)", "share is 2"),
+    ],
+)
+def test_an_optimizer_or_schedule_says_what_its_arguments_must_be(optimizer: str, label: str) -> None:
+    mine = "optimizer mine(lr, share) { expect share < 1  w <- w - lr * share * g }\n"
+    (d,) = diagnostics(mine + training("  epochs 3", f"  optimizer {optimizer}"))
+    assert (d.code, d.label, d.help) == ("E207", label, "") and d.span and d.span.text == optimizer.rsplit("  schedule ", maxsplit=1)[-1]
+
+
 def test_the_batch_is_for_training_only() -> None:
     (d,) = diagnostics(model("output y = x - batch_mean(x)"))
     assert d.code == "E108" and "training" in d.help

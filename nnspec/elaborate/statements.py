@@ -80,7 +80,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
         case ast.If():
             return run_statements(e, branch(e, s, scope), scope)
         case ast.Expect():
-            _require(e, s, scope)
+            require(e, s, scope)
         case ast.Share():
             e.graph.depends_on_all()
             scope.names[s.name.id], scope.spans[s.name.id] = shared(s, scope), s.name.span
@@ -90,7 +90,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
     return None
 
 
-def _require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
+def require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
     """`expect` in a definition: what its arguments must be, reported where it is called."""
     holds = e.evaluate(s.condition, scope)
     if not isinstance(holds, bool):
@@ -110,7 +110,7 @@ def _require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
 def _size_is_known(asked: Function, given: Mapping[str, Value]) -> str:
     """What to say where a count stands for what could be left out: other frameworks are told how many channels come in."""
     optional = (given.get(p.name) for p in asked.parameters if p.default)
-    counted = any(isinstance(v, int) and is_dim(v) and v > 0 for v in optional)
+    counted = asked.kind == "layer" and any(isinstance(v, int) and is_dim(v) and v > 0 for v in optional)
     return f"its arguments are {signature_text(asked)}; how many numbers or channels come in is known" if counted else ""
 
 

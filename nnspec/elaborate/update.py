@@ -11,7 +11,7 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.foreign import OF_OPTIMIZERS
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Frame, Scope
-from nnspec.elaborate.statements import assign
+from nnspec.elaborate.statements import assign, require
 from nnspec.elaborate.values import Applied, Tensor, Value
 from nnspec.graph import Graph, Type, Var
 from nnspec.ops import OPS
@@ -54,7 +54,8 @@ def apply_optimizer(
 
 def _scope(e: Elaborator, optimizer: Applied, known: Mapping[str, Var]) -> Scope:
     f = optimizer.function
-    scope = Scope(f.scope, Frame(), {}, others=OF_OPTIMIZERS)
+    e.calls.append(f)
+    scope = Scope(f.scope, Frame(), {}, dict.fromkeys(optimizer.arguments, optimizer.span), OF_OPTIMIZERS)
     for p in f.definition.parameters:
         if p.name in optimizer.arguments:
             scope.names[p.name] = optimizer.arguments[p.name]
@@ -79,10 +80,12 @@ def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[st
                 more = instead(scope.called_elsewhere(s.name.id), s.name.span)
                 raise fault("E108", f"`{s.name.id}` is neither `w` nor a state of this optimizer", s.name.span, **more)
             scope.names[s.name.id] = _like(e, scope.names[s.name.id], s.value, scope)
+        case ast.Expect():
+            require(e, s, scope)
         case ast.ParamDecl() | ast.Lookahead():
             pass
         case _:
-            raise fault("E108", "an optimizer has states, formulas, updates and a lookahead only", s.span)
+            raise fault("E108", "an optimizer has states, formulas, updates, expectations and a lookahead only", s.span)
 
 
 def _like(e: Elaborator, old: Tensor, written: ast.Expr, scope: Scope) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
 
 from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph, Node
 from nnspec.graph.walk import walk
 from nnspec.record import dataclass
@@ -53,13 +54,17 @@ def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int 
     step -= moment.back if moment else 0
     when = f"epoch {before + ceil(step / an_epoch)}, step {step}"
     found = _first_wrong(trail, moment) if moment else None
-    span = _optimizer(trail)
+    training = trail.engine.spec.trainings[trail.engine.stage]
+    if moment and training.schedule and not isfinite(moment.lr):
+        return _no_rate(training.schedule, moment.lr, when)
+    span = training.optimizer.span if training.optimizer else None
     return (_of_formula(*found, when) if found else None) or _grown(moment, loss, when, span)
 
 
-def _optimizer(trail: Trail) -> Span | None:
-    optimizer = trail.engine.spec.trainings[trail.engine.stage].optimizer
-    return optimizer.span if optimizer else None
+def _no_rate(schedule: Applied, lr: float, when: str) -> Diagnostic:
+    """E401: the formula of the schedule gives no number."""
+    message = f"the learning rate became {lr} in {when}: `{schedule.name}` gives no number there"
+    return Diagnostic("E401", message, schedule.span, help="keep what it divides by, and takes the root of, above 0 in every step")
 
 
 def _first_wrong(trail: Trail, moment: Moment) -> tuple[Node, dict[str, Array]] | None:
@@ -123,4 +128,9 @@ def _grown(moment: Moment | None, loss: float, when: str, span: Span | None) -> 
     label = f"the last losses: {', '.join(f'{v:.3g}' for v in losses)}" if len(losses) > 1 else ""
     weights = f"; the largest weight before it is {largest[0]:.3g}, in `{largest[1]}`" if largest[1] else ""
     help_ = "a smaller learning rate, or `clip norm(1.0)`, usually helps"
-    return Diagnostic("E401", f"the loss became {losses[-1]} in {when}{weights}", span, label, help=help_)
+    if isfinite(losses[-1]):
+        what = f"the optimizer left weights that are no numbers in {when}, from a loss of {losses[-1]:.4g}"
+        help_ = f"{help_}; so does an optimizer whose formula divides by no 0"
+    else:
+        what = f"the loss became {losses[-1]} in {when}"
+    return Diagnostic("E401", f"{what}{weights}", span, label, help=help_)

@@ -22,13 +22,14 @@ SECONDS, MOST_BYTES = 5.0, 1 << 25
 
 @dataclass(frozen=True)
 class Moment:
-    """A step that went wrong, with the weights and states before it; `back` counts the steps that were taken after it."""
+    """A step that went wrong, with its rate and the weights and states before it; `back` counts the steps that were taken after it."""
 
     stage: int
     seed: int
     draw: int
     batch: Batch
     arrays: Mapping[str, Array]
+    lr: float
     losses: tuple[float, ...]
     back: int
 
@@ -77,7 +78,7 @@ class Trail:
             losses.append(engine.step(batch, lr))
             if not (isfinite(losses[-1]) and all_finite(engine.params)):
                 draw = int(engine.steps_done) - 1
-                return Moment(engine.stage, int(engine.seed), draw, batch, before, tuple(losses), len(self.steps) - number)
+                return Moment(engine.stage, int(engine.seed), draw, batch, before, lr, tuple(losses), len(self.steps) - number)
         return None
 
 
