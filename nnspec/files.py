@@ -6,12 +6,17 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from nnspec.diagnostics import Fault, Span, fault
 
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 """What no other name of a file would help against: a full disk, a folder that may not be written."""
+
+RIGHTS = "write elsewhere, or have the right to write there"
+REMEDIES = {errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.EROFS: "write elsewhere, as nothing can be written there"}
+"""What to do where it is not room that is missing."""
 
 
 def aside(path: Path) -> Path:
@@ -23,6 +28,26 @@ def write_whole(path: Path, content: bytes) -> None:
     """All of the file or nothing: it takes its name only when it is on the disk. OSError leaves what was there."""
     with whole(path) as new:
         new.write_bytes(content)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """All of a file where there is none yet, or nothing: a Fault says why."""
+    try:
+        with path.open("xb", buffering=0) as file:
+            _fill(file, content)
+    except FileExistsError:
+        raise fault("E504", f"`{path}` is there already", help="choose another name, or remove it") from None
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def _fill(file: FileIO, content: bytes) -> None:
+    try:
+        while content:
+            content = content[file.write(content) :]
+    except OSError:
+        Path(file.name).unlink()
+        raise
 
 
 def write(path: Path, content: bytes) -> None:
@@ -105,7 +130,7 @@ def unwritable(path: Path, error: OSError) -> Fault:
     """What to say of a file or folder that cannot be written: E540 where the machine is in the way, else E504."""
     message = f"`{path}` cannot be written: {error.strerror or error}"
     if error.errno in MACHINE:
-        return fault("E540", message, help="make room, or write elsewhere; what was there before is whole")
+        return fault("E540", message, help=f"{REMEDIES.get(error.errno, 'make room, or write elsewhere')}; what was there before is whole")
     return fault("E504", message)
 
 

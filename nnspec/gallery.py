@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nnspec import resources
-from nnspec.diagnostics import Source, did_you_mean, fault
-from nnspec.files import unwritable
+from nnspec.diagnostics import Fault, Source, did_you_mean, fault
+from nnspec.files import write_new, write_whole, writing
 from nnspec.fixes import replaced
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
@@ -97,27 +97,24 @@ def header(source: Source) -> list[str]:
 def start(name: str, source: Source) -> Path:
     """Write a spec of the gallery into a new file, its model called after the file, its data beside it; a Fault (E504) where that fails."""
     new = Path(name) if Path(name).suffix == ".nn" else Path(f"{name}.nn")
+    write_new(new, renamed(source, new.stem).encode())
     try:
-        with new.open("x", encoding="utf-8") as f:
-            f.write(renamed(source, new.stem))
         _copy_data(source, new.parent)
-    except FileExistsError:
-        raise fault("E504", f"`{new}` is there already", help="choose another name, or remove it") from None
-    except OSError as error:
-        raise unwritable(new, error) from None
+    except Fault:
+        new.unlink()
+        raise
     return new
 
 
 def _copy_data(source: Source, folder: Path) -> None:
     """The files of the gallery that a spec reads, where there are none of that name."""
-    from shutil import copyfile
-
     gallery = resources.folder("specs")
     for file in (p for p in gallery.rglob("*.*") if p.suffix != ".nn"):
         copy = folder / file.relative_to(gallery)
         if f'"{file.relative_to(gallery).as_posix()}"' in source.text and not copy.exists():
-            copy.parent.mkdir(exist_ok=True)
-            copyfile(file, copy)
+            with writing(copy):
+                copy.parent.mkdir(exist_ok=True)
+                write_whole(copy, file.read_bytes())
 
 
 def renamed(source: Source, stem: str) -> str:

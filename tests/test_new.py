@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from helpers import GALLERY, ROOT
 from nnspec.cli.main import cli
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
+from nnspec.files import unwritable
 from nnspec.gallery import header, names, read, renamed, start
 
 
@@ -122,3 +127,21 @@ def test_the_list_has_a_line_for_every_spec(arguments: list[str]) -> None:
 @pytest.mark.parametrize("name", ["", ".nn", "folder/.nn"])
 def test_a_name_without_letters_is_a_mistake_of_usage(name: str) -> None:
     assert run("new", name).exit_code == 2
+
+
+@pytest.mark.parametrize(("origin", "most"), [("mazur", 0), ("mazur", 100), ("rnn_series", 4096)])
+def test_where_there_is_no_room_nothing_is_left(origin: str, most: int) -> None:
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); from nnspec.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", limited, "new", "net", "--from", origin], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3 and "cannot be written: File too large" in done.stderr
+    assert not [path for path in Path().rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("number", "help_"), [(errno.EACCES, "have the right"), (errno.EROFS, "write elsewhere"), (errno.ENOSPC, "make room")]
+)
+def test_what_helps_where_a_file_cannot_be_written_hangs_on_why(number: int, help_: str) -> None:
+    found = unwritable(Path("net.nn"), OSError(number, os.strerror(number))).diagnostic
+    assert found.code == "E540" and help_ in found.help and ("room" in found.help) == (number == errno.ENOSPC)
