@@ -196,12 +196,16 @@ class Net:
     ) -> History:
         """Train by the spec's train blocks, on their own data or on the arrays given ({input or target: array}); `epochs` is of each.
 
-        `validation` has arrays like those, to judge by after every epoch. `progress`, a `nnspec.Progress`, is told of every step and epoch.
+        Of arrays, as of a file, so much is held out as the blocks say by `validation` and `test`, and read what they name for them;
+        `dataset(data=arrays).test` is what is kept for the end. Arrays for `validation` stand in the place of the spec's, with its own
+        data, too. `fit_datasets` takes parts that are cut already.
+
+        `progress`, a `nnspec.Progress`, is told of every step and epoch.
+
         `path` is what `--data` is on the command line. With a `run`, a new directory, the training is kept there; an interrupt then ends
         it between two steps. To `resume` goes on from there, to the same bits. Raises SpecError for data that does not fit (E3xx), a
         diverging loss (E401), and a run that cannot be written or gone on with (E54x).
         """
-        from nnspec.train.data import Dataset
         from nnspec.train.loop import Progress
 
         self._needs_training()
@@ -210,12 +214,10 @@ class Net:
             raise fault("E106", f"epochs is a whole number from 1, not {epochs!r}")
         if data is None:
             path = path or self.data_path
-            datasets = self.datasets(path, progress.on_note if progress else lambda _: None)
-        else:
-            ports, labels = self.inputs | self.targets, self._labels()
-            trained = self._checked(data, ports, labels)
-            dataset = Dataset(trained, self._checked(validation, ports, labels) if validation else None, None, labels)
-            datasets = [dataset] * len(self.spec.trainings)
+        elif path:
+            raise ValueError(f"what is trained on are the arrays given or what lies in {path}, and not both")
+        note = progress.on_note if progress else lambda _: None
+        datasets = self._of_each_block(lambda training: self._watching(training, validation, data, path, note))
         with self._training:
             written = self.spec
             try:
@@ -241,8 +243,7 @@ class Net:
         from nnspec.train.stages import fit
 
         self._needs_training()
-        if not all(t.leads_with_batch for t in self.inputs.values()):
-            raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
+        self._needs_examples()
         if resume and folder is None:
             raise fault("E543", "there is no run to resume", help='say which one it is: `run="runs/digits-1"`')
         with self._training:
@@ -269,19 +270,14 @@ class Net:
         large for memory is read from the disk: its fields have a length, a shape and rows as arrays do, and are arrays to NumPy. `note`
         is told where that is so.
         """
-        self._needs_train_block()
-        found: list[Dataset] = []
-        trainings = self.spec.trainings
-        for number, training in enumerate(trainings):
-            same = number > 0 and training.parts == trainings[number - 1].parts
-            found.append(found[-1] if same else self._data_of(training, path, note))
-        return found
+        return self._of_each_block(lambda training: self._data_of(training, path, note))
 
     @as_spec_error()
-    def dataset(self, path: str | None = None) -> Dataset:
-        """The data of the last train block, checked and split."""
+    def dataset(self, path: str | None = None, *, data: Mapping[str, Any] | None = None) -> Dataset:
+        """The data of the last train block, or these arrays in their place, checked and split."""
         self._needs_train_block()
-        return self._data_of(self.spec.trainings[-1], path).as_arrays()
+        training = self.spec.trainings[-1]
+        return (self._data_of(training, path) if data is None else self._divided(training, data)).as_arrays()
 
     @as_spec_error()
     def sample(self, path: str | None = None) -> Sample:
@@ -291,6 +287,41 @@ class Net:
         self._needs_train_block()
         path, folder, dtype = path or self.data_path, self.spec.folder, self.spec.dtype
         return sample(self.spec.trainings[-1], self.inputs, folder, path, dtype, self.labels, self.means)
+
+    def _of_each_block(self, load: Callable[[Training], Dataset]) -> list[Dataset]:
+        """The data of every train block; those that share their data share the arrays."""
+        self._needs_train_block()
+        found: list[Dataset] = []
+        trainings = self.spec.trainings
+        for number, training in enumerate(trainings):
+            same = number > 0 and training.parts == trainings[number - 1].parts
+            found.append(found[-1] if same else load(training))
+        return found
+
+    def _watching(
+        self,
+        training: Training,
+        validation: Mapping[str, Any] | None,
+        data: Mapping[str, Any] | None,
+        path: str | None,
+        note: Callable[[str], None],
+    ) -> Dataset:
+        """The data of a train block, or the arrays given in their place, with the arrays given for validation, if any."""
+        own = training if validation is None else replace(training, validation=None)
+        dataset = self._data_of(own, path, note) if data is None else self._divided(own, data)
+        if validation is None:
+            return dataset
+        needs_names(validation, "a share of the data is said in the spec: `validation 0.2`")
+        labels = {name: list(texts) for name, texts in dataset.labels.items()}
+        return replace(dataset, validation=self._checked(validation, self.inputs | self.targets, labels), labels=labels)
+
+    def _divided(self, training: Training, data: Mapping[str, Any]) -> Dataset:
+        from nnspec.train.data import divided
+
+        self._needs_examples()
+        labels = self._labels()
+        fields = self._checked(data, self.inputs | self.targets, labels)
+        return divided(training, self.inputs, self.targets, self.spec.folder, fields, self.spec.dtype, labels, self.means)
 
     def _data_of(self, training: Training, path: str | None, note: Callable[[str], None] = lambda _: None) -> Dataset:
         from nnspec.train.data import load as load_data
@@ -456,6 +487,10 @@ class Net:
     def _needs_training(self) -> None:
         self.spec.model.needs_loss("there is nothing to train")
         self._needs_train_block()
+
+    def _needs_examples(self) -> None:
+        if not all(t.leads_with_batch for t in self.inputs.values()):
+            raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
 
     def _needs_train_block(self) -> None:
         if not self.spec.trainings:

@@ -78,7 +78,7 @@ def test_a_run_remembers_the_data_it_was_trained_on(tmp_path: Path, monkeypatch:
     again.fit()
     again.save(tmp_path / "longer")
     assert nnspec.open(tmp_path / "longer").data_path == str(tmp_path / "plants.csv")
-    again.fit({"size": [[1.0], [2.0]], "kind": [0, 1]})
+    again.fit({"size": [[1.0], [2.0], [3.0], [4.0]], "kind": [0, 1, 0, 1]})
     assert again.data_path is None
     (tmp_path / "plants.csv").unlink()
     with pytest.raises(nnspec.SpecError, match=r"plants\.csv does not exist"):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import nnspec
 from nnspec.cli.main import cli
 
-POINTS = """
+MODEL = """
 model Line {
   input  x: [2]
   target y: class(2)
@@ -20,7 +22,9 @@ model Line {
   loss   cross_entropy(z, y)
   metric accuracy(z, y)
 }
-train { data moons(n = 100)  validation 0.2  test 0.3  batch 10  epochs 4  optimizer sgd(lr = 0.1) }
+"""
+POINTS = f"""{MODEL}
+train {{ data moons(n = 100)  validation 0.2  test 0.3  batch 10  epochs 4  optimizer sgd(lr = 0.1) }}
 """
 
 
@@ -45,3 +49,62 @@ def test_a_run_is_judged_on_what_its_own_seed_held_out(seeded: dict[str, dict[st
 
 def test_a_run_that_is_opened_goes_on_as_it_was_begun(seeded: dict[str, dict[str, float]]) -> None:
     assert len(nnspec.open("run").fit(run="run", resume=True).epochs) == 3
+
+
+# ---- arrays
+
+TABLE = {"x": np.arange(80.0).reshape(40, 2) / 80, "y": np.arange(40) % 2}
+
+
+def watched(settings: str, data: Any = TABLE, **more: Any) -> list[str]:
+    """The metrics of an epoch of training with these lines in the train block."""
+    text = f"{MODEL}train {{ epochs 2  optimizer sgd(lr = 0.1)  {settings} }}"
+    return [*nnspec.loads(text).fit(data, **more).epochs[0].metrics]
+
+
+def test_arrays_are_split_as_a_file_of_them_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("table.npz", **TABLE)
+    net = nnspec.loads(POINTS.replace("data moons(n = 100)", ""))
+    ours, theirs = net.dataset(data=TABLE), net.dataset("table.npz")
+    for part, of_file in ((ours.train, theirs.train), (ours.validation, theirs.validation), (ours.test, theirs.test)):
+        assert part and of_file and all(part[n].tolist() == of_file[n].tolist() for n in TABLE)
+    by_array, by_file = (nnspec.loads(POINTS.replace("data moons(n = 100)", ""), engine="numpy", threads=1) for _ in range(2))
+    assert [e.metrics for e in by_array.fit(TABLE).epochs] == [e.metrics for e in by_file.fit(path="table.npz").epochs]
+
+
+def test_what_arrays_hold_out_is_watched() -> None:
+    assert watched("validation 0.2  stop early(val.loss, patience = 2)") == ["loss", "val.accuracy", "val.loss"]
+    assert watched("") == ["loss"]
+
+
+@pytest.mark.parametrize("settings", ["", "validation 0.2"])
+def test_arrays_for_validation_stand_in_the_place_of_the_spec_s_with_its_own_data_too(settings: str) -> None:
+    other = {n: v[:4] for n, v in TABLE.items()}
+    text = POINTS.replace("validation 0.2  test 0.3", settings)
+    for data in (None, TABLE):
+        net = nnspec.loads(text, engine="numpy", threads=1).init(3)
+        (epoch,) = net.fit(data, epochs=1, validation=other).epochs
+        assert epoch.metrics["val.loss"] == pytest.approx(net.evaluate(other)["loss"])
+        assert epoch.step == (8 if data is None else 4)  # all of 80 or 40, in batches of 10
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"validation": 0.2}, "not as 0.2"),
+        ({"validation": (TABLE["x"], TABLE["y"])}, "not as a tuple"),
+        ({"validation": TABLE["x"]}, "not as a ndarray"),
+        ({"validation": {"x": TABLE["x"]}}, "there is no data for `y`"),
+        ({"data": (TABLE["x"], TABLE["y"])}, "not as a tuple"),
+    ],
+)
+def test_what_is_no_arrays_by_name_is_refused(given: dict[str, Any], said: str) -> None:
+    for data in ({"data": None}, {}):
+        with pytest.raises(nnspec.SpecError, match=said):
+            watched("data moons", **{**data, **given})
+
+
+def test_arrays_and_a_path_are_not_both_trained_on() -> None:
+    with pytest.raises(ValueError, match=r"bom\.csv, and not both"):
+        watched("", path="bom.csv")

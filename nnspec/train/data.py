@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_fr
 from nnspec.train.split import Rows, split
 from nnspec.train.streamed import Wish, laid_out, most_in_memory
 from nnspec.train.telling import at, telling_rows
+from nnspec.train.windows import ORDERED
 
-__all__ = ["Dataset", "Fields", "check", "load", "read", "source_for", "source_from_path"]
+__all__ = ["Dataset", "Fields", "check", "divided", "load", "read", "source_for", "source_from_path"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Note = Callable[[str], None]
@@ -102,6 +103,20 @@ def load(
     what becomes of the data.
     """
     return _Loader(training, inputs, targets, folder, data, dtype, lists(labels), means or {}, note).load()
+
+
+def divided(
+    training: Training,
+    inputs: Mapping[str, Type],
+    targets: Mapping[str, Type],
+    folder: Path,
+    fields: Fields,
+    dtype: str = "float32",
+    labels: Labels | None = None,
+    means: Means | None = None,
+) -> Dataset:
+    """Arrays that are checked already, split as a train block says, with what it names for validation and test."""
+    return _Loader(training, inputs, targets, folder, None, dtype, lists(labels), means or {}).divided(fields)
 
 
 def read(
@@ -190,13 +205,23 @@ class _Loader:
         else:
             fields = _in_memory(wish, parts, parts.train)
             own_test = _in_memory(wish, parts, parts.test) if parts.test and self.training.test is None else None
-            rows = split(self.training, examples(fields), parts.ordered)
-            train, validation, test = (_rows(fields, part) for part in rows)
+            train, validation, test = self.cut(fields, parts.ordered)
+        return self.with_others(train, validation, own_test or test)
+
+    def divided(self, fields: Fields) -> Dataset:
+        """Arrays in place of what `data` says; those in place of a text or a series follow each other in time as its examples do."""
+        return self.with_others(*self.cut(fields, self.training.data is not None and self.training.data.name in ORDERED))
+
+    def cut(self, fields: Fields, ordered: bool) -> Iterator[Fields]:
+        return (_rows(fields, part) for part in split(self.training, examples(fields), ordered))
+
+    def with_others(self, train: Fields, validation: Fields, test: Fields) -> Dataset:
+        """These parts, or what the train block names for one of them."""
         if isinstance(self.training.validation, DataSource):
             validation = self.other(self.training.validation)
         if isinstance(self.training.test, DataSource):
             test = self.other(self.training.test)
-        return Dataset(train, validation or None, own_test or test or None, self.labels, self.means)
+        return Dataset(train, validation or None, test or None, self.labels, self.means)
 
     def sample(self) -> Sample:
         source, data = self.main_source()

@@ -20,6 +20,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
 
 TEXT_FIELDS = ("text", "next", "last")
+ORDERED = ("text", "series")
+"""The sources whose examples follow each other in time."""
 TEXT_HELD_OUT = 10
 SERIES_HELD_OUT = 5
 
