@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import nnspec
 from nnspec.cli.main import cli
+from nnspec.diagnostics import Fault
 
 MODEL = """
 model Line {
@@ -108,3 +109,38 @@ def test_what_is_no_arrays_by_name_is_refused(given: dict[str, Any], said: str) 
 def test_arrays_and_a_path_are_not_both_trained_on() -> None:
     with pytest.raises(ValueError, match=r"bom\.csv, and not both"):
         watched("", path="bom.csv")
+
+
+# ---- other data
+
+
+@pytest.fixture
+def written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose spec has its examples in itself, and files beside it."""
+    monkeypatch.chdir(tmp_path)
+    Path("in.nn").write_text(f"{MODEL} train {{ data {{ x = [[1, 2], [3, 4]], y = [0, 1] }}  epochs 1  optimizer sgd(lr = 0.1) }}")
+    Path("rows.csv").write_text("x_0,x_1,y\n1,2,0\n3,4,1\n5,6,1\n")
+    assert CliRunner().invoke(cli, ["train", "in.nn", "--run", "run"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("written_down")
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("predict run --data nope.json -o p.csv", "`nope.json` is not a .csv"),
+        ("predict run --data . -o p.csv", "`.` is not a .csv"),
+        ("eval run --data nope.json", "`nope.json` is not a .csv"),
+        ("eval run --data nope.csv", "nope.csv does not exist"),
+        ("train in.nn --data nope.csv", "`data { .. }` brings its own examples and reads no other data"),
+        ("train in.nn --data rows.csv", "`data { .. }` brings its own examples and reads no other data"),
+    ],
+)
+def test_data_that_is_given_is_never_passed_over_for_the_values_of_a_spec(command: str, said: str) -> None:
+    error = CliRunner().invoke(cli, command.split()).exception
+    assert isinstance(error, Fault | nnspec.SpecError) and said in str(error)
+
+
+@pytest.mark.usefixtures("written_down")
+def test_a_table_is_read_in_the_place_of_the_values_of_a_spec() -> None:
+    done = CliRunner().invoke(cli, ["predict", "run", "--data", "rows.csv", "-o", "p.csv"])
+    assert done.stdout == "3 predictions in p.csv\n"

@@ -15,6 +15,7 @@ from nnspec.graph import Type
 from nnspec.net import Net
 from nnspec.train import data as data_sets
 from nnspec.train.pictures import draw_answers, is_classifier
+from nnspec.train.sources import IDX_SOURCES
 
 
 def needs_measure(net: Net, name: str) -> None:
@@ -30,9 +31,10 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
     if data and source:
         folder, dtype = net.spec.folder, net.spec.dtype
         return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row)
+    own = net.spec.trainings[-1].data if net.spec.trainings else None
+    if data and not (own and own.name in IDX_SOURCES):
+        data_sets.source_from_path(data)  # a mistake: it is no table
     if net.spec.given and not net.spec.trainings:
-        if data:
-            data_sets.source_from_path(data)  # a mistake: it is no table
         raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
     dataset = net.dataset(data)
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)

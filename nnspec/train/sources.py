@@ -78,6 +78,10 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
     """What a source offers; `data` replaces its file, or is the folder of its IDX files. `known` are the labels of an earlier training."""
     path = Path(data).absolute() if data else folder / (source.path or "")
     source = replace(source, span=_on_the_command_line(data)) if data else source
+    if data and not source.path and source.name not in IDX_SOURCES:
+        name = "data { .. }" if source.name == "inline" else source.name
+        raise fault("E302", f"`{name}` brings its own examples and reads no other data", source.span,
+                    help="leave the file away, or let the spec read one: `data csv(...)`")  # fmt: skip
     match source.name:
         case "inline":
             return Parts(in_memory(source.fields))
@@ -94,9 +98,6 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
             return Parts(TABLES[kind](path, source.span, gaps), table=path, tall=tall)
         case name if name in IDX_SOURCES:
             return _idx_parts(source, Path(data) if data else resources.cache() / name, dtype)
-    if data:
-        raise fault("E302", f"`{source.name}` brings its own examples and reads no other data", source.span,
-                    help="leave the file away, or let the spec read one: `data csv(...)`")  # fmt: skip
     if source.name == "xor":
         return Parts(in_memory(xor()))
     return _held_out(POINTS[source.name](**source.options) if source.name in POINTS else _bundled(source, dtype))
