@@ -426,6 +426,32 @@ def test_a_layer_of_the_user_has_its_own_order() -> None:
     assert d.fix and d.fix.safe
 
 
+@pytest.mark.parametrize(
+    ("report", "help_"),
+    [
+        ("loss cross_entropy", "`loss cross_entropy(logits, y)`"),
+        ('loss "crossentropy"', "`loss cross_entropy(logits, y)`"),
+        ('metric "accuracy"', "`metric accuracy(logits, y)`"),
+        ("metric top_k", "`metric top_k(logits, y)`"),
+        ('loss "what we lose"', "a loss is a formula of values of the model"),
+    ],
+)
+def test_a_loss_or_metric_that_is_only_named_is_shown_its_arguments(report: str, help_: str) -> None:
+    (d,) = diagnostics(model("target y: class(3)", "output z = x -> dense(3)", report))
+    assert (d.code, d.span and d.span.text) == ("E106", report.partition(" ")[2]) and help_ in d.help
+
+
+@pytest.mark.parametrize("report", ["loss cross_entropy", "loss nll", "metric accuracy"])
+def test_a_class_before_what_says_it_is_put_behind_it(report: str) -> None:
+    (d,) = diagnostics(model("target y: class(3)", "output z = x -> dense(3)", f"{report}(y, z)"))
+    assert d.code == "E202" and d.help == f"write `{report.partition(' ')[2]}(z, y)`"
+
+
+def test_a_number_with_commas_is_one() -> None:
+    (d,) = diagnostics(model("output y = x -> dense(1,000,000, bias = false)"))
+    assert d.fix and (d.code, d.fix.span.text, d.fix.text, d.fix.safe) == ("E104", "1,000,000", "1_000_000", True)
+
+
 def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:
     (d,) = diagnostics(model("output y = adma(x)"))
     assert "adam" not in d.help

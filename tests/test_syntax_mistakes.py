@@ -94,7 +94,11 @@ SLIPS = {
     "h = x × 2": ("E004", "×", "h = x * 2"),
     "h = x > 0 ? x : 0": ("E004", "?", None),
     "h = x if x > 0 else 0": ("E004", "if x > 0 ", None),
-    "h += x": ("E004", "+=", None),
+    "h += x": ("E004", "h += ", None),
+    "h = x * 1e−3": ("E004", "1e−3", "h = x * 1e-3"),
+    "h = (1, 2)": ("E004", "(1, 2)", "h = [1, 2]"),
+    "h = x -> (lambda a: a)": ("E005", "lambda a:", None),
+    "if 1 < 2 then x else 0 * x": ("E001", "then", None),
     "h = x -> dense{3}": ("E004", "dense{3}", "h = x -> dense(3)"),
     "h = x * .5": ("E004", ".5", "h = x * 0.5"),
     "h = x * 1.": ("E004", "1.", "h = x * 1.0"),
@@ -196,6 +200,18 @@ def test_what_others_write_is_shown_as_it_is_written_here(lines: list[str], mark
 def test_arguments_of_a_setting_without_brackets_are_put_into_some(setting: str, better: str) -> None:
     (d,) = diagnostics(training("epochs 3", *([] if "optimizer" in setting else ["optimizer adam"]), setting))
     assert (d.code, d.span and d.span.text) == ("E004", setting) and better in d.help
+
+
+@pytest.mark.parametrize("share", ["validation 20%", "test 20%"])
+@pytest.mark.parametrize("after", ["batch 4", "optimizer sgd(lr = 1)", "stop early(val.loss, patience = 3)", ""])
+def test_a_share_in_percent_is_named_whatever_follows(share: str, after: str) -> None:
+    (d, *_) = diagnostics(training("  epochs 3", f"  {share}", f"  {after}"))
+    assert d.span and (d.code, d.span.text) == ("E004", "20%") and "0.1" in d.help
+
+
+def test_what_an_optimizer_changes_is_shown_its_arrow() -> None:
+    (d,) = diagnostics("optimizer mine(lr) {\n  w -= lr * g\n}\n" + model("output x"))
+    assert "`w <- w - ...`" in d.help
 
 
 @pytest.mark.parametrize("sign", [":", " =", " :"])

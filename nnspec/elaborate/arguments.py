@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nnspec.diagnostics import Fault, Span, fault, instead
+from nnspec.diagnostics import Fault, Fix, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.scope import Scope
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from nnspec.elaborate.calls import Calls
 
 Written = list[tuple[ast.Argument, Value]]
+ZEROS = "000"
+TARGET = "y"
+"""What losses and metrics call the value that a prediction is held against."""
+_GROUPED = re.compile(r"(?<![\w.])[1-9]\d{0,2}(?:,\d{3})*,000(?:,\d{3})*(?![\w.])")
 
 
 def signature_text(callee: Function | Builtin) -> str:
@@ -27,6 +32,7 @@ def signature_text(callee: Function | Builtin) -> str:
 
 def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
     """Arguments by parameter name, and where each was written."""
+    _check_groups(written, span)
     bound: dict[str, Value] = {}
     spans: dict[str, Span] = {}
     positional = iter(callee.names)
@@ -45,6 +51,17 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     if isinstance(callee, Function) and callee.definition.span.source.library:
         _check_truths(callee, bound, spans, written)
     return bound, spans
+
+
+def _check_groups(written: Written, call: Span) -> None:
+    """A number with commas between its digits is several arguments."""
+    if not any(type(value) is int and value == 0 and argument.span.text == ZEROS for argument, value in written):
+        return
+    m = _GROUPED.search(call.source.text, call.start, call.end)
+    if m:
+        better = m[0].replace(",", "_")
+        place = Span(call.source, *m.span())
+        raise fault("E104", f"`{m[0]}` is not one number", place, help=f"write `{better}`", fix=Fix(place, better))
 
 
 def _check_truths(callee: Function, bound: Mapping[str, Value], spans: Mapping[str, Span], written: Written) -> None:
@@ -132,6 +149,19 @@ def _other_number(dims: Sequence[ast.Expr | ast.Star], tensor: Tensor) -> int | 
     """The axis, from the end, along which a tensor has another number than the type says."""
     pairs = list(zip(dims, tensor.shape, strict=False))[::-1] if len(dims) == len(tensor.shape) else []
     return next((-i for i, (d, n) in enumerate(pairs, 1) if isinstance(d, ast.Number) and d.value != n), None)
+
+
+def swapped(callee: Function | Builtin, bound: Mapping[str, Value], spans: Mapping[str, Span], call: Span) -> Fault | None:
+    """The mistake of a loss or metric that gets the class first, as others have it."""
+    first, second = callee.names[:2] if len(callee.names) > 1 else ("", "")
+    y_hat, y = bound.get(first), bound.get(TARGET)
+    if second != TARGET or not isinstance(y_hat, Tensor) or not isinstance(y, Tensor):
+        return None
+    if not y_hat.classes or y.classes or not {first, second} <= spans.keys():
+        return None
+    message = f"`{callee.name}` takes the class second, after what says it"
+    better = f"{callee.name}({spans[second].text}, {spans[first].text}{', ...' if len(spans) > 2 else ''})"
+    return fault("E202", message, call, help=f"write `{better}`")
 
 
 def _own(span: Span, text: str) -> tuple[tuple[Span, str], ...]:

@@ -15,7 +15,7 @@ from typing import Any
 from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead
 from nnspec.elaborate import batch
-from nnspec.elaborate.arguments import bind, check_tensors, wanted_by
+from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
 from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
@@ -169,7 +169,7 @@ class Calls(ABC):
         try:
             result = self._invoke(callee, bound, spans, scope, span, label)
         except Fault as error:
-            raise blame(error, spans, span) from None
+            raise swapped(callee, bound, spans, span) or blame(error, spans, span) from None
         return result.at(span) if isinstance(result, Tensor) else result
 
     def _invoke(

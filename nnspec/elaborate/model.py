@@ -15,7 +15,7 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.names import value_of
+from nnspec.elaborate.names import check_called, value_of
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.remember import Remembering
 from nnspec.elaborate.scope import Frame, Scope
@@ -243,6 +243,7 @@ class _ModelWork:
         self.e.reporting = s.kind
         with self.e.graph.at(role="loss"):
             value = self.e.evaluate(s.value, self.scope)
+            check_called(s, value, self.e.definitions)
             t = batch.lift(self.e.graph, value, self.e.graph.dtype, s.value.span)
             t = batch.as_dtype(t, self.e.graph.dtype)
             axes = tuple(range(t.var.type.rank)) if s.kind == "loss" or t.batched else ()

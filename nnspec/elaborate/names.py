@@ -52,6 +52,19 @@ def callee_of(e: ast.Expr, scope: Scope, definitions: Definitions) -> Function |
     return found
 
 
+def check_called(s: ast.Report, value: Value, definitions: Definitions) -> None:
+    """A loss or metric has its arguments; a function alone, or the text of its name, is none."""
+    name = value.name if isinstance(value, Function | Builtin) else value if isinstance(value, str) else None
+    if name is None:
+        return
+    meant = definitions.meaning(nearest(name, definitions.nameable(in_model=True)) or "") if isinstance(value, str) else value
+    help_ = f"a {s.kind} is a formula of values of the model"
+    if isinstance(meant, Function | Builtin):
+        required = ", ".join(n for n in meant.names if n in meant.required)
+        help_ = f"write what it is computed from: `{s.kind} {meant.name}({required})`"
+    raise fault("E106", f"a {s.kind} is a number, not {describe(value)}", s.value.span, help=help_)
+
+
 def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions) -> Fault:
     value = scope.find(name) if name in scope.all_names() else definitions.meaning(name)
     if value is None:

@@ -37,9 +37,17 @@ def explain(source: Source, read: str, error: Unexpected, offset: int = 0) -> Di
         return slip_at(source, at) or _no_meaning(source, at)
     if len(error.token) > LONGEST_NAME and error.token.type == "NAME":
         return Diagnostic("E502", f"a name has at most {LONGEST_NAME} letters, and this has {len(error.token):,}", Span(source, at, at + 1))
+    if error.token == "then" and "LBRACE" in error.accepted:
+        return _choice(Span(source, at, at + len(error.token)))
     slip = slip_at(source, at) or slip_before(source, at) or _comma(source, read, error, offset)
     slip = slip or _value_missing(source, read, error.position, error.token, offset)
     return slip or _token(source, at, error.token, error.accepted)
+
+
+def _choice(then: Span) -> Diagnostic:
+    """A choice between values where a statement is due."""
+    help_ = "a value needs a name, `h = if c then a else b`; a statement has braces, `if c { h = a } else { h = b }`"
+    return Diagnostic("E001", "this `if` is a statement, and `then` belongs to a value", then, help=help_)
 
 
 def _no_meaning(source: Source, at: int) -> Diagnostic:

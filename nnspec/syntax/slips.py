@@ -88,6 +88,10 @@ HERE = (
     _sign(r"\|", "one of two conditions is `a or b`, an absolute value `abs(a)`, and a value goes on to the next stage by `->`"),
     _sign(r"(?<![\w)\]])!(?!=)", "the opposite of a condition: `not a`", "not "),
     _sign(r"\*\*", "a power is written `x ^ 2`", "^"),
+    Slip(
+        "E004", re.compile(r"\b([^\W\d]\w*)[ \t]*([-+*/])=[ \t]*"), rf"`\2=` is {_OWN_SIGN}",
+        r"write the name on both sides: `\1 = \1 \2 ...`, or `\1 <- \1 \2 ...` where it is a state or the `w` of an optimizer",
+    ),
     _sign(r"(\+|-|\*|/)=", r"write the name on both sides: `h = h + 1`"),
     _sign(r"\+\+|--(?!>)", "write the name on both sides: `h = h + 1`"),
     _sign(r"\?", "a choice is written `if c then a else b`"),
@@ -98,6 +102,7 @@ HERE = (
     Slip("E004", re.compile(r"(?<=\[)[^\[\]\n]*(?:::|\.\.\.)[^\[\]\n]*(?=\])"), r"`\g<0>` is no part of a value",
         "a stretch of a value is `x[0:2]`, and rows here and there are `take(x, [0, 2])`"),
     Slip("E004", re.compile(r"(?<=[\w)\]])!(?!=)"), r"`\g<0>` is a sign of mathematics", "there is none like it here"),
+    Slip("E004", re.compile(r"(?<![\w.])(\d+(?:\.\d+)?[eE])[−–—](\d+)"), r"`\g<0>` has another minus than `-`", fix=r"\1-\2"),
     _sign(r"−|–|—", "a difference is written `-`", "-"),
     _sign(r"≤", "write `<=`", "<="),
     _sign(r"≥", "write `>=`", ">="),
@@ -105,6 +110,11 @@ HERE = (
     Slip("E004", re.compile(rf"[{_QUOTES}]([^{_QUOTES}\n]*)[{_QUOTES}]"), r"`\g<0>` is in other quotes than the language has", fix=r'"\1"'),
     Slip("E004", re.compile(rf"[{_QUOTES}]"), r"`\g<0>` is another quote than the language has", 'a text stands in `" "`'),
     Slip("E004", re.compile(r":\s*\(([^()\n]*)\)"), "a shape stands in square brackets", fix=r": [\1]"),
+    Slip(
+        "E004", re.compile(r"(?<![\w)\]])(?<![\w)\]][ \t])\(([^()=:\n]*,[^()=:\n]*)\)"), "a list stands in square brackets", fix=r"[\1]",
+    ),
+    Slip("E005", re.compile(r"\blambda\b[^:()\n]*:"), "`lambda` is a word of other languages",
+        "a formula has a name, `fn f(x) = ...`, by which it goes: `x -> f`"),
     Slip("E004", re.compile(r"\b([^\W\d]\w*)\{([^{}=\n]*)\}"), "arguments stand in round brackets", fix=r"\1(\2)"),
     Slip("E004", re.compile(r"(?<![\w.])\.(\d+)"), r"`\g<0>` has no digit before its point", fix=r"0.\1"),
     Slip("E007", re.compile(r"\b(\d+)([^\W\d]\w*)(?=\s*=)"), r"`\g<0>` cannot be a name: a name begins with a letter", fix=r"\2\1"),
@@ -137,8 +147,12 @@ BEFORE = (
     ),
     Slip("E004", re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?=\s*\Z)"), r"`\g<0>` is a sign of mathematics", "a power is written `x ^ 2`"),
     Slip(
-        "E004", re.compile(r"(\d+)\s*%(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), r"`\g<0>` is no share: `%` gives the rest of a division",
+        "E004", re.compile(r"(\d+)\s*%(?=\s*(?:[^\W\d]\w*\s*)?\Z)"), r"`\g<0>` is no share: `%` gives the rest of a division",
         "a share is a number from 0 to 1, such as 0.1",
+    ),
+    Slip(
+        "E004", re.compile(r"(?:(?<=\bvalidation )|(?<=\btest ))(\d+)\s*%(?=\s[^\n%]*\n?[^\n%]*\Z)"),
+        r"`\g<0>` is no share: `%` gives the rest of a division", "a share is a number from 0 to 1, such as 0.1",
     ),
     Slip("E004", re.compile(r"\b(\d+)\.(?=\s+[^\W\d]\w*(?:\s+[^\W\d]\w*)?\s*\Z)"), r"`\g<0>` has no digit after its point", fix=r"\1.0"),
     Slip(
