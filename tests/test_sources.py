@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn import model_selection
 
 import nnspec
 from nnspec.compile import Compilation
@@ -162,7 +164,7 @@ def test_with_stride_1_every_character_is_guessed_from_those_before_it(verse: Pa
 def test_windows_that_overlap_are_views_of_the_text_and_validation_is_its_end(verse: Path) -> None:
     data = dataset('text("verse.txt", window = 5, stride = 1)', READER, settings="validation 0.2", folder=verse)
     assert data.validation and len(data.validation["text"]) == 18
-    assert all(np.shares_memory(part, data.train["text"]) for part in (data.train["next"], data.validation["text"]))
+    assert all(np.shares_memory(part["next"], part["text"]) for part in (data.train, data.validation))
     assert spelled(data.validation["text"][-1]) == VERSE[94 - 6 : 94 - 1]
 
 
@@ -221,7 +223,7 @@ FORECAST = "input x: [T, 1]  target y: [2]  z = mean(x, axis = 0) -> dense(2)  o
 def test_a_series_is_windows_in_order_with_the_last_fifth_held_out(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("day,level\n" + "".join(f"{i},{i / 2}\n" for i in range(16)))
     data = dataset('series("f.csv", level, window = 4, horizon = 2)', FORECAST, folder=tmp_path)
-    assert data.test and (len(data.train["x"]), len(data.test["x"])) == (9, 2)
+    assert data.test and (len(data.train["x"]), len(data.test["x"])) == (8, 2)
     assert data.train["x"][1].tolist() == [[0.5], [1], [1.5], [2]] and data.train["y"][1].tolist() == [2.5, 3]
     assert data.test["y"][-1].tolist() == [7, 7.5]
     assert np.shares_memory(data.train["x"], data.test["x"])
@@ -230,6 +232,43 @@ def test_a_series_is_windows_in_order_with_the_last_fifth_held_out(tmp_path: Pat
     assert mistake('series("f.csv", level, window = 16)', FORECAST, tmp_path).code == "E308"
     assert mistake('series("f.csv", window = 3)', FORECAST, tmp_path).code == "E103"
     assert mistake('series("f.csv", 3, window = 3)', FORECAST, tmp_path).code == "E106"
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 5])
+@pytest.mark.parametrize("shares", ["", "validation 0.2", "test 0.3", "validation 0.2  test 0.3"])
+def test_no_value_of_a_series_is_foreseen_in_two_parts(tmp_path: Path, horizon: int, shares: str) -> None:
+    (tmp_path / "f.csv").write_text("level\n" + "".join(f"{i}\n" for i in range(50)))
+    model = FORECAST.replace("[2]", f"[{horizon}]").replace("dense(2)", f"dense({horizon})")
+    data = dataset(f'series("f.csv", level, window = 4, horizon = {horizon})', model, shares, folder=tmp_path)
+    parts = [part["y"] for part in (data.train, data.validation, data.test) if part]
+    assert len(parts) == 2 + (shares.count("0.") > 1 or "validation" in shares)
+    assert all(later.min() == before.max() + 1 for before, later in itertools.pairwise(parts))
+
+
+def test_the_gap_of_a_series_is_that_of_scikit_learn(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("level\n" + "".join(f"{i}\n" for i in range(30)))
+    model = FORECAST.replace("[2]", "[3]").replace("(2)", "(3)")
+    data = dataset('series("f.csv", level, window = 4, horizon = 3)', model, "test 0.25", folder=tmp_path)
+    windows = np.arange(24)
+    *_, (train, test) = model_selection.TimeSeriesSplit(2, test_size=6, gap=2).split(windows)
+    assert data.test and [data.train["x"][:, 0, 0].tolist(), data.test["x"][:, 0, 0].tolist()] == [train.tolist(), test.tolist()]
+
+
+def test_a_series_too_short_for_a_gap_holds_nothing_out(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("level\n" + "".join(f"{i}\n" for i in range(18)))
+    model = FORECAST.replace("[2]", "[9]").replace("(2)", "(9)")
+    data = dataset('series("f.csv", level, window = 4, horizon = 9)', model, folder=tmp_path)
+    assert data.test is None and len(data.train["x"]) == 6
+    found = mistake('series("f.csv", level, window = 4, horizon = 9)  test 0.3', model, tmp_path)
+    assert found.code == "E308" and "8 between the parts are left out" in found.help
+
+
+def test_windows_of_a_text_that_overlap_share_no_target_between_parts(verse: Path) -> None:
+    whole, cut = (dataset('text("verse.txt", window = 5, stride = 2)', READER, shares, folder=verse) for shares in ("", "validation 0.3"))
+    assert cut.validation
+    trained, begin = len(cut.train["next"]), len(whole.train["next"]) - len(cut.validation["next"])
+    assert 2 * (begin - trained) == 4  # windows that are left out begin 2 apart: the next one begins 6 after the last that is trained on
+    assert [spelled(w) for w in cut.validation["next"]] == [spelled(w) for w in whole.train["next"][begin:]]
 
 
 def test_one_step_ahead_is_one_number(tmp_path: Path) -> None:

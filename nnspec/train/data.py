@@ -27,7 +27,7 @@ from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_fr
 from nnspec.train.split import Rows, split
 from nnspec.train.streamed import Wish, laid_out, most_in_memory
 from nnspec.train.telling import at, telling_rows
-from nnspec.train.windows import ORDERED
+from nnspec.train.windows import gap
 
 __all__ = ["Dataset", "Fields", "check", "divided", "load", "read", "source_for", "source_from_path"]
 
@@ -205,15 +205,15 @@ class _Loader:
         else:
             fields = _in_memory(wish, parts, parts.train)
             own_test = _in_memory(wish, parts, parts.test) if parts.test and self.training.test is None else None
-            train, validation, test = self.cut(fields, parts.ordered)
+            train, validation, test = self.cut(fields, gap(source))
         return self.with_others(train, validation, own_test or test)
 
     def divided(self, fields: Fields) -> Dataset:
         """Arrays in place of what `data` says; those in place of a text or a series follow each other in time as its examples do."""
-        return self.with_others(*self.cut(fields, self.training.data is not None and self.training.data.name in ORDERED))
+        return self.with_others(*self.cut(fields, gap(self.training.data) if self.training.data else None))
 
-    def cut(self, fields: Fields, ordered: bool) -> Iterator[Fields]:
-        return (_rows(fields, part) for part in split(self.training, examples(fields), ordered))
+    def cut(self, fields: Fields, between: int | None) -> Iterator[Fields]:
+        return (_rows(fields, part) for part in split(self.training, examples(fields), between))
 
     def with_others(self, train: Fields, validation: Fields, test: Fields) -> Dataset:
         """These parts, or what the train block names for one of them."""

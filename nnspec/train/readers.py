@@ -50,15 +50,13 @@ class Parts:
     """The fields of a source: those to train on, and those it holds out for testing, if it does.
 
     `everything` has both where they are not just the one after the other. `labels` say what the class numbers of a field stand for.
-    Examples that are `ordered` follow each other in time, and are not split at random. Fields may be the columns of a `table`; `tall` is
-    how these columns of it are read where they are too many for memory, if they can be.
+    Fields may be the columns of a `table`; `tall` is how these columns of it are read where they are too many for memory, if they can be.
     """
 
     train: Readers
     test: Readers | None = None
     everything: Readers | None = None
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    ordered: bool = False
     table: Path | None = None
     tall: Callable[[frozenset[str]], Tall | None] = lambda _: None
 

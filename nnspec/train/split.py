@@ -14,21 +14,26 @@ SPLIT_SEED = 0x7A11D
 NONE = slice(0, 0)
 
 
-def split(training: Training, count: int, ordered: bool = False) -> tuple[Rows, Rows, Rows]:
+def split(training: Training, count: int, gap: int | None = None) -> tuple[Rows, Rows, Rows]:
     """Training, validation and test examples in the order of the file, the last two empty where no fraction asks for them.
 
-    Both fractions are of all these examples: drawn by the seed, or, where they are ordered, the last ones.
+    Both fractions are of all these examples: drawn by the seed, or, where they follow each other in time and a `gap` of so many keeps one
+    part from the next, the last ones.
     """
     validating = _share(training, "validation", count)
     testing = _share(training, "test", count)
-    if validating + testing >= count:
+    between = (gap or 0) * (bool(validating) + bool(testing))
+    if validating + testing + between >= count:
         message = f"validation and test leave none of the {count} examples to train on"
-        raise fault("E308", message, _span_of(training, "validation"), help="both are fractions of all examples, together less than 1")
+        help_ = f"; {between} between the parts are left out, as they have targets in common with both" if between else ""
+        part = "validation" if validating else "test"
+        raise fault("E308", message, _span_of(training, part), help=f"both are fractions of all examples, together less than 1{help_}")
     if not validating + testing:
         return slice(0, count), NONE, NONE
-    if ordered:
-        first = count - validating - testing
-        return slice(0, first), slice(first, count - testing), slice(count - testing, count)
+    if gap is not None:
+        first = count - validating - testing - between
+        end = count - testing - (gap if testing else 0)
+        return slice(0, first), slice(end - validating, end), slice(count - testing, count)
     order = np.random.default_rng([training.seed, SPLIT_SEED]).permutation(count)
     validation, test, train = (np.sort(part) for part in np.split(order, [validating, validating + testing]))
     return train, validation, test

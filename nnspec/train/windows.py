@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,20 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
 
 TEXT_FIELDS = ("text", "next", "last")
-ORDERED = ("text", "series")
-"""The sources whose examples follow each other in time."""
 TEXT_HELD_OUT = 10
 SERIES_HELD_OUT = 5
+
+
+def gap(source: DataSource) -> int | None:
+    """Between examples that are trained on and later ones that are held out, so many have targets in common with both; None of others
+    than a text or a series, whose examples do not follow each other in time.
+    """
+    if source.name == "series":
+        return int(source.options["horizon"]) - 1
+    if source.name == "text":
+        window, stride = source.options["window"], source.options["stride"]
+        return ceil(int(window) / int(stride or window)) - 1
+    return None
 
 
 def text_parts(source: DataSource, path: Path, known: Sequence[str]) -> Parts:
@@ -36,7 +47,7 @@ def text_parts(source: DataSource, path: Path, known: Sequence[str]) -> Parts:
     if not train:
         message = f"{path} has {len(text)} characters, too few for a window of {source.options['window']} and the one after it"
         raise fault("E308", message, source.span)
-    return Parts(in_memory(train), in_memory(test) or None, in_memory(everything), dict.fromkeys(TEXT_FIELDS, alphabet), ordered=True)
+    return Parts(in_memory(train), in_memory(test) or None, in_memory(everything), dict.fromkeys(TEXT_FIELDS, alphabet))
 
 
 def _numbered(source: DataSource, path: Path, text: str, alphabet: Sequence[str]) -> Array:
@@ -62,7 +73,9 @@ def _text_windows(source: DataSource, numbers: Array) -> Fields:
 
 
 def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
-    """Windows of a column in the order of the file, and the values after each; the last fifth is held out."""
+    """Windows of a column in the order of the file, and the values after each; the last fifth is held out, whose targets none that
+    are trained on share.
+    """
     window, horizon = source.options["window"], source.options["horizon"]
     values = _column(source, path).astype(dtype)
     if len(values) < window + horizon:
@@ -70,11 +83,14 @@ def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
         raise fault("E308", message, source.span)
     seen = sliding_window_view(values, window + horizon)
     cut = len(seen) - len(seen) // SERIES_HELD_OUT
+    last = cut - horizon + 1 if cut < len(seen) else cut
+    if last < 1:  # all are needed
+        cut = last = len(seen)
     train, test, everything = (
-        in_memory({"x": part[:, :window, None], "y": part[:, window:]}) if len(part) else None for part in (seen[:cut], seen[cut:], seen)
+        in_memory({"x": part[:, :window, None], "y": part[:, window:]}) if len(part) else None for part in (seen[:last], seen[cut:], seen)
     )
     assert train
-    return Parts(train, test, everything, ordered=True)
+    return Parts(train, test, everything)
 
 
 def _column(source: DataSource, path: Path) -> Array:
