@@ -80,6 +80,18 @@ def test_a_signal_saves_says_how_to_go_on_and_exits_with_its_number(folder: Path
         assert (folder / "runs/net-1" / file).read_bytes() == (folder / "whole" / file).read_bytes()
 
 
+def test_an_interrupted_training_ends_with_its_json_document(folder: Path) -> None:
+    process, log = start("train", "net.nn", *FIXED, "--json", folder=folder), folder / "runs/net-1/metrics.jsonl"
+    while not (log.exists() and log.stat().st_size):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate()
+    document = json.loads(out)
+    assert process.returncode == 130 and document["stopped"] == "stopped by SIGINT; saved in runs/net-1"
+    assert [e["epoch"] for e in document["epochs"]] == [*range(1, len(document["epochs"]) + 1)] and document["final"]["loss"] > 0
+    assert (document["run"], document["test"], document["engine"]) == ("runs/net-1", {}, "numpy")
+
+
 def metrics_of(report: str) -> list[str]:
     return [line for line in report.splitlines() if line.startswith(("training:", "test:"))]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 from nnspec.cli.options import JSON, SET, SIZES, compilation, options, sizes_from
 from nnspec.diagnostics import printable
 from nnspec.net import ENGINES
+from nnspec.strict_json import dumps
 
 if TYPE_CHECKING:
     from nnspec.benchmark import Benchmark, Timing
@@ -31,7 +31,7 @@ def bench(file: str, pairs: tuple[str, ...], as_json: bool, engines: tuple[str, 
 
     result = benchmark(compilation(file, pairs), engines or ENGINES[1:], batch, sizes_from(lengths))
     name = Path(file).stem
-    click.echo(json.dumps(_document(name, result), indent=2) if as_json else _text(name, result))
+    click.echo(dumps(_document(name, result), indent=2) if as_json else _text(name, result))
 
 
 def _document(name: str, result: Benchmark) -> dict[str, Any]:

@@ -105,13 +105,12 @@ def _report(found: Sequence[Diagnostic], form: str) -> None:
         if found:
             say(found)
         return
-    import json
-
     from nnspec import formats
+    from nnspec.strict_json import dumps
 
     forms: dict[str, Callable[[Iterable[Diagnostic]], str]] = {
-        "json": lambda ds: json.dumps([d.as_json() for d in ds], indent=2),
-        "sarif": lambda ds: json.dumps(formats.sarif(ds), indent=2),
+        "json": lambda ds: dumps([d.as_json() for d in ds], indent=2),
+        "sarif": lambda ds: dumps(formats.sarif(ds), indent=2),
         "github": formats.github,
     }
     text = forms[form](found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import click
@@ -10,6 +9,7 @@ import click
 from nnspec.cli.options import JSON, SET, SIZES, compilation, options, sizes_from, written
 from nnspec.diagnostics import visible
 from nnspec.net import Net
+from nnspec.strict_json import dumps
 
 STAGES = ("ast", "graph", "step", "plan")
 
@@ -36,7 +36,7 @@ def compile_(file: str, pairs: tuple[str, ...], as_json: bool, lengths: tuple[st
         }
         click.echo("\n".join(map(visible, str(stages[stage]()).split("\n"))))
     elif as_json:
-        click.echo(json.dumps(describe(spec) | memory_of(spec, sizes_from(lengths)), indent=2))
+        click.echo(dumps(describe(spec) | memory_of(spec, sizes_from(lengths)), indent=2))
     else:
         click.echo(summary(spec))
     if output:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from nnspec.cli.options import IMPORT, JSON, SET, compilation, options
 from nnspec.compile import Compilation
 from nnspec.diagnostics import did_you_mean, fault
+from nnspec.strict_json import dumps
 
 
 @click.command()
@@ -38,7 +38,7 @@ def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_
         raise fault("E566", f"the loss does not depend on `{parameter}`", spec.model.parameters[parameter].span)
     checked = check(spec, parameter)
     if as_json:
-        click.echo(json.dumps(_document(chain) | {"check": asdict(checked) | {"passed": checked.passed}}, indent=2, ensure_ascii=False))
+        click.echo(dumps(_document(chain) | {"check": asdict(checked) | {"passed": checked.passed}}, indent=2, ensure_ascii=False))
     else:
         click.echo((latex if as_latex else text)(chain, checked))
     if not checked.passed:

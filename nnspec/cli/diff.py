@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nnspec.cli.options import JSON, compilation, say
+from nnspec.strict_json import dumps
 
 if TYPE_CHECKING:
     from nnspec.train.compared import Side
@@ -32,7 +32,7 @@ def diff(before: str, after: str, as_json: bool, signature: bool, exit_code: boo
     a, b = (side_of(name) for name in (before, after))
     found = differences(a.spec, b.spec)
     found = [c for c in found if c.part in SIGNATURE] if signature else [*found, *trained_apart(a, b)]
-    click.echo(json.dumps(as_json_list(found), indent=2, ensure_ascii=False) if as_json else text(found))
+    click.echo(dumps(as_json_list(found), indent=2, ensure_ascii=False) if as_json else text(found))
     if found and (signature or exit_code):
         sys.exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from nnspec import api
 from nnspec.cli.options import DATA, JSON, SET, compilation, options, say, written
 from nnspec.diagnostics import SpecError
 from nnspec.net import Net
+from nnspec.strict_json import dumps
 
 if TYPE_CHECKING:
     from nnspec.deploy import Proof
@@ -124,4 +124,4 @@ def _training(net: Net, folder: str, data: str | None, how: dict[str, Any]) -> N
 
 
 def _say(proof: Proof | TrainingProof, as_json: bool) -> None:
-    click.echo(json.dumps({**asdict(proof), "path": str(proof.path)}, indent=2) if as_json else proof.sentence)
+    click.echo(dumps({**asdict(proof), "path": str(proof.path)}, indent=2) if as_json else proof.sentence)

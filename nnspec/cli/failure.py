@@ -68,9 +68,9 @@ def _end(code: int, found: Sequence[Diagnostic], show: Callable[[], None]) -> No
 
 
 def _write(found: Sequence[Diagnostic]) -> None:
-    import json
+    from nnspec.strict_json import dumps
 
-    click.echo(json.dumps(document(found), indent=2))
+    click.echo(dumps(document(found), indent=2))
 
 
 def _done(way: Callable[[], None]) -> bool:

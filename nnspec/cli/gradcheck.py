@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
 
 from nnspec.cli.options import JSON, SET, compilation, options
+from nnspec.strict_json import dumps
 
 
 @click.command()
@@ -22,7 +22,7 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
 
     results = run_check(compilation(file, pairs).checked())
     if as_json:
-        click.echo(json.dumps([asdict(r) | {"passed": r.passed} for r in results], indent=2))
+        click.echo(dumps([asdict(r) | {"passed": r.passed} for r in results], indent=2))
     else:
         width = max((len(r.parameter) for r in results), default=1)
         for r in results:

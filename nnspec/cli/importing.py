@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from nnspec.cli.options import JSON, written
 from nnspec.diagnostics import fault
+from nnspec.strict_json import dumps
 
 
 @click.command(name="import")
@@ -26,6 +26,6 @@ def import_(model: str, output: str, as_json: bool) -> None:
     if as_json:
         weights = str(done.weights) if done.weights else None
         files = {"model": str(done.model), "spec": str(done.spec), "weights": weights}
-        click.echo(json.dumps({**files, "arrays": done.arrays, "numbers": done.numbers, "difference": done.difference}, indent=2))
+        click.echo(dumps({**files, "arrays": done.arrays, "numbers": done.numbers, "difference": done.difference}, indent=2))
     else:
         click.echo(done.sentence)

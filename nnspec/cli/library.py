@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from itertools import groupby
@@ -15,6 +14,7 @@ from nnspec import gallery
 from nnspec.cli.failure import WRONG, diagnostics_of, document, exit_code
 from nnspec.cli.options import JSON, SET, compilation, options, say, spec_files
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, printable
+from nnspec.strict_json import dumps
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
@@ -61,7 +61,7 @@ def _report(outcomes: list[Outcome], wrong: list[Diagnostic], as_json: bool) -> 
     """What has not been said yet: all of it as JSON, or what is wrong with the specs themselves."""
     if as_json:
         tests = list(map(_outcome_json, outcomes))
-        click.echo(json.dumps(document(wrong) | {"tests": tests} if wrong else tests, indent=2))
+        click.echo(dumps(document(wrong) | {"tests": tests} if wrong else tests, indent=2))
     elif wrong:
         say(wrong)
 
@@ -105,7 +105,7 @@ def doc(name: str | None, as_json: bool) -> None:
     is_list = name is None or name in KINDS
     found = about(name) if name and not is_list else listed(name or "")
     if as_json:
-        click.echo(json.dumps([e.as_json() for e in found], indent=2))
+        click.echo(dumps([e.as_json() for e in found], indent=2))
     else:
         click.echo(_listing(found) if is_list else "\n\n".join(map(_entry_text, found)))
 

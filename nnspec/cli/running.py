@@ -19,6 +19,7 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, printable
 from nnspec.net import Net
 from nnspec.record import dataclass
+from nnspec.strict_json import dumps
 from nnspec.train import rundir
 from nnspec.train.checkpoint import SPEC
 from nnspec.train.epoch import as_lists
@@ -88,6 +89,20 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     }
 
 
+def _so_far(stop: Interrupted) -> dict[str, Any]:
+    """The document of `train --json` where the training was interrupted: nothing was judged yet."""
+    epochs = rundir.logged(stop.run)
+    return {
+        "run": str(stop.run),
+        "epochs": [e.as_json() for e in epochs],
+        "final": as_lists(epochs[-1].metrics) if epochs else {},
+        "test": {},
+        "seconds": round(sum(e.seconds for e in epochs), 3),
+        "engine": rundir.opened(stop.run)[1].manifest["engine"],
+        "stopped": str(stop),
+    }
+
+
 def report(result: Mapping[str, Any]) -> str:
     """The end of a training, for a person."""
     lines = [metrics_text("training", result["final"])]
@@ -98,9 +113,11 @@ def report(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def interrupted(stop: Interrupted) -> NoReturn:
+def interrupted(stop: Interrupted, *, as_json: bool) -> NoReturn:
     """Say how to go on, to whoever has interrupted a training and still listens."""
     try:
+        if as_json:
+            click.echo(dumps(_so_far(stop), indent=2))
         click.echo(f"{printable(str(stop))}\nto go on: nnspec train {printable(shlex.quote(str(stop.run)))} --resume", err=True)
     except BrokenPipeError:
         hush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from shutil import get_terminal_size
 
 import click
@@ -10,6 +9,7 @@ import click
 from nnspec.cli.options import DATA, JSON, SET, compilation, options
 from nnspec.diagnostics import fault
 from nnspec.net import Net
+from nnspec.strict_json import dumps
 
 WIDTH = (120, 24)
 """Columns and lines where there is no terminal."""
@@ -33,7 +33,7 @@ def trace(file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, ex
     lines = run_trace(spec, fields, base_rate(spec))
     if as_json:
         rows = [{"part": x.part, "name": x.name, "formula": x.formula, "value": x.value.tolist()} for x in lines]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(dumps(rows, indent=2, ensure_ascii=False))
     else:
         number = len(next(iter(fields.values())))
         optimizer = spec.trainings[0].optimizer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from nnspec.cli.options import DATA, IMPORT, JSON, SET, compilation, options, sa
 from nnspec.diagnostics import fault
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.net import DEVICES, ENGINES
+from nnspec.strict_json import dumps
 
 
 @click.command()
@@ -60,8 +60,8 @@ def train(
     try:
         result = train_run(spec, Path(file).stem, wishes, folder, resume=resume)
     except Interrupted as stop:
-        interrupted(stop)
-    click.echo(json.dumps(result, indent=2) if as_json else report(result))
+        interrupted(stop, as_json=as_json)
+    click.echo(dumps(result, indent=2) if as_json else report(result))
 
 
 @click.command(name="eval")
@@ -76,4 +76,4 @@ def eval_(run: str, data: str | None, pairs: tuple[str, ...], as_json: bool) -> 
     needs_measure(net, run)
     part, fields = held_out(net, data, {**net.inputs, **net.targets})
     metrics = net.evaluate(fields)
-    click.echo(json.dumps({"part": part, **as_lists(metrics)}, indent=2) if as_json else metrics_text(part, metrics))
+    click.echo(dumps({"part": part, **as_lists(metrics)}, indent=2) if as_json else metrics_text(part, metrics))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,15 @@ class Epoch:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Epoch:
         """The epoch that `as_json` was of."""
-        metrics = {n: np.asarray(v) if isinstance(v, list) else v for n, v in line.items() if n not in NO_METRICS}
+        metrics = from_lists({n: v for n, v in line.items() if n not in NO_METRICS})
         return cls(line["epoch"], line["step"], line["lr"], metrics, line["seconds"], line.get("stage"))
 
 
 def as_lists(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics as JSON has them: arrays as nested lists."""
     return {n: v if isinstance(v, float) else v.tolist() for n, v in metrics.items()}
+
+
+def from_lists(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics of which `as_lists` were written; null stands for what was no finite number."""
+    return {n: np.asarray(v, np.float64) if isinstance(v, list) else nan if v is None else v for n, v in metrics.items()}

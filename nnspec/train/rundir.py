@@ -15,9 +15,10 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.files import sync, write, write_whole, writing
 from nnspec.source import path_of, source_of
+from nnspec.strict_json import dumps
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, newest
-from nnspec.train.epoch import Epoch, as_lists
+from nnspec.train.epoch import Epoch, as_lists, from_lists
 
 METRICS, HEALTH, JUDGED, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "judged.json", "model.onnx", "imports"
 CURVE, METRIC_CURVES, CONFUSION, MISTAKES = "loss.svg", "metrics.svg", "confusion.svg", "mistakes.svg"
@@ -155,7 +156,7 @@ def opened(folder: Path) -> tuple[Compilation, Checkpoint]:
 def log(folder: Path, epoch: Epoch) -> int:
     """Append one epoch to metrics.jsonl; how long that is now."""
     with (folder / METRICS).open("ab") as f:
-        f.write(json.dumps(epoch.as_json()).encode() + b"\n")
+        f.write(dumps(epoch.as_json()).encode() + b"\n")
         return f.tell()
 
 
@@ -193,21 +194,21 @@ def last_epoch(folder: Path) -> Epoch | None:
 def keep_judged(folder: Path, step: int, measured: Mapping[str, Mapping[str, Any]]) -> None:
     """Write down what the weights of a step reach, by the part of the data."""
     document = {"step": step, "measured": {part: as_lists(metrics) for part, metrics in measured.items()}}
-    write(folder / JUDGED, json.dumps(document, indent=2).encode())
+    write(folder / JUDGED, dumps(document, indent=2).encode())
 
 
 def judged(folder: Path, step: int) -> dict[str, dict[str, Any]]:
     """What the weights of a step reach, as far as it is written down; of another step's nothing."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         said = json.loads((folder / JUDGED).read_bytes())
-        return dict(said["measured"]) if said["step"] == step else {}
+        return {part: from_lists(metrics) for part, metrics in said["measured"].items()} if said["step"] == step else {}
     return {}
 
 
 def log_health(folder: Path, look: Mapping[str, Any]) -> None:
     """Append what was seen of dead and saturated units and of gradients."""
     with (folder / HEALTH).open("a", encoding="utf-8") as f:
-        f.write(json.dumps(look) + "\n")
+        f.write(dumps(look) + "\n")
 
 
 def cut_health(folder: Path, epoch: int) -> None:
