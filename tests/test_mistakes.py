@@ -452,6 +452,21 @@ def test_a_number_with_commas_is_one() -> None:
     assert d.fix and (d.code, d.fix.span.text, d.fix.text, d.fix.safe) == ("E104", "1,000,000", "1_000_000", True)
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "help_"),
+    [
+        ('csv("rows.csv", sep = ";")', "E307", "commas"),
+        ("digits(x = image, yy = label)", "E307", "did you mean `y`?"),
+        ("{ x = [[0, 1, 2, 3]], labels = [0] }", "E307", "they are `x`, `y`"),
+        ('csv("rows.csv", shuffle = true)', "E102", "always shuffled"),
+    ],
+)
+def test_data_for_nothing_in_the_model_is_found_before_there_are_any(data: str, code: str, help_: str) -> None:
+    net = model("target y: []", "output z = x -> linear", "loss mse(z, y)")
+    (d,) = diagnostics(f"{net}\ntrain {{ data {data} epochs 1 optimizer adam }}")
+    assert d.code == code and help_ in d.help
+
+
 def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:
     (d,) = diagnostics(model("output y = adma(x)"))
     assert "adam" not in d.help

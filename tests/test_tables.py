@@ -75,7 +75,7 @@ def mistake(path: Path, column: str = "b") -> Diagnostic:
     ("a;b\n3,14;2\n", "E310", "has semicolons", 'sep=";", decimal=",")'),
     ("a\tb\n1\t2\n", "E310", "has tabs between its cells", 'sep="\\t"'),
     ("a,b\n1,2\n".encode("utf-16"), "E309", "it is text in UTF-16", "iconv -f UTF-16 -t UTF-8"),
-    ("a,b\n1,é\n".encode("latin1"), "E309", "it is not text in UTF-8: line 2 has the byte 0xe9", "save it as UTF-8"),
+    ("a,b\n1,é\n".encode("latin1"), "E309", "it is not text in UTF-8: line 2 has the byte 0xe9", "such as LATIN1 or LATIN2"),
 ])  # fmt: skip
 def test_a_mistake_in_a_csv_file_has_its_place_and_says_what_to_write(
     write: Callable[[str | bytes], Path], content: str | bytes, code: str, message: str, help_: str
@@ -86,7 +86,24 @@ def test_a_mistake_in_a_csv_file_has_its_place_and_says_what_to_write(
     assert message in found.message and help_ in found.help
 
 
+@pytest.mark.parametrize("name", ["two.npz", "two.npy"])
+def test_arrays_in_the_place_of_a_table_are_sent_to_their_source(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with path.open("wb") as file:
+        np.save(file, [1.0]) if path.suffix == ".npy" else np.savez(file, x=[1.0])
+    found = mistake(path)
+    assert "it is no csv file" in found.message and f'`{path.suffix[1:]}("{name}", ..)`' in found.help
+
+
 MODEL = "input x: {}  target y: {}  z = x -> dense(2)  output z  loss {}(z, y)"
+
+
+def mistake_of_data(path: Path, model: str, fields: str) -> Diagnostic:
+    net = nnspec.loads(f'model M {{ {model} }} train {{ data csv("{path}", {fields}) epochs 1 optimizer sgd(lr = 0.1) }}')
+    with pytest.raises(SpecError) as caught:
+        net.dataset()
+    (found,) = caught.value.diagnostics
+    return found
 
 
 @pytest.mark.parametrize(("x", "y", "loss", "content", "code", "parts"), [
@@ -99,14 +116,21 @@ MODEL = "input x: {}  target y: {}  z = x -> dense(2)  output z  loss {}(z, y)"
 def test_data_that_does_not_fit_the_model_has_its_file_and_column(
     write: Callable[[str | bytes], Path], x: str, y: str, loss: str, content: str, code: str, parts: tuple[str, ...]
 ) -> None:
-    path = write(content)
-    net = nnspec.loads(
-        f'model M {{ {MODEL.format(x, y, loss)} }} train {{ data csv("{path}", x = [a, b]) epochs 1 optimizer sgd(lr = 0.1) }}'
-    )
-    with pytest.raises(SpecError) as caught:
-        net.dataset()
-    (found,) = caught.value.diagnostics
+    found = mistake_of_data(write(content), MODEL.format(x, y, loss), "x = [a, b]")
     assert found.code == code and all(part in f"{found.message} {found.help}" for part in parts)
+
+
+def test_a_date_is_not_taken_for_a_class(write: Callable[[str | bytes], Path]) -> None:
+    path = write("a,when,y\n" + "".join(f"{i},2024-01-{i:02},{i}\n" for i in range(1, 9)))
+    found = mistake_of_data(path, MODEL.format("[2]", "[2]", "mse"), "x = [a, when]")
+    assert "its month, its weekday" in found.help and "class(" not in found.help
+
+
+@pytest.mark.parametrize("formula", ['plan == "pro"', '1 * ("free" != plan)'])
+def test_a_text_that_a_formula_compares_becomes_a_class(write: Callable[[str | bytes], Path], formula: str) -> None:
+    path = write("a,plan,y\n1,pro,2\n2,free,3\n")
+    found = mistake_of_data(path, MODEL.format("[1]", "[2]", "mse"), f"x = {formula}")
+    assert (found.code, found.span and found.span.text) == ("E309", formula) and "`x: class(2)`" in found.help
 
 
 def in_pandas(path: Path, help_: str) -> list[str]:

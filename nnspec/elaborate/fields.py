@@ -62,6 +62,22 @@ def names_in(e: ast.Expr, *, texts: bool = False) -> list[str]:
     return list(found)
 
 
+def compared_with(e: ast.Expr, text: str) -> str | None:
+    """The name that a formula compares with a text, if it does."""
+    left: list[object] = [e]
+    while left:
+        match left.pop():
+            case ast.Binary(left=ast.Name(id=name), right=ast.String(value=value), operator="==" | "!=") if value == text:
+                return name
+            case ast.Binary(left=ast.String(value=value), right=ast.Name(id=name), operator="==" | "!=") if value == text:
+                return name
+            case tuple() as inner:
+                left += inner
+            case ast.Tree() as tree:
+                left += [getattr(tree, f.name) for f in fields(tree)]
+    return None
+
+
 def field_graph(formula: Formula, types: Mapping[str, Type], dtype: str = "float64") -> Graph:
     """From fields to the one that the formula makes of them, called FIELD; a Fault where it is no formula of single examples."""
     graph, span = Graph(FIELD, dtype), formula.expression.span

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import field
 from typing import Any, ClassVar
 
-from nnspec.diagnostics import Fix, Span, fault, instead, meant
+from nnspec.diagnostics import Fix, Span, did_you_mean, fault, instead, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
 from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import describe, is_number
+from nnspec.elaborate.vocabulary import OF_SOURCES
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -179,6 +180,15 @@ class SourceReader:
         raise fault("E106", f"`{name}` is {' or '.join(f'`{word}`' for word in option.words)}", e.span, **help_)
 
 
+def check_fields(source: DataSource, ports: Collection[str]) -> None:
+    """What a source makes fields for has to be an input or target of the model."""
+    for name in source.fields:
+        if name not in ports:
+            known = f"they are {', '.join(f'`{p}`' for p in ports)}"
+            help_ = OF_SOURCES.get(name) or did_you_mean(name, [*ports, *source.options]) or known
+            raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=help_)
+
+
 def _file(e: ast.Expr) -> dict[str, Any]:
     """Help and fix for a file that stands where its source is due."""
     path = e.span.text.strip('"')
@@ -223,6 +233,8 @@ class _Call:
         self.spans[name] = a.value.span
         if name in self.kind.options:
             self.options[name] = self.reader.option(self.kind.options[name], name, a.value)
+        elif name in OF_SOURCES and a.name_span and not names_in(a.value, texts=True):
+            raise fault("E102", f"`{self.name}` has no argument `{name}`", a.name_span, help=OF_SOURCES[name])
         elif self.kind.options.keys() - _TABLE and not isinstance(a.value, ast.String) and not names_in(a.value):
             known = f"its arguments are {', '.join(self.kind.options)}"
             more = meant(name, self.kind.options, a.name_span, known)

@@ -15,7 +15,7 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, losses_of, trained_by
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.sources import DataSource, SourceReader
+from nnspec.elaborate.sources import DataSource, SourceReader, check_fields
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_number
 from nnspec.graph import Graph
 from nnspec.record import dataclass
@@ -289,6 +289,9 @@ def check_against_model(training: Training, model: Model) -> None:
         more = meant(metric, watched, place, f"there are {', '.join(watched)}")
         raise fault("E402", f"there is no metric `{metric}` to watch", place, **more)
     check_augmentations(training.augment, model.inputs)
+    for source in (training.data, training.validation, training.test):
+        if isinstance(source, DataSource):
+            check_fields(source, [*model.inputs, *model.targets])
 
 
 def learning_rate(optimizer: Applied, e: Elaborator) -> float:

@@ -206,3 +206,11 @@ ELSEWHERE = {
     "device": "it is said when training starts: `nnspec train F --engine ort --device cuda`",
 }
 """Settings that are said in another place."""
+
+OF_SOURCES = {
+    **dict.fromkeys(("sep", "delimiter"), "between the cells of a csv file stand commas"),
+    "shuffle": ELSEWHERE["shuffle"],
+    "header": "the first line of a csv file has the names of its columns",
+    "batch_size": "it is a setting of the training: `batch 32`",
+}
+"""What is said of arguments that other frameworks give a source of data."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Fault, did_you_mean, fault
-from nnspec.elaborate.fields import Formula
-from nnspec.elaborate.sources import DataSource
+from nnspec.elaborate.fields import Formula, compared_with
+from nnspec.elaborate.sources import Column, DataSource
 from nnspec.graph import Type
 from nnspec.train.cells import not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing
@@ -74,7 +74,7 @@ def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: 
     for item in made_of:
         for name in _names(item):
             if name not in readers and not (isinstance(item, Formula) and item.means(name)):
-                raise _no_field(source, readers, port, name, type)
+                raise _text_compared(item, readers, port, name) or _no_field(source, readers, port, name, type)
     columns = [computed(i, readers, dtype, whence.fractional) if isinstance(i, Formula) else readers[i]() for i in made_of]
     if not isinstance(taken(source, port), tuple):
         return columns[0]
@@ -94,6 +94,17 @@ def _side_by_side(source: DataSource, port: str, names: Sequence[str], columns: 
         if column.ndim == 0 or len(column) != len(columns[0]):
             raise fault("E308", f"`{name}` and `{names[0]}` do not have the same number of examples", span)
     return np.concatenate([c.reshape(len(c), -1 if c.size else 1) for c in columns], axis=1)
+
+
+def _text_compared(item: Column, readers: Readers, port: str, text: str) -> Fault | None:
+    """The mistake of a formula that holds a field of texts against one of them."""
+    compared = compared_with(item.expression, text) if isinstance(item, Formula) else None
+    if compared is None or compared not in readers or (texts := readers[compared]()).dtype != object:
+        return None
+    message = f'a formula is of numbers, and `{compared} == "{text}"` holds texts against each other'
+    assert isinstance(item, Formula)
+    help_ = f"`{port} = {compared}` numbers the texts in sorted order, where `{port}: class({len(set(texts))})` is declared"
+    return fault("E309", message, item.expression.span, help=help_)
 
 
 def _no_field(source: DataSource, readers: Readers, port: str, name: str, type: Type) -> Fault:

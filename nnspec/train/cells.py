@@ -12,6 +12,7 @@ from nnspec.diagnostics import Fault, Span, fault
 
 MAX_QUOTED = 40
 NOT_FINITE_HELP = "fill in the value, or remove the row"
+DATE, MAX_DATES = re.compile(r"\d{4}-\d{1,2}-\d{1,2}\b|\d{1,2}([./])\d{1,2}\1\d{2,4}\b"), 100
 DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")
 
 
@@ -49,7 +50,9 @@ def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault
 
 
 def text_help(name: str, texts: np.ndarray) -> str:
-    """How a column of texts gets into a model: as the class numbers of an input of its own."""
+    """How a column of texts gets into a model: as the class numbers of an input of its own, or of a date as numbers."""
+    if all(DATE.match(text) for text in texts.flat[:MAX_DATES]):
+        return "a date is written as numbers, each in a column of its own: its month, its weekday, or the days since the first"
     port = name if name.isidentifier() else "kind"
     declared = f"`input {port}: class({len(set(texts.flat))})`" + ("" if port == name else f', `kind = "{name}"` in the source,')
     return f"texts become class numbers in an input of their own: {declared} and `one_hot({port})`"

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from nnspec import resources
-from nnspec.diagnostics import Span, did_you_mean, fault
+from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.fields import Formula
-from nnspec.elaborate.sources import DataSource
+from nnspec.elaborate.sources import DataSource, check_fields
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.limits import GIB
 from nnspec.record import dataclass
 from nnspec.run.stored import as_array
 from nnspec.train.binding import bound, by_their_names, items, names_read
-from nnspec.train.check import Fields, Whence, check, examples, listing
+from nnspec.train.check import Fields, Whence, check, examples
 from nnspec.train.labels import Labels, keep_labels, known_texts, lists
 from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, rows_kept
 from nnspec.train.readers import Parts, Readers, Stretch, Tall
@@ -281,10 +281,7 @@ class _Loader:
         raise fault("E302", "this train block has no data", place, help="write for example `data digits`, or give `--data FILE`")
 
     def opened(self, source: DataSource, data: str | None) -> Parts:
-        for name in source.fields:
-            if name not in self.ports:
-                near = did_you_mean(name, [*self.ports, *source.options]) or f"they are {listing(self.ports)}"
-                raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=near)
+        check_fields(source, self.ports)
         return open_source(source, self.folder, data, self.dtype, known_texts(source, self.labels))
 
     def watches(self, source: DataSource) -> bool:

@@ -24,6 +24,8 @@ QUICK_FROM = 1 << 22
 """Bytes of a file from which loading pyarrow, a quarter of a second, pays."""
 SEPARATORS = {";": ("semicolons", ";"), "\t": ("tabs", "\\t"), "|": ("bars", "|")}
 """Signs that part cells elsewhere, in words and as they are written in Python."""
+ARRAYS = ("npy", "npz", "parquet")
+IN_UTF_8 = "save it as UTF-8: `iconv -f CODE -t UTF-8`, of which CODE is what it is written in, such as LATIN1 or LATIN2"
 GAPS = ("", "nan", "+nan", "-nan")
 """Cells that are gaps among numbers."""
 
@@ -133,7 +135,9 @@ def _not_utf_8(path: Path, span: Span | None) -> Fault:
         file.seek(0)
         place = "" if wide else next((f": line {i} has the byte {b:#04x}" for i, row in enumerate(file, 1) if (b := _foreign(row))), "")
     found = "it is text in UTF-16, and not in UTF-8" if wide else f"it is not text in UTF-8{place}"
-    help_ = f"save it as UTF-8, or `iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8`"
+    help_ = "save it as UTF-8, or `iconv -f UTF-16 -t UTF-8`" if wide else IN_UTF_8
+    if (kind := path.suffix.lower().removeprefix(".")) in ARRAYS:
+        found, help_ = "it is no csv file", f'arrays are read by `{kind}("{path.name}", ..)`; a series is a column of a csv file'
     return fault("E309", f"{path} cannot be read: {found}", span, help=help_)
 
 
