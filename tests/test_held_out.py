@@ -144,3 +144,24 @@ def test_data_that_is_given_is_never_passed_over_for_the_values_of_a_spec(comman
 def test_a_table_is_read_in_the_place_of_the_values_of_a_spec() -> None:
     done = CliRunner().invoke(cli, ["predict", "run", "--data", "rows.csv", "-o", "p.csv"])
     assert done.stdout == "3 predictions in p.csv\n"
+
+
+# ---- the weights that are kept
+
+
+def test_the_summary_and_the_card_are_of_the_weights_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stop = "stop early(val.loss, patience = 2)"
+    settings = f"data moons(n = 60)  validation 0.3  batch 6  epochs 30  optimizer sgd(lr = 30)  {stop}"
+    Path("net.nn").write_text(f"{MODEL} train {{ {settings} }}")
+    done = CliRunner().invoke(cli, ["train", "net.nn", "--run", "run", "--engine", "numpy", "--json"])
+    result = json.loads(done.stdout)
+    best = min(result["epochs"], key=lambda e: e["val.loss"])
+    assert best["epoch"] == result["final_epoch"] == len(result["epochs"]) - 2
+    net = nnspec.open("run")
+    validation = net.dataset().validation
+    assert validation and net.evaluate(validation)["loss"] == pytest.approx(result["final"]["val.loss"]) == best["val.loss"]
+    assert CliRunner().invoke(cli, ["export", "run", "-o", "m.onnx"]).exit_code == 0
+    assert f"| epoch {best['epoch']} | val.loss | {best['val.loss']:.4g} |" in Path("m.md").read_text()
+    again = CliRunner().invoke(cli, ["train", "run", "--resume"])
+    assert f"training, epoch {best['epoch']}: loss {best['loss']:.4g}" in again.stdout

@@ -111,11 +111,12 @@ def _seen(net: Net) -> Mapping[str, Any]:
 
 
 def _measured(source: str, net: Net) -> dict[str, dict[str, Any]]:
-    """What a run says of its last epoch, and of the data that it held out."""
-    from nnspec.train.rundir import judged, last_epoch
+    """What a run says of the epoch whose weights it has, and of the data that it held out."""
+    from nnspec.train.rundir import judged, kept_epoch
 
-    epoch = last_epoch(Path(source))
-    return ({f"epoch {epoch.number}": dict(epoch.metrics)} if epoch else {}) | judged(Path(source), int(net.engine.steps_done))
+    folder, step = Path(source), int(net.engine.steps_done)
+    epoch = kept_epoch(folder, step)
+    return ({f"epoch {epoch.number}": dict(epoch.metrics)} if epoch else {}) | judged(folder, step)
 
 
 def _training(net: Net, folder: str, data: str | None, how: dict[str, Any]) -> None:

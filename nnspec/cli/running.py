@@ -73,11 +73,13 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     seen = net.evaluate(last.train) if net.spec.model.metrics and not (last.test or last.validation) else {}
     measured = {"held out": test, "trained on": seen}
     rundir.keep_judged(folder, int(net.engine.steps_done), measured)
+    final = history.final
     proof = net.export(folder / rundir.MODEL, examples=telling({n: last.train[n] for n in net.inputs}), measured=measured)
     return {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],
-        "final": as_lists(history.epochs[-1].metrics) if history.epochs else {},  # of a log that was lost
+        "final": as_lists(final.metrics) if final else {},
+        "final_epoch": final.number if final else None,
         "test": as_lists(test),
         "training_data": as_lists(seen),
         "seconds": round(time.perf_counter() - started, 3),
@@ -105,7 +107,9 @@ def _so_far(stop: Interrupted) -> dict[str, Any]:
 
 def report(result: Mapping[str, Any]) -> str:
     """The end of a training, for a person."""
-    lines = [metrics_text("training", result["final"])]
+    last = result["epochs"][-1]["epoch"] if result["epochs"] else None
+    part = "training" if result["final_epoch"] in (None, last) else f"training, epoch {result['final_epoch']}"
+    lines = [metrics_text(part, result["final"])]
     if result["stopped"]:
         lines.append(f"stopped early: {result['stopped']}")
     lines += [metrics_text(part.replace("_", " "), result[part]) for part in ("training_data", "test") if result[part]]

@@ -106,6 +106,14 @@ def newest(folder: Path) -> Checkpoint:
     raise fault("E503", f"{folder} holds no weights that can be read", help="; ".join(d.message for d in skipped))
 
 
+def manifest_of(folder: Path, step: int) -> dict[str, Any]:
+    """What the checkpoint of a step says; nothing where there is none that can be read."""
+    try:
+        return unsealed((place(folder, step) / MANIFEST).read_bytes()) or {}
+    except OSError:
+        return {}
+
+
 def _read(path: Path) -> Checkpoint | str:
     """A checkpoint, or what is wrong with it."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -43,6 +43,11 @@ class Epoch:
         """The epoch that `as_json` was of."""
         metrics = from_lists({n: v for n, v in line.items() if n not in NO_METRICS})
         return cls(line["epoch"], line["step"], line["lr"], metrics, line["seconds"], line.get("stage"))
+
+
+def of_number(epochs: Sequence[Epoch], number: int | None) -> Epoch | None:
+    """The epoch of this number, or the last."""
+    return next((e for e in reversed(epochs) if number in (None, e.number)), None)
 
 
 def as_lists(metrics: Mapping[str, Any]) -> dict[str, Any]:

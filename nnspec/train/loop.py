@@ -24,7 +24,7 @@ from nnspec.train.check import Fields, examples
 from nnspec.train.choose import choose
 from nnspec.train.data import Dataset
 from nnspec.train.doubts import doubts
-from nnspec.train.epoch import Epoch
+from nnspec.train.epoch import Epoch, of_number
 from nnspec.train.health import Health
 from nnspec.train.probe import Probe
 from nnspec.train.schedule import LearningRate
@@ -52,12 +52,21 @@ class Progress:
 
 @dataclass
 class History:
-    """`warnings` are those of the data and of the network's health; `health` is what each look into it found."""
+    """`warnings` are those of the data and of the network's health; `health` is what each look into it found.
+
+    `kept` is the number of the epoch whose weights were put back, where the training has done so.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     stopped: str = ""
     warnings: list[Diagnostic] = field(default_factory=list)
     health: list[dict[str, Any]] = field(default_factory=list)
+    kept: int | None = None
+
+    @property
+    def final(self) -> Epoch | None:
+        """The epoch whose weights the network has; None where the log of a run has lost it."""
+        return of_number(self.epochs, self.kept)
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,7 @@ class Stage:
     def run(self, history: History) -> None:
         """Add the epochs to what there is."""
         at, health = self.at, self.health(history)
+        at.kept = None
         health.begin(self.at.epochs_before + self.at.epoch)
         while at.epoch < self.length.epochs and at.step < self.length.steps and not at.reason:
             epoch = self.epoch()
@@ -126,8 +136,7 @@ class Stage:
             health.after(epoch.number)
         if not all_finite(self.engine.params):
             raise self.lost(nan)
-        if self.stopper:
-            self.stopper.finish()
+        history.kept = at.kept = self.stopper.finish() if self.stopper else None
         health.finish(at.epochs_before + at.epoch)
         said = f"{self.training.name}: {at.reason}" if self.training.name and at.reason else at.reason
         history.stopped = "; ".join(filter(None, (at.stopped, said)))

@@ -17,8 +17,8 @@ from nnspec.files import sync, write, write_whole, writing
 from nnspec.source import path_of, source_of
 from nnspec.strict_json import dumps
 from nnspec.train.checkpoint import SPEC, sources
-from nnspec.train.commit import Checkpoint, committed, discard, newest
-from nnspec.train.epoch import Epoch, as_lists, from_lists
+from nnspec.train.commit import Checkpoint, committed, discard, manifest_of, newest
+from nnspec.train.epoch import Epoch, as_lists, from_lists, of_number
 
 METRICS, HEALTH, JUDGED, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "judged.json", "model.onnx", "imports"
 CURVE, METRIC_CURVES, CONFUSION, MISTAKES = "loss.svg", "metrics.svg", "confusion.svg", "mistakes.svg"
@@ -189,6 +189,12 @@ def last_epoch(folder: Path) -> Epoch | None:
     path = folder / METRICS
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return next(_epochs(lines[-1]), None) if lines else None
+
+
+def kept_epoch(folder: Path, step: int) -> Epoch | None:
+    """The epoch whose weights the checkpoint of a step has: the last one, unless those of another were put back."""
+    kept = manifest_of(folder, step).get("training", {}).get("kept")
+    return last_epoch(folder) if kept is None else of_number(logged(folder), kept)
 
 
 def keep_judged(folder: Path, step: int, measured: Mapping[str, Mapping[str, Any]]) -> None:

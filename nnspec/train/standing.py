@@ -28,7 +28,8 @@ class Standing:
     """Epochs and steps of a block are counted from its beginning; `batch` counts those taken of the epoch under way.
 
     The order of the examples follows from seed and epoch. `random` is the state of the generator after it and the augmentation of the
-    batches taken; `rate` and `stop` are what the schedule and the rule for stopping remember; `reason` is why the block has stopped.
+    batches taken; `rate` and `stop` are what the schedule and the rule for stopping remember; `reason` is why the block has stopped, and
+    `kept` the number of the epoch whose weights it has put back then.
     """
 
     stage: int = 0
@@ -43,6 +44,7 @@ class Standing:
     rate: dict[str, Any] = field(default_factory=dict)
     stop: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
+    kept: int | None = None
     stopped: str = ""
 
     def next_epoch(self) -> None:

@@ -16,7 +16,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Stopper(Protocol):
-    """`reason(epoch)` is asked after each epoch: why to stop, or nothing; `finish()` once at the end.
+    """`reason(epoch)` is asked after each epoch: why to stop, or nothing; `finish()` once at the end: which epoch's weights it has put
+    back, if it has.
 
     All that it remembers is in `memory`, numbers that JSON can hold, and `arrays`.
     """
@@ -26,7 +27,7 @@ class Stopper(Protocol):
 
     def reason(self, epoch: Epoch) -> str: ...
 
-    def finish(self) -> None: ...
+    def finish(self) -> int | None: ...
 
 
 def stopper(stop: Stop, engine: Engine) -> Stopper:
@@ -59,22 +60,23 @@ class _Early:
 
     def __init__(self, stop: Stop, engine: Engine) -> None:
         self.stop, self.engine, self.watched = stop, engine, _Watched(stop, engine)
-        self.memory: dict[str, Any] = {"best": None, "waited": 0}
+        self.memory: dict[str, Any] = {"best": None, "waited": 0, "epoch": None}
         self.arrays: dict[str, Array] = {}
 
     def reason(self, epoch: Epoch) -> str:
         value, best = self.watched(epoch), self.memory["best"]
         self.memory["waited"] += 1
         if value < (float("inf") if best is None else best):
-            self.memory.update(best=value, waited=0)
+            self.memory.update(best=value, waited=0, epoch=epoch.number)
             self.arrays = {n: v.copy() for n, v in self.engine.all_arrays().items()}
         late = self.memory["waited"] >= self.stop.patience
         return f"{self.watched.called} has not improved for {self.stop.patience} epochs; the best weights are kept" if late else ""
 
-    def finish(self) -> None:
+    def finish(self) -> int | None:
         with self.engine.lock:
             for name, value in self.arrays.items():
                 np.copyto(self.engine.all_arrays()[name], value)
+        return self.memory["epoch"] if self.arrays else None
 
 
 class _Converged:
@@ -97,7 +99,7 @@ class _Converged:
         return f"no weight moved further than {moved:.3g}" if self.stop.weights is not None and moved <= self.stop.weights else ""
 
     def finish(self) -> None:
-        pass
+        return None
 
 
 class _Plateau:
@@ -118,4 +120,4 @@ class _Plateau:
         return f"{self.watched.called} has been level for {waited} epochs" if waited >= self.stop.patience else ""
 
     def finish(self) -> None:
-        pass
+        return None
