@@ -219,3 +219,36 @@ def test_constants_are_given_as_json(tmp_path: Path) -> None:
     onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
     assert "E523" in run("compile", "m.onnx", cwd=tmp_path).stderr
     assert run("compile", "m.onnx", "--set", 'constants={"axis": [1]}', cwd=tmp_path).returncode == 0
+
+
+STANDARDIZED = """
+model Scaled {
+  input  x: [3]
+  target y: class(2)
+  output z = x -> standardize -> dense(2)
+  loss   cross_entropy(z, y)
+}
+train { data { x = [[1, 2, 3], [2, 3, 5], [5, 5, 9], [0, 1, 7]], y = [0, 1, 0, 1] }  epochs 2  optimizer sgd(lr = 0.1) }
+"""
+
+
+def test_what_was_learnt_to_standardize_by_is_no_parameter_of_an_exported_model(tmp_path: Path) -> None:
+    net = nnspec.loads(STANDARDIZED)
+    net.fit()
+    net.export(tmp_path / "scaled.onnx")
+    again = nnspec.load(tmp_path / "scaled.onnx", target="y: class(2)", loss="cross_entropy(z, y)", train="epochs 1  optimizer sgd(lr = 1)")
+    assert list(again.params) == list(net.params) == ["dense.W", "dense.b"]
+    before = {name: value.copy() for name, value in again.states.items()}
+    again.fit({"x": [[1, 2, 3]], "y": [0]})
+    assert len(before) == 2 and all(np.array_equal(again.states[name], value) for name, value in before.items())
+    done = run("import", "scaled.onnx", "-o", "again.nn", cwd=tmp_path)
+    assert done.returncode == 0 and list(nnspec.load(tmp_path / "again.nn").params) == ["dense.W", "dense.b"]
+
+
+def test_values_of_a_model_of_a_fixed_batch_have_their_bytes(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.eye(2, 3, dtype=np.float32), "w")
+    ports = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [4, size]) for n, size in (("x", 2), ("z", 3))]
+    nodes = [onnx.helper.make_node("MatMul", ["x", "w"], ["h"]), onnx.helper.make_node("Relu", ["h"], ["z"])]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "four", ports[:1], ports[1:], [weight])), tmp_path / "four.onnx")
+    rows = [line.split() for line in run("check", "four.onnx", cwd=tmp_path).stdout.splitlines()]
+    assert [row[-1] for row in rows if row[0] in ("h", "z", "four")] == ["48", "48", "96"]

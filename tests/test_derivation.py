@@ -232,6 +232,15 @@ def test_a_traced_step_of_adam_is_that_of_torch() -> None:
         assert distance(lines["updated", name], tensor.detach()) < 1e-10
 
 
+def test_a_traced_step_standardizes_by_all_of_the_training_data(tmp_path: Path) -> None:
+    data = np.array([[1.0, 2, 3], [2, 3, 5], [5, 5, 9], [0, 1, 7]])
+    model = "model M { input x: [3]  target y: class(2)  output z = x -> standardize -> dense(2)  loss cross_entropy(z, y) }"
+    training = f"train {{ data {{ x = {data.tolist()}, y = [0, 1, 0, 1] }}  epochs 1  optimizer sgd(lr = 0.1) }}"
+    (tmp_path / "m.nn").write_text(f"{model}\n{training}\n")
+    rows = {row["name"]: row["value"] for row in json.loads(run("trace", "m.nn", "--json", "--examples", "2", cwd=tmp_path).stdout)}
+    np.testing.assert_allclose(rows["h₁"], ((data - data.mean(0)) / data.std(0))[:2], rtol=1e-12)
+
+
 def test_large_values_are_described() -> None:
     shown = run("trace", "digits").stdout
     assert "[64, 64] from -" in shown and all(columns(line) <= 120 for line in shown.splitlines())

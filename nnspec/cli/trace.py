@@ -29,8 +29,9 @@ def trace(file: str, data: str | None, pairs: tuple[str, ...], as_json: bool, ex
     spec.model.needs_loss("there is no step to trace")
     if not spec.trainings:
         raise fault("E110", f"the model `{spec.model.name}` has no train block, so there is no step to trace", spec.model.span)
-    fields = {n: v[:examples] for n, v in Net(spec, "reference").dataset(data).train.items()}
-    lines = run_trace(spec, fields, base_rate(spec))
+    training = Net(spec, "reference").datasets(data)[0].as_arrays().train
+    fields = {n: v[:examples] for n, v in training.items()}
+    lines = run_trace(spec, fields, base_rate(spec), training)
     if as_json:
         rows = [{"part": x.part, "name": x.name, "formula": x.formula, "value": x.value.tolist()} for x in lines]
         click.echo(dumps(rows, indent=2, ensure_ascii=False))

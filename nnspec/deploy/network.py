@@ -19,6 +19,7 @@ from nnspec.deploy.quantized import export_quantized
 from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared, renamed
 from nnspec.graph import Graph
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
+from nnspec.ops.source import state
 from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 from nnspec.train.checkpoint import metadata
@@ -50,7 +51,8 @@ def export_network(
     prepared = _prepared(engine, w)
     graph = graph_of(spec, w.outputs, w.pixels, w.raw)
     labels = dict(_labels(spec, graph, renamed(w.raw) if w.raw else {}, labels))
-    said = {"labels": labels, "means": dict(means), "preprocessing": prepared}
+    states = {node.name: node.type.shape for node in graph if node.op is state}
+    said = {"labels": labels, "means": dict(means), "preprocessing": prepared, "states": states}
     about = metadata(engine) | {name: json.dumps(value) for name, value in said.items() if value}
     weights = {n: v.astype("float32") for n, v in {**engine.params, **engine.states}.items()}
     if w.raw:

@@ -48,11 +48,16 @@ class Line:
         return self.value[0] if self.batched and len(self.value) == 1 else self.value
 
 
-def trace(spec: Compilation, fields: Mapping[str, Array], rate: float | None) -> list[Line]:
-    """A step on these examples from the initial weights, in float64; without a rate there is no update."""
+def trace(spec: Compilation, fields: Mapping[str, Array], rate: float | None, training: Mapping[str, Array] | None = None) -> list[Line]:
+    """A step on these examples from the initial weights, in float64; without a rate there is no update.
+
+    States that are learnt from the whole `training` data are what they are learnt to be.
+    """
     spec = replace(spec, dtype="float64").checked()
     engine = Engine(spec, "reference")
     engine.initialise(seed := spec.trainings[0].seed if spec.trainings else 0)
+    if training:
+        engine.fit_states(training)
     values = values_of(spec)
     weights = {n: v.copy() for n, v in {**engine.params, **engine.states}.items()}
     known = forward(values, {**fields, **weights, SEED: seed, STEP: 0})

@@ -132,8 +132,10 @@ class TableRow:
 
 
 def table(facts: Facts, rows: Iterable[Row]) -> list[TableRow]:
-    """The layer table: what each stage of the model is, gives, owns and costs for one example."""
+    """The layer table: what each stage of the model is, gives, owns and costs for one example, or for the one set of inputs it takes."""
     graph = facts.graph
+    inputs = [n for n in graph if n.role == "input"]
+    single = bool(inputs) and not any(n.type.has_batch for n in inputs)
     return [
         TableRow(
             row.name,
@@ -141,7 +143,7 @@ def table(facts: Facts, rows: Iterable[Row]) -> list[TableRow]:
             show(row.value.shape),
             facts.parameters(row.owned),
             facts.flops_of(row.nodes),
-            size_of(row.value.var.type) if row.value.batched else 0,
+            size_of(row.value.var.type) if single or row.value.batched else 0,
             max(
                 (graph[n].type for n in (*row.nodes, row.value.var.name) if not graph[n].op.is_source),
                 key=comparable,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,11 @@ def labels_of(model: onnx.ModelProto) -> dict[str, list[str]]:
 def means_of(model: onnx.ModelProto) -> dict[str, Any]:
     """What stands for missing values, by column, where the model was exported here and says so."""
     return _said(model, "means", _is_mean, "numbers")
+
+
+def states_of(model: onnx.ModelProto) -> Collection[str]:
+    """The arrays that are no parameters, where the model was exported here and says so."""
+    return _said(model, "states", lambda shape: isinstance(shape, list), "shapes")
 
 
 def _said(model: onnx.ModelProto, key: str, fits: Callable[[Any], bool], what: str) -> dict[str, Any]:

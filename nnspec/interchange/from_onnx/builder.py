@@ -20,7 +20,7 @@ from nnspec.interchange.from_onnx.listing import Listing
 from nnspec.interchange.from_onnx.ports import dtype_of
 from nnspec.interchange.from_onnx.table import RULES
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
+from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of, states_of
 from nnspec.ops.arrange import reshape
 from nnspec.ops.pointwise import cast
 from nnspec.ops.source import input, param, state
@@ -59,6 +59,7 @@ class Builder:
     def take_arrays(self) -> None:
         """The arrays of the file: floats are parameters, or states where they are statistics; single numbers and all else are constants."""
         statistics = {i for n in self.model.graph.node if n.op_type == "BatchNormalization" for i in n.input[3:5]}
+        statistics |= {*states_of(self.model)}
         for name, values in initialisers(self.model.graph).items():
             if values.dtype.kind == "f" and values.ndim:
                 self.frame.values[name] = self.owned(name, values, state if name in statistics else param)

@@ -42,8 +42,9 @@ def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
         arrays = ReferenceEvaluator(one).run(None, {n: k.array for n, k in _named(step).items()})
     except REFUSALS as error:
         raise step.fault(f"ONNX's reference cannot compute this constant: {' '.join(str(error).split())}") from None
-    name = first.name if first and step.node.op_type in SEEN_ANOTHER_WAY else ""
-    return [Known(np.asarray(a), name) for a in arrays]
+    if first and step.node.op_type in SEEN_ANOTHER_WAY:
+        return [Known(np.asarray(a), first.name, fixed=first.fixed) for a in arrays]
+    return [Known(np.asarray(a)) for a in arrays]
 
 
 def _named(step: Step) -> dict[str, Known]:

@@ -162,7 +162,7 @@ class Step:
             raise self.fault(f"{array.size} whole numbers that it has for data have no form in the language")
         place = replace(self.place, path=k.name or f"{self.place.path}.constant")
         weights = {"": array.astype(np.float32)}
-        owned = Call("param" if k.name else "state", weights=weights, shape=array.shape, batched=False, place=place)
+        owned = Call("param" if k.name and not k.fixed else "state", weights=weights, shape=array.shape, batched=False, place=place)
         return owned if kind == "float" else replace(self.call("!=", owned, number(0), shape=array.shape, dtype="bool"), batched=False)
 
 

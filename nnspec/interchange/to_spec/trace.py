@@ -11,7 +11,7 @@ import onnx
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.names import Names
-from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
+from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of, states_of
 from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, resizing, shaping, slicing, windows
 from nnspec.interchange.to_spec.calls import Call, Place
 from nnspec.interchange.to_spec.chance import GENERATOR, drawn_like, draws_of
@@ -62,9 +62,9 @@ class _Tracer:
         self.inputs: dict[str, Call] = {}
 
     def run(self) -> Traced:
-        arrays = initialisers(self.model.graph)
+        arrays, states = initialisers(self.model.graph), states_of(self.model)
         for name, array in arrays.items():
-            self.values[name] = Known(array, name if array.dtype.kind == "f" else "")
+            self.values[name] = Known(array, name if array.dtype.kind == "f" else "", fixed=name in states)
         for info in self.model.graph.input:
             if self.draws.drawn and info.name in GENERATOR:
                 self.ports[info.name] = Port(info.name, np.dtype(np.int64), (), None)

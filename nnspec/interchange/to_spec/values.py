@@ -26,7 +26,8 @@ Axis = tuple[int, ...]
 class Known:
     """Numbers that the file has or that follow from it, sizes of the data among them; `spread`: one number, repeated to any shape.
 
-    `name` is that of an array that is trained; `shape` that of a spread number, where it is known, and `whole` what was repeated.
+    `name` is that of an array that is trained, or, where it is `fixed`, of a state; `shape` that of a spread number, where it is known, and
+    `whole` what was repeated.
     """
 
     array: Array
@@ -34,6 +35,7 @@ class Known:
     spread: bool = False
     shape: Shape = ()
     whole: Known | None = None
+    fixed: bool = False
 
     @property
     def ints(self) -> tuple[Dim, ...]:
