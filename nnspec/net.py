@@ -170,7 +170,8 @@ class Net:
     def step(self, *, lr: float | None = None, **fields: Any) -> float:
         """One step of the first train block, or the one trained last, on a batch; returns the loss before it.
 
-        `lr` overrides the base rate.
+        It clips and adds the penalty as `fit` does. The schedule, which counts epochs that a single step knows nothing of, is left out:
+        the rate is `lr`, or the base rate.
         """
         self._needs_training()
         rate = self._base_rates[self.engine.stage] if lr is None else lr

@@ -185,6 +185,14 @@ def test_early_stopping_keeps_the_best_weights() -> None:
     assert net.evaluate(validation)["loss"] == pytest.approx(best, rel=1e-5)
 
 
+def test_a_single_step_takes_the_base_rate_and_leaves_the_schedule_out() -> None:
+    by_gradient = SMALL.replace("adam(lr = 0.01)", "sgd(lr = 1)")
+    plain, warming = (nnspec.loads(by_gradient.replace("SETTINGS", s)).init(0) for s in ("", "schedule warmup(5)"))
+    for net in (plain, warming):
+        net.step(**{n: v[:8] for n, v in some_data().items()})
+    assert all(np.array_equal(v, plain.params[n]) for n, v in warming.params.items())
+
+
 ABSOLUTE = "metric own = 100 * mean(abs(out - y))\n  metric right = -100 * mean(abs(out - y))\n  metric error = mae(out, y)"
 
 

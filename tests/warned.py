@@ -182,9 +182,14 @@ MUST = {
     },
     "W125": {
         "a state only": trained("still(0.1)"),
+        "a rate of 0": trained("adam(lr = 0)  schedule cosine"),
         "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
     },
     "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
+    "W128": {
+        "of a layer": vector("dense(4, init = normal(0.01))"),
+        "of a parameter": model("input x: [8]", "target y: [4]", "param A: [8, 4] ~ uniform(1e-1)", "output z = x @ A", "loss mse(z, y)"),
+    },
     "W127": {
         "an error of one's own": watched("early(val.percent, patience = 3)", "metric percent = mean(abs(z - y) / y)"),
         "what an accuracy leaves": watched("plateau(val.wrong)", "metric wrong = 1 - accuracy(z, argmax(y))"),
@@ -201,6 +206,8 @@ MUST_NOT = {
     "an error of the library": watched("early(val.error, 3)", "metric error = rmse(z, y)"),
     "a loss as a metric": watched("plateau(val.huber)", "metric huber(z, y)"),
     "an accuracy by its name": watched("early(val.accuracy, 3)", "metric accuracy = mean((z > 0) == (y > 0))"),
+    "a mean by its name, and both numbers": vector("dense(9, init = normal(mean = 0.01)) -> tanh -> dense(4, init = uniform(-1, 1))"),
+    "a schedule of one's own that has its own rate": "schedule own = 0.1\n" + trained("sgd(lr = 0)  schedule own"),
     "the loss": watched("early(val.loss, 3)"),
     "a narrow code": vector("dense(2) -> dense(8) -> relu -> dense(4)"),
     "a code that is an output": model(

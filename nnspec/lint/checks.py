@@ -12,8 +12,8 @@ from nnspec.lint.fits import alike_by_broadcasting, largest_of_one, more_logits_
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
 from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits, probabilities_without_logarithm
 from nnspec.lint.network import Network
-from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero
-from nnspec.lint.starts import equal_weights, init_for_another_activation
+from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero, rates_of_zero
+from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted
 from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
 
@@ -40,8 +40,10 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     probabilities_without_logarithm,
     softmax_of_one,
     optimizers_without_effect,
+    rates_of_zero,
     rates_below_zero,
     directions_taken_for_granted,
+    deviation_in_place_of_the_mean,
 )
 
 

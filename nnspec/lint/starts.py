@@ -14,6 +14,14 @@ FITTING: Mapping[str, tuple[str, ...]] = {"relu": ("he_normal", "he_uniform"), "
 FITTING = {**FITTING, "tanh": FITTING["sigmoid"]}
 MADE_FOR = {init: activation for activation in ("relu", "tanh") for init in FITTING[activation]}
 
+_ONE_NUMBER = re.compile(r"\(\s*(\d[\w.]*(?:[eE]-?\d+)?)\s*\)\Z")
+MEANT = {
+    "normal": ("has the mean {0} and the deviation 1", "0, {0}"),
+    "truncated_normal": ("has the mean {0} and the deviation 1", "0, {0}"),
+    "uniform": ("goes from {0} to 1", "-{0}, {0}"),
+}
+"""What these inits are with one positive number alone, and what is meant by it elsewhere."""
+
 
 def equal_weights(network: Network) -> Iterator[Diagnostic]:
     """W104: the units of a hidden layer that start alike compute the same, and get the same gradient."""
@@ -58,6 +66,17 @@ def init_for_another_activation(network: Network) -> Iterator[Diagnostic]:
                 better = FITTING[activation][span.text.endswith("uniform")]
                 message = f"`{span.text}` is made for {MADE_FOR[span.text]}, and `{layer_of(owned.name)}` is followed by {activation}"
                 yield Diagnostic("W108", message, span, help=f"write `{better}`", fix=Fix(span, better), level="warning")
+
+
+def deviation_in_place_of_the_mean(network: Network) -> Iterator[Diagnostic]:
+    """W128: the one number of `normal(0.01)` is its mean, and that of `uniform(0.1)` where it begins."""
+    for start in (o.start for o in network.model.parameters.values()):
+        if isinstance(start, Applied) and from_library(start, *MEANT) and (one := _ONE_NUMBER.search(start.span.text)):
+            comes, meant = MEANT[start.name]
+            better = f"{start.name}({meant.format(one[1])})"
+            message = f"`{start.span.text}` {comes.format(one[1])}"
+            fix = Fix(start.span, better, safe=False)
+            yield Diagnostic("W128", message, start.span, help=f"write `{better}`", fix=fix, level="warning")
 
 
 def _written(owned: Owned, product: Product) -> Span | None:
