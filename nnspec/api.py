@@ -64,7 +64,7 @@ def from_onnx(
 
     `loss` is a formula of the language, or the name of an output that is one; `target` declares what it compares with, one or several;
     `metric` is a formula, or several; and `train` holds the lines of a train block. In them, what is no letter, digit or `_` in a name is
-    written `_`, and a word of the language gets a `_` behind it.
+    written `_`, a digit that begins one gets a `_` before it, and a word of the language one behind it.
 
     >>> import nnspec, numpy as np, onnx
     >>> from onnx import helper, numpy_helper

@@ -125,6 +125,11 @@ def test_the_mistake_is_shown_at_the_field_that_has_it() -> None:
     assert (found.code, found.span) == ("E305", Y_PLACE)
 
 
+def test_a_class_in_one_hot_is_shown_how_it_becomes_a_number() -> None:
+    found = mistake(lambda: check({"y": [[1, 0], [0, 1]]}, {"y": port(classes=2)}, None, "float32"))
+    assert found.code == "E303" and "`y.argmax(axis=-1)`" in found.help
+
+
 def test_labels_that_start_at_1_get_the_advice() -> None:
     assert "subtract 1" in mistake(lambda: check({"y": [1, 2, 3]}, {"y": port(classes=3)}, None, "float32")).help
 

@@ -109,6 +109,26 @@ def test_a_model_without_a_batch_is_taken_as_it_stands() -> None:
         net.fit({"x": [[1, 1, 1]], "t": [[9, 12]]})
 
 
+def two_products(train: str) -> nnspec.Net:
+    graph = [helper.make_node("MatMul", ["x", "onnx::w"], ["h"]), helper.make_node("MatMul", ["h", "0.w"], ["y"])]
+    ports = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["N", 2]) for n in "xy"]
+    weights = [numpy_helper.from_array(np.eye(2, dtype="float32"), n) for n in ("onnx::w", "0.w")]
+    m = helper.make_model(helper.make_graph(graph, "m", ports[:1], ports[1:], weights))
+    return nnspec.from_onnx(m, target="t: [2]", loss="mse(y, t)", train=f"epochs 1  optimizer sgd(lr = 0.1)  {train}")
+
+
+@pytest.mark.parametrize(("written", "name"), [("onnx__w", "onnx::w"), ('"onnx::w"', "onnx::w"), ("_0.w", "0.w"), ('"0.w"', "0.w")])
+def test_a_parameter_is_frozen_by_its_name_or_as_a_spec_writes_it(written: str, name: str) -> None:
+    net = two_products(f"freeze {written}")
+    net.step(x=[[1, 2]], t=[[3, 4]])
+    assert [n for n, w in net.params.items() if np.array_equal(w, np.eye(2))] == [name]
+
+
+def test_a_misspelt_parameter_is_offered_as_a_spec_writes_it() -> None:
+    with pytest.raises(SpecError, match="did you mean `onnx__w`"):
+        two_products("freeze onnx__v")
+
+
 def test_other_sizes_keep_their_names() -> None:
     m = model("m (float[N, T, 2] x) => (float[N, K] y) { m = ReduceMax <keepdims = 0> (x, one) s = Shape(m) y = Reshape(m, s) }", 18)
     m.graph.initializer.append(numpy_helper.from_array(np.array([1]), "one"))

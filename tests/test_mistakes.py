@@ -467,6 +467,18 @@ def test_data_for_nothing_in_the_model_is_found_before_there_are_any(data: str, 
     assert d.code == code and help_ in d.help
 
 
+@pytest.mark.parametrize(
+    ("stage", "help_"),
+    [
+        ("lstm(8, return_sequences = false)", "`(x -> lstm(8))[-1]`"),
+        ("conv(8, 3)", "`x: [48, 1]` has its channels last, and [1, 48] has them first: `x -> transpose`"),
+    ],
+)
+def test_a_sequence_as_others_lay_it_out_is_shown_how_it_lies_here(stage: str, help_: str) -> None:
+    (d,) = diagnostics(f"model M {{\n  input x: [48, 1]\n  output y = x -> {stage}\n}}")
+    assert help_ in d.help
+
+
 def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:
     (d,) = diagnostics(model("output y = adma(x)"))
     assert "adam" not in d.help

@@ -40,6 +40,18 @@ def test_it_warns(code: str, name: str) -> None:
     assert set(found(MUST[code][name])) == {code}
 
 
+def test_the_convolution_that_sees_most_is_named_beside_a_shortcut() -> None:
+    block = "layer block(x) = (x -> conv(1, 3, pad = same) -> relu -> conv(1, 5, pad = same)) + (x -> conv(1, 1))\n"
+    (w,) = warnings(block + image("block -> global_avgpool -> dense(10)"))
+    assert w.code == "W105" and [span.text for span, _ in w.notes] == ["conv(1, 5, pad = same)"]
+
+
+def test_a_loss_without_a_name_is_called_by_none() -> None:
+    spec = vector("dense(4)", "loss 0.3 * mse(z, y)") + "\ntrain { epochs 1  optimizer adam  minimize mse }"
+    (w,) = warnings(spec)
+    assert w.message == "no train block minimises this loss" and "loss a = ..." in w.help
+
+
 @pytest.mark.parametrize("name", MUST_NOT)
 def test_it_does_not_warn(name: str) -> None:
     assert found(MUST_NOT[name]) == []

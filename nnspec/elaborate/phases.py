@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -12,6 +13,11 @@ from nnspec.syntax import ast
 PHASE_SETTINGS = ("minimize", "update", "freeze")
 
 
+def as_word(parameter: str) -> str:
+    """How a spec may write the name of a parameter from elsewhere: `_` for what is in no word, and before a digit that begins one."""
+    return re.sub(r"(?<![^.])(?=\d)", "_", re.sub(r"[^\w.]", "_", parameter))
+
+
 @dataclass(frozen=True)
 class Word:
     """A name or pattern, and where it was written."""
@@ -20,8 +26,9 @@ class Word:
     span: Span
 
     def matches(self, parameter: str) -> bool:
-        """`enc` means itself and all under it; `*` stands for any letters, dots too."""
-        return fnmatchcase(parameter, self.text) or fnmatchcase(parameter, f"{self.text}.*")
+        """`enc` means itself and all under it; `*` stands for any letters, dots too. A name from elsewhere goes also as a word."""
+        names = {parameter, as_word(parameter)}
+        return any(fnmatchcase(name, pattern) for name in names for pattern in (self.text, f"{self.text}.*"))
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,9 @@ def trained_by(phase: PhaseChoice, parameters: Collection[str]) -> tuple[str, ..
     """The parameters that a phase trains."""
     for word in (*phase.update, *phase.freeze):
         if not any(word.matches(n) for n in parameters):
-            there = f"there are {', '.join(sorted(_tops(parameters)))}"
-            more = meant(word.text, _paths(parameters), word.span, there)
+            words = [*map(as_word, parameters)]
+            there = f"there are {', '.join(sorted(_tops(words)))}"
+            more = meant(word.text, _paths(words), word.span, there)
             raise fault("E101", f"no parameter matches `{word.text}`", word.span, **more)
     updated = [n for n in parameters if not phase.update or any(w.matches(n) for w in phase.update)]
     trained = tuple(n for n in updated if not any(w.matches(n) for w in phase.freeze))

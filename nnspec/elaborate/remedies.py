@@ -12,8 +12,8 @@ from nnspec.graph import Dim, Graph, Node, Shape, Var
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
 
-IMAGE_RANK = 4
-"""Of images in a batch; volumes have more."""
+SIGNAL_RANK, IMAGE_RANK = 3, 4
+"""Of signals and images in a batch; volumes have more."""
 CHANNELS = (1, 3, 4)
 """Of images that are grey, in colours, or transparent, too."""
 
@@ -67,12 +67,13 @@ def _line(span: Span) -> str:
 
 def channels_last(graph: Graph) -> str:
     """What is said of an input that has the channels of its images last, as other frameworks do; nothing where there is none."""
-    images = (n for n in graph if n.role == "input" and n.type.rank == IMAGE_RANK)
+    images = (n for n in graph if n.role == "input" and n.type.rank in (SIGNAL_RANK, IMAGE_RANK))
     odd = next((n for n in images if n.type.shape[-1] in CHANNELS and n.type.shape[1] not in CHANNELS), None)
     if odd is None:
         return ""
-    height, width, channels = odd.type.shape[1:]
-    return f"`{odd.name}: {show(odd.type.shape[1:])}` has its channels last, and [{channels}, {height}, {width}] has them first"
+    *sizes, channels = odd.type.shape[1:]
+    first = f"`{odd.name}: {show(odd.type.shape[1:])}` has its channels last, and {show((channels, *sizes))} has them first"
+    return f"{first}: `{odd.name} -> transpose`" if len(sizes) == 1 else first
 
 
 def laid_out_alike(a: Shape, b: Shape) -> dict[str, Any]:

@@ -175,6 +175,7 @@ OF_ANOTHER = {
     ("momentum", "nesterov"): "that is another optimizer: `nesterov(lr = 0.1, mu = 0.9)`",
     ("adam", "weight_decay"): "that is another optimizer, `adamw(decay = 1e-2)`, or the setting `penalty l2(1e-4)`",
     ("sgd", "weight_decay"): "that is a setting of the training: `penalty l2(1e-4)`",
+    **{(cell, "return_sequences"): f"it gives every step, of which `(x -> {cell}(8))[-1]` is the last" for cell in ("rnn", "lstm", "gru")},
 }
 """Arguments that other frameworks give an optimizer, and this language another or none."""
 

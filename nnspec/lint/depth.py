@@ -24,7 +24,7 @@ def sight_smaller_than_the_image(network: Network) -> Iterator[Diagnostic]:
     for node in wiring.graph:
         seen = facts.receptive_field(node.inputs[0]) if _is_global(wiring, node) else None
         image = next((p for p in network.model.inputs.values() if seen and p.rank == len(seen) + 2), None)
-        last = _last_convolution(wiring, node) if seen and image else None
+        last = _last_convolution(wiring, facts, node, seen) if seen and image else None
         if seen and image and last and any(isinstance(n, int) and s < n for s, n in zip(seen, image.shape[2:], strict=True)):
             size, sight = ("x".join(map(str, s)) for s in (image.shape[2:], seen))
             message = f"each position of the last convolution sees {sight} pixels of an image of {size}, and then all are taken together"
@@ -47,9 +47,11 @@ def _meets_positions(wiring: Wiring, node: Node, rank: int) -> bool:
     return any(len(shape) == rank and any(size != 1 for size in shape[2:]) for shape in later)
 
 
-def _last_convolution(wiring: Wiring, node: Node) -> Node | None:
+def _last_convolution(wiring: Wiring, facts: Facts, node: Node, seen: tuple[int, ...]) -> Node | None:
+    """The last before a node; beside a shortcut, the one that sees as far."""
     before = wiring.graph.needed(node.inputs)
-    return next((p.node for p in reversed(wiring.products.values()) if p.node.op.name == "conv" and p.node.name in before), None)
+    found = [p.node for p in reversed(wiring.products.values()) if p.node.op.name == "conv" and p.node.name in before]
+    return next((n for n in found if facts.receptive_field(n.name) == seen), found[0] if found else None)
 
 
 @dataclass(frozen=True)

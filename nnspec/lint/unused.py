@@ -10,6 +10,9 @@ from nnspec.elaborate.values import Row
 from nnspec.lint.network import Network
 from nnspec.step import outputs_of
 
+UNNAMED = "loss"
+"""What a loss is called that has no name, and is no call that has one."""
+
 
 def unused_values(network: Network) -> Iterator[Diagnostic]:
     """W109: a formula or layer that neither the graph nor a test or expectation reads."""
@@ -60,11 +63,13 @@ def losses_without_effect(network: Network) -> Iterator[Diagnostic]:
     for name in network.model.losses:
         node = network.loss_of(name)
         fixed = not network.training.needed([node.name]) & network.model.parameters.keys()
+        said = "this loss" if name == UNNAMED else f"the loss `{name}`"
         if fixed and network.model.parameters:
-            yield Diagnostic("W111", f"no parameter changes the loss `{name}`", node.span, help="make it a `metric`", level="warning")
+            yield Diagnostic("W111", f"no parameter changes {said}", node.span, help="make it a `metric`", level="warning")
         elif network.trainings and name not in minimised:
-            help_ = f"add it to a `minimize` line, or make it a `metric {name}`"
-            yield Diagnostic("W111", f"no train block minimises the loss `{name}`", node.span, help=help_, level="warning")
+            added = "give it a name, `loss a = ...`, and add that" if name == UNNAMED else "add it"
+            help_ = f"{added} to a `minimize` line, or make it a `metric`"
+            yield Diagnostic("W111", f"no train block minimises {said}", node.span, help=help_, level="warning")
 
 
 def unread_targets(network: Network) -> Iterator[Diagnostic]:

@@ -170,11 +170,16 @@ class Checker:
             bound = ", ".join(f"{n} = {sizes[n]}" for n in sorted(size_names(declared)) if n in sizes)
             where = f" with {bound}" if bound else ""
             is_single = first and values.shape == expected and not self.span
+            classes = self.ports[name].classes
+            if classes and given == (*expected, classes):
+                help_ = f"one number for each of {classes} classes stands where a class number is due: `{name}.argmax(axis=-1)`"
+            else:
+                help_ = f"this is one example: a batch of it is `{name}[None]`" if is_single else ""
             raise self.fault(
                 "E303",
                 name,
                 f"`{name}` is declared {show(declared)}{where}, and {'an example of its data' if first else 'its data'} is {show(given)}",
-                help=f"this is one example: a batch of it is `{name}[None]`" if is_single else "",
+                help=help_,
             )
         return (*values.shape[:first], *expected)
 
