@@ -78,6 +78,30 @@ def test_one_coloured_image_makes_all_coloured(pets: Path) -> None:
     assert len(grey) == 9 and np.allclose(grey[:, 0], grey[:, 2])
 
 
+def test_grey_images_are_read_in_the_colours_that_an_input_declares(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pets)
+    grey, coloured = (dataset(pets, 'images("pets")', IMAGES.format(f"{n}, 4, 3")).train["image"] for n in (1, 3))
+    assert np.array_equal(coloured, grey.repeat(3, axis=1))
+    write(pets / "pets" / "cat" / "0.png", np.full((4, 3, 3), (255, 0, 0)))
+    net(pets, 'images("pets")', IMAGES.format("3, 4, 3")).fit(run="run")
+    for command in (["predict", "run", "--data", "pets/dog", "-o", "p.csv"], ["eval", "run", "--data", "pets"]):
+        assert CliRunner().invoke(cli, command).exit_code == 0
+    assert len(Path("p.csv").read_text().splitlines()) == 6
+
+
+def test_channels_makes_images_grey_or_coloured(pets: Path) -> None:
+    write(pets / "pets" / "cat" / "0.png", np.full((4, 3, 3), (255, 0, 0)))
+    found = mistake(pets, 'images("pets")', IMAGES.format("1, 4, 3"))
+    assert (found.code, found.help) == ("E303", "`channels = 1` makes them grey")
+    red = pytest.importorskip("PIL.Image").new("RGB", (1, 1), (255, 0, 0)).convert("L").getpixel((0, 0))
+    parts = dataset(pets, 'images("pets", channels = 1)', IMAGES.format("1, 4, 3"))
+    assert any(np.allclose(part["image"][0, 0, :2, :2] * 255, red) for part in (parts.train, parts.test) if part)
+    model = IMAGES.format("C, 4, 3").replace("image -> flatten", "mean(image, axis = 0) -> flatten")
+    (pets / "pets" / "cat" / "0.png").unlink()
+    assert [dataset(pets, f'images("pets"{n})', model).train["image"].shape[1] for n in ("", ", channels = 3")] == [1, 3]
+    assert mistake(pets, 'images("pets", channels = 2)', IMAGES.format("1, 4, 3")).message == "`channels` is 1 or 3, not 2"
+
+
 def test_size_brings_images_to_one_size(pets: Path) -> None:
     write(pets / "pets" / "cat" / "0.png", np.full((9, 9), 51))
     found = mistake(pets, 'images("pets")', IMAGES.format("1, 4, 3"))

@@ -22,18 +22,25 @@ MOST = 10_000_000
 
 @dataclass(frozen=True)
 class Option:
-    """An argument of a source that is no field: a whole or any number of at least `least`; `default` where it may be left out."""
+    """An argument of a source that is no field: a whole or any number of at least `least`, or one `among` a few; `default` where it may be
+    left out.
+    """
 
     default: int | float | None = None
     whole: bool = True
     least: int = 1
     required: bool = False
+    among: tuple[int, ...] = ()
 
     def fits(self, value: Any) -> bool:
+        if self.among:
+            return is_number(value) and value in self.among
         return is_number(value) and self.least <= value <= MOST and (not self.whole or float(value).is_integer())
 
     @property
     def expected(self) -> str:
+        if self.among:
+            return " or ".join(map(str, self.among))
         return f"a {'whole ' if self.whole else ''}number from {self.least} to {MOST:,}"
 
 
@@ -91,7 +98,7 @@ SOURCES: dict[str, Kind] = {
     "npy": Kind("data.npy", _TABLE),
     "npz": Kind("data.npz", _TABLE),
     "parquet": Kind("data.parquet", _TABLE),
-    "images": Kind("folder/", {"size": Pair()}),
+    "images": Kind("folder/", {"size": Pair(), "channels": Option(among=(1, 3))}),
     "text": Kind("data.txt", {"window": Option(required=True), "stride": Option()}),
     "series": Kind("data.csv", {"column": Named(), "window": Option(required=True), "horizon": Option(1)}),
 }

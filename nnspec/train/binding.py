@@ -13,6 +13,7 @@ from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.fields import Formula, compared_with
 from nnspec.elaborate.sources import Column, DataSource
 from nnspec.graph import Type
+from nnspec.graph.types import show
 from nnspec.train.cells import not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing
 from nnspec.train.formulas import computed
@@ -25,6 +26,10 @@ def bound(
 ) -> Fields:
     """For each port the field of its name, or what the source's arguments make for it, checked."""
     fields = {port: _field(source, readers, port, type, dtype, whence) for port, type in ports.items()}
+    for port, type in ports.items():
+        if source.name == "images" and type.shape[1:2] == (1,) and np.shape(fields[port])[1:2] == (3,):
+            message = f"`{port}` is declared {show(type.shape[1:])}, and some of the images are in colours"
+            raise fault("E303", message, source.spans.get(port, source.span), help="`channels = 1` makes them grey")
     origins = {port: whence.said(taken(source, port)) for port in ports}
     return Checker(ports, source.span, dtype, source.spans, labels, whence, origins).check(fields)
 
@@ -36,6 +41,14 @@ def by_their_names(source: DataSource, names: Collection[str], ports: Mapping[st
     unsaid = {port: type for port, type in ports.items() if port not in source.fields and port not in names and f"{port}_0" in names}
     made = {port: tuple(f"{port}_{i}" for i in range(_numbers(type))) for port, type in unsaid.items()}
     return replace(source, fields={**source.fields, **{port: columns for port, columns in made.items() if columns}}) if unsaid else source
+
+
+def in_their_colours(source: DataSource, ports: Mapping[str, Type]) -> DataSource:
+    """The source with what ports say of images: where one is declared in colours, those that are grey are read so, too."""
+    coloured = any(source.fields.get(port, port) == "image" and type.shape[1:2] == (3,) for port, type in ports.items())
+    if source.name != "images" or source.options["channels"] or not coloured:
+        return source
+    return replace(source, options={**source.options, "channels": 3})
 
 
 def _numbers(type: Type) -> int:

@@ -76,14 +76,14 @@ class _Folder:
         return files
 
     def pixels(self, paths: list[Path]) -> np.ndarray:
-        """All images as bytes [n, channels, height, width]: grey if all are, else red, green and blue."""
+        """All images as bytes [n, channels, height, width]: grey if all are, else red, green and blue; or as the source says."""
         found = [self.opened(path, lambda image: (image.mode, image.size[::-1])) for path in paths]
         height, width = self.source.options["size"] or found[0][1]
         for path, (_, size) in zip(paths, found, strict=True):
             if size != (height, width) and not self.source.options["size"]:
                 message = f"{path} is {size[0]} by {size[1]}, and {paths[0]} is {height} by {width}"
                 raise self.fault("E303", message, f"`size = [{height}, {width}]` brings all to one size")
-        channels = 1 if all(mode in GREY for mode, _ in found) else 3
+        channels = self.source.options["channels"] or (1 if all(mode in GREY for mode, _ in found) else 3)
         shape = (len(paths), channels, height, width)
         check_size(4 * prod(shape), f"{self.folder}, {len(paths):,} images of {height} by {width},", self.source.span)
         out = np.empty(shape, np.uint8)
