@@ -128,3 +128,39 @@ def test_ranks_belong_to_metrics(line: str) -> None:
 def test_a_table_cannot_be_watched() -> None:
     with pytest.raises(SpecError, match="E402"):
         nnspec.loads(SPEC.replace("epochs 1", "epochs 1  stop early(val.shares, patience = 1)"))
+
+
+TWO = """
+model Two {
+  input  x: [3]
+  target y: []
+  code = x -> dense(4) -> tanh
+  z    = code -> dense(1) -> squeeze
+  output z
+  loss   error = mse(z, y)
+  loss   size  = 0.5 * sum(code^2)
+  metric mae(z, y)
+}
+train { batch 4  epochs 3  optimizer sgd(lr = 0.1)  stop early(val.error, patience = 2) }
+"""
+
+
+def test_losses_that_are_added_are_told_apart_in_epochs_and_when_judged() -> None:
+    net, x = nnspec.loads(TWO), np.random.default_rng(0).normal(size=(10, 3))
+    data = {"x": x, "y": x.sum(axis=1)}
+    *_, last = net.fit(data, validation=data).epochs
+    assert list(last.metrics) == ["loss", "error", "size", "val.mae", "val.error", "val.size", "val.loss"]
+    assert last.metrics["error"] + last.metrics["size"] == pytest.approx(last.metrics["loss"], rel=1e-6)
+    reached, z = net.evaluate(data), net.predict(data["x"])
+    assert reached["error"] == pytest.approx(np.mean((z - data["y"]) ** 2), rel=1e-5)
+    assert reached["error"] + reached["size"] == pytest.approx(reached["loss"], rel=1e-6)
+
+
+def test_a_single_loss_and_one_that_a_metric_has_the_name_of_are_told_once() -> None:
+    data = {"x": np.ones((4, 3)), "y": np.ones(4)}
+    alone = nnspec.loads(TWO.replace("  loss   size  = 0.5 * sum(code^2)\n", "").replace("stop early(val.error, patience = 2)", ""))
+    *_, last = alone.fit(data, validation=data).epochs
+    assert list(last.metrics) == ["loss", "val.mae", "val.loss"]
+    named = nnspec.loads(TWO.replace("metric mae(z, y)", "metric error = 2 * abs(z - y)"))
+    reached = named.evaluate(data)
+    assert list(reached) == ["error", "size", "loss"] and reached["error"] == pytest.approx(2 * np.abs(named.predict(data["x"]) - 1).mean())

@@ -60,6 +60,11 @@ class Model:
     def states(self) -> dict[str, Owned]:
         return {n: o for n, o in self.owned.items() if o.kind == "state"}
 
+    @property
+    def single_losses(self) -> list[str]:
+        """The losses that are told apart: those of several that have a name which no metric has."""
+        return [n for n in self.losses if len(self.losses) > 1 and n not in ("loss", *self.metrics)]
+
     def needs_loss(self, so: str, span: Span | None = None) -> None:
         """A Fault (E110) without a loss, with what there cannot be then."""
         if not self.losses:

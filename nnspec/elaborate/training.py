@@ -282,7 +282,8 @@ def check_against_model(training: Training, model: Model) -> None:
         "loss",
         "val.loss",
         *(f"val.{m}" for m in model.metrics if model.is_number(m)),
-        *(losses if len(training.phases) > 1 else ()),
+        *(f"val.{n}" for n in model.single_losses),
+        *(losses if len(training.phases) > 1 or len(losses) > 1 else ()),
     ]
     if training.stop and training.stop.metric and training.stop.metric not in watched:
         metric, place = training.stop.metric, training.stop.span

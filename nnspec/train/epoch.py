@@ -17,7 +17,7 @@ NO_METRICS = ("stage", "epoch", "step", "lr", "seconds")
 class Epoch:
     """`metrics` holds `loss` (the mean over the batches as they were trained) and `val.NAME`; `number` and `step` count from the start.
 
-    `stage` is the name of its train block, and with several `minimize` lines `metrics` holds each loss by name, too.
+    `stage` is the name of its train block, and where there are several losses `metrics` holds each by name, too.
     """
 
     number: int

@@ -189,7 +189,6 @@ class Stage:
         if at.random:
             self.random.bit_generator.state = at.random
         lr = self.rate.base
-        several = len(self.training.phases) > 1
         for start in range(at.batch * self.training.batch, len(order), self.training.batch):
             if at.step >= self.length.steps:
                 break
@@ -202,7 +201,7 @@ class Stage:
             at.step, at.batch = at.step + 1, at.batch + 1
             if not isfinite(loss):
                 raise self.lost(loss)
-            at.means.add({"loss": loss, **(self.engine.losses if several else {})}, shapes_of(batch)[0][0])
+            at.means.add({"loss": loss, **self.losses()}, shapes_of(batch)[0][0])
             self.progress.on_batch(number, at.batch, self.length.an_epoch, at.means.values["loss"])
         self.engine.settle()
         metrics: dict[str, Any] = {"loss": 0.0, **at.means.values}
@@ -212,6 +211,11 @@ class Stage:
         seconds = at.seconds + time.perf_counter() - self.started
         at.next_epoch()
         return Epoch(number, at.steps_before + at.step, lr, metrics, seconds, self.training.name)
+
+    def losses(self) -> dict[str, float]:
+        """Those of the last step by name, where there are several or they take turns."""
+        several = len(self.engine.losses) > 1 or len(self.training.phases) > 1
+        return {n: v for n, v in self.engine.losses.items() if several and n != "loss"}
 
     def batch(self, rows: Array) -> Mapping[str, Array]:
         """Some examples as they are trained on."""
@@ -228,9 +232,10 @@ def _in_parts(fields: Fields) -> Iterator[Fields]:
 def evaluate(
     engine: Engine, fields: Fields, compute: Callable[[Fields], dict[str, Array]] | None = None, whole: Graph | None = None
 ) -> dict[str, Any]:
-    """Loss and metrics over a whole data set: means, each batch weighted by its size, but for metrics that need all examples at once.
+    """Metrics, the loss and the several that it is the sum of, over a whole data set.
 
-    Something else may `compute` a batch in the engine's place; the graph of the metrics of its examples is `whole` then.
+    They are means, each batch weighted by its size, but for metrics that need all examples at once. Something
+    else may `compute` a batch in the engine's place; the graph of the metrics of its examples is `whole` then.
     """
     means, collected = Means(), dict[str, list[Array]]()
     with engine.lock:
@@ -240,9 +245,10 @@ def evaluate(
                 collected.setdefault(public, []).append(values.pop(public).copy())
             means.add({n: float(v) for n, v in values.items()}, examples(part))
         joined = engine.metrics({n: np.concatenate(parts) for n, parts in collected.items()}, whole)
-    found: dict[str, Any] = {n: v for n, v in means.values.items() if n == "loss" or n.startswith("metric:")}
-    found |= {n: v if v.ndim else float(v) for n, v in joined.items()}
-    return {n.removeprefix("metric:"): found[n] for n in (*(f"metric:{m}" for m in engine.spec.model.metrics), "loss") if n in found}
+    found = means.values | {n: v if v.ndim else float(v) for n, v in joined.items()}
+    model = engine.spec.model
+    wanted = (*(f"metric:{m}" for m in model.metrics), *(f"loss:{n}" for n in model.single_losses), "loss")
+    return {n.rpartition(":")[2]: found[n] for n in wanted if n in found}
 
 
 def predict(engine: Engine, fields: Fields) -> Fields:
