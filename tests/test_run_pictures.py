@@ -13,15 +13,20 @@ import pytest
 from helpers import run
 
 import nnspec
-from nnspec.train.mistakes import answers, confusion_svg, judged, mistakes_svg
+from nnspec.picture.look import width
+from nnspec.train.mistakes import EDGE, TILE, answers, confusion_svg, judged, mistakes_svg
 from nnspec.train.plot import TOP, curves
 
 TRUTH = np.array([0, 1, 2, 2, 1, 0])
 SCORES = np.array([[5, 0, 0], [0, 1, 3], [0, 0, 4], [2, 0, 1], [0, 2, 0], [0, 9, 0]], float)
 
 
+def texts(svg: ElementTree.Element) -> list[ElementTree.Element]:
+    return [e for e in svg.iter() if e.tag.endswith("text")]
+
+
 def words(svg: str) -> list[str]:
-    return [e.text or "" for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text")]
+    return [e.text or "" for e in texts(ElementTree.fromstring(svg))]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,21 @@ def test_confusion_is_that_of_scikit_learn() -> None:
 def test_the_worst_mistakes_are_those_it_was_surest_of() -> None:
     found = answers(TRUTH, SCORES, ["a", "b", "<c>"])
     assert found.worst.tolist() == [5, 1, 3]
-    assert words(mistakes_svg(found, np.zeros((6, 1, 4, 4)))) == ["b (100 %) for a", "<c> (84 %) for b", "a (67 %) for <c>"]
+    said = words(mistakes_svg(found, np.zeros((6, 1, 4, 4))))
+    assert said == ["b (100 %)", "for a", "<c> (84 %)", "for b", "a (67 %)", "for <c>"]
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["a", "b", "c"], ["a very long name", "a", "b"], ["日本語の分類の名前", "二", "三"]])
+def test_text_stays_within_its_picture_and_beside_its_neighbours(labels: list[str]) -> None:
+    truth, scores = np.arange(2000) % len(labels), np.random.default_rng(0).standard_normal((2000, len(labels)))
+    found = answers(truth, scores, labels)
+    confusion, mistakes = (ElementTree.fromstring(svg) for svg in (confusion_svg(found), mistakes_svg(found, np.zeros((2000, 1, 4, 4)))))
+    title, *named = texts(confusion)
+    assert float(title.get("x", 0)) + width(title.text or "", 12) <= float(confusion.get("width", 0))
+    assert all(width(t.text or "", 12) <= EDGE - 6 for t in named if not (t.text or "").isdigit())
+    for caption in texts(mistakes):
+        sans = 0.92  # of the width of a monospaced font, at the most
+        assert sans * width(caption.text or "", 12) <= TILE
 
 
 def test_a_mistake_is_shown_as_its_image() -> None:

@@ -32,9 +32,9 @@ def width(text: str, size: int) -> float:
     return columns(text) * ADVANCE * size
 
 
-def short(text: str) -> str:
+def short(text: str, most: int = MOST_COLUMNS) -> str:
     """Text as it may be shown: nothing in it acts, and it is not too long."""
     text = printable(text)
-    while columns(text) > MOST_COLUMNS:
+    while columns(text) > most:
         text = text[:-2] + "…"
     return text

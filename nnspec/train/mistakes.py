@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 
-from nnspec.diagnostics import printable
 from nnspec.elaborate.model import Model
+from nnspec.picture.look import short, width
 from nnspec.record import dataclass
 from nnspec.run.stored import in_parts
 from nnspec.train.templates import png, zoomed
@@ -18,7 +19,10 @@ from nnspec.train.templates import png, zoomed
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_CLASSES, WORST, ACROSS = 40, 20, 5
 CELL, EDGE, TILE = 34, 90, 120
+LONGEST = 10  # columns of a label
 SHADES = np.array([[255, 255, 255], [29, 78, 216]])
+SIZE, LINE = 12, 15
+LEANING = 30  # what the last label of the columns takes on its right
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}" font-family="sans-serif" font-size="12">'
 
 
@@ -73,12 +77,12 @@ def confusion_svg(found: Answers) -> str:
     """Rows are what examples are, columns what they were taken for; the shade is the share of the row."""
     counts, classes = found.confusion, len(found.labels)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = EDGE + CELL * classes + 10
-    right = np.trace(counts)
-    parts = [HEAD.format(size, size), f'<rect width="{size}" height="{size}" fill="white"/>']
-    parts.append(f'<text x="10" y="18">{right:,} of {counts.sum():,} right; rows are true, columns said</text>')
+    title = f"{np.trace(counts):,} of {counts.sum():,} right; rows are true, columns said"
+    side = EDGE + CELL * classes
+    wide, tall = max(side + LEANING, 20 + ceil(width(title, SIZE))), side + 10
+    parts = [HEAD.format(wide, tall), f'<rect width="{wide}" height="{tall}" fill="white"/>', f'<text x="10" y="18">{title}</text>']
     for i, label in enumerate(found.labels):
-        at, text = EDGE + CELL * (i + 0.5) + 4, escape(printable(label)[:10])
+        at, text = EDGE + CELL * (i + 0.5) + 4, escape(short(label, LONGEST))
         parts.append(f'<text x="{EDGE - 6}" y="{at}" text-anchor="end">{text}</text>')
         parts.append(f'<text x="{at}" y="{EDGE - 6}" transform="rotate(-60 {at} {EDGE - 6})">{text}</text>')
         for j in range(classes):
@@ -95,15 +99,16 @@ def confusion_svg(found: Answers) -> str:
 def mistakes_svg(found: Answers, images: Array) -> str:
     """The worst mistakes as images, each with what was said, how surely, and what is right; pixels from dark to light by their range."""
     rows = -(-len(found.worst) // ACROSS)
-    width, height = TILE * ACROSS + 10, (TILE + 20) * rows + 10
-    parts = [HEAD.format(width, height), f'<rect width="{width}" height="{height}" fill="white"/>']
+    wide, tall = TILE * ACROSS + 10, (TILE + 2 * LINE) * rows + 10
+    parts = [HEAD.format(wide, tall), f'<rect width="{wide}" height="{tall}" fill="white"/>']
     low, high = min(float(p.min()) for p in in_parts(images)), max(float(p.max()) for p in in_parts(images))
     for number, example in enumerate(found.worst):
-        x, y = 10 + TILE * (number % ACROSS), 10 + (TILE + 20) * (number // ACROSS)
+        x, y = 10 + TILE * (number % ACROSS), 10 + (TILE + 2 * LINE) * (number // ACROSS)
         pixels = np.round(255 * (images[example] - low) / ((high - low) or 1)).astype(np.uint8)
         content = b64encode(png(zoomed(np.moveaxis(pixels, 0, -1), TILE - 10))).decode()
-        said, true = (escape(printable(found.labels[int(i)])[:8]) for i in (found.guesses[example], found.truth[example]))
+        said, true = (escape(short(found.labels[int(i)], LONGEST)) for i in (found.guesses[example], found.truth[example]))
         parts.append(f'<image x="{x}" y="{y}" width="{TILE - 10}" height="{TILE - 10}" href="data:image/png;base64,{content}"/>')
         sure = 100 * found.shares[example].max()
-        parts.append(f'<text x="{x}" y="{y + TILE + 3}">{said} ({sure:.0f} %) for {true}</text>')
+        below = y + TILE + 3
+        parts.append(f'<text x="{x}" y="{below}">{said} ({sure:.0f} %)</text><text x="{x}" y="{below + LINE}">for {true}</text>')
     return "\n".join([*parts, "</svg>", ""])
