@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,22 @@ def test_lists_that_do_not_fit_are_pointed_at() -> None:
 def test_data_can_be_written_as_formulas() -> None:
     net = nnspec.loads("let i = range(0, 4) fn f(x) = x^2 " + KINDS.replace("{ x = [[1, 2, 3, 4]], y = [1] }", "{ x = [i / 2], y = [1] }"))
     np.testing.assert_allclose(net.dataset().train["x"], [[0, 0.5, 1, 1.5]])
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "help_"),
+    [
+        (
+            "model Net(width = 12) { input x: [3]  output y = x -> dense(width) }",
+            "width",
+            "a parameter of the model `Net`; .* `let width = ..`",
+        ),
+        ("let depth = 2\nmodel Net(width = 12) { input x: [3]  output y = x -> dense(width) }", "dept", "did you mean `depth`"),
+        ("let units = 2\nmodel Net { input x: [3]  output y = x -> dense(units) }", "rate", "it has units"),
+        ("model Net { input x: [3]  output y = x -> dense(3) }", "width", "it has no `let` at all"),
+    ],
+)
+def test_what_is_no_let_and_is_set_is_told_what_it_is(spec: str, name: str, help_: str) -> None:
+    (found,) = Compilation(Source("net.nn", spec), {name: 3}).diagnostics
+    assert found.code == "E101" and re.search(help_, found.help)
+    assert not Compilation(Source("net.nn", spec), {}).diagnostics

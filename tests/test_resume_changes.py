@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from error_pages import halves, output_of, run_console, run_script, without_numbers
-from helpers import ROOT, contents
+from helpers import ROOT, contents, run
 
 import nnspec
 from nnspec import SpecError
@@ -178,3 +178,15 @@ def test_the_wrong_example_of_a_warning_gives_it_and_the_right_one_none(page: Pa
         assert done.returncode == 0 and re.findall(r"\[([EW]\d{3})\]", done.stderr) == expected, done.stderr
         if console and expected:
             assert without_numbers(output_of(console)) in without_numbers(done.stderr)
+
+
+def test_a_run_is_resumed_with_the_settings_it_was_begun_with_but_for_those_given(tmp_path: Path) -> None:
+    model = LINE.replace('import "more.nn"', "let rate = 0.1").replace(" -> more", "").replace("lr = 0.1", "lr = rate")
+    (tmp_path / "line.nn").write_text(model.replace("epochs 3", "epochs 1  data { x = [[1, 2]], y = [[3]] }"))
+    begun = run("train", "line.nn", "--run", "run", "--set", "slope=2", cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    for which in (("run",), ("line.nn", "--run", "run")):
+        other = run("train", *which, "--resume", "--epochs", "2", "--set", "rate=0.5", cwd=tmp_path)
+        assert other.returncode == 1 and "run was begun with the rate of the spec, not rate = 0.5" in other.stderr
+    same = run("train", "run", "--resume", "--epochs", "2", "--set", "slope=2", cwd=tmp_path)
+    assert same.returncode == 0, same.stderr

@@ -48,7 +48,7 @@ def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes)
     folder = Path(run) if run else Path(file) if is_run else rundir.latest(Path(file).stem)
     kept, checkpoint = rundir.opened(folder)
     said, asked = checkpoint.manifest, checkpoint.manifest["asked"]
-    settings = settings_of(pairs) if pairs else said["settings"]
+    settings = {**said["settings"], **settings_of(pairs)}
     source = Source(said["file"], kept.source.text)  # so that what is made of it says the same places
     spec = replace(kept, source=source) if is_run else replace(compilation(file), dtype=said["dtype"])
     given = {name: value for name in asked if (value := getattr(wishes, name)) is not None}

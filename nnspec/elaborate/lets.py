@@ -24,7 +24,7 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
     known = [let.name.id for let in lets]
     for name in settings:
         if name not in known:
-            help_ = did_you_mean(name, known) or (f"it has {', '.join(known)}" if known else "it has no `let` at all")
+            help_ = _of_a_model(spec, name) or did_you_mean(name, known) or _listed(known)
             e.diagnostics.append(Diagnostic("E101", f"the spec has no `let {name}` to set", None, help=help_))
     for let in lets:
         name = let.name.id
@@ -38,6 +38,16 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
                 scope.names[name] = POISON
                 raise
     return e.diagnostics
+
+
+def _of_a_model(spec: ast.Spec, name: str) -> str:
+    """Help for what is no `let`, and a parameter of a model."""
+    models = [d.name.id for d in spec.all("model") if any(p.name == name for p in d.parameters)]
+    return f"it is a parameter of the model `{models[-1]}`; what is to be set stands before the model: `let {name} = ..`" if models else ""
+
+
+def _listed(known: list[str]) -> str:
+    return f"it has {', '.join(known)}" if known else "it has no `let` at all"
 
 
 def _setting(e: Elaborator, let: ast.Let, value: str | int | float | bool, scope: Scope) -> object:
