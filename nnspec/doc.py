@@ -27,10 +27,15 @@ from nnspec.syntax import ast
 
 KINDS = (
     "fn", "layer", "loss", "metric", "optimizer", "schedule", "init", "source", "augmentation", "stop", "setting", "primitive", "constant",
-    "choice", "operation",
+    "choice", "word", "operation",
 )  # fmt: skip
 INTERNAL = "operation"
 """Of which the graph is made, and no spec: known by name, and in no list."""
+WORDS = (
+    "let", "import", "model", "train", "input", "target", "output", "expect", "param", "state", "share", "if", "return", "repeat", "scan",
+    "as", "from", "class", "int", "bool", "training", "fitting", "given", "lookahead",
+)  # fmt: skip
+"""Of the language; of those that are kinds as well, and of settings, there are entries enough."""
 KIND_OF_FILE = {"std/losses.nn": "loss", "std/metrics.nn": "metric"}
 PER_EXAMPLE = ("loss", "metric")
 CALLED = ("fn", "layer", *PER_EXAMPLE, "primitive")
@@ -94,8 +99,8 @@ def listed(kind: str = "") -> list[Entry]:
 def entries() -> tuple[Entry, ...]:
     """The whole library, by kind."""
     known = [*map(_definition, public().values()), *_primitives()]
+    known += [*_sources(), *_augmentations(), *_settings(), *_words()]
     names = {e.name for e in known}
-    known += [*_sources(), *_augmentations(), *_settings()]
     operations = [Entry(INTERNAL, n, op.signature, op.doc, written=op.examples) for n, op in OPS.items() if n not in names]
     return tuple(sorted([*known, *operations], key=lambda e: (KINDS.index(e.kind), e.name)))
 
@@ -161,6 +166,12 @@ def _settings() -> Iterator[Entry]:
         name, _, value = said.written.partition(" ")
         kind, name = ("stop", value.partition("(")[0]) if name == "stop" else ("setting", name)
         yield Entry(kind, name, said.written, f"{said.meaning}\nwithout it: {said.more}", brief=said.meaning)
+
+
+def _words() -> Iterator[Entry]:
+    for name in WORDS:
+        said = reference.word(name)
+        yield Entry("word", name, said.written, said.meaning, brief=said.more)
 
 
 # ---- examples

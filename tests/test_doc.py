@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from nnspec.cli.main import cli
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
-from nnspec.doc import Entry, about, entries, listed, made_up
+from nnspec.doc import KINDS, WORDS, Entry, about, entries, listed, made_up
 from nnspec.elaborate.augmentation import AUGMENTATIONS
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
@@ -18,6 +18,7 @@ from nnspec.elaborate.sources import SOURCES
 from nnspec.elaborate.training import STOPS
 from nnspec.lsp.complete import SETTINGS
 from nnspec.ops import OPS
+from nnspec.syntax.words import STATEMENT_WORDS
 from nnspec.testing import run_tests
 
 DEFINED = [e for e in entries() if e.source]
@@ -97,7 +98,26 @@ def test_every_form_of_example_can_be_true(kind: str, example: str) -> None:
 
 def test_everything_of_the_library_has_an_entry_that_says_what_it_is() -> None:
     of_trainings = {*SOURCES, *AUGMENTATIONS, *STOPS, *SETTINGS, "missing"} - {"stop"}
-    assert {e.name for e in entries()} == {name for _, name in public()} | set(builtins()) | set(OPS) | of_trainings
+    assert {e.name for e in entries()} == {name for _, name in public()} | set(builtins()) | set(OPS) | of_trainings | {*WORDS}
+
+
+def test_every_word_that_begins_a_statement_is_explained() -> None:
+    assert {*STATEMENT_WORDS} <= {e.name for e in entries() if e.kind in ("word", "setting")} | {*KINDS} | {"test"}
+
+
+@pytest.mark.parametrize(
+    ("word", "title", "meaning"),
+    [
+        ("let", "word let name = value", "names a value for the whole file"),
+        ("repeat", "word -> repeat(n) { p }", "p n times over"),
+        ("class", "word class(10)", "one class number from 0 to 9"),
+        ("param", "word param W: [n, units] ~ init", "is trained and starts drawn from an init"),
+        ("train", "word train", "blocks, run in order"),
+    ],
+)
+def test_a_word_of_the_language_is_shown_as_the_reference_says_it(word: str, title: str, meaning: str) -> None:
+    shown = run("doc", word).output
+    assert shown.startswith(f"{title}\n\n") and meaning in shown and "operation" not in shown
     assert [e.name for e in entries() if not e.doc or not e.headline] == []
 
 
@@ -233,7 +253,7 @@ def test_a_kernel_of_another_rank_is_one_clear_error() -> None:
     assert [d.code for d in spec.diagnostics] == ["E202"]
 
 
-@pytest.mark.parametrize(("word", "help_"), [("target", "`target y: class(10)`"), ("class", "`target y: class(10)`"), ("ln", "`log(x)`")])
+@pytest.mark.parametrize(("word", "help_"), [("parameter", "`param W: [4, 2] ~ he_normal`"), ("ln", "`log(x)`")])
 def test_what_is_no_name_of_the_library_is_shown_as_it_is_written(word: str, help_: str) -> None:
     with pytest.raises(Fault) as error:
         about(word)

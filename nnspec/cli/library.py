@@ -98,7 +98,7 @@ def _failure_json(condition: str, place: str, at: tuple[int, ...], sides: tuple[
 def doc(name: str | None, as_json: bool) -> None:
     """Show what NAME is: its formula, source, shapes and an example; without NAME, list all that a spec may name.
 
-    NAME may also be a kind: fn, layer, loss, metric, optimizer, schedule, init, source, augmentation, stop, setting, primitive.
+    NAME may also be a kind: fn, layer, loss, metric, optimizer, schedule, init, source, augmentation, stop, setting, word, primitive.
     """
     from nnspec.doc import KINDS, about, listed
 
