@@ -314,15 +314,17 @@ class Net:
             return dataset
         needs_names(validation, "a share of the data is said in the spec: `validation 0.2`")
         labels = {name: list(texts) for name, texts in dataset.labels.items()}
-        return replace(dataset, validation=self._checked(validation, self.inputs | self.targets, labels), labels=labels)
+        return replace(dataset, validation=self._checked(validation, self.inputs | self.targets, labels, dataset.means), labels=labels)
 
     def _divided(self, training: Training, data: Mapping[str, Any]) -> Dataset:
         from nnspec.train.data import divided
+        from nnspec.train.standins import means_of_arrays
 
         self._needs_examples()
-        labels = self._labels()
-        fields = self._checked(data, self.inputs | self.targets, labels)
-        return divided(training, self.inputs, self.targets, self.spec.folder, fields, self.spec.dtype, labels, self.means)
+        self._needs_names(data, self.inputs | self.targets)
+        labels, means = self._labels(), {**means_of_arrays(training, data, self.inputs), **self.means}
+        fields = self._checked(data, self.inputs | self.targets, labels, means)
+        return divided(training, self.inputs, self.targets, self.spec.folder, fields, self.spec.dtype, labels, means)
 
     def _data_of(self, training: Training, path: str | None, note: Callable[[str], None] = lambda _: None) -> Dataset:
         from nnspec.train.data import load as load_data
@@ -472,18 +474,29 @@ class Net:
         return dict(zip(self.inputs, values, strict=True))
 
     def _checked(
-        self, fields: Mapping[str, Any], ports: Mapping[str, Type], labels: dict[str, list[str]] | None = None
+        self,
+        fields: Mapping[str, Any],
+        ports: Mapping[str, Type],
+        labels: dict[str, list[str]] | None = None,
+        means: Mapping[str, Any] | None = None,
     ) -> dict[str, Array]:
+        """Arrays as the engine takes them, with `means`, its own if none are given, for missing values."""
         from nnspec.train.data import check
+        from nnspec.train.standins import stand_ins
 
-        named = ", ".join(f'"{port}": ..' for port in ports)
-        needs_names(fields, f"`{{{named}}}`")
+        self._needs_names(fields, ports)
         for name in fields:
             if name not in ports:
                 takes = ", ".join(f"`{port}`" for port in ports)
                 raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports) or f"it takes {takes}")
         known = self._labels() if labels is None else labels
-        return check(fields, ports, None, self.spec.dtype, known)
+        source = self.spec.trainings[-1].data if self.spec.trainings else None
+        filled = stand_ins(source, self.inputs, self.means if means is None else means)
+        return check(fields, ports, None, self.spec.dtype, known, filled)
+
+    def _needs_names(self, fields: Mapping[str, Any], ports: Mapping[str, Type]) -> None:
+        named = ", ".join(f'"{port}": ..' for port in ports)
+        needs_names(fields, f"`{{{named}}}`")
 
     def _needs_training(self) -> None:
         self.spec.model.needs_loss("there is nothing to train")

@@ -277,3 +277,34 @@ def no_examples(*command: str) -> None:
     refused = CliRunner().invoke(cli, command).exception
     words = "has no rows" if "out.parquet" in command and ".parquet" in command[-1] else "there are no examples for"
     assert isinstance(refused, SpecError | Fault) and words in str(refused), refused
+
+
+# ---- arrays
+
+
+def test_a_nan_from_python_gets_what_a_missing_cell_gets(table: dict[str, np.ndarray]) -> None:
+    trained = net("csv", "mean")
+    trained.fit(run="run")
+    nan, means, again = np.nan, trained.means, nnspec.open("run")
+    x = np.array([[nan, 5, 2], [1, nan, 2], [1, 5, nan], [nan, nan, nan], [1, 5, 2]])
+    full = np.where(np.isnan(x), [means["a"], 10 * means["b"], means["c"]], x)
+    for filled in (trained, again):
+        assert np.array_equal(filled.predict({"x": x})["probs"], trained.predict({"x": full})["probs"])
+        assert np.array_equal(filled(x=x)["probs"], trained(x=full)["probs"])
+    targets = {"kind": ["ash", "elm", "ash", "elm", "ash"], "size": np.ones(5)}
+    assert again.evaluate({"x": x, **targets}) == trained.evaluate({"x": full, **targets})
+    assert mistake(lambda: again.evaluate({"x": x, **targets, "size": np.full(5, nan)})).code == "E306"
+    assert mistake(lambda: net("csv", "drop").predict({"x": x})).code == "E306"
+
+
+def test_arrays_with_gaps_are_trained_on_as_their_table_is(table: dict[str, np.ndarray]) -> None:
+    plain = SPEC.replace("SOURCE", f'npz("whole.npz", {TABLE.replace("b * 10", "b")}, missing = mean)')
+    kept = ~np.isnan(table["size"]) & (table["kind"] != "")
+    rows = {n: v[kept] for n, v in table.items()}
+    np.savez("whole.npz", **{n: v.astype(str) if n == "kind" else v for n, v in rows.items()})
+    by_file, by_array = (nnspec.loads(plain, engine="numpy", threads=1) for _ in range(2))
+    arrays = {"x": np.stack([rows[n] for n in "abc"], axis=1), "kind": rows["kind"].astype(str), "size": rows["size"]}
+    assert [e.metrics for e in by_array.fit(arrays).epochs] == [e.metrics for e in by_file.fit().epochs]
+    assert by_array.means == pytest.approx(dict(by_file.means), rel=1e-12)
+    computed = nnspec.loads(plain.replace("c]", "c * 2]"))
+    assert mistake(lambda: computed.fit(arrays)).code == "E306"  # the mean of `c` cannot be told from what is made of it

@@ -27,15 +27,20 @@ LARGEST_INT = 2**63 - 1024
 
 
 def check(
-    fields: Mapping[str, Any], ports: Mapping[str, Type], span: Span | None, dtype: str, labels: dict[str, list[str]] | None = None
+    fields: Mapping[str, Any],
+    ports: Mapping[str, Type],
+    span: Span | None,
+    dtype: str,
+    labels: dict[str, list[str]] | None = None,
+    stand_ins: Mapping[str, np.ndarray] | None = None,
 ) -> Fields:
     """The arrays of the ports, as the engine takes them, or the Fault that says what is wrong with them.
 
     Float ports get `dtype`, classes and ints int64, bools bool. An example of another rank with as many elements is
     reshaped row by row. Texts for a class(N) become the class numbers of the sorted texts, or those that `labels` have; it
-    learns what it has not.
+    learns what it has not. A NaN gets what `stand_ins` have in its place of an example.
     """
-    return Checker(ports, span, dtype, labels={} if labels is None else labels).check(fields)
+    return Checker(ports, span, dtype, labels={} if labels is None else labels, stand_ins=stand_ins or {}).check(fields)
 
 
 def examples(fields: Mapping[str, np.ndarray]) -> int:
@@ -76,7 +81,8 @@ class Whence:
 class Checker:
     """Checks fields against ports; `labels` keeps the texts of each class port, so that every part numbers them alike.
 
-    `whence` says where the rows come from, and `origins`, before a message, where the data of a port do.
+    `whence` says where the rows come from, and `origins`, before a message, where the data of a port do. `stand_ins` stand for missing
+    values.
     """
 
     ports: Mapping[str, Type]
@@ -86,6 +92,7 @@ class Checker:
     labels: dict[str, list[str]] = field(default_factory=dict)
     whence: Whence = field(default_factory=Whence)
     origins: Mapping[str, str] = field(default_factory=dict)
+    stand_ins: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def check(self, fields: Mapping[str, Any]) -> Fields:
         for name in self.ports:
@@ -198,6 +205,8 @@ class Checker:
         return self.floats(name, values) if type.is_float else self.whole(name, values)
 
     def floats(self, name: str, values: np.ndarray) -> np.ndarray:
+        if name in self.stand_ins and self.stand_ins[name].size == math.prod(values.shape[1:]):
+            values = np.where(np.isnan(values), self.stand_ins[name].reshape(values.shape[1:]), values)
         with np.errstate(over="ignore"):
             converted = _as(values, self.dtype)
         finite = np.isfinite(converted)
