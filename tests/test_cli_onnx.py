@@ -114,7 +114,7 @@ def test_diff_tells_weights_apart_and_compares_with_a_spec(folder: Path, tmp_pat
         (("predict", "mlp.onnx", "-o", "p.csv"), "E302", "--data FILE"),
         (("predict", "mlp.onnx", "--data", "mlp.onnx", "-o", "p.csv"), "E302", "is not a .csv"),
         (("predict", "mlp.onnx", "--data", ".", "-o", "p.csv"), "E302", "what lies in a folder a spec says"),
-        (("predict", "mlp.onnx", "--data", "other.csv", "-o", "p.csv"), "E307", "call columns `x_0` to `x_19`"),
+        (("predict", "mlp.onnx", "--data", "other.csv", "-o", "p.csv"), "E307", "call columns `x_0` to `x_19`, or choose in a spec: "),
         (("predict", "mlp.onnx", "--data", "short.csv", "-o", "p.csv"), "E307", "no field `x_1` for `x`"),
         (("eval", "mlp.onnx", "--data", "d.npz"), "E110", "neither a loss nor a metric"),
         (("export", "mlp.onnx", "--quantize", "int8", "-o", "q.onnx"), "E110", "neither a loss nor a metric"),

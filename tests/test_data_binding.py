@@ -26,6 +26,12 @@ def test_a_port_without_a_field_gets_a_suggestion(tmp_path: Path) -> None:
     assert (found.code, found.span) == ("E307", X_PLACE) and "did you mean `width`?" in found.help
 
 
+def test_a_file_on_the_command_line_needs_no_spec_to_be_right(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n", encoding="utf-8")
+    found = mistake(lambda: read(source_from_path(str(tmp_path / "rows.csv")), {"x": port()}, Path()))
+    assert found.code == "E307" and "call one `x`, or choose in a spec: `data csv(" in found.help
+
+
 def test_data_for_a_port_that_the_model_lacks_is_refused_in_training_only() -> None:
     wide = inline(x=(1, 2), Y=(0, 1))
     assert read(wide, {"x": port()}, Path())["x"].tolist() == [1, 2]

@@ -16,6 +16,7 @@ from nnspec.graph import Type
 from nnspec.graph.types import show
 from nnspec.train.cells import not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing
+from nnspec.train.files import COMMAND_LINE
 from nnspec.train.formulas import computed
 from nnspec.train.npy import ONLY
 from nnspec.train.readers import Readers
@@ -135,5 +136,7 @@ def _no_field(source: DataSource, readers: Readers, port: str, name: str, type: 
 def _how(source: DataSource, port: str, numbers: int) -> str:
     """How a field is chosen: in the spec, and by the names of columns."""
     file = '"file", ' if source.path else ""
-    named = f", or call columns `{port}_0` to `{port}_{numbers - 1}`" if source.name in ("csv", "parquet") and numbers > 1 else ""
-    return f"; choose one with `{source.name}({file}{port} = ..)`{named}"
+    columns = f"columns `{port}_0` to `{port}_{numbers - 1}`" if source.name in ("csv", "parquet") and numbers > 1 else ""
+    if source.span.source.name == COMMAND_LINE:  # perhaps of a model without a spec
+        return f"; call {columns or f'one `{port}`'}, or choose in a spec: `data {source.name}({file}{port} = ..)`"
+    return f"; choose one with `{source.name}({file}{port} = ..)`" + (f", or call {columns}" if columns else "")
