@@ -148,10 +148,19 @@ def _primitives() -> Iterator[Entry]:
 def _sources() -> Iterator[Entry]:
     for name in SOURCES:
         said = reference.source(name)
-        yield Entry("source", name, said.written, said.meaning, written=(f"data {said.written}",), brief=said.more)
+        meaning = "\n".join([said.meaning, *_other_words(name, said.meaning)])
+        yield Entry("source", name, said.written, meaning, written=(f"data {said.written}",), brief=said.more)
     for name in sorted({n for kind in SOURCES.values() for n, option in kind.options.items() if isinstance(option, Word)}):
         said = reference.source(name)
         yield Entry("setting", name, said.written, said.meaning, brief=said.more)
+
+
+def _other_words(source: str, said: str) -> Iterator[str]:
+    """The arguments of a source that other paragraphs are about."""
+    for name, option in SOURCES[source].options.items():
+        if isinstance(option, Word) and f"{name} = " not in said:
+            forms = " or ".join(f"`{name} = {word}`" for word in option.words)
+            yield f"It takes {forms}, too: see `nnspec doc {name}`."
 
 
 def _augmentations() -> Iterator[Entry]:

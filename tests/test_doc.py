@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner, Result
@@ -238,6 +239,12 @@ def test_a_source_says_how_it_is_called_and_its_line_what_it_is(entry: Entry) ->
     spec = f"{NET} train {{ {entry.examples[0].replace(', ...', '')} epochs 1 optimizer sgd(lr = 0.1) }}"
     assert Compilation(Source("net.nn", spec), {}).diagnostics == ()
     assert entry.name in entry.headline and "`" not in entry.headline
+
+
+@pytest.mark.parametrize("name", [name for name, kind in SOURCES.items() if kind.options])
+def test_a_source_names_every_argument_it_takes(name: str) -> None:
+    [entry] = (e for e in about(name) if e.kind == "source")
+    assert all(re.search(rf"\b{option}\b", entry.signature + entry.doc) for option in SOURCES[name].options)
 
 
 def test_a_setting_says_what_holds_without_it() -> None:

@@ -118,3 +118,23 @@ def test_a_mistake_while_fitting_is_found_when_checked() -> None:
         nnspec.loads("model M { input x: [2]  state mu: [3] = 0  if fitting { mu <- batch_mean(x) }  output y = x }")
     with pytest.raises(SpecError, match="if fitting"):
         nnspec.loads("model M { input x: [2]  output y = x - batch_mean(x) }")
+
+
+def test_what_is_learnt_of_a_standardized_target_is_answered_in_its_own_measure() -> None:
+    net = nnspec.loads("""
+      model Price {
+        input  x: [2]
+        target y: [1]
+        z     = x -> standardize -> dense(1)
+        known = y -> standardize as norm
+        output price = z * norm.sigma + norm.mu
+        loss   mse(z, known)
+        metric rmse(price, y)
+      }
+      train { batch 5  epochs 60  optimizer adam(lr = 0.05) }
+    """)
+    x = np.random.default_rng(0).normal(3, 2, (50, 2))
+    y = 90_000 + 7_000 * x @ [[1.0], [-2.0]]
+    net.fit({"x": x, "y": y})
+    np.testing.assert_allclose([net.states["norm.mu"], net.states["norm.sigma"]], [y.mean(0), y.std(0)], rtol=1e-5)
+    assert net.evaluate({"x": x, "y": y})["rmse"] < 0.05 * y.std()

@@ -141,6 +141,9 @@ def options(*adders: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 SET = click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Override a `let`.")
+SET_ONNX = click.option(
+    "--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Of an ONNX model: its `target`, `loss` and `metric`; a run has its own."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 DATA = click.option("--data", metavar="PATH", help="A file or folder to read instead of the spec's, or the folder of MNIST's files.")
 SIZES = click.option("--size", "lengths", multiple=True, metavar="NAME=N", help="A size that is known only at run time.")

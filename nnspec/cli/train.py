@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nnspec.cli.options import DATA, IMPORT, JSON, SET, compilation, options, say, trained
+from nnspec.cli.options import DATA, IMPORT, JSON, SET, SET_ONNX, compilation, options, say, trained
 from nnspec.diagnostics import fault
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.net import DEVICES, ENGINES
@@ -66,7 +66,7 @@ def train(
 
 @click.command(name="eval")
 @click.argument("run", metavar="RUN|M.onnx")
-@options(DATA, SET, JSON)
+@options(DATA, SET_ONNX, JSON)
 def eval_(run: str, data: str | None, pairs: tuple[str, ...], as_json: bool) -> None:
     """Loss and metrics of a trained run, on its test data or on other data; of an ONNX model those that `--set` says."""
     from nnspec.cli.judging import held_out, metrics_text, needs_measure
