@@ -146,6 +146,24 @@ def test_images_without_labels_are_predicted_and_each_row_says_its_file(pets: Pa
     assert "the images lie in no folders, and have no `label`" in str(refused)
 
 
+def test_classes_that_are_not_known_are_predicted_and_not_judged(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pets)
+    net(pets, 'images("pets")', IMAGES.format("1, 4, 3")).fit(run="run")
+    for name in ("cow", "dog"):
+        write(pets / "more" / name / "1.png", np.full((4, 3), 200))
+    assert CliRunner().invoke(cli, ["predict", "run", "--data", "more", "-o", "p.csv"]).exit_code == 0
+    assert [line.partition(",")[0] for line in Path("p.csv").read_text().splitlines()] == ["file", "cow/1.png", "dog/1.png"]
+    refused = CliRunner().invoke(cli, ["eval", "run", "--data", "more"]).exception
+    assert "more: the class `cow` is not one of the training data" in str(refused)
+
+
+def test_a_file_where_a_folder_is_due_is_not_said_to_be_missing(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pets)
+    net(pets, 'images("pets")', IMAGES.format("1, 4, 3")).fit(run="run")
+    refused = CliRunner().invoke(cli, ["predict", "run", "--data", "pets/cat/1.png", "-o", "p.csv"]).exception
+    assert "1.png is a file, and `images` reads a folder" in str(refused)
+
+
 def test_images_without_labels_can_be_trained_on(pets: Path) -> None:
     alone = dataset(pets, 'images("pets/cat")', "input image: [1, 4, 3]  z = image -> dense(3)  output z  loss sum(z^2)")
     assert alone.test and (len(alone.train["image"]), len(alone.test["image"]), alone.labels) == (4, 1, {})

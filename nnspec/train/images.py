@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 from math import prod
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ import numpy as np
 
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
+from nnspec.record import dataclass
 from nnspec.train.files import BROKEN, broken, check_size, package
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -19,8 +21,19 @@ GREY, COLOURED = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 MAX_PIXELS = 2**26
 
 
-def read_images(source: DataSource, folder: Path, dtype: str, known: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-    """`image` [channels, height, width] in 0..1 and, where folders are classes, the class number `label`, with the names of the classes."""
+@dataclass(frozen=True)
+class Images:
+    """`image` [channels, height, width] in 0..1 and, where folders are classes, the class number `label`, with the names of the classes.
+
+    A class that is not known has the number -1, and is a Fault, `foreign`, for whoever asks for labels.
+    """
+
+    fields: dict[str, np.ndarray]
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    foreign: Fault | None = None
+
+
+def read_images(source: DataSource, folder: Path, dtype: str, known: Sequence[str]) -> Images:
     pillow = package("PIL.Image", "Pillow", "`images`", "data", source.span)
     return _Folder(source, folder, pillow).read(dtype, known)
 
@@ -38,19 +51,25 @@ class _Folder:
     def fault(self, code: str, message: str, help: str = "") -> Fault:
         return fault(code, message, self.source.span, help=help)
 
-    def read(self, dtype: str, known: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    def read(self, dtype: str, known: Sequence[str]) -> Images:
         found = self.labelled()
         present = list(dict.fromkeys(label for _, label in found if label is not None))
         names = list(known) or present
-        foreign = [label for label in present if label not in names]
-        if foreign:
-            message = f"{self.folder}: the class `{foreign[0]}` is not one of the training data"
-            raise self.fault("E305", message, did_you_mean(foreign[0], names))
         pixels = self.pixels([path for path, _ in found])
         image: np.ndarray = np.divide(pixels, 255, dtype=dtype)
         if not present:
-            return {"image": image}, {}
-        return {"image": image, "label": np.array([names.index(label) for _, label in found if label])}, {"label": names}
+            return Images({"image": image})
+        numbers = {name: number for number, name in enumerate(names)}
+        label = np.array([numbers.get(label or "", -1) for _, label in found])
+        return Images({"image": image, "label": label}, {"label": names}, self.foreign(present, names))
+
+    def foreign(self, present: Sequence[str], names: Sequence[str]) -> Fault | None:
+        """What to say of a class that is not among the names."""
+        for label in present:
+            if label not in names:
+                message = f"{self.folder}: the class `{label}` is not one of the training data"
+                return self.fault("E305", message, did_you_mean(label, names))
+        return None
 
     def labelled(self) -> list[tuple[Path, str | None]]:
         """Every image with the name of its class, or without one where they lie in no folders."""
@@ -62,6 +81,8 @@ class _Folder:
     def classes(self) -> list[Path]:
         try:
             return sorted(p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        except NotADirectoryError:
+            raise self.fault("E302", f"{self.folder} is a file, and `images` reads a folder", "give the folder that it lies in") from None
         except OSError:
             raise self.fault("E302", f"there is no folder {self.folder}", "a path in a spec is taken from the folder of the spec") from None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.diagnostics import Fault
 from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions, joined
 
@@ -64,11 +65,21 @@ class Parts:
         """The same with all examples to be trained on."""
         return replace(self, train=self.whole(), test=None, everything=None)
 
+    def refusing(self, name: str, why: Fault) -> Parts:
+        """The same with a field that is a Fault when it is read."""
+        refused = {name: partial(_refused, why)}
+        test, everything = (part and {**part, **refused} for part in (self.test, self.everything))
+        return replace(self, train={**self.train, **refused}, test=test, everything=everything)
+
     def whole(self) -> Readers:
         test = self.test
         if self.everything or not test:
             return self.everything or self.train
         return {name: partial(_joined, read, test[name]) for name, read in self.train.items()}
+
+
+def _refused(why: Fault) -> Any:
+    raise why
 
 
 def _joined(*reads: Callable[[], Any]) -> Any:

@@ -88,7 +88,9 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
         case "text":
             return text_parts(source, path, known)
         case "images":
-            return _held_out(*read_images(source, path, dtype, known))
+            images = read_images(source, path, dtype, known)
+            parts = _held_out(images.fields, images.labels)
+            return parts.refusing("label", images.foreign) if images.foreign else parts
         case "series":
             return series_parts(source, path, dtype)
         case name if name in TABLES:
