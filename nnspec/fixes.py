@@ -66,7 +66,7 @@ def _with(before: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
         now = after
         if _syntax(now.diagnostics) <= most:
             return now
-        next_ = _behind(now, next_)
+        next_ = _behind(now, next_) if _is_syntax(d) else None
     return None
 
 
