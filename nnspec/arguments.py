@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from nnspec.diagnostics import fault
@@ -18,7 +19,7 @@ def needs_names(fields: Any, help: str = "") -> None:
     """A Fault (E106) for what has no arrays by name: a dict has, and so have an opened npz file and a data frame."""
     import numpy as np
 
-    if isinstance(fields, Sequence | np.ndarray) or not isinstance(fields, Collection):
+    if isinstance(fields, Sequence | AbstractSet | np.ndarray) or not isinstance(fields, Collection):
         raise fault("E106", f"data are given as a dict of arrays by name, not as {_shown(fields)}", help=help)
 
 

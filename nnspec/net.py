@@ -334,7 +334,10 @@ class Net:
 
     @as_spec_error()
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number."""
+        """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number.
+
+        What the spec holds out is `net.dataset().test`.
+        """
         from nnspec.train.loop import evaluate
 
         if data is None:

@@ -214,6 +214,7 @@ def test_a_network_from_onnx_can_be_copied_and_says_that_it_cannot_be_pickled(tm
     [
         (lambda net: net.evaluate(net.dataset().test), r"no data to judge by: .* is None where nothing is held out"),
         (lambda net: net.evaluate([1, 2]), "data are given as a dict of arrays by name, not as a list"),
+        (lambda net: net.evaluate({"x", "y"}), "data are given as a dict of arrays by name, not as a set"),
         (lambda net: net.fit(np.zeros(3)), "data are given as a dict of arrays by name, not as a ndarray"),
         (lambda net: net.fit({"x": X, "y": Y}, progress=print), r"`progress` is a `nnspec.Progress`, not a"),
         (lambda net: net.export("m.onnx", int8=True), r"`int8` is the data .*, not True"),
