@@ -32,14 +32,14 @@ def load(
     >>> list(net.params)
     ['W1', 'W2']
 
-    Raises SpecError with every mistake of the spec.
+    Raises SpecError with every mistake of the spec. What is right by the rules and probably not meant is a warning of Python's.
     """
     needs("a spec is the path of a file, or a name of the gallery", (str, PathLike), spec, "`nnspec.loads` takes the text of one")
     if Path(spec).suffix == ONNX:
         from nnspec.imported import of_file
 
         return Net(of_file(Path(spec), settings, dtype), engine, device, threads)
-    return Net(Compilation(read_source(spec), _plain(settings), dtype or "float32", folder_of(spec)), engine, device, threads)
+    return _warned(Net(Compilation(read_source(spec), _plain(settings), dtype or "float32", folder_of(spec)), engine, device, threads))
 
 
 @as_spec_error()
@@ -96,7 +96,7 @@ def from_onnx(
 def loads(
     text: str, *, dtype: str = "float32", engine: str = "auto", device: str = "cpu", threads: int | None = None, **settings: Setting
 ) -> Net:
-    """A network from the text of a spec.
+    """A network from the text of a spec, with warnings as `load` has them.
 
     >>> import nnspec
     >>> net = nnspec.loads("model Double { input x: []  output y = 2 * x }")
@@ -104,7 +104,7 @@ def loads(
     42.0
     """
     needs("the text of a spec is a str", str, text)
-    return Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine, device, threads)
+    return _warned(Net(Compilation(source_of("<text>", text.encode()), _plain(settings), dtype), engine, device, threads))
 
 
 @as_spec_error()
@@ -124,6 +124,13 @@ def open(run: str | Path) -> Net:
     restore(net.engine, checkpoint.arrays, checkpoint.manifest)
     said = checkpoint.manifest
     net.labels, net.means, net.data_path = said["labels"], said.get("means", {}), said["asked"]["data"]
+    return net
+
+
+def _warned(net: Net) -> Net:
+    """The network, once what is doubtful in its spec is said."""
+    for doubt in net.spec.warnings:
+        warn(doubt)
     return net
 
 

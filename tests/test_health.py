@@ -26,8 +26,8 @@ SPEC = """model M {{
   input  x: [4]
   target y: class({classes})
   logits = x -> {stages} -> dense({classes})
-  output probs = softmax(logits)
-  loss   cross_entropy(logits, y)
+  output probs = softmax(logits) # nnspec: allow W124
+  loss   cross_entropy(logits, y) # nnspec: allow W124
 }}
 train {{
   batch     {batch}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,7 +15,9 @@ from helpers import run
 
 import nnspec
 from nnspec.picture.look import width
+from nnspec.train.epoch import Epoch
 from nnspec.train.mistakes import EDGE, TILE, answers, confusion_svg, judged, mistakes_svg
+from nnspec.train.pictures import draw_run
 from nnspec.train.plot import TOP, curves
 
 TRUTH = np.array([0, 1, 2, 2, 1, 0])
@@ -115,3 +118,11 @@ def test_metrics_that_are_watched_have_their_curve(tmp_path: Path) -> None:
     shown = (tmp_path / "r" / "metrics.svg").read_text("utf-8")
     assert "val.accuracy" in words(shown) and "val.loss" not in words(shown)
     assert not (tmp_path / "r" / "mistakes.svg").exists()
+
+
+def test_each_of_several_losses_is_drawn_with_the_loss(tmp_path: Path) -> None:
+    net = nnspec.loads("model M { input x: [2]  output y = x -> dense(2)  loss ce = sum(y^2)  loss l = mean(abs(y))  metric m = mean(y) }")
+    epoch = Epoch(1, 1, 0.1, {"loss": 3.0, "ce": 2.0, "l": 1.0, "val.m": 0.5, "val.ce": 2.0, "val.l": 1.0, "val.loss": 3.0}, 0.1)
+    draw_run(tmp_path, net.spec, [epoch, replace(epoch, number=2)], net.params)
+    assert {"loss", "ce", "l", "val.ce", "val.l", "val.loss"} <= {*words((tmp_path / "loss.svg").read_text())}
+    assert {"val.m"} == {*words((tmp_path / "metrics.svg").read_text())} & {*epoch.metrics}

@@ -232,3 +232,18 @@ def test_a_warning_leaves_the_exit_code_and_deny_does_not(tmp_path: Path) -> Non
     denied = run("check", "net.nn", "--deny", "warnings", "--json", cwd=tmp_path)
     (listed,) = json.loads(denied.stdout)
     assert (denied.returncode, listed["code"], listed["level"], listed["fix"]) == (1, "W101", "warning", " -> relu")
+
+
+def test_python_is_warned_of_a_spec_where_it_is_loaded(tmp_path: Path) -> None:
+    doubtful = MUST["W101"]["dense after dense"]
+    (tmp_path / "m.nn").write_text(doubtful)
+    with pytest.warns(UserWarning, match="W101") as found:
+        nnspec.loads(doubtful)
+        nnspec.load(tmp_path / "m.nn")
+    assert [w.filename for w in found] == [__file__] * 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_python_is_not_warned_of_what_a_comment_says_is_meant() -> None:
+    (line,) = (x for x in MUST["W101"]["dense after dense"].splitlines() if "dense" in x)
+    nnspec.loads(MUST["W101"]["dense after dense"].replace(line, f"{line}  # nnspec: allow W101, for a test"))

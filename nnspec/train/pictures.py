@@ -23,9 +23,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def draw_run(folder: Path, spec: Compilation, epochs: Sequence[Epoch], weights: Mapping[str, Array]) -> list[Path]:
     """Curves of losses and metrics, and the weights that are images; the files written."""
-    parts = {CURVE: _curves(f"{spec.model.name}: loss", epochs, _is_loss)}
-    if any(not _is_loss(n) for e in epochs for n in e.metrics):
-        parts[METRIC_CURVES] = _curves(f"{spec.model.name}: metrics", epochs, lambda n: not _is_loss(n))
+    losses = ("loss", *spec.model.single_losses)
+
+    def is_loss(name: str) -> bool:
+        return name.removeprefix("val.") in losses
+
+    parts = {CURVE: _curves(f"{spec.model.name}: loss", epochs, is_loss)}
+    if any(not is_loss(n) for e in epochs for n in e.metrics):
+        parts[METRIC_CURVES] = _curves(f"{spec.model.name}: metrics", epochs, lambda n: not is_loss(n))
     written = [_written(folder / name, text.encode()) for name, text in parts.items()]
     return written + templates.draw(folder, spec.graph, weights)
 
@@ -47,10 +52,6 @@ def is_classifier(model: Model) -> bool:
     """Whether it says a class of each example, and of so few classes that a table shows them."""
     found = judged(model)
     return found is not None and (model.targets[found[0]].classes or 0) <= MOST_CLASSES
-
-
-def _is_loss(name: str) -> bool:
-    return name.rsplit(".", 1)[-1] == "loss"
 
 
 def _curves(title: str, epochs: Iterable[Epoch], wanted: Callable[[str], bool]) -> str:
