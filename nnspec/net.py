@@ -152,7 +152,7 @@ class Net:
 
     @as_spec_error()
     def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
-        """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}).
+        """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}); as in training, so states of layers move.
 
         >>> import nnspec
         >>> net = nnspec.load("mazur", dtype="float64")
