@@ -11,10 +11,10 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from nnspec.arguments import needs, needs_names
+from nnspec.arguments import needs
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, as_spec_error, did_you_mean, fault, warn
-from nnspec.elaborate.training import MAX_SEED, Training
+from nnspec.diagnostics import Diagnostic, as_spec_error, fault, warn
+from nnspec.elaborate.training import MAX_SEED
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nnspec.deploy.training import TrainingProof
     from nnspec.run.engine import Engine
     from nnspec.train.data import Dataset, Sample
+    from nnspec.train.feed import Feed
     from nnspec.train.loop import History, Progress
 
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -218,7 +219,7 @@ class Net:
         elif path:
             raise ValueError(f"what is trained on are the arrays given or what lies in {path}, and not both")
         note = progress.on_note if progress else lambda _: None
-        datasets = self._of_each_block(lambda training: self._watching(training, validation, data, path, note))
+        datasets = self._feed.of_each_block(data, validation, path, note)
         with self._training:
             written = self.spec
             try:
@@ -244,7 +245,7 @@ class Net:
         from nnspec.train.stages import fit
 
         self._needs_training()
-        self._needs_examples()
+        self._feed.needs_examples()
         if resume and folder is None:
             raise fault("E543", "there is no run to resume", help='say which one it is: `run="runs/digits-1"`')
         with self._training:
@@ -271,66 +272,17 @@ class Net:
         large for memory is read from the disk: its fields have a length, a shape and rows as arrays do, and are arrays to NumPy. `note`
         is told where that is so.
         """
-        return self._of_each_block(lambda training: self._data_of(training, path, note))
+        return self._feed.of_each_block(None, None, path, note)
 
     @as_spec_error()
     def dataset(self, path: str | None = None, *, data: Mapping[str, Any] | None = None) -> Dataset:
         """The data of the last train block, or these arrays in their place, checked and split."""
-        self._needs_train_block()
-        training = self.spec.trainings[-1]
-        return (self._data_of(training, path) if data is None else self._divided(training, data)).as_arrays()
+        return self._feed.of_last_block(data, path).as_arrays()
 
     @as_spec_error()
     def sample(self, path: str | None = None) -> Sample:
         """A few examples of the last train block as their source has them, and as the model takes them, for `export`."""
-        from nnspec.train.data import sample
-
-        self._needs_train_block()
-        path, folder, dtype = path or self.data_path, self.spec.folder, self.spec.dtype
-        return sample(self.spec.trainings[-1], self.inputs, folder, path, dtype, self.labels, self.means)
-
-    def _of_each_block(self, load: Callable[[Training], Dataset]) -> list[Dataset]:
-        """The data of every train block; those that share their data share the arrays."""
-        self._needs_train_block()
-        found: list[Dataset] = []
-        trainings = self.spec.trainings
-        for number, training in enumerate(trainings):
-            same = number > 0 and training.parts == trainings[number - 1].parts
-            found.append(found[-1] if same else load(training))
-        return found
-
-    def _watching(
-        self,
-        training: Training,
-        validation: Mapping[str, Any] | None,
-        data: Mapping[str, Any] | None,
-        path: str | None,
-        note: Callable[[str], None],
-    ) -> Dataset:
-        """The data of a train block, or the arrays given in their place, with the arrays given for validation, if any."""
-        own = training if validation is None else replace(training, validation=None)
-        dataset = self._data_of(own, path, note) if data is None else self._divided(own, data)
-        if validation is None:
-            return dataset
-        needs_names(validation, "a share of the data is said in the spec: `validation 0.2`")
-        labels = {name: list(texts) for name, texts in dataset.labels.items()}
-        return replace(dataset, validation=self._checked(validation, self.inputs | self.targets, labels, dataset.means), labels=labels)
-
-    def _divided(self, training: Training, data: Mapping[str, Any]) -> Dataset:
-        from nnspec.train.data import divided
-        from nnspec.train.standins import means_of_arrays
-
-        self._needs_examples()
-        self._needs_names(data, self.inputs | self.targets)
-        labels, means = self._labels(), {**means_of_arrays(training, data, self.inputs), **self.means}
-        fields = self._checked(data, self.inputs | self.targets, labels, means)
-        return divided(training, self.inputs, self.targets, self.spec.folder, fields, self.spec.dtype, labels, means)
-
-    def _data_of(self, training: Training, path: str | None, note: Callable[[str], None] = lambda _: None) -> Dataset:
-        from nnspec.train.data import load as load_data
-
-        path, folder, dtype = path or self.data_path, self.spec.folder, self.spec.dtype
-        return load_data(training, self.inputs, self.targets, folder, path, dtype, self.labels, self.means, note)
+        return self._feed.sample(path)
 
     @as_spec_error()
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -476,44 +428,19 @@ class Net:
             raise fault("E307", f"{len(values)} given without a name, and the inputs are {takes}", help="give each by its name")
         return dict(zip(self.inputs, values, strict=True))
 
-    def _checked(
-        self,
-        fields: Mapping[str, Any],
-        ports: Mapping[str, Type],
-        labels: dict[str, list[str]] | None = None,
-        means: Mapping[str, Any] | None = None,
-    ) -> dict[str, Array]:
-        """Arrays as the engine takes them, with `means`, its own if none are given, for missing values."""
-        from nnspec.train.data import check
-        from nnspec.train.standins import stand_ins
+    @property
+    def _feed(self) -> Feed:
+        from nnspec.train.feed import Feed
 
-        self._needs_names(fields, ports)
-        for name in fields:
-            if name not in ports:
-                takes = ", ".join(f"`{port}`" for port in ports)
-                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports) or f"it takes {takes}")
-        known = self._labels() if labels is None else labels
-        source = self.spec.trainings[-1].data if self.spec.trainings else None
-        filled = stand_ins(source, self.inputs, self.means if means is None else means)
-        return check(fields, ports, None, self.spec.dtype, known, filled)
+        return Feed(self.spec, self.labels, self.means, self.data_path)
 
-    def _needs_names(self, fields: Mapping[str, Any], ports: Mapping[str, Type]) -> None:
-        named = ", ".join(f'"{port}": ..' for port in ports)
-        needs_names(fields, f"`{{{named}}}`")
+    def _checked(self, fields: Mapping[str, Any], ports: Mapping[str, Type]) -> dict[str, Array]:
+        """Arrays as the engine takes them."""
+        return self._feed.checked(fields, ports)
 
     def _needs_training(self) -> None:
         self.spec.model.needs_loss("there is nothing to train")
-        self._needs_train_block()
-
-    def _needs_examples(self) -> None:
-        if not all(t.leads_with_batch for t in self.inputs.values()):
-            raise fault("E525", f"`{self.name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
-
-    def _needs_train_block(self) -> None:
-        if not self.spec.trainings:
-            help_ = "an ONNX model is given one with its settings: `train=data ..  epochs 10  optimizer adam(lr = 1e-3)`"
-            help_ = help_ if self.spec.given else "write `train { data ..  epochs 10  optimizer adam(lr = 1e-3) }`"
-            raise fault("E110", f"`{self.name}` has no train block", self.spec.model.span, help=help_)
+        self._feed.needs_train_block()
 
 
 def made_again(spec: Compilation, asked: tuple[Any, ...], known: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Net:

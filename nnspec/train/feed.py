@@ -1,0 +1,121 @@
+"""What a network is fed: the data of its train blocks, or arrays in their place, checked, split, and with means for missing values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nnspec.arguments import needs_names
+from nnspec.compile import Compilation
+from nnspec.diagnostics import did_you_mean, fault
+from nnspec.elaborate.training import Training
+from nnspec.graph import Type
+from nnspec.record import dataclass
+from nnspec.train.data import Dataset, Sample, check, divided, load, sample
+from nnspec.train.standins import means_of_arrays, stand_ins
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Fields = Mapping[str, Any]
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What is known of a network's data: the spec, what class numbers and missing values stand for, and a `path` in place of the spec's."""
+
+    spec: Compilation
+    labels: Mapping[str, Sequence[str]]
+    means: Mapping[str, Any]
+    path: str | None
+
+    @property
+    def inputs(self) -> Mapping[str, Type]:
+        return self.spec.model.inputs
+
+    @property
+    def ports(self) -> Mapping[str, Type]:
+        """Inputs and targets."""
+        return self.spec.model.inputs | self.spec.model.targets
+
+    def of_each_block(self, data: Fields | None, validation: Fields | None, path: str | None, note: Note) -> list[Dataset]:
+        """The data of every train block; those that share their data share the arrays."""
+        self.needs_train_block()
+        found: list[Dataset] = []
+        trainings = self.spec.trainings
+        for number, training in enumerate(trainings):
+            same = number > 0 and training.parts == trainings[number - 1].parts
+            found.append(found[-1] if same else self._watching(training, data, validation, path, note))
+        return found
+
+    def of_last_block(self, data: Fields | None, path: str | None) -> Dataset:
+        self.needs_train_block()
+        return self._of_block(self.spec.trainings[-1], data, path, lambda _: None)
+
+    def sample(self, path: str | None) -> Sample:
+        """A few examples of the last train block as their source has them, and as the model takes them."""
+        self.needs_train_block()
+        training, path = self.spec.trainings[-1], path or self.path
+        return sample(training, self.inputs, self.spec.folder, path, self.spec.dtype, self.labels, self.means)
+
+    def _watching(self, training: Training, data: Fields | None, validation: Fields | None, path: str | None, note: Note) -> Dataset:
+        """The data of a train block, with the arrays given for validation, if any."""
+        if validation is None:
+            return self._of_block(training, data, path, note)
+        dataset = self._of_block(replace(training, validation=None), data, path, note)
+        needs_names(validation, "a share of the data is said in the spec: `validation 0.2`")
+        labels = {name: list(texts) for name, texts in dataset.labels.items()}
+        return replace(dataset, validation=self.checked(validation, self.ports, labels, dataset.means), labels=labels)
+
+    def _of_block(self, training: Training, data: Fields | None, path: str | None, note: Note) -> Dataset:
+        """The data of a train block, or these arrays in their place."""
+        spec = self.spec
+        if data is not None:
+            return self._divided(training, data)
+        return load(training, self.inputs, spec.model.targets, spec.folder, path or self.path, spec.dtype, self.labels, self.means, note)
+
+    def _divided(self, training: Training, data: Fields) -> Dataset:
+        self.needs_examples()
+        self._needs_names(data, self.ports)
+        labels, means = self._labels(), {**means_of_arrays(training, data, self.inputs), **self.means}
+        fields = self.checked(data, self.ports, labels, means)
+        return divided(training, self.inputs, self.spec.model.targets, self.spec.folder, fields, self.spec.dtype, labels, means)
+
+    def checked(
+        self,
+        fields: Fields,
+        ports: Mapping[str, Type],
+        labels: dict[str, list[str]] | None = None,
+        means: Mapping[str, Any] | None = None,
+    ) -> dict[str, Array]:
+        """Arrays as the engine takes them; `labels` and `means` are its own if none are given."""
+        self._needs_names(fields, ports)
+        for name in fields:
+            if name not in ports:
+                takes = ", ".join(f"`{port}`" for port in ports)
+                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports) or f"it takes {takes}")
+        source = self.spec.trainings[-1].data if self.spec.trainings else None
+        filled = stand_ins(source, self.inputs, self.means if means is None else means)
+        return check(fields, ports, None, self.spec.dtype, self._labels() if labels is None else labels, filled)
+
+    def _labels(self) -> dict[str, list[str]]:
+        return {name: list(texts) for name, texts in self.labels.items()}
+
+    def _needs_names(self, fields: Fields, ports: Mapping[str, Type]) -> None:
+        named = ", ".join(f'"{port}": ..' for port in ports)
+        needs_names(fields, f"`{{{named}}}`")
+
+    def needs_examples(self) -> None:
+        """A Fault (E525) for a model that takes one set of inputs."""
+        if not all(t.leads_with_batch for t in self.inputs.values()):
+            name = self.spec.model.name
+            raise fault("E525", f"`{name}` has no batch to be trained on: it takes one set of inputs", help="`step` trains on that")
+
+    def needs_train_block(self) -> None:
+        """A Fault (E110) without one."""
+        if not self.spec.trainings:
+            help_ = "an ONNX model is given one with its settings: `train=data ..  epochs 10  optimizer adam(lr = 1e-3)`"
+            help_ = help_ if self.spec.given else "write `train { data ..  epochs 10  optimizer adam(lr = 1e-3) }`"
+            raise fault("E110", f"`{self.spec.model.name}` has no train block", self.spec.model.span, help=help_)
