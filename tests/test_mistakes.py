@@ -72,6 +72,9 @@ MISTAKES = {
     "an activation in quotes": Mistake(
         model('output y = x -> dense(4, "relu")'), "E106", 3, '"relu"', '`bias` of `dense` is true or false, not "relu"', "`-> relu`"
     ),
+    "an activation by name, in quotes": Mistake(
+        model('output y = x -> dense(4, activation = "relu")'), "E102", 3, "activation", "`dense` has no argument `activation`", "`-> relu`"
+    ),
     "a number for a truth": Mistake(
         model("output y = x -> dense(4, bias = 0)"), "E106", 3, "0", "`bias` of `dense` is true or false, not 0", "bias = true"
     ),

@@ -104,7 +104,8 @@ def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fau
     if argument.name.lower() in vocabulary.LEFT_OUT:
         of_value = "leave it out: how large the value before is, is known; "
     elif argument.name.lower() == "activation":
-        of_value = f"write the activation as the next stage: `-> {argument.value.span.text}`; "
+        stage = argument.value.value if isinstance(argument.value, ast.String) else argument.value.span.text
+        of_value = f"write the activation as the next stage: `-> {stage}`; "
     elif other := vocabulary.OF_ANOTHER.get((callee.name, argument.name.lower())):
         of_value = f"{other}; "
     near = None if of_value else foreign.argument(argument.name, callee.names)
