@@ -141,7 +141,9 @@ def test_logarithms_are_compared_on_positive_numbers(tmp_path: Path) -> None:
     assert nnspec.loads("model M { input x: [50]  output y = sum(log(x)) }").export(tmp_path / "m.onnx").difference < 1e-5
 
 
-def test_examples_that_tell_most_hold_the_extremes_of_every_column() -> None:
+@pytest.mark.parametrize("stretch", [1 << 20, 100, 1])
+def test_examples_that_tell_most_hold_the_extremes_of_every_column(stretch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nnspec.train.telling, "STRETCH", stretch)
     x, y = np.random.default_rng(0).normal(size=(1000, 3)), np.arange(1000) % 7
     found = telling({"x": x, "y": y})
     assert len(found["x"]) == len(found["y"]) == 64 and (found["x"][0] == x[0]).all()
