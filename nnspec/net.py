@@ -146,7 +146,7 @@ class Net:
     def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
         """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name."""
         if single:
-            inputs = self._named(single)
+            inputs = self._feed.named(single)
         fields = self._checked(inputs, self.inputs)
         with self.engine.lock:
             return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
@@ -262,7 +262,7 @@ class Net:
     def _said(self) -> dict[str, Any]:
         """What a manifest says of the wishes of who trains."""
         asked = {"engine": self.engine_name, "device": self.device, "threads": self.threads, "data": self.data_path}
-        return {"labels": self._labels(), "means": dict(self.means), "asked": asked}
+        return {"labels": self._feed.texts, "means": dict(self.means), "asked": asked}
 
     @as_spec_error()
     def datasets(self, path: str | None = None, note: Callable[[str], None] = lambda _: None) -> list[Dataset]:
@@ -303,7 +303,7 @@ class Net:
         from nnspec.train.loop import predict
 
         single = not isinstance(data, Mapping)
-        fields = self._named([data]) if single else data
+        fields = self._feed.named([data]) if single else data
         outputs = predict(self.engine, self._checked(fields, self.inputs))
         return next(iter(outputs.values())) if single and len(outputs) == 1 else outputs
 
@@ -332,13 +332,14 @@ class Net:
         statistics to standardize raw values by. The file is compared on `examples`, {input: array}, too. A card of the model, NAME.md, is
         written beside it; `measured` is what it says of metrics, by the part of the data.
         """
-        from nnspec.deploy.network import Wishes, export_network
+        from nnspec.deploy.network import export_network
+        from nnspec.deploy.wishes import Wishes
         from nnspec.train.data import Dataset, Sample
 
         needs("`int8` is the data to calibrate on, as `net.dataset()` has it", (Dataset, type(None)), int8, "`int8=net.dataset()`")
         needs("`raw` is a sample of the data, as `net.sample()` has it", (Sample, type(None)), raw, "`raw=net.sample()`")
         seen = self._checked(examples, self.inputs) if examples else {}
-        wishes = Wishes(outputs, opset, half, int8, pixels, raw, seen, standardized, measured)
+        wishes = Wishes(tuple(outputs), opset, half, int8, tuple(pixels), raw, seen, standardized, measured)
         with self.engine.lock:
             return export_network(self.engine, self._single, Path(path), wishes, self.labels, self.means)
 
@@ -414,19 +415,9 @@ class Net:
 
         kept = standing_in(self.engine) if "engine" in self.__dict__ else None
         asked = self.engine_name, self.device, self.threads
-        return self.spec, asked, {"labels": self._labels(), "means": dict(self.means), "data_path": self.data_path}, kept
+        return self.spec, asked, {"labels": self._feed.texts, "means": dict(self.means), "data_path": self.data_path}, kept
 
     # ---- checks
-
-    def _labels(self) -> dict[str, list[str]]:
-        return {name: list(texts) for name, texts in self.labels.items()}
-
-    def _named(self, values: Sequence[Any]) -> dict[str, Any]:
-        """What is given without names, as many values as there are inputs."""
-        if len(values) != len(self.inputs):
-            takes = ", ".join(f"`{name}`" for name in self.inputs)
-            raise fault("E307", f"{len(values)} given without a name, and the inputs are {takes}", help="give each by its name")
-        return dict(zip(self.inputs, values, strict=True))
 
     @property
     def _feed(self) -> Feed:

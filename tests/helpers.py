@@ -19,8 +19,6 @@ import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
 from nnspec.gallery import read
-from nnspec.graph import Type
-from nnspec.graph.types import size_names
 from nnspec.source import folder_of
 from nnspec.train.loop import Progress
 
@@ -89,16 +87,6 @@ def distance(value: Any, reference: Any) -> float:
     value, reference = np.asarray(value, np.float64), np.asarray(reference, np.float64)
     assert value.shape == reference.shape
     return float(np.abs(value - reference).max() / max(np.abs(reference).max(), 1e-8))
-
-
-def random_batch(ports: dict[str, Type], examples: int, seed: int = 0) -> dict[str, Any]:
-    """A batch that these inputs and targets could hold; every size that is known only at run time is 6."""
-    rng = np.random.default_rng(seed)
-    out: dict[str, Any] = {}
-    for name, port in ports.items():
-        shape = port.bound({**dict.fromkeys(size_names(port.shape), 6), "batch": examples}).numbers
-        out[name] = rng.integers(0, port.classes or 2, shape) if port.dtype == "int64" else rng.random(shape)
-    return out
 
 
 def traced_peak(net: nnspec.Net, batch: Mapping[str, Any]) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import random_batch
 
 import nnspec
 from nnspec.diagnostics import fault
@@ -17,6 +16,7 @@ from nnspec.run.engine import Engine
 from nnspec.train import choose as choosing
 from nnspec.train.choose import choose
 from nnspec.train.loop import Progress
+from tools.batches import random_batch
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from bright import CODES, bright, trained, values_of
 from click.testing import CliRunner
-from helpers import GALLERY, random_batch
+from helpers import GALLERY
 
 import nnspec
 from nnspec.cli.export import export
@@ -19,6 +19,7 @@ from nnspec.diagnostics import SpecError
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
 from nnspec.train.telling import telling
+from tools.batches import random_batch
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import distance, random_batch, run
+from helpers import distance, run
 
 import nnspec
 from nnspec.compile import Compilation
@@ -25,6 +25,7 @@ from nnspec.derivation.trace import table, trace
 from nnspec.derivation.values import values_of
 from nnspec.diagnostics import Source, columns
 from nnspec.ops.pointwise import sigmoid
+from tools.batches import random_batch
 
 # Two ways to every weight of the first layer, a weight used twice, and two losses.
 DIAMOND = """

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import GALLERY, compiled, distance, random_batch
+from helpers import GALLERY, compiled, distance
 
 import nnspec
 from nnspec.graph.verify import verify
@@ -15,6 +15,7 @@ from nnspec.optimization import LR, T
 from nnspec.run import reference
 from nnspec.run.engine import PHASE_SHIFT
 from nnspec.run.ort import Session
+from tools.batches import random_batch
 
 Feeds = dict[str, Any]
 

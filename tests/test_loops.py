@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import distance, random_batch, traced_peak
+from helpers import distance, traced_peak
 from test_scan import NETS, spec
 
 import nnspec
@@ -24,6 +24,7 @@ from nnspec.rewrite.rows import rows_first
 from nnspec.run import reference
 from nnspec.run.program import Program
 from nnspec.step import add_gradients
+from tools.batches import random_batch
 
 PER_ROW = (
     "layer per_row(x: [T, S, n]) { hs = scan row in x with s = zeros(4) { inner = row -> gru(4)  s = tanh(s + inner[-1]) } return hs }"

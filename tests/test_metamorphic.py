@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import GALLERY, compiled, compiled_text, distance, random_batch, small
+from helpers import GALLERY, compiled, compiled_text, distance, small
 
 import nnspec
 from nnspec.compile import Compilation
@@ -21,6 +21,7 @@ from nnspec.run import reference
 from nnspec.run.engine import first_values
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
+from tools.batches import random_batch
 
 Fields = dict[str, Any]
 EXAMPLES, EXACT = 4, 1e-9

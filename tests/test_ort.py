@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import distance, random_batch
+from helpers import distance
 
 import nnspec
 from nnspec.diagnostics import SpecError
 from nnspec.plan.estimate import Estimate
 from nnspec.run.ort import Binding, Memory, Session
 from nnspec.run.session import PartedSessions, session_for
+from tools.batches import random_batch
 
 NET = """
 model M {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import GALLERY, random_batch, traced_peak
+from helpers import GALLERY, traced_peak
 
 import nnspec
 from nnspec.graph import Graph, Type
@@ -19,6 +19,7 @@ from nnspec.run import parts
 from nnspec.run.moves import Move, in_passes
 from nnspec.run.program import Program, called
 from nnspec.run.quiet import quietly
+from tools.batches import random_batch
 
 
 def objective(name: str) -> Graph:

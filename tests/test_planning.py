@@ -6,7 +6,6 @@ import os
 import tracemalloc
 
 import pytest
-from helpers import random_batch
 
 import nnspec
 from nnspec import planning
@@ -14,6 +13,7 @@ from nnspec.diagnostics import Fault
 from nnspec.planning import memory_of, step_plan
 from nnspec.run.engine import Engine
 from nnspec.run.parts import PartedProgram
+from tools.batches import random_batch
 
 
 def test_a_plan_shows_every_operation_with_its_memory_and_time() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from helpers import distance, random_batch
+from helpers import distance
 
 import nnspec
 from nnspec.gradcheck import gradcheck
 from nnspec.graph import Node
 from nnspec.graph.verify import verify
 from nnspec.net import Net
+from tools.batches import random_batch
 
 LAYERS = """
 layer rnn(x: [T, n], units) -> [T, units] {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import GALLERY, distance, random_batch
+from helpers import GALLERY, distance
 from test_engines import compiled
 
 import nnspec
@@ -18,6 +18,7 @@ from nnspec.plan.shard import cut
 from nnspec.run import planned
 from nnspec.run.engine import Engine
 from nnspec.run.parts import PartedProgram
+from tools.batches import random_batch
 
 BATCH_SIZE = 6
 

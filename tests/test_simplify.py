@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from helpers import ROOT, distance, random_batch
+from helpers import ROOT, distance
 
 import nnspec
 from nnspec.compile import Compilation
@@ -17,6 +17,7 @@ from nnspec.graph.verify import verify
 from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import to_onnx
 from nnspec.run import reference
+from tools.batches import random_batch
 
 NORMALISED = ("lenet", "resnet", "inception_mnist")
 GALLERY = ("lenet", "resnet", "inception_mnist", "gpt", "char_lstm")

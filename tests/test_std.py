@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import random_batch
 from std_models import ACTIVATIONS, LOSSES, NORMS, Array, around, library, loss, words
 
 import nnspec
 from nnspec.deploy import export
 from nnspec.gradcheck import gradcheck
+from tools.batches import random_batch
 
 
 def check_gradients_and_export(net: nnspec.Net, path: Path) -> None:

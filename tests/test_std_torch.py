@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import distance, random_batch
+from helpers import distance
 from std_models import ACTIVATIONS, EXAMPLES, LOSSES, NORMS, around, library, loss, words
 
 import nnspec
 from nnspec.train.schedule import LearningRate
+from tools.batches import random_batch
 
 torch = pytest.importorskip("torch")
 from test_torch import MLP, NETS  # noqa: E402  # it needs torch

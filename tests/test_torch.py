@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import distance, random_batch
+from helpers import distance
 
 import nnspec
+from tools.batches import random_batch
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from helpers import GALLERY, random_batch
+from helpers import GALLERY
 from safetensors.numpy import load_file, save_file
 
 import nnspec
@@ -19,6 +19,7 @@ from nnspec import gallery
 from nnspec.interchange.names import every_node
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
+from tools.batches import random_batch
 
 TRAINED = [n for n in GALLERY if n != "filters"]  # which has no training
 SMALL_BATCHES = {"gpt": 16, "char_lstm": 16, "inception_mnist": 16, "resnet": 32, "googlenet": 2}

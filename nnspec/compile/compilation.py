@@ -108,6 +108,12 @@ class Compilation:
             raise fault("E110", "there is no model in this spec", None, help="write `model Name { ... }`")
         return self.elaborated(self.part or self.models[-1].name.id, **how)
 
+    @cached_property
+    def parts(self) -> list[tuple[Model, list[Diagnostic]]]:
+        """The models before the last, but for those with parameters that have no value: what these are shows where they are used."""
+        alone = (m for m in self.models[:-1] if all(p.default is not None for p in m.parameters))
+        return [self.elaborated(m.name.id) for m in alone]
+
     @property
     def models(self) -> list[Definition]:
         return list(self.ast.all("model"))

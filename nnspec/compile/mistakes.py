@@ -54,7 +54,7 @@ def _to_the_last(mistakes: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
 
 def _in_use(spec: Compilation) -> Iterator[Diagnostic]:
     spec.definitions.budget.foresee_all([spec.definitions.own["model", m.name.id] for m in spec.models[:-1]])
-    yield from (*spec.names[2], *_of_parts(spec), *spec.inference_model[1])
+    yield from (*spec.names[2], *(d for _, found in spec.parts for d in found), *spec.inference_model[1])
 
 
 def _mistakes(spec: Compilation) -> Iterator[Diagnostic]:
@@ -77,14 +77,6 @@ def unknown_in(spec: Compilation) -> Iterator[Diagnostic]:
     """The names that stand for nothing in layers and functions of this file that nothing calls."""
     scope, definitions, _ = spec.names
     return unknown_names(spec.parsed[0], spec.imported, scope, definitions)
-
-
-def _of_parts(spec: Compilation) -> Iterator[Diagnostic]:
-    """What is wrong with the models before the last."""
-    for model in spec.models[:-1]:
-        if any(p.default is None for p in model.parameters):
-            continue  # what it is shows where it is used
-        yield from spec.elaborated(model.name.id)[1]
 
 
 def _of_tests(spec: Compilation) -> Iterator[Diagnostic]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +16,13 @@ from nnspec.deploy.model import Proof, export
 from nnspec.deploy.proof import inputs_of
 from nnspec.deploy.quantized import export_quantized
 from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared, renamed
+from nnspec.deploy.wishes import Wishes
 from nnspec.graph import Graph
-from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.ops.source import state
-from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 from nnspec.train.checkpoint import metadata
-from nnspec.train.data import Dataset, Sample
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """How a file is to be; `nnspec.Net.export` says what each of them is."""
-
-    outputs: Sequence[str] = ()
-    opset: int = DEFAULT_OPSET
-    half: bool = False
-    int8: Dataset | None = None
-    pixels: Sequence[str] = ()
-    raw: Sample | None = None
-    examples: Mapping[str, Array] = field(default_factory=dict)
-    standardized: bool = False
-    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def export_network(
@@ -59,15 +41,7 @@ def export_network(
         prove_same(graph_of(spec, w.outputs, (), w.raw), graph_of(spec, w.outputs), weights, w.raw)
     seen = given_as({**w.raw.inputs, **w.raw.fields} if w.raw else w.examples, w.pixels)
     if w.int8:
-        how: dict[str, Any] = {
-            "outputs": tuple(w.outputs),
-            "pixels": tuple(w.pixels),
-            "raw": w.raw,
-            "examples": seen,
-            "metadata": about,
-            "opset": w.opset,
-        }
-        proof = export_quantized(spec, engine, weights, w.int8.as_arrays(), path, **how)
+        proof = export_quantized(spec, engine, weights, path, w, metadata=about, examples=seen)
     else:
         proof = export(graph, weights, path, metadata=about, opset=w.opset, half=w.half, examples=seen)
     steps = int(engine.steps_done)

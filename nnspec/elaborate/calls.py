@@ -229,8 +229,7 @@ class Calls(ABC):
 
     def _fill(self, f: Function, bound: dict[str, Value], inner: Scope) -> None:
         """Arguments by name; a default is evaluated in the definition, after the parameters before it."""
-        own = [p.name for p in f.definition.parameters]
-        inner.names.update((name, value) for name, value in bound.items() if name not in own)
+        inner.names.update((name, value) for name, value in bound.items() if name not in f.names)
         for p in f.definition.parameters:
             if p.name in bound:
                 inner.names[p.name] = bound[p.name]

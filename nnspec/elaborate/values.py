@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import cached_property
@@ -47,8 +48,9 @@ class Called:
     """What takes arguments by name."""
 
     @property
+    @abstractmethod
     def parameters(self) -> tuple[ast.Parameter, ...]:
-        raise NotImplementedError
+        """Those of its signature."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:

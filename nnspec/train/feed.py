@@ -79,7 +79,7 @@ class Feed:
     def _divided(self, training: Training, data: Fields) -> Dataset:
         self.needs_examples()
         self._needs_names(data, self.ports)
-        labels, means = self._labels(), {**means_of_arrays(training, data, self.inputs), **self.means}
+        labels, means = self.texts, {**means_of_arrays(training, data, self.inputs), **self.means}
         fields = self.checked(data, self.ports, labels, means)
         return divided(training, self.inputs, self.spec.model.targets, self.spec.folder, fields, self.spec.dtype, labels, means)
 
@@ -96,16 +96,27 @@ class Feed:
             if name not in ports:
                 takes = ", ".join(f"`{port}`" for port in ports)
                 raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports) or f"it takes {takes}")
+        means = self.means if means is None else means
         source = self.spec.trainings[-1].data if self.spec.trainings else None
-        filled = stand_ins(source, self.inputs, self.means if means is None else means)
-        return check(fields, ports, None, self.spec.dtype, self._labels() if labels is None else labels, filled)
+        filled = stand_ins(source, self.inputs, means) if means else {}
+        return check(fields, ports, None, self.spec.dtype, self.texts if labels is None else labels, filled)
 
-    def _labels(self) -> dict[str, list[str]]:
+    @property
+    def texts(self) -> dict[str, list[str]]:
+        """The labels as lists of their own."""
         return {name: list(texts) for name, texts in self.labels.items()}
 
+    def named(self, values: Sequence[Any]) -> dict[str, Any]:
+        """What is given without names, as many values as there are inputs."""
+        if len(values) != len(self.inputs):
+            takes = ", ".join(f"`{name}`" for name in self.inputs)
+            raise fault("E307", f"{len(values)} given without a name, and the inputs are {takes}", help="give each by its name")
+        return dict(zip(self.inputs, values, strict=True))
+
     def _needs_names(self, fields: Fields, ports: Mapping[str, Type]) -> None:
-        named = ", ".join(f'"{port}": ..' for port in ports)
-        needs_names(fields, f"`{{{named}}}`")
+        if type(fields) is not dict:  # a call by names has one, and should not wait
+            named = ", ".join(f'"{port}": ..' for port in ports)
+            needs_names(fields, f"`{{{named}}}`")
 
     def needs_examples(self) -> None:
         """A Fault (E525) for a model that takes one set of inputs."""

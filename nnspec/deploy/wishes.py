@@ -1,0 +1,30 @@
+"""How an exported file is to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
+import numpy as np
+
+from nnspec.interchange.to_onnx import DEFAULT_OPSET
+from nnspec.record import dataclass
+from nnspec.train.data import Dataset, Sample
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """`nnspec.Net.export` says what each of them is."""
+
+    outputs: tuple[str, ...] = ()
+    opset: int = DEFAULT_OPSET
+    half: bool = False
+    int8: Dataset | None = None
+    pixels: tuple[str, ...] = ()
+    raw: Sample | None = None
+    examples: Mapping[str, Array] = field(default_factory=dict)
+    standardized: bool = False
+    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
