@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from shutil import copytree
@@ -114,6 +115,15 @@ def test_a_training_goes_on_to_the_same_bits_from_every_step(engine: str, tmp_pa
         assert log_of(folder) == log, f"after step {step}"
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """A hangup ends the process, even where the tests were started by `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_the_step_saves_and_can_be_gone_on_from(number: int, tmp_path: Path) -> None:
     state, log = expected("numpy")
