@@ -157,11 +157,17 @@ def test_classes_that_are_not_known_are_predicted_and_not_judged(pets: Path, mon
     assert "more: the class `cow` is not one of the training data" in str(refused)
 
 
-def test_a_file_where_a_folder_is_due_is_not_said_to_be_missing(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_image_is_predicted_by_itself(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pets)
     net(pets, 'images("pets")', IMAGES.format("1, 4, 3")).fit(run="run")
-    refused = CliRunner().invoke(cli, ["predict", "run", "--data", "pets/cat/1.png", "-o", "p.csv"]).exception
-    assert "1.png is a file, and `images` reads a folder" in str(refused)
+    for data in ("pets", "pets/dog/1.png"):
+        assert CliRunner().invoke(cli, ["predict", "run", "--data", data, "-o", f"{Path(data).name}.csv"]).exit_code == 0
+    one, all_of_them = ([line.split(",") for line in Path(f"{name}.csv").read_text().splitlines()] for name in ("1.png", "pets"))
+    (known,) = (row for row in all_of_them if row[0] == "dog/1.png")
+    assert one[1][0] == "1.png" and len(one) == 2 and np.allclose([*map(float, one[1][1:])], [*map(float, known[1:])], atol=1e-6)
+    for data, message in (("net.nn", "net.nn cannot be read"), ("no.png", "there is no folder, and no image,")):
+        refused = CliRunner().invoke(cli, ["predict", "run", "--data", data, "-o", "p.csv"]).exception
+        assert message in str(refused)
 
 
 def test_images_without_labels_can_be_trained_on(pets: Path) -> None:

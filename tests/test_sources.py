@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sklearn import model_selection
 
 import nnspec
+from nnspec.cli.main import cli
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, SpecError
 from nnspec.train.data import Dataset
@@ -199,6 +201,15 @@ def test_another_text_is_numbered_by_the_alphabet_of_the_training(verse: Path) -
     assert caught.value.diagnostics[0].code == "E305" and "character 13: 'x'" in caught.value.diagnostics[0].message
 
 
+@pytest.mark.parametrize(("text", "windows"), [("is is", 1), ("is is i", 1), ("is is is is", 2)])
+def test_predictions_of_a_text_have_its_last_window_too(verse: Path, text: str, windows: int) -> None:
+    net = nnspec.Net(Compilation(Source("s.nn", spec('text("verse.txt", window = 5)', READER)), {}, folder=verse))
+    net.fit(run=verse / "run")
+    (verse / "other.txt").write_text(text)
+    done = CliRunner().invoke(cli, ["predict", str(verse / "run"), "--data", str(verse / "other.txt"), "-o", str(verse / "p.npz")])
+    assert done.exit_code == 0 and len(next(iter(np.load(verse / "p.npz").values()))) == windows
+
+
 def test_a_wrong_number_of_characters_is_said(verse: Path) -> None:
     found = mistake('text("verse.txt", window = 5)', READER.replace("(7)", "(65)"), verse)
     assert found.code == "E305" and "7 classes: ` `, `a`," in found.message and "class(7)" in found.help
@@ -232,6 +243,24 @@ def test_a_series_is_windows_in_order_with_the_last_fifth_held_out(tmp_path: Pat
     assert mistake('series("f.csv", level, window = 16)', FORECAST, tmp_path).code == "E308"
     assert mistake('series("f.csv", window = 3)', FORECAST, tmp_path).code == "E103"
     assert mistake('series("f.csv", 3, window = 3)', FORECAST, tmp_path).code == "E106"
+
+
+def test_predictions_of_a_series_go_on_beyond_its_end(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("level\n" + "".join(f"{i}\n" for i in range(16)))
+    text = spec('series("f.csv", level, window = 4, horizon = 2)', FORECAST)
+    net = nnspec.Net(Compilation(Source("s.nn", text), {}, folder=tmp_path))
+    net.fit(run=tmp_path / "run")
+    tables = {"all": "".join(f"{i}\n" for i in range(16)), "last": "12\n13\n14\n15\n", "short": "13\n14\n15\n"}
+    for name, rows in tables.items():
+        (tmp_path / f"{name}.csv").write_text(f"level\n{rows}")
+    at = {name: str(tmp_path / f"{name}.csv") for name in tables}
+    done = {n: CliRunner().invoke(cli, ["predict", str(tmp_path / "run"), "--data", at[n], "-o", f"{at[n]}.npz"]) for n in tables}
+    everything, last = (np.load(f"{at[n]}.npz")["z"] for n in ("all", "last"))
+    assert len(everything) == 13 and len(last) == 1 and np.allclose(everything[-1], last[0], atol=1e-6)
+    assert np.allclose(everything, net.predict(np.lib.stride_tricks.sliding_window_view(np.arange(16.0), 4)[:, :, None]), atol=1e-5)
+    assert "has 3 rows, too few for a window of 4" in str(done["short"].exception)
+    judged = CliRunner().invoke(cli, ["eval", str(tmp_path / "run"), "--data", at["last"]])
+    assert "has 4 rows, too few for a window of 4 and 2 after it" in str(judged.exception)
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 5])

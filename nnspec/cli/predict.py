@@ -22,7 +22,7 @@ PARQUET = ".parquet"
 @options(DATA)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="OUT", help="A csv, npz or parquet file.")
 def predict(run: str, data: str | None, output: str) -> None:
-    """Write the outputs of a trained run, or of an ONNX model, for every example; a run's for a folder of images, labelled or not, too.
+    """Write the outputs of a trained run, or of an ONNX model, for every example; a run's for images, labelled or not, too.
 
     From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
     """

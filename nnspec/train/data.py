@@ -134,7 +134,7 @@ def read(
     parts = open_source(in_their_colours(source, ports), folder, data, dtype, known_texts(source, known))
     source = by_their_names(source, parts.train, ports)
     gaps = known_gaps(source, parts, ports, means or {}, every_row)
-    return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.whole())
+    return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.known(names_read(source, ports)))
 
 
 def _is_made(source: DataSource, port: str, gaps: Gaps) -> bool:

@@ -1,4 +1,4 @@
-"""A folder of images, in one folder a class or without labels: the only door of Pillow, an optional package."""
+"""A folder of images, in one folder a class or without labels, or a single one: the only door of Pillow, an optional package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.record import dataclass
-from nnspec.train.files import BROKEN, broken, check_size, package
+from nnspec.train.files import BROKEN, COMMAND_LINE, broken, check_size, package
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 GREY, COLOURED = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
@@ -41,7 +41,8 @@ def read_images(source: DataSource, folder: Path, dtype: str, known: Sequence[st
 def image_names(source: DataSource, folder: Path) -> list[str]:
     """The files of the images in their order, as they are called from the folder."""
     pillow = package("PIL.Image", "Pillow", "`images`", "data", source.span)
-    return [path.relative_to(folder).as_posix() for path, _ in _Folder(source, folder, pillow).labelled()]
+    paths = [path for path, _ in _Folder(source, folder, pillow).labelled()]
+    return [path.relative_to(folder if folder.is_dir() else folder.parent).as_posix() for path in paths]
 
 
 class _Folder:
@@ -72,7 +73,9 @@ class _Folder:
         return None
 
     def labelled(self) -> list[tuple[Path, str | None]]:
-        """Every image with the name of its class, or without one where they lie in no folders."""
+        """Every image with the name of its class, or without one where they lie in no folders; a file is the only one."""
+        if self.folder.is_file():
+            return [(self.folder, None)]
         classes = self.classes()
         if not classes:
             return [(path, None) for path in self.files(self.folder)]
@@ -81,10 +84,10 @@ class _Folder:
     def classes(self) -> list[Path]:
         try:
             return sorted(p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-        except NotADirectoryError:
-            raise self.fault("E302", f"{self.folder} is a file, and `images` reads a folder", "give the folder that it lies in") from None
         except OSError:
-            raise self.fault("E302", f"there is no folder {self.folder}", "a path in a spec is taken from the folder of the spec") from None
+            in_spec = self.source.span.source.name != COMMAND_LINE
+            help_ = "a path in a spec is taken from the folder of the spec" if in_spec else ""
+            raise self.fault("E302", f"there is no folder, and no image, {self.folder}", help_) from None
 
     def files(self, folder: Path) -> list[Path]:
         files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
@@ -50,13 +50,15 @@ class Tall:
 class Parts:
     """The fields of a source: those to train on, and those it holds out for testing, if it does.
 
-    `everything` has both where they are not just the one after the other. `labels` say what the class numbers of a field stand for.
+    `everything` has both where they are not just the one after the other, and `ahead` those fields of which there are more examples when
+    the others, which are not known yet, are not asked for. `labels` say what the class numbers of a field stand for.
     Fields may be the columns of a `table`; `tall` is how these columns of it are read where they are too many for memory, if they can be.
     """
 
     train: Readers
     test: Readers | None = None
     everything: Readers | None = None
+    ahead: Readers = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     table: Path | None = None
     tall: Callable[[frozenset[str]], Tall | None] = lambda _: None
@@ -64,6 +66,10 @@ class Parts:
     def undivided(self) -> Parts:
         """The same with all examples to be trained on."""
         return replace(self, train=self.whole(), test=None, everything=None)
+
+    def known(self, names: Collection[str]) -> Readers:
+        """All examples of which these fields are known."""
+        return self.ahead if self.ahead.keys() >= set(names) else self.whole()
 
     def refusing(self, name: str, why: Fault) -> Parts:
         """The same with a field that is a Fault when it is read."""

@@ -148,7 +148,7 @@ def _held_out(fields: dict[str, np.ndarray], labels: Mapping[str, Sequence[str]]
     count = examples(fields)
     order = np.random.default_rng(HELD_OUT_SEED).permutation(count)
     test, train = np.sort(order[: count // HELD_OUT]), np.sort(order[count // HELD_OUT :])
-    return Parts(_rows(fields, train), _rows(fields, test) if len(test) else None, in_memory(fields), labels or {})
+    return Parts(_rows(fields, train), _rows(fields, test) if len(test) else None, in_memory(fields), labels=labels or {})
 
 
 def _rows(fields: dict[str, np.ndarray], rows: np.ndarray) -> Readers:

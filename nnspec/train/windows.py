@@ -32,22 +32,37 @@ def gap(source: DataSource) -> int | None:
     if source.name == "series":
         return int(source.options["horizon"]) - 1
     if source.name == "text":
-        window, stride = source.options["window"], source.options["stride"]
-        return ceil(int(window) / int(stride or window)) - 1
+        return ceil(int(source.options["window"]) / _stride(source)) - 1
     return None
 
 
 def text_parts(source: DataSource, path: Path, known: Sequence[str]) -> Parts:
-    """The windows of a text; the last tenth of its characters is held out, where it is as long as a window."""
+    """The windows of a text; the last tenth of its characters is held out, where it is as long as a window and so is what is left."""
     text = read_text(path, source.span)
     alphabet = tuple(known or sorted(set(text)))
     numbers = _numbered(source, path, text, alphabet)
+    labels = dict.fromkeys(TEXT_FIELDS, alphabet)
+    window, stride = source.options["window"], _stride(source)
+    seen = _windows(source, path, numbers, "characters")[::stride]
+    if len(numbers) == window:
+        why = fault("E308", f"{path} has {len(text)} characters, too few for a window of {window} and the one after it", source.span)
+        return Parts(in_memory({"text": seen}), labels=labels).refusing("next", why).refusing("last", why)
     cut = len(numbers) - len(numbers) // TEXT_HELD_OUT
-    train, test, everything = (_text_windows(source, part) for part in (numbers[:cut], numbers[cut:], numbers))
-    if not train:
-        message = f"{path} has {len(text)} characters, too few for a window of {source.options['window']} and the one after it"
-        raise fault("E308", message, source.span)
-    return Parts(in_memory(train), in_memory(test) or None, in_memory(everything), dict.fromkeys(TEXT_FIELDS, alphabet))
+    cut = cut if cut > window else len(numbers)
+    train, test, everything = (_text_fields(part, window, stride) for part in (numbers[:cut], numbers[cut:], numbers))
+    return Parts(in_memory(train), in_memory(test) or None, in_memory(everything), in_memory({"text": seen}), labels)
+
+
+def _stride(source: DataSource) -> int:
+    return int(source.options["stride"] or source.options["window"])
+
+
+def _windows(source: DataSource, path: Path, values: Array, what: str) -> Array:
+    """All windows of what a file has in a row, those at its end too, which nothing follows yet."""
+    window = source.options["window"]
+    if len(values) < window:
+        raise fault("E308", f"{path} has {len(values)} {what}, too few for a window of {window}", source.span)
+    return sliding_window_view(values, window)
 
 
 def _numbered(source: DataSource, path: Path, text: str, alphabet: Sequence[str]) -> Array:
@@ -63,12 +78,11 @@ def _numbered(source: DataSource, path: Path, text: str, alphabet: Sequence[str]
     return numbers
 
 
-def _text_windows(source: DataSource, numbers: Array) -> Fields:
+def _text_fields(numbers: Array, window: int, stride: int) -> Fields:
     """`text`, the same one character on, and the one character after it."""
-    window = source.options["window"]
     if len(numbers) <= window:
         return {}
-    seen = sliding_window_view(numbers, window + 1)[:: source.options["stride"] or window]
+    seen = sliding_window_view(numbers, window + 1)[::stride]
     return dict(zip(TEXT_FIELDS, (seen[:, :-1], seen[:, 1:], seen[:, -1]), strict=True))
 
 
@@ -78,9 +92,10 @@ def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
     """
     window, horizon = source.options["window"], source.options["horizon"]
     values = _column(source, path).astype(dtype)
+    ahead = {"x": _windows(source, path, values, "rows")[:, :, None]}
     if len(values) < window + horizon:
-        message = f"{path} has {len(values)} rows, too few for a window of {window} and {horizon} after it"
-        raise fault("E308", message, source.span)
+        why = fault("E308", f"{path} has {len(values)} rows, too few for a window of {window} and {horizon} after it", source.span)
+        return Parts(in_memory(ahead)).refusing("y", why)
     seen = sliding_window_view(values, window + horizon)
     cut = len(seen) - len(seen) // SERIES_HELD_OUT
     last = cut - horizon + 1 if cut < len(seen) else cut
@@ -90,7 +105,7 @@ def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
         in_memory({"x": part[:, :window, None], "y": part[:, window:]}) if len(part) else None for part in (seen[:last], seen[cut:], seen)
     )
     assert train
-    return Parts(train, test, everything)
+    return Parts(train, test, everything, in_memory(ahead))
 
 
 def _column(source: DataSource, path: Path) -> Array:
