@@ -25,6 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8
 SAMPLES = 20
 KINK_DISTANCE = 1e-3
+CLOSE = {"float32": 1e-5, "float64": 1e-13}
 
 
 @dataclass(frozen=True)
@@ -188,17 +189,17 @@ def _is_float_to_float(c: Case) -> bool:
 # ---- engines against the kernel
 
 
-def check_engine(c: Case, optimise: bool = True, opset: int = DEFAULT_OPSET) -> None:
-    """onnxruntime agrees with the kernel in float32, and where there is a gradient, with that."""
-    feeds = drawn(c, np.random.default_rng(0), "float32")
-    graph, out = c.graph(feeds, "float32")
+def check_engine(c: Case, optimise: bool = True, opset: int = DEFAULT_OPSET, dtype: str = "float32") -> None:
+    """onnxruntime agrees with the kernel, and where there is a gradient, with that."""
+    feeds = drawn(c, np.random.default_rng(0), dtype)
+    graph, out = c.graph(feeds, dtype)
     wrt = slopes_of(c, feeds) if c.row.grad and out.type.is_float else []
     graph.outputs |= {f"grad:{w}": g.name for w, g in zip(wrt, gradients(graph, out.name, wrt), strict=True)}
     expected = reference.run(graph, feeds)
     got = Session(to_onnx(graph, {}, opset=opset).SerializeToString(), optimise=optimise).run(feeds)
     for name, value in expected.items():
         assert got[name].dtype == value.dtype
-        assert distance(got[name], value) <= 1e-5, f"{name} of {c.row.name}: {got[name]} instead of {value}, at {feeds}"
+        assert distance(got[name], value) <= CLOSE[dtype], f"{name} of {c.row.name}: {got[name]} instead of {value}, at {feeds}"
 
 
 def prepared(row: Op, out: Array, inputs: list[Array], attrs: dict[str, Any]) -> Callable[[], Any]:

@@ -54,8 +54,13 @@ def double(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(params=GALLERY)
 def session(request: pytest.FixtureRequest) -> Case:
-    """In onnxruntime, which has float64 for some operations only."""
+    """In onnxruntime."""
     return Case(request.param, "float32", "ort")
+
+
+@pytest.fixture(params=[n for n in GALLERY if compiled(n, "float64").trainings])
+def double_session(request: pytest.FixtureRequest) -> Case:
+    return Case(request.param, "float64", "ort")
 
 
 def test_outputs_agree(single: Case) -> None:
@@ -86,6 +91,14 @@ def test_ort_agrees_on_three_optimizer_steps(session: Case) -> None:
         assert abs(loss - expected_loss) < 1e-5 * max(1.0, abs(expected_loss))
     for name, value in session.planned.engine.all_arrays().items():
         assert distance(value, session.definition.engine.all_arrays()[name]) < 1e-4, name
+
+
+def test_ort_agrees_on_an_optimizer_step_to_the_digits_of_float64(double_session: Case) -> None:
+    definition, planned = double_session.definition, double_session.planned
+    expected_loss, loss = definition.step(**double_session.batch), planned.step(**double_session.batch)
+    assert abs(loss - expected_loss) < 1e-12 * max(1.0, abs(expected_loss))
+    for name, value in planned.engine.all_arrays().items():
+        assert distance(value, definition.engine.all_arrays()[name]) < 1e-10, name
 
 
 def test_onnxruntime_agrees_on_outputs(single: Case) -> None:

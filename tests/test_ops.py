@@ -44,6 +44,13 @@ def rows(condition: Callable[[Op], Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", [r for r in ROWS if condition(r)], ids=ids)
 
 
+SINGLE_ONLY = (
+    "standard", "layer_norm", "gelu", "gelu_tanh", "clip", "hard_sigmoid", "hard_swish", "leaky_relu", "prelu", "elu", "softsign",
+    "lstm", "gru", "rnn",
+)  # fmt: skip
+"""What stands for formulas that an export in float64 leaves as they are, as `test_double` sees."""
+
+
 def is_broadcasting(row: Op) -> bool:
     return row.pointwise and len(row.inputs) > 1
 
@@ -78,6 +85,13 @@ def test_onnxruntime_agrees(row: Op) -> None:
     for c in cases(row):
         check_engine(c)
         check_engine(c, optimise=False)
+
+
+@rows(lambda r: r.onnx and r.examples and r.name not in SINGLE_ONLY)
+def test_onnxruntime_agrees_in_float64(row: Op) -> None:
+    for c in cases(row):
+        check_engine(c, dtype="float64")
+        check_engine(c, dtype="float64", optimise=False)
 
 
 @pytest.mark.parametrize("opset", [OPSETS[0], 18, OPSETS[-1]])

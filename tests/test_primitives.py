@@ -39,6 +39,11 @@ def refused(model: str) -> str:
     return str(error.value)
 
 
+@pytest.mark.parametrize("function", ["floor", "ceil", "round"])
+def test_whole_numbers_are_round_already(function: str) -> None:
+    assert value(f"input i: class(5)[3]  output y = {function}(i)", i=[[1, 4, 0]]).tolist() == [[1, 4, 0]]
+
+
 # ---- random numbers
 
 

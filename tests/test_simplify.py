@@ -274,7 +274,8 @@ def test_a_mask_stays_a_choice_where_adding_it_would_say_something_else(why: str
 def test_only_the_step_that_is_read_is_moved() -> None:
     """A recurrent layer computes with the steps in front, a spec has the examples in front."""
     left, _ = agree(model("(x -> lstm(4))[-1] -> dense(2)", "input x: [6, 3]"))
-    assert left == {"transpose": 1, "lstm": 1, "cut": 1, "reshape": 1, "affine": 1}
+    loop = {"matmul": 1, "add": 1, "expand": 1, "scan": 1, "part": 1}  # one node in float32 only
+    assert left == {"transpose": 1, **loop, "cut": 1, "reshape": 1, "affine": 1}
 
 
 def test_a_graph_that_trains_keeps_its_weights_as_they_are() -> None:

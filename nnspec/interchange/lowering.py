@@ -16,6 +16,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import BoundLoop, Loop
 from nnspec.graph.types import bind
+from nnspec.interchange.double import DOUBLE, IN_DOUBLE
 from nnspec.ops.loop import parts
 from nnspec.record import dataclass
 
@@ -39,7 +40,7 @@ class Origin:
 class Lowering:
     """ONNX nodes and constants of one graph; equal ones are written once. Given numbers for them, it has no sizes that vary.
 
-    `forms` are written instead of the facets of the ops they are named after.
+    `forms` are written instead of the facets of the ops they are named after, and those of `IN_DOUBLE` in float64.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Lowering:
     def lower(self, node: Node) -> None:
         """Write one node of the graph."""
         self._node = node
-        facet, inputs = self.forms.get(node.op.name, node.op.onnx), [self.values[i] for i in node.inputs]
+        facet, inputs = self._facet(node), [self.values[i] for i in node.inputs]
         if node.op.is_source:
             value = self.values.get(node.name) or self._value(node.op.name)
         elif facet is None:
@@ -68,6 +69,10 @@ class Lowering:
             value = self.node(facet, *inputs) if isinstance(facet, str) else facet(self, *inputs, **attributes)
         self.values[node.name] = value
         self._types.setdefault(value, self.bound(node.type))
+
+    def _facet(self, node: Node) -> str | Callable[..., str] | None:
+        own = IN_DOUBLE.get(node.op.name, node.op.onnx) if node.type.dtype == DOUBLE else node.op.onnx
+        return self.forms.get(node.op.name, own)
 
     def bound(self, type: Type) -> Type:
         return type.bound(self.sizes) if self.sizes else type
@@ -145,9 +150,13 @@ class Lowering:
     def unsqueeze(self, x: str, axis: int) -> str:
         return self.node("Unsqueeze", x, self.ints((axis,)))
 
+    def seen(self, x: str) -> str:
+        """The same value through a view: no optimisation joins what gives it with what reads it."""
+        return self.squeeze(self.unsqueeze(x, 0), 0)
+
     def apart(self, x: str, *ops: str) -> str:
-        """The same value, behind a view where one of these ops gives it: no optimisation then joins it with what reads it."""
-        return self.squeeze(self.unsqueeze(x, 0), 0) if self.origins[x].part in ops else x
+        """The same value, through a view where one of these ops gives it."""
+        return self.seen(x) if self.origins[x].part in ops else x
 
     def channels(self, x: str, start: int, count: int) -> str:
         """Part of axis 1."""

@@ -1,4 +1,7 @@
-"""From the graph as trained to the graph as deployed: the same function of its inputs, in as few operations as can be."""
+"""From the graph as trained to the graph as deployed: the same function of its inputs, in as few operations as can be.
+
+In float64 formulas stay formulas: what ONNX has in their place takes some of its numbers as float32, or onnxruntime has it in float32 only.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 
 from nnspec.graph import Graph
 from nnspec.interchange.constants import Array, folded
+from nnspec.interchange.double import DOUBLE
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.shorten import shortened
 from nnspec.ops import OPS
@@ -14,7 +18,7 @@ from nnspec.rewrite.absorb import absorbed, with_bias
 
 PASSES = (
     recognised,
-    lambda graph: rewrite(graph, *FOR_EXPORT),
+    lambda graph: rewrite(graph, *FOR_EXPORT) if graph.dtype != DOUBLE else graph,
     lambda graph: absorbed(graph, once=True),
     with_bias,
     shortened,

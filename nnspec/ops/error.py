@@ -23,19 +23,19 @@ def _ratio(x: Any, fraction: tuple[Sequence[float], Sequence[float]]) -> Any:
 
 # W. J. Cody, Rational Chebyshev approximations for the error function, Mathematics of Computation 23 (1969): erf(x) / x over x^2 up to
 # 0.46875, and erfc(x) e^(x^2) over x from there on.
-_NEAR = (
+NEAR = (
     (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3),
     (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
 )
-_FAR = (
+FAR = (
     (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1, 2.98635138197400131e2,
      8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3),
     (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
      3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
 )  # fmt: skip
-_BORDER = 0.46875
+BORDER = 0.46875
 # From here on 1 is the nearest float64.
-_ONE_FROM = 6.0
+ONE_FROM = 6.0
 
 
 # A fit of our own to erf(x) / x over x^2 up to 4^2, for float32: right to 4e-7, and eight times as fast.
@@ -47,10 +47,10 @@ _ONE_FROM_SINGLE = 4.0
 
 
 def _erf(x: Any) -> Any:
-    distance = np.minimum(np.abs(x), x.dtype.type(_ONE_FROM))
-    near = x * _ratio(np.minimum(distance * distance, x.dtype.type(_BORDER**2)), _NEAR)
-    far = np.copysign(1 - np.exp(-distance * distance) * _ratio(distance, _FAR), x)
-    return np.where(distance <= _BORDER, near, far)
+    distance = np.minimum(np.abs(x), x.dtype.type(ONE_FROM))
+    near = x * _ratio(np.minimum(distance * distance, x.dtype.type(BORDER**2)), NEAR)
+    far = np.copysign(1 - np.exp(-distance * distance) * _ratio(distance, FAR), x)
+    return np.where(distance <= BORDER, near, far)
 
 
 def _erf_into(out: Any, x: Any) -> Callable[[], Any]:

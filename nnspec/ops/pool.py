@@ -205,19 +205,19 @@ pick_max: Op = Op(
 )
 
 
-def _counts(shape: tuple[int, ...], kernel: Numbers, strides: Numbers, pads: Numbers, dtype: Any) -> Any:
-    """How many real pixels each window sees."""
-    return np.sum(_seen(np.ones((1, 1, *shape[2:]), dtype), kernel, strides, pads, 0.0), axis=0)
+def pixels_seen(size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers, dtype: Any) -> Any:
+    """How many pixels of an image each window sees, pads left out: [1, 1, *grid]."""
+    return np.sum(_seen(np.ones((1, 1, *size), dtype), kernel, strides, pads, 0.0), axis=0)
 
 
 def _avg_pool(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
     total = np.sum(_seen(x, kernel, strides, pads, 0.0), axis=0)
-    return total / _counts(x.shape, kernel, strides, pads, x.dtype)
+    return total / pixels_seen(x.shape[2:], kernel, strides, pads, x.dtype)
 
 
 def _avg_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
     p = _Padded(x, kernel, strides, pads, out.shape[2:], 0.0)
-    counts = _counts(x.shape, kernel, strides, pads, x.dtype)
+    counts = pixels_seen(x.shape[2:], kernel, strides, pads, x.dtype)
 
     def run() -> None:
         p.take(x)
@@ -237,7 +237,7 @@ def _avg_pool_grad(g: Any, size: Numbers, kernel: Numbers, strides: Numbers, pad
 
 def _avg_pool_grad_into(out: Any, g: Any, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
     into = _Padded(np.empty_like(out), kernel, strides, pads, g.shape[2:], 0.0)
-    counts, share = _counts(out.shape, kernel, strides, pads, g.dtype), np.empty_like(g)
+    counts, share = pixels_seen(out.shape[2:], kernel, strides, pads, g.dtype), np.empty_like(g)
 
     def run() -> None:
         np.divide(g, counts, share)
@@ -252,7 +252,7 @@ def _avg_pool_grad_into(out: Any, g: Any, size: Numbers, kernel: Numbers, stride
 def _onnx_avg_pool_grad(o: Any, g: str, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> str:
     """Each pixel gets a share of every window over it: a transposed convolution of g over the counts, channel by channel."""
     dtype, channels = o.type(g).dtype, o.type(g).shape[1]
-    counts = _counts((1, 1, *size), kernel, strides, pads, dtype)
+    counts = pixels_seen(size, kernel, strides, pads, dtype)
     share = o.node("Div", g, o.constant(counts, dtype))
     ones = o.constant(np.ones((channels, 1, *kernel)), dtype)
     missing = unreached(size, o.type(g).shape[2:], kernel, strides, pads, (1,) * len(kernel))

@@ -22,9 +22,6 @@ VERSION: str = onnxruntime.__version__
 FATAL_ONLY = 4
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-SINGLE_PRECISION = ("MatMulScaleFusion",)
-"""The optimisations that make a factor of a float64 product a float32."""
-
 REFUSALS: tuple[type[Exception], ...] = (
     state.EPFail, state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
     state.NoSuchFile, state.NotImplemented, state.RuntimeException,
@@ -44,7 +41,6 @@ class Session:
         threads: int | None = None,
         *,
         optimise: bool = True,
-        without: Sequence[str] = (),
         device: str = "cpu",
     ) -> None:
         options = onnxruntime.SessionOptions()
@@ -55,7 +51,7 @@ class Session:
         content = model if isinstance(model, bytes) else str(model)
         providers = [PROVIDERS[d] for d in dict.fromkeys((device, "cpu"))]
         with _memory_errors():
-            self._session = onnxruntime.InferenceSession(content, options, providers=providers, disabled_optimizers=list(without))
+            self._session = onnxruntime.InferenceSession(content, options, providers=providers)
         self.device = device
         self.inputs = [i.name for i in self._session.get_inputs()]
         self.outputs = [o.name for o in self._session.get_outputs()]

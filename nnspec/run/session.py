@@ -18,17 +18,22 @@ from nnspec.interchange.to_onnx import to_onnx
 from nnspec.plan.estimate import Estimate
 from nnspec.plan.layout import Layout
 from nnspec.run.flat import Flat
-from nnspec.run.ort import REFUSALS, SINGLE_PRECISION, Array, Binding, Memory, Session, without_kernel
+from nnspec.run.ort import REFUSALS, Array, Binding, Memory, Session, without_kernel
 from nnspec.run.parts import PartedProgram, Worker
 from nnspec.run.planned import Divided, Planner, parts_of
+
+ELSEWHERE = "the engine `numpy` computes every graph"
 
 
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
     """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
-    model = to_onnx(graph, None, sizes=sizes, forms=FORMS)
+    try:
+        model = to_onnx(graph, None, sizes=sizes, forms=FORMS)
+    except Fault as error:
+        raise fault("E506", error.diagnostic.message, error.diagnostic.span, help=ELSEWHERE) from None
     content = model.SerializeToString()
     try:
-        return Session(content, threads, without=SINGLE_PRECISION if graph.dtype == "float64" else (), device=device)
+        return Session(content, threads, device=device)
     except REFUSALS as error:
         raise _refused(graph, error, place_of(model, _culprit(content, error))) from error
 
@@ -47,8 +52,7 @@ def _culprit(content: bytes, error: Exception) -> str:
 def _refused(graph: Graph, error: Exception, place: str) -> Fault:
     said = " ".join(str(error).split())
     span = next((s for s in _spans(graph) if s.place == place), None)
-    help_ = "it has most of its implementations for float32 only; `numpy` computes this one" if graph.dtype == "float64" else ""
-    return fault("E506", f"onnxruntime cannot run `{graph.name}` in {graph.dtype}: {said}", span, help=help_)
+    return fault("E506", f"onnxruntime cannot run `{graph.name}` in {graph.dtype}: {said}", span, help=ELSEWHERE)
 
 
 def _spans(graph: Graph) -> Iterable[Span]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Spans = dict[str, Span]
 UNARY = ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor", "ceil", "round", "erf", "erfinv")
+ROUNDING = ("floor", "ceil", "round")
+"""Whole numbers stay what they are."""
 CONSTANTS = {"pi": math.pi}
 
 
@@ -92,4 +94,10 @@ def make_builtin(signature: str, function: Callable[[Arguments], Value]) -> Buil
 
 
 def _unary(name: str) -> Callable[[Arguments], Value]:
-    return lambda a: a.e.apply(OPS[name], [a.bound["x"]], [a.at("x")], a.span)
+    def call(a: Arguments) -> Value:
+        x = a.bound["x"]
+        if name in ROUNDING and isinstance(x, Tensor) and x.var.type.dtype == "int64":
+            return x
+        return a.e.apply(OPS[name], [x], [a.at("x")], a.span)
+
+    return call
