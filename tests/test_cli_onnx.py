@@ -174,7 +174,8 @@ def test_texts_of_a_table_are_the_classes_of_the_training_and_name_the_columns(p
     found = {name: read() for name, read in TABLES[suffix](out, None, False).items()}
     session = onnxruntime.InferenceSession(pets / "pets.onnx")
     [expected] = session.run(None, {"kind": np.array([1, 0]), "tall": np.float32(TALL[2:])})
-    assert list(found) == ["probs_house", "probs_tree"]
+    assert list(found) == ["probs_house", "probs_tree", "home"]
+    assert list(found.pop("home")) == [("house", "tree")[i] for i in expected.argmax(1)]
     np.testing.assert_allclose(np.stack([*found.values()], axis=1), expected, atol=1e-6)
 
 

@@ -135,10 +135,10 @@ def test_images_without_labels_are_predicted_and_each_row_says_its_file(pets: Pa
             assert done.exit_code == 0, done.exception
         table = parquet.read_table(f"{data}.parquet").to_pydict()
         lines = [line.split(",") for line in Path(f"{data}.csv").read_text().splitlines()]
-        assert lines[0] == ["file", "z_cat", "z_dog"] == [*table]
+        assert lines[0] == ["file", "z_cat", "z_dog", "label"] == [*table]
         assert [line[0] for line in lines[1:]] == table["file"] == np.load(f"{data}.npz")["file"].tolist() == files
         found = np.load(f"{data}.npz")["z"]
-        assert np.allclose(np.array(lines)[1:, 1:].astype(float), found) and (rows is None or np.allclose(found, rows, atol=1e-5))
+        assert np.allclose(np.array(lines)[1:, 1:3].astype(float), found) and (rows is None or np.allclose(found, rows, atol=1e-5))
     images, labels = (np.concatenate([p[n] for p in (trained.dataset().train, trained.dataset().test or {})]) for n in ("image", "label"))
     both = trained.predict(images)
     assert np.allclose(both[np.lexsort((images[:, 0, 0, 2], labels))], found, atol=1e-5)
@@ -164,7 +164,7 @@ def test_one_image_is_predicted_by_itself(pets: Path, monkeypatch: pytest.Monkey
         assert CliRunner().invoke(cli, ["predict", "run", "--data", data, "-o", f"{Path(data).name}.csv"]).exit_code == 0
     one, all_of_them = ([line.split(",") for line in Path(f"{name}.csv").read_text().splitlines()] for name in ("1.png", "pets"))
     (known,) = (row for row in all_of_them if row[0] == "dog/1.png")
-    assert one[1][0] == "1.png" and len(one) == 2 and np.allclose([*map(float, one[1][1:])], [*map(float, known[1:])], atol=1e-6)
+    assert one[1][0] == "1.png" and len(one) == 2 and np.allclose([*map(float, one[1][1:3])], [*map(float, known[1:3])], atol=1e-6)
     for data, message in (("net.nn", "net.nn cannot be read"), ("no.png", "there is no folder, and no image,")):
         refused = CliRunner().invoke(cli, ["predict", "run", "--data", data, "-o", "p.csv"]).exception
         assert message in str(refused)

@@ -19,8 +19,9 @@ from test_hostile import NASTY, harmless
 import nnspec
 from nnspec.cli.failure import diagnostics_of
 from nnspec.cli.main import cli
-from nnspec.diagnostics import Fault, SpecError, render
+from nnspec.diagnostics import Fault, SpecError, printable, render
 from nnspec.run.ort import Session
+from nnspec.train.predictions import Classes, write
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "a,b", 'a"b', "'=1", "|", "x" * 5000, "", " ")
 """What a table would compute, and what would part its cells."""
@@ -77,10 +78,19 @@ def test_no_cell_of_a_table_is_a_formula(written: Path) -> None:
 
     with (written / "p.csv").open(newline="") as file:
         heading, *rows = csv.reader(file)
-    assert len(heading) == len(set(heading)) == len(NASTY) + len(FORMULAS) and len(rows) == 3
-    assert all(name.startswith("p_") and harmless(name) and "\n" not in name for name in heading)
-    assert np.allclose([sum(map(float, row)) for row in rows], 1, atol=1e-5)
+    assert len(heading) == len(set(heading)) == len(NASTY) + len(FORMULAS) + 1 and len(rows) == 3 and heading[-1] == "k"
+    assert all(name.startswith("p_") and harmless(name) and "\n" not in name for name in heading[:-1])
+    assert np.allclose([sum(map(float, row[:-1])) for row in rows], 1, atol=1e-5)
     assert pq.read_table(written / "p.parquet").column_names == heading
+
+
+def test_no_name_of_a_class_is_computed_by_a_spreadsheet(tmp_path: Path) -> None:
+    names = [printable(name) for name in (*NASTY, *FORMULAS)]
+    write(tmp_path / "p.csv", {"p": np.eye(len(names))}, {"p": Classes("k", names)})
+    with (tmp_path / "p.csv").open(newline="") as file:
+        cells = [row[-1] for row in csv.reader(file)][1:]
+    assert [cell.removeprefix("'") for cell in cells] == [name.removeprefix("'") for name in names]
+    assert not [cell for cell in cells if cell and cell[0] in "=@+-\t\r" and cell not in ("+1", "-1")]
 
 
 # ---- names of files

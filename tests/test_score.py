@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 import nnspec
 from nnspec.cli.main import cli
 from nnspec.train import score
-from nnspec.train.predictions import classes_of, columns
+from nnspec.train.predictions import Classes, classes_of, columns
 
 SPEC = """
 model Plant {
@@ -142,22 +143,31 @@ def test_numbers_for_classes_are_called_by_the_names_of_these(net: nnspec.Net, t
     net.labels = {"kind": ["ash", "best", "elm, wych"]}
     net.save("named")
     write("in.parquet", table)
-    csv = Path("in.csv")
-    csv.write_text("long,wide\n1,2\n")
-    for data, output in (("in.parquet", "out.parquet"), ("in.csv", "out.csv")):
+    Path("in.csv").write_text("long,wide\n1,2\n")
+    for data, output in (("in.parquet", "out.parquet"), ("in.csv", "out.csv"), ("in.parquet", "out.npz")):
         assert CliRunner().invoke(cli, ["predict", "named", "--data", data, "-o", output]).exit_code == 0
-    assert parquet.read_table("out.parquet").column_names == ["probs_ash", "probs_best", "probs_elm, wych", "best"]
-    assert Path("out.csv").read_text().splitlines()[0] == 'probs_ash,probs_best,"probs_elm, wych",best'
+    header, row = csv.reader(Path("out.csv").read_text().splitlines())
+    found = parquet.read_table("out.parquet").to_pydict()
+    assert header == [*found] == ["probs_ash", "probs_best", "probs_elm, wych", "best", "kind"]
+    said = [net.labels["kind"][i] for i in np.argmax(np.stack([found[name] for name in header[:3]], axis=1), axis=1)]
+    assert found["kind"] == said == np.load("out.npz")["kind"].tolist()
+    assert row[4] == net.labels["kind"][int(np.argmax([*map(float, row[:3])]))]
 
 
 @pytest.mark.parametrize(("outputs", "classes", "names"), [
-    ({"p": 2, "q": 3}, {"p": ["a", "b"]}, ["p_a", "p_b", "q_0", "q_1", "q_2"]),
-    ({"p": 2, "p_a": None}, {"p": ["a", "b"]}, ["p_0", "p_1", "p_a"]),  # two columns would have one name
-    ({"p": 2}, {"p": ["same", "same"]}, ["p_0", "p_1"]),
+    ({"p": 2, "q": 3}, {"p": Classes("y", ["a", "b"])}, ["p_a", "p_b", "q_0", "q_1", "q_2", "y"]),
+    ({"p": 2, "p_a": None}, {"p": Classes("y", ["a", "b"])}, ["p_0", "p_1", "p_a", "y"]),  # two columns would have one name
+    ({"p": 2}, {"p": Classes("y", ["same", "same"])}, ["p_0", "p_1", "y"]),
+    ({"p": 2}, {"p": Classes("p_a", ["a", "b"])}, ["p_a", "p_b"]),
 ])  # fmt: skip
-def test_no_two_columns_have_one_name(outputs: dict[str, int | None], classes: dict[str, list[str]], names: list[str]) -> None:
+def test_no_two_columns_have_one_name(outputs: dict[str, int | None], classes: dict[str, Classes], names: list[str]) -> None:
     arrays = {name: np.zeros((4, width) if width else 4) for name, width in outputs.items()}
     assert list(columns(arrays, classes)) == names
+
+
+def test_what_is_no_number_says_no_class() -> None:
+    probs = np.array([[0.1, 0.9], [np.nan, 0.5]])
+    assert columns({"p": probs}, {"p": Classes("y", ["a", "b"])})["y"].tolist() == ["b", ""]
 
 
 def test_classes_of_two_targets_of_one_size_leave_an_output_its_numbers() -> None:
@@ -166,5 +176,5 @@ def test_classes_of_two_targets_of_one_size_leave_an_output_its_numbers() -> Non
     )
     net = nnspec.loads(text)
     labels = {"y": ["a", "b", "c"], "z": ["d", "e", "f"], "v": ["g", "h"]}
-    assert classes_of(net.outputs, net.inputs, net.targets, labels) == {"q": ["g", "h"]}
-    assert classes_of(net.outputs, net.inputs, net.targets, {"y": ["a", "b", "c"]}) == {"p": ["a", "b", "c"]}
+    assert classes_of(net.outputs, net.inputs, net.targets, labels) == {"q": ("v", ["g", "h"])}
+    assert classes_of(net.outputs, net.inputs, net.targets, {"y": ["a", "b", "c"]}) == {"p": ("y", ["a", "b", "c"])}

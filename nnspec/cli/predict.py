@@ -24,6 +24,8 @@ PARQUET = ".parquet"
 def predict(run: str, data: str | None, output: str) -> None:
     """Write the outputs of a trained run, or of an ONNX model, for every example; a run's for images, labelled or not, too.
 
+    Where classes have names, the likeliest one stands beside their numbers.
+
     From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
     """
     refuse_input(output, run, data)

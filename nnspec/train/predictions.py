@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -19,17 +20,24 @@ from nnspec.train.files import package
 from nnspec.train.labels import Labels
 
 FORMATS = (".csv", ".npz", ".parquet")
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d*\.?\d+$)")
 Array = np.ndarray[Any, np.dtype[Any]]
-Classes = Mapping[str, Sequence[str]]
-"""The names of the classes that an output has a number for each of."""
 
 
-def write(path: Path, outputs: Mapping[str, Array], classes: Classes | None = None, files: Sequence[str] = ()) -> None:
+class Classes(NamedTuple):
+    """What an output has a number for each of: the classes of a target, by name."""
+
+    target: str
+    names: Sequence[str]
+
+
+def write(path: Path, outputs: Mapping[str, Array], classes: Mapping[str, Classes] = {}, files: Sequence[str] = ()) -> None:
     """Outputs as a table (csv or parquet, columns `probs_0`, `probs_1`, ..., or `probs_NAME` of `classes`) or npz (one array an output).
 
-    Where each example is one of some `files`, these are the first column, or array, unless an output is called `file`.
+    After them comes what they say, the name of a class, called like the target. Where each example is one of some `files`, these are the
+    first column, or array, unless an output is called `file`.
     """
-    first = {"file": np.array([printable(file) for file in files])} if files else {}
+    first = {"file": np.array([printable(file) for file in files], object)} if files else {}
     refuse_unknown(path)
     with writing(path):
         match path.suffix:
@@ -37,9 +45,10 @@ def write(path: Path, outputs: Mapping[str, Array], classes: Classes | None = No
                 write_whole(path, _csv({**first, **columns(outputs, classes)}))
             case ".parquet":
                 with whole(path) as aside, ParquetFile(aside) as file:
-                    file.append({**{n: v.astype(object) for n, v in first.items()}, **columns(outputs, classes)})
+                    file.append({**first, **columns(outputs, classes)})
             case _:
-                write_whole(path, _npz({**first, **outputs}))
+                texts = {n: v.astype(str) for n, v in {**first, **_answers(outputs, classes)}.items()}
+                write_whole(path, _npz({**texts, **outputs}))
 
 
 def refuse_unknown(path: Path) -> None:
@@ -48,30 +57,46 @@ def refuse_unknown(path: Path) -> None:
         raise fault("E504", f"predictions are written as {', '.join(FORMATS)}, not `{path.suffix or path.name}`")
 
 
-def classes_of(outputs: Mapping[str, Type], inputs: Collection[str], targets: Mapping[str, Type], labels: Labels) -> dict[str, list[str]]:
-    """Of each output the class names that its numbers stand for: those of the only target of so many classes that has names.
+def classes_of(outputs: Mapping[str, Type], inputs: Collection[str], targets: Mapping[str, Type], labels: Labels) -> dict[str, Classes]:
+    """Of each output the classes that its numbers stand for: those of the only target of so many classes that has names.
 
     An ONNX model has names of targets that it does not declare.
     """
-    single = [texts for name, texts in labels.items() if name not in inputs and (name not in targets or targets[name].rank == 1)]
+    single = [Classes(n, texts) for n, texts in labels.items() if n not in inputs and (n not in targets or targets[n].rank == 1)]
     found = {}
     for output, type in outputs.items():
-        named = [texts for texts in single if type.shape[1:] == (len(texts),)]
+        named = [classes for classes in single if type.shape[1:] == (len(classes.names),)]
         if len(named) == 1:
-            found[output] = [printable(name) for name in named[0]]
+            found[output] = Classes(named[0].target, [printable(name) for name in named[0].names])
     return found
 
 
-def columns(outputs: Mapping[str, Array], classes: Classes | None = None) -> dict[str, Array]:
-    """Every number of every output as a column with a row an example, by the name of its class or its place in the example."""
+def columns(outputs: Mapping[str, Array], classes: Mapping[str, Classes] = {}) -> dict[str, Array]:
+    """Every number of every output as a column with a row an example, and after them the names of the classes that they say."""
+    numbers = _numbers(outputs, classes)
+    return {**numbers, **{n: v for n, v in _answers(outputs, classes).items() if n not in numbers}}
+
+
+def _answers(outputs: Mapping[str, Array], classes: Mapping[str, Classes]) -> dict[str, Array]:
+    """For each target the likeliest class of every example, an empty text where no class is; of several outputs the first says it."""
+    found: dict[str, Array] = {}
+    for output, (target, names) in classes.items():
+        numbers = outputs[output]
+        if target not in found:
+            found[target] = np.where(np.isnan(numbers).any(1), "", np.array(names, object)[numbers.argmax(1)])
+    return found
+
+
+def _numbers(outputs: Mapping[str, Array], classes: Mapping[str, Classes]) -> dict[str, Array]:
+    """The columns of numbers, by the name of their class or their place in the example."""
     lengths = {len(v) if v.ndim else 0 for v in outputs.values()}
     if len(lengths) > 1 or 0 in lengths:
         raise fault("E504", "an output of this model is the same for all examples, which a table cannot hold", help="write an .npz")
     flat = {n: v.reshape(len(v), -1) for n, v in outputs.items()}
     places = {n: range(v.shape[1]) for n, v in flat.items()}
-    names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n in flat for i in (classes or {}).get(n, places[n])]
+    names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n in flat for i in (classes[n].names if n in classes else places[n])]
     if len(set(names)) < len(names):  # a class is called as another output ends
-        return columns(outputs)
+        return _numbers(outputs, {})
     return dict(zip(names, (v[:, i] for n, v in flat.items() for i in places[n]), strict=True))
 
 
@@ -93,8 +118,9 @@ class ParquetFile:
 
     def append(self, columns: Mapping[str, Array]) -> None:
         table = self._arrow.table(dict(columns))
-        # Hardly two predictions are equal: a dictionary of them would take most of the time and a third of the file.
-        self._writer = self._writer or self._parquet.ParquetWriter(self._path, table.schema, use_dictionary=False)
+        # Hardly two numbers are equal: a dictionary of them would take most of the time and a third of the file.
+        texts = [name for name, values in columns.items() if values.dtype == object]
+        self._writer = self._writer or self._parquet.ParquetWriter(self._path, table.schema, use_dictionary=texts)
         self._writer.write_table(table)
 
     def __exit__(self, *_: object) -> None:
@@ -106,8 +132,13 @@ def _csv(columns: Mapping[str, Array]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*(map(str, column) for column in columns.values()), strict=True))
+    writer.writerows(zip(*(map(_text if column.dtype == object else str, column) for column in columns.values()), strict=True))
     return text.getvalue().encode()
+
+
+def _text(cell: str) -> str:
+    """A text as no spreadsheet computes it."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def _npz(outputs: Mapping[str, Array]) -> bytes:

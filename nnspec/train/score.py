@@ -43,7 +43,7 @@ class Scorer:
     inputs: Mapping[str, Type]
     source: DataSource
     dtype: str
-    classes: Classes = field(default_factory=dict)
+    classes: Mapping[str, Classes] = field(default_factory=dict)
     gaps: Gaps = field(default_factory=Gaps)
     labels: Labels = field(default_factory=dict)
 
