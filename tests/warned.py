@@ -186,6 +186,11 @@ MUST = {
         "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
     },
     "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
+    "W129": {
+        "of an image": image("conv(1, 8, 3, pad = same) -> relu -> flatten -> dense(10)"),
+        "of the way back": image("conv_transpose(1, 16, 4) -> relu -> flatten -> dense(10)"),
+        "of as many channels": image("conv(2, 3) -> relu -> conv(2, 16, 3, pad = same) -> relu -> flatten -> dense(10)"),
+    },
     "W128": {
         "of a layer": vector("dense(4, init = normal(0.01))"),
         "of a parameter": model("input x: [8]", "target y: [4]", "param A: [8, 4] ~ uniform(1e-1)", "output z = x @ A", "loss mse(z, y)"),
@@ -202,6 +207,9 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a large kernel and its stride by name": image("conv(1, kernel = 8, stride = 3) -> relu -> flatten -> dense(10)"),
+    "a stride": image("conv(4, 3) -> relu -> conv(4, 4, 2) -> relu -> flatten -> dense(10)"),
+    "a large kernel of more units": image("conv(4, 8, 4) -> relu -> flatten -> dense(10)"),
     "an error that is said to be one": watched("early(val.e, patience = 3, best = low)", "metric e = mean(abs(z - y) / y)"),
     "an error of the library": watched("early(val.error, 3)", "metric error = rmse(z, y)"),
     "a loss as a metric": watched("plateau(val.huber)", "metric huber(z, y)"),

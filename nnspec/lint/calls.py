@@ -1,12 +1,16 @@
-"""Models that are called from another."""
+"""Calls that say something else than is probably meant: of models, and of layers as other frameworks have them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from nnspec.diagnostics import Diagnostic, Span
+from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.lint.network import Network, uncommented
+
+_THREE_NUMBERS = re.compile(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
+LARGE_KERNEL = 8
+"""A kernel this large is rare, where there are no more units than channels."""
 
 
 def weights_of_their_own(network: Network) -> Iterator[Diagnostic]:
@@ -28,3 +32,18 @@ def _apart(name: str, first: Span, other: Span) -> Diagnostic:
     message = f"this call of `{name}` has weights of its own: it learns nothing of what the other does"
     help_ = f"`share {shared} = {name}` gives all calls of `{shared}` the same; where they are to differ, name them: `{name} as other`"
     return Diagnostic("W122", message, other, notes=((first, "the other call"),), help=help_, level="warning")
+
+
+def channels_before_units(network: Network) -> Iterator[Diagnostic]:
+    """W129: `conv(1, 8, 3)` on one channel has one unit, whose kernel is 8 by 8; elsewhere the channels that come in are said first."""
+    for product in network.in_training.products.values():
+        owned, span = network.start(product), product.span
+        numbers = _THREE_NUMBERS.search(span.text) if span and owned and len(set(owned.type.shape[:2])) == 1 else None
+        if span and numbers and int(numbers[3]) >= LARGE_KERNEL > int(numbers[4]):
+            layer, units, kernel, stride = numbers.groups()
+            place = Span(span.source, span.start + numbers.start(), span.start + numbers.end())
+            count = f"{units} unit{'s' * (units != '1')}"
+            message = f"`{layer}({units}, {kernel}, {stride})` has {count}, a kernel of {kernel}, and a stride of {stride}"
+            better = f"{layer}({kernel}, {stride}"
+            help_ = f"how many channels come in is known: {kernel} units and a kernel of {stride} are `{better})`"
+            yield Diagnostic("W129", message, place, help=help_, fix=Fix(place, better, safe=False), level="warning")
