@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers import contents, tool
+from helpers import contents
 
 import nnspec
 from nnspec.cli.main import cli
@@ -101,10 +101,3 @@ def test_a_training_that_cannot_begin_leaves_no_directory(folder: Path, run: lis
 def test_a_path_is_no_model() -> None:
     with pytest.raises(nnspec.SpecError, match=r"nnspec\.load"):
         nnspec.from_onnx("m.onnx")
-
-
-def test_what_writes_on_says_what_it_cannot(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.argv", ["sample.py", "run", "A"])
-    with pytest.raises(SystemExit):
-        tool("sample")["main"]()
-    assert "no model of characters" in capsys.readouterr().err

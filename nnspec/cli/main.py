@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": "check.explain",
     "export": "export.export",
     "fmt": "fmt.fmt",
+    "generate": "generate.generate",
     "gradcheck": "gradcheck.gradcheck",
     "graph": "graph.graph",
     "import": "importing.import_",
