@@ -317,6 +317,7 @@ class Net:
         outputs: Sequence[str] = (),
         opset: int = 21,
         half: bool = False,
+        double: bool = False,
         int8: Dataset | None = None,
         pixels: Sequence[str] = (),
         raw: Sample | None = None,
@@ -326,11 +327,12 @@ class Net:
     ) -> Proof:
         """Write the inference graph as ONNX, after proving it equal to the reference; the proof says how equal.
 
-        `outputs` are any values that the model names, where it is cut. The inputs `pixels` come as bytes, from 0 to 255. `half` writes
-        half precision; `int8` is the data to calibrate 8-bit numbers on, and to judge them by. With `raw`, a `sample` of the data, it takes
-        their fields, and what the data block makes of these is done in the model; `standardized` refuses a network that has learnt no
-        statistics to standardize raw values by. The file is compared on `examples`, {input: array}, too. A card of the model, NAME.md, is
-        written beside it; `measured` is what it says of metrics, by the part of the data.
+        `outputs` are any values that the model names, where it is cut. The inputs `pixels` come as bytes, from 0 to 255. It is
+        float32; `half` writes half precision, `double` float64, and `int8` is the data to calibrate 8-bit numbers on, and to judge them by.
+        With `raw`, a `sample` of the data, it takes their fields, and what the data block makes of these is done in the model;
+        `standardized` refuses a network that has learnt no statistics to standardize raw values by. The file is compared on `examples`,
+        {input: array}, too. A card of the model, NAME.md, is written beside it; `measured` is what it says of metrics, by the part of the
+        data.
         """
         from nnspec.deploy.network import export_network
         from nnspec.deploy.wishes import Wishes
@@ -339,16 +341,24 @@ class Net:
         needs("`int8` is the data to calibrate on, as `net.dataset()` has it", (Dataset, type(None)), int8, "`int8=net.dataset()`")
         needs("`raw` is a sample of the data, as `net.sample()` has it", (Sample, type(None)), raw, "`raw=net.sample()`")
         seen = self._checked(examples, self.inputs) if examples else {}
-        wishes = Wishes(tuple(outputs), opset, half, int8, tuple(pixels), raw, seen, standardized, measured)
+        if half + double + (int8 is not None) > 1:
+            raise ValueError("a model is written in half precision, in float64 or on 8-bit numbers, and not in several of them")
+        wishes = Wishes(tuple(outputs), opset, half, double, int8, tuple(pixels), raw, seen, standardized, measured)
         with self.engine.lock:
-            return export_network(self.engine, self._single, Path(path), wishes, self.labels, self.means)
+            return export_network(self.engine, self._in(double), Path(path), wishes, self.labels, self.means)
 
     @as_spec_error()
     def export_training(
-        self, folder: str | Path, *, data: Sequence[Dataset] = (), opset: int = 21, on_warning: Callable[[Diagnostic], None] = warn
+        self,
+        folder: str | Path,
+        *,
+        data: Sequence[Dataset] = (),
+        opset: int = 21,
+        double: bool = False,
+        on_warning: Callable[[Diagnostic], None] = warn,
     ) -> TrainingProof:
         """Write the training itself as ONNX, after proving it equal to the reference: what a step does, and what else it takes to go on
-        from here with any onnxruntime; with `data`, of every train block, what it trains on, too.
+        from here with any onnxruntime, in float32, or with `double` in float64; with `data`, of every train block, what it trains on, too.
 
         `on_warning` is told what of the train blocks is left out (W590). Raises SpecError for a spec without a train block (E110), and for
         a folder that cannot be written (E504).
@@ -360,22 +370,22 @@ class Net:
         from nnspec.train.checkpoint import metadata
 
         self._needs_training()
-        fields = [d.as_arrays().train for d in data]
+        fields, spec = [d.as_arrays().train for d in data], self._in(double)
         with self.engine.lock:
-            standing = standing_of(self.engine)
+            standing = standing_of(self.engine, spec.dtype)
         labels = {**self.labels, **(data[-1].labels if data else {})}
         prepared = preparation(self.spec, learns=True)
         about = metadata(self.engine) | ({"preprocessing": json.dumps(prepared)} if prepared else {})
         how: dict[str, Any] = {"metadata": about, "data": fields, "labels": labels, "opset": opset}
-        proof = export_training(self._single, standing, Path(folder), **how)
+        proof = export_training(spec, standing, Path(folder), **how)
         for doubt in doubts(self.spec):
             on_warning(doubt)
         return proof
 
-    @property
-    def _single(self) -> Compilation:
-        """The spec in single precision."""
-        return self.spec if self.spec.dtype == "float32" else replace(self.spec, dtype="float32")
+    def _in(self, double: bool) -> Compilation:
+        """The spec in double or in single precision."""
+        dtype = "float64" if double else "float32"
+        return self.spec if self.spec.dtype == dtype else replace(self.spec, dtype=dtype)
 
     @as_spec_error()
     def save(self, run: str | Path) -> Path:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # as in the library of the format
 COPIES = 3  # that it makes of what it writes
-HEADER, KINDS = "safetensors:header", {"F32": "float32", "I64": "int64"}
+HEADER, KINDS = "safetensors:header", {"F32": "float32", "F64": "float64", "I64": "int64"}
 
 
 def shapes(path: Path, span: Span) -> dict[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -262,6 +263,53 @@ def test_every_opset_from_17_to_26_will_do(net: nnspec.Net, opset: int, tmp_path
     assert (net.export(tmp_path / "m.onnx", opset=opset).opset, onnx.load(tmp_path / "m.onnx").opset_import[0].version) == (opset, opset)
 
 
+# ---- float64
+
+
+def kinds(model: onnx.ModelProto) -> set[int]:
+    """The numbers that a model takes, keeps and gives."""
+    return {v.type.tensor_type.elem_type for v in (*model.graph.input, *model.graph.output)} | elements(model)
+
+
+@pytest.mark.parametrize("name", [n for n in GALLERY if n != "googlenet"])
+def test_every_spec_of_the_gallery_exports_in_float64(name: str, tmp_path: Path) -> None:
+    net = nnspec.load(name, dtype="float64", engine="numpy", threads=1)
+    proof = net.export(tmp_path / "m.onnx", double=True)
+    assert proof.difference < 1e-13 and onnx.TensorProto.FLOAT not in kinds(onnx.load(proof.path))
+
+
+@pytest.mark.parametrize("opset", [17, 26])
+def test_float64_in_any_opset(net: nnspec.Net, opset: int, tmp_path: Path) -> None:
+    assert net.export(tmp_path / "m.onnx", double=True, opset=opset).difference < 1e-13
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_are_written_as_they_are_asked_for(dtype: str, tmp_path: Path) -> None:
+    """Whatever those of the network are; weights of float64 keep all of their digits."""
+    net = nnspec.load("iris", dtype=dtype, engine="numpy")
+    net.params["dense.W"][0, 0] = 1 / 3
+    single, double = net.export(tmp_path / "single.onnx"), net.export(tmp_path / "double.onnx", double=True)
+    assert onnx.TensorProto.DOUBLE not in kinds(onnx.load(single.path)) and onnx.TensorProto.FLOAT not in kinds(onnx.load(double.path))
+    assert double.path.with_suffix(".md").read_text().count("np.float64") == 1
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(double.path).graph.initializer}
+    np.testing.assert_array_equal(weights["dense.W"], np.asarray(net.params["dense.W"], "float64"))
+
+
+def test_a_model_of_float64_is_a_network_of_float64(net: nnspec.Net, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((3, 1, 6, 6))
+    path = net.export(tmp_path / "m.onnx", double=True).path
+    again = nnspec.load(path)
+    assert again.spec.dtype == "float64"
+    np.testing.assert_allclose(again(image=image)["probs"], values_of(path, image)["probs"], rtol=1e-12)
+    assert again.export(tmp_path / "again.onnx", double=True).difference < 1e-13
+
+
+@pytest.mark.parametrize("wishes", [{"half": True, "double": True}, {"double": True, "int8": Dataset({}, None, None)}])
+def test_a_model_has_one_kind_of_numbers(net: nnspec.Net, wishes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not in several"):
+        net.export(tmp_path / "m.onnx", **wishes)
+
+
 # ---- the command
 
 
@@ -273,6 +321,7 @@ def test_every_opset_from_17_to_26_will_do(net: nnspec.Net, opset: int, tmp_path
         ["--preprocess", "image=grey"],
         ["--data", "x.csv"],
         ["--quantize", "int8", "--dtype", "float16"],
+        ["--quantize", "int8", "--dtype", "float64"],
         ["--train-step", "--output", "probs"],
         ["--train-step", "--dtype", "float16"],
     ],

@@ -17,6 +17,7 @@ from nnspec.deploy import Proof, export
 from nnspec.deploy import proof as proof_module
 from nnspec.diagnostics import Fault, Source
 from nnspec.graph import BATCH, Graph, Size, Type
+from nnspec.interchange import lowering
 from nnspec.interchange.prove import check
 from nnspec.interchange.to_onnx import OPSETS, to_onnx
 from nnspec.ops import OPS
@@ -214,9 +215,12 @@ def test_an_opset_out_of_range_is_refused(opset: int, tmp_path: Path) -> None:
     assert code_of(lambda: proved(IMAGES, tmp_path / "m.onnx", opset=opset)) == "E505"
 
 
-def test_float64_is_refused(tmp_path: Path) -> None:
-    c = compiled(IMAGES, "float64")
-    assert code_of(lambda: export(c.deployed, weights_of(c), tmp_path / "m.onnx", metadata={})) == "E505"
+def test_what_is_right_to_float32_only_is_refused_in_float64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    c = compiled("model M { input x: [4]  output y = x -> dense(3) -> gelu }", "float64")
+    assert export(c.deployed, weights_of(c), tmp_path / "m.onnx").difference < 1e-15
+    rounded = {"erf": lambda o, x: o.cast(o.node("Erf", o.cast(x, "float32")), "float64")}
+    monkeypatch.setattr(lowering, "IN_DOUBLE", {**lowering.IN_DOUBLE, **rounded})
+    assert code_of(lambda: export(c.deployed, weights_of(c), tmp_path / "m.onnx")) == "E505"
 
 
 def test_a_missing_or_misshapen_weight_is_refused(tmp_path: Path) -> None:

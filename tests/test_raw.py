@@ -56,6 +56,14 @@ def test_formulas_of_the_data_block_are_done_in_the_model(tmp_path: Path) -> Non
     np.testing.assert_allclose(got["out"], plain["out"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("pixels", [(), ("a",)])
+def test_formulas_of_the_data_block_in_float64(pixels: tuple[str, ...], tmp_path: Path) -> None:
+    net = trained(tmp_path)
+    assert net.export(tmp_path / "raw.onnx", raw=net.sample(), pixels=pixels, double=True).difference < 1e-13
+    given = {i.name: i.type for i in onnx.load(tmp_path / "raw.onnx").graph.input}
+    assert given["b"].tensor_type.elem_type == onnx.TensorProto.DOUBLE
+
+
 def test_statistics_in_the_model_are_those_of_the_training_data(tmp_path: Path) -> None:
     """Raw values to the model are standardized ones to one that has the same weights and no `standardize`."""
     net, plain = trained(tmp_path), trained(tmp_path, first="identity")

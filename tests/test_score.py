@@ -72,6 +72,15 @@ def test_every_row_gets_its_outputs_in_the_order_of_the_file(net: nnspec.Net, ta
     assert np.allclose(probs, expected["probs"], atol=1e-6) and np.allclose(found["best"], expected["best"], atol=1e-6)
 
 
+def test_a_run_in_float64_predicts_in_float64(net: nnspec.Net, table: dict[str, Any]) -> None:
+    net = nnspec.loads(SPEC, dtype="float64").init(seed=5)
+    net.save("double")
+    write("in.parquet", table)
+    CliRunner().invoke(cli, ["predict", "double", "--data", "in.parquet", "-o", "out.parquet"], catch_exceptions=False)
+    expected = net.predict({"x": np.stack([table["long"], 2 * table["wide"]], axis=1)})
+    np.testing.assert_allclose(parquet.read_table("out.parquet")["probs_0"], expected["probs"][:, 0], rtol=1e-12)
+
+
 def test_a_table_in_memory_is_written_as_the_same_parquet(net: nnspec.Net, table: dict[str, Any]) -> None:
     write("in.parquet", table)
     predict("streamed.parquet")

@@ -20,6 +20,7 @@ from nnspec.interchange.names import every_node
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
 from tools.batches import random_batch
+from tools.twenty_steps import data_of
 
 TRAINED = [n for n in GALLERY if n != "filters"]  # which has no training
 SMALL_BATCHES = {"gpt": 16, "char_lstm": 16, "inception_mnist": 16, "resnet": 32, "googlenet": 2}
@@ -46,12 +47,20 @@ def all_sorts(schedule: str = "schedule cosine", **more: Any) -> nnspec.Net:
     return nnspec.loads(ALL_SORTS.replace("SCHEDULE", schedule), engine="numpy", threads=1, **more)
 
 
-def small_googlenet() -> nnspec.Net:
+def small_googlenet(dtype: str) -> nnspec.Net:
     text = gallery.path("googlenet").read_text("utf-8")
     for old, new in SMALLER.items():
         assert old in text
         text = text.replace(old, new)
-    return nnspec.loads(text, engine="numpy", threads=1)
+    return nnspec.loads(text, dtype=dtype, engine="numpy", threads=1)
+
+
+def for_twenty_steps(name: str, dtype: str = "float32", most: int = 64) -> nnspec.Net:
+    """A spec of the gallery, its batches no larger than they need to be."""
+    net = small_googlenet(dtype) if name == "googlenet" else nnspec.load(name, dtype=dtype, engine="numpy", threads=1)
+    size = min(net.spec.trainings[0].batch, SMALL_BATCHES.get(name, most), most)
+    net.spec = net.engine.spec = net.spec.with_training(steps=20, epochs=None, batch=size, augment=(), stop=None)
+    return net
 
 
 def batch_of(net: nnspec.Net, examples: int) -> dict[str, Any]:
@@ -61,8 +70,9 @@ def batch_of(net: nnspec.Net, examples: int) -> dict[str, Any]:
 
 def exported(net: nnspec.Net, folder: Path, data: dict[str, Any]) -> dict[str, Any]:
     """The manifest of a folder with data."""
-    proof = net.export_training(folder, data=[Dataset(data, None, None)] * len(net.spec.trainings))
-    assert proof.difference < 1e-3 and {p.name for p in folder.iterdir()} == set(proof.files)
+    double = net.spec.dtype == "float64"
+    proof = net.export_training(folder, data=[Dataset(data, None, None)] * len(net.spec.trainings), double=double)
+    assert proof.difference < (1e-12 if double else 1e-3) and {p.name for p in folder.iterdir()} == set(proof.files)
     for path in folder.glob("*.onnx"):
         assert_plain(onnx.load(path))
     return dict(json.loads((folder / "step.json").read_text()))
@@ -94,15 +104,27 @@ def run(session: Session, values: dict[str, Any]) -> dict[str, Any]:
 def test_twenty_steps_of_the_script_are_twenty_steps_of_the_engine(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    net = small_googlenet() if name == "googlenet" else nnspec.load(name, engine="numpy", threads=1)
-    size = min(net.spec.trainings[0].batch, SMALL_BATCHES.get(name, 64))
-    net.spec = net.engine.spec = net.spec.with_training(steps=20, epochs=None, batch=size, augment=(), stop=None)
-    data = batch_of(net, 5 * size)
+    net = for_twenty_steps(name)
+    data = batch_of(net, 5 * net.spec.trainings[0].batch)
     exported(net, tmp_path, data)
     run_script(tmp_path, monkeypatch)
     printed = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
     history = net.fit_datasets([Dataset(data, None, None)] * len(net.spec.trainings))
     np.testing.assert_allclose(printed, [e.metrics["loss"] for e in history.epochs], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_in_float64_the_weights_are_the_same_too(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rounding grows so far in twenty steps that it could be taken for another program, or another for it."""
+    net = for_twenty_steps(name, "float64", most=4)
+    data = data_of(net, 5 * net.spec.trainings[0].batch, normal=True)
+    exported(net, tmp_path, data)
+    run_script(tmp_path, monkeypatch)
+    net.fit_datasets([Dataset(data, None, None)] * len(net.spec.trainings))
+    trained, own = load_file(tmp_path / "trained.safetensors"), {**net.params, **net.states}
+    largest = max(np.abs(w).max() for w in own.values())
+    for parameter, value in own.items():
+        np.testing.assert_allclose(trained[parameter], value, rtol=0, atol=1e-8 * largest, err_msg=parameter)
 
 
 @pytest.mark.parametrize("schedule", ["", "schedule cosine", "steps 17  schedule cosine", "schedule on_plateau(patience = 1)"])

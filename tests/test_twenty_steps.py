@@ -29,3 +29,20 @@ def test_a_step_that_is_another_is_told(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(sys, "argv", ["twenty_steps", "xor"])
     assert twenty_steps.main() == 1 and "TOO FAR" in capsys.readouterr().out
     assert twenty_steps.apart(nnspec.load("xor", engine="numpy")) != Apart(0, 0)
+
+
+@pytest.mark.parametrize(("dtype", "ends"), [("float32", 0), ("float64", 1)])
+def test_in_float64_weights_are_compared_too(
+    dtype: str, ends: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = nnspec.Net.fit_datasets
+
+    def and_moves(net: nnspec.Net, *how: object) -> object:
+        history = fit(net, *how)
+        net.params["dense.W"][0, 0] += 1e-3
+        return history
+
+    monkeypatch.setattr(sys, "argv", ["twenty_steps", "--dtype", dtype, "--normal", "--batch", "3", "xor"])
+    assert twenty_steps.main() == 0
+    monkeypatch.setattr(nnspec.Net, "fit_datasets", and_moves)
+    assert twenty_steps.main() == ends and ("TOO FAR" in capsys.readouterr().out) == ends

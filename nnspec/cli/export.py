@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nnspec.train.data import Dataset
 
 OLDEST, NEWEST = 17, 26
+HALF, DOUBLE = "float16", "float64"
 BYTES, STANDARDIZE, FIELDS = "bytes", "standardize", "data"
 
 
@@ -30,7 +31,7 @@ BYTES, STANDARDIZE, FIELDS = "bytes", "standardize", "data"
 @click.option("-o", "path", type=click.Path(), metavar="M.onnx", help="The file, or with --train-step the folder (default: NAME-step).")
 @click.option("--output", "outputs", multiple=True, metavar="NAME", help="Cut the model at this value instead of at its outputs.")
 @click.option("--opset", type=click.IntRange(OLDEST, NEWEST), default=21, show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="Of weights and values.")
+@click.option("--dtype", type=click.Choice(["float32", HALF, DOUBLE]), default="float32", show_default=True, help="Of weights and values.")
 @click.option(
     "--quantize", type=click.Choice(["int8"]), help="Calibrated on the training data, or on --data; says what the metrics were and are."
 )
@@ -49,12 +50,14 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
     if Path(source).is_dir() and pairs:
         raise click.UsageError("--set belongs to a spec; a run has its values already")
     _refuse_strangers(train_step, data, how)
-    net = api.open(source) if Path(source).is_dir() else Net(compilation(source, pairs))
+    own = DOUBLE if how["dtype"] == DOUBLE else None
+    net = api.open(source) if Path(source).is_dir() else Net(compilation(source, pairs, own))
     if train_step:
         _training(net, path or f"{Path(source).stem if source != '-' else net.name.lower()}-step", data, how)
     elif path:
         form = {
-            "half": how["dtype"] == "float16",
+            "half": how["dtype"] == HALF,
+            "double": how["dtype"] == DOUBLE,
             "int8": _calibrating(net, source, data) if how["quantize"] else None,
             **_prepared(net, how["prepared"], data),
             "examples": _seen(net) if Path(source).is_dir() and not how["quantize"] and FIELDS not in how["prepared"] else {},
@@ -73,8 +76,9 @@ def _refuse_strangers(train_step: bool, data: str | None, how: dict[str, Any]) -
     """Options that do not belong together."""
     if how["with_data"] and not train_step:
         raise click.UsageError("--with-data belongs to --train-step")
-    if train_step and (how["outputs"] or how["quantize"] or how["prepared"] or how["dtype"] != "float32"):
-        raise click.UsageError("--train-step is of the whole model in float32: it takes no --output, --dtype, --quantize or --preprocess")
+    if train_step and (how["outputs"] or how["quantize"] or how["prepared"] or how["dtype"] == HALF):
+        options = "--output, --quantize or --preprocess"
+        raise click.UsageError(f"--train-step is of the whole model in float32 or float64: it takes no {options}, and no --dtype {HALF}")
     if data and not (how["with_data"] or how["quantize"] or FIELDS in how["prepared"]):
         raise click.UsageError("--data is read by --quantize, --with-data and --preprocess data only")
     if how["quantize"] and how["dtype"] != "float32":
@@ -121,7 +125,8 @@ def _measured(source: str, net: Net) -> dict[str, dict[str, Any]]:
 
 def _training(net: Net, folder: str, data: str | None, how: dict[str, Any]) -> None:
     datasets = net.datasets(data) if how["with_data"] else ()
-    _say(net.export_training(folder, data=datasets, opset=how["opset"], on_warning=lambda d: say([d])), how["as_json"])
+    double = how["dtype"] == DOUBLE
+    _say(net.export_training(folder, data=datasets, opset=how["opset"], double=double, on_warning=lambda d: say([d])), how["as_json"])
 
 
 def _say(proof: Proof | TrainingProof, as_json: bool) -> None:

@@ -72,10 +72,11 @@ def _stream(net: Net, data: Path, output: Path) -> int:
     assert source, "a parquet file is read as a table"
     source = by_their_names(source, read_parquet(data, source.span, gaps=True), net.inputs)
     with TemporaryDirectory() as folder, _progress() as progress:
-        session = Session(net.export(Path(folder) / "model.onnx").path, threads=1)
+        double = net.spec.dtype == "float64"
+        session = Session(net.export(Path(folder) / "model.onnx", double=double).path, threads=1)
         classes = classes_of(net.outputs, net.inputs, net.targets, net.labels)
         gaps = Gaps(means=learnt(net.means) if source.options.get("missing") == "mean" else {})
-        scorer = Scorer(session, batch_for(net.spec.deployed), net.inputs, source, "float32", classes, gaps, net.labels)
+        scorer = Scorer(session, batch_for(net.spec.deployed), net.inputs, source, net.spec.dtype, classes, gaps, net.labels)
         return score(scorer, data, output, progress)
 
 

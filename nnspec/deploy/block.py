@@ -121,9 +121,10 @@ class Block:
     def _halfway(self) -> dict[str, Array]:
         """The weights as they are, and all else as it may be in the middle of a training."""
         filled = {
-            n: np.asarray(self.models.rng.uniform(*MEMORY, t.numbers), np.float32)
+            n: np.asarray(self.models.rng.uniform(*MEMORY, t.numbers), self.spec.dtype)
             for n, (t, _) in memory_of(self.spec, self.number).items()
         }
         numbers = {SEED: 3, STEP: PROOF_STEP, BEGUN: PROOF_BEGUN}
-        scalars = {n: np.asarray(v, np.int64) for n, v in numbers.items()} | {rate_name(self.spec): np.asarray(self.base, np.float32)}
+        rate = {rate_name(self.spec): np.asarray(self.base, self.spec.dtype)}
+        scalars = {n: np.asarray(v, np.int64) for n, v in numbers.items()} | rate
         return {**self.standing.arrays, **filled, **scalars}

@@ -20,7 +20,7 @@ from nnspec.graph.types import show
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MARK = "<!-- A model card, written by nnspec with the model. -->"
-DTYPES = {"float32": "np.float32", "int64": "np.int64", "uint8": "np.uint8", "bool": "np.bool_"}
+DTYPES = {"float32": "np.float32", "float64": "np.float64", "int64": "np.int64", "uint8": "np.uint8", "bool": "np.bool_"}
 MOST_CLASSES = 50
 MOST_NUMBERS = 16
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.deploy.proof import LARGEST_OF_STEP, compared, inputs_of, random_batches, tried
+from nnspec.deploy.proof import LARGEST_DIFFERENCE, LARGEST_OF_STEP, compared, inputs_of, random_batches, tried, within
 from nnspec.graph import Graph
 from nnspec.interchange.careful import CAREFUL
 from nnspec.interchange.epoch import over_batches
@@ -21,10 +21,10 @@ STEPS = 2
 
 
 class Models:
-    """Proved models by the names of their files, and the largest difference there was."""
+    """Proved models by the names of their files, and the largest difference there was; `dtype` is that of the numbers in them."""
 
-    def __init__(self, opset: int, metadata: Mapping[str, str]) -> None:
-        self.opset, self.metadata = opset, metadata
+    def __init__(self, opset: int, metadata: Mapping[str, str], dtype: str) -> None:
+        self.opset, self.metadata, self.dtype = opset, metadata, dtype
         self.files: dict[str, Model] = {}
         self.difference = 0.0
         self.rng = np.random.default_rng(0)
@@ -47,7 +47,7 @@ class Models:
         feeds = ({**given, **batch} for batch in (random_batches(drawn, self.rng) if drawn else [{}]))
         runs = tried(graph, model.SerializeToString(), feeds)
         pairs = (pair for run in runs for pair in zip(run.got, run.expected, strict=True))
-        self.difference = max(self.difference, compared(pairs, LARGEST_OF_STEP))
+        self.difference = max(self.difference, compared(pairs, within(LARGEST_OF_STEP, self.dtype)))
         self.files[name] = model
 
     def add_epoch(self, name: str, step: str, carried: Mapping[str, str], each: Collection[str], feeds: Mapping[str, Array]) -> None:
@@ -61,5 +61,5 @@ class Models:
             outputs = one.run(now)
             now |= {n: outputs[o] for n, o in carried.items()}
         last = [(done[o] if o in carried.values() else done[o][-1], v) for o, v in outputs.items()]
-        self.difference = max(self.difference, compared(last))
+        self.difference = max(self.difference, compared(last, within(LARGEST_DIFFERENCE, self.dtype)))
         self.files[name] = model

@@ -28,7 +28,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def export_network(
     engine: Engine, spec: Compilation, path: Path, wishes: Wishes, labels: Mapping[str, Sequence[str]], means: Mapping[str, Any]
 ) -> Proof:
-    """Write the spec, in single precision, with the numbers of its engine; what class numbers and gaps stand for goes with it."""
+    """Write the spec with the numbers of an engine; what class numbers and gaps stand for goes with it."""
     w = wishes
     prepared = _prepared(engine, w)
     graph = graph_of(spec, w.outputs, w.pixels, w.raw)
@@ -36,7 +36,7 @@ def export_network(
     states = {node.name: node.type.shape for node in graph if node.op is state}
     said = {"labels": labels, "means": dict(means), "preprocessing": prepared, "states": states}
     about = metadata(engine) | {name: json.dumps(value) for name, value in said.items() if value}
-    weights = {n: v.astype("float32") for n, v in {**engine.params, **engine.states}.items()}
+    weights = {n: v.astype(spec.dtype) for n, v in {**engine.params, **engine.states}.items()}
     if w.raw:
         prove_same(graph_of(spec, w.outputs, (), w.raw), graph_of(spec, w.outputs), weights, w.raw)
     seen = given_as({**w.raw.inputs, **w.raw.fields} if w.raw else w.examples, w.pixels)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.deploy.comparison import Run, difference, distance, largest, never_finite, nothing_compared, settled
+from nnspec.deploy.comparison import ROUNDING, Run, difference, distance, largest, never_finite, nothing_compared, settled
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, size_names
@@ -16,6 +16,7 @@ from nnspec.run import reference
 from nnspec.run.ort import REFUSALS, Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# In float32; in float64 as many roundings.
 LARGEST_DIFFERENCE = 1e-4
 # Of a training step: where relu and max pools decide by the last bit, two ways of adding up come to 4.8e-4 (GoogLeNet, 41 draws).
 LARGEST_OF_STEP = 1e-3
@@ -31,7 +32,12 @@ def proved(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Arr
     runs = [*map(settled, tried(graph, content, feeds))]
     if unknown := never_finite(graph, runs):
         raise fault("E505", nothing_compared(unknown), help=help)
-    return _small_enough(difference(graph, runs), LARGEST_DIFFERENCE if most is None else most, help)
+    return _small_enough(difference(graph, runs), within(LARGEST_DIFFERENCE, graph.dtype) if most is None else most, help)
+
+
+def within(most: float, dtype: str) -> float:
+    """What is as many roundings of these numbers as `most` is of float32."""
+    return most * float(np.finfo(dtype).eps) / ROUNDING
 
 
 def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]]) -> list[Run]:
@@ -44,7 +50,7 @@ def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Arra
         raise fault("E505", f"onnxruntime refuses the model: {' '.join(str(error).split())}") from error
 
 
-def compared(pairs: Iterable[tuple[Array, Array]], most: float = LARGEST_DIFFERENCE) -> float:
+def compared(pairs: Iterable[tuple[Array, Array]], most: float) -> float:
     """The largest difference of what was got from what was expected; E505 when it is too large."""
     return _small_enough(largest(distance(got, expected) for got, expected in pairs), most)
 

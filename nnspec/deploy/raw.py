@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.deploy.proof import compared, inputs_of
+from nnspec.deploy.proof import LARGEST_DIFFERENCE, compared, inputs_of
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.elaborate.primitives import SEED, STEP
@@ -51,7 +51,8 @@ def prove_same(raw: Graph, plain: Graph, weights: Mapping[str, Array], sample: S
     gaps, filled = ({n: np.full_like(fields[n], v) for n, v in values.items()} for values in (dict.fromkeys(means, np.nan), means))
     runs = ((raw, fields), (plain, sample.inputs), (raw, fields | gaps), (raw, fields | filled))
     got, expected, of_gaps, of_means = (reference.run(graph, {**weights, **numbers, **given}) for graph, given in runs)
-    return compared((*((got[n], expected[n]) for n in expected), *((of_gaps[n], of_means[n]) for n in of_means)))
+    pairs = (*((got[n], expected[n]) for n in expected), *((of_gaps[n], of_means[n]) for n in of_means))
+    return compared(pairs, LARGEST_DIFFERENCE)
 
 
 def renamed(sample: Sample) -> dict[str, str]:

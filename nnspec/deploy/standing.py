@@ -30,8 +30,8 @@ class Standing:
     starts: Mapping[int, Mapping[str, Array]] = field(default_factory=dict)
 
 
-def standing_of(engine: Engine) -> Standing:
-    """That of an engine; before the first step with the weights that its training starts from."""
+def standing_of(engine: Engine, dtype: str) -> Standing:
+    """That of an engine, in numbers of another kind; before the first step with the weights that its training starts from."""
     starts = {n: saved(engine, t.start) for n, t in enumerate(engine.spec.trainings) if t.start and n >= engine.stage}
     begun = {} if engine.steps_done else starts.get(0, {})
     arrays = engine.all_arrays() | begun
@@ -40,7 +40,7 @@ def standing_of(engine: Engine) -> Standing:
         parameter, _, state = name.rpartition(".")
         own[name] = arrays[f"optimizer/{state}/{parameter}"]
     numbers = {SEED: int(engine.seed), STEP: int(engine.steps_done), BEGUN: engine.stage_start}
-    floats = {n: np.array(v, np.float32) for n, v in own.items()}
+    floats = {n: np.array(v, dtype) for n, v in own.items()}
     whole = {n: np.asarray(v, np.int64) for n, v in numbers.items()}
-    later = {number: {n: np.asarray(v, np.float32) for n, v in start.items()} for number, start in starts.items() if number > engine.stage}
+    later = {number: {n: np.asarray(v, dtype) for n, v in start.items()} for number, start in starts.items() if number > engine.stage}
     return Standing(engine.stage, floats | whole, later)

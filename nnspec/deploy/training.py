@@ -64,11 +64,11 @@ def export_training(
     labels: Mapping[str, Sequence[str]] = {},
     opset: int = DEFAULT_OPSET,
 ) -> TrainingProof:
-    """Write the folder of a float32 spec once all in it is proved right; `standing` is where `train.py` goes on from.
+    """Write the folder of a spec once all in it is proved right; `standing` is where `train.py` goes on from.
 
     `data` is what each train block trains on, to be written too.
     """
-    models, state, names = Models(opset, metadata), content(standing.arrays), _names_of(spec, data or [{}] * len(spec.stages))
+    models, state, names = Models(opset, metadata, spec.dtype), content(standing.arrays), _names_of(spec, data or [{}] * len(spec.stages))
     manifest = _manifest(spec, standing, models, metadata, labels, names) | {"arrays": places(state)}
     contents = {
         **{name: _npz(part) for name, part in zip(names, data, strict=False)},

@@ -22,6 +22,7 @@ class Wishes:
     outputs: tuple[str, ...] = ()
     opset: int = DEFAULT_OPSET
     half: bool = False
+    double: bool = False
     int8: Dataset | None = None
     pixels: tuple[str, ...] = ()
     raw: Sample | None = None

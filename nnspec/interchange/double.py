@@ -102,9 +102,11 @@ def _seen(o: Lowering, x: Image, kernel: Numbers, strides: Numbers, dilations: N
 def _columns(o: Lowering, x: Image, kernel: Numbers, strides: Numbers, dilations: Numbers, grid: Shape, groups: int) -> str:
     """[batch, groups, channels * places, windows]."""
     batch, channels = x.shape[:2]
+    shape = (batch, groups, count((channels, *kernel)) // groups, count(grid))
+    if {*kernel, *strides} == {1}:
+        return o.reshape(x.value, shape)
     seen = [o.unsqueeze(part, 2) for part in _seen(o, x, kernel, strides, dilations, grid)]
-    rows = count((channels, *kernel)) // groups
-    return o.reshape(o.node("Concat", *seen, axis=2), (batch, groups, rows, count(grid)))
+    return o.reshape(o.node("Concat", *seen, axis=2), shape)
 
 
 def _correlated(o: Lowering, x: Image, w: Image, strides: Numbers, dilations: Numbers, groups: int) -> str:
