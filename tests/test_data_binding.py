@@ -78,7 +78,7 @@ def test_a_run_remembers_the_data_it_was_trained_on(tmp_path: Path, monkeypatch:
     for command in ("eval run", "predict run -o p.csv", "export run --quantize int8 -o m.onnx", "templates run"):
         done = CliRunner().invoke(cli, command.split())
         assert done.exit_code == 0, done.exception
-    assert Path("p.csv").read_text().startswith("probs_ash,probs_elm\n")
+    assert Path("p.csv").read_text().startswith("probs_ash,probs_elm,kind\n")
     monkeypatch.chdir(tmp_path.parent)
     again = nnspec.open(tmp_path / "run")
     again.fit()

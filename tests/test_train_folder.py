@@ -68,7 +68,7 @@ def test_the_script_trains_by_itself(digits: Path, tmp_path: Path) -> None:
     [
         ([], "data.npz'"),
         (["d.npz", "t.safetensors", "more"], "too many values"),
-        (["{rows}", "nowhere/t.safetensors"], "FileNotFoundError: [Errno 2] No such file or directory: 'nowhere'"),
+        (["{rows}", "nowhere/t.safetensors"], "nowhere'"),
         (["{wrong}"], "invalid dimensions for input: image for the following indices index: 3 Got: 7 Expected: 8"),
     ],
 )
