@@ -18,7 +18,7 @@ from nnspec.diagnostics import Source, fault, printable
 from nnspec.files import write_whole, writing
 from nnspec.interchange.dequantized import is_quantized
 from nnspec.interchange.read import load
-from nnspec.interchange.single import half_inputs, is_half
+from nnspec.interchange.single import half_inputs, is_double, is_half
 from nnspec.interchange.to_spec.spec import Written, written
 from nnspec.record import dataclass
 from nnspec.run import reference
@@ -47,7 +47,7 @@ class Imported:
         files = f"{self.spec} and {self.weights.name}" if self.weights else f"{self.spec}"
         holds = f"{self.numbers:,} numbers in {self.arrays} arrays" if self.weights else "no weights"
         equal = f"equal to {self.model} in onnxruntime within {self.difference:.1e} at batch {' and '.join(map(str, self.batches))}"
-        return printable(f"{files}: {holds}; {equal}") + (f"; what has {self.bits} bits there is float32 here" if self.bits < 32 else "")
+        return printable(f"{files}: {holds}; {equal}") + (f"; what has {self.bits} bits there is float32 here" if self.bits != 32 else "")
 
 
 def import_model(model: Path, spec: Path) -> Imported:
@@ -62,9 +62,9 @@ def import_model(model: Path, spec: Path) -> Imported:
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     origin = f"{model_name(spec)}, imported from {model.name}" + (f", which {producer} wrote" if producer else "")
     found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
-    bits = 8 if is_quantized(proto) else 16 if is_half(proto) else 32
+    bits = 8 if is_quantized(proto) else 16 if is_half(proto) else 64 if is_double(proto) else 32
     far, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(0))
-    if not far <= (LARGEST_DIFFERENCE if bits == 32 else LARGEST_OF_HALF):
+    if not far <= (LARGEST_OF_HALF if bits < 32 else LARGEST_DIFFERENCE):
         raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {far:.2g} of the largest output")
     _write(spec, weights, found)
     numbers = sum(w.size for w in found.weights.values())

@@ -63,6 +63,12 @@ def test_so_does_one_of_the_newer_exporter(name: str, tmp_path: Path) -> None:
     check_against_torch(e, taken(e, tmp_path, dynamo=True)[0], tmp_path)
 
 
+def test_a_model_in_float64_is_read_in_single_and_said_to_be(tmp_path: Path) -> None:
+    nnspec.load("iris").export(tmp_path / "model.onnx", double=True)
+    done = import_model(tmp_path / "model.onnx", tmp_path / "net.nn")
+    assert done.difference < CLOSE and "what has 64 bits there is float32 here" in done.sentence
+
+
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_a_model_in_half_precision_is_read_in_single_and_said_to_be(dynamo: bool, tmp_path: Path) -> None:
     e = example("lenet")

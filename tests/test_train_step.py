@@ -285,6 +285,29 @@ def test_weights_from_a_file_lie_in_the_model_of_first_values(tmp_path: Path) ->
     assert Session(tmp_path / "out" / "init.onnx").run({"seed": np.asarray(0)})["W"].tolist() == [3, 4]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_states_are_fitted_to_what_weights_make_of_the_data(dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = "model M { input x: [3]  param w: [3, 3] ~ orthogonal  output y = (x @ w -> standardize -> tanh)[0]  loss y^2 }"
+    net = nnspec.loads(f"{model}  train {{ epochs 2  batch 4  optimizer sgd(lr = 0.01) }}", dtype=dtype, engine="numpy")
+    data = data_of(net, 12)
+    exported(net, tmp_path, data)
+    run_script(tmp_path, monkeypatch)
+    net.fit_datasets([Dataset(data, None, None)])
+    trained = load_file(tmp_path / "trained.safetensors")
+    for name, value in {**net.params, **net.states}.items():
+        np.testing.assert_allclose(trained[name], value, atol=1e-13 if dtype == "float64" else 1e-5)
+
+
+def test_a_network_without_parameters_is_only_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = "model M { input x: [2]  output y = 2 * x  loss mean(y^2) }"
+    net = nnspec.loads(f"{model}  train {{ epochs 2  batch 2  optimizer sgd(lr = 1) }}", engine="numpy")
+    exported(net, tmp_path, {"x": np.asarray([[1, 2], [3, 4]], np.float32)})
+    run_script(tmp_path, monkeypatch)
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["30", "30"]
+
+
 def test_an_input_called_lr_leaves_the_rate_another_name(tmp_path: Path) -> None:
     net = nnspec.loads(
         "model M { input lr: []  param w: [] = 1  output y = w - lr  loss y^2 }  train { epochs 1  optimizer sgd(lr = 0.25) }"

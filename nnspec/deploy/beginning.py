@@ -63,11 +63,11 @@ def beginning(spec: Compilation, stage: int, start: Mapping[str, Array], *, firs
 
 
 def _fitting(fitting: Graph, dtype: str) -> Graph:
-    """The graph from a whole data set to the states that are learnt from it, in float64 inside, for fields of another kind of float."""
+    """The graph from a whole data set, and weights before it, to what is learnt: in float64 inside, given another kind of float."""
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        if node.op is OPS["input"] and node.type.is_float:
-            return OPS["cast"](new.source(node.op, node.name, replace(node.type, dtype=dtype)), dtype=node.type.dtype).name
+        if node.op.is_source and node.type.is_float:
+            return OPS["cast"](new.source(OPS["input"], node.name, replace(node.type, dtype=dtype)), dtype=node.type.dtype).name
         return new.copy_node(node, inputs)
 
     return fitting.rebuilt(rule)

@@ -94,7 +94,8 @@ class Block:
         read, ports = self.models.inputs(step), fields_of(self.spec)
         fields = [n for n in read if n in ports]
         batch = next(random_batches({n: ports[n] for n in fields}, self.models.rng))
-        self.models.add_epoch(epoch, step, carried, [*fields, rate_name(self.spec)], {n: (given | batch)[n] for n in read})
+        each = [n for n in (*fields, rate_name(self.spec)) if n in read]  # without parameters there is nothing to learn at a rate
+        self.models.add_epoch(epoch, step, carried, each, {n: (given | batch)[n] for n in read})
         return {
             "models": {"examples": QUESTIONS, "begin": begin, "step": step, "schedule": schedule},
             "epoch": epoch,

@@ -18,6 +18,12 @@ def is_half(model: onnx.ModelProto) -> bool:
     return any(kind in HALVES for kind in kinds)
 
 
+def is_double(model: onnx.ModelProto) -> bool:
+    """Whether it keeps numbers in float64, or takes them."""
+    taken, kept = (i.type.tensor_type.elem_type for i in model.graph.input), (t.data_type for t in model.graph.initializer)
+    return TensorProto.DOUBLE in (*taken, *kept)
+
+
 def half_inputs(model: onnx.ModelProto) -> set[str]:
     """The inputs that take float16."""
     return {i.name for i in model.graph.input if i.type.tensor_type.elem_type == TensorProto.FLOAT16}

@@ -62,7 +62,9 @@ def of_text(text: str, seed: int = 0) -> Iterator[str]:
         in_parts = results(_net(double, "numpy", 2), batch)
     yield from _against("numpy in parts", expected, in_parts, EXACT, EXACT)
     yield from _against("onnxruntime", in_single, results(_net(single, "ort"), batch), FORWARD, BACKWARD, rounding)
-    yield from _exported(rounded, batch, rounding)
+    yield from _against("onnxruntime in float64", expected, results(_net(double, "ort"), batch), EXACT, EXACT)
+    yield from _exported(rounded, batch, FORWARD, rounding)
+    yield from _exported(definition, batch, EXACT)
     yield from _as_written(definition, batch)
     yield from _told("the gradient by finite differences", error_of_gradients(definition, batch, expected.gradients, seed), BY_DIFFERENCES)
 
@@ -99,7 +101,7 @@ def _told(what: str, found: float, most: float) -> Iterator[str]:
         yield f"{what}: {found:.1e}, where {most:.0e} is allowed"
 
 
-def _exported(net: nnspec.Net, batch: Fields, rounding: Callable[[], Distances]) -> Iterator[str]:
+def _exported(net: nnspec.Net, batch: Fields, most: float, rounding: Callable[[], Distances] = _nothing) -> Iterator[str]:
     """The file for deployment, with onnxruntime's optimisations and without."""
     model = to_onnx(*simplified(net.spec.deployed, {**net.params, **net.states})).SerializeToString()
     feeds = {n: np.asarray(v, net.inputs[n].dtype) for n, v in inputs_of(net, batch).items()}
@@ -107,7 +109,7 @@ def _exported(net: nnspec.Net, batch: Fields, rounding: Callable[[], Distances])
     for optimise, how in ((True, "optimised"), (False, "as it is")):
         found = Session(model, optimise=optimise).run(feeds)
         apart = {f"output {name}": distance(value, expected[name]) for name, value in found.items()}
-        yield from _all_told(f"the file, {how}", apart, FORWARD, lambda: rounding().forward)
+        yield from _all_told(f"the file in {net.spec.dtype}, {how}", apart, most, lambda: rounding().forward)
 
 
 def _as_written(net: nnspec.Net, batch: Fields) -> Iterator[str]:
