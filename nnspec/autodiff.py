@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add
 
@@ -22,13 +22,13 @@ def gradients(graph: Graph, of: str, wrt: Sequence[str]) -> list[Var]:
         return pull_back(graph, [(of, expand(graph.constant(1.0, type.dtype), shape=type.shape))], wrt)
 
 
-def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]) -> list[Var]:
-    """What gradients at some nodes, the seeds, come to at the nodes of `wrt`."""
+def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str], ends: Collection[str] = ()) -> list[Var]:
+    """What gradients at some nodes, the seeds, come to at the nodes of `wrt`; those at `ends` are not sent on."""
     parts: dict[str, list[Var]] = {}
     for name, seed in seeds:
         parts.setdefault(name, []).append(seed)
     dependent = graph.dependents(wrt)
-    on_the_way = graph.needed(parts) & dependent
+    on_the_way = graph.needed(parts) & dependent - {*ends}
     for node in [n for n in reversed(list(graph)) if n.name in on_the_way]:
         if node.op is scan or (node.inputs and node.name in parts):
             _differentiate(graph, node, parts, dependent)
@@ -77,7 +77,8 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
     done = [Item(graph.var(values[f"out:{i}"]), out) for i, out in enumerate(outs) if loop.body[loop.body.outputs[f"out:{i}"]].inputs]
     seeds = [(values[f"out:{i}"], item.at_step) for i, item in arriving.items()]
     seeds += [(values[f"carry:{i}"], dc) for i, dc in enumerate(after)]
-    found = pull_back(graph, seeds, [v.name for v in (*_at_step(before), *_at_step(items), *given)])
+    own = [v.name for v in given]  # of which one may be made of another, outside of the loop
+    found = pull_back(graph, seeds, [*(v.name for v in (*_at_step(before), *_at_step(items))), *own], ends=own)
     carried = [Carried(dc, _zero(graph, dc.type), new) for dc, new in zip(after, found, strict=False)]
     over_time = close(graph, carried, [*before, *items, *arriving.values(), *done], length, found, reverse=not reverse)
     first = length - 1 if reverse else 0

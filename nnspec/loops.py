@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
 from nnspec.graph.loop import Loop
-from nnspec.graph.types import BATCH_NAME, size_names, with_batch
+from nnspec.graph.types import BATCH_NAME, count, size_names, with_batch
 from nnspec.ops.arrange import concat, cut, expand, pad, reshape, transpose
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, parts, scan
@@ -50,10 +50,13 @@ def batch_axis(shape: Shape) -> int:
     return next(i for i, d in enumerate(shape) if BATCH_NAME in size_names((d,)))
 
 
-def split_batch(shape: Shape, *between: Dim) -> Shape:
-    """A shape in which `c * batch` stands as two axes, c and batch, with others between them."""
+def split_batch(shape: Shape, *between: Dim, rows: Dim = 1) -> Shape:
+    """A shape in which `c * batch` stands as two axes, c and batch, with others between them; or as three, c, batch, and the `rows` that
+    each example has there.
+    """
     axis = batch_axis(shape)
-    return (*shape[:axis], shape[axis] // BATCH, *between, BATCH, *shape[axis + 1 :])
+    behind = () if rows == 1 else (rows,)
+    return (*shape[:axis], shape[axis] // BATCH // rows, *between, BATCH, *behind, *shape[axis + 1 :])
 
 
 def moved(value: Var, axis: int, to: int) -> Var:
@@ -148,17 +151,36 @@ class _Closing:
 
     # ---- time in the batch
 
-    def fold_sequence(self, sequence: Var) -> Var:
-        """[length, ...] with the steps in the batch."""
-        shape = sequence.type.shape[1:]
+    def rows(self, name: str) -> Dim:
+        """How many rows an example has one after the other on the axis of the batch, where a reshape has joined them to it.
+
+        A reshape leaves as many numbers behind each example as before: those rows, times the axes after that of the batch.
+        """
+        more: Dim = 1
+        fewer: Dim = 1
+        node = self.graph[name]
+        while node.type.shape[axis := batch_axis(node.type.shape)] != BATCH:
+            before = next((n for i in node.inputs if (n := self.graph[i]).type.has_batch), None)
+            if before is None:
+                break
+            if node.op is reshape:
+                more *= count(before.type.shape[batch_axis(before.type.shape) + 1 :])
+                fewer *= count(node.type.shape[axis + 1 :])
+            node = before
+        return more // fewer
+
+    def fold_sequence(self, name: str) -> Var:
+        """The steps of a value, which stand in front, in the batch."""
+        sequence, shape = self.graph.var(self.stacked[name]), self.graph[name].type.shape
         axis = batch_axis(shape)
-        split = reshape(sequence, shape=(self.length, *split_batch(shape)))
+        split = reshape(sequence, shape=(self.length, *split_batch(shape, rows=self.rows(name))))
         return reshape(split if shape[0] == BATCH else moved(split, 0, axis + 1), shape=with_batch(shape, self.steps))
 
-    def unfold(self, value: Var, shape: Shape) -> Var:
-        """[length, *shape] of a value with the steps in the batch, whose shape at one step is this."""
+    def unfold(self, name: str) -> Var:
+        """[length, ...] of a value with the steps in the batch."""
+        value, shape = self.fold(name), self.graph[name].type.shape
         axis = batch_axis(shape)
-        split = reshape(value, shape=split_batch(shape, self.length))
+        split = reshape(value, shape=split_batch(shape, self.length, rows=self.rows(name)))
         return reshape(split if shape[0] == BATCH else moved(split, axis + 1, 0), shape=(self.length, *shape))
 
     def repeated(self, name: str) -> Var:
@@ -166,22 +188,22 @@ class _Closing:
         value = self.graph.var(name)
         if not value.type.has_batch:
             return value
-        shape = value.type.shape
-        once = reshape(value, shape=split_batch(shape, 1))
-        return reshape(expand(once, shape=split_batch(shape, self.length)), shape=with_batch(shape, self.steps))
+        shape, rows = value.type.shape, self.rows(name)
+        once = reshape(value, shape=split_batch(shape, 1, rows=rows))
+        return reshape(expand(once, shape=split_batch(shape, self.length, rows=rows)), shape=with_batch(shape, self.steps))
 
     def fold(self, name: str) -> Var:
         """A value over all steps, with the steps in the batch."""
         if name not in self.varying:
             return self.repeated(name)
         if name not in self.folded:
-            self.folded[name] = self.fold_sequence(self.graph.var(self.stacked[name])).name
+            self.folded[name] = self.fold_sequence(name).name
         return self.graph.var(self.folded[name])
 
     def stack(self, name: str) -> Var:
         """A value over all steps, with the steps in front."""
         if name not in self.stacked:
-            self.stacked[name] = self.unfold(self.fold(name), self.graph[name].type.shape).name
+            self.stacked[name] = self.unfold(name).name
         return self.graph.var(self.stacked[name])
 
     def over_all_steps(self, name: str) -> Var:
@@ -257,7 +279,7 @@ class _Body:
     """The graph of one step, made of the core and of stand-ins for what comes into it."""
 
     def __init__(self, closing: _Closing) -> None:
-        self.graph = Graph("step", closing.graph.dtype)
+        self.graph, self.closing = Graph("step", closing.graph.dtype), closing
         self.moved: dict[str, str] = {}
         outer, core = closing.graph, closing.core
         reads = [i for n in outer if n.name in core for i in n.inputs] + [c.next.name for c in closing.carried]
@@ -278,9 +300,12 @@ class _Body:
 
     def finish(self, carries: Sequence[str], outs: Sequence[str]) -> Loop:
         self.graph.outputs = {f"carry:{i}": self.moved[n] for i, n in enumerate(carries)}
-        self.graph.outputs |= {f"out:{i}": self._batch_first(self.graph.var(self.moved[n])).name for i, n in enumerate(outs)}
+        self.graph.outputs |= {f"out:{i}": self._batch_first(n).name for i, n in enumerate(outs)}
         return Loop(self.graph.swept())
 
-    def _batch_first(self, value: Var) -> Var:
+    def _batch_first(self, name: str) -> Var:
+        value = self.graph.var(self.moved[name])
         shape = value.type.shape
-        return value if shape[0] == BATCH else moved(reshape(value, shape=split_batch(shape)), batch_axis(shape) + 1, 0)
+        if shape[0] == BATCH:
+            return value
+        return moved(reshape(value, shape=split_batch(shape, rows=self.closing.rows(name))), batch_axis(shape) + 1, 0)

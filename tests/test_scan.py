@@ -69,6 +69,46 @@ layer nested(x: [T, S, n], units) -> [T, units] {
   }
   return outer
 }
+
+# A matrix is carried, of as many rows as the sequence has steps.
+layer mixing(x: [T, n]) -> [T, n] {
+  param W: [n, n] ~ xavier_uniform
+  hs = scan x_t in x with h = x { h = tanh(h @ W + x_t) }
+  return hs[-1]
+}
+
+# Products of matrices side by side: of what is carried, of a piece of a sequence, and of what every step is given.
+layer rows(x: [T, n], context: [S, n]) -> [T, n] {
+  param W: [n, n] ~ xavier_uniform
+  param V: [n, n] ~ xavier_uniform
+  hs = scan x_t in x with h = zeros(2, n) {
+    pair = stack(x_t, 2 * x_t)
+    h = tanh(h @ W + pair @ V + mean(context @ W + context * h[0], axis = 0))
+  }
+  return hs[:, 0] + hs[:, 1]
+}
+
+layer tied(x: [T, n], units) -> [T, n] {
+  param W: [n, units] ~ xavier_uniform
+  hs = scan x_t in x with h = zeros(n) { h = x_t + tanh(h @ W) @ transpose(W) }
+  return hs
+}
+
+layer transforming(x: [T, n]) -> [T, n] {
+  hs = scan x_t in x with h = zeros(2, n) { h = stack(x_t, x_t + 1) + h -> multihead_attention(1) -> layernorm -> dense(n) }
+  return hs[:, 0] * hs[:, 1]
+}
+
+layer nested_matrices(x: [T, S, n]) -> [T, n] {
+  param W: [n, n] ~ xavier_uniform
+  outer = scan row in x with s = row_of_zeros(x) {
+    inner = scan x_t in row with h = s { h = tanh(h @ W + x_t) }
+    s = inner[-1] @ W + s
+  }
+  return outer[:, 0]
+}
+
+fn row_of_zeros(x) = 0 * x[0]
 """
 NETS = {
     "one value": "x -> rnn(5)",
@@ -78,6 +118,12 @@ NETS = {
     "a loop in a loop": "stack(x, 2 * x, axis = 1) -> nested(4)",
     "a loop after a loop": "x -> rnn(4) -> gated(3)",
     "no recurrence": "x -> layer_of_steps",
+    "a matrix": "x -> mixing",
+    "matrices of all sorts": "x -> rows(x)",
+    "weights and their transpose": "x -> tied(4)",
+    "layers in a step": "x -> transforming",
+    "a matrix in a loop in a loop": "stack(x, 2 * x, axis = 1) -> nested_matrices",
+    "loops of matrices after each other": "x -> mixing -> rows(x) -> mixing",
 }
 STEPS = "layer layer_of_steps(x: [T, n]) { hs = scan x_t in x with h = 0 { h = sum(x_t^2) } return reshape(hs, [T, 1]) }"
 
