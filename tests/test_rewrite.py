@@ -53,7 +53,7 @@ class Side:
 
 
 def values(graph: Graph, rng: np.random.Generator) -> dict[str, Any]:
-    kinds = {"float64": lambda s: rng.uniform(0.1, 2, s), "int64": lambda s: rng.integers(0, 4, s), "bool": lambda s: rng.random(s) < 0.5}
+    kinds = {"float64": lambda s: rng.uniform(0.1, 2, s), "int64": lambda s: rng.integers(0, 3, s), "bool": lambda s: rng.random(s) < 0.5}
     return {n.name: kinds[n.type.dtype](n.type.shape) for n in graph if n.op.is_source}
 
 

@@ -155,12 +155,17 @@ def _no_product(x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Exce
 
 def _expanded(t: Tensor, shape: Shape) -> Tensor:
     full = (BATCH, *shape) if t.batched else shape
-    return t if t.var.type.shape == full else Tensor(OPS["reshape"](t.var, shape=full), t.batched, t.origin)
+    return t if t.var.type.shape == full else t.moved(OPS["reshape"](t.var, shape=full))
 
 
 def reshape(t: Tensor, shape: Shape, span: Span) -> Tensor:
     _check_rank(shape, span)
     return _expanded(t, shape).at(span)
+
+
+def repeated(t: Tensor) -> Tensor:
+    """One for each example: what has no batch is the same for all."""
+    return t if t.batched else Tensor(OPS["expand"](t.var, shape=(BATCH, *t.shape)), True, t.origin, t.classes)
 
 
 def _check_rank(shape: Shape, span: Span) -> None:
@@ -201,7 +206,7 @@ def transpose(t: Tensor, axes: Value, span: Span) -> Tensor:
     if not isinstance(order, tuple) or sorted(order) != list(range(rank)) or rank < 2:
         raise fault("E205", f"{describe(axes)} is not an order of the axes of {show(t.shape)}", span)
     full = (0, *(a + 1 for a in order)) if t.batched else order
-    return Tensor(OPS["transpose"](t.var, axes=full), t.batched, span)
+    return t.moved(OPS["transpose"](t.var, axes=full), span)
 
 
 def index(t: Tensor, position: int, at: Value, span: Span) -> tuple[Tensor, bool]:
@@ -215,11 +220,11 @@ def index(t: Tensor, position: int, at: Value, span: Span) -> tuple[Tensor, bool
         length = stop - start
         if isinstance(length, int) and length < 1:
             raise fault("E205", f"nothing lies from {start} up to {stop} of an axis of length {size}", span)
-        return Tensor(OPS["cut"](t.var, axis=axis, start=start, stop=stop), t.batched, span), True
+        return t.moved(OPS["cut"](t.var, axis=axis, start=start, stop=stop), span), True
     if not is_dim(at) or (isinstance(size, int) and not (isinstance(at, int) and -size <= at < size)):
         raise fault("E205", f"there is no element {describe(at)}: this axis has length {size}", span)
     start = _bound(at, size, 0)
-    cut = Tensor(OPS["cut"](t.var, axis=axis, start=start, stop=start + 1), t.batched, span)
+    cut = t.moved(OPS["cut"](t.var, axis=axis, start=start, stop=start + 1), span)
     return reshape(cut, (*t.shape[:position], *t.shape[position + 1 :]), span), False
 
 

@@ -11,7 +11,7 @@ from nnspec.elaborate import batch
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_statements
 from nnspec.elaborate.values import Applied, Function, Tensor, Value, describe
-from nnspec.graph import BATCH, Dim, Var
+from nnspec.graph import Dim, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import OPS
@@ -71,7 +71,7 @@ def _sequence(e: Elaborator, tree: ast.Scan, scope: Scope) -> tuple[Var, Tensor]
     x = batch.lift(e.graph, e.evaluate(tree.sequence, scope), e.graph.dtype, tree.sequence.span)
     if not x.shape:
         raise fault("E204", "a `scan` walks the first axis, and this is one number", tree.sequence.span)
-    x = _batched(x)
+    x = batch.repeated(x)
     return _exchanged(x.var), x
 
 
@@ -81,10 +81,6 @@ def _exchanged(v: Var) -> Var:
     return exchanged
 
 
-def _batched(x: Tensor) -> Tensor:
-    return x if x.batched else Tensor(OPS["expand"](x.var, shape=(BATCH, *x.shape)), True, x.origin, x.classes)
-
-
 def _start(e: Elaborator, c: ast.Argument, scope: Scope) -> Var:
     """What a carried value is before the first step."""
     value = e.evaluate(c.value, scope)
@@ -92,7 +88,7 @@ def _start(e: Elaborator, c: ast.Argument, scope: Scope) -> Var:
         help_ = f"say its shape: `{c.name} = {value.name}(n)`"
         raise fault("E106", f"`{c.name}` starts as {describe(value)}, of no shape", c.value.span, help=help_)
     t = batch.lift(e.graph, value, e.graph.dtype, c.value.span)
-    return _batched(batch.as_dtype(t, e.graph.dtype)).var
+    return batch.repeated(batch.as_dtype(t, e.graph.dtype)).var
 
 
 def _next(e: Elaborator, inner: Scope, name: str, start: Var, tree: ast.Scan) -> Var:
@@ -101,7 +97,7 @@ def _next(e: Elaborator, inner: Scope, name: str, start: Var, tree: ast.Scan) ->
     t = batch.as_dtype(batch.lift(e.graph, inner.names[name], e.graph.dtype, at), e.graph.dtype)
     if t.shape != start.type.shape[1:]:
         raise _another_shape(name, start, t, tree)
-    return _batched(t).var
+    return batch.repeated(t).var
 
 
 def _another_shape(name: str, start: Var, t: Tensor, tree: ast.Scan) -> Fault:

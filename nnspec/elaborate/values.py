@@ -43,6 +43,10 @@ class Tensor:
     def at(self, origin: Span) -> Tensor:
         return Tensor(self.var, self.batched, origin, self.classes)
 
+    def moved(self, var: Var, origin: Span | None = None) -> Tensor:
+        """The same numbers in other places, or some of them: those of classes stay that."""
+        return Tensor(var, self.batched, origin or self.origin, self.classes)
+
 
 class Called:
     """What takes arguments by name."""

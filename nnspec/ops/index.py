@@ -8,7 +8,7 @@ from typing import Any
 
 from nnspec.graph import Mismatch, Op, Shape, Type, Var
 from nnspec.graph.op import nowhere
-from nnspec.graph.types import Dim, count
+from nnspec.graph.types import Dim, count, show
 from nnspec.lazy import np, real
 from nnspec.ops.arrange import reshape
 from nnspec.ops.pointwise import cast, equal
@@ -50,6 +50,13 @@ def _pick(x: Any, i: Any) -> Any:
     return np.take_along_axis(x, i[..., None], -1)[..., 0]
 
 
+def _picked_shape(x: Type, i: Type) -> Shape:
+    """Other axes than the last do not broadcast."""
+    if x.shape[:-1] != i.shape:
+        raise Mismatch(f"{show(i.shape)} numbers choose from rows laid out as {show(x.shape[:-1])}", "i")
+    return i.shape
+
+
 def _pick_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
     n = x.shape[-1]
     flat, into, first = x.reshape(-1), out.reshape(-1), np.arange(out.size) * n
@@ -74,6 +81,7 @@ pick = Op(
     grad=_pick_grad,
     onnx=lambda o, x, i: o.squeeze(o.node("GatherElements", x, o.unsqueeze(i, -1), axis=-1), -1),
     examples=("pick([[1, 2, 3], [4, 5, 6]], [2, 0]) == [3, 4]",),
+    shape=_picked_shape,
     prepare=_pick_into,
     meets=lambda x, i: [(x.rank - 1,), ()],
 )

@@ -34,7 +34,16 @@ def _pick(a: Arguments) -> Value:
         message = f"cannot pick by {describe(i)} from {describe(x)}"
         raise fault("E202", message, a.span, label=label, notes=batch.origins([x, i], [a.span] * 2), **more)
     _enough(a, x, i, x.shape[-1], "values")
-    return Tensor(OPS["pick"](x.var, i.var), x.batched or i.batched, a.span)
+    return _picked(x, i).at(a.span)
+
+
+def _picked(x: Tensor, i: Tensor) -> Tensor:
+    """By numbers of each example, from the same values for all: from one row they are taken, more are repeated."""
+    if i.batched and not x.batched and len(x.shape) == 1:
+        return Tensor(OPS["take"](x.var, i.var), True, classes=x.classes)
+    if x.batched != i.batched:
+        x, i = batch.repeated(x), batch.repeated(i)
+    return x.moved(OPS["pick"](x.var, i.var))
 
 
 def _of_one_number(x: Tensor, i: Tensor) -> dict[str, str]:
@@ -44,13 +53,23 @@ def _of_one_number(x: Tensor, i: Tensor) -> dict[str, str]:
 
 @builtin("take(x, i)")
 def _take(a: Arguments) -> Value:
-    """Rows of x; where every example has rows of its own, a product with one-hot rows chooses them."""
+    """Rows of x; where every example has rows and numbers of its own, a product with one-hot rows chooses them."""
     x = a.tensor("x")
     if not x.shape:
         raise fault("E202", "one number has no rows to take", a.at("x"), notes=batch.origins([x], [a.at("x")]))
     i = _row_numbers(a, x)
     _enough(a, x, i, x.shape[0], "rows")
-    return _take_each(a, x, i) if x.batched else Tensor(OPS["take"](x.var, i.var), i.batched, a.span)
+    if x.batched:
+        return _take_each(a, x, i) if i.batched else _take_from_each(x, i)
+    return Tensor(OPS["take"](x.var, i.var), i.batched, a.span, x.classes)
+
+
+def _take_from_each(x: Tensor, i: Tensor) -> Tensor:
+    """Rows of the same numbers from every example, with the batch behind them in the meantime."""
+    rank, at = len(x.shape), len(i.shape)
+    rows_first = OPS["transpose"](x.var, axes=(1, 0, *range(2, rank + 1)))
+    taken = OPS["take"](rows_first, i.var)
+    return x.moved(OPS["transpose"](taken, axes=(at, *range(at), *range(at + 1, at + rank))))
 
 
 def _take_each(a: Arguments, x: Tensor, i: Tensor) -> Tensor:

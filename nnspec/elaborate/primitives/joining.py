@@ -6,7 +6,7 @@ from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe
-from nnspec.graph import BATCH, Mismatch
+from nnspec.graph import Mismatch
 from nnspec.graph.types import show
 from nnspec.ops import OPS
 
@@ -57,9 +57,11 @@ def _axis(a: Arguments, rank: int) -> int:
 def _joined(a: Arguments, xs: list[Tensor], axis: int) -> Tensor:
     """Side by side along an axis of the example; what has no batch is repeated for each example of the others."""
     batched = any(x.batched for x in xs)
-    parts = [OPS["expand"](x.var, shape=(BATCH, *x.shape)) if batched and not x.batched else x.var for x in xs]
+    parts = [batch.repeated(x) if batched else x for x in xs]
+    classes = {x.classes for x in xs}
     try:
-        return Tensor(OPS["concat"](*parts, axis=axis + batched), batched, a.span)
+        joined = OPS["concat"](*(p.var for p in parts), axis=axis + batched)
+        return Tensor(joined, batched, a.span, classes.pop() if len(classes) == 1 else None)
     except Mismatch:
         raise _misfit(a, "concat", xs, f"they may differ along axis {axis} only") from None
 

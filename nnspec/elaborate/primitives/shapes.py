@@ -87,7 +87,7 @@ def _along(a: Arguments) -> Value:
 @builtin("reverse(x, axis = first)")
 def _reverse(a: Arguments) -> Value:
     t = a.tensor("x")
-    return Tensor(OPS["flip"](t.var, axis=a.one_axis(t, "axis", 0)), t.batched, a.span)
+    return t.moved(OPS["flip"](t.var, axis=a.one_axis(t, "axis", 0)), a.span)
 
 
 @builtin("positions(x, axis = first)")
@@ -106,7 +106,7 @@ def _expand(a: Arguments) -> Value:
         raise fault("E204", f"{show(t.shape)} does not repeat to {show(shape)}", a.at("shape"), notes=batch.origins([t], [a.at("x")]))
     full = (*t.var.type.shape[: t.batched], *shape)
     aligned = batch.reshape(t, (*(1,) * (len(shape) - len(t.shape)), *t.shape), a.span)
-    return Tensor(OPS["expand"](aligned.var, shape=full), t.batched, a.span)
+    return t.moved(OPS["expand"](aligned.var, shape=full), a.span)
 
 
 @builtin("pad_axis(x, axis, before, after)")

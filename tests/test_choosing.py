@@ -1,0 +1,121 @@
+"""Elements and rows by their number: `pick`, `take` and indices, of what each example has and of what is the same for all."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import distance
+from torch.nn import functional as F
+
+import nnspec
+from nnspec import SpecError
+from nnspec.run import planned
+
+ENGINES = ("numpy", "reference", "ort")
+CLASSES = np.array([0, 3, 1])
+
+
+def refused(model: str) -> str:
+    with pytest.raises(SpecError) as error:
+        nnspec.loads(f"model M {{ {model} }}")
+    return str(error.value)
+
+
+# ---- of what is the same for all examples
+
+ROW = torch.tensor([1.0, 2.0, 4.0, 3.0])
+COMMON = {
+    "cross_entropy(b, y)": F.cross_entropy,
+    "nll(log_softmax(b), y)": F.cross_entropy,
+    "-log(pick(softmax(b), y))": F.cross_entropy,
+    "-log(pick(sigmoid(b), y))": lambda b, y: -F.logsigmoid(b.gather(1, y[:, None])[:, 0]).mean(),
+    "-pick([1, 2, 5, 7], y) * pick(log_softmax(b), y)": lambda b, y: F.cross_entropy(
+        b, y, torch.tensor([1.0, 2, 5, 7]), reduction="none"
+    ).mean(),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("loss", COMMON)
+def test_a_class_of_each_example_picks_from_values_that_all_have(loss: str, engine: str) -> None:
+    b = ROW.clone().requires_grad_()
+    expected = COMMON[loss](b.expand(3, 4), torch.tensor(CLASSES))
+    expected.backward()
+    text = f"model M {{ target y: class(4)  param b: [4] = {ROW.tolist()}  output b  loss {loss} }}"
+    value, gradients = nnspec.loads(text, engine=engine).gradients(y=CLASSES)
+    assert value == pytest.approx(expected.item(), rel=1e-6) and distance(gradients["b"], b.grad) < 1e-6
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("input i: class(3)[2]  param b: [2, 3] = [[1, 2, 3], [4, 5, 6]]  output u = pick(b, i)", [[1, 6], [3, 5]]),
+        ("input x: [2, 3]  param b: [2, 3] = [[7, 2, 3], [4, 5, 6]]  output u = pick(x, argmax(b))", [[0, 5], [6, 11]]),
+        ("input i: class(3)[2]  output u = pick([1, 2, 3], i[1])", [3, 2]),
+    ],
+)
+def test_what_has_no_batch_is_the_same_for_each_example(model: str, expected: list[Any], engine: str) -> None:
+    net = nnspec.loads(f"model M {{ {model} }}", engine=engine).init(0)
+    feeds = {"i": [[0, 2], [2, 1]], "x": np.arange(12.0).reshape(2, 2, 3)}
+    assert net(**{name: feeds[name] for name in net.inputs})["u"].tolist() == expected
+
+
+def test_the_loss_of_an_answer_that_is_the_same_for_all_does_not_overflow() -> None:
+    net = nnspec.loads("model M { target y: class(2)  param b: [2] = [300, 0]  output b  loss -log(pick(softmax(b), y)) }").init(0)
+    value, gradients = net.gradients(y=[1])
+    assert value == 300 and gradients["b"].tolist() == [1, -1]
+
+
+# ---- classes stay classes
+
+VIEWS = [
+    "tags[0]",
+    "tags[1:][0]",
+    "reverse(tags)[0]",
+    "reshape(tags, [1, 2])[0, 1]",
+    "concat(tags, tags)[0]",
+    "take(tags, 1)",
+    "(tags -> flatten)[0]",
+]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_one_of_a_sequence_of_classes_knows_how_many_there_are(view: str) -> None:
+    wrong = refused(f"input x: [3]  target tags: class(4)[2]  output x  loss cross_entropy(x, {view})")
+    assert "a class(4) needs 4 values, one for each class, not 3" in wrong
+    net = nnspec.loads(f"model M {{ input tags: class(4)[2]  output code = one_hot({view}) }}")
+    assert net(tags=[[2, 2]])["code"].tolist() == [[0, 0, 1, 0]]
+
+
+def test_what_is_computed_of_classes_is_none() -> None:
+    assert re.search("E103.*missing `size`", refused("input tags: class(4)[2]  output code = one_hot(tags[0] + 1)"))
+
+
+# ---- the same rows of every example
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rows", [[0, 2, 2], [[1, 0], [2, 1]], 1])
+def test_rows_of_every_example_are_taken_whatever_the_others_hold(rows: list[Any], engine: str) -> None:
+    text = f"model M {{ input x: [3, 2]  input tags: class(4)[3]  output y = take(log(x), {rows}), of = take(tags, {rows}) }}"
+    x, tags = np.arange(12.0).reshape(2, 3, 2), np.array([[1, 2, 3], [3, 0, 1]])
+    found = nnspec.loads(text, engine=engine)(x=x, tags=tags)
+    np.testing.assert_allclose(np.exp(found["y"]), x[:, rows], rtol=1e-6)
+    np.testing.assert_array_equal(found["of"], tags[:, rows])
+
+
+def test_rows_of_every_example_have_the_same_gradient_in_parts_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planned, "pays", lambda *_: True)
+    monkeypatch.setattr(planned, "FEWEST_EXAMPLES", 1)
+    text = "model M { input x: [3, 2]  param W: [2] = [1, 2]  z = take(x * W, [2, 0, 2])  output z  loss sum(z^3) }"
+    x = np.random.default_rng(0).random((5, 3, 2))
+    value, gradients = nnspec.loads(text, dtype="float64", engine="numpy", threads=2).gradients(x=x)
+    w = torch.tensor([1.0, 2], dtype=torch.float64, requires_grad=True)
+    expected = ((torch.tensor(x) * w)[:, [2, 0, 2]] ** 3).sum((1, 2)).mean()
+    expected.backward()
+    assert value == pytest.approx(expected.item()) and distance(gradients["W"], w.grad) < 1e-12
