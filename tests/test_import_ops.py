@@ -98,6 +98,7 @@ def test_an_operator_of_one_value(op: str, attributes: dict[str, Any], expected:
         ("Add", {"c": np.float32(0.1)}, {}, "x + 0.1"),
         ("Clip", {"low": np.float32(0), "high": np.float32(6)}, {}, "relu6(x)"),
         ("Clip", {"low": np.float32(-1), "high": np.float32(1)}, {}, "x -> clip(-1, 1)"),
+        ("Clip", {"low": np.float32(2), "high": np.float32(1)}, {}, "min(max(x, 2), 1)"),
         ("Concat", {}, {"axis": 1, "inputs": ["x", "x"]}, "concat(x, x)"),
         ("Div", {"c": np.float32(2)}, {}, "x / 2"),
         ("Gather", {"i": np.array(2)}, {"axis": 1}, "x[2]"),

@@ -250,7 +250,12 @@ def test_a_normalisation_out_of_its_range_is_an_error(layer: str) -> None:
         ("adam(beta1 = 1)", "beta1 is 1"),
         ("adamw(beta2 = 1.5)", "beta2 is 1.5"),
         ("momentum(0.1, -0.1)", "mu is -0.1"),
+        ("adam(eps = -1)", "eps is -1"),
+        ("lion(decay = -1)", "decay is -1"),
         ("sgd(0.1)  schedule step_decay(gamma = 0.5, every = 0)", "every is 0"),
+        ("sgd(0.1)  schedule step_decay(gamma = -1, every = 2)", "gamma is -1"),
+        ("sgd(0.1)  schedule warmup(-1)", "n is -1"),
+        ("sgd(0.1)  schedule one_cycle(rise = 2)", "rise is 2"),
         ("mine(lr = 0.1, share = 2)", "share is 2"),
     ],
 )
@@ -258,6 +263,52 @@ def test_an_optimizer_or_schedule_says_what_its_arguments_must_be(optimizer: str
     mine = "optimizer mine(lr, share) { expect share < 1  w <- w - lr * share * g }\n"
     (d,) = diagnostics(mine + training("  epochs 3", f"  optimizer {optimizer}"))
     assert (d.code, d.label, d.help) == ("E207", label, "") and d.span and d.span.text == optimizer.rsplit("  schedule ", maxsplit=1)[-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "expects", "label"),
+    [
+        ("loss cross_entropy(z, kind, smoothing = 2)", "`cross_entropy` expects smoothing <= 1", "smoothing is 2"),
+        ("loss cross_entropy(z, kind, smoothing = -1)", "`cross_entropy` expects smoothing >= 0", "smoothing is -1"),
+        ("loss cross_entropy(z, kind, weights = [1, -2, 1, 1])", "`cross_entropy` expects weights >= 0", "weights is [1, -2, 1, 1]"),
+        ("metric top_k(z, kind, k = 0)", "`top_k` expects k >= 1", "k is 0"),
+        ("metric top_k(z, kind, k = 1.5)", "`top_k` expects k % 1 == 0", "k is 1.5"),
+        ("loss huber(z, x, delta = -1)", "`huber` expects delta > 0", "delta is -1"),
+        ("loss triplet(z, x, x, margin = -1)", "`triplet` expects margin >= 0", "margin is -1"),
+        ("output a = clip(x, 2, 1)", "`clip` expects low <= high", "high is 1, low is 2"),
+        ("output a = clip(x, [0, 2, 0, 0], 1)", "`clip` expects low <= high", "high is 1, low is [0, 2, 0, 0]"),
+        ("output a = x + normal(0, -1)", "`normal` expects std >= 0", "std is -1"),
+        ("output a = x * uniform(1, -1)", "`uniform` expects low <= high", "high is -1, low is 1"),
+        ("output a = x * bernoulli(3)", "`bernoulli` expects p <= 1", "p is 3"),
+        ("param W: [4] ~ truncated_normal(0, -1)  output a = x * W", "`truncated_normal` expects std >= 0", "std is -1"),
+    ],
+)
+def test_an_argument_of_the_library_out_of_its_range_is_an_error(line: str, expects: str, label: str) -> None:
+    (d,) = diagnostics(model("target kind: class(4)", "output z = x -> dense(4)", line))
+    assert (d.code, d.message, d.label) == ("E207", expects, label)
+
+
+def test_an_argument_known_only_when_it_runs_is_not_asked_to_be_in_a_range() -> None:
+    lines = (
+        "param s: [4] = -1",
+        "a = clip(x, s, -s) + normal(x, s) + x * bernoulli(sigmoid(x)) + uniform(s, 1)",
+        "output b = a * bernoulli([0, 1, 1, 0])",
+    )
+    assert not diagnostics(model(*lines, "loss huber(b, x, delta = exp(s))", "loss triplet(b, x, s, margin = s)"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("stop plateau(loss, smoothing = 2)", "`smoothing` is a share, above 0 and at most 1, not 2"),
+        ("augment x -> shift(8)", "`shift` by up to 8 pixels moves all of `x`, [1, 8, 9], out of sight"),
+        ("augment x -> crop(100)", "`crop` by up to 100 pixels moves all of `x`, [1, 8, 9], out of sight"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_an_error(setting: str, says: str) -> None:
+    spec = "model M { input x: [1, 8, 9]  y = x -> flatten -> dense(1)  output y  loss mean(y) }"
+    (d,) = diagnostics(f"{spec} train {{ epochs 1  optimizer sgd(0.1)  augment x -> shift(7)  {setting} }}")
+    assert (d.code, d.message) == ("E106", says)
 
 
 def test_the_batch_is_for_training_only() -> None:

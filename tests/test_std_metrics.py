@@ -84,6 +84,37 @@ def test_the_area_under_the_curve_equals_scikit_learn_over_several_batches_and_w
     assert measured("auc(z, y)", ("[]", "[]"), z, y) == pytest.approx(metrics.roc_auc_score(y, z), rel=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("number", [3, 2500])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_area_under_the_curve_of_one_class_is_undefined(dtype: str, number: int) -> None:
+    scores = np.random.default_rng(0).normal(size=number)
+    spec = "model M { input x: []  target y: []  z = 1 * x  output z  loss r = mean(z)  metric auc(z, y) }"
+    for of_all in (0.0, 1.0):
+        y = np.full(number, of_all)
+        assert math.isnan(metrics.roc_auc_score(y, scores))
+        assert math.isnan(nnspec.loads(spec, dtype=dtype).evaluate({"x": scores, "y": y})["auc"])
+
+
+def test_the_share_of_no_variance_is_what_scikit_learn_has_unless_it_makes_it_finite() -> None:
+    z, y = np.arange(3.0), np.ones(3)
+    assert measured("r2(z, y)", ("[]", "[]"), z, y) == metrics.r2_score(y, z, force_finite=False) == -math.inf
+
+
+@pytest.mark.parametrize("metric", ["precision(z, y)", "recall(z, y)", "f1(z, y)"])
+def test_a_class_that_is_neither_said_nor_true_of_any_example_has_no_part_in_a_mean(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    y, z = rng.integers(0, 3, 100), rng.normal(size=(100, 5))
+    z[:, 3] -= 100  # never said, never true
+    z[0, 4] += 100  # said once, never true
+    expected = {"precision": metrics.precision_score, "recall": metrics.recall_score, "f1": metrics.f1_score}[metric.partition("(")[0]]
+    assert measured(metric, ("[5]", "class(5)"), z, y) == pytest.approx(
+        expected(y, z.argmax(1), average="macro", zero_division=0), rel=1e-9
+    )
+    each = measured(f"{metric[:-1]}, each = true)[3]", ("[5]", "class(5)"), z, y)
+    assert each == 0
+
+
 def test_nothing_said_of_a_class_is_precision_zero() -> None:
     assert measured("precision(z, y)", ("[]", "[]"), -np.ones(3), np.array([1.0, 0, 1])) == 0
 

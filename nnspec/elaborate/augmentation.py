@@ -105,3 +105,12 @@ def check_augmentations(augmentations: Iterable[Augmentation], inputs: Mapping[s
         if a.kind in MOVES and type.rank != IMAGE_RANK:
             message = f"`{a.kind}` moves images, [channels, height, width]; `{a.input}` is {show(type.shape[1:])}"
             raise fault("E202", message, a.span)
+        _keeps_in_sight(a, type)
+
+
+def _keeps_in_sight(a: Augmentation, type: Type) -> None:
+    """An image that is moved by its whole height or width is gone."""
+    sides = [d for d in type.shape[2:] if isinstance(d, int)]
+    if a.kind in ("shift", "crop") and sides and a.amounts[0] >= min(sides):
+        message = f"`{a.kind}` by up to {describe(a.amounts[0])} pixels moves all of `{a.input}`, {show(type.shape[1:])}, out of sight"
+        raise fault("E106", message, a.span, help=f"{min(sides) - 1} pixels leave some of it" if min(sides) > 1 else "")

@@ -266,7 +266,10 @@ class _Reader:
         if word == "best":
             return self.choice(e, DIRECTIONS, "direction")[0]
         if word != "metric":
-            return self.positive(e, word)
+            value = self.positive(e, word)
+            if word == "smoothing" and value > 1:
+                raise fault("E106", f"`smoothing` is a share, above 0 and at most 1, not {describe(value)}", e.span)
+            return value
         metric = ast.dotted(e)
         if metric is None:
             raise fault("E106", "the metric to watch is a name such as `val.loss`", e.span)

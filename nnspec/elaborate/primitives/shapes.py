@@ -5,6 +5,7 @@ from __future__ import annotations
 from nnspec import limits
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.lists import flat
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe, is_dim
 from nnspec.graph import Shape
@@ -31,6 +32,12 @@ def _rank(a: Arguments) -> Value:
 @builtin("size(x)")
 def _size(a: Arguments) -> Value:
     return count(_shape_of(a))
+
+
+@builtin("known(x)")
+def _known(a: Arguments) -> Value:
+    """Whether it is plain numbers or truths: a value of the model is known only when it runs."""
+    return all(isinstance(v, int | float) for v in flat(a.bound["x"]))
 
 
 @builtin("range(start, stop)")

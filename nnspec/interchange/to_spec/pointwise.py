@@ -142,6 +142,8 @@ def _clip(step: Step, x: Read, *_: Read) -> Read:
         return x
     if low is None or high is None:
         return apply(step, "max" if high is None else "min", x, Known(np.asarray(low if high is None else high)))
+    if low > high:  # which ONNX allows, and gives the largest
+        return apply(step, "min", apply(step, "max", x, Known(np.asarray(low))), Known(np.asarray(high)))
     return apply(step, "clip", x, low=low, high=high)
 
 
