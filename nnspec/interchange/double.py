@@ -38,7 +38,7 @@ def _matmul(o: Lowering, x: str, y: str) -> str:
     """A product that stays by itself: onnxruntime joins a MatMul with a constant factor of x, of y or of it, rounded to a float32."""
     if o.type(x).rank == o.type(y).rank == 2:
         return o.node("Gemm", x, y)
-    return o.seen(o.node("MatMul", o.seen(x), o.seen(y)))
+    return o.view(o.node("MatMul", o.view(x), o.view(y)))
 
 
 def _gemm(o: Lowering, x: str, y: str, c: str, keep: float) -> str:

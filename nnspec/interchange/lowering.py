@@ -150,13 +150,13 @@ class Lowering:
     def unsqueeze(self, x: str, axis: int) -> str:
         return self.node("Unsqueeze", x, self.ints((axis,)))
 
-    def seen(self, x: str) -> str:
-        """The same value through a view: no optimisation joins what gives it with what reads it."""
+    def view(self, x: str) -> str:
+        """The same value, seen another way and back: no optimisation joins what gives it with what reads it."""
         return self.squeeze(self.unsqueeze(x, 0), 0)
 
     def apart(self, x: str, *ops: str) -> str:
         """The same value, through a view where one of these ops gives it."""
-        return self.seen(x) if self.origins[x].part in ops else x
+        return self.view(x) if self.origins[x].part in ops else x
 
     def channels(self, x: str, start: int, count: int) -> str:
         """Part of axis 1."""
