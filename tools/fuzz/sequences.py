@@ -68,6 +68,18 @@ def scanned(r: Random, shape: Shape, p: str) -> Made:
     return Made(text, shape, computed, True)
 
 
+def woven(r: Random, shape: Shape, p: str) -> Made:
+    """A recurrence with weights of its own: over several rows, or through the weights and their transpose."""
+    n, rows, step, h = shape[-1], r.randint(2, 3), f"{p}_t", f"{p}_h"
+    several, body = r.choice([
+        (True, f"tanh({h} @ {p}_W + {step})"), (True, f"tanh(({h} + {step}) @ {p}_W)"), (True, f"{step} + relu({h} @ {p}_W) @ {p}_W"),
+        (False, f"{step} + tanh({h} @ {p}_W) @ transpose({p}_W)"), (False, f"tanh({step} @ transpose({p}_W) + {h} @ {p}_W)"),
+    ])  # fmt: skip
+    loop = f"scan {step} in {{0}} with {h} = zeros({f'{rows}, ' if several else ''}{n}) {{ {h} = {body} }}"
+    before = f"param {p}_W: [{n}, {n}] ~ xavier_uniform"
+    return Made(f"mean({loop}, axis = 1)" if several else loop, shape, sequence=True, before=before)
+
+
 def turned(r: Random, shape: Shape, _: str) -> Made:
     return Made("reverse({0})", shape, lambda P, x: x.flip(1), True)
 
@@ -85,6 +97,6 @@ def longest(r: Random, shape: Shape, _: str) -> Made:
 
 
 SEQUENCE: Sequence[Production] = (
-    recurrent, recurrent, recurrent, both_ways, attended, transformed, positioned, scanned, turned, dense, layernorm, rmsnorm, last,
-    mean, longest,
+    recurrent, recurrent, recurrent, both_ways, attended, transformed, positioned, scanned, woven, woven, turned, dense, layernorm, rmsnorm,
+    last, mean, longest,
 )  # fmt: skip
