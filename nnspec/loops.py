@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
 from nnspec.graph.loop import Loop
-from nnspec.graph.types import BATCH_NAME, count, size_names, with_batch
+from nnspec.graph.types import BATCH_NAME, Size, count, size_names, with_batch
 from nnspec.ops.arrange import concat, cut, expand, pad, reshape, transpose
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, parts, scan
@@ -262,6 +262,10 @@ class _Closing:
             else:
                 self.folded[n] = self._folded_part(value, self.graph[n].type).name
 
+    def telling_length(self) -> list[str]:
+        """The element of a sequence that no step reads: how many steps there are is read off it where no number says so."""
+        return [next(iter(self.stacked))] if isinstance(self.length, Size) and self.stacked else []
+
     def _folded_part(self, part: Var, type: Type) -> Var:
         """From [length, batch, ...] to the shape of the value at one step, with time in its batch."""
         axis = batch_axis(type.shape)
@@ -285,7 +289,7 @@ class _Body:
         reads = [i for n in outer if n.name in core for i in n.inputs] + [c.next.name for c in closing.carried]
         entering = [n for n in dict.fromkeys(reads) if n not in closing.in_loop]
         constant = [n for n in entering if outer[n].op.name == "const"]
-        items = [n for n in entering if n in closing.varying]
+        items = [n for n in entering if n in closing.varying] or closing.telling_length()
         given = [n for n in entering if n not in closing.varying and n not in constant]
         self._sources("carry", [c.at_step for c in closing.carried])
         self._sources("item", [outer.var(n) for n in items])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from helpers import run
@@ -89,6 +90,15 @@ def test_bench_shows_a_row_for_the_engine_asked_for() -> None:
     done = run("bench", "char_lstm", "--engine", "numpy", "--size", "T=3", "--batch", "2")
     assert done.returncode == 0, done.stderr
     assert "a step of 2 examples" in done.stdout and "numpy" in done.stdout and "reference" not in done.stdout
+
+
+def test_a_step_without_matrix_products_is_timed(tmp_path: Path) -> None:
+    model = "model M { input x: [2]  param w: [2] = 1  output z = sum(w * x)  loss z^2 }"
+    (tmp_path / "m.nn").write_text(f"{model}\ntrain {{ epochs 1  batch 1  optimizer sgd(lr = 0.1) }}\n")
+    done = run("bench", "m.nn", "--engine", "numpy", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, *_, timed = done.stdout.splitlines()
+    assert first == "m: a step of 1 example has no matrix products" and timed.split()[-1] == "0%"
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,21 @@ def test_a_traced_step_standardizes_by_all_of_the_training_data(tmp_path: Path) 
     np.testing.assert_allclose(rows["h₁"], ((data - data.mean(0)) / data.std(0))[:2], rtol=1e-12)
 
 
+def test_a_loss_of_weights_alone_is_one_number_for_all_examples(tmp_path: Path) -> None:
+    model = "input x: [2]  target y: []  param w: [2] = [1, 2]  z = sum(w * x)  output z  loss (z - y)^2  loss reg = 0.1 * sum(w^2)"
+    training = "train { data { x = [[1, 2], [3, 4]], y = [1, 0] }  batch 2  epochs 1  optimizer sgd(lr = 0.1) }"
+    (tmp_path / "m.nn").write_text(f"model M {{ {model} }}\n{training}\n")
+    done = run("trace", "m.nn", "--examples", "2", cwd=tmp_path)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["L_reg", *"0.1 * sum(w^2)  0.5".split()] in lines and ["ε(L_reg)", "1", "1"] in lines
+    w, x, y = (torch.tensor(v, dtype=torch.float64) for v in ([1.0, 2], [[1.0, 2], [3, 4]], [1.0, 0]))
+    w.requires_grad_()
+    (((x @ w - y) ** 2).mean() + 0.1 * (w**2).sum()).backward()
+    assert w.grad is not None
+    shown = next(line for line in lines if line[:1] == ["∂L/∂w"])
+    assert [*shown[-2:]] == [f"[{w.grad[0]:.10g},", f"{w.grad[1]:.10g}]"]
+
+
 def test_large_values_are_described() -> None:
     shown = run("trace", "digits").stdout
     assert "[64, 64] from -" in shown and all(columns(line) <= 120 for line in shown.splitlines())

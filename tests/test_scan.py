@@ -59,6 +59,15 @@ layer attending(x: [T, n]) -> [T, n] {
   return hs
 }
 
+# As many steps as there are elements, of which none is read.
+layer settling(x: [T, n], units) -> [T, units] {
+  param R: [units, units] ~ xavier_uniform
+  hs = scan x_t in x with h = ones(units) {
+    h = tanh(h @ R)
+  }
+  return hs
+}
+
 layer nested(x: [T, S, n], units) -> [T, units] {
   param W: [n, units]     ~ xavier_uniform
   param R: [units, units] ~ xavier_uniform
@@ -117,6 +126,7 @@ NETS = {
     "attention in a step": "x -> attending",
     "a loop in a loop": "stack(x, 2 * x, axis = 1) -> nested(4)",
     "a loop after a loop": "x -> rnn(4) -> gated(3)",
+    "elements that no step reads": "x -> settling(4)",
     "no recurrence": "x -> layer_of_steps",
     "a matrix": "x -> mixing",
     "matrices of all sorts": "x -> rows(x)",

@@ -52,13 +52,23 @@ def _timing_json(result: Benchmark, timing: Timing) -> dict[str, Any]:
 
 
 def _text(name: str, result: Benchmark) -> str:
-    about = f"{printable(name)}: a step of {result.batch} examples has {result.products} matrix products of {result.flops:,} FLOP"
-    speed, most = (rate / 1e9 for rate in (result.flops / result.products_seconds, result.limit))
-    alone = f"by themselves they take {result.products_seconds * 1e3:.3f} ms at {speed:.3g} GFLOP/s; the most there is here is {most:.3g}"
+    about = [f"{printable(name)}: a step of {result.batch} example{'s' * (result.batch > 1)} has {_products(result)}", *_alone(result)]
     rows = [HEADINGS, *(_row(result, t) for t in result.timings if not t.problem)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([about, alone, "", *table, *(f"{t.engine}: {t.problem}" for t in result.timings if t.problem)])
+    return "\n".join([*about, "", *table, *(f"{t.engine}: {t.problem}" for t in result.timings if t.problem)])
+
+
+def _products(result: Benchmark) -> str:
+    return f"{result.products} matrix products of {result.flops:,} FLOP" if result.products else "no matrix products"
+
+
+def _alone(result: Benchmark) -> list[str]:
+    """How fast the products are by themselves, if there are any."""
+    if not result.products:
+        return []
+    speed, most = (rate / 1e9 for rate in (result.flops / result.products_seconds, result.limit))
+    return [f"by themselves they take {result.products_seconds * 1e3:.3f} ms at {speed:.3g} GFLOP/s; the most there is here is {most:.3g}"]
 
 
 def _row(result: Benchmark, timing: Timing) -> tuple[str, ...]:

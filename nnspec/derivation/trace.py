@@ -74,20 +74,25 @@ def _given(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
 
 def _forward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
     for name, equation in Chain(values, "", Plain()).formulas():
-        yield Line("forward", equation.left, equation.right, known[name], name not in values.pooled)
+        yield Line("forward", equation.left, equation.right, known[name], _is_batched(values, name))
     if known[LOSS].size > 1:
         yield Line("forward", f"mean {LOSS}", "", known[LOSS].mean())
 
 
 def _backward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
-    """The error of every value, ε = ∂L/∂value of each example; and the derivative of the mean loss by every parameter."""
+    """The error of every value, ε = ∂L/∂value of each example, the mean for what they share; and the derivatives by the parameters."""
     found, examples, chain = backward(values, known), known[LOSS].size, Chain(values, "", _Errors())
     for name, formula in chain.derivatives():
         if name in found:
-            yield Line("errors", f"ε({printable(name)})", formula, found[name], name not in values.pooled)
+            error = found[name] / examples if name in values.shared else found[name]
+            yield Line("errors", f"ε({printable(name)})", formula, error, _is_batched(values, name))
     for name in values.model.parameters:
         if name in found:
             yield Line("derivatives", f"∂{LOSS}/∂{printable(name)}", chain.derivative(name), found[name] / examples)
+
+
+def _is_batched(values: Values, name: str) -> bool:
+    return name not in values.pooled | values.shared
 
 
 class _Errors(Plain):

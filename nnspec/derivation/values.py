@@ -49,6 +49,11 @@ class Values:
         return found
 
     @cached_property
+    def shared(self) -> frozenset[str]:
+        """What all examples have in common, as it is made of parameters alone."""
+        return frozenset(s.name for s in self.steps if not s.type.has_batch) - self.pooled
+
+    @cached_property
     def pooled(self) -> frozenset[str]:
         """What is made of all examples together, as the mean of a batch is."""
         own = {n for n, t in self.sources.items() if t.has_batch}

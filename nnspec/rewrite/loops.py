@@ -8,6 +8,7 @@ from typing import Any
 
 from nnspec.graph import Dim, Graph, Node, Op, Var
 from nnspec.graph.loop import Loop
+from nnspec.graph.types import Size
 from nnspec.loops import of_step
 from nnspec.ops.arrange import concat, cut, pad, reshape, transpose
 from nnspec.ops.loop import part, parts, scan
@@ -36,8 +37,10 @@ class Opened:
         return Opened(a["body"].body, carries, items, {f"given:{i}": v for i, v in enumerate(values[m:])})
 
     def closed(self, node: Node) -> Var:
-        """The loop again, without what its body does not read."""
+        """The loop again, without what its body does not read, but for a sequence that says how many steps there are."""
         used = self.body.needed(self.body.outputs.values())
+        if isinstance(node.attributes["length"], Size) and used.isdisjoint(self.items):
+            used |= {*[*self.items][:1]}
         names = {name: f"carry:{i}" for i, (name, _) in enumerate(self.carries)}
         items, given = ([n for n in group if n in used] for group in (self.items, self.given))
         names |= {n: f"item:{i}" for i, n in enumerate(items)} | {n: f"given:{i}" for i, n in enumerate(given)}
