@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import unicodedata
 import warnings
@@ -21,6 +22,8 @@ SHORT = (3, 4)
 LINE_ENDS = "\u2028\u2029"
 INSIDE = (f"{Path(__file__).parent}{os.sep}", contextlib.__file__)
 """Where code lies that no warning is about."""
+_COMMENT = re.compile(r'("[^"\n]*")|#[^\n]*')
+"""A comment; or a string, which may have its sign in it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class Span:
     @property
     def text(self) -> str:
         return self.source.text[self.start : self.end]
+
+    @property
+    def one_line(self) -> str:
+        """The text without line breaks and comments."""
+        return " ".join(_COMMENT.sub(r"\1", self.text).split())
 
     def covers(self, other: Span) -> bool:
         return self.source is other.source and self.start <= other.start and other.end <= self.end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 SIGNATURE = ("inputs", "outputs")
+_WORD = re.compile(r'"[^"\n]*"|\w+|\S')
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,13 @@ def differences(a: Compilation, b: Compilation) -> list[Change]:
 
 def compared(part: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Change]:
     for name in dict.fromkeys([*before, *after]):
-        if before.get(name) != after.get(name):
+        if (name in before) != (name in after) or _words(before[name]) != _words(after[name]):
             yield Change(part, name, before.get(name), after.get(name))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """What is between white space, and between signs."""
+    return tuple(_WORD.findall(text))
 
 
 def _ports(types: Callable[[Model], Mapping[str, Type]]) -> Callable[[str, Compilation, Compilation], Iterator[Change]]:
@@ -51,9 +58,14 @@ def _ports(types: Callable[[Model], Mapping[str, Type]]) -> Callable[[str, Compi
 def _layers(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
     """Stages that were taken out, put in or changed, in their order."""
     before, after = ([(row.name, f"{row.formula} {row.shape}") for row in s.table] for s in (a, b))
-    for kind, i0, i1, j0, j1 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for kind, i0, i1, j0, j1 in _matched(*([" ".join(row) for row in rows] for rows in (before, after))):
         if kind != "equal":
             yield from compared(part, dict(before[i0:i1]), dict(after[j0:j1]))
+
+
+def _matched(before: Sequence[str], after: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    """Which lines stay, go and come, wherever their white space is."""
+    return SequenceMatcher(None, [*map(_words, before)], [*map(_words, after)], autojunk=False).get_opcodes()
 
 
 def _owned(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
@@ -75,7 +87,7 @@ def _reports(spec: Compilation) -> Iterator[tuple[str, str]]:
     """The losses and metrics of the model as they are written."""
     model = spec.definitions.own["model", spec.model.name].definition
     for number, s in enumerate(s for s in model.body if isinstance(s, ast.Report)):
-        yield f"{s.kind} {s.name.id if s.name else ''}".strip() + f" {number + 1}", " ".join(s.value.span.text.split())
+        yield f"{s.kind} {s.name.id if s.name else ''}".strip() + f" {number + 1}", s.value.span.one_line
 
 
 def _training(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
@@ -94,7 +106,7 @@ def _formulas(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
     before, after = _statements(a), _statements(b)
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name, ()), after.get(name, ())
-        for kind, i0, i1, j0, j1 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        for kind, i0, i1, j0, j1 in _matched(old, new):
             if kind != "equal":
                 yield Change(part, name, "; ".join(old[i0:i1]) or None, "; ".join(new[j0:j1]) or None)
 
@@ -109,7 +121,7 @@ def _statements(spec: Compilation) -> dict[str, tuple[str, ...]]:
 
 
 def _said(definition: ast.Definition) -> tuple[str, ...]:
-    return tuple(" ".join(s.span.text.split()) for s in definition.body if not isinstance(s, ast.Port | ast.Report | ast.Expect))
+    return tuple(s.span.one_line for s in definition.body if not isinstance(s, ast.Port | ast.Report | ast.Expect))
 
 
 def _operations(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:

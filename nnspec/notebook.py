@@ -25,10 +25,9 @@ class CellError(SpecError):
 
 
 def run(shell: Any, line: str, cell: str) -> Net:
-    """The network of a cell, which gets the name that the line says; of a cell with mistakes nothing keeps that name."""
+    """The network of a cell, which gets the name that the line says; after a cell with mistakes the name stands for what it did."""
     try:
         name, settings = heading(line)
-        shell.user_ns.pop(name, None)
         shell.user_ns[name] = net = loads(cell, **settings)
     except SpecError as error:
         raise CellError(error.diagnostics) from None

@@ -248,7 +248,7 @@ def test_a_loss_of_weights_alone_is_one_number_for_all_examples(tmp_path: Path) 
     (tmp_path / "m.nn").write_text(f"model M {{ {model} }}\n{training}\n")
     done = run("trace", "m.nn", "--examples", "2", cwd=tmp_path)
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["L_reg", *"0.1 * sum(w^2)  0.5".split()] in lines and ["ε(L_reg)", "1", "1"] in lines
+    assert ["L_reg", "0.1", "*", "sum(w^2)", "0.5"] in lines and ["ε(L_reg)", "1", "1"] in lines
     w, x, y = (torch.tensor(v, dtype=torch.float64) for v in ([1.0, 2], [[1.0, 2], [3, 4]], [1.0, 0]))
     w.requires_grad_()
     (((x @ w - y) ** 2).mean() + 0.1 * (w**2).sum()).backward()

@@ -14,6 +14,7 @@ import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
 from nnspec.difference import differences, text
+from nnspec.syntax.format import formatted
 
 SPEC = """
 model Net {
@@ -43,6 +44,24 @@ def test_a_spec_written_otherwise_is_the_same(name: str) -> None:
     other = re.sub(r"(?m)^# .*\n", "", written).replace("\n  ", "\n      ")
     a, b = (Compilation(Source("net.nn", s), {}, folder=ROOT / "specs").checked() for s in (written, other))
     assert not differences(a, b)
+
+
+CRAMPED = """let  k=3
+fn cube( x )=x*  x*x
+model M { input x:[2,6]   param W:[6,4]~normal( 0,0.1 )  param V : [4,  4]~normal( 0,0.1)
+ z = x@W->relu->{ cube } # then
+   ->dense( 4 )
+ output z  loss sum( (z@V)^2 )  metric q=mean( z ) }
+train { data {x=[[[1,2,3,4,5,6],[1,2,3,4,5,6]]]} epochs 1 optimizer sgd( lr=0.1 ) augment x->noise( 0.1 ) }
+"""
+
+
+def test_the_layout_of_a_spec_is_no_difference() -> None:
+    source = Source("net.nn", CRAMPED)
+    laid_out, _ = formatted(source)
+    a, b, c = (Compilation(Source("net.nn", s), {}).checked() for s in (CRAMPED, laid_out, laid_out.replace("x * x * x", "x * x")))
+    assert laid_out != CRAMPED and not differences(a, b)
+    assert text(differences(a, c)) == "formulas\n  - fn cube: x* x*x\n  + fn cube: x * x"
 
 
 def test_a_layer_that_is_put_in_shows_with_its_weights() -> None:

@@ -69,7 +69,7 @@ def _report(outcomes: list[Outcome], wrong: list[Diagnostic], as_json: bool) -> 
 def _outcome_text(outcome: Outcome) -> str:
     if not outcome.failures:
         return f"ok      {outcome.test.title}"
-    return "\n".join(f"FAILED  {outcome.test.title}: {f.span}: `{' '.join(f.span.text.split())}`: {f}" for f in outcome.failures)
+    return "\n".join(f"FAILED  {outcome.test.title}: {f.span}: `{f.span.one_line}`: {f}" for f in outcome.failures)
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class _Recorder(Elaborator):
             self.graph.forget()  # a loss reads what it says it reads, even if an output is computed alike
         if not isinstance(e, FORMULAS):
             return super().evaluate(e, scope)
-        with self.part(Part(" ".join(e.span.text.split()), "formula", e.span)):
+        with self.part(Part(e.span.one_line, "formula", e.span)):
             return super().evaluate(e, scope)
 
     def invoke(

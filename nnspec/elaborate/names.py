@@ -37,7 +37,7 @@ def callee_of(e: ast.Expr, scope: Scope, definitions: Definitions) -> Function |
     """What a call calls; a number of the same name does not hide a function."""
     name = ast.dotted(e)
     if name is None:
-        said = " ".join(e.span.text.split())
+        said = e.span.one_line
         help_ = f"the value comes first: `x -> {said}`" if isinstance(e, ast.Call) else ""
         help_ = _product(e.span) if isinstance(e, ast.Number) else help_
         raise fault("E106", "only a name can be called", e.span, help=help_)

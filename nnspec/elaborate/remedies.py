@@ -34,9 +34,9 @@ def fewer_axes(graph: Graph, name: str) -> dict[str, Any]:
     needed = graph.needed([name])
     made = [(node, node.span) for node in graph if node.name in needed and node.span and not node.span.source.library]
     if layer := next((span for node, span in made if _weighs_rows_of_an_image(graph, node)), None):
-        return {"help": f"`-> flatten` before `{_line(layer)}` makes one row of an image", "fix": _flattened_before(layer)}
+        return {"help": f"`-> flatten` before `{layer.one_line}` makes one row of an image", "fix": _flattened_before(layer)}
     if loop := next((span for node, span in reversed(made) if node.op.name == "scan"), None):
-        return {"help": f"`(x -> {_line(loop)})[-1]` is the last step of a sequence, and goes on as one row"}
+        return {"help": f"`(x -> {loop.one_line})[-1]` is the last step of a sequence, and goes on as one row"}
     return {}
 
 
@@ -59,10 +59,6 @@ def _flattened_before(stage: Span) -> Fix | None:
     """`flatten` before a stage that a pipeline comes to."""
     before = stage.source.text[: stage.start]
     return Fix(Span(stage.source, stage.start, stage.start), "flatten -> ") if re.search(r"->\s*\Z", before) else None
-
-
-def _line(span: Span) -> str:
-    return " ".join(span.text.split())
 
 
 def channels_last(graph: Graph) -> str:

@@ -139,7 +139,7 @@ def table(facts: Facts, rows: Iterable[Row]) -> list[TableRow]:
     return [
         TableRow(
             row.name,
-            " ".join(row.span.text.split()),
+            row.span.one_line,
             show(row.value.shape),
             facts.parameters(row.owned),
             facts.flops_of(row.nodes),

@@ -51,7 +51,7 @@ def _(value: Applied) -> str:
 def _(value: DataSource) -> str:
     """By what its options come to; one that says which field is which as it stands."""
     if value.fields:
-        return " ".join(value.span.text.split())
+        return value.span.one_line
     options = [f"{n} = {v if isinstance(v, str) else describe(v)}" for n, v in value.options.items() if v is not None]
     arguments = ", ".join([*([f'"{value.path}"'] if value.path else []), *options])
     return f"{value.name}({arguments})" if arguments else value.name

@@ -46,7 +46,7 @@ def _shape(document: Document, found: Occurrence) -> str:
         return _code(f"{found.name}: {describe(value)}{f' = {formula}' if formula else ''}")
     rows = [r for r in model.rows if _is_called_in(r, found)]
     row = min(rows, key=lambda r: r.span.end - r.span.start, default=None)
-    return _code(f"{' '.join(row.span.text.split())} gives {describe(row.value)}") if row else ""
+    return _code(f"{row.span.one_line} gives {describe(row.value)}") if row else ""
 
 
 def _is_called_in(row: Row, found: Occurrence) -> bool:
@@ -58,11 +58,11 @@ def _formula(document: Document, symbol: Symbol) -> str:
     for d in document.compilation.parsed[0].definitions:
         for s in d.body if isinstance(d, ast.Definition) else ():
             if isinstance(s, ast.Assign) and symbol.span in [n.span for n in s.names]:
-                return " ".join(s.value.span.text.split())
+                return s.value.span.one_line
             if isinstance(s, ast.Output):
                 value = next((v for n, v in s.items if n.span == symbol.span and v), None)
                 if value:
-                    return " ".join(value.span.text.split())
+                    return value.span.one_line
     return ""
 
 

@@ -39,7 +39,7 @@ def _entry(d: ast.TopLevel) -> Entry:
         case ast.Import():
             return Entry(d.path, "import", d.span, d.span)
         case ast.Let():
-            return Entry(d.name.id, "let", d.span, d.name.span, _one_line(d.value.span))
+            return Entry(d.name.id, "let", d.span, d.name.span, d.value.span.one_line)
         case ast.Train():
             name = d.name.id if d.name else "train"
             return Entry(name, "train", d.span, d.name.span if d.name else d.span, children=tuple(map(_setting, d.settings)))
@@ -50,7 +50,7 @@ def _entry(d: ast.TopLevel) -> Entry:
 
 
 def _setting(s: ast.Setting) -> Entry:
-    return Entry(s.name.id, "setting", s.span, s.name.span, _one_line(Span(s.span.source, s.name.span.end, s.span.end)))
+    return Entry(s.name.id, "setting", s.span, s.name.span, Span(s.span.source, s.name.span.end, s.span.end).one_line)
 
 
 def _named(statements: tuple[ast.Statement, ...]) -> Iterator[Entry]:
@@ -58,15 +58,15 @@ def _named(statements: tuple[ast.Statement, ...]) -> Iterator[Entry]:
     for s in statements:
         match s:
             case ast.Port() | ast.ParamDecl():
-                yield Entry(s.name.id, s.kind, s.span, s.name.span, _one_line(s.type.span) if s.type else "")
+                yield Entry(s.name.id, s.kind, s.span, s.name.span, s.type.span.one_line if s.type else "")
             case ast.Assign():
-                yield from (Entry(n.id, "value", s.span, n.span, _one_line(s.value.span)) for n in s.names)
+                yield from (Entry(n.id, "value", s.span, n.span, s.value.span.one_line) for n in s.names)
             case ast.Share():
-                yield Entry(s.name.id, "share", s.span, s.name.span, _one_line(s.value.span))
+                yield Entry(s.name.id, "share", s.span, s.name.span, s.value.span.one_line)
             case ast.Output():
-                yield from (Entry(n.id, "output", s.span, n.span, _one_line(v.span) if v else "") for n, v in s.items)
+                yield from (Entry(n.id, "output", s.span, n.span, v.span.one_line if v else "") for n, v in s.items)
             case ast.Report():
-                yield Entry(s.name.id if s.name else s.kind, s.kind, s.span, s.name.span if s.name else s.span, _one_line(s.value.span))
+                yield Entry(s.name.id if s.name else s.kind, s.kind, s.span, s.name.span if s.name else s.span, s.value.span.one_line)
             case ast.If():
                 yield from _named((*s.then, *s.otherwise))
 
@@ -79,7 +79,3 @@ def _blocks(d: ast.TopLevel) -> Iterator[ast.Statement]:
         yield s
         if isinstance(s, ast.If):
             todo += [*s.then, *s.otherwise]
-
-
-def _one_line(span: Span) -> str:
-    return " ".join(span.text.split())

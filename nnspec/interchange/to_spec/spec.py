@@ -104,7 +104,7 @@ def named(text: str, layers: Sequence[Call]) -> dict[str, Array]:
         elaborated, mistakes = elaborate_model(definitions.own["model", model.name.id], definitions, training=False)
     if mistakes:
         first = mistakes[0]  # its place is one in a text that nobody has
-        where = f", in `{' '.join(first.span.text.split())}`" if first.span else ""
+        where = f", in `{first.span.one_line}`" if first.span else ""
         raise fault("E530", f"the spec of the model would be wrong: {first.message}{where}")
     arrays = [(name, a) for layer in layers for name, a in layer.weights.items()]
     found = {}
