@@ -119,3 +119,36 @@ def test_rows_of_every_example_have_the_same_gradient_in_parts_of_the_batch(monk
     expected = ((torch.tensor(x) * w)[:, [2, 0, 2]] ** 3).sum((1, 2)).mean()
     expected.backward()
     assert value == pytest.approx(expected.item()) and distance(gradients["W"], w.grad) < 1e-12
+
+
+# ---- numbers that are computed
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_are_taken_by_numbers_that_are_computed(engine: str) -> None:
+    text = (
+        "model M { input a: class(4)[2]  input x: []  param W: [4, 1] = [[10], [20], [30], [40]]"
+        "  output joined = take(W, concat([3], a)), rounded = take(W, floor(x * 4)), code = one_hot(round(x), 2) }"
+    )
+    found = nnspec.loads(text, engine=engine).init(0)(a=[[0, 1]], x=[0.7])
+    assert found["joined"].tolist() == [[[40], [10], [20]]]
+    assert (found["rounded"].tolist(), found["code"].tolist()) == ([[30]], [[0, 1]])
+
+
+def test_whole_numbers_beside_fractions_in_a_list_become_fractions() -> None:
+    found = nnspec.loads("model M { input a: int[2]  output y = a + [0.5, 1], z = concat([0.5], a), w = a + [1, 2] }")(a=[[1, 2]])
+    assert (found["y"].tolist(), found["z"].tolist(), found["w"].tolist()) == ([[1.5, 3]], [[0.5, 1, 2]], [[2, 4]])
+
+
+def test_what_is_no_whole_number_numbers_nothing() -> None:
+    message = refused("input x: [3]  param W: [4] = 1  output y = take(W, x * 3)")
+    assert re.search(r"E106.*expected a class number, got \[3\].*`round\(x \* 3\)` makes whole numbers", message, re.S)
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [("W[i]", "this is class(3)"), ("[7, 8, 9][i]", "this is class(3)"), ("x[0, x]", "this is [2, 3]")],
+)
+def test_an_index_that_is_computed_is_told_of_take_and_pick(formula: str, words: str) -> None:
+    message = refused(f"input i: class(3)  input x: [2, 3]  param W: [3, 2] = 1  output y = {formula}")
+    assert re.search("E205.*an index is known when the spec is compiled, and .*`take.*`pick", message, re.S) and words in message

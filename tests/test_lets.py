@@ -92,11 +92,51 @@ def test_a_let_that_is_no_optimizer_says_what_it_is(rule: str, messages: list[st
         ("[[1], [2]] + [[3, 4]]", [[4, 5], [5, 6]]),
         ("-[1, 2]^2 % 3", [2, 2]),
         ("max([1, 5], [3, 4])", [3, 5]),
+        ("[[1, 2, 3], [4, 5, 6], [7, 8, 9]][:, 0]", [1, 4, 7]),
+        ("[[1, 2, 3], [4, 5, 6], [7, 8, 9]][1:, 1:]", [[5, 6], [8, 9]]),
+        ("[[1, 2], [4, 5], [7, 8]][0:2, 1]", [2, 5]),
+        ("if [0, 1, 1] == 1 then [4, 5, 6] else 0", [0, 5, 6]),
+        ("if [[0, 1], [2, 3]] != 1 then 2 else [3, 4]", [[2, 4], [2, 2]]),
+        ("if [1, 2] == [1, 2] then 1 else 0", 1),
+        ("if [1, 2] != [1, 2] or [1, 2] == [1, 3] then 1 else 0", 0),
     ],
 )
 def test_a_formula_of_lists_is_computed_element_by_element(formula: str, expected: object) -> None:
     net = nnspec.loads(f"let a = {formula} model M {{ input x: [] output y = x + a }}")
     np.testing.assert_allclose(net(x=[0])["y"][0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("(mask == 1) * x", [0, 6, 7]),
+        ("(1 != mask) * x", [5, 0, 0]),
+        ("(mask >= 1) * x", [0, 6, 7]),
+        ("if x > 6 and mask == 1 then x else 0", [0, 0, 7]),
+        ("if mask == 1 then x else -x", [-5, 6, 7]),
+    ],
+)
+def test_a_list_is_compared_with_a_number_element_by_element(formula: str, expected: list[float]) -> None:
+    net = nnspec.loads(f"let mask = [0, 1, 1] model M {{ input x: [3]  output y = {formula} }}")
+    assert net(x=[[5, 6, 7]])["y"].tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("expect mask >= 0", None),
+        ("expect mask == 1", "this expectation does not hold"),
+        ("expect mask * 2", "an expectation is true or false, not [0, 2]"),
+        ("if mask == 1 { y = 2 * x }", "a condition is true or false, not [false, true]"),
+        ("y = x -> positive(mask + 1)", None),
+        ("y = x -> positive(mask)", "`positive` expects n > 0 and n != 7"),
+    ],
+)
+def test_of_a_list_all_is_expected_and_it_is_no_condition(statement: str, message: str | None) -> None:
+    layer = "layer positive(x, n) { expect n > 0 and n != 7  return x * n }"
+    text = f"let mask = [0, 1] {layer} model M {{ input x: [2]  y = x  {statement}  output y }}"
+    found = [d.message for d in Compilation(Source("spec.nn", text), {}).diagnostics]
+    assert found == ([message] if message else [])
 
 
 def test_lists_that_do_not_fit_are_pointed_at() -> None:

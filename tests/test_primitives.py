@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers import distance
+from torch.nn import functional
 
 import nnspec
 from nnspec import SpecError
@@ -193,6 +195,23 @@ def test_windows_move_over_as_many_axes_as_an_image_has(size: list[int]) -> None
     np.testing.assert_allclose(mean[(..., *(0,) * len(size))], x[(..., *(0,) * len(size))], rtol=1e-6)
 
 
+def test_an_image_that_is_the_same_for_all_has_no_batch_after_windows_either() -> None:
+    """As in style transfer, where the image is what is trained."""
+    image, kernel = (torch.ones(shape, requires_grad=True) for shape in ((1, 4, 4), (2, 1, 3, 3)))
+    features = functional.conv2d(image[None], kernel, padding=1)
+    loss = ((features.reshape(32) ** 2).sum() + functional.max_pool2d(features, 2).reshape(8).sum()) * 1.5
+    loss.backward()
+    text = (
+        "model M { input x: []  param image: [1, 4, 4] = 1  param K: [2, 1, 3, 3] = 1  f = convolve(image, K, pad = same)"
+        "  output row = reshape(f, [32]), wide = convolve_transpose(f, K)  loss (sum(row^2) + sum(f -> maxpool(2) -> flatten)) * x }"
+    )
+    for engine in ("numpy", "reference", "ort"):
+        net = nnspec.loads(text, engine=engine).init(0)
+        value, gradients = net.gradients(x=[1, 2])
+        assert value == pytest.approx(loss.item()) and net(x=[1, 2])["wide"].shape == (1, 6, 6)
+        assert max(distance(gradients[n], t.grad) for n, t in (("image", image), ("K", kernel))) < 1e-6
+
+
 def test_a_signal_of_any_length_is_convolved() -> None:
     for length in (4, 9):
         x = RNG.random((3, 2, length))
@@ -285,3 +304,17 @@ def test_an_init_can_be_orthogonal(shape: tuple[int, int]) -> None:
     w = nnspec.loads(f"{drawn}  model M {{ param W: {list(shape)} ~ drawn  output y = sum(W) }}").init(1).params["W"]
     product = w @ w.T if shape[0] < shape[1] else w.T @ w
     np.testing.assert_allclose(product, np.eye(min(shape)), atol=1e-6)
+
+
+# ---- random weights in formulas
+
+
+@pytest.mark.parametrize(
+    ("formula", "help_"),
+    [
+        ("x + 0.5 * normal(0, 1)", r"write `\(0 \* x \+ normal\(0, 1\)\)`"),
+        ("x @ xavier_normal(4, 3)", r"write `param W: \[4, 3\] ~ xavier_normal`, and `W` here"),
+    ],
+)
+def test_an_init_in_a_formula_that_lacks_a_shape_is_told_how_to_get_one(formula: str, help_: str) -> None:
+    assert re.search(f"E106.*{help_}", refused(f"input x: [4]  output y = {formula}"), re.S)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnspec.diagnostics import Span, fault
+from nnspec.elaborate.lists import are_truths, flat
 from nnspec.elaborate.remedies import channels_last, fewer_axes, laid_out_alike, of_one_number, of_product
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
@@ -30,7 +31,7 @@ def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
         kind = "bool" if isinstance(value, bool) else dtype
         return Tensor(graph.constant(float(value) if kind.startswith("float") else value, kind), False, span)
     if isinstance(value, tuple):
-        listed = Tensor(graph.constant(numbers(value, span), dtype), False, span)
+        listed = Tensor(graph.constant(numbers(value, span), "bool" if are_truths(value) else dtype), False, span)
         _check_rank(listed.shape, span)
         return listed
     help_ = "it is drawn next to a tensor, in its shape: `0 * x + normal(0, 1)`" if isinstance(value, Applied) else ""
@@ -51,7 +52,7 @@ def numbers(value: Value, span: Span) -> Any:
 
 def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Span], span: Span) -> Tensor:
     """An op on single elements; per-example shapes broadcast by NumPy's rule, and the batch takes no part in it."""
-    dtype = graph.dtype if op.real else _common_dtype(graph, values)
+    dtype = graph.dtype if op.real else common_dtype(graph, values)
     tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
     takes_truth = [p.type is not None and p.type.base == "bool" for p in op.declared(len(tensors))]
     tensors = [t if truth else as_dtype(t, dtype) for t, truth in zip(tensors, takes_truth, strict=True)]
@@ -63,10 +64,10 @@ def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Spa
     return Tensor(graph.call(op, *inputs), any(t.batched for t in tensors), span)
 
 
-def _common_dtype(graph: Graph, values: Sequence[Value]) -> str:
+def common_dtype(graph: Graph, values: Sequence[Value]) -> str:
     """Whole numbers stay whole among themselves; with a float, or a truth, they become floats."""
     tensors = [v.dtype for v in values if isinstance(v, Tensor) and v.dtype != "bool"]
-    plain_floats = any(isinstance(v, float) and not v.is_integer() for v in values)
+    plain_floats = any(isinstance(v, float) and not v.is_integer() for value in values for v in flat(value))
     return "int64" if tensors and set(tensors) == {"int64"} and not plain_floats else graph.dtype
 
 

@@ -37,6 +37,7 @@ from nnspec.elaborate.values import (
     is_dim,
 )  # fmt: skip
 from nnspec.graph import BATCH, Graph
+from nnspec.graph.types import show
 from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.syntax import ast
@@ -249,6 +250,8 @@ class Calls(ABC):
 
     def sample(self, applied: Applied, known: dict[str, Value], frame: Frame) -> Value:
         """What an init draws, `known` being the names it may ask for; an init may be another with other arguments."""
+        if applied.function.weighs and "fan_in" not in known:
+            raise _for_parameters(applied, known["shape"])
         try:
             value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
         except Fault as error:
@@ -285,6 +288,13 @@ class Calls(ABC):
         if value is POISON:
             raise Poisoned
         return value
+
+
+def _for_parameters(applied: Applied, like: Value) -> Fault:
+    """An init that asks for the fans of a parameter, in a formula."""
+    message = f"`{applied.name}` is for a parameter, whose rows and columns it asks for"
+    shape = like.shape if isinstance(like, Tensor) else like
+    return fault("E106", message, applied.span, help=f"write `param W: {show(shape)} ~ {applied.name}`, and `W` here")
 
 
 def _since(names: dict[str, Any], mark: int, shown: Set[str]) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ class Elaborator(Calls):
         return self.draw(value, tensor) if isinstance(value, Applied) and value.function.kind == "init" else value
 
     def on_numbers(self, op: Op, values: list[Value], spans: Sequence[Span], span: Span) -> Value:
-        if op.name in ("equal", "not_equal"):
+        if op.name in ("equal", "not_equal") and not lists.is_list_beside_number(values):
             return (values[0] == values[1]) == (op.name == "equal")
         if lists.are_numbers(values):
             return lists.elementwise(values, lambda row: self.on_numbers(op, row, spans, span), span)
@@ -151,14 +151,15 @@ class Elaborator(Calls):
     def draw(self, applied: Applied, like: Tensor | None) -> Value:
         """A random value in a formula: drawn anew each step, shaped like the tensor it meets."""
         if like is None:
-            raise fault("E106", f"`{applied.name}` needs a tensor beside it, whose shape it takes", applied.span)
+            help_ = f"write `(0 * x + {applied.span.text})`, x being a tensor of the shape that it is to have"
+            raise fault("E106", f"`{applied.name}` needs a tensor beside it, whose shape it takes", applied.span, help=help_)
         return self.sample(applied, {"shape": like}, self.frame)
 
     def conditional(self, e: ast.Conditional, scope: Scope) -> Value:
         condition = self.evaluate(e.condition, scope)
         if isinstance(condition, bool):
             return self.evaluate(e.then if condition else e.otherwise, scope)
-        if not isinstance(condition, Tensor):
+        if not isinstance(condition, Tensor) and not lists.are_truths(condition):
             raise fault("E106", f"a condition is true or false, not {describe(condition)}", e.condition.span)
         values = [condition, self.evaluate(e.then, scope), self.evaluate(e.otherwise, scope)]
         return self.apply(OPS["where"], values, (e.condition.span, e.then.span, e.otherwise.span), e.span)
@@ -191,6 +192,7 @@ class Elaborator(Calls):
             raise fault("E205", f"{len(indices)} indices for a value of shape {describe(t)}", e.span)
         axis = 0
         for at, written in zip(indices, e.indices, strict=True):
+            _known_number(at, written, e.target)
             t, stays = batch.index(t, axis, at, written.span)
             axis += stays
         return t.at(e.span)
@@ -200,14 +202,27 @@ class Elaborator(Calls):
             return self.evaluate(e, scope)
         return slice(*(self.evaluate(b, scope) if b else None for b in (e.start, e.stop)))
 
-    def element(self, items: tuple[Value, ...], indices: list[Value], e: ast.Subscript) -> Value:
-        value: Value = items
-        for at, written in zip(indices, e.indices, strict=True):
-            try:
-                value = value[at]
-            except (TypeError, IndexError):
-                raise fault("E205", f"there is no element {describe(at)} in {describe(value)}", written.span) from None
-        return value
+    def element(self, value: Value, indices: list[Value], e: ast.Subscript) -> Value:
+        """What the last of the indices, as many as are left, mean in a list; of each of several rows, after a slice."""
+        if not indices:
+            return value
+        at, written = indices[0], e.indices[-len(indices)]
+        _known_number(at, written, e.target)
+        try:
+            found = value[at]
+        except (TypeError, IndexError):
+            raise fault("E205", f"there is no element {describe(at)} in {describe(value)}", written.span) from None
+        if isinstance(at, slice):
+            return tuple(self.element(row, indices[1:], e) for row in found)
+        return self.element(found, indices[1:], e)
+
+
+def _known_number(at: Value, written: ast.Expr, target: ast.Expr) -> None:
+    """An index is no value of the model."""
+    if isinstance(at, Tensor):
+        of, number = batch.short(target.span) or "x", batch.short(written.span) or "i"
+        help_ = f"`take({of}, {number})` takes rows by numbers that are computed, `pick({of}, {number})` an element of the last axis"
+        raise fault("E205", f"an index is known when the spec is compiled, and this is {describe(at)}", written.span, help=help_)
 
 
 def about(left: Value, right: Value, written: ast.Expr) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator, about
 from nnspec.elaborate.fields import names_in
+from nnspec.elaborate.lists import expected
 from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.report import Facts
 from nnspec.elaborate.scope import Scope
@@ -23,14 +24,16 @@ def check_expectation(e: Elaborator, model: Scope, reports: Mapping[str, str], s
     counts = {"params": facts.parameters(), "flops": facts.flops(outputs), "memory": facts.memory(reports.values())}
     scope = Scope(functions, model.frame, dict(counts))
     values = [e.evaluate(v, scope) for v in _sides(s.condition)]
-    holds = _holds(e, s.condition, values, scope)
+    holds = expected(_holds(e, s.condition, values, scope))
     if isinstance(holds, Tensor):
         if counted := next((n for n in names_in(s.condition) if isinstance(counts.get(n), Size)), None):
             message = f"`{counted}` is {describe(counts[counted])}, which is known only when it runs"
             raise fault("E107", message, s.condition.span, help="write a number for the size in the input")
         help_ = f'put it in a test: `test "..." of {e.graph.name} {{ given .. expect .. }}`'
         raise fault("E107", "the values of a model are known only when it runs", s.condition.span, help=help_)
-    if holds is not True:
+    if not isinstance(holds, bool):
+        raise fault("E106", f"an expectation is true or false, not {describe(holds)}", s.condition.span)
+    if not holds:
         pairs = ((v.span.text, describe(x)) for v, x in zip(_sides(s.condition), values, strict=True))
         sides = " and ".join(f"{written} is {x}" for written, x in pairs if written.replace("_", "") != x)
         raise fault("E207", "this expectation does not hold", s.condition.span, label=sides)

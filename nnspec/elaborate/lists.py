@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from nnspec.diagnostics import Span, fault
-from nnspec.elaborate.values import Value, is_number
+from nnspec.elaborate.values import Value
 
 
 def are_numbers(values: Sequence[Value]) -> bool:
-    """Whether all are numbers or nested lists of them, and one is a list."""
+    """Whether all are numbers, truths or nested lists of them, and one is a list."""
     return any(isinstance(v, tuple) for v in values) and all(map(_is_numbers, values))
 
 
+def is_list_beside_number(values: Sequence[Value]) -> bool:
+    """Whether one is a list of numbers and one a number: two lists are compared as wholes."""
+    return are_numbers(values) and not all(isinstance(v, tuple) for v in values)
+
+
+def are_truths(value: Value) -> bool:
+    """Whether this is a list of truths, or of such lists."""
+    return isinstance(value, tuple) and bool(value) and all(isinstance(v, bool) or are_truths(v) for v in value)
+
+
+def expected(value: Value) -> Value:
+    """What an `expect` makes of it: a list of truths holds where all of them do."""
+    return all(flat(value)) if are_truths(value) else value
+
+
 def _is_numbers(value: Value) -> bool:
-    return all(map(_is_numbers, value)) if isinstance(value, tuple) else is_number(value)
+    return all(map(_is_numbers, value)) if isinstance(value, tuple) else isinstance(value, int | float)
 
 
 def flat(value: Value) -> Iterator[Value]:

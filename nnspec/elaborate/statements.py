@@ -10,7 +10,7 @@ from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import signature_text
 from nnspec.elaborate.declarations import declare, shape_of, sized_so
-from nnspec.elaborate.lists import flat
+from nnspec.elaborate.lists import expected
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
 from nnspec.elaborate.scope import Scope
@@ -93,10 +93,10 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
 
 def require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
     """`expect` in a definition: what its arguments must be, reported where it is called."""
-    holds = list(flat(e.evaluate(s.condition, scope)))
-    if not all(isinstance(h, bool) for h in holds):
+    holds = expected(e.evaluate(s.condition, scope))
+    if not isinstance(holds, bool):
         raise fault("E107", "what a definition expects of its arguments is known when the spec is compiled", s.condition.span)
-    if not all(holds):
+    if not holds:
         used = [n for n in scope.names if re.search(rf"\b{n}\b", s.condition.span.text)]
         names = sorted(n for n in used if n in scope.spans)
         given = ", ".join(f"{n} is {describe(scope.names[n])}" for n in names)

@@ -91,6 +91,11 @@ class Function(Called):
         return re.search(r"\bfitting\b", self.definition.span.text) is not None
 
     @cached_property
+    def weighs(self) -> bool:
+        """Whether it asks how many numbers go into a parameter and out of it."""
+        return re.search(r"\bfan_(in|out)\b", self.definition.span.text) is not None
+
+    @cached_property
     def asks(self) -> bool:
         """Whether it speaks of what is otherwise in another phase of the model."""
         return re.search(r"\b(training|fitting|batch)\b", self.definition.span.text) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.lists import flat
-from nnspec.elaborate.primitives.table import Arguments, builtin
+from nnspec.elaborate.primitives.table import ROUNDING, Arguments, builtin
 from nnspec.elaborate.remedies import as_many, fewer_axes, without_batch
 from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.graph.types import Dim, count, show
@@ -103,8 +103,10 @@ def _enough(a: Arguments, x: Tensor, i: Tensor, have: Dim, what: str) -> None:
 
 
 def _labels(a: Arguments, name: str) -> Tensor:
+    """Class numbers, whole numbers, or what is rounded to such."""
     t = a.tensor(name)
-    if t.dtype != "int64":
-        raise fault("E106", f"expected a class number, got {describe(t)}", a.at(name), notes=batch.origins([t], [a.at(name)]),
-                    help="declare it `class(N)`")  # fmt: skip
-    return t
+    if t.dtype == "int64" or a.e.graph[t.var.name].op.name in ROUNDING:
+        return batch.as_dtype(t, "int64")
+    rounded = f"round({batch.short(a.at(name)) or '..'})"
+    help_ = f"an input or target is declared `class(N)`; of what is computed `{rounded}` makes whole numbers"
+    raise fault("E106", f"expected a class number, got {describe(t)}", a.at(name), notes=batch.origins([t], [a.at(name)]), help=help_)

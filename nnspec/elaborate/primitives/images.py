@@ -8,7 +8,7 @@ from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Choice, Tensor, Unsized, Value, describe
-from nnspec.graph import Shape, Size
+from nnspec.graph import Shape, Size, Var
 from nnspec.graph.types import Dim, show
 from nnspec.ops import OPS
 from nnspec.ops.windows import Numbers, beyond
@@ -49,7 +49,15 @@ def _image(a: Arguments) -> Tensor:
     if len(x.shape) - 1 not in AXES:
         raise fault("E202", f"an image is [channels, height, width], not {show(x.shape)}", a.at("x"), notes=batch.origins([x], [a.at("x")]),
                     help="with one axis more or less, it is a volume or a signal")  # fmt: skip
-    return x if x.batched else Tensor(OPS["reshape"](x.var, shape=(1, *x.shape)), True, x.origin)
+    return x
+
+
+def _over(op: str, x: Tensor, *others: Var, **attributes: Any) -> Tensor:
+    """An op over images; one without a batch goes through it as a batch of one."""
+    if x.batched:
+        return Tensor(OPS[op](x.var, *others, **attributes), True)
+    y = OPS[op](OPS["reshape"](x.var, shape=(1, *x.shape)), *others, **attributes)
+    return Tensor(OPS["reshape"](y, shape=y.type.shape[1:]), False)
 
 
 def _kernel(a: Arguments, x: Tensor, layout: str, channels: tuple[int, Dim]) -> Tensor:
@@ -76,8 +84,7 @@ def _convolve(a: Arguments) -> Value:
     if isinstance(w.shape[0], int) and w.shape[0] % groups:
         raise fault("E202", f"{w.shape[0]} units do not divide into {groups} groups", a.at("groups"))
     pads = _pads(a, x.shape[1:], w.shape[2:], stride, dilation)
-    y = OPS["conv"](x.var, w.var, strides=stride, pads=pads, dilations=dilation, groups=groups)
-    return Tensor(y, True, a.span)
+    return _over("conv", x, w.var, strides=stride, pads=pads, dilations=dilation, groups=groups).at(a.span)
 
 
 @builtin("convolve_transpose(x, W, stride = one, pad = valid, output_pad = zero, dilation = one, groups = one)")
@@ -92,8 +99,7 @@ def _convolve_transpose(a: Arguments) -> Value:
     whole = tuple(n * s for n, s in zip(x.shape[1:], stride, strict=True))
     pads = _pads(a, whole, w.shape[2:], stride, dilation)
     size = _size_before(a, x, w, stride, pads, dilation)
-    y = OPS["conv_input_grad"](x.var, w.var, size=size, strides=stride, pads=pads, dilations=dilation, groups=groups)
-    return Tensor(y, True, a.span)
+    return _over("conv_input_grad", x, w.var, size=size, strides=stride, pads=pads, dilations=dilation, groups=groups).at(a.span)
 
 
 def _size_before(a: Arguments, x: Tensor, w: Tensor, stride: Numbers, pads: Numbers, dilation: Numbers) -> Shape:
@@ -121,8 +127,7 @@ def _pool(a: Arguments, op: str) -> Value:
         raise fault("E206", f"a window of {'x'.join(map(str, kernel))} would lie wholly in the padding", a.at("pad"))
     if a.truth("ceil_mode"):
         pads = _with_rest(x.shape[1:], kernel, stride, pads)
-    y = OPS[op](x.var, kernel=kernel, strides=stride, pads=pads)
-    return Tensor(y, True, a.span)
+    return _over(op, x, kernel=kernel, strides=stride, pads=pads).at(a.span)
 
 
 def _with_rest(sizes: Shape, kernel: Numbers, stride: Numbers, pads: Numbers) -> Numbers:

@@ -17,8 +17,9 @@ def _tensors(a: Arguments, name: str) -> list[Tensor]:
         values = (values,)  # a new axis for one value
     if not isinstance(values, tuple) or not values:
         raise fault("E106", f"`{name}` takes several values, or a list of branches, not {describe(values)}", a.at("xs"))
-    tensors = [batch.lift(a.e.graph, v, a.e.graph.dtype, a.at("xs")) for v in values]
-    return tensors if len({t.dtype for t in tensors}) == 1 else [batch.as_dtype(t, a.e.graph.dtype) for t in tensors]
+    dtype = batch.common_dtype(a.e.graph, values)
+    tensors = [batch.lift(a.e.graph, v, dtype, a.at("xs")) for v in values]
+    return tensors if len({t.dtype for t in tensors}) == 1 else [batch.as_dtype(t, dtype) for t in tensors]
 
 
 @builtin("add(*xs)")
