@@ -138,8 +138,10 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as the language has values: lists as tuples, NumPy's numbers as Python's."""
 
     def plain(value: Any) -> Any:
+        value = value.tolist() if type(value).__module__ == "numpy" else value
         if isinstance(value, list | tuple):
             return tuple(map(plain, value))
-        return value.item() if type(value).__module__ == "numpy" else value
+        needs("a `let` is set to a number, truth or text, or a list of these", (int, float, str), value)
+        return value
 
     return {name: plain(value) for name, value in settings.items()}

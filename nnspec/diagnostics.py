@@ -198,7 +198,7 @@ def _begun(word: str, known: Iterable[str]) -> list[str]:
 
 def _cutoff(word: str) -> float:
     """How like another a word must be; of three or four letters, all but one stay."""
-    return 0.76 if len(word) in SHORT else 0.6
+    return 0.76 if len(word) in SHORT else 0.6 if len(word) < min(SHORT) else 0.7
 
 
 def is_slip(word: str, meant: str) -> bool:

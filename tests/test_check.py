@@ -101,6 +101,7 @@ def test_only_files_of_the_user_are_mended(name: str, tmp_path: Path) -> None:
         PRODUCT,
         model("output x") + '\ntest "a" { given x = [1, 2, 3, 4] expect x == x }',
         "schedule s(k) { return lr * k }\n" + model("output x"),
+        model("output y = soft max(x, axis = 0)"),  # `soft -> max(x)` has no `soft`
         model("h = x => dense(2) |> dense(", "output h"),  # the second could be mended, the third not
     ],
 )

@@ -166,3 +166,11 @@ def test_what_is_no_let_and_is_set_is_told_what_it_is(spec: str, name: str, help
     (found,) = Compilation(Source("net.nn", spec), {name: 3}).diagnostics
     assert found.code == "E101" and re.search(help_, found.help)
     assert not Compilation(Source("net.nn", spec), {}).diagnostics
+
+
+def test_what_python_has_and_the_language_has_not_is_refused_as_a_setting() -> None:
+    spec = "let a = 3  model M { input x: [2]  output y = x * a }"
+    assert nnspec.loads(spec, a=np.array([1, 2]))(x=[[1, 1]])["y"].tolist() == [[1, 2]]
+    for value, said in ((None, "None"), ({}, "a dict"), ([1, None], "None")):
+        with pytest.raises(nnspec.SpecError, match=rf"E106.*a `let` is set to .*, not {said}"):
+            nnspec.loads(spec, a=value)  # type: ignore[arg-type]

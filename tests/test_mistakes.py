@@ -208,6 +208,40 @@ def test_articles_are_right(kind: str, article: str) -> None:
     assert d.message == f"the fn `relu` is not {article} {kind}"
 
 
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("(-2)^0.5", "`^` has no value for -2 and 0.5"),
+        ("sqrt(-1)", "`sqrt` has no value for -1"),
+        ("log(0)", "`log` has no value for 0"),
+        ("exp(1000)", "this number is too large for the graph"),
+        ("1e400", "this number is too large for the graph"),
+    ],
+)
+def test_a_number_that_has_no_value_is_said_with_what_it_is_made_of(formula: str, message: str) -> None:
+    (d,) = diagnostics(model(f"output y = x * {formula}"))
+    assert (d.code, d.message, d.span.text if d.span else "") == ("E107", message, formula)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("input", "batch"), ("target", "training"), ("input", "fitting")])
+def test_a_name_that_every_model_has_is_taken(kind: str, name: str) -> None:
+    (d,) = diagnostics(model(f"{kind} {name}: [4]", "output y = 2 * x", f"loss mse(y, {name})"))
+    assert (d.code, d.span.text if d.span else "") == ("E105", name) and d.message.startswith(f"`{name}` is taken: it is ")
+
+
+@pytest.mark.parametrize(("written", "meant"), [("\u0445", "x"), ("x -> dens\u0435(3)", "dense"), ("\u0430\u0440", "\u0430p")])
+def test_letters_of_another_alphabet_are_told_from_those_that_look_the_same(written: str, meant: str) -> None:
+    (d,) = diagnostics(model("\u0430p = 2 * x", f"output y = {written}", "output z = \u0430p"))
+    assert (d.code, d.fix.text if d.fix else "") == ("E101", meant)
+    assert d.help.startswith(f"did you mean `{meant}`? It looks the same, but here stands a Cyrillic small letter ")
+
+
+@pytest.mark.parametrize(("let", "used"), [("batch", "width"), ("epochs", "three")])
+def test_a_name_far_from_all_others_is_not_taken_for_one(let: str, used: str) -> None:
+    (d,) = diagnostics(f"let {let} = 16\n" + model(f"output y = x -> dense({used})"))
+    assert (d.code, d.help) == ("E101", "")
+
+
 def test_a_setting_of_the_command_line_that_is_none_offers_the_let() -> None:
     (d,) = Compilation(Source("spec.nn", "let width = 3\n" + model("output x")), {"widht": 4}).diagnostics
     assert (d.code, d.help) == ("E101", "did you mean `width`?")

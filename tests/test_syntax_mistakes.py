@@ -52,6 +52,16 @@ MISTAKES = {
         "layer f(x) =\n  if rank(x) == 1 then x -> dense(3) else x\n" + model("output y = x -> f"),
         "E001", 2, "->", "`->` cannot stand here", "(if c then x else y) -> f",
     ),
+    "a parameter without `~`": Mistake(
+        model("param q: [4, 1] normal(0, 0.1)", "output y = x @ q"), "E006", 3, "normal", "`~` is missing before `normal`", "write `~`"
+    ),
+    "a state without `=`": Mistake(
+        model("state q: [4] zeros", "output y = x * q"), "E006", 3, "zeros", "`=` is missing before `zeros`", "write `=`"
+    ),
+    "a value outside of all": Mistake("width = 16\n" + model("output y = x -> dense(width)"), "E001", 1, "width", "", "`let width = ...`"),
+    "two `_` in a number": Mistake(model("output y = x * 1__0"), "E004", 3, "1__0", "`1__0` is no number", "a number is written"),
+    "a number that ends in `_`": Mistake(model("output y = x * 1_"), "E004", 3, "1_", "`1_` is no number", "a number is written"),
+    "a digit of another script": Mistake(model("output y = x * \u0663"), "E001", 3, "\u0663", "`\u0663` has no meaning in the language"),
     "an open bracket": Mistake(model("output y = x -> dense(3"), "E002", 3, "(", "`(` is never closed"),
     "an open text": Mistake(model('output y = "abc'), "E001", 3, '"', "a text is not closed"),
     "a version of the future": Mistake("nnspec 2\n" + model("output x"), "E109", 1, "2", "reads version 1 of the language"),

@@ -20,6 +20,7 @@ from nnspec.ops.operators import BINARY, UNARY
 from nnspec.syntax import ast
 
 MAX_BITS = 63
+TOO_LARGE = "this number is too large for the graph"
 SIGNS = {op: sign for sign, op in BINARY.items()}
 
 
@@ -33,6 +34,8 @@ class Elaborator(Calls):
             case ast.Name():
                 return value_of(e, scope, self.definitions)
             case ast.Number() | ast.String() | ast.Boolean():
+                if e.value == inf:
+                    raise fault("E107", TOO_LARGE, e.span)
                 return e.value
         with self.at(e.span):
             return self._evaluate(e, scope)
@@ -127,8 +130,11 @@ class Elaborator(Calls):
             return self.number(op, values, span)
         except ZeroDivisionError:
             raise fault("E107", "this divides by zero", span) from None
-        except (ArithmeticError, ValueError) as error:
-            raise fault("E107", f"this has no value: {error}", span) from None
+        except OverflowError:
+            raise fault("E107", TOO_LARGE, span) from None
+        except (ArithmeticError, ValueError):
+            message = f"`{SIGNS.get(op.name, op.name)}` has no value for {' and '.join(map(describe, values))}"
+            raise fault("E107", message, span) from None
 
     def number(self, op: Op, values: list[Value], span: Span) -> Value:
         """The op on plain numbers; a quotient of whole numbers that is whole can be a size."""
@@ -139,7 +145,9 @@ class Elaborator(Calls):
             return values[0] // values[1]
         result = op.on_numbers(*values)
         if isinstance(result, int) and result.bit_length() > MAX_BITS:
-            raise fault("E107", "this number is too large for the graph", span)
+            raise fault("E107", TOO_LARGE, span)
+        if isinstance(result, complex):  # a root of a number below 0
+            raise ValueError
         return result
 
     def on_sizes(self, op: Op, values: list[Value], span: Span) -> Value:

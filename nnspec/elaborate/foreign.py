@@ -40,6 +40,16 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     return foreign or (None if word in INSTEAD or POWER.fullmatch(name) else suggest(_last(name), known))
 
 
+def twin(name: str, known: Collection[str]) -> str | None:
+    """The name that looks the same, but for letters of another alphabet.
+
+    >>> twin("\u0445", ["x", "y"])
+    'x'
+    """
+    look = name.translate(vocabulary.LOOK_ALIKE)
+    return next((k for k in sorted(known) if k != name and k.translate(vocabulary.LOOK_ALIKE) == look), None)
+
+
 def is_safe(name: str, guess: str) -> bool:
     """Whether one name can take the place of another unasked: it is the same thing in other words, or a slip of the pen."""
     low = name.lower()

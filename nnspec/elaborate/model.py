@@ -28,6 +28,8 @@ from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 TYPES = ("float", "int", "bool", "class")
+ALWAYS = {"batch": "the number of examples while training", "training": "true while training", "fitting": "true before the first step"}
+"""Names that every model has."""
 
 
 @dataclass
@@ -170,6 +172,9 @@ class _ModelWork:
 
     def port(self, s: ast.Port) -> None:
         name = s.name.id
+        if name in self.e.always:
+            self.scope.names[name] = POISON
+            raise fault("E105", f"`{name}` is taken: it is {ALWAYS[name]}", s.name.span, help="choose another name")
         if name in self.scope.names:
             raise fault("E105", f"`{name}` is declared twice", s.name.span, notes=self._first(name))
         self.scope.names[name] = POISON

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 
-from nnspec.diagnostics import Fault, Span, fault, instead, is_slip, suggest
+from nnspec.diagnostics import Fault, Fix, Span, fault, instead, is_slip, suggest
 from nnspec.elaborate import vocabulary
-from nnspec.elaborate.foreign import help_for, is_safe, nearest
+from nnspec.elaborate.foreign import help_for, is_safe, nearest, twin
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Value, describe, is_callable
@@ -83,6 +84,10 @@ def unknown(
 ) -> Fault:
     """The mistake of a name that stands for nothing: `paths` are parameters and where they were made, `wanted` what may stand here."""
     known = {*paths, *TRUTHS} | scope.all_names() | definitions.nameable(in_model=scope.parent is not None)
+    if same := twin(name, known):
+        letter = next(unicodedata.name(a).capitalize() for a, b in zip(name, same, strict=True) if a != b)
+        help_ = f"did you mean `{same}`? It looks the same, but here stands a {letter}"
+        return fault("E101", f"there is no `{name}` here", span, help=help_, fix=Fix(span, same))
     own = scope.called_elsewhere(name)
     guess = own or nearest(name, wanted) if wanted or own else _within(name, paths) or suggest(name, paths) or nearest(name, known)
     head, dot, _ = name.partition(".")

@@ -215,3 +215,9 @@ OF_SOURCES = {
     "batch_size": "it is a setting of the training: `batch 32`",
 }
 """What is said of arguments that other frameworks give a source of data."""
+
+LOOK_ALIKE = str.maketrans(
+    "авеікмнорстухјѕАВЕІКМНОРСТУХЈЅανορυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "abeikmhopctyxjsABEIKMHOPCTYXJSavopuxABEZHIKMNOPTYX",
+)
+"""Letters of Cyrillic and Greek that look like those of the Latin alphabet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
@@ -23,6 +24,7 @@ _IN_BRACES = {
 }
 _BEFORE_BRACES = {"=": "what follows is one formula, without braces: `schedule s(k) = lr * k`", "of": _IN_BRACES["test"]}
 _MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
+_DECLARED = re.compile(r"\b(?P<kind>param|state)\s+[^\W\d]\w*\s*(?::\s*\[[^\[\]]*\]\s*)?\Z")
 _OUTPUT = re.compile(r"\s*output\b")
 _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
 BRACKETS = "()[]{}"
@@ -102,12 +104,20 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
         return _superfluous(span)
     if token in STATEMENT_WORDS and accepted >= _IN_TRAINING:
         return Diagnostic("E001", f"`{token}` stands in a model, not among the settings of a training", span)
-    more = meant(str(token), DEFINITION_WORDS, span) if expected == "expected a definition" else {}
+    more = _definition(token, span) if expected == "expected a definition" else {}
     if token.type == "LPAR" and (opened := _CALLED.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
         more["help"] = _IN_BRACES[opened["word"]]
     if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
         more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)
+
+
+def _definition(token: Token, span: Span) -> dict[str, Any]:
+    """What is said where a definition is due: by which word it begins, or how a value stands outside of them."""
+    if not _NAMES_ARGUMENT.match(span.source.text, span.end):
+        return meant(str(token), DEFINITION_WORDS, span)
+    help_ = f"a value for the whole file is written `let {token} = ...`; formulas stand in models, layers and functions"
+    return {"help": help_, "fix": Fix(Span(span.source, span.start, span.start), "let ")}
 
 
 def _is_factor(source: Source, start: int, end: int) -> bool:
@@ -141,9 +151,13 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
         return Diagnostic("E006", message, span, help=f"write `,` before it; {_of_values(span)}")
     if sign in BRACKETS or token.type == "LBRACE":
         return Diagnostic("E006", message, span, help=_BEFORE_BRACES.get(sign, ""))
-    end = span.start - len(_space_before(span))
-    fix = Fix(Span(span.source, end, end), sign if sign in ",:" else f" {sign}")
-    return Diagnostic("E006", message, span, help=f"write `{sign}` before it", fix=fix)
+    return _before(sign, span)
+
+
+def _before(sign: str, span: Span) -> Diagnostic:
+    """The only sign that can stand before a word."""
+    fix = Fix(_end_before(span), sign if sign in ",:" else f" {sign}")
+    return Diagnostic("E006", f"`{sign}` is missing before `{printable(span.text)}`", span, help=f"write `{sign}` before it", fix=fix)
 
 
 def _of_values(span: Span) -> str:
@@ -164,9 +178,10 @@ def _line_before(span: Span) -> str:
     return span.source.line(span.line)[: span.begin[1] - 1]
 
 
-def _space_before(span: Span) -> str:
-    text = span.source.text[max(0, span.start - MAX_LOOK_BACK) : span.start]
-    return text[len(text.rstrip()) :]
+def _end_before(span: Span) -> Span:
+    """Where what stands before it ends."""
+    end = max(0, span.start - MAX_LOOK_BACK) + len(span.source.text[max(0, span.start - MAX_LOOK_BACK) : span.start].rstrip())
+    return Span(span.source, end, end)
 
 
 def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> Diagnostic:
@@ -181,12 +196,15 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
     if _VALUE_BEFORE.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
         if word in WORDS:
             return Diagnostic("E005", f"`{word}` is a word of other languages", span, help=WORDS[word])
+        if declared := _DECLARED.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
+            return _before("~" if declared["kind"] == "param" else "=", span)
         named = _OUTPUT.match(source.text, start_of_statement(source.text, span.start)) and "=" not in _line_before(span)
         if not named and _is_made(span):
             return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=_of_values(span))
-        sign = ", " if named else "-> "
-        fix = Fix(Span(source, span.start, span.start), sign)
-        return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=f"did you mean `{sign}{word}`?", fix=fix)
+        sign = "," if named else " ->"
+        fix = Fix(_end_before(span), sign)  # right at the word before, whose mistake it is if that has no value
+        help_ = f"did you mean `{sign.strip()} {word}`?"
+        return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=help_, fix=fix)
     of_value = f"a value needs a name, `h = {word} ...`, or is what a layer gives: `return {word} ...`"
     more = meant(word, STATEMENT_WORDS, span, of_value if token.type in _OPERATORS else "")
     label = "" if more["help"] else f"{expected} after it"

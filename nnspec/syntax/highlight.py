@@ -18,7 +18,7 @@ def _any(words: tuple[str, ...]) -> str:
 RULES = (
     ("comment", r"#[^\n]*"),
     ("string", r'"[^"\n]*"'),
-    ("number", r"\b\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?"),
+    ("number", r"\b[0-9](?:_?[0-9])*(?:\.[0-9](?:_?[0-9])*)?(?:[eE][+-]?[0-9]+)?"),
     ("definition", rf"({_any(_NAMED)})([ \t]+)({NAME})(?=\s*[({{=])"),
     ("statement", rf"(?<![^\s{{}}]){_any(STATEMENT_WORDS)}(?=[ \t]*[\w\"({{\[-])"),
     ("word", rf"{_any(_INNER)}(?!\s*=(?!=))"),

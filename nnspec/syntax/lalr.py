@@ -21,7 +21,7 @@ Build = Callable[[list[Any]], Any]
 _COMMENT = re.compile(r"#[^\n]*")
 _TOKEN = re.compile(
     r"(?:\s+|#[^\n]*)*"
-    r'(?:(?P<NAME>[^\W\d]\w*)|(?P<NUMBER>\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?)|(?P<STRING>"[^"\n]*")'
+    r'(?:(?P<NAME>[^\W\d]\w*)|(?P<NUMBER>[0-9](?:_?[0-9])*(?:\.[0-9](?:_?[0-9])*)?(?:[eE][+-]?[0-9]+)?)|(?P<STRING>"[^"\n]*")'
     r"|(?P<SIGN>->|<-|~=|==|!=|<=|>=|[-~<>=+*/@%^()\[\]{},:.]))?"
 )
 _ACCEPTING = frozenset(ENDS.values())
