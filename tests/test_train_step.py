@@ -126,7 +126,7 @@ def test_in_float64_the_weights_are_the_same_too(name: str, tmp_path: Path, monk
     trained, own = load_file(tmp_path / "trained.safetensors"), {**net.params, **net.states}
     largest = max(np.abs(w).max() for w in own.values())
     for parameter, value in own.items():
-        np.testing.assert_allclose(trained[parameter], value, rtol=0, atol=1e-8 * largest, err_msg=parameter)
+        np.testing.assert_allclose(trained[parameter], value, rtol=0, atol=1e-10 * largest, err_msg=parameter)
 
 
 @pytest.mark.parametrize("schedule", ["", "schedule cosine", "steps 17  schedule cosine", "schedule on_plateau(patience = 1)"])
