@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,11 +67,14 @@ def random_values(type: Type, random: np.random.Generator) -> Array:
     return random.random(shape) < 0.5 if type.dtype == "bool" else random.standard_normal(shape)
 
 
-def compare(spec: Compilation, feeds: Mapping[str, Any], name: str, gradient: Array, random: np.random.Generator) -> Checked:
-    """A gradient of the mean loss of a batch beside finite differences of it."""
+def compare(
+    spec: Compilation, feeds: Mapping[str, Any], name: str, gradient: Array, random: np.random.Generator, outputs: Sequence[str] = ("loss",)
+) -> Checked:
+    """A gradient of the mean loss of a batch, or of the sum of such outputs, beside finite differences of it."""
     forward, expected, found = spec.training_model[0].graph, list[float](), list[float]()
     for direction in _directions(gradient.shape, random):
-        losses = [float(reference.run(forward, {**feeds, name: feeds[name] + s * EPS * direction}, ["loss"])["loss"]) for s in (1, -1)]
+        moved = ({**feeds, name: feeds[name] + s * EPS * direction} for s in (1, -1))
+        losses = [float(sum(reference.run(forward, values, outputs).values())) for values in moved]
         expected.append((losses[0] - losses[1]) / (2 * EPS))
         found.append(float(np.sum(gradient * direction)))
     difference = np.abs(np.subtract(found, expected)).max()

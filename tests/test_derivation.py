@@ -18,11 +18,11 @@ from helpers import distance, run
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.derivation.chain import Chain
-from nnspec.derivation.document import latex
+from nnspec.derivation.document import latex, text
 from nnspec.derivation.numbers import backward, check, forward
 from nnspec.derivation.signs import Latex, Plain
 from nnspec.derivation.trace import table, trace
-from nnspec.derivation.values import values_of
+from nnspec.derivation.values import losses_for, values_of
 from nnspec.diagnostics import Source, columns
 from nnspec.ops.pointwise import sigmoid
 from tools.batches import random_batch
@@ -255,6 +255,60 @@ def test_a_loss_of_weights_alone_is_one_number_for_all_examples(tmp_path: Path) 
     assert w.grad is not None
     shown = next(line for line in lines if line[:1] == ["∂L/∂w"])
     assert [*shown[-2:]] == [f"[{w.grad[0]:.10g},", f"{w.grad[1]:.10g}]"]
+
+
+GAME = """
+model Game {
+  input x: [2]
+  param d: [2] = [0.5, -0.5]
+  param g: [2] = [1, 2]
+  fake = g + 0 * x
+  output fake
+  loss d_loss = softplus(-sum(d * x)) + softplus(sum(d * fake))
+  loss g_loss = softplus(-sum(d * fake))
+}
+train {
+  data { x = [[1, 1]] }  batch 1  epochs 1  optimizer adam(lr = 0.1)
+  minimize d_loss  update d
+  minimize g_loss  update g
+}
+"""
+
+
+def test_a_step_in_phases_is_traced_phase_after_phase() -> None:
+    net = nnspec.loads(GAME, dtype="float64")
+    rows = {(r.phase, r.part, r.name): r.value for r in trace(net.spec, {"x": np.array([[1.0, 1]])}, 0.1)}
+    net.fit()
+    np.testing.assert_allclose(rows[1, "updated", "d"], net.params["d"], rtol=1e-12)
+    np.testing.assert_allclose(rows[2, "updated", "g"], net.params["g"], rtol=1e-12)
+    np.testing.assert_array_equal(rows[2, "given", "d"], rows[1, "updated", "d"])
+    assert (1, "updated", "g") not in rows and (1, "derivatives", "∂L/∂g") not in rows
+    d, g = (torch.tensor(v, requires_grad=True) for v in (rows[2, "given", "d"], rows[2, "given", "g"]))
+    torch.nn.functional.softplus(-(d * g).sum()).backward()
+    assert g.grad is not None and distance(rows[2, "derivatives", "∂L/∂g"], g.grad) < 1e-12
+
+
+def test_a_derivation_is_of_the_losses_by_which_its_parameter_is_trained() -> None:
+    spec = spec_of(GAME)
+    assert {name: losses_for(spec, name) for name in "dg"} == {"d": ("d_loss",), "g": ("g_loss",)}
+    chain = Chain(values_of(spec, ["g_loss"]), "g", Plain())
+    assert "∂L/∂fake = -(sigmoid(-sum(d * fake)) * d)" in equations(chain)
+    checked = check(spec, "g", ["g_loss"])
+    assert checked.passed and "by g, [2]; L is g_loss, by which it is trained" in text(chain, checked).splitlines()[0]
+    assert losses_for(spec_of(DIAMOND), "A") == ("fit", "small")
+    assert losses_for(spec_of(GAME.partition("train")[0]), "g") == ("d_loss", "g_loss")
+
+
+def test_the_rate_of_a_traced_step_is_that_of_the_first_step_and_what_else_acts_is_named(tmp_path: Path) -> None:
+    settings = "batch 2  epochs 4  optimizer sgd(lr = 0.1)  schedule warmup(4)  penalty l2(0.5)  clip norm(1)  freeze v"
+    model = "input x: [2]  target y: []  param W: [2, 1] = 1  param v: [] = 2  output z = v * sum(x @ W)  loss (z - y)^2"
+    (tmp_path / "m.nn").write_text(f"model M {{ {model} }}\ntrain {{ data {{ x = [[1, 2], [3, 4]], y = [1, 0] }}  {settings} }}\n")
+    rows = {row["name"]: row for row in json.loads(run("trace", "m.nn", "--json", "--examples", "2", cwd=tmp_path).stdout)}
+    net = nnspec.load(str(tmp_path / "m.nn"), dtype="float64")
+    net.fit(epochs=1)
+    np.testing.assert_allclose(rows["W"]["value"], net.params["W"], rtol=1e-9)
+    head = run("trace", "m.nn", cwd=tmp_path).stdout.partition("\n\n")[0].splitlines()
+    assert head[1:] == ["schedule warmup(n = 4), at first a rate of 0.025", "penalty l2(0.5)", "clip norm(1)", "freeze v"]
 
 
 def test_large_values_are_described() -> None:

@@ -25,7 +25,7 @@ def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_
     from nnspec.derivation.document import latex, text
     from nnspec.derivation.numbers import check
     from nnspec.derivation.signs import Latex, Plain
-    from nnspec.derivation.values import values_of
+    from nnspec.derivation.values import losses_for, values_of
 
     if as_json and as_latex:
         raise click.UsageError("--json and --latex are two forms of one answer")
@@ -33,10 +33,11 @@ def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_
     if spec.given:
         raise fault("E525", f"`{file}` is an ONNX model, which has no formulas to derive", help=IMPORT.format(file))
     _needs(spec, parameter)
-    chain = Chain(values_of(spec), parameter, Latex() if as_latex else Plain())
+    losses = losses_for(spec, parameter)
+    chain = Chain(values_of(spec, losses), parameter, Latex() if as_latex else Plain())
     if not chain.ways():
         raise fault("E566", f"the loss does not depend on `{parameter}`", spec.model.parameters[parameter].span)
-    checked = check(spec, parameter)
+    checked = check(spec, parameter, losses)
     if as_json:
         click.echo(dumps(_document(chain) | {"check": asdict(checked) | {"passed": checked.passed}}, indent=2, ensure_ascii=False))
     else:
@@ -58,6 +59,7 @@ def _document(chain: Any) -> dict[str, Any]:
     return {
         "model": chain.values.model.name,
         "parameter": chain.parameter,
+        "losses": chain.values.losses,
         "forward": [asdict(e) for e in chain.forward()],
         "chain": asdict(chain.rule()),
         "ways": chain.ways(),

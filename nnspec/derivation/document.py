@@ -31,14 +31,22 @@ def text(chain: Chain, checked: Checked) -> str:
     shape = show(chain.values.sources[chain.parameter].shape)
     number = chain.ways()
     ways = "" if number == 1 else f", by {number:,} ways"
+    name = printable(chain.values.model.name)
     parts = [
-        f"{printable(chain.values.model.name)}: the loss L of one example by {printable(chain.parameter)}, {shape}{ways}",
+        f"{name}: the loss L of one example by {printable(chain.parameter)}, {shape}{ways}{_minimized(chain)}",
         _aligned(chain.forward()),
         _aligned([chain.rule()]),
         _aligned(chain.backward()) + (f"\n\n{AFTER_THE_LAST}" if chain.loops else ""),
         f"depends on: {', '.join(map(printable, chain.depends_on))}\ncheck: {verdict(checked)}",
     ]
     return "\n\n".join(parts)
+
+
+def _minimized(chain: Chain) -> str:
+    """Which losses are minimised, if not all."""
+    values = chain.values
+    some = len(values.losses) < len(values.model.losses)
+    return f"; L is {' + '.join(map(printable, values.losses))}, by which it is trained" if some else ""
 
 
 def _aligned(equations: Iterable[Equation]) -> str:
@@ -54,7 +62,8 @@ def latex(chain: Chain, checked: Checked) -> str:
     depends = ", ".join(f"${Latex().name(n).text}$" for n in chain.depends_on)
     body = [
         f"\\section*{{{escaped(name)}: $\\partial L / \\partial {Latex().name(chain.parameter).text}$}}",
-        "Forward, for one example:", blocks[0], "The chain rule:", blocks[1], "Every partial derivative once:", blocks[2],
+        f"Forward, for one example{escaped(_minimized(chain))}:", blocks[0],
+        "The chain rule:", blocks[1], "Every partial derivative once:", blocks[2],
         f"It depends on {depends}. Checked: {verdict(checked)}.",
     ]  # fmt: skip
     joined = "\n".join(body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -90,21 +90,21 @@ def _through_time(loop: Recurrence, known: Mapping[str, Array], gradient: Array,
     return found
 
 
-def check(spec: Compilation, parameter: str) -> Checked:
-    """The derivative by one parameter beside finite differences, in float64 on a small random batch.
+def check(spec: Compilation, parameter: str, losses: Collection[str] = ()) -> Checked:
+    """The derivative of all losses, or of some, by one parameter beside finite differences, in float64 on a small random batch.
 
     A batch may lie where some relu bends, and finite differences mean nothing there; then others are tried.
     """
     spec = replace(spec, dtype="float64").checked()
-    tried = [_check(spec, parameter, 0)]
+    tried = [_check(spec, parameter, losses, 0)]
     while not tried[-1].passed and len(tried) < BATCHES:
-        tried.append(_check(spec, parameter, len(tried)))
+        tried.append(_check(spec, parameter, losses, len(tried)))
     return tried[-1]
 
 
-def _check(spec: Compilation, parameter: str, seed: int) -> Checked:
+def _check(spec: Compilation, parameter: str, losses: Collection[str], seed: int) -> Checked:
     random = np.random.default_rng(seed)
-    values, feeds = values_of(spec), example(spec, seed, random)
+    values, feeds = values_of(spec, losses), example(spec, seed, random)
     known = forward(values, feeds)
     gradient = backward(values, known)[parameter] / max(known[LOSS].size, 1)
-    return compare(spec, feeds, parameter, gradient, random)
+    return compare(spec, feeds, parameter, gradient, random, [f"loss:{name}" for name in losses or spec.model.losses])

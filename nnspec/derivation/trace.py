@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from textwrap import wrap
@@ -17,10 +17,16 @@ from nnspec.derivation.signs import Plain, Term
 from nnspec.derivation.step import LOSS
 from nnspec.derivation.values import Values, values_of
 from nnspec.diagnostics import columns, printable
+from nnspec.elaborate.phases import PHASE_SETTINGS
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.elaborate.training import Training
+from nnspec.elaborate.update import optimizer_states
+from nnspec.elaborate.written import settings
+from nnspec.optimization import LR, T
 from nnspec.picture.look import short
 from nnspec.record import dataclass
-from nnspec.run.engine import Engine
+from nnspec.run import reference
+from nnspec.run.engine import PHASE_SHIFT, Engine
 
 TITLES = {
     "given": "given",
@@ -29,18 +35,21 @@ TITLES = {
     "derivatives": "derivatives of the mean loss",
     "updated": "weights after the step",
 }
+CONDITIONS = ("schedule", "penalty", "clip", *PHASE_SETTINGS)
+CHANGED = ("param:", "state:", "opt:")
 MOST_NUMBERS, SMALL, LEAST = 16, 1e-4, 32
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table: its part, what it is called, how it is computed, and its value, perhaps one for each example."""
+    """One row of the table: its part, what it is called, how it is computed, and its value, perhaps one for each example; and its phase."""
 
     part: str
     name: str
     formula: str
     value: Array
     batched: bool = False
+    phase: int = 1
 
     @property
     def shown(self) -> Array:
@@ -48,24 +57,41 @@ class Line:
         return self.value[0] if self.batched and len(self.value) == 1 else self.value
 
 
-def trace(spec: Compilation, fields: Mapping[str, Array], rate: float | None, training: Mapping[str, Array] | None = None) -> list[Line]:
-    """A step on these examples from the initial weights, in float64; without a rate there is no update.
+def trace(spec: Compilation, fields: Mapping[str, Array], rate: float, training: Mapping[str, Array] | None = None) -> list[Line]:
+    """A step of the first train block on these examples from the initial weights, in float64, phase after phase.
 
     States that are learnt from the whole `training` data are what they are learnt to be.
     """
     spec = replace(spec, dtype="float64").checked()
     engine = Engine(spec, "reference")
-    engine.initialise(seed := spec.trainings[0].seed if spec.trainings else 0)
+    engine.initialise(seed := spec.trainings[0].seed)
     if training:
         engine.fit_states(training)
-    values = values_of(spec)
-    weights = {n: v.copy() for n, v in {**engine.params, **engine.states}.items()}
-    known = forward(values, {**fields, **weights, SEED: seed, STEP: 0})
-    lines = [*_given(values, known), *_forward(values, known), *_backward(values, known)]
-    if rate is not None:
-        engine.step(fields, rate)
-        lines += [Line("updated", n, "", np.asarray(v)) for n, v in engine.params.items()]
+    now = {n: v.copy() for n, v in {**engine.params, **engine.states}.items()} | _memory(spec) | {LR: rate, T: 1}
+    sizes, lines = reference.sizes_of({**spec.model.inputs, **spec.model.targets}, fields), list[Line]()
+    for number, phase in enumerate(spec.first_stage):
+        now |= {SEED: seed, STEP: number << PHASE_SHIFT, **fields}
+        values = values_of(spec, phase.losses)
+        known = forward(values, now)
+        found = reference.run(phase.step, now, sizes=sizes)
+        now |= {public.partition(":")[2]: value for public, value in found.items() if public.startswith(CHANGED)}
+        after = [Line("updated", n, "", now[n]) for n in phase.parameters]
+        rows = [*_given(values, known), *_forward(values, known), *_backward(values, known, phase.parameters), *after]
+        lines += [replace(line, phase=number + 1) for line in rows]
     return lines
+
+
+def _memory(spec: Compilation) -> dict[str, Any]:
+    """What the optimizer has for each parameter before the first step."""
+    optimizer = spec.trainings[0].optimizer
+    starts = optimizer_states(optimizer) if optimizer else {}
+    return {f"{n}.{s}": np.full(t.numbers, start) for n, t in spec.parameter_types.items() for s, start in starts.items()}
+
+
+def conditions(training: Training, rate: float) -> list[str]:
+    """What else a step hangs on besides its examples and its optimizer, as the train block says it."""
+    said = ((name, value) for name, value in settings(training) if name.rpartition(" ")[2] in CONDITIONS)
+    return [f"{name} {value}" + f", at first a rate of {rate:.9g}" * (name == "schedule") for name, value in said]
 
 
 def _given(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
@@ -79,14 +105,14 @@ def _forward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
         yield Line("forward", f"mean {LOSS}", "", known[LOSS].mean())
 
 
-def _backward(values: Values, known: Mapping[str, Array]) -> Iterator[Line]:
-    """The error of every value, ε = ∂L/∂value of each example, the mean for what they share; and the derivatives by the parameters."""
+def _backward(values: Values, known: Mapping[str, Array], trained: Collection[str]) -> Iterator[Line]:
+    """The error of every value, ε = ∂L/∂value of each example, the mean for what they share; and derivatives by what is trained."""
     found, examples, chain = backward(values, known), known[LOSS].size, Chain(values, "", _Errors())
     for name, formula in chain.derivatives():
         if name in found:
             error = found[name] / examples if name in values.shared else found[name]
             yield Line("errors", f"ε({printable(name)})", formula, error, _is_batched(values, name))
-    for name in values.model.parameters:
+    for name in trained:
         if name in found:
             yield Line("derivatives", f"∂{LOSS}/∂{printable(name)}", chain.derivative(name), found[name] / examples)
 
@@ -103,13 +129,13 @@ class _Errors(Plain):
 
 
 def table(title: str, lines: Sequence[Line], width: int) -> str:
-    """The rows by parts, in columns, on lines of at most so many columns; values below what they are of, where there is no room beside."""
+    """The rows by phase and part, on lines of at most so many columns; values below what they are of, where there is no room beside."""
     name = max(columns(line.name) for line in lines)
     formula = max(columns(short(line.formula)) for line in lines)
     beside = width - name - formula - 6
-    text = [title]
-    for part, rows in groupby(lines, lambda line: line.part):
-        text += ["", TITLES[part]]
+    text, several = [title], lines[-1].phase > 1
+    for (phase, part), rows in groupby(lines, lambda line: (line.phase, line.part)):
+        text += ["", f"phase {phase}: {TITLES[part]}" if several else TITLES[part]]
         for line in rows:
             head = f"  {padded(line.name, name)}  {padded(short(line.formula), formula)}"
             text += _beside(head, line.shown, beside) if beside >= LEAST else _below(head, line.shown, max(width - 6, LEAST))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import field
 from functools import cached_property, reduce
 from itertools import chain, count
@@ -21,7 +21,6 @@ from nnspec.elaborate.values import Tensor
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.ops import OPS
 from nnspec.record import dataclass
-from nnspec.step import outputs_of
 
 OTHERS = {"z": "zsuv", "h": "hapq"}
 """Letters for what has no name in the spec, the first that no loop uses."""
@@ -29,9 +28,10 @@ OTHERS = {"z": "zsuv", "h": "hapq"}
 
 @dataclass(frozen=True)
 class Values:
-    """A model as steps, from its inputs and parameters to the loss of one example, `L`."""
+    """A model as steps, from its inputs and parameters to the loss of one example, `L`, the sum of `losses`."""
 
     model: Model
+    losses: tuple[str, ...]
     steps: tuple[Step | Recurrence, ...]
 
     @cached_property
@@ -75,13 +75,21 @@ class Values:
         return found
 
 
-def values_of(spec: Compilation) -> Values:
-    """The steps of a checked spec that its losses need."""
+def losses_for(spec: Compilation, parameter: str) -> tuple[str, ...]:
+    """The losses that a parameter is trained by: of the first phase that trains it for what depends on it; without one, all."""
+    phases = (phase for stage in spec.stages for phase in stage if parameter in phase.parameters)
+    choices = dict.fromkeys(phase.losses for phase in phases)
+    found = (losses for losses in choices if len(choices) == 1 or values_of(spec, losses).on_the_way(parameter))
+    return next(found, tuple(spec.model.losses))
+
+
+def values_of(spec: Compilation, minimized: Collection[str] = ()) -> Values:
+    """The steps of a checked spec that its losses need, or those of them that are minimised."""
     model, root = parts_of(spec)
-    losses = outputs_of(model.graph, "loss")
-    losses.pop("loss", None)
+    names = tuple(minimized or model.losses)
+    losses = {f"loss:{name}": model.graph.outputs[f"loss:{name}"] for name in names}
     work = _Naming(model, Drawing(model.graph, names_of(model), root, losses, 0, folds=False))
-    return Values(model, tuple(work.steps(root)))
+    return Values(model, names, tuple(work.steps(root)))
 
 
 @dataclass
