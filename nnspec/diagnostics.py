@@ -9,9 +9,10 @@ import sys
 import unicodedata
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import field
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from nnspec.record import dataclass
 
 MAX_SHOWN_WIDTH, MAX_SHOWN = 160, 1000
 SHORT = (3, 4)
+MAX_COMPARED = 300_000
+"""Pairs of letters, one of a word and one of those it may be a slip of."""
 LINE_ENDS = "\u2028\u2029"
 INSIDE = (f"{Path(__file__).parent}{os.sep}", contextlib.__file__)
 """Where code lies that no warning is about."""
@@ -36,7 +39,7 @@ class Source:
 
     @cached_property
     def line_starts(self) -> list[int]:
-        return [0] + [i + 1 for i, c in enumerate(self.text) if c == "\n"]
+        return [0, *(m.end() for m in re.finditer("\n", self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both counted from 1."""
@@ -45,7 +48,8 @@ class Source:
 
     def line(self, number: int) -> str:
         start = self.line_starts[number - 1]
-        return self.text[start:].split("\n", 1)[0].rstrip("\r")
+        end = self.text.find("\n", start)
+        return self.text[start : end if end >= 0 else None].rstrip("\r")
 
 
 @dataclass(frozen=True)
@@ -186,8 +190,17 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     lower = word.lower()
     swapped = [k for k in by_lower if len(k) == len(lower) and sorted(k) == sorted(lower)]
     near = [lower] if lower in by_lower else _begun(lower, by_lower) or swapped
-    near = near or get_close_matches(lower, list(by_lower), n=1, cutoff=_cutoff(lower))
+    near = near or get_close_matches(lower, list(_comparable(lower, by_lower)), n=1, cutoff=_cutoff(lower))
     return by_lower[near[0]] if near else None
+
+
+def _comparable(word: str, known: Collection[str]) -> Collection[str]:
+    """The known words; those nearest in length where all would take long to compare."""
+    if len(word) * sum(map(len, known)) <= MAX_COMPARED:
+        return known
+    ordered = sorted(known, key=lambda k: (abs(len(k) - len(word)), k))
+    letters = accumulate(map(len, ordered))
+    return [k for k, so_far in zip(ordered, letters, strict=True) if len(word) * so_far <= MAX_COMPARED]
 
 
 def _begun(word: str, known: Iterable[str]) -> list[str]:

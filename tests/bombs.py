@@ -58,6 +58,8 @@ def bombs() -> Iterator[tuple[str, str]]:
     yield "repeat of a share", model("share f = dense(4)  output y = x -> repeat(10000) { repeat(100) { f } }")
     yield "sizes that double", model("output y = x -> repeat(60) { [identity, identity] -> concat(axis = 0) }")
     yield "sizes that double, with weights", model("output y = x -> repeat(40) { [identity, identity] -> concat(axis = 0) } -> dense(4)")
+    doubling = "\n".join(f"v{i} = v{i - 1} + v{i - 1}" for i in range(1, 41))
+    yield "sums of a padded value that double", model(f"v0 = pad_axis(x, 0, 1, 1)\n{doubling}\noutput y = v40")
     yield "axes that grow", model("output y = x -> repeat(50) { [identity, identity] -> stack }")
     yield "a branch of branches", model("output y = x -> " + "[" * 60 + "dense(4)" + "]" * 60 + " -> concat(axis = 0)")
     yield "a tower of powers", model("output y = x * (9 ^ 9 ^ 9 ^ 9)")

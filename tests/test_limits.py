@@ -184,6 +184,29 @@ def test_reading_takes_a_time_that_grows_as_the_text_does(kind: str) -> None:
     assert taken[2] < max(12 * taken[0], 1.0) and taken[2] < 3 * AT_MOST
 
 
+LONG = {
+    "a chain of sums of what is before": lambda n: bombs.model(
+        "v0 = x + x\n" + "\n".join(f"v{i} = v{i - 1} + v{i - 1}" for i in range(1, n)) + f"\noutput y = v{n - 1}"
+    ),
+    "a text without an end": lambda n: bombs.model("output y = x", f'let a = "{"x" * 10 * n}'),
+    "a word of settings again and again": lambda n: bombs.model("output y = x", "train " * n),
+    "names of nothing": lambda n: bombs.model("\n".join(f"a{i} = zzzz{i}" for i in range(n)) + "\noutput y = x"),
+    "lets of nothing": lambda n: bombs.model("output y = x", "\n".join(f"let a{i} = zzzz{i}" for i in range(n))),
+    "functions of nothing that nothing calls": lambda n: bombs.model("output y = x", "\n".join(f"fn a{i}(x) = zzzz{i}" for i in range(n))),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_reading_a_long_text_takes_no_time_that_a_person_would_wait_for(kind: str) -> None:
+    """What takes the square of its length shows only here."""
+    assert seconds_for(LONG[kind](6000)) < AT_MOST
+
+
+def test_names_of_nothing_are_guessed_at_as_long_as_there_are_few() -> None:
+    found = diagnostics(bombs.model("total = 2 * x\n" + "\n".join(f"a{i} = totel{i}" for i in range(60)) + "\noutput y = total"))
+    assert [bool(d.help) for d in found] == [True] * 50 + [False] * 10
+
+
 def seconds_for(text: str) -> float:
     started = time.process_time()
     diagnostics(text)

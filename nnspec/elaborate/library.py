@@ -31,6 +31,9 @@ class Definitions:
     remembered: dict[Any, Any] = field(default_factory=dict, repr=False)
     """What calls of its own definitions have made."""
 
+    misspelt: int = 0
+    """Names so far that stand for nothing."""
+
     @cached_property
     def budget(self) -> Budget:
         return Budget(self.meaning)

@@ -17,6 +17,7 @@ from nnspec.syntax import ast
 NOWHERE: Mapping[str, Span | None] = {}
 TRUTHS = ("true", "false")
 MAX_ORDER = 3
+MAX_GUESSES = 50
 _BY_PLACE = re.compile(r"\(\s*(?!\)|\w+\s*=[^=])")
 _ONE_BY_PLACE = re.compile(r"\(\s*[\w.]+\s*(?:,\s*\w+\s*=[^=()]+)*\)")
 
@@ -82,7 +83,13 @@ def _product(before: Span) -> str:
 def unknown(
     name: str, span: Span, scope: Scope, definitions: Definitions, paths: Mapping[str, Span | None] = NOWHERE, wanted: tuple[str, ...] = ()
 ) -> Fault:
-    """The mistake of a name that stands for nothing: `paths` are parameters and where they were made, `wanted` what may stand here."""
+    """The mistake of a name that stands for nothing: `paths` are parameters and where they were made, `wanted` what may stand here.
+
+    After many of them no more is guessed at, as each guess looks at all that is known.
+    """
+    definitions.misspelt += 1
+    if definitions.misspelt > MAX_GUESSES:
+        return fault("E101", f"there is no `{name}` here", span, help=help_for(name))
     known = {*paths, *TRUTHS} | scope.all_names() | definitions.nameable(in_model=scope.parent is not None)
     if same := twin(name, known):
         letter = next(unicodedata.name(a).capitalize() for a, b in zip(name, same, strict=True) if a != b)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 
 from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import TRUTHS, unknown
 from nnspec.elaborate.scope import Scope
+from nnspec.elaborate.values import POISON
 from nnspec.syntax import ast
 from nnspec.syntax.names import names_of
 
@@ -23,21 +27,27 @@ def unknown_names(spec: ast.Spec, imported: frozenset[str], scope: Scope, defini
     """Of the bodies that nothing calls; what is called is looked at where it is."""
     if uncalled := _uncalled(spec):
         names, known = names_of(replace(spec, definitions=tuple(uncalled)), imported), IN_CALLS | scope.all_names()
-        for o in (o for o in names.found if o.symbol is None and o.name not in known and definitions.meaning(o.name) is None):
-            around = next(d for d in uncalled if d.span.start <= o.span.start < d.span.end)
-            local = names.blocks[around.name.id].names
+        found = (o for o in names.found if o.symbol is None and o.name not in known and definitions.meaning(o.name) is None)
+        starts = [d.span.start for d in uncalled]
+        for after, inside in groupby(found, lambda o: bisect_right(starts, o.span.start)):
+            local = names.blocks[uncalled[after - 1].name.id].names
             inner = Scope(scope, names=dict.fromkeys(local, 0), spans={n: symbol.span for n, symbol in local.items()})
-            yield unknown(o.name, o.span, inner, definitions).diagnostic
+            yield from (unknown(o.name, o.span, inner, definitions).diagnostic for o in inside if inner.names.get(o.name) is not POISON)
 
 
 def _uncalled(spec: ast.Spec) -> list[ast.Definition]:
     """Those whose name stands nowhere but in themselves and in others of the kind."""
-    waiting = [d for d in spec.definitions if isinstance(d, ast.Definition) and d.kind in KINDS]
-    words = {word for d in spec.definitions if d not in waiting for word in _words(d)} if waiting else set()
-    while called := [d for d in waiting if d.name.id in words]:
-        waiting = [d for d in waiting if d not in called]
-        words.update(word for d in called for word in _words(d))
-    return waiting
+    waiting = defaultdict[str, list[ast.Definition]](list)
+    others = []
+    for d in spec.definitions:
+        if isinstance(d, ast.Definition) and d.kind in KINDS:
+            waiting[d.name.id].append(d)
+        else:
+            others.append(d)
+    words = [word for d in others for word in _words(d)] if waiting else []
+    while words:
+        words += [word for d in waiting.pop(words.pop(), ()) for word in _words(d)]
+    return sorted((d for same in waiting.values() for d in same), key=lambda d: d.span.start)
 
 
 def _words(d: ast.Tree) -> list[str]:

@@ -102,7 +102,7 @@ def _by_root(*files: str) -> dict[str, list[Rule]]:
 def rewrite(graph: Graph, *files: str) -> Graph:
     """The graph with the rules of these files applied wherever they fit, inputs before what uses them, and parts laid side by side."""
     table = _by_root(*files)
-    roots = table.keys() | {"add"}
+    roots, others = table.keys() | {"add"}, set[str]()
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         if node.op.name == "scan":
@@ -111,7 +111,7 @@ def rewrite(graph: Graph, *files: str) -> Graph:
         else:
             name = new.copy_node(node, inputs)
         for _ in range(MAX_REWRITES_OF_A_NODE if node.op.name in roots else 0):
-            better = _first(new, name, table, node.name.rpartition("/")[0])
+            better = _first(new, name, table, node.name.rpartition("/")[0], others)
             if better is None:
                 break
             name = better
@@ -120,8 +120,8 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     return graph.rebuilt(rebuild)
 
 
-def _first(graph: Graph, name: str, table: dict[str, list[Rule]], scope: str) -> str | None:
-    """What the first rule that fits makes of a node."""
+def _first(graph: Graph, name: str, table: dict[str, list[Rule]], scope: str, others: set[str]) -> str | None:
+    """What the first rule that fits makes of a node; `others` are sums that are not of pads alone."""
     node = graph[name]
     inputs = [graph[i] for i in node.inputs]
     below = {i.op.name if i.op.name != "const" else i.attributes["value"] for i in inputs}
@@ -131,7 +131,7 @@ def _first(graph: Graph, name: str, table: dict[str, list[Rule]], scope: str) ->
         return None
     with graph.at(scope=scope):
         better = next(filter(None, (rule.apply(graph, name) for rule in near)), None)
-        return side_by_side(graph, name) if padded and not better else better
+        return side_by_side(graph, name, others) if padded and not better else better
 
 
 def _changed(node: Node, inputs: list[Node]) -> bool:

@@ -253,11 +253,12 @@ class Builder:
 
     def _doc(self, c: Items) -> str:
         """The block of comment lines right above a definition."""
-        above = self.source.text[: self._start(c[0])].split("\n")[:-1]
-        lines: Items = []
-        while above and above[-1].lstrip().startswith("#"):
-            lines.insert(0, above.pop().lstrip().lstrip("#").strip())
-        return "\n".join(lines)
+        above = self.source.position(self._start(c[0]))[0] - 1
+        lines: list[str] = []
+        while above and (line := self.source.line(above).strip()).startswith("#"):
+            lines.append(line.lstrip("#").strip())
+            above -= 1
+        return "\n".join(reversed(lines))
 
 
 def _trees(items: Items) -> list[Any]:

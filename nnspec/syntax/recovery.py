@@ -14,7 +14,7 @@ _DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
 _FIRST_WORDS = rf"^[ \t]*[^\W\d]\w*[ \t]+([^\W\d]\w*)|\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+([^\W\d]\w*)"
-_DEFINED = re.compile(rf"{_FIRST_WORDS}|([^\W\d]\w*)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
+_DEFINED = re.compile(rf"{_FIRST_WORDS}|\b\d*+([^\W\d]\w*+)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
 
 
 def blanked(text: str, start: int, end: int) -> str:

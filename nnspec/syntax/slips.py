@@ -205,8 +205,9 @@ def slip_at(source: Source, at: int) -> Diagnostic | None:
     """The slip around a place, where there is one."""
     start, end = source.text.rfind("\n", 0, at), source.text.find("\n", at)
     end = len(source.text) if end < 0 else end
+    near = max(start, at - MAX_LOOK_BACK, 0), min(end, at + MAX_LOOK_BACK)
     for slip in HERE:
-        for m in slip.pattern.finditer(source.text, max(start, 0), end):
+        for m in slip.pattern.finditer(source.text, *near):
             if m.start() <= at < m.end():
                 return slip.diagnostic(source, m)
     return _word(source, start + 1, end)
