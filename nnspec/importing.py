@@ -20,6 +20,7 @@ from nnspec.interchange.dequantized import is_quantized
 from nnspec.interchange.read import load
 from nnspec.interchange.single import half_inputs, is_double, is_half
 from nnspec.interchange.to_spec.spec import Written, written
+from nnspec.interchange.to_spec.trace import fixed_batch
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.ort import REFUSALS, Session
@@ -79,7 +80,7 @@ def model_name(spec: Path) -> str:
 
 def _difference(found: Written, model: Path, halves: Collection[str], rng: np.random.Generator) -> tuple[float, tuple[int, ...]]:
     """The largest over all inputs tried and all outputs, and the sizes of the batch it was tried with."""
-    fixed = next((p.fixed_batch for p in found.ports.values() if p.fixed_batch), None)
+    fixed = fixed_batch(found.ports)
     batches = (fixed,) if fixed else BATCHES
     graph = graph_of(Compilation(Source("spec", found.text), {}))
     runs: list[Run] = []

@@ -216,6 +216,29 @@ def test_large_constants_are_states_even_where_two_have_one_name() -> None:
     np.testing.assert_allclose(flat, 1, rtol=1e-6)
 
 
+RESIZED = """
+  m (float[N, 2, 3, 4] x) => (float[N, 2, H, 5] y)
+  <int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2}, int64[1] five = {5}, int64[1] six = {6}> {
+    shape = Shape (x)
+    before = Slice (shape, zero, {until})
+    sizes = Concat <axis = 0> (before, {then})
+    y = Resize <mode = "linear"> (x, , , sizes)
+  }"""
+
+
+@pytest.mark.parametrize(("until", "then"), [("one", "two, six, five"), ("two", "six, five")])
+def test_a_resize_may_name_the_batch_among_its_sizes(until: str, then: str) -> None:
+    m = model(RESIZED.replace("{until}", until).replace("{then}", then))
+    x = np.random.default_rng(0).normal(size=(3, 2, 3, 4)).astype("float32")
+    theirs = Session(m.SerializeToString()).run({"x": x})["y"]
+    np.testing.assert_allclose(nnspec.from_onnx(m)(x)["y"], theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_an_axis_is_not_resized_to_the_size_of_the_batch() -> None:
+    said = messages(model(RESIZED.replace("{until}", "one").replace("{then}", "two, before, five")))
+    assert "E523" in said and "the size `batch` has to be known" in said
+
+
 def test_an_input_cannot_have_the_name_of_the_generators() -> None:
     assert "`seed` is taken" in messages(model("m (float[N, 2] seed) => (float[N, 2] y) { y = Relu(seed) }"))
 

@@ -56,6 +56,7 @@ def formula(model: Path) -> str:
         ("HardSigmoid", {}, "(0.2 * x + 0.5) -> clip(0, 1)"),
         ("HardSigmoid", {"alpha": 1 / 6}, "hard_sigmoid(x)"),
         ("HardSwish", {}, "hard_swish(x)"),
+        ("IsNaN", {}, "x != x"),
         ("LeakyRelu", {"alpha": 0.2}, "x -> leaky_relu(alpha = 0.2)"),
         ("LogSoftmax", {"axis": 1}, "x -> log_softmax(axis = 0)"),
         ("Mish", {}, "mish(x)"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from operator import truediv
 from typing import Any
 
 import numpy as np
 
-from nnspec.graph import Size, Var
+from nnspec.graph import Dim, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import aligned, rows, swapped
 from nnspec.interchange.lowering import Array
@@ -78,9 +79,9 @@ def _changing(c: Call, x: Var) -> list[Axis]:
         before, part = x.type.shape[axis], (float(roi[0, i]), float(roi[1, i]))
         if scales[i] == 1 and part == (0, 1):
             continue
-        if isinstance(before, Size):
-            raise c.fault("E523", f"to be resized, the size `{before}` has to be known when the model is read")
-        found.append(Axis(axis, before, sizes[i] if sizes else math.floor(before * scales[i]), scales[i], part))
+        [length] = c.fixed([before])
+        [after] = c.fixed([sizes[i]]) if sizes else [math.floor(length * scales[i])]
+        found.append(Axis(axis, length, after, scales[i], part))
     return found
 
 
@@ -88,26 +89,20 @@ def _cropped(c: Call) -> bool:
     return c.given(1) and c.attr("coordinate_transformation_mode", "") == "tf_crop_and_resize"
 
 
-def _sizes(c: Call, x: Var, axes: tuple[int, ...]) -> tuple[tuple[int, ...], list[float]]:
+def _sizes(c: Call, x: Var, axes: tuple[int, ...]) -> tuple[tuple[Dim, ...], list[float]]:
     """The lengths that are asked for, if they are, and the scales."""
     at = 2 if c.opset >= SINCE_HALF_PIXEL and c.node.op_type == "Resize" else 1
-    wanted = c.ints("sizes", 3) if c.given(3) else ()
+    wanted = c.dims("sizes", 3) if c.given(3) else ()
     if not wanted:
         given = c.known(at, "scales").reshape(-1).tolist() if c.given(at) else c.attr("scales", ())
         return (), [float(s) for s in given]
     before = [x.type.shape[a] for a in axes]
-    scales = [1.0 if n == b else _ratio(c, n, b) for n, b in zip(wanted, before, strict=True)]
+    scales = [1.0 if n == b else truediv(*c.fixed((n, b))) for n, b in zip(wanted, before, strict=True)]
     policy = c.attr("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
         return wanted, scales
     same = min(scales) if policy == "not_larger" else max(scales)
     return tuple(math.floor(same * b + 0.5) for b in c.fixed(before)), [same] * len(axes)
-
-
-def _ratio(c: Call, after: int, before: int | Size) -> float:
-    if isinstance(before, Size):
-        raise c.fault("E523", f"to be resized, the size `{before}` has to be known when the model is read")
-    return after / before
 
 
 def _nearest(c: Call, x: Var, axis: Axis, places: Array) -> Var:

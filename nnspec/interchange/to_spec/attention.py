@@ -25,9 +25,11 @@ HIDDEN = -1e8
 
 def attended(call: Call) -> Call | None:
     """`probabilities @ values` as a call of `attention`, where it is that."""
-    if call.name != "@" or call.inputs[0].name != "softmax" or call.inputs[0].settings:
+    if call.name != "@":
         return None
-    weights, values = call.inputs
+    weights, values = _unguarded(call.inputs[0]), call.inputs[1]
+    if weights.name != "softmax" or weights.settings:
+        return None
     fit, causal = _unmasked(weights.inputs[0])
     fit, scale = _unscaled(fit)
     if fit.name != "@":
@@ -44,6 +46,15 @@ def attended(call: Call) -> Call | None:
     keys = transposed(k, (*range(rank - 2), rank - 1, rank - 2))
     settings = {"causal": True} if causal else {}
     return None if causal is None else replace(call, name="attention", inputs=(scaled, keys, values), settings=settings)
+
+
+def _unguarded(call: Call) -> Call:
+    """Probabilities, for which torch has zeros where all is hidden and they are no numbers; no mask that is found here hides all."""
+    if call.name != "if":
+        return call
+    condition, then, otherwise = call.inputs
+    guards = condition.name == "!=" and set(condition.inputs) == {otherwise} and then.name == "number" and then.value == 0
+    return otherwise if guards else call
 
 
 def _multiplied(call: Call, factor: float) -> Call | None:

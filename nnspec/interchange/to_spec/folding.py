@@ -44,7 +44,7 @@ def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
         raise step.fault(f"ONNX's reference cannot compute this constant: {' '.join(str(error).split())}") from None
     if first and step.node.op_type in SEEN_ANOTHER_WAY:
         return [Known(np.asarray(a), first.name, fixed=first.fixed) for a in arrays]
-    return [Known(np.asarray(a)) for a in arrays]
+    return [Known(np.asarray(a), whole=first if step.node.op_type == "Expand" else None) for a in arrays]
 
 
 def _named(step: Step) -> dict[str, Known]:

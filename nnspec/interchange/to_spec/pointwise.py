@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,14 +68,26 @@ def _goes_with(i: Read, first: Value) -> bool:
 
 def beside(step: Step, i: Read, at: int | None, rank: int) -> Call:
     """A value without the axis that the batch has in the others, counted from the last."""
-    found = i.explicit() if isinstance(i, Value) else step.made(i)
+    if isinstance(i, Known):
+        place = -1 if at is None else at - rank + i.array.ndim
+        return step.constant(i if place < 0 else _of_each(step, i, place))
+    found = i.explicit()
     assert found
     if at is None or found.batch is not None:
         return found.call
     shape, place = list(found.call.shape), at - rank + found.rank
     if place >= 0 and shape.pop(place) != 1:
         raise step.mixed()
-    return reshaped(found.call, tuple(shape)) if isinstance(i, Value) else step.constant(i, tuple(shape))
+    return reshaped(found.call, tuple(shape))
+
+
+def _of_each(step: Step, k: Known, axis: int) -> Known:
+    """The one row that a constant has along the axis of the batch; where a model has a row for each example, they have to be alike."""
+    rows = np.moveaxis(k.array, axis, 0)
+    if not len(rows) or any(not np.array_equal(row, rows[0]) for row in rows[1:]):
+        raise step.mixed()
+    own = k.whole if k.whole and k.whole.array.size == rows[0].size else k
+    return replace(own, array=own.array.reshape(rows[0].shape) if own is not k else rows[0])
 
 
 # ---- one value
@@ -204,6 +217,12 @@ def _whole(i: Read) -> bool:
 def _mod(step: Step, x: Read, y: Read) -> Value:
     step.refuse(fmod=0)
     return apply(step, "%", x, y)
+
+
+@rule("IsNaN")
+def _is_nan(step: Step, x: Read) -> Value:
+    """Only what is no number differs from itself."""
+    return apply(step, "!=", x, x)
 
 
 @rule("Xor")

@@ -27,7 +27,7 @@ def _reshape(step: Step, x: Read, shape: Read | None = None) -> Value:
 
 def to_shape(step: Step, value: Value, dims: Sequence[Dim]) -> Value:
     """A value in a shape of the model, in which -1 is the rest, and a number may stand where the batch is meant."""
-    for wanted in (dims, *_with_batch(value, dims)):
+    for wanted in (dims, *_with_batch(step, value, dims)):
         whole = _filled(value, wanted)
         found = whole and reshape(value, whole)
         if found:
@@ -37,11 +37,15 @@ def to_shape(step: Step, value: Value, dims: Sequence[Dim]) -> Value:
     raise step.mixed()
 
 
-def _with_batch(value: Value, dims: Sequence[Dim]) -> list[tuple[Dim, ...]]:
-    """What may be meant where a model was exported for one size of the batch: that any one of its numbers is the batch."""
+def _with_batch(step: Step, value: Value, dims: Sequence[Dim]) -> list[tuple[Dim, ...]]:
+    """What may be meant where a model was exported for one size of the batch: that any one of its numbers is the batch, or has it in it."""
     if value.batch is None or any(isinstance(d, Size) and "batch" in d.names for d in dims):
         return []
-    return [(*dims[:i], BATCH, *dims[i + 1 :]) for i, d in enumerate(dims) if isinstance(d, int)]
+    numbers = [(i, d) for i, d in enumerate(dims) if isinstance(d, int)]
+    meant: list[tuple[int, Dim]] = [(i, BATCH) for i, _ in numbers]
+    if n := step.fixed_batch:
+        meant += [(i, BATCH * (d // n)) for i, d in numbers if d > n and d % n == 0]
+    return [(*dims[:i], size, *dims[i + 1 :]) for i, size in meant]
 
 
 def _filled(value: Value, dims: Sequence[Dim]) -> tuple[Dim, ...] | None:
@@ -92,20 +96,28 @@ def _unsqueeze(step: Step, x: Read, *_: Read) -> Value:
 
 @rule("Concat")
 def _concat(step: Step, *_: Read) -> Value:
-    values = [_spread(step, read) if isinstance(read, Known) and read.spread else step.explicit(i) for i, read in enumerate(step.inputs)]
-    if len(values) == 1:
+    reads = [_joined(step, i, read) for i, read in enumerate(step.inputs)]
+    values = [read for read in reads if isinstance(read, Value)]
+    if len(reads) == 1:
         return values[0]
     first = next((v for v in values if v.call.batched), values[0])
     if any(v.axes != first.axes for v in values if v.call.batched):
         raise step.mixed()
     [own] = step.example_axes(first, [step.attr("axis") % first.rank])
-    calls = [beside(step, v, first.batch, first.rank) for v in values]
+    calls = [beside(step, read, first.batch, first.rank) for read in reads]
     if len(calls) == 2 and own == 1 and (both := _both_ways(*calls)):
         return first.with_call(both)
     total = sum((c.shape[own] for c in calls[1:]), calls[0].shape[own])
     shape = (*calls[0].shape[:own], total, *calls[0].shape[own + 1 :])
     settings = axis_setting(own, 0, -1 if own == len(shape) - 1 else own)
     return first.with_call(step.call("concat", *calls, shape=shape, **settings))
+
+
+def _joined(step: Step, at: int, read: Read | None) -> Read:
+    """What is joined to others: what is the same for all examples may have a row for each."""
+    if isinstance(read, Known):
+        return _spread(step, read) if read.spread else read
+    return step.explicit(at)
 
 
 def _spread(step: Step, k: Known) -> Value:
@@ -188,9 +200,13 @@ def _range(step: Step, start: Read, stop: Read, by: Read) -> Value:
     [length] = step.known(1, "limit").ints
     port = next((p for p in step.ports if length in p.shape), None)
     if port is None:
-        raise step.fault("it runs to a size that no input has")
+        raise step.fault(f"it runs to {_told(length)}, a size that no input has")
     call = step.call("positions", port, shape=(length,), dtype="int", **axis_setting(port.shape.index(length), 0))
     return Value(replace(call, batched=False), ((0,),))
+
+
+def _told(size: Dim) -> str:
+    return f"`{size}`, how many examples there are" if size == BATCH else f"`{size}`"
 
 
 @rule("OneHot")

@@ -38,7 +38,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 class Step:
     """A node and the version of its operator, for each input whether nothing else reads it, for each output whether anything does.
 
-    `ports` are the inputs of the model.
+    `ports` are the inputs of the model, and `fixed_batch` how many examples they hold, where that is a number.
     """
 
     node: onnx.NodeProto
@@ -49,6 +49,7 @@ class Step:
     alone: tuple[bool, ...]
     wanted: tuple[bool, ...]
     ports: tuple[Call, ...] = ()
+    fixed_batch: int | None = None
 
     def attr(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
@@ -136,7 +137,9 @@ class Step:
         return found
 
     def mixed(self) -> Fault:
-        return fault("E531", f"{self.label}: examples of a batch would meet here", help="a spec speaks of one example at a time")
+        one = "a spec speaks of one example at a time"
+        export = "export the model with a batch of any size, as `dynamic_axes` or `dynamic_shapes` of torch.onnx.export say it"
+        return fault("E531", f"{self.label}: examples of a batch would meet here", help=export if self.fixed_batch else one)
 
     def example_axes(self, value: Value, axes: Sequence[int]) -> tuple[int, ...]:
         """Axes of the model as those of the call of an explicit value; the batch is none of them."""

@@ -45,6 +45,11 @@ class Traced:
     outputs: dict[str, Call]
 
 
+def fixed_batch(ports: Mapping[str, Port]) -> int | None:
+    """How many examples a model takes, where that is a number."""
+    return next((p.fixed_batch for p in ports.values() if p.fixed_batch), None)
+
+
 def trace(model: onnx.ModelProto) -> Traced:
     """Every node in turn; E530 and E531 name the one that has no form in the language."""
     return _Tracer(model).run()
@@ -166,6 +171,7 @@ class _Tracer:
             alone,
             tuple(self.reads[o] > 0 for o in node.output),
             tuple(self.inputs.values()),
+            fixed_batch(self.ports),
         )
 
     def read(self, name: str) -> Read | None:

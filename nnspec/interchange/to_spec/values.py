@@ -26,8 +26,8 @@ Axis = tuple[int, ...]
 class Known:
     """Numbers that the file has or that follow from it, sizes of the data among them; `spread`: one number, repeated to any shape.
 
-    `name` is that of an array that is trained, or, where it is `fixed`, of a state; `shape` that of a spread number, where it is known, and
-    `whole` what was repeated.
+    `name` is that of an array that is trained, or, where it is `fixed`, of a state; `shape` that of a spread number, where it is known;
+    `whole` is what was repeated to make these.
     """
 
     array: Array

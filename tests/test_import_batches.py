@@ -1,0 +1,110 @@
+"""Models that were exported for a batch of one size, whose examples do not know of each other, as specs for any batch."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import distance
+from test_import import Token
+from test_import_ops import floats, single
+from torch import nn
+from torch_models import Example, example, outputs
+
+import nnspec
+from nnspec.diagnostics import Fault
+from nnspec.importing import import_model
+
+CLOSE = 1e-5
+BOTH = pytest.mark.parametrize("dynamo", [False, True])
+
+
+def taken(e: Example, folder: Path, dynamo: bool) -> nnspec.Net:
+    """The spec of a model that is exported for the batch of its input alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        how: dict[str, Any] = {"external_data": False} if dynamo else {}
+        names: dict[str, Any] = {"input_names": [e.name], "output_names": list(e.outputs)}
+        torch.onnx.export(e.model, (e.input,), str(folder / "m.onnx"), dynamo=dynamo, verbose=False, **names, **how)
+    assert import_model(folder / "m.onnx", folder / "m.nn").batches == (len(e.input),)
+    return nnspec.load(folder / "m.nn")
+
+
+def check_at_another_batch(e: Example, net: nnspec.Net) -> None:
+    torch.manual_seed(1)
+    x = torch.randn(5, *e.input.shape[1:]) if e.input.is_floating_point() else torch.randint(0, 30, (5, *e.input.shape[1:]))
+    found = net(**{e.name: x.numpy()})
+    for name, theirs in zip(e.outputs, outputs(e, x), strict=True):
+        assert distance(found[name], theirs.numpy()) < CLOSE
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["gpt", "encoder"])
+def test_a_transformer_of_a_fixed_batch_takes_any(name: str, dynamo: bool, tmp_path: Path) -> None:
+    e = example(name)
+    check_at_another_batch(e, taken(e, tmp_path, dynamo))
+
+
+@BOTH
+def test_a_token_that_is_repeated_for_each_example_is_one_and_trained(dynamo: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    e = Example(Token().eval(), torch.randn(2, 5, 4), "x", ("y",))
+    nn.init.normal_(e.model.token)  # type: ignore[arg-type]
+    net = taken(e, tmp_path, dynamo)
+    assert 4 in [values.size for values in net.params.values()]
+    check_at_another_batch(e, net)
+
+
+class Masked(nn.Module):
+    """Attention whose mask torch is given: it guards the softmax against rows of which all is hidden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(8, 24)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (part.reshape(x.shape[0], 6, 2, 4).transpose(1, 2) for part in self.qkv(x).split(8, -1))
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.tril(torch.ones(6, 6, dtype=torch.bool)))
+        return found.transpose(1, 2).reshape(x.shape[0], 6, 8)
+
+
+def test_attention_is_seen_through_its_guard(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    e = Example(Masked().eval(), torch.randn(2, 6, 8), "x", ("y",))
+    net = taken(e, tmp_path, dynamo=True)
+    assert any(n.op_type == "IsNaN" for n in onnx.load(tmp_path / "m.onnx").graph.node)
+    assert "causal = true" in (tmp_path / "m.nn").read_text()
+    check_at_another_batch(e, net)
+
+
+def test_rows_that_are_alike_are_one(tmp_path: Path) -> None:
+    row = floats(4, 5)
+    import_model(single("Mul", tmp_path, [3, 4, 5], {"c": np.stack([row] * 3)}), tmp_path / "m.nn")
+    assert np.array_equal(nnspec.load(tmp_path / "m.nn").params["c"], row)
+
+
+def test_rows_that_differ_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(Fault) as error:
+        import_model(single("Mul", tmp_path, [3, 4, 5], {"c": floats(3, 4, 5)}), tmp_path / "m.nn")
+    said = error.value.diagnostic
+    assert said.code == "E531" and "export the model with a batch of any size" in said.help
+
+
+def test_numbers_for_as_many_as_there_are_examples_are_refused_by_that_size(tmp_path: Path) -> None:
+    m = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
+      m (float[N, 2] x) => (float[N, N] y) <int64 zero = {0}, int64 one = {1}> {
+        shape = Shape (x)
+        n = Gather (shape, zero)
+        r = Range (zero, n, one)
+        f = CastLike (r, x)
+        y = Add (x, f)
+      }""")
+    onnx.save(m, tmp_path / "m.onnx")
+    with pytest.raises(Fault, match="it runs to `batch`, how many examples there are"):
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
