@@ -111,15 +111,16 @@ def loads(
 def open(run: str | Path) -> Net:
     """A trained network from its run directory.
 
-    Raises SpecError (E503) when the directory holds no run, or no weights that can be read.
+    Raises SpecError (E503) when the directory holds no run, or no weights that can be read. That its training has not ended, or that
+    something in it is damaged, is a warning of Python's.
     """
     from nnspec.train.checkpoint import restore
-    from nnspec.train.rundir import opened
+    from nnspec.train.rundir import doubts, opened
 
     needs("a run is the path of its directory", (str, PathLike), run)
     spec, checkpoint = opened(Path(run))
-    for skipped in checkpoint.skipped:
-        warn(skipped)
+    for doubt in doubts(Path(run), spec, checkpoint):
+        warn(doubt)
     net = Net(spec)
     restore(net.engine, checkpoint.arrays, checkpoint.manifest)
     said = checkpoint.manifest

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from helpers import ROOT
 
+from nnspec import loads
 from nnspec.train.commit import newest
 from nnspec.train.interrupt import Interrupts
+from nnspec.train.standing import Standing, has_ended
 
 SPEC = """
 import "part.nn"
@@ -72,12 +74,36 @@ def test_a_signal_saves_says_how_to_go_on_and_exits_with_its_number(folder: Path
     assert err.splitlines()[-2:] == list(said) and "Traceback" not in err
     assert not (folder / "runs/net-1/run.lock").exists()
 
+    code, _, err = run("eval", "runs/net-1", folder=folder)
+    step = newest(folder / "runs/net-1").step
+    assert code == 0 and f"warning[W544]: runs/net-1 has not ended, and these are its weights after step {step:,}\n" in err
+
     code, out, err = run("train", again, "--resume", folder=folder)
     assert code == 0 and "W54" not in err, err
+    assert "W544" not in run("eval", "runs/net-1", folder=folder)[2]
     whole = run("train", "net.nn", *FIXED, "--set", "width=9", "--run", "whole", folder=folder)
     assert metrics_of(out) == metrics_of(whole[1])
     for file in ("step-00010000/state.safetensors", "model.onnx", "loss.svg"):
         assert (folder / "runs/net-1" / file).read_bytes() == (folder / "whole" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "at", "ended"),
+    [
+        (("epochs 3",), Standing(epoch=2, step=39), False),
+        (("epochs 3",), Standing(epoch=3), True),
+        (("steps 5",), Standing(step=4), False),
+        (("steps 5",), Standing(step=5), True),
+        (("epochs 3  steps 5",), Standing(epoch=3, step=3), True),
+        (("epochs 3  stop early(loss, 1)",), Standing(epoch=2, reason="loss has not improved"), True),
+        (("epochs 1", "epochs 2"), Standing(stage=0, epoch=1), False),
+        (("epochs 1", "epochs 2"), Standing(stage=1, epoch=2), True),
+    ],
+)
+def test_a_training_has_ended_when_its_last_block_has_nothing_left_to_do(blocks: tuple[str, ...], at: Standing, ended: bool) -> None:
+    trains = "\n".join(f"train {{ {block}  optimizer sgd(0.1) }}" for block in blocks)
+    model = "model M { input x: [1]  target y: [1]  output z = x -> dense(1)  loss mse(z, y) }"
+    assert has_ended(loads(f"{model}\n{trains}").spec.trainings, at) == ended
 
 
 def test_an_interrupted_training_ends_with_its_json_document(folder: Path) -> None:

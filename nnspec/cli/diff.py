@@ -44,7 +44,7 @@ def side_of(name: str) -> Side:
     if not Path(name).is_dir():
         spec = compilation(name).checked()
         return Side(spec, spec.weights)
-    side, skipped = side_of_run(Path(name))
-    if skipped:
-        say(skipped)
+    side, doubts = side_of_run(Path(name))
+    if doubts:
+        say(doubts)
     return side

@@ -31,10 +31,10 @@ class Side:
 
 
 def side_of_run(folder: Path) -> tuple[Side, tuple[Diagnostic, ...]]:
-    """A run as its newest whole checkpoint has it, and what is wrong with those after it."""
+    """A run as its newest whole checkpoint has it, and what is to be said of that."""
     spec, checkpoint = rundir.opened(folder)
-    said = checkpoint.manifest
-    return Side(spec.checked(), checkpoint.arrays, said, dict(_reached(folder, checkpoint.step))), checkpoint.skipped
+    said, reached = checkpoint.manifest, dict(_reached(folder, checkpoint.step))
+    return Side(spec.checked(), checkpoint.arrays, said, reached), tuple(rundir.doubts(folder, spec, checkpoint))
 
 
 def trained_apart(a: Side, b: Side) -> list[Change]:

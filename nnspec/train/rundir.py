@@ -12,13 +12,14 @@ from shutil import rmtree
 from typing import Any
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Diagnostic, fault
 from nnspec.files import sync, write, write_whole, writing
 from nnspec.source import path_of, source_of
 from nnspec.strict_json import dumps
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, manifest_of, newest
 from nnspec.train.epoch import Epoch, as_lists, from_lists, of_number
+from nnspec.train.standing import Standing, has_ended
 
 METRICS, HEALTH, JUDGED, MODEL, IMPORTS = "metrics.jsonl", "health.jsonl", "judged.json", "model.onnx", "imports"
 CURVE, METRIC_CURVES, CONFUSION, MISTAKES = "loss.svg", "metrics.svg", "confusion.svg", "mistakes.svg"
@@ -151,6 +152,15 @@ def opened(folder: Path) -> tuple[Compilation, Checkpoint]:
     if sources(spec) != said["sources"]:
         raise fault("E503", f"{folder / SPEC}, or what it imports, is not the spec that these weights were trained with")
     return spec, checkpoint
+
+
+def doubts(folder: Path, spec: Compilation, checkpoint: Checkpoint) -> Iterator[Diagnostic]:
+    """What is to be said of the weights that are taken from a run: damage (W540), and a training that has not ended (W544)."""
+    yield from checkpoint.skipped
+    training = checkpoint.manifest.get("training")
+    if training and not has_ended(spec.trainings, Standing.from_json(training)):
+        message = f"{folder} has not ended, and these are its weights after step {checkpoint.step:,}"
+        yield Diagnostic("W544", message, help=f"`nnspec train {folder} --resume` goes on with it", level="warning")
 
 
 def log(folder: Path, epoch: Epoch) -> int:

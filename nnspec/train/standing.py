@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field
+from math import inf
 from typing import Any
 
+from nnspec.elaborate.training import Training
 from nnspec.record import dataclass
 
 
@@ -57,3 +59,10 @@ class Standing:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Standing:
         return cls(**{**document, "means": Means(**document["means"])})
+
+
+def has_ended(trainings: Sequence[Training], at: Standing) -> bool:
+    """Whether nothing is left to be trained: the last block has stopped, or has done its epochs or steps."""
+    last = trainings[-1]
+    epochs = last.epochs or (inf if last.steps else 1)
+    return at.stage == len(trainings) - 1 and (bool(at.reason) or at.epoch >= epochs or at.step >= (last.steps or inf))
