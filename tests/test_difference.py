@@ -123,8 +123,25 @@ def test_the_command_says_by_its_exit_whether_the_signature_changed(tmp_path: Pa
     assert run("diff", "a.nn", "a.nn", cwd=tmp_path).stdout == "no difference\n"
     found = json.loads(run("diff", "a.nn", "other.nn", "--signature", "--json", cwd=tmp_path).stdout)
     assert found == [{"part": "inputs", "name": "x", "before": "float32[batch, 4]", "after": "float32[batch, 5]"}]
-    done = run("diff", "a.nn", "nosuch.nn", cwd=tmp_path)
-    assert (done.returncode == 1 and "E501" in done.stderr) or "E503" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("other", "said", "flags", "code"),
+    [
+        ("nosuch.nn", "E501", (), 1),
+        ("nosuch.nn", "E501", ("--signature",), 2),
+        ("broken.nn", "E101", ("--exit-code",), 2),
+        ("empty", "E503", ("--signature", "--json"), 2),
+        ("broken.onnx", "E520", ("--signature",), 2),
+    ],
+)
+def test_what_cannot_be_read_is_no_difference_to_a_script(other: str, said: str, flags: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    (tmp_path / "a.nn").write_text(SPEC)
+    (tmp_path / "broken.nn").write_text(SPEC.replace("x -> dense", "z -> dense"))
+    (tmp_path / "broken.onnx").write_text("no model")
+    (tmp_path / "empty").mkdir()
+    done = run("diff", "a.nn", other, *flags, cwd=tmp_path)
+    assert done.returncode == code and said in (done.stdout if "--json" in flags else done.stderr)
 
 
 def test_runs_are_compared_by_what_they_were_trained_with(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -12,8 +13,8 @@ from nnspec.cli.options import hush, say
 from nnspec.diagnostics import Diagnostic, Fault, SpecError, printable
 from nnspec.memory import guard_imports, is_exhausted
 
-WRONG, RESOURCES, INTERRUPTED = 1, 3, 130
-"""Exit codes; for arguments that are wrong click says 2."""
+WRONG, TROUBLE, RESOURCES, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes; for arguments that are wrong click says 2, too."""
 OUT_OF_RESOURCES = ("E540", "E580")
 
 
@@ -38,6 +39,16 @@ def run(command: Callable[[], object]) -> None:
         if not is_exhausted(error):
             raise
         _out_of_resources("out of memory")
+
+
+@contextmanager
+def trouble() -> Iterator[None]:
+    """What is wrong inside ends the command with 2: for one whose answer may be 1."""
+    try:
+        yield
+    except (SpecError, Fault) as error:
+        found = diagnostics_of(error)
+        _end(max(exit_code(found), TROUBLE), found, lambda: say(found))
 
 
 def diagnostics_of(error: SpecError | Fault) -> tuple[Diagnostic, ...]:

@@ -1,6 +1,7 @@
 """`nnspec COMMAND`: results to stdout, diagnostics and progress to stderr.
 
 Exit codes: 0 fine, 1 the spec or data is wrong, 2 usage, 3 out of resources, 128 + N stopped by signal N (Ctrl-C: 130).
+Where 1 is an answer, as that of `diff --signature`, a spec or data that is wrong is 2.
 """
 
 from __future__ import annotations
