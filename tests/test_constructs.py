@@ -108,6 +108,19 @@ def test_a_shared_dropout_draws_anew_in_each_use() -> None:
     assert n.gradients(x=X)[0] > 0.1
 
 
+def test_a_state_sees_the_parameters_that_the_step_began_with() -> None:
+    net = nnspec.loads(
+        """
+        model M { input x: []  param w: [] = 1  state ema: [] = 1  ema <- 0.5 * ema + 0.5 * w  output y = w * x  loss y }
+        train { epochs 1  optimizer sgd(lr = 0.2) }
+        """
+    )
+    net.step(x=[1.0])
+    assert net.params["w"] == pytest.approx(0.8) and net.states["ema"] == 1
+    net.step(x=[1.0])
+    assert net.states["ema"] == pytest.approx(0.9)
+
+
 def test_a_shared_state_goes_on_from_use_to_use() -> None:
     counting = "layer counting(x) { state n: [] = 0  if training { n <- n + 1 }  return x }"
     n = net("share c = counting  param w = 1.0  output y = (x -> c) + (x -> c)  loss w * mean(y)", counting)

@@ -242,6 +242,16 @@ def test_a_name_far_from_all_others_is_not_taken_for_one(let: str, used: str) ->
     assert (d.code, d.help) == ("E101", "")
 
 
+def test_a_kernel_for_each_example_is_told_that_there_is_one_for_all() -> None:
+    spec = "model M { input x: [3, 8, 8]  input s: []  param W: [2, 3, 3, 3] ~ he_normal  output y = convolve(x, W * s) }"
+    (d,) = diagnostics(spec)
+    assert (d.code, d.message, d.span.text if d.span else "") == (
+        "E202",
+        "W is one for all examples, and this is [2, 3, 3, 3] for each",
+        "W * s",
+    )
+
+
 def test_a_setting_of_the_command_line_that_is_none_offers_the_let() -> None:
     (d,) = Compilation(Source("spec.nn", "let width = 3\n" + model("output x")), {"widht": 4}).diagnostics
     assert (d.code, d.help) == ("E101", "did you mean `width`?")

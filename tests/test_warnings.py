@@ -52,6 +52,13 @@ def test_a_loss_without_a_name_is_called_by_none() -> None:
     assert w.message == "no train block minimises this loss" and "loss a = ..." in w.help
 
 
+@pytest.mark.parametrize(("units", "squeezed"), [(1, True), (3, False)])
+def test_an_axis_is_squeezed_only_where_its_length_is_one(units: int, squeezed: bool) -> None:
+    spec = model("input x: [8]", "target y: []", f"output z = x -> dense({units})", "loss mse(z, y)")
+    (d,) = Compilation(Source("spec.nn", spec), {}).warnings
+    assert (d.code, "squeeze" in d.help, f"declare `target y: [{units}]`" in d.help) == ("W117", squeezed, True)
+
+
 @pytest.mark.parametrize("name", MUST_NOT)
 def test_it_does_not_warn(name: str) -> None:
     assert found(MUST_NOT[name]) == []

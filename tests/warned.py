@@ -197,6 +197,7 @@ MUST = {
     },
     "W127": {
         "an error of one's own": watched("early(val.percent, patience = 3)", "metric percent = mean(abs(z - y) / y)"),
+        "the loss of no validation data": watched("early(val.loss, 3)").replace("validation 0.5", "data xor"),
         "what an accuracy leaves": watched("plateau(val.wrong)", "metric wrong = 1 - accuracy(z, argmax(y))"),
     },
     "W117": {

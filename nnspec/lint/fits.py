@@ -40,7 +40,9 @@ def one_target_for_many_outputs(network: Network) -> Iterator[Diagnostic]:
         if target and not target.classes and pair.shape and not pair.wanted:
             message = f"an output of shape {show(pair.shape)} is compared with the target `{pair.given}` of shape []"
             notes = ((network.model.spans[pair.given], "one number for an example"),)
-            help_ = f"`-> squeeze` takes an axis of one away; or declare `target {pair.given}: {show(pair.shape)}`"
+            declared = f"declare `target {pair.given}: {show(pair.shape)}`"
+            one = f"`-> squeeze` takes an axis of one away; or {declared}"
+            help_ = one if 1 in pair.shape else f"{declared}; or let the last layer give one number"
             yield Diagnostic("W117", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
 
 

@@ -15,6 +15,8 @@ from nnspec.syntax.tables import ENDS, ROW_OF_STATE, ROWS, RULES, STARTS, WORDS
 
 END = "$END"
 NONE = -1
+TRUTHS = ("TRUE", "FALSE")
+"""Words that are never names."""
 MAX_NESTING, LONGEST_NAME = 200, 128
 Build = Callable[[list[Any]], Any]
 
@@ -143,7 +145,7 @@ def _next_token(text: str, last: Token, states: list[int]) -> Token:
     if kind == "NAME":
         if len(piece) > LONGEST_NAME:
             raise Unexpected(position, token_of(kind, piece, position), frozenset())
-        kind = word if (word := WORDS.get(piece)) in row or (word and "NAME" not in row) else kind
+        kind = word if (word := WORDS.get(piece)) in row or (word and ("NAME" not in row or word in TRUTHS)) else kind
     elif kind == "SIGN":
         kind = _SIGNS[piece]
         if kind not in row and len(piece) > 1 and _SIGNS.get(piece[0]) in row:

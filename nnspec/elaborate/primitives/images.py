@@ -65,7 +65,11 @@ def _kernel(a: Arguments, x: Tensor, layout: str, channels: tuple[int, Dim]) -> 
     w = a.bound["W"]
     axis, size = channels
     w = w.with_dims((*w.dims[:axis], size, *w.dims[axis + 1 :])) if isinstance(w, Unsized) else a.tensor("W")
-    if len(w.shape) != len(x.shape) + 1 or w.batched:
+    if len(w.shape) == len(x.shape) + 1 and w.batched:
+        help_ = "what differs from one example to the next goes to the image or the result: `convolve(x, W) * s`"
+        message = f"W is one for all examples, and this is {describe(w)} for each"
+        raise fault("E202", message, a.at("W"), notes=batch.origins([w], [a.at("W")]), help=help_)
+    if len(w.shape) != len(x.shape) + 1:
         raise fault("E202", f"for {describe(x)}, W is [{layout}, {AXES[len(x.shape) - 1]}], not {describe(w)}", a.at("W"),
                     notes=batch.origins([x, w], [a.at("x"), a.at("W")]))  # fmt: skip
     return w
