@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
-from helpers import distance
+from helpers import distance, run
+from pyarrow import parquet
 from torch.nn import functional as F
 
 import nnspec
 from nnspec import SpecError
+from nnspec.interchange.numbered import NUMBERED
+from nnspec.interchange.to_onnx import to_onnx
 from nnspec.run import planned
 
 ENGINES = ("numpy", "reference", "ort")
@@ -152,3 +157,75 @@ def test_what_is_no_whole_number_numbers_nothing() -> None:
 def test_an_index_that_is_computed_is_told_of_take_and_pick(formula: str, words: str) -> None:
     message = refused(f"input i: class(3)  input x: [2, 3]  param W: [3, 2] = 1  output y = {formula}")
     assert re.search("E205.*an index is known when the spec is compiled, and .*`take.*`pick", message, re.S) and words in message
+
+
+# ---- numbers that number nothing
+
+ABSENT = {"take(W, i + 2)": "row", "pick(W + x, i + 2)": "element", "one_hot(i + 2, 5)": "class"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("formula", ABSENT)
+def test_a_computed_number_that_is_none_of_those_there_is_an_error_at_its_place(formula: str, dtype: str, engine: str) -> None:
+    text = f"model M {{ input i: int[]  input x: []  param W: [5] = [1, 2, 3, 4, 5]\n  output y = max({formula}) + 0 * W[0] }}"
+    net = nnspec.loads(text, engine=engine, dtype=dtype).init(0)
+    assert net(i=[-2, 2], x=[0, 0])["y"].tolist() == ([1, 1] if "one_hot" in formula else [1, 5])
+    for number, there_is in ((3, 5), (-3, -1), (-20, -18)):
+        with pytest.raises(SpecError) as error:
+            net(i=[0, number], x=[0, 0])
+        (found,) = error.value.diagnostics
+        assert (found.code, found.message) == ("E205", f"there is no {ABSENT[formula]} {there_is}: there are 5, numbered from 0")
+        assert found.span and found.span.text == formula
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_absent_number_in_a_step_of_a_loop_is_found(engine: str) -> None:
+    text = (
+        "model M { input i: int[T]  param W: [3] = 1\n  hs = scan j in i with h = 0 { h = h + take(W, round(h + j)) }\n"
+        "  output y = hs[-1]  loss y }"
+    )
+    net = nnspec.loads(text, engine=engine).init(0)
+    with pytest.raises(SpecError, match=r"there is no row -1: there are 3(?s:.*)2:41"):
+        net.gradients(i=[[0, -2, 0]])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_step_with_an_absent_number_leaves_the_weights_as_they_were(engine: str) -> None:
+    text = "model M { input i: int[]  param W: [3] = 1  output y = take(W, i)  loss y^2 } train { epochs 1  optimizer sgd(lr = 0.25) }"
+    net = nnspec.loads(text, engine=engine).init(0)
+    net.step(i=[0])
+    with pytest.raises(SpecError, match="no row -1"):
+        net.step(i=[-1])
+    net.step(i=[1])
+    assert net.params["W"].tolist() == [0.5, 0.5, 1]
+
+
+def test_only_numbers_that_are_no_classes_are_looked_at_in_onnxruntime() -> None:
+    def operators(type: str) -> list[str]:
+        graph = nnspec.loads(f"model M {{ input i: {type}  param W: [5] = 1  output y = take(W, i) }}").spec.inference
+        return [n.op_type for n in to_onnx(graph, None, forms=NUMBERED).graph.node]
+
+    assert operators("class(5)") == ["Gather"] and operators("int[]") == ["Less", "Where", "Gather"]
+
+
+@pytest.mark.parametrize("command", ["train", "train --engine ort", "trace", "gradcheck", "derive W"])
+def test_a_command_says_where_a_number_is_computed_that_numbers_nothing(command: str, tmp_path: Path) -> None:
+    name, *rest = command.split()
+    (tmp_path / "c.nn").write_text(
+        "model C {\n  input a: class(4)\n  target y: []\n  param W: [5] = 1\n  z = take(W, a + 20)\n  output z\n  loss (z - y)^2\n}\n"
+        "train { data { a = [1, 3], y = [1, 2] }  epochs 1  optimizer sgd(lr = 0.1) }\n"
+    )
+    done = run(name, str(tmp_path / "c.nn"), *rest, cwd=tmp_path)
+    assert done.returncode == 1 and re.search(r"E205\]: there is no row 2\d: there are 5, .*c\.nn:5:7", done.stderr, re.S)
+
+
+def test_rows_that_are_streamed_say_where_a_number_numbers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "r.nn").write_text(
+        "model R {\n  input b: int[2]\n  target y: []\n  param W: [5] = 1\n  z = sum(take(W, b))\n  output z\n  loss (z - y)^2\n}\n"
+        "train { data { b = [[1, 3]], y = [1] }  epochs 1  optimizer sgd(lr = 0.1) }\n"
+    )
+    parquet.write_table(pyarrow.table({"b_0": [0], "b_1": [7]}), tmp_path / "rows.parquet")
+    assert run("train", "r.nn", cwd=tmp_path).returncode == 0
+    done = run("predict", "runs/r-1", "--data", "rows.parquet", "-o", "out.parquet", cwd=tmp_path)
+    assert done.returncode == 1 and re.search(r"E205\]: there is no row 7: .*spec\.nn:5:11", done.stderr, re.S)

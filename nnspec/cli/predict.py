@@ -76,7 +76,7 @@ def _stream(net: Net, data: Path, output: Path) -> int:
         session = Session(net.export(Path(folder) / "model.onnx", double=double).path, threads=1)
         classes = classes_of(net.outputs, net.inputs, net.targets, net.labels)
         gaps = Gaps(means=learnt(net.means) if source.options.get("missing") == "mean" else {})
-        scorer = Scorer(session, batch_for(net.spec.deployed), net.inputs, source, net.spec.dtype, classes, gaps, net.labels)
+        scorer = Scorer(session, batch_for(net.spec.deployed), net.inputs, source, net.spec.dtype, classes, gaps, net.labels, net.predict)
         return score(scorer, data, output, progress)
 
 

@@ -1,8 +1,8 @@
 """The graph and what it is made of."""
 
 from nnspec.graph.graph import Graph, Node, Var
-from nnspec.graph.op import Op
+from nnspec.graph.op import Absent, Op
 from nnspec.graph.shapes import Mismatch
 from nnspec.graph.types import BATCH, Dim, Shape, Size, Type
 
-__all__ = ["BATCH", "Dim", "Graph", "Mismatch", "Node", "Op", "Shape", "Size", "Type", "Var"]
+__all__ = ["BATCH", "Absent", "Dim", "Graph", "Mismatch", "Node", "Op", "Shape", "Size", "Type", "Var"]

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from nnspec.graph.graph import Var
 
 Kernel = Callable[..., Any]
+
+
+class Absent(IndexError):
+    """What a kernel raises for a number that numbers nothing."""
+
+
 OPS: dict[str, Op] = {}
 """Every row by name: the catalogue of `nnspec.ops`."""
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nnspec.diagnostics import fault
 from nnspec.graph.graph import Graph
+from nnspec.graph.op import Absent
 from nnspec.graph.types import bind
 from nnspec.lazy import np
+
+WITHIN = "keep what is computed within: `min(max(i, 0), n - 1)`"
 
 
 def walk(graph: Graph, feeds: Mapping[str, Any], sizes: Mapping[str, int], needed: set[str] | None = None) -> dict[str, Any]:
@@ -20,5 +24,8 @@ def walk(graph: Graph, feeds: Mapping[str, Any], sizes: Mapping[str, int], neede
             values[node.name] = np.asarray(feeds[node.name], node.type.dtype)
         else:
             attributes = {key: bind(value, sizes) for key, value in node.attrs}
-            values[node.name] = np.asarray(node.op.kernel(*(values[i] for i in node.inputs), **attributes))
+            try:
+                values[node.name] = np.asarray(node.op.kernel(*(values[i] for i in node.inputs), **attributes))
+            except Absent as error:
+                raise fault("E205", str(error), node.span, help=WITHIN) from None
     return values

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from nnspec.graph import Mismatch, Op, Shape, Type, Var
+from nnspec.graph import Absent, Mismatch, Op, Shape, Type, Var
 from nnspec.graph.op import nowhere
 from nnspec.graph.types import Dim, count, show
 from nnspec.lazy import np, real
@@ -14,10 +14,22 @@ from nnspec.ops.arrange import reshape
 from nnspec.ops.pointwise import cast, equal
 
 
+def _check(i: Any, have: int, what: str) -> None:
+    """Absent where a number is below 0 or as large as there are elements."""
+    if i.size and not (i.min() >= 0 and i.max() < have):
+        raise Absent(f"there is no {what} {i.min() if i.min() < 0 else i.max()}: there are {have}, numbered from 0")
+
+
+def _one_hot(i: Any, size: int, dtype: str) -> Any:
+    _check(i, size, "class")
+    return np.eye(size, dtype=dtype)[i]
+
+
 def _one_hot_into(out: Any, i: Any, size: int, dtype: str) -> Callable[[], Any]:
     flat, rows, at = out.reshape(-1, size), np.arange(i.size), i.reshape(-1)
 
     def run() -> None:
+        _check(i, size, "class")
         flat.fill(0)
         flat[rows, at] = 1
 
@@ -33,7 +45,7 @@ def _onnx_one_hot(o: Any, i: str, size: int, dtype: str) -> str:
 one_hot = Op(
     "one_hot(i: int[*s], size, dtype) -> [*r]",
     "1 at position i along a new last axis, and 0 elsewhere.",
-    kernel=lambda i, size, dtype: np.eye(size, dtype=dtype)[i],
+    kernel=_one_hot,
     onnx=_onnx_one_hot,
     examples=(
         "one_hot([2, 0], size = 3, dtype = float32) == [[0, 0, 1], [1, 0, 0]]",
@@ -47,6 +59,7 @@ one_hot = Op(
 
 
 def _pick(x: Any, i: Any) -> Any:
+    _check(i, x.shape[-1], "element")
     return np.take_along_axis(x, i[..., None], -1)[..., 0]
 
 
@@ -63,6 +76,7 @@ def _pick_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
     at = np.empty(out.size, np.int64)
 
     def run() -> None:
+        _check(i, n, "element")
         np.add(first, i.reshape(-1), at)
         flat.take(at, 0, into, "clip")
 
@@ -89,19 +103,14 @@ pick = Op(
 # ---- rows
 
 
-def _check_rows(i: Any, rows: int) -> None:
-    if i.size and not (i.min() >= 0 and i.max() < rows):
-        raise IndexError(f"row {i.min() if i.min() < 0 else i.max()} of {rows}: rows are numbered from 0")
-
-
 def _take(x: Any, i: Any) -> Any:
-    _check_rows(i, len(x))
+    _check(i, len(x), "row")
     return np.take(x, i, 0)
 
 
 def _take_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
     def run() -> None:
-        _check_rows(i, len(x))
+        _check(i, len(x), "row")
         x.take(i, 0, out, "clip")  # checking as it goes, NumPy takes three times as long
 
     return run
@@ -201,7 +210,7 @@ _WRITE: dict[str, Any] = {"add": np.add, "mul": np.multiply, "max": np.maximum, 
 
 
 def _scatter(x: Any, i: Any, v: Any, how: str) -> Any:
-    _check_rows(i, len(x))
+    _check(i, len(x), "row")
     out = np.array(x)
     if how == "set":
         out[i] = v

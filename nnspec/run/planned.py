@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from nnspec.blas import threads_that_help, use_threads
-from nnspec.graph import Graph, Type
+from nnspec.graph import Absent, Graph, Type
 from nnspec.graph.types import BATCH_NAME
 from nnspec.plan.estimate import FLOPS, Estimate, cost, estimate
 from nnspec.plan.shard import Cut, cut
 from nnspec.record import dataclass
+from nnspec.run import reference
 from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
@@ -23,6 +25,8 @@ WORTH_A_THREAD = 4e-5  # seconds of matrix products
 LARGEST_PROBE = 384  # rows and columns of what is multiplied to see whether threads help
 
 
+FAILURES = (Absent, RuntimeError)
+"""What programs raise for a number that numbers nothing: kernels, and onnxruntime."""
 Divided = tuple[list[slice], Cut | None]
 """The parts of a batch, and how the graph is cut where they are several."""
 
@@ -46,12 +50,16 @@ def pays(time: Estimate, parts: int, shares: int, otherwise: Callable[[Estimate,
 
 @dataclass(frozen=True)
 class Bound:
-    """A program and its inputs; the gradients it leaves may be shares, to be added up. `threads` is how many a product may use."""
+    """A program and its inputs; the gradients it leaves may be shares, to be added up. `threads` is how many a product may use.
+
+    Where the program fails, the `definition` is asked, which knows the place in the spec.
+    """
 
     program: Runnable
     inputs: Mapping[str, Array]
     grads: Sequence[Flat]
     threads: int
+    definition: Callable[[], object]
 
     def run(self, fields: Mapping[str, Array]) -> Runnable:
         """The program, having run on a batch."""
@@ -59,7 +67,11 @@ class Bound:
             fill(array, fields, name)
         if self.threads:
             use_threads(self.threads)
-        self.program.run()
+        try:
+            self.program.run()
+        except FAILURES:
+            self.definition()
+            raise
         return self.program
 
 
@@ -87,12 +99,19 @@ class Planner:
         inputs = {n.name: np.empty(n.type.bound(sizes).numbers, n.type.dtype) for n in ports}
         given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in kept}
         memory = {**memory, **inputs}
+        definition = partial(self.defined, graph, sizes, memory)
         parts, found = self._divided(graph, sizes)
         if found is None:
-            return Bound(self.make_program(graph, sizes, memory, given), inputs, [self.grads], self._threads_of_products(graph, sizes))
+            return Bound(
+                self.make_program(graph, sizes, memory, given), inputs, [self.grads], self._threads_of_products(graph, sizes), definition
+            )
         grads = [self.grads, *(Flat(self.parameters, graph.dtype) for _ in parts[1:])]
         shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
-        return Bound(self.make_parted(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1)
+        return Bound(self.make_parted(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1, definition)
+
+    def defined(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array]) -> None:
+        """Compute it by the definition, for what that has to say."""
+        reference.run(graph, memory, sizes=sizes)
 
     def parts(self, graph: Graph, sizes: Mapping[str, int]) -> list[slice]:
         """The parts in which a batch should be computed."""

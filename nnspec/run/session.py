@@ -14,6 +14,7 @@ from nnspec.graph.loop import Loop
 from nnspec.graph.types import BATCH_NAME
 from nnspec.interchange.batch_last import FORMS
 from nnspec.interchange.names import place_of
+from nnspec.interchange.numbered import NUMBERED
 from nnspec.interchange.to_onnx import to_onnx
 from nnspec.plan.estimate import Estimate
 from nnspec.plan.layout import Layout
@@ -28,7 +29,7 @@ ELSEWHERE = "the engine `numpy` computes every graph"
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
     """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
     try:
-        model = to_onnx(graph, None, sizes=sizes, forms=FORMS)
+        model = to_onnx(graph, None, sizes=sizes, forms={**FORMS, **NUMBERED})
     except Fault as error:
         raise fault("E506", error.diagnostic.message, error.diagnostic.span, help=ELSEWHERE) from None
     content = model.SerializeToString()
@@ -202,8 +203,12 @@ class SessionPlanner(Planner):
     make_parted = PartedSessions
 
     def __init__(self, sets: Sets, threads: int, grads: Flat, parameters: Mapping[str, Type]) -> None:
-        whole = partial(OrtProgram, sets=sets, threads=threads)
+        self.sets, whole = sets, partial(OrtProgram, sets=sets, threads=threads)
         super().__init__(whole, threads if sets.device == "cpu" else 1, grads, parameters, exact=True)
+
+    def defined(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array]) -> None:
+        self.sets.settle()
+        super().defined(graph, sizes, memory)
 
     def divide(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
         """In parts where threads with a part each are faster than threads that share every operation."""

@@ -17,7 +17,7 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.files import whole, writing
 from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
-from nnspec.run.ort import Session
+from nnspec.run.ort import REFUSALS, Session
 from nnspec.run.team import cores
 from nnspec.train.binding import bound, names_read
 from nnspec.train.check import Whence
@@ -36,7 +36,10 @@ LARGEST_VALUE = 1 << 18
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model that takes rows of a table: which columns its inputs are, and in which batches it computes."""
+    """A model that takes rows of a table: which columns its inputs are, and in which batches it computes.
+
+    Where onnxruntime fails at a batch, a `definition` is asked, which knows the place in the spec.
+    """
 
     session: Session
     batch: int
@@ -46,14 +49,23 @@ class Scorer:
     classes: Mapping[str, Classes] = field(default_factory=dict)
     gaps: Gaps = field(default_factory=Gaps)
     labels: Labels = field(default_factory=dict)
+    definition: Callable[[Mapping[str, Array]], object] | None = None
 
     def __call__(self, stretch: Stretch) -> dict[str, Array]:
         closed = self.gaps.closed(stretch)
         if self.source.options.get("missing"):
             refuse_gaps(self.source, closed, names_read(self.source, self.inputs))
         fields = bound(self.source, closed.readers, self.inputs, self.dtype, lists(self.labels), Whence(stretch.table, stretch.before))
-        parts = [self.session.run({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
+        parts = [self._computed({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
         return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}, self.classes)
+
+    def _computed(self, batch: Mapping[str, Array]) -> Mapping[str, Array]:
+        try:
+            return self.session.run(batch)
+        except REFUSALS:
+            if self.definition:
+                self.definition(batch)
+            raise
 
 
 def batch_for(graph: Graph) -> int:
