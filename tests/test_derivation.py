@@ -92,6 +92,41 @@ def test_a_place_is_the_number_that_the_spec_says(width: int, written: str) -> N
     assert any(f"a{shown}" in line for line in equations(Chain(values_of(spec), "dense.W", Plain())))
 
 
+PAIRS = """
+model Pairs {
+  input a: [N, 3]
+  input b: [N, 3]
+  param W: [3, 3] ~ normal
+  z = concat(a @ W, b @ W)
+  n = z / sqrt(sum(z^2, axis = 1, keep = true))
+  i = positions(z)
+  M = shape(z)[0]
+  partner = reshape((i + N) % M, [M, 1]) == reshape(i, [1, M])
+  r = (n + normal(0, 1)) * (n + normal(0, 1))
+  l = [1, 0.5, -2e9] * r - sum(partner * (n @ transpose(n)), axis = 1, keep = true)
+  output l
+  loss mean(l)
+}
+"""
+
+
+def test_what_hangs_together_is_in_parentheses_and_lists_and_positions_are_what_they_are() -> None:
+    found = dict(line.split(" = ", 1) for line in equations(Chain(values_of(spec_of(PAIRS)), "W", Plain())))
+    assert found["∂L/∂l"] == "1 / (6 * N)" and found["n"] == "z / sqrt(sum(z^2, axis = 1, keep = true))"
+    assert "[1, 0.5, -2e9]" in found["l"]
+    assert "(reshape((range(0, 2 * N) + N) % (2 * N), [2 * N, 1]) == range(0, 2 * N))" in found["l"]
+    draws = re.findall(r"random\(.*?\)", found["r"])
+    assert len(set(draws)) == len(draws) == 4
+    latex_lines = equations(Chain(values_of(spec_of(PAIRS)), "W", Latex()))
+    assert any(r"\bmod \left(2 \, N\right)" in line for line in latex_lines) and not any("2*N" in line for line in latex_lines)
+
+
+def test_a_derivative_of_zero_is_no_term() -> None:
+    spec = spec_of("model P { input x: [2]  param w: [2] = 1  z = sum(w * x)  s = if z >= 0 then 1 else 0  output s  loss s * z - 1 }")
+    found = equations(Chain(values_of(spec), "w", Plain()))
+    assert "∂L/∂z = s" in found and "L = s * z - 1" in found
+
+
 def test_many_ways_are_counted_and_not_written_out() -> None:
     chain = Chain(values_of(gallery("googlenet")), "convolved.conv.W", Plain())
     assert chain.ways() == 4**9  # four branches in each of nine blocks

@@ -89,11 +89,11 @@ def test_the_gates_of_an_lstm_get_their_gradients_side_by_side() -> None:
 
 def test_batchnorm_is_derived_by_way_of_mean_and_variance() -> None:
     found = equations(derived(NORMALISED, "dense.W"))
-    assert found[1:4] == ["μ₁ = batch_mean(z₁)", "σ²₁ = batch_mean((z₁ - μ₁)^2)", "x̂₁ = (z₁ - μ₁) / sqrt(σ²₁ + 1e-05)"]
+    assert found[1:4] == ["μ₁ = batch_mean(z₁)", "σ²₁ = batch_mean((z₁ - μ₁)^2)", "x̂₁ = (z₁ - μ₁) / sqrt(σ²₁ + 1e-5)"]
     assert found[-4:-1] == [
-        "∂L/∂σ²₁ = -(0.5 * batch_sum(∂L/∂x̂₁ * x̂₁ / sqrt(σ²₁ + 1e-05)) / sqrt(σ²₁ + 1e-05))",
-        "∂L/∂μ₁ = -batch_sum(2 * ∂L/∂σ²₁ * (z₁ - μ₁) / batch) - batch_sum(∂L/∂x̂₁ / sqrt(σ²₁ + 1e-05))",
-        "∂L/∂z₁ = ∂L/∂μ₁ / batch + 2 * ∂L/∂σ²₁ * (z₁ - μ₁) / batch + ∂L/∂x̂₁ / sqrt(σ²₁ + 1e-05)",
+        "∂L/∂σ²₁ = -(0.5 * batch_sum(∂L/∂x̂₁ * x̂₁ / sqrt(σ²₁ + 1e-5)) / sqrt(σ²₁ + 1e-5))",
+        "∂L/∂μ₁ = -batch_sum(2 * ∂L/∂σ²₁ * (z₁ - μ₁) / batch) - batch_sum(∂L/∂x̂₁ / sqrt(σ²₁ + 1e-5))",
+        "∂L/∂z₁ = ∂L/∂μ₁ / batch + 2 * ∂L/∂σ²₁ * (z₁ - μ₁) / batch + ∂L/∂x̂₁ / sqrt(σ²₁ + 1e-5)",
     ]
 
 

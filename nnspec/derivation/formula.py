@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nnspec.derivation.signs import SUM, Piece, Signs, Term
+from nnspec.derivation.signs import PRODUCT, SUM, Piece, Signs, Term
 from nnspec.graph import BATCH, Dim, Graph, Node
 from nnspec.graph.types import count
 from nnspec.ops.operators import BINARY
@@ -47,10 +47,13 @@ class Formula:
         terms = [self.term(i) for i in node.inputs]
         match node.op.name:
             case "const":
-                value = node.attributes["value"]
-                return signs.number(value) if isinstance(value, int | float) else signs.call("const", [])
+                return signs.constant(node.attributes["value"])
             case "size_of":
-                return replace(signs.name(str(node.attributes["size"])), is_size=True)
+                return replace(self.size(node.attributes["size"]), is_size=True)
+            case "iota":
+                return signs.call("range", [signs.number(0), self.size(node.attributes["length"])])
+            case "random":
+                return signs.call("random", [*terms, signs.number(node.attributes["stream"])])
             case "add":
                 return signs.sum([(1, t) for t in terms])
             case "sub":
@@ -75,8 +78,12 @@ class Formula:
                 return signs.choice(*terms)
             case "sum" if (taken := self.factors_of(node.inputs[0]))[0] < 0:
                 return signs.sum([(-1, self.reduced(node, signs.product(-taken[0], *taken[1:])))])
+            case "reshape" if self.is_column(node):
+                return signs.call("reshape", [terms[0], Term(f"[{', '.join(self.size(d).text for d in node.type.shape)}]")])
             case other if other in REDUCTIONS:
                 return self.reduced(node, terms[0])
+            case "mod":
+                return signs.infix(INFIX["mod"], terms[0], terms[1], PRODUCT)
             case other if other in INFIX:
                 return signs.infix(INFIX[other], terms[0], terms[1])
             case other:
@@ -116,6 +123,13 @@ class Formula:
     def factors_of(self, name: str) -> tuple[float, list[Term], list[Term]]:
         return self.factors(self.graph[name])
 
+    def size(self, size: Dim) -> Term:
+        """A size that may be known only at run time."""
+        if isinstance(size, int):
+            return self.signs.number(size)
+        parts = [(factor, [self.signs.name(n) for n in names]) for names, factor in size.terms]
+        return self.signs.sum([(1 if factor > 0 else -1, self.signs.product(abs(factor), names, [])) for factor, names in parts])
+
     def slice(self, node: Node) -> str:
         """What a cut takes of an example: a range, or one place, which is -1 at the end, unless its number is written."""
         axis, start, stop = (node.attributes[a] for a in ("axis", "start", "stop"))
@@ -128,6 +142,8 @@ class Formula:
     def padded(self, node: Node, x: Term) -> Term:
         """What comes back through a cut: a piece between zeros."""
         axis, before, after = (node.attributes[a] for a in ("axis", "before", "after"))
+        if before == after == 0:
+            return x
         place = (axis - node.type.has_batch, before, node.type.shape[axis] - after, node.type.shape[axis])
         return replace(self.signs.call("pad", [x, Term(str(before)), Term(str(after))]), piece=Piece(x, *place))
 
@@ -136,7 +152,7 @@ class Formula:
         match node.op.name:
             case "expand" | "cast":
                 return node.inputs[0]
-            case "reshape" if self.says_nothing(node):
+            case "reshape" if self.says_nothing(node) and not self.is_column(node):
                 return node.inputs[0]
             case "transpose" if self.swaps_last(node):
                 x = self.graph[node.inputs[0]]
@@ -156,6 +172,11 @@ class Formula:
         merged = len(longer) - len(shorter) + 1
         return BATCH in longer[:merged] and longer[merged:] == shorter[1:] and count(longer[:merged]) == shorter[0]
 
+    def is_column(self, node: Node) -> bool:
+        """Whether numbers that hang on nothing are laid along another axis than the last."""
+        moved = node.op.name == "reshape" and node.type.shape[-1:] == (1,) != self.graph[node.inputs[0]].type.shape[-1:]
+        return moved and not any(self.graph[n].op.is_source for n in self.graph.needed([node.name]))
+
     def reduced(self, node: Node, x: Term) -> Term:
         """A reduction over axes of one example; gradients of what all examples share are sums over them, of which one is shown."""
         shape = self.graph[node.inputs[0]].type.shape
@@ -165,6 +186,8 @@ class Formula:
             return x if node.op.name == "sum" and self.of_example else self.signs.call(f"batch_{node.op.name}", [x])
         whole = len(axes) == len(shape) - batched
         arguments = [x] if whole else [x, self.axis(axes)]
+        if node.attributes["keep"] and not whole and axes != [*range(len(axes))]:  # or the other axes would move up to others
+            arguments.append(Term(f"{self.signs.name('keep').text} = {self.signs.name('true').text}", SUM))
         return self.signs.call(node.op.name, arguments)
 
     def axis(self, axes: Sequence[int]) -> Term:

@@ -8,13 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nnspec.diagnostics import printable
 from nnspec.graph import Dim
 from nnspec.record import dataclass
 
 SUM, PRODUCT, SIGNED, ATOM = range(4)
+MOST_SHOWN = 8
 _SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 _LARGE = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
 BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₜ₊₋₌", "0123456789t+-=")
@@ -52,6 +53,7 @@ class Signs(ABC):
     """One way of writing."""
 
     minus = "-"
+    ellipsis = "…"
 
     @abstractmethod
     def name(self, name: str) -> Term: ...
@@ -97,7 +99,16 @@ class Signs(ABC):
 
     def number(self, value: float) -> Term:
         text = f"{value:.10g}" if isfinite(value) else str(value)
-        return Term(text, ATOM if value >= 0 else SIGNED)
+        mantissa, exponent = f"{value:.9e}".split("e") if isfinite(value) else (text, 0)
+        short = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return Term(short if len(short) < len(text) else text, ATOM if value >= 0 else SIGNED)
+
+    def constant(self, value: Any) -> Term:
+        """A number or a list; of a long list the first and the last."""
+        if not isinstance(value, tuple):
+            return self.number(value)
+        texts = [self.constant(v).text for v in (value if len(value) <= MOST_SHOWN else (*value[:2], value[-1]))]
+        return Term(f"[{', '.join(texts if len(value) <= MOST_SHOWN else [*texts[:2], self.ellipsis, texts[2]])}]")
 
     def indexed(self, x: Term, place: str) -> Term:
         return Term(f"{self.held(x, ATOM)}[{place}]")
@@ -117,6 +128,7 @@ class Signs(ABC):
             axis = [Term(f"{self.name('axis').text} = {tiles[0].axis}", SUM)] if tiles[0].axis else []
             return self.call("concat", [*(t.term for t in tiles), *axis])
         flat = [(s * i, t) for s, term in terms for i, t in (term.terms or ((1, term),))]
+        flat = [(s, t) for s, t in flat if t.text != "0"] or flat[:1]
         ordered = sorted(flat, key=lambda t: t[0] < 0) if flat[0][0] < 0 else flat
         if len(ordered) == 1 and ordered[0][0] > 0:
             return ordered[0][1]
@@ -127,6 +139,9 @@ class Signs(ABC):
 
     def product(self, coefficient: float, factors: Sequence[Term], below: Sequence[Term]) -> Term:
         """A coefficient, factors, and what they are divided by; a minus sign turns a difference around."""
+        if not (factors or below):
+            return self.number(coefficient)
+        coefficient = coefficient or 0.0  # and not -0
         factors = list(factors)
         turned = next((i for i, f in enumerate(factors) if any(s < 0 for s, _ in f.terms)), None)
         if coefficient < 0 and turned is not None:
@@ -195,6 +210,7 @@ class Plain(Signs):
 class Latex(Signs):
     """LaTeX with amsmath."""
 
+    ellipsis = r"\dots"
     relations: ClassVar = {"<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne", "%": r"\bmod", "and": r"\land", "or": r"\lor"}
 
     def name(self, name: str) -> Term:
