@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
+from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.graph import Type
+from nnspec.graph import Graph, Node, Type
+from nnspec.graph.loop import Loop
 from nnspec.graph.types import size_names
+from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.engine import first_values
@@ -20,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8
 FULL_UP_TO, DIRECTIONS = 400, 8
 EXAMPLES, LENGTH = 3, 4
+STOPS = "stop_gradient"
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def compare(
     spec: Compilation, feeds: Mapping[str, Any], name: str, gradient: Array, random: np.random.Generator, outputs: Sequence[str] = ("loss",)
 ) -> Checked:
     """A gradient of the mean loss of a batch, or of the sum of such outputs, beside finite differences of it."""
-    forward, expected, found = spec.training_model[0].graph, list[float](), list[float]()
+    forward, feeds = _held(spec.training_model[0].graph, feeds)
+    expected, found = list[float](), list[float]()
     for direction in _directions(gradient.shape, random):
         moved = ({**feeds, name: feeds[name] + s * EPS * direction} for s in (1, -1))
         losses = [float(sum(reference.run(forward, values, outputs).values())) for values in moved]
@@ -80,6 +85,27 @@ def compare(
     difference = np.abs(np.subtract(found, expected)).max()
     scale = max(np.abs(expected).max(), ATOL / RTOL)
     return Checked(name, len(found), float(difference / scale))
+
+
+def _held(graph: Graph, feeds: Mapping[str, Any]) -> tuple[Graph, Mapping[str, Any]]:
+    """The graph with what `stop_gradient` gives as an input, fed with what it is here: it stays while a parameter moves."""
+    stopped = {n.name: n.name for n in graph if n.op.name == STOPS}
+    _refuse_in_loops(graph)
+    if not stopped:
+        return graph, feeds
+
+    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
+        return new.source(OPS["input"], node.name, node.type).name if node.name in stopped else new.copy_node(node, inputs)
+
+    return graph.rebuilt(rule), {**feeds, **reference.run(graph.only(stopped), feeds)}
+
+
+def _refuse_in_loops(graph: Graph) -> None:
+    for body in (v.body for n in graph for _, v in n.attrs if isinstance(v, Loop)):
+        if inside := next((n for n in body if n.op.name == STOPS), None):
+            message = f"`{STOPS}` of what a `scan` carries has a value in every step, which finite differences do not hold"
+            raise fault("E108", message, inside.span, help="the gradients of other models, and of this one without it, can be checked")
+        _refuse_in_loops(body)
 
 
 def _directions(shape: tuple[int, ...], random: np.random.Generator) -> Iterator[Array]:

@@ -15,6 +15,7 @@ from nnspec.derivation.values import Values
 from nnspec.record import dataclass
 
 MOST_WAYS, MOST_FACTORS = 6, 30
+ZERO = "0"
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Chain:
                 shares += self.through[step.name].collected(name)
             elif GRADIENT + name in step.backward.outputs:
                 shares.append(self.share(step, name))
-        return self.signs.sum([(1, s) for s in shares]).text
+        return self.signs.sum([(1, s) for s in shares if s.text != ZERO] or [(1, s) for s in shares[:1]]).text
 
     def share(self, step: Step, by: str, moment: Callable[[str], str] = str) -> Term:
         """What comes to a value from one that is computed from it; inside of a loop, at a moment that changes the names."""

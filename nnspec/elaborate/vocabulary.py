@@ -6,6 +6,7 @@ The lookups are those of `foreign`.
 from __future__ import annotations
 
 SAME = {
+    "stop_gradient": "detach stopgradient stop_grad",
     # ---- layers
     "dense": "linear fullyconnected fully_connected fc lazylinear innerproduct",
     "conv": "conv1d conv2d conv3d convolution convolution1d convolution2d convolutional",

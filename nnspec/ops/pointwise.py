@@ -75,6 +75,9 @@ descend = Op("descend(w: [*s], v: [*s], rate: [*s]) -> [*s]", "w - rate v, a ste
              lambda o, w, v, rate: o.node("Sub", w, o.node("Mul", rate, v)), ("descend([5, 3], [2, 1], 0.5) == [4, 2.5]",),
              prepare=_descend_into, pointwise=True, in_place=False, onto="w", flops=lambda out, *_: 2 * count(out.shape))  # fmt: skip
 
+stop_gradient: Op = unary("stop_gradient", "x itself, a constant to what it is made of.", np.positive, None, "Identity",
+                          "stop_gradient([1, -2]) == [1, -2]", flops=lambda *_: 0, why="its gradient is 0")  # fmt: skip
+
 # ---- functions
 
 exp = unary("exp", "e^x.", np.exp, lambda g, y, x: (g * y,), "Exp", "exp([0]) == [1]", real=True)

@@ -8,9 +8,9 @@ from nnspec.rewrite.neighbours import join_neighbours
 from nnspec.rewrite.rows import rows_first
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
 
-STABLE = ("stability", "views", "algebra")
+STABLE = ("stability", "views", "algebra", "stopped")
 BEFORE_GRADIENTS = ("stability", "views", "pooling", "algebra")
-AFTER_GRADIENTS = ("algebra", "broadcast")
+AFTER_GRADIENTS = ("algebra", "broadcast", "stopped")
 FOR_EXPORT = ("export",)
 
 
@@ -24,7 +24,9 @@ def _in_loops(graph: Graph) -> Graph:
     """The same with bodies that compute neighbouring pieces in one go."""
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        attrs = {k: Loop(rewrite(join_neighbours(_in_loops(v.body)), "loops")) if isinstance(v, Loop) else v for k, v in node.attrs}
+        attrs = {
+            k: Loop(rewrite(join_neighbours(_in_loops(v.body)), "loops", "stopped")) if isinstance(v, Loop) else v for k, v in node.attrs
+        }
         return new.add(node.op, inputs, attrs, node.type, node.name)
 
     return graph.rebuilt(rule)

@@ -21,7 +21,7 @@ TRIALS = 12
 MOVES = frozenset((
     "abs", "argmax", "cast", "ceil", "clip", "concat", "const", "cut", "expand", "flip", "floor", "gate", "iota", "max", "max_pool",
     "maximum", "min", "minimum", "neg", "one_hot", "pad", "part", "pick", "pick_max", "put_rows", "random", "relu", "reshape", "round",
-    "sign", "size_of", "take", "top", "transpose", "where",
+    "sign", "size_of", "stop_gradient", "take", "top", "transpose", "where",
 ))  # fmt: skip
 """The ops that give numbers they were given, or exact ones: a largest value is still equal to the one that it is."""
 

@@ -30,6 +30,13 @@ def _grad(a: Arguments) -> Value:
     return Tensor(a.e.graph.var(moved[gradient.name]), x.batched, a.span)
 
 
+@builtin("stop_gradient(x)")
+def _stop_gradient(a: Arguments) -> Value:
+    """The value, to which no derivative goes on; whole numbers and truths have none anyway."""
+    x = a.tensor("x")
+    return Tensor(OPS["stop_gradient"](x.var), x.batched, a.span) if x.var.type.is_float else x
+
+
 def _between(y: Tensor, x: Tensor) -> tuple[Graph, str]:
     """The formulas from x to y as a graph of their own, in which x is a source; and its name there."""
     graph = y.var.graph
