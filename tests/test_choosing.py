@@ -126,6 +126,20 @@ def test_rows_of_every_example_have_the_same_gradient_in_parts_of_the_batch(monk
     assert value == pytest.approx(expected.item()) and distance(gradients["W"], w.grad) < 1e-12
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_example_takes_numbers_of_its_own_whatever_the_others_are(engine: str) -> None:
+    text = (
+        "model M { input x: [T]  input tags: class(4)[T]  input i: int[2]  param s: [] = 1"
+        "  output y = take(log(x), i), of = take(tags, i), one = take(x, i[0])  loss sum(take(s * x, i)^2) }"
+    )
+    x, i, tags = np.array([[0.0, 1, 2], [3, 0, 5]]), np.array([[2, 1], [2, 2]]), np.array([[1, 2, 3], [3, 0, 1]])
+    net = nnspec.loads(text, engine=engine).init(0)
+    found, (loss, gradients) = dict(net(x=x, tags=tags, i=i)), net.gradients(x=x, tags=tags, i=i)
+    np.testing.assert_allclose(found["y"], np.log([[2, 1], [5, 5]]), rtol=1e-6)
+    assert (found["of"].tolist(), found["one"].tolist()) == ([[3, 2], [1, 1]], [2, 5])
+    assert (loss, gradients["s"]) == (27.5, 55)
+
+
 # ---- numbers that are computed
 
 

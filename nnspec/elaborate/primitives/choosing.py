@@ -8,6 +8,7 @@ from nnspec.elaborate.lists import flat
 from nnspec.elaborate.primitives.table import ROUNDING, Arguments, builtin
 from nnspec.elaborate.remedies import as_many, fewer_axes, without_batch
 from nnspec.elaborate.values import Tensor, Value, describe
+from nnspec.graph import BATCH
 from nnspec.graph.types import Dim, count, show
 from nnspec.ops import OPS
 
@@ -53,7 +54,7 @@ def _of_one_number(x: Tensor, i: Tensor) -> dict[str, str]:
 
 @builtin("take(x, i)")
 def _take(a: Arguments) -> Value:
-    """Rows of x; where every example has rows and numbers of its own, a product with one-hot rows chooses them."""
+    """Rows of x, the same for all examples or of each its own, by numbers that are so, too."""
     x = a.tensor("x")
     if not x.shape:
         raise fault("E202", "one number has no rows to take", a.at("x"), notes=batch.origins([x], [a.at("x")]))
@@ -73,7 +74,11 @@ def _take_from_each(x: Tensor, i: Tensor) -> Tensor:
 
 
 def _take_each(a: Arguments, x: Tensor, i: Tensor) -> Tensor:
+    """Numbers of each example from a vector of its own are picked; rows are chosen by a product with one-hot rows."""
     rows, row = x.shape[0], x.shape[1:]
+    if not row:
+        laid = batch.reshape(x, (*(1,) * len(i.shape), rows), a.span)
+        return x.moved(OPS["pick"](OPS["expand"](laid.var, shape=(BATCH, *i.shape, rows)), i.var))
     if not isinstance(rows, int) or x.dtype != a.e.graph.dtype:
         raise fault("E202", f"from every example, rows can be taken of numbers with a known count of rows, not of {describe(x)}", a.at("x"),
                     notes=batch.origins([x], [a.at("x")]))  # fmt: skip
