@@ -141,6 +141,13 @@ def is_plain_file(path: Path) -> bool:
         return False
 
 
+def plain(path: Path) -> Path:
+    """The path, to be read; an OSError for what is there and no plain file: from a pipe nothing might ever come."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return path
+
+
 def contained(folder: Path, relative: str | Path, span: Span) -> Path:
     """A file that a spec names: within the folder of the spec, links followed; E112 for any other."""
     try:

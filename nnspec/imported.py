@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -17,6 +16,7 @@ from nnspec.graph import Graph
 from nnspec.interchange.from_onnx import Imported, import_graph
 from nnspec.interchange.read import load
 from nnspec.record import dataclass
+from nnspec.strict_json import loads
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 
 
@@ -44,7 +44,7 @@ def learning_of(settings: Mapping[str, Any]) -> Learning:
 
 def _constants(text: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(text)
+        found = loads(text)
     except ValueError:
         found = None
     if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""JSON that every reader takes: it knows no number that is infinite or none."""
+"""JSON that every reader takes: it knows no number that is infinite or none; and JSON that others wrote, or have damaged."""
 
 from __future__ import annotations
 
@@ -15,6 +15,25 @@ def dumps(document: Any, **layout: Any) -> str:
     '{"loss": null, "best": [1.5, null]}'
     """
     return json.dumps(_finite(document), allow_nan=False, **layout)
+
+
+def loads(text: str | bytes, unique: bool = False) -> Any:
+    """The document that a text or its UTF-8 says; a ValueError for what is none, is nested too deeply or, if `unique`, says a name twice.
+
+    >>> loads('{"loss": [1.5, null]}')
+    {'loss': [1.5, None]}
+    """
+    try:
+        return json.loads(text if isinstance(text, str) else text.decode(), object_pairs_hook=_once if unique else None)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it says a name twice")
+    return found
 
 
 def _finite(value: Any) -> Any:

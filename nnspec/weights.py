@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Span, did_you_mean, fault
+from nnspec.files import plain
 from nnspec.memory import ask_for
+from nnspec.strict_json import loads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,21 +21,48 @@ LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # as in the library of the format
 COPIES = 3  # that it makes of what it writes
 HEADER, KINDS = "safetensors:header", {"F32": "float32", "F64": "float64", "I64": "int64"}
+ITEM_BYTES = {
+    **{"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2},
+    **{"U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8},
+}
+"""Of numbers that NumPy has, by their name in such a file."""
 
 
 def shapes(path: Path, span: Span) -> dict[str, tuple[int, ...]]:
     """The tensors of a file and their shapes, from its header alone."""
-    import json
-
+    header, size = _header(path, span)
     try:
-        with path.open("rb") as f:
+        tensors = {name: entry for name, entry in loads(header, unique=True).items() if name != "__metadata__"}
+        unread = next((n for n, entry in tensors.items() if str(entry["dtype"]) not in ITEM_BYTES), None)
+        if unread is not None:
+            message = f"`{unread}` of {path.name} is of {tensors[unread]['dtype']}, which is not read"
+            raise fault("E503", message, span, help=f"write it as one of {', '.join(ITEM_BYTES)}")
+        _check_places(list(tensors.values()), size)
+        return {name: tuple(entry["shape"]) for name, entry in tensors.items()}
+    except (ValueError, AttributeError, TypeError, KeyError):
+        raise fault("E503", f"{path} is damaged, or not a safetensors file", span) from None
+
+
+def _header(path: Path, span: Span) -> tuple[bytes, int]:
+    """What such a file begins with, and how many bytes follow it."""
+    try:
+        with plain(path).open("rb") as f:
             length = int.from_bytes(f.read(LENGTH_BYTES), "little")
-            header: dict[str, Any] = json.loads(f.read(length) if length <= MAX_HEADER else b"")
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+            return f.read(length) if length <= MAX_HEADER else b"", path.stat().st_size - LENGTH_BYTES - length
     except OSError as error:
         raise fault("E501", f"cannot read {path}: {error.strerror}", span) from None
-    except (ValueError, AttributeError, TypeError, KeyError):
-        raise fault("E503", f"{path} is not a safetensors file", span) from None
+
+
+def _check_places(tensors: list[dict[str, Any]], size: int) -> None:
+    """A ValueError unless tensors lie one after the other, each as long as its shape says, and fill the file."""
+    end = 0
+    for first, behind, shape, kind in sorted((*t["data_offsets"], t["shape"], t["dtype"]) for t in tensors):
+        whole = all(type(n) is int and n >= 0 for n in (first, behind, *shape))
+        if not whole or first != end or behind - first != prod(shape) * ITEM_BYTES[kind]:
+            raise ValueError
+        end = behind
+    if end != size:
+        raise ValueError
 
 
 def content(arrays: Mapping[str, Array]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import time
 import zipfile
@@ -23,7 +24,7 @@ from nnspec.diagnostics import Fault, SpecError, render
 from nnspec.drawing import drawn
 from nnspec.picture.formats import WRITERS
 from nnspec.source import source_of
-from nnspec.train import commit
+from nnspec.train import commit, rundir
 
 AT_MOST = 4.0
 """Seconds, of a machine that may be busy."""
@@ -58,7 +59,8 @@ def folder(tmp_path: Path) -> Path:
         save_file(WEIGHTS, place / "secret.safetensors")
     for name, target in (("out.nn", "../secret.nn"), ("out.safetensors", "../secret.safetensors"), ("loop.nn", "loop.nn"), ("up", "..")):
         (inside / name).symlink_to(target)
-    os.mkfifo(inside / "fifo.nn")
+    for name in ("fifo.nn", "fifo.safetensors"):
+        os.mkfifo(inside / name)
     (inside / "folder.nn").mkdir()
     return inside
 
@@ -266,6 +268,72 @@ def test_damaged_weights_are_refused_or_read(tmp_path: Path) -> None:
         path.write_bytes(changed)
         told += refused(start)
     assert told > EACH // 5
+
+
+TENSOR = {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]}
+BIAS = {"dtype": "F32", "shape": [4], "data_offsets": [64, 80]}
+HEADERS = {
+    "nested without end": "[" * 100_000,
+    "a tensor nested without end": f'{{"dense.W": {"[" * 100_000}',
+    "numbers of no kind": {"dense.W": TENSOR | {"dtype": "EVIL"}, "dense.b": BIAS},
+    "numbers that NumPy lacks": {"dense.W": {"dtype": "BF16", "shape": [4, 8], "data_offsets": [0, 64]}, "dense.b": BIAS},
+    "a place before the beginning": {"dense.W": TENSOR | {"data_offsets": [-64, 0]}, "dense.b": BIAS},
+    "a place behind the end": {"dense.W": TENSOR | {"data_offsets": [0, 10**15]}, "dense.b": BIAS},
+    "a place that is taken": {"dense.W": TENSOR, "dense.b": BIAS | {"data_offsets": [0, 16]}},
+    "a gap": {"dense.b": BIAS},
+    "another size than its shape says": {"dense.W": TENSOR | {"shape": [4, 5]}, "dense.b": BIAS},
+    "a shape that is none": {"dense.W": TENSOR | {"shape": [-4, -4]}, "dense.b": BIAS},
+    "a name that comes twice": f'{{"dense.b": {json.dumps(TENSOR)}, "dense.b": {json.dumps(BIAS)}}}',
+    "a list": [TENSOR],
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_weights_that_cannot_be_loaded_are_refused_by_check(kind: str, tmp_path: Path) -> None:
+    content = HEADERS[kind] if isinstance(HEADERS[kind], str) else json.dumps(HEADERS[kind])
+    (tmp_path / "w.safetensors").write_bytes(len(content).to_bytes(8, "little") + content.encode() + bytes(80))
+    (found,) = Compilation(source_of("t.nn", f'model M from "w.safetensors" {BODY}'.encode()), {}, folder=tmp_path).diagnostics
+    assert found.code == "E503" and found.span and found.span.text == '"w.safetensors"'
+
+
+@pytest.mark.parametrize(("key", "value"), [("offset", "-64"), ("offset", "xyz"), ("length", "xyz"), ("length", "1e3"), ("location", "\0")])
+def test_data_beside_an_onnx_model_that_lie_nowhere_are_refused(key: str, value: str, tmp_path: Path) -> None:
+    model = onnx.load_from_string(model_file())
+    external = {"location": "w.bin", "offset": "0", "length": "16"} | {key: value}
+    (w,) = model.graph.initializer
+    w.ClearField("float_data")
+    w.data_location = TensorProto.EXTERNAL
+    w.external_data.extend(onnx.StringStringEntryProto(key=k, value=v) for k, v in external.items())
+    (tmp_path / "w.bin").write_bytes(bytes(16))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(SpecError, match=r"E520.*does not say where the data of `w` lie"):
+        nnspec.load(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"step": 5, "measured": []}', None], ids=["nested", "other", "a pipe"])
+def test_a_file_of_a_run_that_says_nothing_is_passed_over(content: str | None, tmp_path: Path) -> None:
+    path = commit.commit(tmp_path, 5, WEIGHTS, {"settings": {}, "dtype": "float32"})
+    for file in (path / commit.MANIFEST, tmp_path / rundir.METRICS, tmp_path / rundir.JUDGED):
+        file.unlink(missing_ok=True)
+        os.mkfifo(file) if content is None else file.write_text(content + "\n")
+    assert refused(lambda: commit.newest(tmp_path))
+    assert not commit.manifest_of(tmp_path, 5) and not rundir.judged(tmp_path, 5)
+    if content is None:
+        with pytest.raises(OSError, match=r"no plain file.*metrics"):
+            rundir.logged(tmp_path)
+    else:
+        assert not rundir.logged(tmp_path) and rundir.last_epoch(tmp_path) is None
+
+
+def test_a_pipe_among_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pets" / "cat").mkdir(parents=True)
+    (tmp_path / "pets" / "cat" / "1.png").write_bytes(png())
+    os.mkfifo(tmp_path / "pets" / "cat" / "2.png")
+    _, _, source, shape = READ["images"]
+    text = f"model M {{ input x: {shape}  output y = 2 * x  loss sum(y) }}\ntrain {{ data {source}  epochs 1  optimizer sgd(1) }}"
+    net = nnspec.Net(Compilation(source_of("t.nn", text.encode()), {}, folder=tmp_path))
+    with pytest.raises(SpecError, match=r"2\.png.*no plain file"):
+        net.dataset()
 
 
 def test_an_archive_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:

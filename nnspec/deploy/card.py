@@ -13,7 +13,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.deploy.model import Proof
 from nnspec.diagnostics import printable
-from nnspec.files import write
+from nnspec.files import plain, write
 from nnspec.gallery import header
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import show
@@ -41,7 +41,7 @@ def write_card(
     The first of the `examples` is what its code runs on.
     """
     path = proof.path.with_suffix(".md")
-    if path.exists() and MARK not in path.read_text("utf-8", "replace"):
+    if path.exists() and MARK not in plain(path).read_text("utf-8", "replace"):
         return None
     inputs = {n.name: n.type for n in graph if n.op.name == "input"}
     outputs = {public.removeprefix("output:"): graph[node].type for public, node in graph.outputs.items()}

@@ -23,11 +23,13 @@ from nnspec.deploy.standing import Standing
 from nnspec.deploy.step import evaluation
 from nnspec.diagnostics import fault, printable
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.files import plain
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
+from nnspec.strict_json import loads
 from nnspec.train.check import listing
 from nnspec.weights import content, places, read
 
@@ -95,7 +97,7 @@ def _refuse_strangers(folder: Path, names: Collection[str]) -> None:
 def _is_exported(manifest: Path) -> bool:
     """Whether this is what an export says of its folder."""
     try:
-        said = json.loads(manifest.read_bytes())
+        said = loads(plain(manifest).read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(said, dict) and {"format", "state", "init", "stages"} <= said.keys()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper, numpy_helper
 
 from nnspec.diagnostics import fault
+from nnspec.files import is_plain_file
 from nnspec.interchange.lowering import Array
+from nnspec.strict_json import loads
 
 Tensors = Sequence[onnx.TensorProto]
 DEFAULT_DOMAINS = ("", "ai.onnx")
@@ -67,8 +68,8 @@ def _said(model: onnx.ModelProto, key: str, fits: Callable[[Any], bool], what: s
     if not {"nnspec_version", key} <= said.keys():
         return {}
     try:
-        found = json.loads(said[key])
-    except (ValueError, RecursionError):
+        found = loads(said[key])
+    except ValueError:
         found = None
     if not isinstance(found, dict) or not all(map(fits, found.values())):
         raise fault("E520", f"the `{key}` in the metadata of the model are not {what} for each name")
@@ -92,11 +93,14 @@ def _take_in(model: onnx.ModelProto, path: Path) -> None:
     for tensor in every_tensor(model.graph):
         if not external_data_helper.uses_external_data(tensor):
             continue
-        info = external_data_helper.ExternalDataInfo(tensor)
-        data = (folder / info.location).resolve()
+        try:
+            info = external_data_helper.ExternalDataInfo(tensor)
+            data = (folder / info.location).resolve()
+        except (ValueError, OSError, RuntimeError) as error:  # no numbers, no path, or links that lead to each other
+            raise fault("E520", f"`{path}` does not say where the data of `{tensor.name}` lie: {error}") from None
         if not data.is_relative_to(folder) or Path(info.location).is_absolute():
             raise fault("E520", f"`{path}` reaches for data outside its folder: `{info.location}`", help="copy it beside the model")
-        if not data.is_file():
+        if not is_plain_file(data):
             raise fault("E520", f"`{path}` needs `{info.location}` beside it, which is not there")
         tensor.raw_data = _stretch(data, info.offset or 0, info.length, path)
         tensor.data_location = onnx.TensorProto.DEFAULT
@@ -108,9 +112,12 @@ def _stretch(data: Path, offset: int, length: int | None, path: Path) -> bytes:
     wanted = available if length is None else length
     if offset < 0 or not 0 <= wanted <= available:
         raise fault("E520", f"`{path}` wants {wanted} bytes from byte {offset} of `{data.name}`, which has {offset + available}")
-    with data.open("rb") as f:
-        f.seek(offset)
-        return f.read(wanted)
+    try:
+        with data.open("rb") as f:
+            f.seek(offset)
+            return f.read(wanted)
+    except OSError as error:
+        raise fault("E520", f"cannot read `{data}`: {error.strerror}") from None
 
 
 def every_tensor(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

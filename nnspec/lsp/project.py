@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nnspec.diagnostics import Fault, Source
+from nnspec.files import plain
 from nnspec.lsp.document import Document
 from nnspec.source import source_of
 
@@ -24,7 +25,7 @@ def _texts(root: Path, word: str) -> dict[Path, str]:
     found = {}
     for path in _specs(root):
         try:
-            content = path.read_bytes()
+            content = plain(path).read_bytes()
             if word.encode() in content:
                 found[path] = source_of(path.name, content).text
         except (OSError, Fault):

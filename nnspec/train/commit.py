@@ -16,8 +16,9 @@ from safetensors.numpy import load
 
 from nnspec import weights
 from nnspec.diagnostics import Diagnostic, fault
-from nnspec.files import aside, remove, sync, write_whole, writing
+from nnspec.files import aside, plain, remove, sync, write_whole, writing
 from nnspec.record import dataclass
+from nnspec.strict_json import loads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STATE, MANIFEST, SEAL = "state.safetensors", "manifest.json", "sha256"
@@ -109,7 +110,7 @@ def newest(folder: Path) -> Checkpoint:
 def manifest_of(folder: Path, step: int) -> dict[str, Any]:
     """What the checkpoint of a step says; nothing where there is none that can be read."""
     try:
-        return unsealed((place(folder, step) / MANIFEST).read_bytes()) or {}
+        return unsealed(plain(place(folder, step) / MANIFEST).read_bytes()) or {}
     except OSError:
         return {}
 
@@ -117,12 +118,12 @@ def manifest_of(folder: Path, step: int) -> dict[str, Any]:
 def _read(path: Path) -> Checkpoint | str:
     """A checkpoint, or what is wrong with it."""
     try:
-        manifest = unsealed((path / MANIFEST).read_bytes())
+        manifest = unsealed(plain(path / MANIFEST).read_bytes())
         if manifest is None:
             return f"{MANIFEST} is not what was written"
         if manifest.get("format") != FORMAT:
             return "it is of another version of nnspec"
-        content = (path / STATE).read_bytes()
+        content = plain(path / STATE).read_bytes()
         if _digest(content) != manifest["files"][STATE]["sha256"]:
             return f"{STATE} is not what was written"
         return Checkpoint(path, load(content), manifest)
@@ -140,7 +141,7 @@ def sealed(document: Mapping[str, Any]) -> bytes:
 def unsealed(content: bytes) -> dict[str, Any] | None:
     """The document again; None if it is not what was sealed."""
     try:
-        document = json.loads(content)
+        document = loads(content)
     except ValueError:
         return None
     seal = document.pop(SEAL, None) if isinstance(document, dict) else None

@@ -13,6 +13,7 @@ import numpy as np
 
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
+from nnspec.files import is_plain_file
 from nnspec.record import dataclass
 from nnspec.train.files import BROKEN, COMMAND_LINE, broken, check_size, package
 
@@ -123,6 +124,8 @@ class _Folder:
 
     def opened(self, path: Path, use: Any) -> Any:
         """What `use` makes of an image; no file is believed, and no format that could run anything is opened."""
+        if not is_plain_file(path):
+            raise broken(path, "it is no plain file", self.source.span)
         try:
             with self.pillow.open(path, formats=FORMATS) as image:
                 if prod(image.size) > MAX_PIXELS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -13,9 +12,9 @@ from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, fault
-from nnspec.files import sync, write, write_whole, writing
+from nnspec.files import plain, sync, write, write_whole, writing
 from nnspec.source import path_of, source_of
-from nnspec.strict_json import dumps
+from nnspec.strict_json import dumps, loads
 from nnspec.train.checkpoint import SPEC, sources
 from nnspec.train.commit import Checkpoint, committed, discard, manifest_of, newest
 from nnspec.train.epoch import Epoch, as_lists, from_lists, of_number
@@ -173,7 +172,7 @@ def log(folder: Path, epoch: Epoch) -> int:
 def logged(folder: Path) -> list[Epoch]:
     """The epochs of metrics.jsonl that can be read."""
     path = folder / METRICS
-    return list(_epochs(path.read_bytes())) if path.exists() else []
+    return list(_epochs(plain(path).read_bytes())) if path.exists() else []
 
 
 def cut_log(folder: Path, length: int) -> tuple[list[Epoch], int]:
@@ -181,7 +180,7 @@ def cut_log(folder: Path, length: int) -> tuple[list[Epoch], int]:
     path = folder / METRICS
     if not path.exists():
         return [], 0
-    content = path.read_bytes()[:length]
+    content = plain(path).read_bytes()[:length]
     whole = content[: content.rfind(b"\n") + 1]
     write_whole(path, whole)
     return list(_epochs(whole)), len(whole)
@@ -191,13 +190,13 @@ def _epochs(log: bytes) -> Iterator[Epoch]:
     """Those that can be read."""
     for line in log.splitlines():
         with suppress(ValueError, KeyError, TypeError, AttributeError):
-            yield Epoch.from_json(json.loads(line))
+            yield Epoch.from_json(loads(line))
 
 
 def last_epoch(folder: Path) -> Epoch | None:
     """The last whole line of metrics.jsonl, if there is one and it can be read."""
     path = folder / METRICS
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    lines = plain(path).read_bytes().split(b"\n")[:-1] if path.exists() else []
     return next(_epochs(lines[-1]), None) if lines else None
 
 
@@ -215,8 +214,8 @@ def keep_judged(folder: Path, step: int, measured: Mapping[str, Mapping[str, Any
 
 def judged(folder: Path, step: int) -> dict[str, dict[str, Any]]:
     """What the weights of a step reach, as far as it is written down; of another step's nothing."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads((folder / JUDGED).read_bytes())
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        said = loads(plain(folder / JUDGED).read_bytes())
         return {part: from_lists(metrics) for part, metrics in said["measured"].items()} if said["step"] == step else {}
     return {}
 
@@ -229,13 +228,13 @@ def log_health(folder: Path, look: Mapping[str, Any]) -> None:
 
 def cut_health(folder: Path, epoch: int) -> None:
     """Leave out what was seen from an epoch on, where it is looked at again, and a line that is not whole."""
-    lines = (folder / HEALTH).read_bytes().splitlines(keepends=True) if (folder / HEALTH).exists() else []
+    lines = plain(folder / HEALTH).read_bytes().splitlines(keepends=True) if (folder / HEALTH).exists() else []
     write_whole(folder / HEALTH, b"".join(line for line in lines if line.endswith(b"\n") and _epoch_of(line) < epoch))
 
 
 def _epoch_of(look: bytes) -> float:
     """The epoch of a line of health.jsonl; one that cannot be read is of none."""
     try:
-        return float(json.loads(look)["epoch"])
+        return float(loads(look)["epoch"])
     except (ValueError, KeyError, TypeError):
         return inf
