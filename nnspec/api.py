@@ -38,7 +38,7 @@ def load(
     if Path(spec).suffix == ONNX:
         from nnspec.imported import of_file
 
-        return Net(of_file(Path(spec), settings, dtype), engine, device, threads)
+        return _warned_of_loss(Net(of_file(Path(spec), settings, dtype), engine, device, threads))
     return _warned(Net(Compilation(read_source(spec), _plain(settings), dtype or "float32", folder_of(spec)), engine, device, threads))
 
 
@@ -64,7 +64,8 @@ def from_onnx(
 
     `loss` is a formula of the language, or the name of an output that is one; `target` declares what it compares with, one or several;
     `metric` is a formula, or several; and `train` holds the lines of a train block. In them, what is no letter, digit or `_` in a name is
-    written `_`, a digit that begins one gets a `_` before it, and a word of the language one behind it.
+    written `_`, a digit that begins one gets a `_` before it, and a word of the language one behind it: `_297` is the output `297` of a
+    model that was exported without names. What is doubtful in all this is a warning of Python's.
 
     >>> import nnspec, numpy as np, onnx
     >>> from onnx import helper, numpy_helper
@@ -89,7 +90,7 @@ def from_onnx(
     if isinstance(model, str | Path):
         raise fault("E520", f"`{model}` is a path, and this takes the model itself", help=f'nnspec.load("{model}") reads a file')
     spec = compilation(check(model), model.graph.name or "model", dtype, Learning(target, loss, metric, train, constants))
-    return Net(spec, engine, device, threads)
+    return _warned_of_loss(Net(spec, engine, device, threads))
 
 
 @as_spec_error()
@@ -132,6 +133,14 @@ def _warned(net: Net) -> Net:
     """The network, once what is doubtful in its spec is said."""
     for doubt in net.spec.warnings:
         warn(doubt)
+    return net
+
+
+def _warned_of_loss(net: Net) -> Net:
+    """The network of a model from elsewhere, once what is doubtful in what is to be learnt is said: not what the model itself is."""
+    for doubt in net.spec.warnings if net.spec.model.losses else ():
+        if doubt.span and doubt.span.source is net.spec.source:
+            warn(doubt)
     return net
 
 

@@ -19,6 +19,8 @@ from nnspec.record import dataclass
 from nnspec.strict_json import loads
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 
+_QUOTED = re.compile(r"""["'`]([^"'`\n]+)["'`]""")
+
 
 @dataclass(frozen=True)
 class Learning:
@@ -66,8 +68,8 @@ def compilation(model: Any, name: str, dtype: str | None, learning: Learning, fo
 
     own = given(dtype)
     kinds = {own.graph.dtype: own}
-    text = _spec(_word(Path(model.graph.name or name).stem, set()), own, learning)
-    source = Source(f"{name}, as a spec", text)
+    source = Source(f"{name}, as a spec", _spec(_word(Path(model.graph.name or name).stem, set()), own, learning))
+    _refuse_quoted(source, own.words)
     return Compilation(source, {}, own.graph.dtype, folder, given=lambda kind: kinds.get(kind) or given(kind))
 
 
@@ -79,6 +81,13 @@ def _spec(name: str, given: Given, learning: Learning) -> str:
     lines += [f"  metric {m}" for m in _several(learning.metric)]
     train = f"\n\ntrain {{\n{learning.train}\n}}\n" if learning.train else "\n"
     return "\n".join([*lines, "}"]) + train
+
+
+def _refuse_quoted(source: Source, words: Mapping[str, str]) -> None:
+    """E106 where the model's part has a name in quotes that formulas write otherwise."""
+    for found in _QUOTED.finditer(source.text, 0, source.text.index("\n}\n")):
+        if words.get(found[1], found[1]) != found[1]:
+            raise fault("E106", f"in formulas the model's `{found[1]}` is written `{words[found[1]]}`", Span(source, *found.span()))
 
 
 def _several(texts: str | Sequence[str]) -> Sequence[str]:

@@ -152,6 +152,34 @@ def test_names_that_the_language_has_no_room_for_are_written_otherwise() -> None
     assert net.gradients(input=[[2, -1]])[0] == 4
 
 
+NUMBERED = model("net (float[N, 2] x) => (float[N, 2] h, float[N, 2] other) <float[2, 2] w = {1, 0, 0, 1}>"
+                 " { h = MatMul(x, w)  other = Tanh(h) }")  # fmt: skip
+for _port in (NUMBERED.graph.node[0].output, NUMBERED.graph.node[1].input):
+    _port[0] = "297"
+NUMBERED.graph.output[0].name = "297"
+
+
+def test_a_loss_of_a_number_that_is_the_name_of_an_output_is_warned_of(tmp_path: Path) -> None:
+    onnx.save(NUMBERED, str(tmp_path / "m.onnx"))
+    how = {"target": "y: [2]", "loss": "mse(297, y)", "train": "epochs 1  optimizer adam"}
+    with pytest.warns(UserWarning, match=r"W111.*no parameter changes the loss `mse`[\s\S]*the model's `297` is written `_297`"):
+        nnspec.load(tmp_path / "m.onnx", **how)
+    with pytest.warns(UserWarning, match="W111"):
+        nnspec.from_onnx(NUMBERED, **how)
+
+
+@pytest.mark.parametrize("quote", "\"'`")
+def test_a_name_in_quotes_is_told_as_formulas_write_it(quote: str) -> None:
+    said = messages(NUMBERED, target="y: [2]", loss=f"mse({quote}297{quote}, y)")
+    assert "E106" in said and "in formulas the model's `297` is written `_297`" in said
+
+
+def test_what_formulas_call_an_output_is_learnt_from_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    net = nnspec.from_onnx(NUMBERED, target="y: [2]", loss="mse(_297, y)", train='data csv("297")  epochs 1  optimizer adam')
+    assert net.gradients(x=[[1, 2]], y=[[0, 0]])[0] == 2.5 and not recwarn.list
+    assert nnspec.from_onnx(NUMBERED).outputs.keys() == {"297", "other"} and not recwarn.list
+
+
 def test_running_statistics_are_states() -> None:
     m = model("m (float[N, 2, 3] x) => (float[N, 2, 3] y) <float[2] g = {1, 2}, float[2] b = {0, 1}, float[2] mean = {0.5, 1},"
               " float[2] var = {1, 4}> { y = BatchNormalization(x, g, b, mean, var) }")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from functools import reduce
 from operator import add
@@ -50,6 +50,8 @@ class Model:
     owned: dict[str, Owned] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Of a graph that was given, what formulas call its inputs and outputs."""
     fits: bool = False
     asks: bool = False
     """Whether it is another one before the whole training data, and whether it is another one in another phase."""
@@ -116,6 +118,7 @@ class _ModelWork:
     def _take(self, given: Given) -> None:
         """Have what is there already, as if it had been written."""
         self.scope.names |= given.names(self.e.graph)
+        self.model.words = given.words
         self.model.inputs |= given.inputs
         self.model.outputs |= {name: self.e.graph[node].type for name, node in given.outputs.items()}
         self.outputs, self.has_output = dict(given.graph.outputs), True

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
+from nnspec.graph import Node
 from nnspec.lint.network import Network
 from nnspec.step import outputs_of
 
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 UNNAMED = "loss"
 """What a loss is called that has no name, and is no call that has one."""
 
@@ -65,11 +68,24 @@ def losses_without_effect(network: Network) -> Iterator[Diagnostic]:
         fixed = not network.training.needed([node.name]) & network.model.parameters.keys()
         said = "this loss" if name == UNNAMED else f"the loss `{name}`"
         if fixed and network.model.parameters:
-            yield Diagnostic("W111", f"no parameter changes {said}", node.span, help="make it a `metric`", level="warning")
+            yield Diagnostic(
+                "W111",
+                f"no parameter changes {said}",
+                node.span,
+                help=_taken_for_numbers(network, node) or "make it a `metric`",
+                level="warning",
+            )
         elif network.trainings and name not in minimised:
             added = "give it a name, `loss a = ...`, and add that" if name == UNNAMED else "add it"
             help_ = f"{added} to a `minimize` line, or make it a `metric`"
             yield Diagnostic("W111", f"no train block minimises {said}", node.span, help=help_, level="warning")
+
+
+def _taken_for_numbers(network: Network, loss: Node) -> str:
+    """Of a model from elsewhere, whose values may be called `297`: what formulas call the numbers of a loss that are such names."""
+    words = network.model.words
+    numbers = dict.fromkeys(n for n in _NUMBER.findall(loss.span.text if loss.span else "") if n in words)
+    return ", and ".join(f"`{n}` is a number here: the model's `{n}` is written `{words[n]}`" for n in numbers)
 
 
 def unread_targets(network: Network) -> Iterator[Diagnostic]:
