@@ -52,6 +52,8 @@ def _no_file(name: str, path: Path) -> Fault:
         return fault("E501", f"`{name}` is a folder, not a spec", help=help_)
     if path.exists():
         return fault("E501", f"`{name}` is no plain file", help="`-` stands for stdin")
+    if path.is_symlink():
+        return fault("E501", f"`{name}` is a link to `{path.readlink()}`, by which no file is reached")
     beside = [str(p) for p in path.parent.glob("*.nn")] if path.parent.is_dir() else []
     meant = did_you_mean(name, [*beside, *gallery.names()])
     return fault("E501", f"there is no file `{name}`", help=meant or "`nnspec new --list` says which specs the gallery has")

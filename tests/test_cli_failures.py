@@ -203,6 +203,26 @@ def test_a_file_that_is_not_there_is_said_with_what_was_meant(name: str, said: s
         assert code == 1 and "E501" in text and said in text and help_ in text
 
 
+def test_a_link_by_which_no_file_is_reached_is_said_to_be_one(nnspec: Nnspec) -> None:
+    for link, target in (("a.nn", "b.nn"), ("b.nn", "a.nn"), ("c.nn", "gone.nn")):
+        Path(link).symlink_to(target)
+        code, _, text = nnspec("check", link)
+        assert code == 1 and f"error[E501]: `{link}` is a link to `{target}`, by which no file is reached" in text and "mean" not in text
+
+
+@pytest.mark.parametrize("command", ["check", "diff", "fmt", "test"])
+def test_stdin_stands_for_one_file(command: str, nnspec: Nnspec) -> None:
+    code, _, text = nnspec(command, "-", "-")
+    assert code == 2 and "- is stdin, which is read once: it stands for one file" in text
+
+
+def test_an_answer_has_one_form(nnspec: Nnspec) -> None:
+    for form in ("github", "sarif"):
+        code, text, _ = nnspec("check", "wrong.nn", "--json", "--output-format", form)
+        assert code == 2 and f"--json and --output-format {form} are two forms of one answer" in text
+    assert nnspec("check", "wrong.nn", "--json", "--output-format", "json")[0] == 1
+
+
 def test_a_spec_where_a_run_is_due_is_shown_its_last_run(nnspec: Nnspec) -> None:
     assert "help: it is a spec: `nnspec train xor` makes a run of it" in nnspec("eval", "xor")[2]
     Path("no_run.csv").write_text("a,b", "utf-8")

@@ -44,6 +44,8 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
 
     F is a file, a folder with all .nn files in it, or - for stdin. In a folder a file of definitions alone needs no model.
     """
+    if as_json and form not in ("text", "json"):
+        raise click.UsageError(f"--json and --output-format {form} are two forms of one answer")
     _collect_seldom()
     form = "json" if as_json else form
     found: list[Diagnostic] = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nnspec.cli import failure
-from nnspec.cli.options import JSON, compilation, say
+from nnspec.cli.options import JSON, compilation, refuse_stdin_twice, say
 from nnspec.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def diff(before: str, after: str, as_json: bool, signature: bool, exit_code: boo
     from nnspec.difference import SIGNATURE, as_json_list, differences, text
     from nnspec.train.compared import trained_apart
 
+    refuse_stdin_twice(before, after)
     asked = signature or exit_code
     with failure.trouble() if asked else nullcontext():
         a, b = side_of(before), side_of(after)

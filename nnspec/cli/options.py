@@ -62,7 +62,14 @@ def _set_limits(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -
 
 def spec_files(names: Iterable[str]) -> list[str]:
     """Files as they are named; of a folder all .nn files in it, however deep, but for the copies that runs keep of theirs."""
+    names = tuple(names)
+    refuse_stdin_twice(*names)
     return [file for name in names for file in _files_in(name)]
+
+
+def refuse_stdin_twice(*names: str) -> None:
+    if names.count(STDIN) > 1:
+        raise click.UsageError(f"{STDIN} is stdin, which is read once: it stands for one file")
 
 
 def _files_in(name: str) -> list[str]:
