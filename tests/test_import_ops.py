@@ -149,6 +149,12 @@ def test_class_numbers_choose_rows(tmp_path: Path) -> None:
     assert "input x: class(7)[T]" in model.with_suffix(".nn").read_text()
 
 
+def test_class_numbers_choose_elements_of_a_vector(tmp_path: Path) -> None:
+    model = single("Gather", tmp_path, ["batch", "T"], {"w": floats(7)}, kind="class", inputs=["w", "x"])
+    assert formula(model) == "take(w, x)"
+    assert "input x: class(7)[T]" in model.with_suffix(".nn").read_text()
+
+
 @pytest.mark.parametrize(
     ("op", "arrays", "attributes", "words"),
     [

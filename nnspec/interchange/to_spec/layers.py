@@ -124,8 +124,10 @@ def _gather(step: Step, table: Read, i: Read) -> Value:
     """Rows of a table by class numbers; elements of data by numbers that are known stand with the slices."""
     if not isinstance(i, Value):
         return element(step, step.value(0), step.array(1, "indices"))
-    if not isinstance(table, Known) or table.array.ndim != 2 or step.attr("axis", 0) % 2:
-        raise step.fault("rows that the data chooses have to be those of a table [rows, numbers]")
+    if not isinstance(table, Known) or table.array.ndim not in (1, 2) or step.attr("axis", 0) % table.array.ndim:
+        raise step.fault("rows that the data chooses have to be those of a table [rows, numbers] or of a vector")
+    if table.array.ndim == 1:
+        return i.with_call(step.call("take", step.made(table).call, i.call, shape=i.call.shape, dtype="float"))
     size, units = table.array.shape
     if i.call.name == "positions":
         made, [length] = step.made(table), i.call.shape

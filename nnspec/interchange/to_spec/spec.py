@@ -81,10 +81,17 @@ def _sizes(ports: Mapping[str, Port]) -> set[str]:
 def _type(call: Call, calls: Sequence[Call]) -> str:
     """The type of an input: class numbers where all that it does is to choose rows."""
     readers = [c for c in calls if call in c.inputs]
-    sizes = {c.settings.get("size") for c in readers if c.name in CHOOSING}
-    if call.dtype == "int" and len(sizes) == 1 and all(c.name in (*CHOOSING, "positions") for c in readers):
+    sizes = {_classes(call, c) for c in readers if c.name != "positions"}
+    if call.dtype == "int" and len(sizes) == 1 and None not in sizes:
         return f"class({sizes.pop()}){show(call.shape) if call.shape else ''}"
     return ("" if call.dtype == "float" else call.dtype) + show(call.shape)
+
+
+def _classes(call: Call, reader: Call) -> object:
+    """From how many a number chooses, where that is what it does there."""
+    if reader.name == "take":
+        return reader.inputs[0].shape[0] if reader.inputs[1] is call else None
+    return reader.settings.get("size") if reader.name in CHOOSING else None
 
 
 def _listed(paths: Sequence[str]) -> str:
