@@ -46,6 +46,14 @@ def test_the_convolution_that_sees_most_is_named_beside_a_shortcut() -> None:
     assert w.code == "W105" and [span.text for span, _ in w.notes] == ["conv(1, 5, pad = same)"]
 
 
+def test_a_product_over_several_lines_is_quoted_on_one() -> None:
+    spec = model(
+        "input x: [8]", "param A: [8, 8] ~ he_normal", "param B: [8, 4] ~ he_normal", "output z = (x  # data\n    @ (2 * A)) @ (2 * B)"
+    )
+    (w,) = warnings(spec)
+    assert w.code == "W101" and "between `(x @ (2 * A))` and" in w.message
+
+
 def test_a_loss_without_a_name_is_called_by_none() -> None:
     spec = vector("dense(4)", "loss 0.3 * mse(z, y)") + "\ntrain { epochs 1  optimizer adam  minimize mse }"
     (w,) = warnings(spec)

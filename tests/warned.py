@@ -218,6 +218,10 @@ MUST_NOT = {
     "a mean by its name, and both numbers": vector("dense(9, init = normal(mean = 0.01)) -> tanh -> dense(4, init = uniform(-1, 1))"),
     "a schedule of one's own that has its own rate": "schedule own = 0.1\n" + trained("sgd(lr = 0)  schedule own"),
     "the loss": watched("early(val.loss, 3)"),
+    "a matrix that is not learnt": model(
+        "input x: [8]", "target y: [4]", "state A: [8, 8] = 0.1", "output z = x @ A -> dense(4)", "loss mse(z, y)"
+    ),
+    "two lists of numbers": model("input x: [2]", "output z = x @ [[1, 2, 3], [4, 5, 6]] @ [[1, 2], [3, 4], [5, 6]]"),
     "a narrow code": vector("dense(2) -> dense(8) -> relu -> dense(4)"),
     "a code that is an output": model(
         "input x: [8]", "code = x -> dense(16)", "recon = code -> dense(8)", "output code, recon", "loss mse(recon, x)"

@@ -13,9 +13,11 @@ from nnspec.lint.network import Network, Product, Wiring, name_of
 def linear_after_linear(network: Network) -> Iterator[Diagnostic]:
     """W101: two linear layers are one. A narrower place between them is a reason, and so is anything else that reads it."""
     wiring = network.in_use
-    for product in wiring.products.values():
+    for product in filter(wiring.is_learnt, wiring.products.values()):
         before, way = wiring.origin(product.data)
-        if before and not _factored(product, before) and _read_once(wiring, way) and not _narrow(wiring, before, product, way):
+        if not before or not wiring.is_learnt(before) or _factored(product, before):
+            continue
+        if _read_once(wiring, way) and not _narrow(wiring, before, product, way):
             message = f"nothing nonlinear stands between `{name_of(before)}` and `{name_of(product)}`: together they are one linear layer"
             yield Diagnostic("W101", message, product.span, notes=_first(before), fix=_activation_after(before.span), level="warning",
                              help="put an activation between them, such as `-> relu`, or leave one of them out")  # fmt: skip

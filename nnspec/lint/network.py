@@ -47,6 +47,7 @@ class Wiring:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.data = graph.dependents(n.name for n in graph if n.op.name == "input")
+        self.learnt = graph.dependents(n.name for n in graph if n.role == "param")
         self.public = set(graph.outputs.values())
         self.readers: dict[str, list[Node]] = defaultdict(list)
         for node in graph:
@@ -62,6 +63,10 @@ class Wiring:
     def _product(self, node: Node) -> Product | None:
         data, weights = self.data_of(node), [i for i in node.inputs if i not in self.data]
         return Product(node, data[0], self.parameter(weights[0])) if len(data) == 1 and weights else None
+
+    def is_learnt(self, product: Product) -> bool:
+        """Whether its weights are parameters, or made of some, and not numbers that stay as they are."""
+        return any(i in self.learnt for i in product.node.inputs if i not in self.data)
 
     def parameter(self, name: str) -> str | None:
         """The parameter that a value is, perhaps in another shape."""
@@ -161,7 +166,7 @@ def name_of(product: Product) -> str:
     """What a person calls a product: its layer, or what is written there."""
     if product.weight:
         return layer_of(product.weight)
-    return product.span.text if product.span else product.node.name
+    return " ".join(uncommented(product.span.text).split()) if product.span else product.node.name
 
 
 def from_library(start: object, *names: str) -> bool:
