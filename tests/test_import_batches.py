@@ -15,7 +15,7 @@ from helpers import distance
 from test_import import Token
 from test_import_ops import floats, single
 from torch import nn
-from torch_models import Example, example, outputs
+from torch_models import Example, example, export, outputs
 
 import nnspec
 from nnspec.diagnostics import Fault
@@ -98,7 +98,7 @@ def test_rows_that_differ_are_refused_with_a_way_out(tmp_path: Path) -> None:
 
 def test_numbers_for_as_many_as_there_are_examples_are_refused_by_that_size(tmp_path: Path) -> None:
     m = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
-      m (float[N, 2] x) => (float[N, N] y) <int64 zero = {0}, int64 one = {1}> {
+      m (float[N] x) => (float[N] y) <int64 zero = {0}, int64 one = {1}> {
         shape = Shape (x)
         n = Gather (shape, zero)
         r = Range (zero, n, one)
@@ -108,3 +108,70 @@ def test_numbers_for_as_many_as_there_are_examples_are_refused_by_that_size(tmp_
     onnx.save(m, tmp_path / "m.onnx")
     with pytest.raises(Fault, match="it runs to `batch`, how many examples there are"):
         import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+
+
+# ---- what each example takes of itself, by its number
+
+
+class Chosen(nn.Module):
+    """Rows of each example, as the masks of Hugging Face's transformers take theirs: by the number of the example and that of the row."""
+
+    def __init__(self, rows: list[int]) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.tensor([rows]), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[torch.arange(x.shape[0])[:, None], self.rows] * 2
+
+
+@BOTH
+@pytest.mark.parametrize("fixed", [False, True], ids=["of any batch", "of one batch"])
+@pytest.mark.parametrize(("rows", "text"), [([3, 1, 4], "take(x, [3, 1, 4]) * 2"), ([0, 1, 2, 3, 4], "x * 2")])
+def test_rows_of_each_example_are_taken_of_one(rows: list[int], text: str, fixed: bool, dynamo: bool, tmp_path: Path) -> None:
+    e = Example(Chosen(rows).eval(), torch.randn(2, 5, 4), "x", ("y",))
+    if fixed:
+        net = taken(e, tmp_path, dynamo)
+    else:
+        import_model(export(e, tmp_path / "m.onnx", dynamo=dynamo), tmp_path / "m.nn")
+        net = nnspec.load(tmp_path / "m.nn")
+    assert f"output y = {text}" in (tmp_path / "m.nn").read_text()
+    check_at_another_batch(e, net)
+
+
+def test_a_table_that_all_examples_share_is_taken_from_without_them(tmp_path: Path) -> None:
+    """As the newer exporter writes which tokens of a text belong together."""
+    m = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
+      m (float[N, 3] x) => (float[N, 3] y)
+      <int64 zero = {0}, int64 one = {1}, int64[2] column = {-1, 1}, int64[1] last = {-1}, int64[1] three = {3},
+       int64[1, 3] j = {2, 0, 1}, float[1, 3] table = {0.5, 1.5, 2.5}> {
+        shape = Shape (x)
+        n = Gather (shape, zero)
+        r = Range (zero, n, one)
+        column_of = Reshape (r, column)
+        first = Shape <start = 0, end = 1> (x)
+        wide = Concat <axis = 0> (first, three)
+        rows = Expand (column_of, wide)
+        columns = Expand (j, wide)
+        a = Unsqueeze (rows, last)
+        b = Unsqueeze (columns, last)
+        i = Concat <axis = -1> (a, b)
+        all = Expand (table, wide)
+        t = GatherND (all, i)
+        y = Mul (x, t)
+      }""")
+    onnx.save(m, tmp_path / "m.onnx")
+    import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert nnspec.load(tmp_path / "m.nn")(x=np.ones((4, 3)))["y"].tolist() == [[2.5, 0.5, 1.5]] * 4
+
+
+def test_an_element_is_found_by_a_number_of_the_example_itself(tmp_path: Path) -> None:
+    m = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["": 21]>
+      m (float[N, 4] x, float[N, 4, 2] v) => (float[N, 1, 2] y) <int64[1] last = {-1}> {
+        k = ArgMax <axis = 1, keepdims = 1> (x)
+        i = Unsqueeze (k, last)
+        y = GatherND <batch_dims = 1> (v, i)
+      }""")
+    onnx.save(m, tmp_path / "m.onnx")
+    import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    found = nnspec.load(tmp_path / "m.nn")(x=np.eye(4)[[2, 0]], v=np.arange(16).reshape(2, 4, 2))["y"]
+    assert found.tolist() == [[[4, 5]], [[8, 9]]]

@@ -111,7 +111,8 @@ class Loop:
 
 
 def number(value: float | int | bool) -> Call:
-    return Call("number", settings={"value": value}, batched=False)
+    dtype = {bool: "bool", int: "int"}.get(type(value), "float")
+    return Call("number", settings={"value": value}, dtype=dtype, batched=False)
 
 
 def ordered(results: Iterable[Call], given: Collection[Call] = ()) -> list[Call]:

@@ -11,6 +11,7 @@ from nnspec.graph import Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.idioms import improved
+from nnspec.interchange.to_spec.own import from_flat
 from nnspec.interchange.to_spec.pointwise import apply
 from nnspec.interchange.to_spec.slicing import element, indexed
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, plain, rule
@@ -122,6 +123,9 @@ def _rows(table: Read, sequence: Value) -> Array | None:
 @rule("Gather")
 def _gather(step: Step, table: Read, i: Read) -> Value:
     """Rows of a table by class numbers; elements of data by numbers that are known stand with the slices."""
+    own = from_flat(step, table, i) if isinstance(table, Value) and step.attr("axis", 0) % table.rank == 0 else None
+    if own:
+        return own
     if not isinstance(i, Value):
         return element(step, step.value(0), step.array(1, "indices"))
     if not isinstance(table, Known) or table.array.ndim not in (1, 2) or step.attr("axis", 0) % table.array.ndim:

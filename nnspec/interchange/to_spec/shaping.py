@@ -10,6 +10,7 @@ import numpy as np
 from nnspec.graph import BATCH, Dim, Size
 from nnspec.graph.types import count
 from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.own import numbered
 from nnspec.interchange.to_spec.pointwise import beside
 from nnspec.interchange.to_spec.slicing import WALKING, part
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
@@ -198,15 +199,12 @@ def _range(step: Step, start: Read, stop: Read, by: Read) -> Value:
     if step.array(0, "start").item() != 0 or step.array(2, "delta").item() != 1:
         raise step.fault("a run of numbers that does not begin at 0 has no form in the language")
     [length] = step.known(1, "limit").ints
+    if length == BATCH:
+        return numbered(step)
     port = next((p for p in step.ports if length in p.shape), None)
     if port is None:
-        raise step.fault(f"it runs to {_told(length)}, a size that no input has")
-    call = step.call("positions", port, shape=(length,), dtype="int", **axis_setting(port.shape.index(length), 0))
-    return Value(replace(call, batched=False), ((0,),))
-
-
-def _told(size: Dim) -> str:
-    return f"`{size}`, how many examples there are" if size == BATCH else f"`{size}`"
+        raise step.fault(f"it runs to `{length}`, a size that no input has")
+    return Value(step.counting(port, length), ((0,),))
 
 
 @rule("OneHot")

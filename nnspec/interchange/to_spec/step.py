@@ -13,7 +13,7 @@ from nnspec.diagnostics import Fault, fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call, Place, number
-from nnspec.interchange.to_spec.values import Axis, Known, Value
+from nnspec.interchange.to_spec.values import Axis, Known, Value, reshaped
 from nnspec.record import dataclass
 
 Read = Value | Known
@@ -121,6 +121,11 @@ class Step:
 
     # ---- calls
 
+    def counting(self, port: Call, length: Dim) -> Call:
+        """The numbers 0, 1, 2, ... along an axis of an input."""
+        call = self.call("positions", port, shape=(length,), dtype="int", **axis_setting(port.shape.index(length), 0))
+        return replace(call, batched=False)
+
     def call(
         self, name: str, *inputs: Call, shape: Shape, dtype: str = "", weights: Mapping[str, Array] | None = None, **settings: Any
     ) -> Call:
@@ -162,6 +167,9 @@ class Step:
         if array.size <= LONGEST_LIST and not k.name:
             return Call("list", settings={"value": nested(array)}, shape=array.shape, dtype=kind, batched=False, place=self.place)
         if kind == "int":
+            port = next((p for p in self.ports if array.size in p.shape), None)
+            if port and np.array_equal(array.reshape(-1), np.arange(array.size)):
+                return reshaped(self.counting(port, array.size), array.shape)
             raise self.fault(f"{array.size} whole numbers that it has for data have no form in the language")
         place = replace(self.place, path=k.name or f"{self.place.path}.constant")
         weights = {"": array.astype(np.float32)}

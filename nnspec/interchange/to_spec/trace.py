@@ -12,7 +12,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.names import Names
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of, states_of
-from nnspec.interchange.to_spec import layers, loops, pointwise, recurrent, reductions, resizing, shaping, slicing, windows
+from nnspec.interchange.to_spec import layers, loops, own, pointwise, recurrent, reductions, resizing, shaping, slicing, windows
 from nnspec.interchange.to_spec.calls import Call, Place
 from nnspec.interchange.to_spec.chance import GENERATOR, drawn_like, draws_of
 from nnspec.interchange.to_spec.folding import fold
@@ -21,7 +21,7 @@ from nnspec.interchange.to_spec.step import RULES, Read, Step
 from nnspec.interchange.to_spec.values import Known, Value, of_example
 from nnspec.record import dataclass
 
-TABLES = (layers, pointwise, recurrent, reductions, resizing, shaping, slicing, windows)
+TABLES = (layers, own, pointwise, recurrent, reductions, resizing, shaping, slicing, windows)
 """Where the rules stand, which are entered as these are imported."""
 KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 
@@ -80,7 +80,9 @@ class _Tracer:
             for name, value in zip(node.output, self.outputs(node), strict=False):
                 if name and value is not None:
                     self.values[name] = value
-        return Traced(self.inputs, self.ports, dict(self.results()))
+        results = dict(self.results())
+        own.refuse_numbers(results.values())
+        return Traced(self.inputs, self.ports, results)
 
     # ---- ports
 

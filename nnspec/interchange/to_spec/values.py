@@ -115,11 +115,17 @@ def reshaped(call: Call, shape: Shape) -> Call:
         call = call.inputs[0]
     if shape == call.shape:
         return call
+    if call.name == "list":
+        return replace(call, settings={"value": _laid(np.reshape(call.value, shape).tolist())}, shape=shape)  # type: ignore[type-var]  # all are numbers
     if call.name == "[]" and (element := _element(call, shape)):
         return element
     if len(shape) == 1 and call.shape:
         return _like(call, "flatten", shape)
     return replace(_like(call, "reshape", shape), settings={"shape": shape})
+
+
+def _laid(values: object) -> object:
+    return tuple(map(_laid, values)) if isinstance(values, list) else values
 
 
 def _element(call: Call, shape: Shape) -> Call | None:
