@@ -166,7 +166,7 @@ def name_of(product: Product) -> str:
     """What a person calls a product: its layer, or what is written there."""
     if product.weight:
         return layer_of(product.weight)
-    return " ".join(uncommented(product.span.text).split()) if product.span else product.node.name
+    return product.span.one_line if product.span else product.node.name
 
 
 def from_library(start: object, *names: str) -> bool:
