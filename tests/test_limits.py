@@ -190,6 +190,8 @@ LONG = {
     ),
     "a text without an end": lambda n: bombs.model("output y = x", f'let a = "{"x" * 10 * n}'),
     "a word of settings again and again": lambda n: bombs.model("output y = x", "train " * n),
+    "values of one kind that nothing uses": lambda n: bombs.model("\n".join(f"h{i} = tanh(x)" for i in range(n)) + "\noutput y = x"),
+    "values that nothing uses": lambda n: bombs.model("\n".join(f"h{i} = x * {i}" for i in range(n)) + "\noutput y = x"),
     "names of nothing": lambda n: bombs.model("\n".join(f"a{i} = zzzz{i}" for i in range(n)) + "\noutput y = x"),
     "lets of nothing": lambda n: bombs.model("output y = x", "\n".join(f"let a{i} = zzzz{i}" for i in range(n))),
     "functions of nothing that nothing calls": lambda n: bombs.model("output y = x", "\n".join(f"fn a{i}(x) = zzzz{i}" for i in range(n))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from nnspec.diagnostics import Diagnostic, Source, Span
 
@@ -29,15 +30,25 @@ def _alone_above(source: Source, number: int) -> list[str]:
 
 
 def _first_line(source: Source, number: int) -> int:
-    """A line that is deeper than the one it hangs on continues it, unless that one opens a block."""
-    depth = _depth(source.line(number))
-    for above in range(number - 1, 0, -1):
-        line = source.line(above)
-        if line.strip() and _depth(line) < depth:
-            if line.partition("#")[0].rstrip().endswith("{"):
-                return number
-            number, depth = above, _depth(line)
+    while above := _hung_on(source)[number]:
+        number = above
     return number
+
+
+@lru_cache(maxsize=1)
+def _hung_on(source: Source) -> list[int]:
+    """For each line that before it which it continues, or 0: a line that is deeper than the one before, unless that one opens a block."""
+    found, around = [0], list[tuple[int, int, bool]]()
+    for number, line in enumerate(source.text.split("\n"), 1):
+        if not line.strip():
+            found.append(0)
+            continue
+        while around and around[-1][0] >= _depth(line):
+            around.pop()
+        _, above, opens = around[-1] if around else (0, 0, False)
+        found.append(0 if opens else above)
+        around.append((_depth(line), number, line.partition("#")[0].rstrip().endswith("{")))
+    return found
 
 
 def _depth(line: str) -> int:

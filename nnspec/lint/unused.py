@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
-from nnspec.graph import Node
+from nnspec.graph import Graph, Node
 from nnspec.lint.network import Network
 from nnspec.step import outputs_of
 
@@ -18,12 +18,14 @@ UNNAMED = "loss"
 
 
 def unused_values(network: Network) -> Iterator[Diagnostic]:
-    """W109: a formula or layer that neither the graph nor a test or expectation reads."""
-    wiring, needed = network.in_use, network.needed
+    """W109: a formula or layer that neither the graph nor a test or expectation reads, and whose name stands only where it is made."""
+    wiring, needed, graph = network.in_use, network.needed, network.model.graph
+    used = graph.needed(graph.outputs.values())
+    mentioned = {value for value, names in network.names.items() if any(network.words[name] > 1 for name in names)}
     for row in network.model.rows:
         value = row.value.var.name
-        if value not in needed and not wiring.readers[value] and not _mentioned(network, row):
-            idle = sorted(network.model.graph.needed([value]) & network.model.parameters.keys() - needed)
+        if value not in needed and not wiring.readers[value] and value not in mentioned:
+            idle = sorted(_made_of(graph, value, used) & network.model.parameters.keys() - needed)
             help_ = "leave it out, or make it an `output` or part of a loss"
             label = f"{_listed(idle)} are never trained" if len(idle) > 1 else ""
             yield Diagnostic("W109", f"nothing uses `{_name(network, row)}`", row.span, label, help=help_, level="warning")
@@ -42,9 +44,15 @@ def _names(network: Network, row: Row) -> list[str]:
     return network.names[row.value.var.name]
 
 
-def _mentioned(network: Network, row: Row) -> bool:
-    """Whether a name of the value stands anywhere but where it is made."""
-    return any(network.words[name] > 1 for name in _names(network, row))
+def _made_of(graph: Graph, value: str, used: set[str]) -> set[str]:
+    """An unused value and what it is made of, but for what is used."""
+    found, waiting = set[str](), [value]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in used:
+            found.add(name)
+            waiting += graph[name].inputs
+    return found
 
 
 def untrained_parameters(network: Network) -> Iterator[Diagnostic]:
