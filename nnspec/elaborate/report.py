@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 
+from nnspec.elaborate.sight import WINDOWS, Axes, sights
 from nnspec.elaborate.values import Owned, Row
-from nnspec.graph import Dim, Graph, Node, Size, Type
+from nnspec.graph import Dim, Graph, Shape, Size, Type
 from nnspec.graph.shapes import REMEMBERED
 from nnspec.graph.types import BATCH_NAME, ITEM_BYTES, count, show
 from nnspec.record import dataclass
 
-Field = tuple[tuple[int, ...], tuple[int, ...]]
-"""Receptive field and step between neighbours along each axis of an image, in its pixels."""
 OPEN_SIZE = 100
-WINDOWS = ("conv", "max_pool", "avg_pool")
 
 
 class Facts:
@@ -23,7 +21,6 @@ class Facts:
 
     def __init__(self, graph: Graph, owned: Mapping[str, Owned]) -> None:
         self.graph, self.owned = graph, owned
-        self._fields: dict[str, Field] | None = None
         self._work: dict[str, Dim] = {}
 
     def parameters(self, names: Iterable[str] | None = None) -> int:
@@ -55,11 +52,29 @@ class Facts:
 
     def receptive_field(self, name: str) -> tuple[int, ...] | None:
         """Height and width in pixels of what one position of an image sees; None where there are no positions."""
-        if self._fields is None:
-            self._fields = _fields(self.graph)
-        seen, _ = self._fields.get(name, ((), ()))
-        is_image = len(seen) == 2 or any(n > 1 for n in seen)  # [T, n] may be a signal or rows of any kind, until a window moves over it
-        return seen if is_image else None
+        shape = self.graph[name].type.shape
+        seen = (_field(axes, shape, self.graph[image].type.shape[2:]) for image, axes in self._sights.get(name, {}).items())
+        widest = max(filter(None, seen), default=None)
+        is_image = widest and (
+            len(widest) == 2 or name in self._windowed
+        )  # [T, n] may be a signal or rows of any kind, until a window moves
+        return widest if is_image else None
+
+    @cached_property
+    def _sights(self) -> dict[str, dict[str, Axes]]:
+        return sights(self.graph)
+
+    @cached_property
+    def _windowed(self) -> set[str]:
+        """What is made by windows that move over something."""
+        return self.graph.dependents(n.name for n in self.graph if n.op.name in WINDOWS)
+
+
+def _field(axes: Axes, shape: Shape, image: Shape) -> tuple[int, ...] | None:
+    """How much of each axis of an image a position sees; None where there are no positions, or that is known only at run time."""
+    pairs = [(axis.seen.widest(shape[axis.at]) if axis.seen and axis.at is not None else n) for axis, n in zip(axes, image, strict=True)]
+    numbers = tuple(n for n in pairs if isinstance(n, int))
+    return numbers if len(numbers) == len(axes) and any(axis.at is not None for axis in axes) else None
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -78,30 +93,6 @@ def _sum(sizes: Iterable[Dim]) -> Dim:
     for size in sizes:
         total = total + size
     return total
-
-
-def _fields(graph: Graph) -> dict[str, Field]:
-    fields: dict[str, Field] = {}
-    for node in graph:
-        axes = node.type.rank - 2
-        if node.role == "input" and axes in (1, 2, 3):
-            fields[node.name] = ((1,) * axes, (1,) * axes)
-        elif "strides" not in node.attributes or node.op.name in WINDOWS:
-            seen = [fields[i] for i in node.inputs if i in fields and len(fields[i][0]) == axes]
-            if seen:
-                widest = max(seen)
-                fields[node.name] = _widened(graph, node, widest) if "strides" in node.attributes else widest
-    return fields
-
-
-def _widened(graph: Graph, node: Node, field: Field) -> Field:
-    a, (seen, steps) = node.attributes, field
-    kernel = a.get("kernel") or graph[node.inputs[1]].type.shape[2:]
-    dilations = a.get("dilations", (1,) * len(seen))
-    return (
-        tuple(n + (k - 1) * d * step for n, k, d, step in zip(seen, kernel, dilations, steps, strict=True)),
-        tuple(step * stride for step, stride in zip(steps, a["strides"], strict=True)),
-    )
 
 
 @lru_cache(maxsize=REMEMBERED)
