@@ -23,6 +23,7 @@ from nnspec.importing import import_model
 
 CLOSE = 1e-5
 BOTH = pytest.mark.parametrize("dynamo", [False, True])
+FIXED = pytest.mark.parametrize("fixed", [False, True], ids=["of any batch", "of one batch"])
 
 
 def taken(e: Example, folder: Path, dynamo: bool) -> nnspec.Net:
@@ -33,6 +34,11 @@ def taken(e: Example, folder: Path, dynamo: bool) -> nnspec.Net:
         names: dict[str, Any] = {"input_names": [e.name], "output_names": list(e.outputs)}
         torch.onnx.export(e.model, (e.input,), str(folder / "m.onnx"), dynamo=dynamo, verbose=False, **names, **how)
     assert import_model(folder / "m.onnx", folder / "m.nn").batches == (len(e.input),)
+    return nnspec.load(folder / "m.nn")
+
+
+def of_any_batch(e: Example, folder: Path, dynamo: bool) -> nnspec.Net:
+    import_model(export(e, folder / "m.onnx", dynamo=dynamo), folder / "m.nn")
     return nnspec.load(folder / "m.nn")
 
 
@@ -110,6 +116,31 @@ def test_numbers_for_as_many_as_there_are_examples_are_refused_by_that_size(tmp_
         import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
 
 
+class Places(nn.Module):
+    """Positions that leave out what is padded, as in RoBERTa: counted by the data, and each of the one kind that there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.positions, self.kinds = nn.Embedding(30, 4), nn.Embedding(12, 4), nn.Embedding(2, 4)
+        self.register_buffer("kind", torch.zeros(1, 12, dtype=torch.long), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        there = x.ne(1).int()
+        places = (torch.cumsum(there, 1).type_as(there) * there).long() + 1
+        kinds = torch.gather(self.kind.expand(x.shape[0], -1), 1, places)
+        return self.words(x) + self.positions(places) + self.kinds(kinds)
+
+
+@BOTH
+@FIXED
+def test_positions_that_the_data_counts_are_class_numbers(fixed: bool, dynamo: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    e = Example(Places().eval(), torch.randint(0, 3, (2, 9)), "x", ("y",))
+    net = taken(e, tmp_path, dynamo) if fixed else of_any_batch(e, tmp_path, dynamo)
+    assert "-> round -> embedding(12, 4)" in (tmp_path / "m.nn").read_text()
+    check_at_another_batch(e, net)
+
+
 # ---- what each example takes of itself, by its number
 
 
@@ -125,15 +156,11 @@ class Chosen(nn.Module):
 
 
 @BOTH
-@pytest.mark.parametrize("fixed", [False, True], ids=["of any batch", "of one batch"])
+@FIXED
 @pytest.mark.parametrize(("rows", "text"), [([3, 1, 4], "take(x, [3, 1, 4]) * 2"), ([0, 1, 2, 3, 4], "x * 2")])
 def test_rows_of_each_example_are_taken_of_one(rows: list[int], text: str, fixed: bool, dynamo: bool, tmp_path: Path) -> None:
     e = Example(Chosen(rows).eval(), torch.randn(2, 5, 4), "x", ("y",))
-    if fixed:
-        net = taken(e, tmp_path, dynamo)
-    else:
-        import_model(export(e, tmp_path / "m.onnx", dynamo=dynamo), tmp_path / "m.nn")
-        net = nnspec.load(tmp_path / "m.nn")
+    net = taken(e, tmp_path, dynamo) if fixed else of_any_batch(e, tmp_path, dynamo)
     assert f"output y = {text}" in (tmp_path / "m.nn").read_text()
     check_at_another_batch(e, net)
 

@@ -18,6 +18,7 @@ from nnspec.interchange.to_spec.step import Read, Step, axis_setting, plain, rul
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value
 
 EPSILON = 1e-5
+COMPUTED = ("+", "-", "*", "%", "cumsum", "max", "min", "sum")
 
 
 # ---- dense
@@ -130,6 +131,7 @@ def _gather(step: Step, table: Read, i: Read) -> Value:
         return element(step, step.value(0), step.array(1, "indices"))
     if not isinstance(table, Known) or table.array.ndim not in (1, 2) or step.attr("axis", 0) % table.array.ndim:
         raise step.fault("rows that the data chooses have to be those of a table [rows, numbers] or of a vector")
+    i = i.with_call(_class_numbers(step, i.call))
     if table.array.ndim == 1:
         return i.with_call(step.call("take", step.made(table).call, i.call, shape=i.call.shape, dtype="float"))
     size, units = table.array.shape
@@ -138,6 +140,19 @@ def _gather(step: Step, table: Read, i: Read) -> Value:
         return made.with_call(indexed(step, made.call, {0: slice(None, length)}, (length, units)))
     call = step.call("embedding", i.call, shape=(*i.call.shape, units), dtype="float", weights={"W": table.array}, size=size, units=units)
     return Value(call, (*i.axes, (len(i.call.shape),)))
+
+
+def _class_numbers(step: Step, i: Call) -> Call:
+    """What is computed of whole numbers may be any number to the language, unless it is rounded."""
+    return step.call("round", i, shape=i.shape) if i.name in COMPUTED else i
+
+
+@rule("GatherElements")
+def _gather_elements(step: Step, x: Read, i: Read) -> Read:
+    """Of numbers that are all the same it is that number, whichever the data chooses."""
+    if not isinstance(x, Known) or not isinstance(i, Value) or np.unique(x.array).size != 1:
+        raise step.fault("elements that the data chooses have to be rows of a table, or all the same")
+    return Known(np.asarray(x.array.reshape(-1).tolist()[0]), spread=True, shape=i.shape)
 
 
 # ---- normalisation
