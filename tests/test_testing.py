@@ -188,7 +188,7 @@ def test_a_let_and_its_setting_reach_a_test() -> None:
         (f"{GIVEN} expect logits ~= probs", "E106", "probs"),
         (f"{GIVEN} expect logits ~= [1, 2]", "E201", "logits ~= [1, 2]"),
         (f"{GIVEN} expect logits", "E106", "logits"),
-        (f"{GIVEN} expect loss ~= 1e400", "E106", "1e400"),
+        (f"{GIVEN} expect loss ~= 1e400", "E107", "1e400"),
         (f"{GIVEN} expect sum(dense(x, 2)) > 0", "E108", "sum(dense(x, 2)) > 0"),
         (f"{GIVEN} expect grad(loss, 3) > 0", "E106", "3"),
     ],
