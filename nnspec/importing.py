@@ -24,6 +24,7 @@ from nnspec.interchange.to_spec.trace import fixed_batch
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.ort import REFUSALS, Session
+from nnspec.run.room import check_values
 from nnspec.weights import content
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -84,10 +85,13 @@ def _difference(found: Written, model: Path, halves: Collection[str], rng: np.ra
     batches = (fixed,) if fixed else BATCHES
     graph = graph_of(Compilation(Source("spec", found.text), {}))
     runs: list[Run] = []
+    tried = [*random_batches(inputs_of(graph), rng, batches)]
+    for feeds in tried:
+        check_values(graph, reference.sizes_of(inputs_of(graph), feeds))
     try:
         session = Session(str(model), optimise=False)  # some optimisations change what the model says
         names = {f"output:{our}": their for our, their in zip(found.outputs, session.outputs, strict=True)}
-        for feeds in random_batches(inputs_of(graph), rng, batches):
+        for feeds in tried:
             ours = reference.run(graph, {**found.weights, **feeds})
             theirs = session.run(_renamed(found, feeds, halves))
             runs.append(settled(Run({**found.weights, **feeds}, [theirs[names[public]] for public in ours], [*ours.values()])))

@@ -30,6 +30,7 @@ LIMITS = {
     "statements": Limit(200_000, "statements, stages and calls that a spec expands to"),
     "nodes": Limit(100_000, "operations of a graph"),
     "list": Limit(100_000, "elements of a list"),
+    "value": Limit(1 << 36, "elements of a value that an ONNX model computes of one example", "E580"),
     "parameters": Limit(2 * GIB, "bytes of parameters", "E580"),
     "memory": Limit(0, "bytes that a training takes; without it, what the machine has free", "E580"),
     "data": Limit(8 * GIB, "bytes of a data file in memory; of npy and parquet files more is read from the disk", "E309"),

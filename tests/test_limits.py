@@ -9,11 +9,13 @@ from pathlib import Path
 
 import bombs
 import numpy as np
+import onnx.parser
 import pytest
 
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, SpecError
+from nnspec.importing import import_model
 from nnspec.limits import LIMITS, limited
 from nnspec.run import room
 from nnspec.source import source_of
@@ -109,6 +111,47 @@ def test_a_step_that_has_no_room_is_refused_before_it_takes_any(monkeypatch: pyt
     with limited(memory=100_000), pytest.raises(SpecError) as refused:
         net.gradients(x=np.zeros((8000, 64)), y=np.zeros((8000, 1)))
     assert refused.value.diagnostics[0].code == "E580" and "the limit is" in refused.value.diagnostics[0].message
+
+
+DOUBLED = " ".join(f"v{i + 1} = Concat<axis=1>(v{i}, v{i})" for i in range(40))
+HUGE = {
+    "Concat `v36`": f"m (float[N, 2] v0) => (float[N] y) {{ {DOUBLED}  axis = Constant<value_ints=[1]>()  y = ReduceSum(v40, axis) }}",
+    "Tile `t`": "m (float[1, 1] x) => (float y) <int64[2] r = {1073741824, 1073741824}> { t = Tile(x, r)  y = ReduceSum<keepdims=0>(t) }",
+    "ConstantOfShape `t`": "m (float[N] x) => (float[N] y) <int64[2] r = {1073741824, 1073741824}>"
+    " { t = ConstantOfShape(r)  s = ReduceSum<keepdims=0>(t)  y = Add(x, s) }",
+}
+
+
+def onnx_file(text: str, path: Path) -> Path:
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> {text}'), str(path))
+    return path
+
+
+@pytest.mark.parametrize("node", HUGE)
+def test_a_huge_value_of_a_tiny_onnx_model_is_refused_by_the_name_of_its_node(node: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as refused:
+        nnspec.load(onnx_file(HUGE[node], tmp_path / "m.onnx"))
+    found = refused.value.diagnostics[0]
+    assert found.code == "E580" and found.message.startswith(f"{node} makes ") and found.span
+
+
+def test_a_huge_constant_is_no_spec(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="ConstantOfShape `t`: there is no room in memory for this constant"):
+        import_model(onnx_file(HUGE["ConstantOfShape `t`"], tmp_path / "m.onnx"), tmp_path / "m.nn")
+
+
+def test_what_has_no_room_in_memory_is_not_tried_by_an_export_or_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "SMALL", 0)
+    model = onnx_file("m (float[N, 4] x) => (float[N, 40] y) <int64[2] r = {1, 10}> { t = Tile(x, r)  y = Tanh(t) }", tmp_path / "m.onnx")
+    net = nnspec.load(model)
+    with limited(memory=7 * 40 * 4 - 1):
+        with pytest.raises(SpecError, match=r"E580.*`Tile\(x, r\)` takes "):
+            net.export(tmp_path / "again.onnx")
+        with pytest.raises(Fault, match=r"` takes .* of memory, and .* the limit is"):
+            import_model(model, tmp_path / "m.nn")
+    with limited(memory=7 * 40 * 4):
+        net.export(tmp_path / "again.onnx")
+        import_model(model, tmp_path / "m.nn")
 
 
 def test_what_the_machine_has_free_is_known() -> None:

@@ -14,6 +14,7 @@ from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.run import reference
 from nnspec.run.ort import REFUSALS, Session
+from nnspec.run.room import check_values
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # In float32; in float64 as many roundings.
@@ -42,6 +43,9 @@ def within(most: float, dtype: str) -> float:
 
 def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]]) -> list[Run]:
     """A model in onnxruntime and its graph with these values of all sources."""
+    feeds = [*feeds]
+    for values in feeds:
+        check_values(graph, reference.sizes_of(sources_of(graph), values))
     try:
         session = Session(content)
         answers = ((values, session.run({n: values[n] for n in session.inputs})) for values in feeds)
@@ -76,6 +80,11 @@ def sizes_tried(types: Mapping[str, Type]) -> str:
     lengths = sorted(set().union(*(size_names(t.shape) for t in types.values())) - {BATCH_NAME})
     pairs = {BATCH_NAME: BATCHES, **dict.fromkeys(lengths, LENGTHS)}
     return f"at {', '.join(f'{name} {small} and {large}' for name, (small, large) in pairs.items())}"
+
+
+def sources_of(graph: Graph) -> dict[str, Type]:
+    """The values that are computed from: inputs and weights."""
+    return {n.name: n.type for n in graph if n.op.is_source}
 
 
 def inputs_of(graph: Graph) -> dict[str, Type]:

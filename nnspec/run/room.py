@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnspec import limits, memory
+from nnspec.diagnostics import Span
+from nnspec.graph import Graph
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -22,16 +24,24 @@ def scratch(size: int) -> Array:
     return np.empty(size, np.uint8)
 
 
-def check_room(size: int) -> None:
+def check_room(size: int, what: str = "this", span: Span | None = None) -> None:
     """A Fault (E580) where so many bytes more are not to be had."""
     if size < SMALL:
         return
     most = limits.most("memory")
     there = most or free()
     if size > there:
-        what = "the limit is" if most else "are free"
+        there_is = "the limit is" if most else "are free"
         amount, left = (f"{n / limits.GIB:.2f} GiB" for n in (size, there))
-        raise limits.exceeded("memory", f"this takes {amount} of memory, and {left} {what}; a smaller batch takes less")
+        raise limits.exceeded("memory", f"{what} takes {amount} of memory, and {left} {there_is}; a smaller batch takes less", span)
+
+
+def check_values(graph: Graph, sizes: Mapping[str, int]) -> None:
+    """A Fault (E580) where one value of a graph by itself is more: for who computes it without a plan of all memory."""
+    amounts = {name: node.type.bound(sizes).nbytes for name, node in graph.nodes.items() if not node.op.is_source}
+    if amounts:
+        widest = graph[max(amounts, key=amounts.__getitem__)]
+        check_room(amounts[widest.name], f"`{widest.span.text if widest.span else widest.name}`", widest.span)
 
 
 def free() -> int:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from nnspec import limits
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Mismatch, Op, Type, Var
-from nnspec.graph.types import Indivisible
+from nnspec.graph.types import Indivisible, bind, count, size_names
 from nnspec.interchange.from_onnx.call import Call, Frame, Values
 from nnspec.interchange.from_onnx.functions import body_of, left_out
 from nnspec.interchange.from_onnx.known import LARGEST, Known
@@ -104,7 +105,17 @@ class Builder:
             last = next(reversed(self.graph.nodes), None)
             with self.graph.at(span=span, scope=node.name or "".join(node.output[:1])):
                 self.node(node, self.frame)
-            self.steps.append((node, span, _since(self.graph, last)))
+            added = _since(self.graph, last)
+            self._refuse_huge(node, added)
+            self.steps.append((node, span, added))
+
+    def _refuse_huge(self, node: onnx.NodeProto, added: Iterable[str]) -> None:
+        """A Fault (E580) for a value that has no room anywhere, though every size that is left open be 1."""
+        for made in (self.graph[name] for name in added):
+            number = count(bind(made.type.shape, dict.fromkeys(size_names(made.type.shape), 1)))
+            if isinstance(number, int) and number > limits.most("value"):
+                what = f"{node.op_type} `{''.join(node.output[:1])}` makes {number:,} numbers of an example"
+                raise limits.exceeded("value", what, made.span)
 
     def nodes(self, nodes: Iterable[onnx.NodeProto], frame: Frame) -> None:
         """The nodes of a function or branch."""

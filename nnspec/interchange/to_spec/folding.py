@@ -40,6 +40,8 @@ def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
     one = helper.make_model(graph, opset_imports=model.opset_import, functions=model.functions)
     try:
         arrays = ReferenceEvaluator(one).run(None, {n: k.array for n, k in _named(step).items()})
+    except MemoryError:
+        raise step.fault("there is no room in memory for this constant") from None
     except REFUSALS as error:
         raise step.fault(f"ONNX's reference cannot compute this constant: {' '.join(str(error).split())}") from None
     if first and step.node.op_type in SEEN_ANOTHER_WAY:
