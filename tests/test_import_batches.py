@@ -202,3 +202,42 @@ def test_an_element_is_found_by_a_number_of_the_example_itself(tmp_path: Path) -
     import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
     found = nnspec.load(tmp_path / "m.nn")(x=np.eye(4)[[2, 0]], v=np.arange(16).reshape(2, 4, 2))["y"]
     assert found.tolist() == [[[4, 5]], [[8, 9]]]
+
+
+class Windows(nn.Module):
+    """Attention within windows of an image, which lie together with the batch, each pair of places with a bias, as in Swin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.bias = nn.Linear(4, 12), nn.Parameter(torch.randn(1, 2, 9, 9))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[0]
+        windows = x.view(n, 2, 3, 2, 3, 4).permute(0, 1, 3, 2, 4, 5).reshape(n * 4, 9, 4)
+        qkv = self.qkv(windows).reshape(n * 4, 9, 3, 2, 2).permute(2, 0, 3, 1, 4)
+        p = torch.softmax(qkv[0] @ qkv[1].transpose(-2, -1) + self.bias, -1)
+        found = (p @ qkv[2]).transpose(1, 2).reshape(n, 2, 2, 3, 3, 4)
+        return found.permute(0, 1, 3, 2, 4, 5).reshape(n, 6, 6, 4)
+
+
+@BOTH
+@FIXED
+def test_attention_within_windows_is_that_of_one_example(fixed: bool, dynamo: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    e = Example(Windows().eval(), torch.randn(2, 6, 6, 4), "x", ("y",))
+    check_at_another_batch(e, taken(e, tmp_path, dynamo) if fixed else of_any_batch(e, tmp_path, dynamo))
+
+
+class Strided(nn.Module):
+    """A pooled image seen by strides, as torch's newer exporter writes it in ConvNeXt."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = x.mean((2, 3), keepdim=True)
+        return pooled.as_strided((x.shape[0], 20, 1, 1), (20, 1, 20, 20)).flatten(1)
+
+
+@FIXED
+def test_strides_over_a_whole_example_are_the_example(fixed: bool, tmp_path: Path) -> None:
+    e = Example(Strided().eval(), torch.randn(2, 20, 3, 3), "x", ("y",))
+    check_at_another_batch(e, taken(e, tmp_path, dynamo=True) if fixed else of_any_batch(e, tmp_path, dynamo=True))
+    assert "take" not in (tmp_path / "m.nn").read_text()

@@ -102,14 +102,23 @@ def _pairs(step: Step, i: Read) -> Value | None:
 def _beside_number(i: Value, length: Dim) -> Value | None:
     """What is added to `number * length`."""
     explicit = i.explicit()
-    if explicit is None or explicit.batch != 0 or explicit.call.name != "+":
+    total = explicit and _without_zeros(explicit.call)
+    if not explicit or not total or explicit.batch != 0 or total.name != "+":
         return None
-    for own, numbers in (explicit.call.inputs, explicit.call.inputs[::-1]):
+    for own, numbers in (total.inputs, total.inputs[::-1]):
         product = _bare(own)
-        if product.name == "*" and {c.name for c in product.inputs} == {NUMBER, "number"} and numbers.shape == explicit.call.shape:
-            factor = next(c.value for c in product.inputs if c.name == "number")
+        if product.name == "*" and {_bare(c).name for c in product.inputs} == {NUMBER, "number"} and numbers.shape == total.shape:
+            factor = next((c.value for c in product.inputs if c.name == "number"), None)
             return _same_for_all(explicit.with_call(numbers)) if factor == length else None
     return None
+
+
+def _without_zeros(total: Call) -> Call:
+    """A sum before an exporter adds offsets of 0 to it."""
+    for number, rest in (total.inputs, total.inputs[::-1]) if total.name == "+" else ():
+        if number.name == "number" and number.value == 0 and rest.shape == total.shape:
+            return _without_zeros(rest)
+    return total
 
 
 def _alone(step: Step) -> Value | None:

@@ -45,9 +45,10 @@ def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis,
     """The calls of values that are broadcast, and the axes of the result."""
     values = [i for i in inputs if isinstance(i, Value)]
     first = max((v for v in values if v.call.batched), key=lambda v: v.rank, default=values[0])
-    if all(_goes_with(i, first) for i in inputs):
-        return [i.call if isinstance(i, Value) else step.constant(i, () if i.array.size == 1 else None) for i in inputs], first.axes
     explicit = [v.explicit() for v in values]
+    for laid in (inputs, [_without_ones(i) for i in inputs] if None in explicit else ()):
+        if laid and all(_goes_with(i, first) for i in laid):
+            return [i.call if isinstance(i, Value) else step.constant(i, () if i.array.size == 1 else None) for i in laid], first.axes
     places = {v.batch - v.rank for v in explicit if v and v.batch is not None}
     if None in explicit or len(places) > 1:
         raise step.mixed()
@@ -55,6 +56,14 @@ def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis,
     at = rank + places.pop() if places else None
     numbers = iter(range(rank))
     return [beside(step, i, at, rank) for i in inputs], tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
+
+
+def _without_ones(i: Read) -> Read:
+    """A constant without axes of length 1 in front, which say nothing where the batch lies together with others."""
+    if isinstance(i, Value):
+        return i
+    ones = next((axis for axis, n in enumerate(i.array.shape) if n != 1), i.array.ndim)
+    return replace(i, array=i.array.reshape(i.array.shape[ones:]))
 
 
 def _goes_with(i: Read, first: Value) -> bool:

@@ -139,7 +139,9 @@ def _first_rows(step: Step, table: Known) -> Value:
 def element(step: Step, value: Value, indices: Array) -> Value:
     """Elements of data by numbers that are known: one, which takes its axis away, or a run."""
     axis = step.attr("axis", 0) % value.rank
-    explicit = step.explicit()
+    explicit = value.explicit() or value.arranged()
+    if len(explicit.axes[axis]) != 1:
+        raise step.mixed()
     [own] = step.example_axes(explicit, [axis])
     call, numbers = explicit.call, [int(i) for i in indices.reshape(-1)]
     left = kept([a for i, a in enumerate(explicit.axes) if i != axis])

@@ -20,6 +20,7 @@ Read = Value | Known
 Result = Read | Sequence[Read | None]
 Rule = Callable[..., Result]
 LONGEST_LIST = 16
+LONGEST_WHOLE = 256  # whole numbers have no other form: what is longer would be no text to read
 RULES: dict[str, Rule] = {}
 """`rule(step, *inputs)` gives the outputs of a node of that operator; an input that is left out is None."""
 
@@ -164,12 +165,12 @@ class Step:
         if array.size == 1:
             return replace(number(plain(array.reshape(-1)[0])), shape=(1,) * array.ndim)
         kind = {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
-        if array.size <= LONGEST_LIST and not k.name:
+        port = next((p for p in self.ports if array.size in p.shape), None) if kind == "int" and array.size > LONGEST_LIST else None
+        if port and np.array_equal(array.reshape(-1), np.arange(array.size)):
+            return reshaped(self.counting(port, array.size), array.shape)
+        if array.size <= (LONGEST_WHOLE if kind == "int" else LONGEST_LIST) and not k.name:
             return Call("list", settings={"value": nested(array)}, shape=array.shape, dtype=kind, batched=False, place=self.place)
         if kind == "int":
-            port = next((p for p in self.ports if array.size in p.shape), None)
-            if port and np.array_equal(array.reshape(-1), np.arange(array.size)):
-                return reshaped(self.counting(port, array.size), array.shape)
             raise self.fault(f"{array.size} whole numbers that it has for data have no form in the language")
         place = replace(self.place, path=k.name or f"{self.place.path}.constant")
         weights = {"": array.astype(np.float32)}
