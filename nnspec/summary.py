@@ -7,8 +7,8 @@ from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import visible
-from nnspec.elaborate.report import TableRow, comparable, size_of
-from nnspec.graph import Dim
+from nnspec.elaborate.report import TableRow, comparable, one_example, size_of
+from nnspec.graph import BATCH, Dim, Type
 from nnspec.graph.types import show
 from nnspec.step import outputs_of
 
@@ -25,7 +25,7 @@ def summary(spec: Compilation) -> str:
         activation = activation + row.activation
     total = (spec.model.name, "", "", _number(parameters), _number(flops), _number(activation), "")
     widest = max(table, key=lambda row: comparable(row.widest), default=None)
-    last = [f"widest value: {show(widest.widest.example)} in {widest.name}, {_number(size_of(widest.widest))} bytes"] if widest else []
+    last = [f"widest value: {_shape(widest.widest)} in {widest.name}, {_number(size_of(widest.widest))} bytes"] if widest else []
     rows = [tuple(map(visible, row)) for row in (HEADINGS, *map(_cells, table), total)]
     return "\n".join([*_aligned(rows), *map(visible, last)])
 
@@ -54,6 +54,11 @@ def _cells(row: TableRow) -> tuple[str, ...]:
     formula = row.formula if len(row.formula) <= MAX_FORMULA else row.formula[: MAX_FORMULA - 3] + "..."
     sees = "x".join(map(str, row.field or ()))
     return (row.name, formula, row.shape, _number(row.parameters), _number(row.flops), _number(row.activation), sees)
+
+
+def _shape(type: Type) -> str:
+    """The shape of a value of one example, wherever the batch stands in it."""
+    return show(tuple(one_example(d) for d in type.shape if d != BATCH))
 
 
 def _number(value: Dim) -> str:

@@ -51,6 +51,10 @@ NETS: dict[str, tuple[str, Callable[[Image], Image]]] = {
     "softmax along a row": ("softmax(x, axis = 2)", lambda x: x.softmax(3)),
     "on its side": ("transpose(x -> transpose -> conv(1, [3, 1], pad = same))", lambda x: conv(x.mT, WIDE).mT),
     "mixed by a matrix": ("param M: [32, 32] = 1  z = x @ M", lambda x: x @ torch.ones(SIZE, SIZE)),
+    "a row by channels, and back": (
+        "r = reshape(x -> conv(1, 3, pad = same), [1, 1024])  param B: [1, 1] = 1  z = x + reshape(B @ r, [1, 32, 32])",
+        lambda x: x + conv(x),
+    ),
     "padded by hand": ("concat(zeros(1, 1, 32), x, axis = 1) -> conv(1, 2)", lambda x: F.conv2d(F.pad(x, (0, 0, 1, 0)), W2)),
 }  # fmt: skip
 
@@ -73,9 +77,9 @@ def test_a_position_sees_what_its_gradient_reaches(name: str) -> None:
     nnspec.loads(f"model M {{ input x: [1, {SIZE}, {SIZE}]  {formulas}  output z  expect receptive_field(z) == {reached(net)} }}")
 
 
-def test_what_is_laid_out_otherwise_has_no_positions() -> None:
+def test_positions_stay_where_they_lie_in_a_row_and_go_where_they_are_mixed() -> None:
     shaped = "b = reshape(a, [2, 36])  c = a -> flatten -> dense(3)  d = a -> global_avgpool"
     spec = nnspec.loads(f"model M {{ input x: [1, 8, 8]  a = x -> conv(2, 3)  {shaped}  output a, b, c, d }}").spec
     named = {name: spec.model.scope.names[name] for name in "abcd"}
     seen = {name: spec.facts.receptive_field(value.var.name) for name, value in named.items() if isinstance(value, Tensor)}
-    assert seen == {"a": (3, 3), "b": None, "c": None, "d": None}
+    assert seen == {"a": (3, 3), "b": (3, 3), "c": None, "d": None}

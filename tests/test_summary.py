@@ -148,6 +148,10 @@ def test_a_block_of_a_gpt_costs_what_torch_counts() -> None:
 def test_the_widest_value_may_be_inside_a_stage() -> None:
     net = nnspec.load("gpt")
     assert summary(net.spec).splitlines()[-1] == "widest value: [T, 512] in transformer_block, 2048*T bytes"
+    loop = "hs = scan x_t in x with h = zeros(60) { h = tanh(h + sum(x_t)) }"
+    assert summary(nnspec.loads(f"model M {{ input x: [T, 3]  {loop}  output o = sum(hs[-1]) }}").spec).endswith(
+        "[T, 60] in hs, 240*T bytes"
+    )
     assert max(int(str(size_of(r.widest))) for r in nnspec.load("googlenet").spec.table) == 64 * 112 * 112 * 4
 
 

@@ -55,9 +55,8 @@ class Facts:
         shape = self.graph[name].type.shape
         seen = (_field(axes, shape, self.graph[image].type.shape[2:]) for image, axes in self._sights.get(name, {}).items())
         widest = max(filter(None, seen), default=None)
-        is_image = widest and (
-            len(widest) == 2 or name in self._windowed
-        )  # [T, n] may be a signal or rows of any kind, until a window moves
+        # [T, n] may be a signal or rows of any kind, until a window moves over it.
+        is_image = widest and (len(widest) == 2 or name in self._windowed)
         return widest if is_image else None
 
     @cached_property
@@ -72,7 +71,10 @@ class Facts:
 
 def _field(axes: Axes, shape: Shape, image: Shape) -> tuple[int, ...] | None:
     """How much of each axis of an image a position sees; None where there are no positions, or that is known only at run time."""
-    pairs = [(axis.seen.widest(shape[axis.at]) if axis.seen and axis.at is not None else n) for axis, n in zip(axes, image, strict=True)]
+    pairs = [
+        (axis.seen.widest(axis.length or shape[axis.at]) if axis.seen and axis.at is not None else n)
+        for axis, n in zip(axes, image, strict=True)
+    ]
     numbers = tuple(n for n in pairs if isinstance(n, int))
     return numbers if len(numbers) == len(axes) and any(axis.at is not None for axis in axes) else None
 
@@ -110,7 +112,10 @@ def comparable(type: Type) -> int:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One stage of a model; `activation` is the bytes of its value, if there is one for each example; `widest` the largest value within."""
+    """One stage of a model; `activation` is the bytes of its value, if there is one for each example; `widest` the largest value within.
+
+    What a loop yields counts sequence by sequence.
+    """
 
     name: str
     formula: str
@@ -136,7 +141,7 @@ def table(facts: Facts, rows: Iterable[Row]) -> list[TableRow]:
             facts.flops_of(row.nodes),
             size_of(row.value.var.type) if single or row.value.batched else 0,
             max(
-                (graph[n].type for n in (*row.nodes, row.value.var.name) if not graph[n].op.is_source),
+                (graph[n].type for n in (*row.nodes, row.value.var.name) if not graph[n].op.is_source and graph[n].op.name != "scan"),
                 key=comparable,
                 default=row.value.var.type,
             ),

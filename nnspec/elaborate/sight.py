@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
+from dataclasses import replace
 from math import gcd, lcm
-from operator import mul
-from typing import Any
 
 from nnspec.graph import Dim, Graph, Node, Shape
+from nnspec.graph.types import Indivisible, count
 from nnspec.record import dataclass
 
 WINDOWS = ("conv", "max_pool", "avg_pool")
@@ -56,10 +55,25 @@ EACH = Track((0,), (0,), 1)
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of an image in a value: which axis of the value has its positions, if one has them, and what they see."""
+    """An axis of an image in a value: which axis of the value has its positions, if one has them, and what they see.
+
+    One that is folded with others is `length` long and comes after `outer` positions of those.
+    """
 
     at: int | None = None
     seen: Seen = None
+    outer: int = 1
+    length: int | None = None
+
+    def unfolded(self, shape: Shape) -> Seen:
+        """What the positions of the whole axis of the value see."""
+        if self.length is None or self.seen is None or self.at is None:
+            return self.seen
+        whole, period = shape[self.at], self.seen.period
+        if self.outer != 1 or not isinstance(whole, int):
+            return None
+        inner = whole // self.length
+        return self.seen.over(([p // inner] for p in range(period * inner)), period)
 
 
 Axes = tuple[Axis, ...]
@@ -76,7 +90,8 @@ def sights(graph: Graph) -> dict[str, dict[str, Axes]]:
         elif images := dict.fromkeys(image for i in node.inputs for image in found.get(i, ())):
             rule = _rule(node)
             found[node.name] = {
-                image: tuple(map(_joined, zip(*_through(graph, node, rule, image, found), strict=True))) for image in images
+                image: tuple(_joined(axes, node.type.shape) for axes in zip(*_through(graph, node, rule, image, found), strict=True))
+                for image in images
             }
     return found
 
@@ -85,21 +100,19 @@ def _through(graph: Graph, node: Node, rule: Rule, image: str, found: Mapping[st
     """The axes of an image by way of each input."""
     for name in dict.fromkeys(node.inputs):
         if image in found.get(name, ()):
-            before = found[name][image]
-            axes = tuple(rule(graph, node, name, axis) for axis in before)
-            lost = any(a.at is None and b.at is not None for a, b in zip(axes, before, strict=True))
-            yield (Axis(),) * len(axes) if lost and node.op.name == "reshape" else axes
+            yield tuple(rule(graph, node, name, axis) for axis in found[name][image])
 
 
-def _joined(axes: tuple[Axis, ...]) -> Axis:
+def _joined(axes: tuple[Axis, ...], shape: Shape) -> Axis:
     """What is seen by several ways together."""
     here = [a for a in axes if a.at is not None]
     if not here:
         return Axis()
-    seen = here[0].seen
+    first, alike = here[0], len({(a.at, a.outer, a.length) for a in here}) == 1
+    seen = first.seen if alike else first.unfolded(shape)
     for other in here[1:]:
-        seen = _both(seen, other.seen) if other.at == here[0].at else None
-    return Axis(here[0].at, seen if len(here) == len(axes) else None)
+        seen = _both(seen, other.seen if alike else other.unfolded(shape)) if other.at == first.at else None
+    return replace(first if alike else Axis(first.at), seen=seen if len(here) == len(axes) else None)
 
 
 def _both(a: Seen, b: Seen) -> Seen:
@@ -124,10 +137,16 @@ def _aligned(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
         return axis
     at, shape = axis.at + node.type.rank - graph[name].type.rank, graph[name].type.shape
     same = shape[axis.at] == node.type.shape[at] or not axis.seen
-    return Axis(at, axis.seen if same or not axis.seen else Track((axis.seen.first[0],), (axis.seen.last[0],), 0))
+    return replace(axis, at=at) if same or not axis.seen else Axis(at, Track((axis.seen.first[0],), (axis.seen.last[0],), 0))
+
+
+def _alone(graph: Graph, name: str, axis: Axis) -> Axis:
+    """The same, folded with no others."""
+    return Axis(axis.at, axis.unfolded(graph[name].type.shape))
 
 
 def _window(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
+    axis = _alone(graph, name, axis)
     if axis.at is None or axis.at < 2 or not axis.seen or name != node.inputs[0]:
         return Axis(axis.at)
     stride, size, dilation, pad = _places(graph, node, axis.at - 2)
@@ -145,6 +164,7 @@ def _places(graph: Graph, node: Node, place: int) -> tuple[int, int, int, int]:
 
 def _spread(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     """A convolution backwards: a position sees those whose windows it lies in, or the nearest before it."""
+    axis = _alone(graph, name, axis)
     if axis.at is None or axis.at < 2 or not axis.seen or name != node.inputs[0]:
         return Axis(axis.at)
     stride, size, dilation, pad = _places(graph, node, axis.at - 2)
@@ -155,14 +175,20 @@ def _spread(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
 
 def _cut(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     start = node.attributes["start"] if node.op.name == "cut" else -node.attributes["before"]
-    if axis.at != node.attributes["axis"] or not axis.seen:
+    if axis.at != node.attributes["axis"]:
+        return axis
+    axis = _alone(graph, name, axis)
+    if not axis.seen:
         return axis
     return Axis(axis.at, axis.seen.moved(start) if isinstance(start, int) else None)
 
 
 def _concat(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     along, before = node.attributes["axis"], 0
-    if axis.at != along or not axis.seen:
+    if axis.at != along:
+        return axis
+    axis = _alone(graph, name, axis)
+    if not axis.seen:
         return axis
     for other in node.inputs[: node.inputs.index(name)]:
         length = graph[other].type.shape[along]
@@ -174,7 +200,10 @@ def _concat(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
 
 def _flip(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     length = node.type.shape[node.attributes["axis"]]
-    if axis.at != node.attributes["axis"] or not axis.seen:
+    if axis.at != node.attributes["axis"]:
+        return axis
+    axis = _alone(graph, name, axis)
+    if not axis.seen:
         return axis
     if not isinstance(length, int):
         return Axis(axis.at)
@@ -192,7 +221,7 @@ def _reduced(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     axes = node.attributes["axes"] if "axes" in node.attributes else (node.attributes["axis"],)
     if axis.at is None or axis.at in axes:
         return Axis()
-    return axis if node.attributes.get("keep") else Axis(axis.at - sum(a < axis.at for a in axes), axis.seen)
+    return axis if node.attributes.get("keep") else replace(axis, at=axis.at - sum(a < axis.at for a in axes))
 
 
 def _matmul(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
@@ -200,42 +229,36 @@ def _matmul(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     contracted = {-1: node.inputs[0], -2: node.inputs[1]}
     if at is None or (at in contracted and name == contracted[at]) or node.inputs[0] == node.inputs[1]:
         return Axis()
-    return Axis(at + node.type.rank, axis.seen)
+    return replace(axis, at=at + node.type.rank)
 
 
 def _transpose(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
-    return axis if axis.at is None else Axis(node.attributes["axes"].index(axis.at), axis.seen)
+    return axis if axis.at is None else replace(axis, at=node.attributes["axes"].index(axis.at))
 
 
 def _reshape(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
-    """An axis that stays one, or is joined with some behind it, whose positions then see what its own did."""
-    before, after = _ends(graph[name].type.shape), _ends(node.type.shape)
-    if axis.at not in before:
-        return Axis()
-    start, _ = before[axis.at]
-    at, end = next(((i, end) for i, (begin, end) in after.items() if begin == start), (None, 1))
-    joined = [i for i, (begin, stop) in before.items() if i >= axis.at and stop == end]
-    inner = [graph[name].type.shape[i] for i in range(axis.at + 1, (joined or [0])[0] + 1)]
-    if at is None or not joined or not all(isinstance(n, int) for n in inner):
-        return Axis()
-    times = _product(inner)
-    if not axis.seen or not isinstance(times, int):
-        return Axis(at)
-    period = axis.seen.period
-    return Axis(at, axis.seen.over(([p // times] for p in range(period * times)), period))
+    """An axis stays one, is folded with others, or comes out of them."""
+    if axis.at is None:
+        return axis
+    shape = graph[name].type.shape
+    begin, length = count(shape[: axis.at]) * axis.outer, shape[axis.at] if axis.length is None else axis.length
+    for at, n in enumerate(node.type.shape):
+        before = count(node.type.shape[:at])
+        if before == begin and n == length:
+            return Axis(at, axis.seen)
+        outer = _ratio(begin, before)
+        if isinstance(n, int) and isinstance(length, int) and outer and n > 1 and n % (outer * length) == 0:
+            return Axis(at, axis.seen, outer, length)
+    return Axis()
 
 
-def _ends(shape: Shape) -> dict[int, tuple[Dim, Dim]]:
-    """For every axis longer than 1 how many elements those before it are, and with it."""
-    products = [1, *accumulate(shape, mul)]
-    return {i: (products[i], products[i + 1]) for i, length in enumerate(shape) if length != 1}
-
-
-def _product(lengths: Iterable[Any]) -> Dim:
-    product: Dim = 1
-    for length in lengths:
-        product = product * length
-    return product
+def _ratio(a: Dim, b: Dim) -> int:
+    """How often a number goes into another, or 0."""
+    try:
+        ratio = a // b
+    except Indivisible:
+        return 0
+    return ratio if isinstance(ratio, int) and ratio * b == a else 0
 
 
 def _inside(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
