@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -376,3 +378,34 @@ async def test_a_session_over_two_files(client: LanguageClient, tmp_path: Path) 
 
     edits = await client.text_document_rename_async(lsp.RenameParams(lsp.TextDocumentIdentifier(blocks), place.start, "unit"))
     assert {uri.rpartition("/")[2]: len(found) for uri, found in edits.changes.items()} == {"blocks.nn": 1, "more.nn": 2, "net.nn": 1}
+
+
+def ended(*messages: dict[str, Any]) -> tuple[int, str]:
+    """What the server ends with after these messages, and all it has said to them."""
+    bodies = [json.dumps({"jsonrpc": "2.0", **m}) for m in messages]
+    said = "".join(f"Content-Length: {len(body)}\r\n\r\n{body}" for body in bodies)
+    done = subprocess.run([sys.executable, "-m", "nnspec", "lsp"], input=said, capture_output=True, text=True, cwd=ROOT, check=False)
+    return done.returncode, done.stdout
+
+
+INITIALIZE = {"id": 1, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}}
+HOVER = {
+    "id": 2,
+    "method": "textDocument/hover",
+    "params": {"textDocument": {"uri": "file:///nosuch/net.nn"}, "position": {"line": 0, "character": 0}},
+}
+SHUTDOWN, EXIT = {"id": 3, "method": "shutdown"}, {"method": "exit"}
+
+
+def test_the_exit_code_says_whether_a_shutdown_was_asked_for() -> None:
+    assert ended(INITIALIZE, SHUTDOWN, EXIT)[0] == 0
+    assert ended(INITIALIZE, EXIT)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "message"),
+    [((INITIALIZE,), -32602, "is not open, and cannot be read: No such file or directory"), ((), -32002, "`initialize` comes first")],
+)
+def test_what_cannot_be_answered_is_told_without_a_traceback(before: tuple[dict[str, Any], ...], code: int, message: str) -> None:
+    out = ended(*before, HOVER, EXIT)[1]
+    assert f'"code":{code}' in out.replace(" ", "") and message in out and "Traceback" not in out

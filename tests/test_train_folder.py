@@ -20,6 +20,7 @@ from test_train_step import all_sorts, run_script
 import nnspec
 from nnspec.cli.export import export
 from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
 
 IMAGES, DIGITS = np.zeros((2, 1, 8, 8)), np.array([1, 2])
@@ -123,6 +124,16 @@ def test_the_script_says_what_is_wrong_with_data(
     with pytest.raises((Exception, SystemExit), match=said):
         run_script(digits, monkeypatch, str(path), str(tmp_path / "t.safetensors"))
     assert not list(tmp_path.glob("t.safetensors*"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "wrong"), [([1, 9], []), ([1, -1], ["data:classes:digit"]), ([1, 99], ["data:classes:digit"]), ([], ["data:as_many"])]
+)
+def test_a_batch_by_itself_can_be_asked_whether_it_is_as_it_has_to_be(digits: Path, labels: list[int], wrong: list[str]) -> None:
+    session = Session(digits / "examples.onnx")
+    said = session.run({"image": np.zeros((len(labels), 1, 8, 8), "float32"), "digit": np.asarray(labels, "int64")})
+    must = json.loads((digits / "step.json").read_text())["must_hold"]
+    assert [name for name in must if not said.get(name, True)] == wrong
 
 
 def test_a_spec_without_a_training_has_no_step(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import click
 
@@ -20,7 +21,9 @@ def lsp() -> None:
     except ModuleNotFoundError as error:
         raise fault("E560", f"the language server needs `{error.name}`", help="install it: pip install 'nnspec[lsp]'") from None
     _collect_seldom()
-    server().start_io()
+    ls = server()
+    ls.start_io()
+    sys.exit(ls.code)
 
 
 def _collect_seldom() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lsprotocol import types as lsp
-from pygls.exceptions import JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcInvalidParams, JsonRpcServerNotInitialized
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path, to_fs_path
 
@@ -46,10 +46,17 @@ class Server(LanguageServer):
         self.open: dict[str, Document] = {}
         self.wrong: set[str] = set()
         """The files that had mistakes when something was last said of them."""
+        self.shut, self.code = False, 0
+        """Whether it was asked to shut down, and what the process ends with: 1 where it was not, and has to exit."""
 
     def read(self, uri: str) -> Document:
         """The file as the editor has it now."""
-        text = self.workspace.get_text_document(uri).source
+        try:
+            text = self.workspace.get_text_document(uri).source
+        except OSError as error:
+            raise JsonRpcInvalidParams(f"`{_path(uri)}` is not open, and cannot be read: {error.strerror}") from None
+        except RuntimeError:  # of pygls, which has no workspace yet
+            raise JsonRpcServerNotInitialized("`initialize` comes first") from None
         known, path = self.open.get(uri), _path(uri)
         others = {_path(other).resolve(): d.source for other, d in self.workspace.text_documents.items() if other != uri}
         if known is None or known.source.text != text or known.opened != others:
@@ -119,9 +126,21 @@ def _diagnostic(d: Diagnostic) -> lsp.Diagnostic:
 def server() -> Server:
     """A server with all it can do."""
     ls = Server()
-    for features in (_watching, _answering, _overview, _editing):
+    for features in (_ending, _watching, _answering, _overview, _editing):
         features(ls)
     return ls
+
+
+def _ending(ls: Server) -> None:
+    """What the protocol wants of the exit code."""
+
+    @ls.feature(lsp.SHUTDOWN)
+    def shut(_: None) -> None:
+        ls.shut = True
+
+    @ls.feature(lsp.EXIT)
+    def left(_: None) -> None:
+        ls.code = 0 if ls.shut else 1
 
 
 def _watching(ls: Server) -> None:
