@@ -16,7 +16,8 @@ from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, re
 
 NUMBER = "number of the example"
 """A call that has no text: what is written has taken it away again."""
-MOVES = ("reshape", "flatten", "expand", "transpose")
+REPEATS = ("reshape", "flatten", "expand")
+MOVES = (*REPEATS, "transpose")
 
 
 def numbered(step: Step) -> Value:
@@ -65,14 +66,15 @@ def _taken(step: Step, x: Call, own: Value, rest: tuple[Axis, ...]) -> Value:
 
 def _is_count(numbers: Call, length: Dim) -> bool:
     """Whether they are all the numbers of an axis in their order."""
-    bare = _bare(numbers)
-    if bare.name == "list":
-        return np.array_equal(np.asarray(bare.value).reshape(-1), np.arange(length)) if isinstance(length, int) else False
-    return bare.name == "positions" and bare.shape == (length,) and count(numbers.shape) == length
+    bare = _bare(numbers, REPEATS)
+    if count(numbers.shape) != length or bare.name != "list":
+        return bare.name == "positions" and bare.shape == (length,) == (count(numbers.shape),)
+    values = np.asarray(bare.value).reshape(-1)
+    return np.array_equal(values, np.arange(len(values)))
 
 
-def _bare(call: Call) -> Call:
-    while call.name in MOVES:
+def _bare(call: Call, moves: Collection[str] = MOVES) -> Call:
+    while call.name in moves:
         call = call.inputs[0]
     return call
 
