@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from math import gcd, lcm
 
 from nnspec.graph import Dim, Graph, Node, Shape
@@ -33,7 +34,7 @@ class Track:
 
     def over(self, windows: Iterable[Iterable[int]], moved: int) -> Track | None:
         """What positions see that take such positions of this each, as far on after the last of them as `moved` positions of this."""
-        seen = [[self.at(p) for p in window] for window in windows]
+        seen = [[self.at(p) for p in window] for window in islice(windows, LONGEST + 1)]
         if len(seen) > LONGEST:
             return None
         first, last = (tuple(f(place[i] for place in places) for places in seen) for i, f in ((0, min), (1, max)))
