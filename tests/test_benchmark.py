@@ -53,7 +53,7 @@ def test_a_row_that_counts_its_operations_is_known_to_be_a_product_or_none() -> 
     known = {op.name for op in PRODUCTS} | {"scan"}
     assert {name for name, op in OPS.items() if op.flops} - known == {
         "cumsum", "put_rows", "max_pool", "avg_pool", "avg_pool_grad", "sum", "mean", "max", "min", "softmax", "log_softmax", "logsumexp",
-        "descend", "prod",
+        "descend", "prod", "stop_gradient",
     }  # fmt: skip
 
 
