@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import gcd, lcm
@@ -88,13 +88,19 @@ def sights(graph: Graph) -> dict[str, dict[str, Axes]]:
     for node in graph:
         if node.role == "input" and node.type.rank in (3, 4, 5):
             found[node.name] = {node.name: tuple(Axis(i, EACH) for i in range(2, node.type.rank))}
-        elif images := dict.fromkeys(image for i in node.inputs for image in found.get(i, ())):
-            rule = _rule(node)
-            found[node.name] = {
-                image: tuple(_joined(axes, node.type.shape) for axes in zip(*_through(graph, node, rule, image, found), strict=True))
-                for image in images
-            }
+        elif sources := [i for i in dict.fromkeys(node.inputs) if i in found]:
+            same = node.op.pointwise and all(found[i] == found[sources[0]] and graph[i].type.shape == node.type.shape for i in sources)
+            found[node.name] = found[sources[0]] if same else _after(graph, node, sources, found)
     return found
+
+
+def _after(graph: Graph, node: Node, sources: Sequence[str], found: Mapping[str, Mapping[str, Axes]]) -> dict[str, Axes]:
+    """What an operation has of the axes of each image, given what those of its inputs have that have any."""
+    rule = _rule(node)
+    return {
+        image: tuple(_joined(axes, node.type.shape) for axes in zip(*_through(graph, node, rule, image, found), strict=True))
+        for image in dict.fromkeys(image for i in sources for image in found[i])
+    }
 
 
 def _through(graph: Graph, node: Node, rule: Rule, image: str, found: Mapping[str, Mapping[str, Axes]]) -> Iterator[Axes]:
@@ -106,6 +112,8 @@ def _through(graph: Graph, node: Node, rule: Rule, image: str, found: Mapping[st
 
 def _joined(axes: tuple[Axis, ...], shape: Shape) -> Axis:
     """What is seen by several ways together."""
+    if len({*axes}) == 1:
+        return axes[0]
     here = [a for a in axes if a.at is not None]
     if not here:
         return Axis()
@@ -137,8 +145,9 @@ def _aligned(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     if axis.at is None:
         return axis
     at, shape = axis.at + node.type.rank - graph[name].type.rank, graph[name].type.shape
-    same = shape[axis.at] == node.type.shape[at] or not axis.seen
-    return replace(axis, at=at) if same or not axis.seen else Axis(at, Track((axis.seen.first[0],), (axis.seen.last[0],), 0))
+    if axis.seen and shape[axis.at] != node.type.shape[at]:
+        return Axis(at, Track((axis.seen.first[0],), (axis.seen.last[0],), 0))
+    return replace(axis, at=at) if at != axis.at else axis
 
 
 def _alone(graph: Graph, name: str, axis: Axis) -> Axis:
