@@ -88,7 +88,7 @@ def sights(graph: Graph) -> dict[str, dict[str, Axes]]:
     for node in graph:
         if node.role == "input" and node.type.rank in (3, 4, 5):
             found[node.name] = {node.name: tuple(Axis(i, EACH) for i in range(2, node.type.rank))}
-        elif sources := [i for i in dict.fromkeys(node.inputs) if i in found]:
+        elif sources := [i for i in node.inputs if i in found]:
             same = node.op.pointwise and all(found[i] == found[sources[0]] and graph[i].type.shape == node.type.shape for i in sources)
             found[node.name] = found[sources[0]] if same else _after(graph, node, sources, found)
     return found

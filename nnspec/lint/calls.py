@@ -38,7 +38,8 @@ def channels_before_units(network: Network) -> Iterator[Diagnostic]:
     """W129: `conv(1, 8, 3)` on one channel has one unit, whose kernel is 8 by 8; elsewhere the channels that come in are said first."""
     for product in network.in_training.products.values():
         owned, span = network.start(product), product.span
-        numbers = _THREE_NUMBERS.search(span.text) if span and owned and len(set(owned.type.shape[:2])) == 1 else None
+        alike = owned and owned.type.rank > 2 and len(set(owned.type.shape[:2])) == 1
+        numbers = _THREE_NUMBERS.search(span.text) if span and alike else None
         if span and numbers and int(numbers[3]) >= LARGE_KERNEL > int(numbers[4]):
             layer, units, kernel, stride = numbers.groups()
             place = Span(span.source, span.start + numbers.start(), span.start + numbers.end())

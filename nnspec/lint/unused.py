@@ -20,11 +20,11 @@ UNNAMED = "loss"
 def unused_values(network: Network) -> Iterator[Diagnostic]:
     """W109: a formula or layer that neither the graph nor a test or expectation reads, and whose name stands only where it is made."""
     wiring, needed, graph = network.in_use, network.needed, network.model.graph
-    used = graph.needed(graph.outputs.values())
-    mentioned = {value for value, names in network.names.items() if any(network.words[name] > 1 for name in names)}
-    for row in network.model.rows:
+    rows = [r for r in network.model.rows if r.value.var.name not in needed and not wiring.readers[r.value.var.name]]
+    used = graph.needed(graph.outputs.values()) if rows else set()
+    for row in rows:
         value = row.value.var.name
-        if value not in needed and not wiring.readers[value] and value not in mentioned:
+        if not any(network.words[name] > 1 for name in network.names.get(value, ())):
             idle = sorted(_made_of(graph, value, used) & network.model.parameters.keys() - needed)
             help_ = "leave it out, or make it an `output` or part of a loss"
             label = f"{_listed(idle)} are never trained" if len(idle) > 1 else ""
