@@ -77,8 +77,8 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
     done = [Item(graph.var(values[f"out:{i}"]), out) for i, out in enumerate(outs) if loop.body[loop.body.outputs[f"out:{i}"]].inputs]
     seeds = [(values[f"out:{i}"], item.at_step) for i, item in arriving.items()]
     seeds += [(values[f"carry:{i}"], dc) for i, dc in enumerate(after)]
-    own = [v.name for v in given]  # of which one may be made of another, outside of the loop
-    found = pull_back(graph, seeds, [*(v.name for v in (*_at_step(before), *_at_step(items))), *own], ends=own)
+    inside, outside = ([v.name for v in values] for values in ((*_at_step(before), *_at_step(items)), given))
+    found = pull_back(graph, seeds, [*inside, *outside], ends=outside)  # of what is given, one may be made of another
     carried = [Carried(dc, _zero(graph, dc.type), new) for dc, new in zip(after, found, strict=False)]
     over_time = close(graph, carried, [*before, *items, *arriving.values(), *done], length, found, reverse=not reverse)
     first = length - 1 if reverse else 0

@@ -29,6 +29,15 @@ _COMMENT = re.compile(r'("[^"\n]*")|#[^\n]*')
 """A comment; or a string, which may have its sign in it."""
 
 
+def uncommented(text: str) -> str:
+    """A text of the language with blanks for its comments, so that all else stays where it is.
+
+    >>> uncommented('csv("#1.csv") # mine')
+    'csv("#1.csv")       '
+    """
+    return _COMMENT.sub(lambda found: found[1] or " " * len(found[0]), text)
+
+
 @dataclass(frozen=True)
 class Source:
     """A text with the name a person knows it by; `library` when it is ours and not the user's."""
@@ -87,7 +96,7 @@ class Span:
     @property
     def one_line(self) -> str:
         """The text without line breaks and comments."""
-        return " ".join(_COMMENT.sub(r"\1", self.text).split())
+        return " ".join(uncommented(self.text).split())
 
     def covers(self, other: Span) -> bool:
         return self.source is other.source and self.start <= other.start and other.end <= self.end

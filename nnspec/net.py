@@ -336,13 +336,8 @@ class Net:
         """
         from nnspec.deploy.network import export_network
         from nnspec.deploy.wishes import Wishes
-        from nnspec.train.data import Dataset, Sample
 
-        needs("`int8` is the data to calibrate on, as `net.dataset()` has it", (Dataset, type(None)), int8, "`int8=net.dataset()`")
-        needs("`raw` is a sample of the data, as `net.sample()` has it", (Sample, type(None)), raw, "`raw=net.sample()`")
         seen = self._checked(examples, self.inputs) if examples else {}
-        if half + double + (int8 is not None) > 1:
-            raise ValueError("a model is written in half precision, in float64 or on 8-bit numbers, and not in several of them")
         wishes = Wishes(tuple(outputs), opset, half, double, int8, tuple(pixels), raw, seen, standardized, measured)
         with self.engine.lock:
             return export_network(self.engine, self._in(double), Path(path), wishes, self.labels, self.means)

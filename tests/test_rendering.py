@@ -8,7 +8,7 @@ import pytest
 from mistakes import diagnostics, model
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Source, columns, render
+from nnspec.diagnostics import Source, Span, columns, render, uncommented
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[31mred", "\u202egnp", "\x07", "\u2066", "\x9b31m"])
@@ -98,3 +98,9 @@ def test_labels_in_several_files_name_theirs(tmp_path: Path) -> None:
     spec = 'import "blocks.nn"\n' + model("output y = x -> block")
     text = render(Compilation(Source("net.nn", spec), {}, folder=tmp_path).diagnostics)
     assert " --> net.nn:4:19" in text and " --> blocks.nn:1:16" in text
+
+
+def test_a_sign_of_comments_in_a_string_begins_none() -> None:
+    text = 'x = csv("#1.csv", a) # of f\n  + g'
+    assert uncommented(text) == 'x = csv("#1.csv", a)       \n  + g'
+    assert Span(Source("m.nn", text), 0, len(text)).one_line == 'x = csv("#1.csv", a) + g'

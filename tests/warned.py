@@ -186,6 +186,10 @@ MUST = {
         "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
     },
     "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
+    "W130": {
+        "a loss": watched("early(val.loss, 3)").replace("validation 0.5", "data xor"),
+        "a metric": watched("plateau(val.error, 3)", "metric error = rmse(z, y)").replace("validation 0.5", "data xor"),
+    },
     "W129": {
         "of an image": image("conv(1, 8, 3, pad = same) -> relu -> flatten -> dense(10)"),
         "of the way back": image("conv_transpose(1, 16, 4) -> relu -> flatten -> dense(10)"),
@@ -197,7 +201,6 @@ MUST = {
     },
     "W127": {
         "an error of one's own": watched("early(val.percent, patience = 3)", "metric percent = mean(abs(z - y) / y)"),
-        "the loss of no validation data": watched("early(val.loss, 3)").replace("validation 0.5", "data xor"),
         "what an accuracy leaves": watched("plateau(val.wrong)", "metric wrong = 1 - accuracy(z, argmax(y))"),
     },
     "W117": {

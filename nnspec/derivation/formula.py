@@ -46,12 +46,8 @@ class Formula:
             return self.term(unchanged)
         terms = [self.term(i) for i in node.inputs]
         match node.op.name:
-            case "const":
-                return signs.constant(node.attributes["value"])
-            case "size_of":
-                return replace(self.size(node.attributes["size"]), is_size=True)
-            case "iota":
-                return signs.call("range", [signs.number(0), self.size(node.attributes["length"])])
+            case "const" | "size_of" | "iota":
+                return self.known(node)
             case "random":
                 return signs.call("random", [*terms, signs.number(node.attributes["stream"])])
             case "add":
@@ -88,6 +84,15 @@ class Formula:
                 return signs.infix(INFIX[other], terms[0], terms[1])
             case other:
                 return signs.call(other, terms)
+
+    def known(self, node: Node) -> Term:
+        """A value that is made of nothing else: numbers, a size, or positions."""
+        match node.op.name:
+            case "const":
+                return self.signs.constant(node.attributes["value"])
+            case "size_of":
+                return replace(self.size(node.attributes["size"]), is_size=True)
+        return self.signs.call("range", [self.signs.number(0), self.size(node.attributes["length"])])
 
     def factors(self, node: Node) -> tuple[float, list[Term], list[Term]]:
         """A product taken apart: a number, what is multiplied, and what it is divided by."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 
-from nnspec.diagnostics import Diagnostic
+from nnspec.diagnostics import Diagnostic, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import TRUTHS, unknown
 from nnspec.elaborate.scope import Scope
@@ -20,7 +20,7 @@ from nnspec.syntax.names import names_of
 KINDS = ("layer", "fn")
 IN_CALLS = {*TRUTHS, "training", "fitting", "batch", "_"}
 """What a call makes known to the body of what it calls."""
-_COMMENT, _WORD = re.compile(r"#.*"), re.compile(r"\w+")
+_WORD = re.compile(r"\w+")
 
 
 def unknown_names(spec: ast.Spec, imported: frozenset[str], scope: Scope, definitions: Definitions) -> Iterator[Diagnostic]:
@@ -51,4 +51,4 @@ def _uncalled(spec: ast.Spec) -> list[ast.Definition]:
 
 
 def _words(d: ast.Tree) -> list[str]:
-    return _WORD.findall(_COMMENT.sub("", d.span.text))
+    return _WORD.findall(uncommented(d.span.text))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nnspec.diagnostics import Diagnostic, Fix, Span
-from nnspec.lint.network import Network, uncommented
+from nnspec.diagnostics import Diagnostic, Fix, Span, uncommented
+from nnspec.lint.network import Network
 
 _THREE_NUMBERS = re.compile(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
 LARGE_KERNEL = 8

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from nnspec.diagnostics import Span
+from nnspec.diagnostics import Span, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.training import Training
@@ -16,14 +16,7 @@ from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind, count, size_names
 from nnspec.record import dataclass
 
-_COMMENT, _WORD = re.compile(r"#[^\n]*"), re.compile(r"(?<![\w.])[^\W\d]\w*")
-
-
-def uncommented(text: str) -> str:
-    """A text with blanks for its comments, so that all else stays where it is."""
-    return _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
-
-
+_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))
 PRODUCTS = ("matmul", "conv", "conv_input_grad")
 

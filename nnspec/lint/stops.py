@@ -18,8 +18,8 @@ def directions_taken_for_granted(network: Network) -> Iterator[Diagnostic]:
 
 
 def metrics_of_no_data(network: Network) -> Iterator[Diagnostic]:
-    """W127: a metric of validation data is watched, and the training has data and none of it for that."""
+    """W130: a metric of validation data is watched, and the training has data and none of it for that."""
     for t in network.trainings:
         if t.stop and t.stop.metric.startswith("val.") and t.data and t.validation is None:
             message = f"`{t.stop.metric}` is watched, and there is no validation data: nothing is trained before there is some"
-            yield Diagnostic("W127", message, t.stop.span, help="write for example `validation 0.1`", level="warning")
+            yield Diagnostic("W130", message, t.stop.span, help="write for example `validation 0.1`", level="warning")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nnspec.diagnostics import did_you_mean, fault
+from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.train.cells import not_a_number, quoted
 from nnspec.train.files import read_text
@@ -45,7 +45,7 @@ def text_parts(source: DataSource, path: Path, known: Sequence[str]) -> Parts:
     window, stride = source.options["window"], _stride(source)
     seen = _windows(source, path, numbers, "characters")[::stride]
     if len(numbers) == window:
-        why = fault("E308", f"{path} has {len(text)} characters, too few for a window of {window} and the one after it", source.span)
+        why = _too_few(source, path, f"{len(numbers)} characters", " and the one after it")
         return Parts(in_memory({"text": seen}), labels=labels).refusing("next", why).refusing("last", why)
     cut = len(numbers) - len(numbers) // TEXT_HELD_OUT
     cut = cut if cut > window else len(numbers)
@@ -61,8 +61,12 @@ def _windows(source: DataSource, path: Path, values: Array, what: str) -> Array:
     """All windows of what a file has in a row, those at its end too, which nothing follows yet."""
     window = source.options["window"]
     if len(values) < window:
-        raise fault("E308", f"{path} has {len(values)} {what}, too few for a window of {window}", source.span)
+        raise _too_few(source, path, f"{len(values)} {what}")
     return sliding_window_view(values, window)
+
+
+def _too_few(source: DataSource, path: Path, there: str, after: str = "") -> Fault:
+    return fault("E308", f"{path} has {there}, too few for a window of {source.options['window']}{after}", source.span)
 
 
 def _numbered(source: DataSource, path: Path, text: str, alphabet: Sequence[str]) -> Array:
@@ -94,7 +98,7 @@ def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
     values = _column(source, path).astype(dtype)
     ahead = {"x": _windows(source, path, values, "rows")[:, :, None]}
     if len(values) < window + horizon:
-        why = fault("E308", f"{path} has {len(values)} rows, too few for a window of {window} and {horizon} after it", source.span)
+        why = _too_few(source, path, f"{len(values)} rows", f" and {horizon} after it")
         return Parts(in_memory(ahead)).refusing("y", why)
     seen = sliding_window_view(values, window + horizon)
     cut = len(seen) - len(seen) // SERIES_HELD_OUT
