@@ -183,7 +183,7 @@ def test_another_device_is_for_ort_only() -> None:
 )
 def test_parts_of_a_batch_give_what_the_whole_gives(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     numpy, ort = pair(text)
-    monkeypatch.setattr(Estimate, "in_parts", lambda *_: 0.0)
+    monkeypatch.setattr(Estimate, "in_sessions", lambda *_: 0.0)
     ort.engine._planner.threads = 3
     for seed in range(3):
         batch = batch_of(ort, 13, seed)
@@ -192,8 +192,14 @@ def test_parts_of_a_batch_give_what_the_whole_gives(text: str, monkeypatch: pyte
     assert alike(numpy, ort)
 
 
+def test_many_small_operations_are_worth_a_session_a_part_but_no_thread_of_calls() -> None:
+    loop = Estimate(products=5e-3, rest=1e-3, calls=2e-3)
+    assert loop.in_sessions(2, 0) < loop.spread(2)
+    assert loop.in_parts(2, 0) > loop.alone(2)
+
+
 def test_a_batch_whose_examples_meet_before_the_end_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Estimate, "in_parts", lambda *_: 0.0)
+    monkeypatch.setattr(Estimate, "in_sessions", lambda *_: 0.0)
     net = nnspec.loads(NET + TRAIN.format("sgd(lr = 0.1)", ""), engine="ort")
     net.engine._planner.threads = 2
     net.step(**batch_of(net, 16))

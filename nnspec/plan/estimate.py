@@ -38,6 +38,10 @@ class Estimate:
         """With the batch in parts, one a thread, that leave shares of so many bytes to be added up; only one thread at a time calls."""
         return (self.products + self.rest) / threads + self.calls * (1 + HANDOVER * (threads - 1)) + 2 * shares / BYTES + 2 * WAKE
 
+    def in_sessions(self, threads: int, shares: int) -> float:
+        """The same in sessions, which do not wait for each other to call; but the update is a pass of its own over all shares then."""
+        return (self.products + self.rest) / threads + self.calls + 6 * shares / BYTES + 2 * WAKE
+
 
 def estimate(graph: Graph, sizes: Mapping[str, int]) -> Estimate:
     """The time of everything the outputs need."""

@@ -32,20 +32,26 @@ Divided = tuple[list[slice], Cut | None]
 
 
 def parts_of(
-    graph: Graph, sizes: Mapping[str, int], threads: int, gradients: int, otherwise: Callable[[Estimate, int], float] = Estimate.alone
+    graph: Graph,
+    sizes: Mapping[str, int],
+    threads: int,
+    gradients: int,
+    in_parts: Callable[[Estimate, int, int], float] = Estimate.in_parts,
+    otherwise: Callable[[Estimate, int], float] = Estimate.alone,
 ) -> Divided:
     """The parts that so many threads should compute, one each, if that is faster than `otherwise`; gradients have so many bytes."""
     batch = sizes.get(BATCH_NAME, 1)
     number = min(threads, batch // FEWEST_EXAMPLES)
-    if number > 1 and pays(estimate(graph, sizes), number, gradients if "loss" in graph.outputs else 0, otherwise):
+    shares = gradients if "loss" in graph.outputs else 0
+    if number > 1 and pays(in_parts(time := estimate(graph, sizes), number, shares), otherwise(time, number)):
         found = cut(graph, [public for public in graph.outputs if public.startswith("grad:")])
         if found:
             return even_parts(batch, number), found
     return even_parts(batch, 1), None
 
 
-def pays(time: Estimate, parts: int, shares: int, otherwise: Callable[[Estimate, int], float]) -> bool:
-    return time.in_parts(parts, shares) < otherwise(time, parts)
+def pays(in_parts: float, otherwise: float) -> bool:
+    return in_parts < otherwise
 
 
 @dataclass(frozen=True)

@@ -215,5 +215,5 @@ class SessionPlanner(Planner):
         whole: Divided = [slice(0, sizes.get(BATCH_NAME, 1))], None
         if not any(public.startswith("grad:") for public in graph.outputs) or any(public.startswith("param:") for public in graph.outputs):
             return whole
-        parts, cut = parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes, Estimate.spread)
+        parts, cut = parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes, Estimate.in_sessions, Estimate.spread)
         return (parts, cut) if cut and len(cut.rounds) == 1 else whole
