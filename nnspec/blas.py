@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Call = Callable[[], Any]
 TRIALS, MUCH_SLOWER = 7, 1.5
 ATTEMPTS, PAUSE = 3, 0.15
+SMALL = 10**6
+"""Multiplications up to which some of OpenBLAS's kernels take matrices as they lie; for more they lay them out anew first."""
+_WITH_SMALL = ("SkylakeX", "Cooperlake", "SapphireRapids")
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
 _NUMBER = {"float32": ("s", "c_float"), "float64": ("d", "c_double")}
 
@@ -111,16 +114,51 @@ def product(a: Any, b: Any, out: Any) -> Call:
     numbers = a.dtype == b.dtype == out.dtype and a.dtype.name in _NUMBER
     if not numbers or {a.ndim, b.ndim} - {1, 2} or any(not m.size or not m.flags.forc for m in (a, b, out)):
         return partial(np.matmul, a, b, out)
+    if not out.flags.c_contiguous:
+        a, b, out = b.T, a.T, out.T
     # The method's way to BLAS is half a microsecond shorter.
-    return partial(a.dot, b, out) if out.flags.c_contiguous else partial(b.T.dot, a.T, out.T)
+    return _in_halves(a, b, out, 0.0) or partial(a.dot, b, out)
 
 
 def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
     """out = a @ b + keep * out."""
+    return _in_halves(a, b, out, keep) or _by_blas(a, b, out, keep) or _in_two_steps(a, b, out, keep)
+
+
+def _in_halves(a: Any, b: Any, out: Any, keep: float) -> Call | None:
+    """A product of which each half is small, as two; None where that is not faster: for other kernels, and other layouts of b."""
+    if {a.ndim, b.ndim, out.ndim} != {2} or not SMALL < a.size * b.shape[1] <= 2 * SMALL or not _has_small() or not b.flags.c_contiguous:
+        return None
+    (m, k), n = a.shape, b.shape[1]
+    if k == max(m, k, n):
+        parts = [(a[:, : k // 2], b[: k // 2], out, keep), (a[:, k // 2 :], b[k // 2 :], out, 1.0)]
+    elif m >= n:
+        parts = [(a[: m // 2], b, out[: m // 2], keep), (a[m // 2 :], b, out[m // 2 :], keep)]
+    else:
+        parts = [(a, b[:, : n // 2], out[:, : n // 2], keep), (a, b[:, n // 2 :], out[:, n // 2 :], keep)]
+    first, second = (_by_blas(*part) for part in parts)
+    if first is None or second is None:
+        return None
+
+    def run() -> None:
+        first()
+        second()
+
+    return run
+
+
+@cache
+def _has_small() -> bool:
+    """Whether NumPy's BLAS computes for a processor for which it has such kernels."""
+    return any(name in libraries() for name in _WITH_SMALL)
+
+
+def _by_blas(a: Any, b: Any, out: Any, keep: float) -> Call | None:
+    """A call of the library; None without one, and for matrices that lie otherwise than it takes them."""
     function = _function("gemm", out.dtype.name) if out.ndim == 2 else None
     layouts = [_layout(m) for m in (a, b, out)] if function else []
     if function is None or None in layouts or layouts[2][0] == _TRANSPOSED or 0 in (*a.shape, *b.shape):  # type: ignore[index]
-        return _in_two_steps(a, b, out, keep)
+        return None
     (ta, lda), (tb, ldb), (_, ldc) = layouts  # type: ignore[misc]  # none is None
     (m, k), n, at = a.shape, b.shape[1], [matrix.ctypes.data for matrix in (a, b, out)]
     given = (_ROW_MAJOR, ta, tb, m, n, k, 1.0, at[0], lda, at[1], ldb, keep, at[2], ldc)

@@ -175,6 +175,18 @@ def test_onnxruntime_agrees_on_gradients_and_one_optimizer_step(single: Case) ->
             assert abs(value - expected[name]).max() < 1e-4 * largest, name
 
 
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+@pytest.mark.parametrize("name", ["digits", "gan", "lenet"])
+def test_a_step_on_a_batch_in_its_place_is_the_step_on_the_batch(name: str, engine: str) -> None:
+    case = Case(name, "float32", engine)
+    placed = case.planned.engine.place(case.batch)
+    again = Case(name, "float32", engine).planned.engine
+    for _ in range(2):
+        assert case.planned.engine.step(placed, 0.01) == again.step(case.batch, 0.01)
+    arrays = case.planned.engine.all_arrays()
+    assert all(np.array_equal(arrays[n], v) for n, v in again.all_arrays().items())
+
+
 def test_every_stage_is_a_valid_graph(double: Case) -> None:
     spec = double.spec
     phases = [graph for stage in spec.stages for phase in stage for graph in (phase.objective, phase.step)]

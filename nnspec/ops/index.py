@@ -16,8 +16,25 @@ from nnspec.ops.pointwise import cast, equal
 
 def _check(i: Any, have: int, what: str) -> None:
     """Absent where a number is below 0 or as large as there are elements."""
-    if i.size and not (i.min() >= 0 and i.max() < have):
+    if i.size and _unsigned(i).max() >= have:
         raise Absent(f"there is no {what} {i.min() if i.min() < 0 else i.max()}: there are {have}, numbered from 0")
+
+
+def _unsigned(i: Any) -> Any:
+    """Those below 0 are larger than all others here, so that one comparison finds both."""
+    return i.view(f"u{i.itemsize}")
+
+
+def _places(i: Any, n: int, what: str) -> tuple[Any, Callable[[], Any]]:
+    """Where the chosen elements of rows of n lie in their memory, and what computes it after a look at the numbers."""
+    first, at, numbers, seen, largest = np.arange(i.size) * n, np.empty(i.size, np.int64), i.reshape(-1), _unsigned(i), np.maximum.reduce
+
+    def run() -> None:
+        if seen.size and largest(seen, None) >= n:
+            _check(i, n, what)
+        np.add(first, numbers, at)
+
+    return at, run
 
 
 def _one_hot(i: Any, size: int, dtype: str) -> Any:
@@ -26,12 +43,12 @@ def _one_hot(i: Any, size: int, dtype: str) -> Any:
 
 
 def _one_hot_into(out: Any, i: Any, size: int, dtype: str) -> Callable[[], Any]:
-    flat, rows, at = out.reshape(-1, size), np.arange(i.size), i.reshape(-1)
+    flat, one, (at, find) = out.reshape(-1), np.ones(1, dtype), _places(i, size, "class")
 
     def run() -> None:
-        _check(i, size, "class")
+        find()
         flat.fill(0)
-        flat[rows, at] = 1
+        flat.put(at, one)
 
     return run
 
@@ -71,13 +88,10 @@ def _picked_shape(x: Type, i: Type) -> Shape:
 
 
 def _pick_into(out: Any, x: Any, i: Any) -> Callable[[], Any]:
-    n = x.shape[-1]
-    flat, into, first = x.reshape(-1), out.reshape(-1), np.arange(out.size) * n
-    at = np.empty(out.size, np.int64)
+    flat, into, (at, find) = x.reshape(-1), out.reshape(-1), _places(i, x.shape[-1], "element")
 
     def run() -> None:
-        _check(i, n, "element")
-        np.add(first, i.reshape(-1), at)
+        find()
         flat.take(at, 0, into, "clip")
 
     return run

@@ -40,9 +40,10 @@ class Rows(Mapping[str, Array]):
 
 
 def fill(array: Array, fields: Mapping[str, Array], name: str) -> None:
-    """Put one field of a batch into an engine's input."""
+    """Put one field of a batch into an engine's input, if it is not there."""
     if type(fields) is not Rows:  # to ask whether it is an instance takes as long as a small copy
-        np.copyto(array, fields[name])
+        if (given := fields[name]) is not array:
+            np.copyto(array, given)
         return
     values = fields.data[name]
     if isinstance(values, Fractions | Stored):

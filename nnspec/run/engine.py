@@ -20,9 +20,10 @@ from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
 from nnspec.optimization import LR, T
+from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.alone import alone
-from nnspec.run.batches import check_reach, shapes_of
+from nnspec.run.batches import check_reach, fill, shapes_of
 from nnspec.run.fitting import fitted
 from nnspec.run.flat import Flat
 from nnspec.run.planned import Bound, Planner
@@ -38,9 +39,16 @@ if TYPE_CHECKING:
 
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
-Step = Callable[[Mapping[str, Array]], float]
 TARGETS = ("grad", "state", "param", "opt")
 """The kinds of results that have a place in an engine's memory."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A phase for batches of a shape: the memory it is bound to, and what runs it and gives its loss."""
+
+    bound: Bound
+    run: Callable[[Mapping[str, Array]], float]
 
 
 def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
@@ -228,11 +236,19 @@ class Engine:
         self._lr[...], self._t[...] = lr, done + 1 - self.stage_start
         for number, phase in enumerate(self.spec.stages[self.stage]):
             self._draw[...] = done + (number << PHASE_SHIFT)
-            total += self._of_phase(number, phase, fields)(fields)
+            total += self._of_phase(number, phase, fields).run(fields)
         self.steps_done[...] = done + 1
         if settled:
             self.settle()
         return total
+
+    @alone
+    def place(self, fields: Mapping[str, Array]) -> dict[str, Array]:
+        """A batch where this train block reads batches of its shape: a step on what this gives copies nothing."""
+        inputs = self._of_phase(0, self.spec.stages[self.stage][0], fields).bound.inputs
+        for name, array in inputs.items():
+            fill(array, fields, name)
+        return {**fields, **inputs}
 
     def _of_phase(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> Step:
         """What runs a phase on batches of this shape and gives its loss."""
@@ -254,7 +270,8 @@ class Engine:
 
     def _in_one(self, number: int, graph: Graph, fields: Mapping[str, Array]) -> Step:
         self._optimizer_buffers()
-        return partial(self._losses, self._bound(graph, f"step {number}", fields), steps.outputs_of(graph, "loss"))
+        bound = self._bound(graph, f"step {number}", fields)
+        return Step(bound, partial(self._losses, bound, steps.outputs_of(graph, "loss")))
 
     def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> Step:
         """Gradients, and the update over flat buffers."""
@@ -269,7 +286,7 @@ class Engine:
             update.run()
             return loss
 
-        return run
+        return Step(bound, run)
 
     def _update(self, phase: Phase, number: int, bound: Bound) -> Update:
         key = number, *map(id, bound.grads)

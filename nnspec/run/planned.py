@@ -21,7 +21,7 @@ from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Array, Runnable
 
 FEWEST_EXAMPLES = 4  # of a part of a batch
-WORTH_A_THREAD = 4e-5  # seconds of matrix products
+WORTH_A_THREAD = 8e-5  # seconds of matrix products; what two threads hand to and fro takes longer below
 LARGEST_PROBE = 384  # rows and columns of what is multiplied to see whether threads help
 
 

@@ -21,7 +21,8 @@ def training(problem: Problem, engine: str) -> Callable[[], Any]:
     batch, lr = {"x": problem.x, "y": problem.y}, base_rate(net.spec, 0)
     if not engine:
         choose(net.engine, batch, MANY)  # as a long training does
-    return lambda: net.engine.step(batch, lr, settled=False)  # as in an epoch
+    placed = net.engine.place(batch)  # as the peers' batches lie in theirs
+    return lambda: net.engine.step(placed, lr, settled=False)  # as in an epoch
 
 
 def inference(problem: Problem, how: str) -> Callable[[], Any]:
