@@ -57,7 +57,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A step on `batch` random examples; `products_seconds` its bare matrix products would take, `limit` FLOP are the most in a second."""
+    """A step on `batch` random examples; `products_seconds` its bare matrix products would take, `limit` FLOP are the most seen in a second."""
 
     batch: int
     timings: Sequence[Timing]
@@ -79,7 +79,7 @@ def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = Non
     found = Counter(p for phase in phases for p in products(phase.objective, known))
     # First, for an engine may change how many threads NumPy's products have.
     flops, seconds = sum(p.flops * n for p, n in found.items()), sum(product_seconds(p) * n for p, n in found.items())
-    limit = LIMIT.flops / product_seconds(LIMIT)
+    limit = max(LIMIT.flops / product_seconds(LIMIT), flops / seconds if found else 0.0)
     return Benchmark(examples, _timings(spec, engines, random_batch(spec, known)), found.total(), flops, seconds, limit)
 
 

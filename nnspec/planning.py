@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 
 from nnspec.compile import Compilation
@@ -46,6 +47,24 @@ class Piece:
     schedule: Schedule
     sizes: Mapping[str, int]
     workers: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """A value of a piece: where it lies, its own bytes, and the seconds it takes; neither for what is only seen otherwise."""
+
+    value: str
+    operation: str
+    type: str
+    memory: str
+    bytes: int | None
+    seconds: float | None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        name = self.value if len(self.value) <= LONGEST_NAME else f"...{self.value[3 - LONGEST_NAME :]}"
+        size, time = "" if self.bytes is None else f"{self.bytes:,}", "" if self.seconds is None else f"{1e6 * self.seconds:,.1f}"
+        return name, self.operation, self.type, self.memory, size, time
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,12 @@ class StepPlan:
     def _crossing(self, pieces: Sequence[Piece]) -> int:
         return crossing([p.schedule.graph for p in pieces], pieces[0].sizes)[1]
 
+    def as_json(self) -> dict[str, object]:
+        """The same for programs; times are in seconds."""
+        pieces = [{"title": p.title, "workers": p.workers, "values": [asdict(row) for row in _rows(p)]} for p in self.pieces]
+        about = {"model": self.spec.model.name, "sizes": dict(self.sizes), "parts": len(self.divided[0]), "seconds": self.seconds}
+        return {**about, "pieces": pieces, "memory": self.memory}
+
     def __str__(self) -> str:
         parts, found = self.divided
         how = f"in {len(parts)} parts, a thread each" if found else "in one part"
@@ -124,7 +149,7 @@ class StepPlan:
             "",
         ]
         for piece in self.pieces:
-            lines += [piece.title, *_table(list(_rows(piece))), ""]
+            lines += [piece.title, *_table([row.cells for row in _rows(piece)]), ""]
         memory = self.memory
         lines += [f"{name:>10}  {size:>13,} bytes" for name, size in memory.items()]
         return "\n".join(lines)
@@ -134,16 +159,15 @@ def _given(piece: Graph, gradients: Mapping[str, str]) -> dict[str, str]:
     return {p: p for p in piece.outputs if p.startswith(VALUE) or p in gradients}
 
 
-def _rows(piece: Piece) -> Iterator[tuple[str, ...]]:
+def _rows(piece: Piece) -> Iterator[Row]:
     plan = piece.schedule
     for node in plan.order:
         if node.inputs:
             type, place = plan.types[node.name], plan.places[node.name]
-            size = f"{type.nbytes:,}" if isinstance(place, Arena | Given | Inside) else ""
+            size = type.nbytes if isinstance(place, Arena | Given | Inside) else None
             time = cost(plan.graph, node, piece.sizes)
-            spent = "" if node.op.view else f"{1e6 * (time.products + time.rest + time.calls):,.1f}"
-            name = node.name if len(node.name) <= LONGEST_NAME else f"...{node.name[3 - LONGEST_NAME :]}"
-            yield name, node.op.name, str(type), _where(place), size, spent
+            seconds = None if node.op.view else time.products + time.rest + time.calls
+            yield Row(node.name, node.op.name, str(type), _where(place), size, seconds)
 
 
 def _where(place: Place) -> str:

@@ -70,6 +70,22 @@ def test_set_overrides_a_let_and_an_unknown_one_is_an_error() -> None:
     assert done.returncode == 1 and "did you mean `width`" in done.stderr
 
 
+@pytest.mark.parametrize("stage", ["ast", "graph", "step"])
+def test_a_stage_is_one_json_document_too(stage: str) -> None:
+    text, document = (run("compile", "mazur", "--stage", stage, *more).stdout for more in ((), ("--json",)))
+    assert json.loads(document) == {"stage": stage, "text": text.removesuffix("\n")}
+
+
+def test_the_plan_is_one_json_document_too() -> None:
+    text, document = (run("compile", "mazur", "--stage", "plan", *more).stdout for more in ((), ("--json",)))
+    plan = json.loads(document)
+    (piece,) = plan["pieces"]
+    names = [row["value"] for row in piece["values"]]
+    assert plan["memory"] == json.loads(run("compile", "mazur", "--json").stdout)["memory"]
+    assert plan["sizes"] == {"batch": 1} and len(names) > 10 and all(f"\n{name}" in text for name in names)
+    assert sum(row["seconds"] or 0 for row in piece["values"]) == pytest.approx(plan["seconds"], rel=0.5)
+
+
 @pytest.mark.parametrize("stage", ["ast", "graph", "step", "plan"])
 def test_compile_prints_a_stage(stage: str) -> None:
     done = run("compile", "mazur", "--stage", stage)
