@@ -57,7 +57,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A step on `batch` random examples; `products_seconds` its bare matrix products would take, `limit` FLOP are the most seen in a second."""
+    """A step on `batch` random examples; its bare matrix products take `products_seconds`, `limit` FLOP a second are the most seen."""
 
     batch: int
     timings: Sequence[Timing]
