@@ -117,18 +117,18 @@ def product(a: Any, b: Any, out: Any) -> Call:
     if not out.flags.c_contiguous:
         a, b, out = b.T, a.T, out.T
     # The method's way to BLAS is half a microsecond shorter.
-    return _in_halves(a, b, out, 0.0) or partial(a.dot, b, out)
+    return _in_halves(partial(a.dot, b, out), a, b, out, 0.0)
 
 
 def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
     """out = a @ b + keep * out."""
-    return _in_halves(a, b, out, keep) or _by_blas(a, b, out, keep) or _in_two_steps(a, b, out, keep)
+    return _in_halves(_by_blas(a, b, out, keep) or _in_two_steps(a, b, out, keep), a, b, out, keep)
 
 
-def _in_halves(a: Any, b: Any, out: Any, keep: float) -> Call | None:
-    """A product of which each half is small, as two; None where that is not faster: for other kernels, and other layouts of b."""
+def _in_halves(whole: Call, a: Any, b: Any, out: Any, keep: float) -> Call:
+    """The whole of a product, or both halves where one thread computes it and they are small; other kernels and layouts gain nothing."""
     if {a.ndim, b.ndim, out.ndim} != {2} or not SMALL < a.size * b.shape[1] <= 2 * SMALL or not _has_small() or not b.flags.c_contiguous:
-        return None
+        return whole
     (m, k), n = a.shape, b.shape[1]
     if k == max(m, k, n):
         parts = [(a[:, : k // 2], b[: k // 2], out, keep), (a[:, k // 2 :], b[k // 2 :], out, 1.0)]
@@ -138,11 +138,14 @@ def _in_halves(a: Any, b: Any, out: Any, keep: float) -> Call | None:
         parts = [(a, b[:, : n // 2], out[:, : n // 2], keep), (a, b[:, n // 2 :], out[:, n // 2 :], keep)]
     first, second = (_by_blas(*part) for part in parts)
     if first is None or second is None:
-        return None
+        return whole
 
     def run() -> None:
-        first()
-        second()
+        if _in_use == 1:
+            first()
+            second()
+        else:
+            whole()
 
     return run
 

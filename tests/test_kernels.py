@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -121,17 +122,20 @@ def test_a_product_is_added_to_what_is_there(dtype: str, library: bool, monkeypa
         assert distance(out, expected) < 1e-6
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shape", [(32, 784, 64), (500, 40, 64), (40, 64, 500), (100, 100, 101)], ids=str)
 def test_a_product_a_little_larger_than_small_is_the_same_product_in_halves(
-    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, int, int], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blas, "_has_small", lambda: True)
+    blas.use_threads(threads)
     rng, (m, k, n) = np.random.default_rng(0), shape
     for a_turned, b_turned, keep in product([True, False], [True, False], [None, 0.5]):
         a = rng.normal(size=(k, m)).T if a_turned else rng.normal(size=(m, k))
         b = rng.normal(size=(n, k)).T if b_turned else rng.normal(size=(k, n))
         out = rng.normal(size=(m, n))
-        assert (blas._in_halves(a, b, out, keep or 0.0) is None) == b_turned
+        whole = partial(np.matmul, a, b, out)
+        assert (blas._in_halves(whole, a, b, out, keep or 0.0) is whole) == b_turned
         expected = a @ b + (keep or 0.0) * out
         (blas.product(a, b, out) if keep is None else blas.accumulated_product(a, b, out, keep))()
         assert distance(out, expected) < 1e-12
@@ -139,6 +143,7 @@ def test_a_product_a_little_larger_than_small_is_the_same_product_in_halves(
 
 def test_what_is_no_number_in_the_result_before_a_product_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "_has_small", lambda: True)
+    blas.use_threads(1)
     a, b, out = np.ones((32, 784), np.float32), np.ones((784, 64), np.float32), np.full((32, 64), np.nan, np.float32)
     blas.product(a, b, out)()
     assert np.all(out == 784)
