@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from helpers import distance
 
 import nnspec
 from nnspec.diagnostics import SpecError
 from nnspec.plan.estimate import Estimate
+from nnspec.run import session
 from nnspec.run.ort import Binding, Memory, Session
 from nnspec.run.session import PartedSessions, session_for
 from tools.batches import random_batch
@@ -190,6 +193,22 @@ def test_parts_of_a_batch_give_what_the_whole_gives(text: str, monkeypatch: pyte
         assert ort.step(**batch) == pytest.approx(numpy.step(**batch), rel=1e-5)
     assert any(isinstance(bound.program, PartedSessions) for bound in ort.engine._programs.values())
     assert alike(numpy, ort)
+
+
+def test_the_gates_of_a_loop_are_one_operation_of_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nnspec.load("char_lstm")
+    written: list[str] = []
+    monkeypatch.setattr(session, "Session", lambda content, *_, **__: written.extend(_kinds(onnx.load_from_string(content).graph)))
+    session_for(net.spec.stages[0][0].objective, {"batch": 8, "T": 4})
+    assert written.count("Sigmoid") == 1 and written.count("Tanh") == 2
+
+
+def _kinds(graph: onnx.GraphProto) -> Iterator[str]:
+    """The operations of a graph and of its bodies."""
+    for node in graph.node:
+        yield node.op_type
+        for attribute in node.attribute:
+            yield from _kinds(attribute.g)
 
 
 def test_many_small_operations_are_worth_a_session_a_part_but_no_thread_of_calls() -> None:

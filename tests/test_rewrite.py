@@ -17,7 +17,9 @@ from nnspec.rewrite import Rule, lighter, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [r for f in ("stability", "views", "pooling", "algebra", "broadcast", "export", "update", "loops") for r in load_rules(f)]
+RULES = [
+    r for f in ("stability", "views", "pooling", "algebra", "broadcast", "export", "update", "loops", "sessions") for r in load_rules(f)
+]
 
 
 class Side:
