@@ -17,6 +17,7 @@ import nnspec
 from nnspec.cli.export import export
 from nnspec.deploy.comparison import Run, settled
 from nnspec.diagnostics import SpecError
+from nnspec.gradcheck import gradcheck
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
 from nnspec.train.telling import telling
@@ -350,3 +351,32 @@ def test_the_command_says_the_same_as_json(tmp_path: Path) -> None:
     assert document["path"] == str(tmp_path / "m.onnx") and document["opset"] == 21 and document["difference"] < 1e-5
     said = CliRunner().invoke(export, ["xor", "--json", "--train-step", "-o", str(tmp_path / "step")])
     assert "step.onnx" in json.loads(said.output)["files"]
+
+
+OF_A_LENGTH = """
+model M {
+  input x: [4, 3]
+  input s: [T]
+  %s
+  output y
+  target t: [3]
+  loss mse(y, t)
+}
+train { batch 2  epochs 1  optimizer sgd(lr = 0.1) }
+"""
+LENGTHS = {
+    "in a formula": "y = dense(x[0], 3) * T",
+    "in the steps of a loop": "hs = scan x_t in x with h = zeros(3) { h = dense(h, 3) + x_t * T }\n  y = hs[-1]",
+}
+
+
+@pytest.mark.parametrize("where", LENGTHS)
+def test_an_input_of_which_only_the_length_is_read_is_one_everywhere(where: str, tmp_path: Path) -> None:
+    net = nnspec.loads(OF_A_LENGTH % LENGTHS[where]).init(0)
+    assert net.export(tmp_path / "m.onnx").difference < 1e-4
+    assert net.export_training(tmp_path / "step").difference < 1e-3
+    assert all(checked.passed for checked in gradcheck(net.spec))
+    x, s = np.ones((2, 4, 3), np.float32), np.ones((2, 6), np.float32)
+    exported = Session(tmp_path / "m.onnx").run({"x": x, "s": s})["y"]
+    assert np.allclose(exported, net(x=x, s=s)["y"], rtol=1e-5)
+    assert not np.allclose(exported, net(x=x, s=s[:, :5])["y"], rtol=1e-2)

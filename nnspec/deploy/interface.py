@@ -13,8 +13,7 @@ from nnspec.compile import Compilation
 from nnspec.deploy.raw import with_fields
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.values import Tensor
-from nnspec.graph import Graph, Node, Type
-from nnspec.graph.types import size_names
+from nnspec.graph import Graph, Node
 from nnspec.ops import OPS
 from nnspec.rewrite import STABLE, rewrite
 from nnspec.step import outputs_of
@@ -30,13 +29,13 @@ def graph_of(spec: Compilation, outputs: Sequence[str] = (), pixels: Collection[
     With a sample it takes the fields of the data, of which the data block makes its inputs.
     """
     graph = _stable(spec, outputs)
-    return _taking(spec, with_fields(graph, sample) if sample else graph, pixels)
+    return _of_bytes(with_fields(graph, sample) if sample else graph, pixels)
 
 
 def judged(spec: Compilation, outputs: Sequence[str], pixels: Collection[str]) -> tuple[Graph, Graph]:
     """The same with losses and metrics as outputs too, and the metrics that follow from what it gives for all examples."""
     each, whole = wholedata.split(_stable(spec, outputs, "loss", "metric"))
-    return _taking(spec, each, pixels), whole
+    return _of_bytes(each, pixels), whole
 
 
 def _stable(spec: Compilation, outputs: Sequence[str], *more: str) -> Graph:
@@ -46,14 +45,10 @@ def _stable(spec: Compilation, outputs: Sequence[str], *more: str) -> Graph:
     return rewrite(model.only(chosen | outputs_of(model, *more), spec.model.name), *STABLE)
 
 
-def _taking(spec: Compilation, graph: Graph, pixels: Collection[str]) -> Graph:
-    return _sized(_of_bytes(graph, pixels) if pixels else graph, spec.model.inputs)
-
-
 def preparing(spec: Compilation, ports: Sequence[str], pixels: Collection[str], sample: Sample) -> Graph:
     """The fields of the data to some inputs of the network, and nothing of the network itself."""
     inputs = with_fields(spec.model.graph.only({f"output:{name}": name for name in ports}), sample)
-    return _of_bytes(inputs, pixels) if pixels else inputs
+    return _of_bytes(inputs, pixels)
 
 
 def preparation(spec: Compilation, pixels: Collection[str] = (), sample: Sample | None = None, *, learns: bool) -> list[str]:
@@ -67,16 +62,6 @@ def preparation(spec: Compilation, pixels: Collection[str] = (), sample: Sample 
         *(sample.written() if sample else ()),
         *(f"{layer}: {' and '.join(states)} of the training data" for layer, states in learnt.items()),
     ]
-
-
-def _sized(graph: Graph, inputs: Mapping[str, Type]) -> Graph:
-    """The graph with inputs that nothing reads, where only they say how large a batch is of which all is drawn at random."""
-    wanted = {name for node in graph for name in size_names(node.type.shape)}
-    for name, type in inputs.items():
-        known = {size for n in graph if n.op.is_source for size in size_names(n.type.shape)}
-        if not size_names(type.shape).isdisjoint(wanted - known):
-            graph.source(OPS["input"], name, type)
-    return graph
 
 
 def given_as(fields: Mapping[str, Array], pixels: Collection[str]) -> dict[str, Array]:
@@ -96,6 +81,8 @@ def _value(spec: Compilation, name: str) -> str:
 
 def _of_bytes(graph: Graph, pixels: Collection[str]) -> Graph:
     """The graph with some inputs as whole numbers from 0 to 255, which stand for fractions of 255 as they do in training."""
+    if not pixels:
+        return graph
     inputs = {n.name: n for n in graph if n.op is OPS["input"]}
     for name in pixels:
         if name not in inputs:

@@ -43,7 +43,8 @@ def whole_step(spec: Compilation, stage: int) -> Graph:
     for number, phase in enumerate(spec.stages[stage]):
         draw = step + (number << PHASE_SHIFT) if number else step
         known = values | {n: v.name for n, v in {**scalars, STEP: draw}.items()}
-        moved = graph.insert(phase.step, phase.step.outputs.values(), known)
+        sources = (n.name for n in phase.step if n.op.is_source)  # also of those that only tell a length
+        moved = graph.insert(phase.step, [*phase.step.outputs.values(), *sources], known)
         values |= {n.partition(":")[2]: moved[node] for n, node in outputs_of(phase.step, "param", "state", "opt").items()}
         losses.append({n: moved[node] for n, node in outputs_of(phase.step, LOSS).items()})
     with graph.at(role="update"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nnspec import limits
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.graph.op import OPS, Op
-from nnspec.graph.types import MAX_DIMENSION, Type, show
+from nnspec.graph.types import MAX_DIMENSION, Type, show, size_names
 from nnspec.record import dataclass
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Graph:
     ) -> Graph:
         """A new graph made by `rule(new graph, node, moved inputs)` from every node that the outputs need, in order."""
         outputs = self.outputs if outputs is None else outputs
-        wanted = self.needed(outputs.values())
+        wanted = self._measured(self.needed(outputs.values()))
         new, moved = Graph(name or self.name, self.dtype), dict[str, str]()
         for node in self:
             if node.name in wanted:
@@ -194,9 +194,17 @@ class Graph:
 
     def swept(self) -> Graph:
         """Without the nodes no output needs."""
-        if unneeded := self.nodes.keys() - self.needed(self.outputs.values()):
+        if unneeded := self.nodes.keys() - self._measured(self.needed(self.outputs.values())):
             self.discard(unneeded)
         return self
+
+    def _measured(self, wanted: set[str]) -> set[str]:
+        """And the sources whose values nothing reads, but which alone tell a length that these ask for."""
+        sources = {n.name: size_names(n.type.shape) for n in self if n.op.is_source}
+        known = set().union(*(sizes for name, sizes in sources.items() if name in wanted))
+        spare = {name: sizes - known for name, sizes in sources.items() if name not in wanted and not sizes <= known}
+        asked = size_names(tuple((n.type.shape, *n.attributes.values()) for n in self if n.name in wanted)) if spare else set()
+        return wanted | {name for name, sizes in spare.items() if not sizes.isdisjoint(asked)}
 
     def copy_node(self, node: Node, inputs: tuple[str, ...]) -> str:
         return self.place(node.op, inputs, node.attrs, node.kinds, node.type, node.name)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from nnspec.graph.graph import Graph, Node
-from nnspec.graph.types import Dim, Shape, Sized, bind, with_batch
+from nnspec.graph.types import Dim, Shape, Sized, bind, size_names, with_batch
 from nnspec.graph.walk import walk
 from nnspec.record import dataclass
 
@@ -38,6 +38,10 @@ class Loop(Sized):
     def shapes(self, kind: str) -> list[Shape]:
         """The shapes of the outputs of that kind, in order."""
         return [self.body[n].type.shape for public, n in self.body.outputs.items() if public.startswith(kind)]
+
+    @property
+    def names(self) -> set[str]:
+        return size_names(tuple((node.type.shape, *node.attributes.values()) for node in self.body))
 
     def bound(self, sizes: Mapping[str, int]) -> BoundLoop:
         return BoundLoop(self.body, sizes)

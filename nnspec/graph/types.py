@@ -118,6 +118,11 @@ BATCH = Size.named(BATCH_NAME)
 class Sized(ABC):
     """An attribute of an op that has sizes inside."""
 
+    @property
+    @abstractmethod
+    def names(self) -> set[str]:
+        """Those of the sizes."""
+
     @abstractmethod
     def bound(self, sizes: Mapping[str, int]) -> Any:
         """What the op's kernel takes."""
@@ -157,7 +162,7 @@ def size_names(value: Any) -> set[str]:
     """The names of all sizes in a value, at any depth."""
     if isinstance(value, tuple):
         return set().union(*map(size_names, value))
-    return value.names if isinstance(value, Size) else set()
+    return value.names if isinstance(value, Size | Sized) else set()
 
 
 @dataclass(frozen=True)
