@@ -120,14 +120,16 @@ class Graph:
 
     def place(self, op: Op, inputs: tuple[str, ...], attrs: Attributes, kinds: tuple[Any, ...], type: Type, name: str | None) -> str:
         """The same for attributes in order, and the kinds of their values."""
-        key = (op.name, inputs, attrs, kinds, type.dtype, name if op.is_source else None)
+        source = op.is_source
+        key = (op, inputs, attrs, kinds, type.dtype, name if source else None)
         made = self._known.get(key)
         if made is None:
-            if self.most is not None and (len(self.nodes) >= self.most or type.longest > MAX_DIMENSION):
+            nodes, context = self.nodes, self.context
+            if self.most is not None and (len(nodes) >= self.most or type.longest > MAX_DIMENSION):
                 raise self._too_much(self.most, type)
-            made = self._known[key] = self.fresh(name or self._default_name(op))
-            role = op.name if op.is_source else self.context.role
-            self.nodes[made] = Node(op, inputs, attrs, type, made, self.context.span, role, kinds)
+            wish = name or f"{context.scope}/{op.name}"  # no name of a user has a slash
+            made = self._known[key] = self.fresh(wish) if wish in nodes else wish
+            nodes[made] = Node(op, inputs, attrs, type, made, context.span, op.name if source else context.role, kinds)
         if self.log is not None:
             self.log.append(Made(op, inputs, attrs, kinds, type, name, self.context, made))
         return made
@@ -140,10 +142,14 @@ class Graph:
 
     def call(self, op: Op, *inputs: Any, **attrs: Any) -> Var:
         """The value of an op on variables and numbers."""
-        like = next((v for v in inputs if isinstance(v, Var) and v.type.dtype != "bool"), None)
-        lifted = [v if isinstance(v, Var) else self.constant(v, like.type.dtype if like else self.dtype) for v in inputs]
-        type = op.type(tuple(v.type for v in lifted), attrs)
-        return Var(self, self.add(op, tuple(v.name for v in lifted), attrs, type))
+        names = tuple([v.name if isinstance(v, Var) else self._lifted(v, inputs) for v in inputs])
+        type = op.type(tuple([self.nodes[n].type for n in names]), attrs)
+        return Var(self, self.add(op, names, attrs, type))
+
+    def _lifted(self, number: Any, beside: tuple[Any, ...]) -> str:
+        """A number as a constant of the kind of the first variable beside it that is no truth."""
+        like = next((v.type.dtype for v in beside if isinstance(v, Var) and v.type.dtype != "bool"), self.dtype)
+        return self.constant(number, like).name
 
     def source(self, op: Op, name: str, type: Type) -> Var:
         """An input, parameter or state of that name."""
@@ -261,9 +267,6 @@ class Graph:
         from nnspec.picture.svg import svg
 
         return svg(as_diagram(self), self.name) if len(self) <= MOST else None
-
-    def _default_name(self, op: Op) -> str:
-        return f"{self.context.scope}/{op.name}"  # no name of a user has a slash
 
     def fresh(self, wish: str) -> str:
         """The wish, with a number if a node has that name."""

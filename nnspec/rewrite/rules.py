@@ -90,27 +90,39 @@ def _rule(line: str) -> Rule:
     return Rule(" ".join(line.split()), parse_expression(left.strip()), parse_expression(right.strip()), condition, tuple(names))
 
 
+@dataclass(frozen=True, eq=False)
+class Rooted:
+    """The rules that begin with one operation; none of them fits what reads none of the `openers`, if there are any."""
+
+    rules: tuple[Rule, ...]
+    openers: frozenset[str | float | None]
+
+
 @cache
-def _by_root(*files: str) -> dict[str, list[Rule]]:
-    table: dict[str, list[Rule]] = {}
+def _by_root(*files: str) -> dict[str, Rooted]:
+    table: dict[str, list[Rule]] = {"add": []}
     for file in files:
         for rule in load_rules(file):
             table.setdefault(rule.root, []).append(rule)
-    return table
+    return {root: _rooted(rules, SUMS if root == "add" else set()) for root, rules in table.items()}
+
+
+def _rooted(rules: list[Rule], others: set[str]) -> Rooted:
+    openers = {next(iter(rule.below), None) for rule in rules}
+    return Rooted(tuple(rules), frozenset() if None in openers else frozenset(openers | others))
 
 
 def rewrite(graph: Graph, *files: str) -> Graph:
     """The graph with the rules of these files applied wherever they fit, inputs before what uses them, and parts laid side by side."""
-    table = _by_root(*files)
-    roots, others = table.keys() | {"add"}, set[str]()
+    table, others = _by_root(*files), set[str]()
 
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        if node.op.name == "scan":
+        op = node.op.name
+        if op == "scan":
             attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
-            name = new.add(node.op, inputs, attrs, node.type, node.name)
-        else:
-            name = new.copy_node(node, inputs)
-        for _ in range(MAX_REWRITES_OF_A_NODE if node.op.name in roots else 0):
+            return new.add(node.op, inputs, attrs, node.type, node.name)
+        name = new.copy_node(node, inputs)
+        for _ in range(MAX_REWRITES_OF_A_NODE if op in table else 0):
             better = _first(new, name, table, node.name.rpartition("/")[0], others)
             if better is None:
                 break
@@ -120,12 +132,18 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     return graph.rebuilt(rebuild)
 
 
-def _first(graph: Graph, name: str, table: dict[str, list[Rule]], scope: str, others: set[str]) -> str | None:
+def _first(graph: Graph, name: str, table: dict[str, Rooted], scope: str, others: set[str]) -> str | None:
     """What the first rule that fits makes of a node; `others` are sums that are not of pads alone."""
-    node = graph[name]
-    inputs = [graph[i] for i in node.inputs]
+    nodes = graph.nodes
+    node = nodes[name]
+    here = table.get(node.op.name)
+    if here is None:
+        return None
+    inputs = [nodes[i] for i in node.inputs]
     below = {i.op.name if i.op.name != "const" else i.attributes["value"] for i in inputs}
-    near = [rule for rule in table.get(node.op.name, ()) if rule.below <= below and not (rule.keeps and _changed(node, inputs))]
+    if here.openers and here.openers.isdisjoint(below):
+        return None
+    near = [rule for rule in here.rules if rule.below <= below and not (rule.keeps and _changed(node, inputs))]
     padded = node.op.name == "add" and below <= SUMS
     if not near and not padded:
         return None
