@@ -133,12 +133,13 @@ class Calls(ABC):
         """How much there is before a row of the layer table."""
         return len(self.graph), len(self.owned), len(self.rows)
 
-    def record(self, name: str, span: Span, value: Value, marks: tuple[int, int, int], scope: Scope) -> None:
+    def record(self, name: str, span: Span, value: Value, marks: tuple[int, int, int], scope: Scope | None) -> None:
         """One row of the layer table: what was added since `marks` and is in no row yet, for formulas of the model itself."""
         if scope is self.watched and isinstance(value, Tensor):
             shown = {n for row in self.rows[marks[2] :] for n in (*row.nodes, *row.owned)}
             nodes, owned = _since(self.graph.nodes, marks[0], shown), _since(self.owned, marks[1], shown)
-            self.rows.append(Row(name, span, value, nodes, owned))
+            self.rows.append(row := Row(name, span, value, nodes, owned))
+            self.note(row)
 
     def call(self, e: ast.Call, scope: Scope) -> Value:
         callee = callee_of(e.callee, scope, self.definitions)

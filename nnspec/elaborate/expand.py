@@ -29,6 +29,10 @@ class Elaborator(Calls):
 
     run_body = run_body
 
+    def formula(self, e: ast.Expr, scope: Scope) -> Value:
+        """The value that a statement gives a name."""
+        return self.evaluate(e, scope)
+
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         match e:
             case ast.Name():

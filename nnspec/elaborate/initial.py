@@ -8,11 +8,12 @@ from math import prod
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.alike import Look
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.recipe import Unlike
-from nnspec.elaborate.remember import Look, of_library
+from nnspec.elaborate.remember import of_library
 from nnspec.elaborate.scope import Frame
 from nnspec.elaborate.values import Applied, Owned, Saved
 from nnspec.graph import Graph, Shape, Type, Var

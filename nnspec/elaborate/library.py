@@ -45,9 +45,11 @@ class Definitions:
 
     def meaning(self, name: str, library: bool = False) -> Value | None:
         """What a name means in a formula: a function or layer, else an init, optimizer or schedule, else a primitive."""
-        if library or not any((kind, name) in self.own for kind in IN_ORDER):
-            return meaning_in_library(name, library)
-        return next(f for kind in IN_ORDER if (f := self.find(kind, name)))
+        if not library:
+            for kind in IN_ORDER:
+                if (kind, name) in self.own:
+                    return next(f for kind in IN_ORDER if (f := self.find(kind, name)))
+        return meaning_in_library(name, library)
 
     def names(self, *kinds: str) -> set[str]:
         library = (key for key in _places() if not key[1].startswith("_"))

@@ -1,21 +1,22 @@
 """What a call of a definition did to the graph, kept so that it can be done again for other arguments of the same types.
 
-Nodes are numbered, those of the arguments first; names go on from that of the layer; a place is that of the call, or of an argument, or
-stands in the definition.
+Nodes are numbered, those of the arguments first; names go on from that of the layer, or of one of the layers that a formula makes; a place
+is that of the call, or of an argument, or in the formula, or stands in the definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 from nnspec.diagnostics import Span
 from nnspec.elaborate.calls import PLAIN, Seen
 from nnspec.elaborate.declarations import Declared
 from nnspec.elaborate.scope import Drawn, Frame
 from nnspec.elaborate.statements import Updated
-from nnspec.elaborate.values import Applied, Choice, Owned, Tensor, Value
+from nnspec.elaborate.values import Applied, Choice, Owned, Row, Tensor, Value
 from nnspec.graph import Size, Type
 from nnspec.graph.graph import Attributes, Context, Made
 from nnspec.graph.op import Op
@@ -30,17 +31,38 @@ class Unlike(Exception):
     """What a call does hangs on more than the types and plain values of its arguments."""
 
 
+class Within(NamedTuple):
+    """A place in a formula, from where its text begins."""
+
+    start: int
+    end: int
+
+
+class NumberedSize(NamedTuple):
+    """The size of a node along an axis, counted from the end."""
+
+    node: int
+    axis: int
+
+
+class Below(NamedTuple):
+    """A name, from that of a layer on: of the call or the model (0), or of one that the formula makes."""
+
+    layer: int
+    name: str
+
+
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Where nodes stand: their scope from that of the call on, and their place, if that is not the call's."""
+    """Where nodes stand: their scope, and their place, if that is not the call's."""
 
-    scope: str
-    span: Span | None
+    scope: Below
+    span: Span | Within | None
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A node; `name` is that of a parameter or state, from the layer's on, or that of an input.
+    """A node; `name` is that of a parameter or state, or of an input.
 
     Random numbers are `drawn` in a frame whose path goes on so from the layer's, for the so-manieth time.
     """
@@ -50,17 +72,18 @@ class Step:
     attrs: Attributes
     kinds: tuple[object, ...]
     type: Type
-    name: str | None
+    name: Below | str | None
     place: int
-    drawn: tuple[str, int] | None = None
+    drawn: tuple[Below, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Owning:
     """A parameter or state; of the places of its sizes those that are arguments by name."""
 
+    name: Below
     owned: Owned
-    places: tuple[Span | str | tuple[int, int], ...] | None
+    places: tuple[Span | Within | str | NumberedSize, ...] | None
     library: bool
 
 
@@ -68,7 +91,7 @@ class Owning:
 class Ending:
     """A state, and the node that it ends a step with."""
 
-    state: str
+    state: Below
     node: int
 
 
@@ -78,8 +101,17 @@ class Given:
 
     node: int
     batched: bool
-    origin: Span | None
+    origin: Span | Within | None
     classes: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Showing:
+    """A row of the layer table, of all that was added since the one before it."""
+
+    name: Below | str
+    span: Span | Within
+    value: Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +119,17 @@ class Recipe:
     """All that a call does; what is `seen` in it, calls so much deeper than its own, and what it has `spent` of the budget."""
 
     places: tuple[Placed, ...]
-    steps: tuple[Step | Owning | Ending, ...]
+    steps: tuple[Step | Owning | Ending | Showing, ...]
     result: Value
     seen: Seen
     spent: int
+    layers: tuple[str, ...] = ()
+    """What the layers are called that it makes beside one another."""
 
     @cached_property
-    def owned(self) -> tuple[str, ...]:
-        """The names of its parameters and states, from the layer's on."""
-        return tuple(s.owned.name for s in self.steps if isinstance(s, Owning))
+    def owned(self) -> tuple[Below, ...]:
+        """The names of its parameters and states."""
+        return tuple(s.name for s in self.steps if isinstance(s, Owning))
 
 
 class Writer:
@@ -109,15 +143,15 @@ class Writer:
         self.frame, self.at, self.everywhere = frame, at, everywhere
         self.inputs, self.numbers, self.count = numbers.keys(), dict(numbers), len(numbers)
         self.arguments = {id(at): "", **{id(span): name for name, span in spans.items()}}
-        self.places: dict[tuple[str, Span | None], int] = {}
-        self.drawn: tuple[str, int] | None = None
+        self.places: dict[tuple[Below, Span | Within | None], int] = {}
+        self.drawn: tuple[Below, int] | None = None
 
-    def write(self, log: Iterable[object], value: Value, seen: Seen, spent: int) -> Recipe:
+    def write(self, log: Iterable[object], value: Value, seen: Seen, spent: int, layers: tuple[str, ...] = ()) -> Recipe:
         """The recipe of a call that did what stands in a log; Unlike where there can be none."""
         steps = tuple(step for done in log if (step := self._step(done)))
-        return Recipe(tuple(Placed(*p) for p in self.places), steps, self._result(value), seen, spent)
+        return Recipe(tuple(Placed(*p) for p in self.places), steps, self._result(value), seen, spent, layers)
 
-    def _step(self, done: object) -> Step | Owning | Ending | None:
+    def _step(self, done: object) -> Step | Owning | Ending | Showing | None:
         match done:
             case Drawn(use=0):
                 self.drawn = self._below(done.path), done.draw  # said of the next random numbers
@@ -151,17 +185,17 @@ class Writer:
             raise Unlike
         self._fixed(owned.span)
         places = None if done.places is None else tuple(map(self._written, done.places))
-        return Owning(replace(owned, name=self._below(owned.name)), places, done.library)
+        return Owning(self._below(owned.name), replace(owned, weights=None), places, done.library)
 
     def _stays(self, start: Applied) -> bool:
         return not self.everywhere or (start.span.source.library and start.function.definition.span.source.library)
 
-    def _written(self, place: Span | SizeOf) -> Span | str | tuple[int, int]:
+    def _written(self, place: Span | SizeOf) -> Span | Within | str | NumberedSize:
         if isinstance(place, SizeOf):
-            return self._number(place.node), place.axis
+            return NumberedSize(self._number(place.node), place.axis)
         return self.arguments.get(id(place)) or self._fixed(place)
 
-    def _fixed(self, span: Span | None) -> Span:
+    def _fixed(self, span: Span | None) -> Span | Within:
         """A place that is the same in all such calls."""
         if span is None or (self.everywhere and not span.source.library):
             raise Unlike
@@ -172,12 +206,12 @@ class Writer:
             raise Unlike
         return self.numbers[node]
 
-    def _below(self, name: str, sign: str = ".") -> str:
+    def _below(self, name: str, sign: str = ".") -> Below:
         """What is left of a name after that of the layer."""
         path = self.frame.path.replace(".", sign)
-        if not name.startswith(path) or name[len(path) : len(path) + 1] not in ("", sign):
+        if not _is_below(name, path, sign):
             raise Unlike
-        return name[len(path) :].removeprefix(sign) if path else name
+        return Below(0, name[len(path) :].removeprefix(sign) if path else name)
 
     def _result(self, value: Value) -> Value:
         match value:
@@ -194,3 +228,39 @@ class Writer:
         if isinstance(value, Tensor) and (value.var.name in self.inputs or id(self._fixed(value.origin)) in self.arguments):
             raise Unlike
         return self._result(value)
+
+
+class FormulaWriter(Writer):
+    """Writes the recipe of a formula of a model from the log of its graph: places in its text are counted from where that begins.
+
+    It names the `layers` that it makes; each row of the layer table is what was added since the one before.
+    """
+
+    def __init__(self, frame: Frame, text: Span, layers: Sequence[str], numbers: Mapping[str, int], everywhere: bool) -> None:
+        super().__init__(frame, text, {}, numbers, everywhere)
+        self.text, self.layers = text, layers
+
+    def _step(self, done: object) -> Step | Owning | Ending | Showing | None:
+        if not isinstance(done, Row):
+            return super()._step(done)
+        name = self._below(done.name) if done.name in self.layers else done.name
+        return Showing(name, self._fixed(done.span), self._result(done.value))
+
+    def _fixed(self, span: Span | None) -> Span | Within:
+        if span and self.text.covers(span):
+            return Within(span.start - self.text.start, span.end - self.text.start)
+        return super()._fixed(span)
+
+    def _below(self, name: str, sign: str = ".") -> Below:
+        for number, layer in enumerate(self.layers, 1):
+            if _is_below(name, path := layer.replace(".", sign), sign):
+                return Below(number, name[len(path) :].removeprefix(sign))
+        return super()._below(name, sign)
+
+    def _result(self, value: Value) -> Value:
+        found = super()._result(value)
+        return replace(found, origin=self._fixed(value.origin)) if isinstance(found, Given) else found
+
+
+def _is_below(name: str, path: str, sign: str) -> bool:
+    return name.startswith(path) and name[len(path) : len(path) + 1] in ("", sign)

@@ -1,69 +1,43 @@
 """A call that is like one before it, in the types and plain values of its arguments, is not evaluated: what that one did is done again.
 
-What a call of the library does is remembered for all specs, of other definitions for their own.
+So is a formula of a model whose words are those of one before it, and mean the same. What only the library has a part in is remembered for
+all specs, what other definitions do for their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from nnspec import limits
 from nnspec.diagnostics import Span
+from nnspec.elaborate.alike import Formula, Look, formula_of
 from nnspec.elaborate.calls import Seen
 from nnspec.elaborate.declarations import Declared, enter
 from nnspec.elaborate.expand import Elaborator
-from nnspec.elaborate.primitives import builtins
-from nnspec.elaborate.recipe import KNOWN, Given, Owning, Recipe, Step, Unlike, Writer
-from nnspec.elaborate.scope import Drawn, Frame
+from nnspec.elaborate.recipe import Below, Ending, FormulaWriter, Given, NumberedSize, Owning, Recipe, Step, Unlike, Within, Writer
+from nnspec.elaborate.scope import Drawn, Frame, Scope
 from nnspec.elaborate.statements import Updated, end_with
-from nnspec.elaborate.values import Builtin, Function, Owned, Tensor, Value
-from nnspec.graph import Graph, Var
+from nnspec.elaborate.values import Builtin, Function, Owned, Row, Tensor, Value
+from nnspec.graph import Var
 from nnspec.graph.graph import Attributes, Context
 from nnspec.graph.origin import SizeOf
+from nnspec.syntax import ast
 
-MOST = 2_000
-"""Calls of the library that a process remembers."""
-NEVER, ASKS = "never", "asks"
-"""What is remembered of calls that hang on more than their arguments, and of those that hang on the phase of the model, too."""
+MOST = 4_000
+"""Calls and formulas that a process remembers of those in which only the library has a part."""
+NEVER, ASKS, ONCE = "never", "asks", "once"
+"""What is remembered of what hangs on more than it reads, of calls that hang on the phase of the model too, and of a formula that was seen
+for the first time: most never come again."""
 Memory = dict[Hashable, Recipe | str]
 
 
 @cache
 def of_library() -> Memory:
-    """What calls of the library did."""
+    """What calls and formulas did."""
     return {}
-
-
-class Look:
-    """What a call hangs on, if it is no more than that: the types of tensors, plain values and definitions; Unlike for anything else.
-
-    `numbers` are those of the nodes of its tensors; `library` says whether all definitions are ours.
-    """
-
-    def __init__(self, bound: Mapping[str, Value]) -> None:
-        self.numbers: dict[str, int] = {}
-        self.library = True
-        self.key = tuple((name, self._at(value)) for name, value in bound.items())
-
-    def _at(self, value: Value) -> Hashable:
-        kind = type(value)
-        if kind is Tensor:
-            return self.numbers.setdefault(value.var.name, len(self.numbers)), value.var.type, value.batched, value.classes
-        if kind is float:
-            return kind, repr(value)  # 0.0 is not -0.0, and what is no number is like itself
-        if kind in KNOWN:
-            return kind, value
-        if kind is tuple:
-            return kind, *map(self._at, value)
-        if kind is Function:
-            self.library = self.library and value.definition.span.source.library
-            return id(value)
-        if kind is Builtin and builtins().get(value.name) is value:
-            return id(value)
-        raise Unlike
 
 
 class Call(NamedTuple):
@@ -84,10 +58,80 @@ class Notes(NamedTuple):
     seen: Seen
 
 
+class Ground(NamedTuple):
+    """Where a recipe is followed: the paths of its layers, the places of the arguments of a call by name, the text of a formula."""
+
+    frame: Frame
+    paths: Sequence[str]
+    spans: Mapping[str, Span]
+    text: Span | None = None
+
+    def name(self, name: Below | str) -> str:
+        """A name in one of the layers, or one that is always the same."""
+        if isinstance(name, str):
+            return name
+        path = self.paths[name.layer]
+        return f"{path}.{name.name}" if path and name.name else path or name.name
+
+    def place(self, place: Span | Within) -> Span:
+        if not isinstance(place, Within):
+            return place
+        assert self.text
+        return Span(self.text.source, self.text.start + place.start, self.text.start + place.end)
+
+
 class Remembering(Elaborator):
-    """An elaborator that does again what calls like one before it did."""
+    """An elaborator that does again what calls and formulas like one before it did."""
 
     notes: Notes | None = None
+
+    def formula(self, e: ast.Expr, scope: Scope) -> Value:
+        written = self._written(e, scope) if self.notes is None and scope is self.watched else None
+        if written is None:
+            return self.evaluate(e, scope)
+        memory = of_library() if written.look.library else self.definitions.remembered
+        kind: Hashable = (written.key, self.training, self.fitting, self._around)
+        known = memory.get(kind)
+        if known is ONCE:
+            return self._learn_formula(e, scope, written, memory, kind)
+        if isinstance(known, Recipe) and (paths := self._paths(known, scope.frame)):
+            return self._again(known, Ground(scope.frame, paths, {}, written.text), list(written.look.numbers))
+        if known is None:
+            _enter(memory, kind, ONCE)
+        return self.evaluate(e, scope)
+
+    def _written(self, e: ast.Expr, scope: Scope) -> Formula | None:
+        try:
+            return formula_of(e, scope, self._meaning)
+        except Unlike:
+            return None
+
+    @cached_property
+    def _meaning(self) -> Callable[[str], Value | None]:
+        """What a word means that is the name of a definition."""
+        return cache(self.definitions.meaning)
+
+    def _learn_formula(self, e: ast.Expr, scope: Scope, written: Formula, memory: Memory, kind: Hashable) -> Value:
+        """The value of a formula, which is remembered if it changes no more of the frame than which layers there are."""
+        frame, spent = scope.frame, self.budget.spent
+        before = Frame(frame.path, counts=dict(frame.counts), draws=frame.draws)
+        memory[kind] = NEVER
+        with self._noted() as notes:
+            value = self.evaluate(e, scope)
+        kinds = tuple(name for name, n in frame.counts.items() for _ in range(n - before.counts.get(name, 0)))
+        layers = [before.child(name) for name in kinds]
+        shown = sum(isinstance(done, Row) for done in notes.log)
+        whole = shown == (len(e.stages) if isinstance(e, ast.Pipe) else 0)
+        if whole and before.draws == frame.draws and not any(map(self._is_function, {*layers} & {*written.words})):
+            writer = FormulaWriter(frame, written.text, layers, written.look.numbers, everywhere=memory is of_library())
+            with suppress(Unlike):
+                memory[kind] = writer.write(notes.log, value, notes.seen, self.budget.spent - spent, kinds)
+        return value
+
+    def _is_function(self, word: str) -> bool:
+        """Whether a row of that name may be of a function, and not of the layer that is called so."""
+        value = self._meaning(word)
+        return isinstance(value, Function | Builtin) and value.kind not in ("layer", "model")
 
     def expand(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
         call = Call(f, bound, spans, frame, span)
@@ -98,15 +142,20 @@ class Remembering(Elaborator):
         memory = self._memory(f, look)
         if memory is None or frame.shared or self.graph.context.span is None:
             return self.run_function(*call)
-        kind: Hashable = (id(f), look.key, self.graph.dtype, self.graph.context.role, self.reporting, limits.most("list"))
+        kind: Hashable = (id(f), look.key, self._around)
         known = memory.get(kind)
         if known is ASKS:
             known = memory.get((kind, self.training, self.fitting))
         if known is None:
             return self._learn(call, look, memory, kind)
-        if isinstance(known, Recipe) and self._has_room(known, frame):
-            return self._again(known, call, list(look.numbers))
+        if isinstance(known, Recipe) and (paths := self._paths(known, frame)):
+            return self._again(known, Ground(frame, paths, spans), list(look.numbers))
         return self.run_function(*call)
+
+    @property
+    def _around(self) -> Hashable:
+        """What calls and formulas hang on beside what they read."""
+        return self.graph.dtype, self.graph.context.role, self.reporting, limits.most("list")
 
     def _memory(self, f: Function, look: Look) -> Memory | None:
         """Where calls of a definition are remembered; those of one that is made for a single call nowhere."""
@@ -115,11 +164,18 @@ class Remembering(Elaborator):
             return of_library()
         return self.definitions.remembered if library or self.definitions.own.get((f.kind, f.name)) is f else None
 
-    def _has_room(self, known: Recipe, frame: Frame) -> bool:
-        """Whether nothing is wrong with another such call here."""
+    def _paths(self, known: Recipe, frame: Frame) -> Sequence[str] | None:
+        """Those of the layers of a recipe, if nothing is wrong with doing it again here."""
         shallow = len(self.calls) + known.seen.depth <= limits.most("calls")
         few = self.budget.spent + known.spent + max(known.spent, known.seen.least) * self.budget.copies <= self.budget.most
-        return shallow and few and not (known.owned and any(frame.join(name) in self.owned for name in known.owned))
+        if not (shallow and few):
+            return None
+        counts = dict(frame.counts) if known.layers else frame.counts
+        ground = Ground(frame, [frame.path, *map(frame.child, known.layers)], {})
+        if known.owned and any(ground.name(name) in self.owned for name in known.owned):
+            frame.counts = counts
+            return None
+        return ground.paths
 
     def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable) -> Value:
         """The value of a call, which is remembered."""
@@ -127,11 +183,10 @@ class Remembering(Elaborator):
         spent, before = self.budget.spent, (dict(call.frame.counts), call.frame.draws)
         with self._noted() as notes:
             value = self.run_function(*call)
-        if len(memory) >= MOST:
-            memory.clear()
         if notes.seen.asks:
-            memory[kind], kind = ASKS, (kind, self.training, self.fitting)
-        memory[kind] = NEVER
+            _enter(memory, kind, ASKS)
+            kind = (kind, self.training, self.fitting)
+        _enter(memory, kind, NEVER)
         if call.f.kind != "fn" or (call.frame.counts, call.frame.draws) == before:  # a function's go on from those around it
             writer = Writer(call.frame, notes.place, call.spans, look.numbers, everywhere=memory is of_library())
             with suppress(Unlike):
@@ -156,40 +211,63 @@ class Remembering(Elaborator):
             if outer:
                 outer.log.extend(notes.log)
 
-    def _again(self, known: Recipe, call: Call, nodes: list[str]) -> Value:
-        """The value of a call of which is known what it does."""
+    def _again(self, known: Recipe, ground: Ground, nodes: list[str]) -> Value:
+        """The value of a call or formula of which is known what it does."""
         before = self.graph.context
         self.budget.spent += known.spent
         self.seen.add(known.seen, len(self.calls), self.budget.copies)
         try:
-            self._follow(known, call, nodes)
+            self._follow(known, ground, nodes)
         finally:
             self.graph.context = before
-        return _given(known.result, self.graph, nodes)
+        return self._given(known.result, ground, nodes)
 
-    def _follow(self, known: Recipe, call: Call, nodes: list[str]) -> None:
+    def _follow(self, known: Recipe, ground: Ground, nodes: list[str]) -> None:
         """Take the steps of a recipe, which number the nodes from those of the arguments on."""
-        graph, frame, scope = self.graph, call.frame, call.frame.path.replace(".", "/")
-        contexts = [Context(graph.context.role, p.span or graph.context.span, _below(scope, p.scope)) for p in known.places]
+        graph, contexts, place = self.graph, self._contexts(known, ground), self.graph.place
+        marks = self.marks()
         for step in known.steps:
             if isinstance(step, Step):
                 graph.context = contexts[step.place]
-                attrs = self._drawn_anew(step, frame, *step.drawn) if step.drawn else step.attrs
-                name = step.name and (step.name if step.op.name == "input" else frame.join(step.name))
-                nodes.append(graph.place(step.op, tuple([nodes[i] for i in step.inputs]), attrs, step.kinds, step.type, name))
+                attrs = self._drawn_anew(step, ground, *step.drawn) if step.drawn else step.attrs
+                name = step.name and ground.name(step.name)
+                nodes.append(place(step.op, tuple([nodes[i] for i in step.inputs]), attrs, step.kinds, step.type, name))
             elif isinstance(step, Owning):
                 o = step.owned
-                owned = Owned(frame.join(o.name), o.kind, o.type, o.start, o.span, frame.weights)
-                places = None if step.places is None else tuple(_written(p, call.spans, nodes) for p in step.places)
+                owned = Owned(ground.name(step.name), o.kind, o.type, o.start, o.span, ground.frame.weights)
+                places = None if step.places is None else tuple([_written(p, ground, nodes) for p in step.places])
                 enter(self, Declared(owned, places, step.library))
+            elif isinstance(step, Ending):
+                end_with(self, Updated(ground.name(step.state), nodes[step.node]))
             else:
-                end_with(self, Updated(frame.join(step.state), nodes[step.node]))
+                value = self._given(step.value, ground, nodes)
+                self.record(ground.name(step.name), ground.place(step.span), value, marks, self.watched)
+                marks = self.marks()
 
-    def _drawn_anew(self, step: Step, frame: Frame, path: str, draw: int) -> Attributes:
+    def _contexts(self, known: Recipe, ground: Ground) -> list[Context]:
+        """What the nodes of a recipe take from where they stand."""
+        role, here, _ = self.graph.context
+        scopes = [path.replace(".", "/") for path in ground.paths]
+        return [Context(role, ground.place(p.span) if p.span else here, _below(scopes[p.scope.layer], p.scope.name)) for p in known.places]
+
+    def _drawn_anew(self, step: Step, ground: Ground, path: Below, draw: int) -> Attributes:
         """The attributes of random numbers, which are others in every layer."""
-        drawn = Drawn(frame.join(path) if path else frame.path, draw)
+        drawn = Drawn(ground.name(path), draw)
         self.note(drawn)
         return tuple([(name, drawn.stream if name == "stream" else value) for name, value in step.attrs])
+
+    def _given(self, result: Value, ground: Ground, nodes: Sequence[str]) -> Value:
+        """A result of a recipe."""
+        if isinstance(result, Given):
+            origin = result.origin and ground.place(result.origin)
+            return Tensor(Var(self.graph, nodes[result.node]), result.batched, origin, result.classes)
+        return tuple([self._given(r, ground, nodes) for r in result]) if isinstance(result, tuple) else result
+
+
+def _enter(memory: Memory, kind: Hashable, known: Recipe | str) -> None:
+    if len(memory) >= MOST:
+        memory.clear()
+    memory[kind] = known
 
 
 def _copy(span: Span) -> Span:
@@ -200,15 +278,8 @@ def _below(scope: str, inner: str) -> str:
     return f"{scope}/{inner}" if scope and inner else scope or inner
 
 
-def _written(place: Span | str | tuple[int, int], spans: Mapping[str, Span], nodes: Sequence[str]) -> Span | SizeOf:
+def _written(place: Span | Within | str | NumberedSize, ground: Ground, nodes: Sequence[str]) -> Span | SizeOf:
     """Where a size comes from, for the arguments of a call."""
     if isinstance(place, str):
-        return spans[place]
-    return SizeOf(nodes[place[0]], place[1]) if isinstance(place, tuple) else place
-
-
-def _given(result: Value, graph: Graph, nodes: Sequence[str]) -> Value:
-    """A result of a recipe."""
-    if isinstance(result, Given):
-        return Tensor(Var(graph, nodes[result.node]), result.batched, result.origin, result.classes)
-    return tuple(_given(r, graph, nodes) for r in result) if isinstance(result, tuple) else result
+        return ground.spans[place]
+    return SizeOf(nodes[place.node], place.axis) if isinstance(place, NumberedSize) else ground.place(place)

@@ -12,6 +12,9 @@ from nnspec.elaborate.values import POISON, Saved, Value
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
+ABSENT = object()
+"""In the place of the value that a name does not have."""
+
 
 @dataclass
 class Frame:
@@ -89,6 +92,15 @@ class Scope:
                 return scope.names[name]
             scope = scope.parent
         raise KeyError(name)
+
+    def get(self, name: str) -> Value:
+        """The nearest value of that name, or ABSENT."""
+        scope: Scope | None = self
+        while scope:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.parent
+        return ABSENT
 
     def called_elsewhere(self, name: str) -> str | None:
         """The name here of what is called so elsewhere."""

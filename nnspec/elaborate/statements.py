@@ -132,7 +132,7 @@ def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
             help_ = f"write `{name.id} <- ...`" if owned.kind == "state" else "choose another name"
             raise fault("E105", f"`{name.id}` is a {owned.kind} and cannot be assigned with `=`", name.span, help=help_)
     try:
-        values = _unpack(e.evaluate(s.value, scope), s)
+        values = _unpack(e.formula(s.value, scope), s)
     except (Fault, Poisoned, RecursionError):
         scope.names.update({n.id: POISON for n in s.names})
         raise

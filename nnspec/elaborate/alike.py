@@ -1,0 +1,86 @@
+"""When two calls or formulas are alike: what they hang on is of the same types, equal, or the same definitions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from nnspec.diagnostics import Span
+from nnspec.elaborate.primitives import builtins
+from nnspec.elaborate.recipe import KNOWN, Unlike
+from nnspec.elaborate.scope import ABSENT, Scope
+from nnspec.elaborate.values import Builtin, Function, Tensor, Value
+from nnspec.graph.shapes import REMEMBERED
+from nnspec.syntax import ast
+
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+class Look:
+    """What a call hangs on, if it is no more than that: the types of tensors, plain values and definitions; Unlike for anything else.
+
+    `numbers` are those of the nodes of its tensors; `library` says whether all definitions are ours.
+    """
+
+    def __init__(self, bound: Mapping[str, Value]) -> None:
+        self.numbers: dict[str, int] = {}
+        self.library = True
+        self.key = tuple([(name, self.at(value)) for name, value in bound.items()])
+
+    def at(self, value: Value) -> Hashable:
+        kind = type(value)
+        if kind is Tensor:
+            return self.numbers.setdefault(value.var.name, len(self.numbers)), value.var.type, value.batched, value.classes
+        if kind is float:
+            return kind, repr(value)  # 0.0 is not -0.0, and what is no number is like itself
+        if kind in KNOWN or value is ABSENT:
+            return kind, value
+        if kind is tuple:
+            return kind, *map(self.at, value)
+        if kind is Function:
+            self.library = self.library and value.definition.span.source.library
+            return id(value)
+        if kind is Builtin and builtins().get(value.name) is value:
+            return id(value)
+        raise Unlike
+
+
+class Formula(NamedTuple):
+    """A formula of a model as it is like others: its text, of a pipeline that after the name it starts from, and what all words mean."""
+
+    text: Span
+    look: Look
+    key: Hashable
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return _words(self.text.text)
+
+
+def formula_of(e: ast.Expr, scope: Scope, defined: Callable[[str], Value | None]) -> Formula:
+    """A call, or a pipeline of calls from a tensor on that names no stage; Unlike for any other.
+
+    A word is looked up as a value and as what is `defined`, which a value does not hide from a call.
+    """
+    start, head = e.span.start, None
+    if isinstance(e, ast.Pipe):
+        if not isinstance(e.head, ast.Name) or not all(map(_is_plain, e.stages)):
+            raise Unlike
+        start, head = e.head.span.end, scope.get(e.head.id)
+    if not isinstance(e, ast.Call) and not isinstance(head, Tensor):
+        raise Unlike
+    look, text = Look({"": head}), Span(e.span.source, start, e.span.end)
+    written = text.text
+    meanings = [(look.at(scope.get(word)), look.at(defined(word))) for word in _words(written)]
+    return Formula(text, look, (written, look.key, *meanings))
+
+
+def _is_plain(stage: ast.Stage) -> bool:
+    return stage.label is None and isinstance(stage.body, ast.Call | ast.Name)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_WORD.findall(text)))
