@@ -99,3 +99,15 @@ def test_a_misspelt_definition_is_one_mistake_and_shows_where_it_stands() -> Non
         "did you mean `hiden`?",
         [(3, "`hiden` is made here")],
     )
+
+
+@pytest.mark.parametrize("sign", ["==", ":=", ":", "<-"])
+def test_lines_of_another_language_are_each_a_mistake_also_one_after_the_other(sign: str) -> None:
+    lines = f"a {sign} x -> dense(3)", f"b {sign} a -> relu", f"c {sign} b -> dense(2)", "output c", "d = relu(b) == a", "output d"
+    found = diagnostics(model(*lines))
+    assert [d.span.line for d in found if d.span] == [3, 4, 5]
+    assert all("`=`" in (d.help or "") and d.fix and d.fix.text == "=" for d in found)
+
+
+def test_a_condition_over_two_lines_is_one_statement_after_a_mistake() -> None:
+    assert len(diagnostics(model("a = x -> dense(3", "b = (sum(a) == 3) and", "  sum(x) == 4", "output b"))) == 1

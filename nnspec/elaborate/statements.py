@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nnspec.diagnostics import Fault, fault
+from nnspec.diagnostics import Fault, Fix, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import signature_text
 from nnspec.elaborate.declarations import declare, shape_of, sized_so
@@ -153,12 +153,15 @@ def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
     try:
         target = scope.find(s.name.id)
     except KeyError:
-        raise unknown(s.name.id, s.name.span, scope, e.definitions) from None
+        error = unknown(s.name.id, s.name.span, scope, e.definitions)
+        scope.names[s.name.id] = POISON
+        raise error if error.diagnostic.fix else fault("E101", error.diagnostic.message, s.name.span, **_by_equals(s)) from None
     if target is POISON:
         raise Poisoned
     name = scope.frame.join(s.name.id)
     if not e.owns(scope) or name not in e.owned or e.owned[name].kind != "state":
-        raise fault("E108", f"only a state can be updated with `<-`; `{s.name.id}` is not one", s.name.span)
+        message = f"only a state can be updated with `<-`; `{s.name.id}` is not one"
+        raise fault("E108", message, s.name.span, **(_by_equals(s) if isinstance(target, Tensor) else {}))
     value = batch.lift(e.graph, e.evaluate(s.value, scope), e.graph.dtype, s.value.span)
     if value.batched or value.shape != e.owned[name].type.shape:
         kind = "a value for each example" if value.batched else f"shape {show(value.shape)}"
@@ -167,6 +170,13 @@ def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
     scope.names[s.name.id] = value
     if not e.in_use:
         end_with(e, Updated(name, value.var.name))
+
+
+def _by_equals(s: ast.Update) -> dict[str, Any]:
+    """What else may be meant by `h <- value`."""
+    source, end = s.span.source, s.name.span.end
+    arrow = source.text.index("<-", end)
+    return {"help": "`<-` updates a state, and a name gets its value by `=`", "fix": Fix(Span(source, arrow, arrow + 2), "=", safe=False)}
 
 
 def end_with(e: Elaborator, made: Updated) -> None:

@@ -10,6 +10,8 @@ from nnspec.syntax.slips import MAX_LOOK_BACK, WORDS
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS
 
 STATEMENT = re.compile(rf"^[ \t]*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*\s*(?:=(?!=)|<-)|\}})", re.M)
+_OTHERWISE = re.compile(r"^[ \t]*[^\W\d]\w*\s*(?::=?|==)", re.M)
+"""How statements begin in other languages."""
 _DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
@@ -25,10 +27,17 @@ def blanked(text: str, start: int, end: int) -> str:
 def statement_around(text: str, at: int) -> tuple[int, int]:
     """From the line that starts the statement up to the line that starts the next; where braces are at stake, the definition."""
     start, known_end = _start(text, at)
-    following = STATEMENT.search(text, max(at + 1, start + 1))
-    end = known_end or (following.start() if following else len(text))
+    end = known_end or _next(text, start, max(at + 1, start + 1))
     outside = text.count("{", 0, at) <= text.count("}", 0, at)
     return _definition_around(text, at) if outside or text[start:end].count("{") != text[start:end].count("}") else (start, end)
+
+
+def _next(text: str, start: int, at: int) -> int:
+    """Where the next statement starts, be it with a mistake."""
+    following = STATEMENT.search(text, at)
+    end = following.start() if following else len(text)
+    wrong = (m.start() for m in _OTHERWISE.finditer(text, at, end))
+    return next((line for line in wrong if _begins_anew(text, start, line)), end)
 
 
 def _definition_around(text: str, at: int) -> tuple[int, int]:
