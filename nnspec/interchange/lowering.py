@@ -233,8 +233,10 @@ class Lowering:
         return self.values[source]
 
     def leave(self, name: str, others: Sequence[str]) -> str:
-        """A value that a step gives back, under a name that no other has."""
-        value = self.node("Identity", self.values[name])
+        """A value that a step gives back, under a name that no other has and nothing outside."""
+        value = self.values[name]
+        if not any(value in node.output for node in self.written):
+            value = self.node("Identity", value)
         while value in others:
             value = self.node("Identity", value)
         return value
