@@ -20,6 +20,7 @@ from nnspec.plan.memory import Inside, schedule
 from nnspec.rewrite import AFTER_GRADIENTS, rewrite
 from nnspec.rewrite.loops import hoist, start_with, trim
 from nnspec.rewrite.neighbours import join_neighbours
+from nnspec.rewrite.pieces import in_pieces
 from nnspec.rewrite.rows import rows_first
 from nnspec.run import reference
 from nnspec.run.program import Program
@@ -61,6 +62,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "start_with": lambda g: start_with(trim(g)),
     "rows_first": rows_first,
     "join_neighbours": join_neighbours,
+    "in_pieces": lambda g: in_pieces(hoist(trim(g))),
 }
 
 
@@ -102,6 +104,17 @@ def test_a_step_of_the_lstm_is_one_product_and_as_few_operations_as_its_formula(
 def test_gates_side_by_side_are_computed_in_one_go() -> None:
     forward = bodies(objective("x -> gru(5)"))[0]
     assert [n.type.shape[1] for n in forward if n.op.name == "tanh"] == [10, 5]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_in_pieces_a_step_cuts_only_what_it_has_computed_number_by_number(cell: str) -> None:
+    graph = verify(in_pieces(objective(f"x -> {cell}(5)")))
+    for body in bodies(graph):
+        cut_of = [body[n.inputs[0]] for n in body if n.op.name == "cut"]
+        assert all(whole.op.pointwise for whole in cut_of)
+    products = [n for body in bodies(graph) for n in body if n.op.name == "matmul"]
+    assert len(products) == {"gru": 3, "lstm": 3}[cell]
+    assert sum(n.op.name == "cut" and graph[n.inputs[0]].op.name in ("add", "matmul") for n in graph) == 0
 
 
 def test_only_a_gradient_at_every_step_is_an_item() -> None:

@@ -19,6 +19,7 @@ from nnspec.interchange.to_onnx import to_onnx
 from nnspec.plan.estimate import Estimate
 from nnspec.plan.layout import Layout
 from nnspec.rewrite import rewrite
+from nnspec.rewrite.pieces import in_pieces
 from nnspec.run.flat import Flat
 from nnspec.run.ort import REFUSALS, Array, Binding, Memory, Session, without_kernel
 from nnspec.run.parts import PartedProgram, Worker
@@ -30,7 +31,7 @@ ELSEWHERE = "the engine `numpy` computes every graph"
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
     """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
     try:
-        model = to_onnx(rewrite(graph, "sessions"), None, sizes=sizes, forms={**FORMS, **NUMBERED})
+        model = to_onnx(rewrite(in_pieces(graph), "sessions"), None, sizes=sizes, forms={**FORMS, **NUMBERED})
     except Fault as error:
         raise fault("E506", error.diagnostic.message, error.diagnostic.span, help=ELSEWHERE) from None
     content = model.SerializeToString()
