@@ -93,6 +93,9 @@ class Chain:
 
     def formula_of(self, step: Step) -> str:
         output = step.graph.outputs["value"]
+        if step.drawn:
+            distribution, *parameters = step.drawn
+            return self.signs.call(distribution, [self.signs.number(p) for p in parameters]).text
         if step.graph[output].op.is_source:
             return self.signs.name(output).text
         if is_long(step.graph, output):
@@ -139,7 +142,7 @@ class Chain:
     def derivatives(self) -> Iterator[tuple[str, str]]:
         """The names of the values on the way back and the derivative of the loss by each, those inside of a loop after its sequence."""
         for step in reversed(self.steps):
-            if step.name != LOSS:
+            if step.name != LOSS and not (isinstance(step, Step) and step.drawn):
                 yield step.name, self.derivative(step.name)
             if isinstance(step, Recurrence):
                 through = self.through[step.name]

@@ -16,12 +16,16 @@ LOSS, GRADIENT = "L", "gradient:"
 
 @dataclass(frozen=True)
 class Step:
-    """One value and the formula for it: a graph from the values it reads to the output `value`; `written` is the call in the spec."""
+    """One value and the formula for it: a graph from the values it reads to the output `value`; `written` is the call in the spec.
+
+    Numbers that are `drawn` at random have a distribution and its parameters in place of the formula.
+    """
 
     name: str
     written: str
     reads: tuple[str, ...]
     graph: Graph
+    drawn: tuple[str, *tuple[float, ...]] | None = None
 
     @property
     def type(self) -> Type:
@@ -54,5 +58,6 @@ def local(graph: Graph, value: str, names: Mapping[str, str]) -> Graph:
 
 
 def step_of(name: str, written: str, graph: Graph) -> Step:
-    """The value of a graph under a name, read from what are the graph's sources."""
-    return Step(name, written, tuple(n.name for n in graph if n.op.is_source), graph)
+    """The value of a graph under a name, read from those of the graph's sources that it is computed from."""
+    needed = graph.needed(graph.outputs.values())
+    return Step(name, written, tuple(n.name for n in graph if n.op.is_source and n.name in needed), graph)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import field
+from collections.abc import Collection, Iterator, Set
+from dataclasses import field, replace
 from functools import cached_property, reduce
 from itertools import chain, count
 from operator import add
 
 from nnspec.compile import Compilation
+from nnspec.derivation.noise import noise
 from nnspec.derivation.recurrence import Recurrence, Unrolling
 from nnspec.derivation.statistics import statistics
 from nnspec.derivation.step import LOSS, Step, local, step_of
@@ -124,8 +125,11 @@ class _Naming:
                 if body := self.loop(item):
                     yield from self.recurrence(value, item, body)
                 else:
+                    yield from self.noise(value, item.nodes)
                     yield from self.statistics(value, item)
                     yield from self.step(value, self.name(value, item), written_as(self.graph, value, item))
+        for node in ends:
+            yield from self.noise(node, self.graph.nodes.keys())
         losses = [self.loss(node, LOSS if len(ends) == 1 else f"{LOSS}_{name}") for node, name in ends.items()]
         yield from losses
         if len(losses) > 1:
@@ -188,6 +192,13 @@ class _Naming:
         self.names[value] = name
         if not self.graph[value].op.is_source:
             yield step_of(name, written, graph)
+
+    def noise(self, value: str, inside: Set[str]) -> Iterator[Step]:
+        """What is drawn for a value."""
+        for letter, node, distribution in noise(self.graph, value, inside):
+            if node not in self.names:
+                for step in self.step(node, self.numbered(letter), distribution[0]):
+                    yield replace(step, drawn=distribution)
 
     def statistics(self, value: str, item: Item) -> Iterator[Step]:
         """Mean, variance and what they normalise, where a value has them in its formula."""

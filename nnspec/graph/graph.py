@@ -205,12 +205,15 @@ class Graph:
         return self
 
     def _measured(self, wanted: set[str]) -> set[str]:
-        """And the sources whose values nothing reads, but which alone tell a length that these ask for."""
+        """And sources whose values nothing reads, but which tell a length that these ask for and none of them has."""
         sources = {n.name: size_names(n.type.shape) for n in self if n.op.is_source}
         known = set().union(*(sizes for name, sizes in sources.items() if name in wanted))
-        spare = {name: sizes - known for name, sizes in sources.items() if name not in wanted and not sizes <= known}
+        spare = {name: sizes for name, sizes in sources.items() if not sizes <= known}
         asked = size_names(tuple((n.type.shape, *n.attributes.values()) for n in self if n.name in wanted)) if spare else set()
-        return wanted | {name for name, sizes in spare.items() if not sizes.isdisjoint(asked)}
+        for name, sizes in spare.items():
+            if sizes & asked - known:
+                wanted, known = wanted | {name}, known | sizes
+        return wanted
 
     def copy_node(self, node: Node, inputs: tuple[str, ...]) -> str:
         return self.place(node.op, inputs, node.attrs, node.kinds, node.type, node.name)
