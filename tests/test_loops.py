@@ -117,6 +117,11 @@ def test_in_pieces_a_step_cuts_only_what_it_has_computed_number_by_number(cell: 
     assert sum(n.op.name == "cut" and graph[n.inputs[0]].op.name in ("add", "matmul") for n in graph) == 0
 
 
+def test_one_less_a_gate_is_computed_once_for_all_steps() -> None:
+    graph = objective("x -> gru(5)")
+    assert [n.op.name for n in graph if n.op.name in ("neg", "sub") and n.type.rank == 3] == ["sub", "sub", "sub"]
+
+
 def test_only_a_gradient_at_every_step_is_an_item() -> None:
     last = "model M { input x: [T, 3] target y: [4]  h = x -> rnn(4)  output z = h[-1]  loss mean((z - y)^2) }"
     (loop,) = (n for n in nnspec.loads(last).spec.gradients if n.op.name == "scan" and n.attributes["reverse"])

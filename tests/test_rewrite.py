@@ -266,6 +266,38 @@ def test_a_lighter_graph_means_the_same(case: str) -> None:
         assert sum(n.op.name == op for n in light) == number, op
 
 
+def _beside(*parts: Any) -> Any:
+    return OPS["concat"](*parts, axis=1)
+
+
+JOINED = {
+    "a product": (lambda x, g, h: x.mT @ _beside(g, h), {"concat": [(3, 128)]}),
+    "of narrow parts": (lambda x, g, h: x.mT @ _beside(g, x), {"concat": [(BATCH, 67)]}),
+    "a sum": (lambda x, g, h: OPS["sum"](_beside(x, g), axes=(0,), keep=False), {"concat": [(67,)]}),
+    "a sum over what is joined": (lambda x, g, h: OPS["sum"](_beside(x, g), axes=(1,), keep=False), {"concat": [(BATCH, 67)]}),
+    "neighbours": (
+        lambda x, g, h: _beside(_columns(g, 0, 20), _columns(g, 20, 50), _columns(g, 51, 64), h),
+        {"cut": [(BATCH, 13), (BATCH, 50)]},
+    ),
+}
+
+
+def _columns(x: Any, start: int, stop: int) -> Any:
+    return OPS["cut"](x, axis=1, start=start, stop=stop)
+
+
+@pytest.mark.parametrize("case", JOINED)
+def test_what_is_joined_is_not_laid_out_for_a_smaller_value(case: str) -> None:
+    build, wanted = JOINED[case]
+    wide = Type("float64", (BATCH, 64))
+    graph, light = lightened(build, x=Type("float64", (BATCH, 3)), g=wide, h=wide)
+    rng = np.random.default_rng(0)
+    feeds = {n: rng.normal(size=(5, width)) for n, width in (("x", 3), ("g", 64), ("h", 64))}
+    assert np.allclose(reference.run(graph, feeds)["y"], reference.run(light, feeds)["y"], rtol=1e-12)
+    for op, shapes in wanted.items():
+        assert [n.type.shape for n in light if n.op.name == op] == shapes
+
+
 def test_of_a_batch_normalisation_two_sums_are_left_for_forward_and_three_for_backward() -> None:
     net = nnspec.loads(
         "model M { input x: [3, 8, 8]  target y: [3]  h = x -> batchnorm -> relu -> conv(3, 8) -> flatten  output h  loss mse(h, y) }"

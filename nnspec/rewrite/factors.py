@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from itertools import pairwise
 from operator import mul as times
 
 from nnspec.graph import Graph, Node, Type, Var
 from nnspec.graph.types import broadcast
-from nnspec.ops.arrange import expand, reshape
+from nnspec.ops.arrange import concat, cut, expand, reshape
 from nnspec.ops.index import one_hot
+from nnspec.ops.linear import matmul
 from nnspec.ops.pointwise import add, div, mul, neg, sub
 from nnspec.ops.reduce import mean, sum
 
 MAX_REWRITES_OF_A_NODE = 20
+WIDE = 64
+"""Columns of a product with fewer than which it is slower for each."""
 
 
 def lighter(graph: Graph) -> Graph:
@@ -175,6 +179,44 @@ def _in_common(node: Node, x: Var, y: Var) -> Var | None:
     return node.op(left[0], right[0]) * left[1] if left and right and left[1] == right[1] and x.type == y.type else None
 
 
+def _of_joined(node: Node, x: Var, y: Var) -> Var | None:
+    """The products of what is joined, joined: the gradient of a weight is smaller than what it is the gradient of."""
+    axis = node.type.rank - 1
+    if y.node.op is not concat or y.node.attributes["axis"] != axis or node.type.has_batch or not y.type.has_batch:
+        return None
+    parts = [y.graph.var(i) for i in y.node.inputs]
+    return concat(*(x @ part for part in parts), axis=axis) if all(_is_wide(part) for part in parts) else None
+
+
+def _is_wide(value: Var) -> bool:
+    width = value.type.shape[-1]
+    return isinstance(width, int) and width >= WIDE
+
+
+def _sum_of_joined(node: Node, x: Var) -> Var | None:
+    """The same with sums over the batch in place of products."""
+    if x.node.op is not concat or node.attributes["axes"] != (0,) or node.attributes["keep"] or not x.type.has_batch:
+        return None
+    axis = x.node.attributes["axis"]
+    return concat(*(_best(sum(x.graph.var(i), axes=(0,), keep=False)) for i in x.node.inputs), axis=axis - 1) if axis else None
+
+
+def _meet(left: Node, right: Node, axis: int) -> bool:
+    """Whether one piece ends where the other begins, along the axis on which both are cut."""
+    a, b = left.attributes, right.attributes
+    return (a["axis"], b["axis"], a["stop"]) == (axis, axis, b["start"])
+
+
+def _side_by_side(node: Node, *parts: Var) -> Var | None:
+    """Neighbouring pieces of one value as one piece."""
+    axis = node.attributes["axis"]
+    for number, (left, right) in enumerate(pairwise(part.node for part in parts)):
+        if left.op is right.op is cut and left.inputs == right.inputs and _meet(left, right, axis):
+            joined = cut(parts[0].graph.var(left.inputs[0]), **{**left.attributes, "stop": right.attributes["stop"]})
+            return concat(*parts[:number], joined, *parts[number + 2 :], axis=axis)
+    return None
+
+
 def _by_ones(node: Node, x: Var, y: Var) -> Var | None:
     """x * 1 = x, where the 1 is laid over a shape."""
     for value, ones in ((x, y), (y, x)):
@@ -184,11 +226,13 @@ def _by_ones(node: Node, x: Var, y: Var) -> Var | None:
 
 
 RULES: dict[str, tuple[Callable[..., Var | None], ...]] = {
+    concat.name: (_side_by_side,),
+    matmul.name: (_of_joined,),
     div.name: (_reciprocal, _divided),
     add.name: (_in_common,),
     sub.name: (_in_common,),
     mul.name: (_by_ones, _gathered),
     neg.name: (_negated,),
-    sum.name: (_of_one_hot, _merged, _taken_out, _parted, _unkept),
+    sum.name: (_sum_of_joined, _of_one_hot, _merged, _taken_out, _parted, _unkept),
     mean.name: (_merged, _taken_out, _unkept),
 }

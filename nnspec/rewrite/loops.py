@@ -12,6 +12,7 @@ from nnspec.graph.types import Size
 from nnspec.loops import of_step
 from nnspec.ops.arrange import concat, cut, pad, reshape, transpose
 from nnspec.ops.loop import part, parts, scan
+from nnspec.ops.pointwise import add, neg
 from nnspec.ops.source import input
 from nnspec.record import dataclass
 
@@ -243,7 +244,14 @@ def _factors(new: Graph, node: Node, inputs: tuple[str, ...], waiting: list[bool
         case "add" | "sub", [(x, factor), (same, other)] if x == same:
             return x, new.call(node.op, factor, other)
         case "add" | "sub", [None, (x, factor)] if x.name == inputs[0]:
-            return x, new.call(node.op, 1.0, factor)
+            return x, _beside_one(node.op, factor)
         case "add" | "sub", [(x, factor), None] if x.name == inputs[1]:
             return x, new.call(node.op, factor, 1.0)
     return None
+
+
+def _beside_one(op: Op, factor: Var) -> Var:
+    """1 + x, or 1 - x; which also 1 + -x is."""
+    if op is add and factor.node.op is neg:
+        return 1.0 - factor.graph.var(factor.node.inputs[0])
+    return factor.graph.call(op, 1.0, factor)
