@@ -25,7 +25,7 @@ REFERENCE = blocks(ROOT / "grammar" / "README.md", "nn")
 EACH = 3
 """Mutants of each kind of a spec."""
 SEEN = 3
-"""A formula is followed when it comes for the third time."""
+"""A pipeline is followed when it comes for the third time."""
 
 
 def everything(text: str, folder: Path = ROOT / "specs") -> list[object]:
@@ -204,7 +204,7 @@ DEFINED = """
 
 
 @pytest.mark.parametrize("line", LINES.values(), ids=list(LINES))
-def test_a_formula_means_the_same_wherever_it_comes_again(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_means_the_same_wherever_it_comes_again(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for between in (
         "",
         "dense = h",
@@ -219,7 +219,7 @@ def test_a_formula_means_the_same_wherever_it_comes_again(line: str, monkeypatch
         assert everything(text) == evaluated(text, monkeypatch)
 
 
-def test_a_formula_that_was_seen_before_is_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_that_was_seen_before_is_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     def spec(units: int) -> Compilation:
         return Compilation(Source("net.nn", f"model M {{ input x: [3]  h = x -> dense({units}) -> relu  output y = h + 1 }}"), {})
 

@@ -1,4 +1,4 @@
-"""When two calls or formulas are alike: what they hang on is of the same types, equal, or the same definitions."""
+"""When two calls or pipelines are alike: what they hang on is of the same types, equal, or the same definitions."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Look:
         raise Unlike
 
 
-class Formula(NamedTuple):
-    """A formula of a model as it is like others: its text, of a pipeline that after the name it starts from, and what all words mean."""
+class Pipeline(NamedTuple):
+    """A pipeline of a model as it is like others: its text after the name that it starts from, and what all words in it mean."""
 
     text: Span
     look: Look
@@ -59,22 +59,18 @@ class Formula(NamedTuple):
         return _words(self.text.text)
 
 
-def formula_of(e: ast.Expr, scope: Scope, defined: Callable[[str], Value | None]) -> Formula:
-    """A call, or a pipeline of calls from a tensor on that names no stage; Unlike for any other.
+def pipeline_of(e: ast.Pipe, scope: Scope, defined: Callable[[str], Value | None]) -> Pipeline:
+    """A pipeline of calls from a tensor on that names no stage; Unlike for any other.
 
     A word is looked up as a value and as what is `defined`, which a value does not hide from a call.
     """
-    start, head = e.span.start, None
-    if isinstance(e, ast.Pipe):
-        if not isinstance(e.head, ast.Name) or not all(map(_is_plain, e.stages)):
-            raise Unlike
-        start, head = e.head.span.end, scope.get(e.head.id)
-    if not isinstance(e, ast.Call) and not isinstance(head, Tensor):
+    head = scope.get(e.head.id) if isinstance(e.head, ast.Name) else None
+    if not isinstance(head, Tensor) or not all(map(_is_plain, e.stages)):
         raise Unlike
-    look, text = Look({"": head}), Span(e.span.source, start, e.span.end)
+    look, text = Look({"": head}), Span(e.span.source, e.head.span.end, e.span.end)
     written = text.text
     meanings = [(look.at(scope.get(word)), look.at(defined(word))) for word in _words(written)]
-    return Formula(text, look, (written, look.key, *meanings))
+    return Pipeline(text, look, (written, look.key, *meanings))
 
 
 def _is_plain(stage: ast.Stage) -> bool:

@@ -1,7 +1,7 @@
 """What a call of a definition did to the graph, kept so that it can be done again for other arguments of the same types.
 
-Nodes are numbered, those of the arguments first; names go on from that of the layer, or of one of the layers that a formula makes; a place
-is that of the call, or of an argument, or in the formula, or stands in the definition.
+Nodes are numbered, those of the arguments first; names go on from that of the layer, or of one of those that a pipeline makes; a place
+is that of the call, or of an argument, or in the pipeline, or stands in the definition.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Unlike(Exception):
 
 
 class Within(NamedTuple):
-    """A place in a formula, from where its text begins."""
+    """A place in a pipeline, from where its text begins."""
 
     start: int
     end: int
@@ -46,7 +46,7 @@ class NumberedSize(NamedTuple):
 
 
 class Below(NamedTuple):
-    """A name, from that of a layer on: of the call or the model (0), or of one that the formula makes."""
+    """A name, from that of a layer on: of the call or the model (0), or of one that the pipeline makes."""
 
     layer: int
     name: str
@@ -230,8 +230,8 @@ class Writer:
         return self._result(value)
 
 
-class FormulaWriter(Writer):
-    """Writes the recipe of a formula of a model from the log of its graph: places in its text are counted from where that begins.
+class PipelineWriter(Writer):
+    """Writes the recipe of a pipeline of a model from the log of its graph: places in its text are counted from where that begins.
 
     It names the `layers` that it makes; each row of the layer table is what was added since the one before.
     """

@@ -1,6 +1,6 @@
 """A call that is like one before it, in the types and plain values of its arguments, is not evaluated: what that one did is done again.
 
-So is a formula of a model whose words are those of one before it, and mean the same. What only the library has a part in is remembered for
+So is a pipeline of a model whose words are those of one before it, and mean the same. What only the library has a part in is remembered for
 all specs, what other definitions do for their own.
 """
 
@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from nnspec import limits
 from nnspec.diagnostics import Span
-from nnspec.elaborate.alike import Formula, Look, formula_of
+from nnspec.elaborate.alike import Look, Pipeline, pipeline_of
 from nnspec.elaborate.calls import Seen
 from nnspec.elaborate.declarations import Declared, enter
 from nnspec.elaborate.expand import Elaborator
-from nnspec.elaborate.recipe import Below, Ending, FormulaWriter, Given, NumberedSize, Owning, Recipe, Step, Unlike, Within, Writer
+from nnspec.elaborate.recipe import Below, Ending, Given, NumberedSize, Owning, PipelineWriter, Recipe, Step, Unlike, Within, Writer
 from nnspec.elaborate.scope import Drawn, Frame, Scope
 from nnspec.elaborate.statements import Updated, end_with
 from nnspec.elaborate.values import Builtin, Function, Owned, Row, Tensor, Value
@@ -27,16 +27,16 @@ from nnspec.graph.origin import SizeOf
 from nnspec.syntax import ast
 
 MOST = 4_000
-"""Calls and formulas that a process remembers of those in which only the library has a part."""
+"""Calls and pipelines that a process remembers of those in which only the library has a part."""
 NEVER, ASKS, ONCE = "never", "asks", "once"
-"""What is remembered of what hangs on more than it reads, of calls that hang on the phase of the model too, and of a formula that was seen
+"""What is remembered of what hangs on more than it reads, of calls that hang on the phase of the model too, and of a pipeline that was seen
 for the first time: most never come again."""
 Memory = dict[Hashable, Recipe | str]
 
 
 @cache
 def of_library() -> Memory:
-    """What calls and formulas did."""
+    """What calls and pipelines did."""
     return {}
 
 
@@ -59,7 +59,7 @@ class Notes(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """Where a recipe is followed: the paths of its layers, the places of the arguments of a call by name, the text of a formula."""
+    """Where a recipe is followed: the paths of its layers, the places of the arguments of a call by name, the text of a pipeline."""
 
     frame: Frame
     paths: Sequence[str]
@@ -81,38 +81,35 @@ class Ground(NamedTuple):
 
 
 class Remembering(Elaborator):
-    """An elaborator that does again what calls and formulas like one before it did."""
+    """An elaborator that does again what calls and pipelines like one before it did."""
 
     notes: Notes | None = None
 
     def formula(self, e: ast.Expr, scope: Scope) -> Value:
-        written = self._written(e, scope) if self.notes is None and scope is self.watched else None
-        if written is None:
+        if not isinstance(e, ast.Pipe) or scope is not self.watched or self.notes:
+            return self.evaluate(e, scope)
+        try:
+            written = pipeline_of(e, scope, self._meaning)
+        except Unlike:
             return self.evaluate(e, scope)
         memory = of_library() if written.look.library else self.definitions.remembered
         kind: Hashable = (written.key, self.training, self.fitting, self._around)
         known = memory.get(kind)
         if known is ONCE:
-            return self._learn_formula(e, scope, written, memory, kind)
+            return self._learn_pipeline(e, scope, written, memory, kind)
         if isinstance(known, Recipe) and (paths := self._paths(known, scope.frame)):
             return self._again(known, Ground(scope.frame, paths, {}, written.text), list(written.look.numbers))
         if known is None:
             _enter(memory, kind, ONCE)
         return self.evaluate(e, scope)
 
-    def _written(self, e: ast.Expr, scope: Scope) -> Formula | None:
-        try:
-            return formula_of(e, scope, self._meaning)
-        except Unlike:
-            return None
-
     @cached_property
     def _meaning(self) -> Callable[[str], Value | None]:
         """What a word means that is the name of a definition."""
         return cache(self.definitions.meaning)
 
-    def _learn_formula(self, e: ast.Expr, scope: Scope, written: Formula, memory: Memory, kind: Hashable) -> Value:
-        """The value of a formula, which is remembered if it changes no more of the frame than which layers there are."""
+    def _learn_pipeline(self, e: ast.Pipe, scope: Scope, written: Pipeline, memory: Memory, kind: Hashable) -> Value:
+        """The value of a pipeline, which is remembered if it changes no more of the frame than which layers there are."""
         frame, spent = scope.frame, self.budget.spent
         before = Frame(frame.path, counts=dict(frame.counts), draws=frame.draws)
         memory[kind] = NEVER
@@ -120,10 +117,9 @@ class Remembering(Elaborator):
             value = self.evaluate(e, scope)
         kinds = tuple(name for name, n in frame.counts.items() for _ in range(n - before.counts.get(name, 0)))
         layers = [before.child(name) for name in kinds]
-        shown = sum(isinstance(done, Row) for done in notes.log)
-        whole = shown == (len(e.stages) if isinstance(e, ast.Pipe) else 0)
+        whole = sum(isinstance(done, Row) for done in notes.log) == len(e.stages)
         if whole and before.draws == frame.draws and not any(map(self._is_function, {*layers} & {*written.words})):
-            writer = FormulaWriter(frame, written.text, layers, written.look.numbers, everywhere=memory is of_library())
+            writer = PipelineWriter(frame, written.text, layers, written.look.numbers, everywhere=memory is of_library())
             with suppress(Unlike):
                 memory[kind] = writer.write(notes.log, value, notes.seen, self.budget.spent - spent, kinds)
         return value
@@ -154,7 +150,7 @@ class Remembering(Elaborator):
 
     @property
     def _around(self) -> Hashable:
-        """What calls and formulas hang on beside what they read."""
+        """What calls and pipelines hang on beside what they read."""
         return self.graph.dtype, self.graph.context.role, self.reporting, limits.most("list")
 
     def _memory(self, f: Function, look: Look) -> Memory | None:
@@ -212,7 +208,7 @@ class Remembering(Elaborator):
                 outer.log.extend(notes.log)
 
     def _again(self, known: Recipe, ground: Ground, nodes: list[str]) -> Value:
-        """The value of a call or formula of which is known what it does."""
+        """The value of a call or pipeline of which is known what it does."""
         before = self.graph.context
         self.budget.spent += known.spent
         self.seen.add(known.seen, len(self.calls), self.budget.copies)
