@@ -22,6 +22,7 @@ class Facts:
     def __init__(self, graph: Graph, owned: Mapping[str, Owned]) -> None:
         self.graph, self.owned = graph, owned
         self._work: dict[str, Dim] = {}
+        self._types: dict[str, Type] = {}
 
     def parameters(self, names: Iterable[str] | None = None) -> int:
         wanted = self.owned if names is None else names
@@ -41,7 +42,9 @@ class Facts:
         return self._work[name]
 
     def _type(self, name: str) -> Type:
-        return _of_example(self.graph[name].type)
+        if name not in self._types:
+            self._types[name] = _of_example(self.graph[name].type)
+        return self._types[name]
 
     def memory(self, outputs: Iterable[str]) -> Dim:
         """Bytes of all values of one example that training keeps."""

@@ -192,7 +192,9 @@ class Graph:
         new, moved = Graph(name or self.name, self.dtype), dict[str, str]()
         for node in self:
             if node.name in wanted:
-                new.context = Context(node.role, node.span)
+                context = new.context
+                if context.span is not node.span or context.role != node.role:
+                    new.context = Context(node.role, node.span)
                 moved[node.name] = rule(new, node, tuple([moved[i] for i in node.inputs]))
         new.context = Context()
         new.outputs = {public: moved[n] for public, n in outputs.items()}
@@ -216,7 +218,15 @@ class Graph:
         return wanted
 
     def copy_node(self, node: Node, inputs: tuple[str, ...]) -> str:
-        return self.place(node.op, inputs, node.attrs, node.kinds, node.type, node.name)
+        """A node of another graph, on inputs here; the very same one, where nothing of it is another here."""
+        context, op, name = self.context, node.op, node.name
+        same = inputs == node.inputs and context.span is node.span and (context.role == node.role or op.is_source)
+        if not same or name in self.nodes or self.most is not None or self.log is not None:
+            return self.place(op, inputs, node.attrs, node.kinds, node.type, name)
+        made = self._known.setdefault((op, inputs, node.attrs, node.kinds, node.type.dtype, name if op.is_source else None), name)
+        if made is name:
+            self.nodes[name] = node
+        return made
 
     def insert(self, other: Graph, outputs: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
         """Copies what these nodes of another graph need, but for the nodes in `known`, for which ours stand; gives all names here."""

@@ -8,7 +8,7 @@ from nnspec.diagnostics import Diagnostic
 from nnspec.lint.allow import allowed
 from nnspec.lint.calls import channels_before_units, weights_of_their_own
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
-from nnspec.lint.fits import alike_by_broadcasting, largest_of_one, more_logits_than_classes, one_target_for_many_outputs, softmax_of_one
+from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
 from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits, probabilities_without_logarithm
 from nnspec.lint.network import Network
@@ -31,9 +31,8 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     losses_without_effect,
     unread_targets,
     dropout_on_the_output,
-    one_target_for_many_outputs,
+    targets_of_another_shape,
     class_as_an_amount,
-    alike_by_broadcasting,
     more_logits_than_classes,
     largest_of_one,
     weights_of_their_own,

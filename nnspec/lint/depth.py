@@ -101,8 +101,9 @@ def _gradients(network: Network) -> dict[str, Gradient]:
             found[name] = Gradient()
     for node in reversed(network.training.nodes.values()):
         if node.name in found:
-            for data in wiring.data_of(node):
-                there = _back(network, node, found[node.name])
+            reads = wiring.data_of(node)
+            there = _back(network, node, found[node.name]) if reads else Gradient()
+            for data in reads:
                 if data not in found or there.left > found[data].left:
                     found[data] = there
     return found

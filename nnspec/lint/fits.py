@@ -33,28 +33,33 @@ class Pair:
         return not count(self.shape) == count(self.wanted) == count(self.node.type.shape[1:])
 
 
-def one_target_for_many_outputs(network: Network) -> Iterator[Diagnostic]:
+def targets_of_another_shape(network: Network) -> Iterator[Diagnostic]:
+    """W117 and W119, of each output and the target it is compared with."""
+    for pair in _pairs(network):
+        yield from _one_for_many(network, pair)
+        yield from _alike_by_broadcasting(network, pair)
+
+
+def _one_for_many(network: Network, pair: Pair) -> Iterator[Diagnostic]:
     """W117: an output with an axis is compared with a target that has none."""
-    for pair in _pairs(network):
-        target = network.model.targets.get(pair.given)
-        if target and not target.classes and pair.shape and not pair.wanted:
-            message = f"an output of shape {show(pair.shape)} is compared with the target `{pair.given}` of shape []"
-            notes = ((network.model.spans[pair.given], "one number for an example"),)
-            declared = f"declare `target {pair.given}: {show(pair.shape)}`"
-            one = f"`-> squeeze` takes an axis of one away; or {declared}"
-            help_ = one if 1 in pair.shape else f"{declared}; or let the last layer give one number"
-            yield Diagnostic("W117", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
+    target = network.model.targets.get(pair.given)
+    if target and not target.classes and pair.shape and not pair.wanted:
+        message = f"an output of shape {show(pair.shape)} is compared with the target `{pair.given}` of shape []"
+        notes = ((network.model.spans[pair.given], "one number for an example"),)
+        declared = f"declare `target {pair.given}: {show(pair.shape)}`"
+        one = f"`-> squeeze` takes an axis of one away; or {declared}"
+        help_ = one if 1 in pair.shape else f"{declared}; or let the last layer give one number"
+        yield Diagnostic("W117", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
 
 
-def alike_by_broadcasting(network: Network) -> Iterator[Diagnostic]:
+def _alike_by_broadcasting(network: Network, pair: Pair) -> Iterator[Diagnostic]:
     """W119: an output and a target of different shapes, of which one is repeated to meet the other."""
-    for pair in _pairs(network):
-        if pair.wanted and pair.repeats:
-            output = next((f"`{name}`" for name in network.names[pair.output]), "an output")
-            message = f"{output} of shape {show(pair.shape)} and `{pair.given}` of shape {show(pair.wanted)} fit only by broadcasting"
-            notes = ((network.model.spans[pair.given], f"{show(pair.wanted)} for an example"),)
-            help_ = f"let both have one shape: {show(pair.wanted)} from the last layer, or `{pair.given}: {show(pair.shape)}`"
-            yield Diagnostic("W119", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
+    if pair.wanted and pair.repeats:
+        output = next((f"`{name}`" for name in network.names[pair.output]), "an output")
+        message = f"{output} of shape {show(pair.shape)} and `{pair.given}` of shape {show(pair.wanted)} fit only by broadcasting"
+        notes = ((network.model.spans[pair.given], f"{show(pair.wanted)} for an example"),)
+        help_ = f"let both have one shape: {show(pair.wanted)} from the last layer, or `{pair.given}: {show(pair.shape)}`"
+        yield Diagnostic("W119", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
 
 
 def _help(network: Network, pair: Pair, otherwise: str) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def _help(network: Network, pair: Pair, otherwise: str) -> dict[str, Any]:
 def _pairs(network: Network) -> Iterator[Pair]:
     """What losses and metrics subtract from each other or, as those of probabilities do, multiply."""
     wiring, graph = network.in_training, network.training
-    learnt = graph.dependents(network.model.parameters) & wiring.data
+    learnt = wiring.learnt & wiring.data
     of_targets = graph.dependents(network.model.targets) - graph.dependents(network.model.inputs)
     compared = (n for n in graph if n.op.name in ("sub", "mul") and (n.role == "loss" or not of_targets.isdisjoint(n.inputs)))
     for node in compared:

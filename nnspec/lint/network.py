@@ -44,7 +44,7 @@ class Wiring:
         self.public = set(graph.outputs.values())
         self.readers: dict[str, list[Node]] = defaultdict(list)
         for node in graph:
-            for name in dict.fromkeys(node.inputs):
+            for name in node.inputs if len(node.inputs) == 1 else dict.fromkeys(node.inputs):
                 self.readers[name].append(node)
 
     @cached_property

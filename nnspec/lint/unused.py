@@ -73,7 +73,7 @@ def losses_without_effect(network: Network) -> Iterator[Diagnostic]:
     minimised = {n for t in network.trainings for phase in t.phases for n in losses_of(phase, network.model.losses)}
     for name in network.model.losses:
         node = network.loss_of(name)
-        fixed = not network.training.needed([node.name]) & network.model.parameters.keys()
+        fixed = node.name not in network.in_training.learnt
         said = "this loss" if name == UNNAMED else f"the loss `{name}`"
         if fixed and network.model.parameters:
             yield Diagnostic(
