@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ def main() -> None:
     ignored = signal.getsignal(signal.SIGINT) is not signal.default_int_handler  # as behind `&`
     if not ignored:
         signal.signal(signal.SIGINT, _leave)
+    gc.disable()  # of what is imported nothing is garbage
     try:
         from nnspec.cli.main import main as command
     except (ImportError, MemoryError, OSError, SystemError) as error:

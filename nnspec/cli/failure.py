@@ -25,9 +25,10 @@ def run(command: Callable[[], object]) -> None:
         command()
     except (SpecError, Fault) as error:
         found = diagnostics_of(error)
-        _end(exit_code(found), found, lambda: say(found))
+        _end(exit_code(found), lambda: found, lambda: say(found))
     except click.ClickException as error:
-        _end(error.exit_code, [Diagnostic("", error.format_message())], error.show)
+        message = error.format_message()
+        _end(error.exit_code, lambda: [Diagnostic("", message)], error.show)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -48,7 +49,7 @@ def trouble() -> Iterator[None]:
         yield
     except (SpecError, Fault) as error:
         found = diagnostics_of(error)
-        _end(max(exit_code(found), TROUBLE), found, lambda: say(found))
+        _end(max(exit_code(found), TROUBLE), lambda: found, lambda: say(found))
 
 
 def diagnostics_of(error: SpecError | Fault) -> tuple[Diagnostic, ...]:
@@ -67,13 +68,13 @@ def document(found: Sequence[Diagnostic]) -> dict[str, Any]:
 
 
 def _out_of_resources(message: str) -> NoReturn:
-    _end(RESOURCES, [Diagnostic("", message)], lambda: click.echo(f"error: {message}", err=True))
+    _end(RESOURCES, lambda: [Diagnostic("", message)], lambda: click.echo(f"error: {message}", err=True))
 
 
-def _end(code: int, found: Sequence[Diagnostic], show: Callable[[], None]) -> NoReturn:
+def _end(code: int, found: Callable[[], Sequence[Diagnostic]], show: Callable[[], None]) -> NoReturn:
     """Where JSON was asked for, also by words that are not understood, that is what is written, if it can be."""
     asked = "--json" in sys.argv[1:]
-    if not any(_done(way) for way in ([lambda: _write(found)] if asked else []) + [show]):
+    if not any(_done(way) for way in ([lambda: _write(found())] if asked else []) + [show]):
         hush()
     sys.exit(code)
 

@@ -6,6 +6,7 @@ Where 1 is an answer, as that of `diff --signature`, a spec or data that is wron
 
 from __future__ import annotations
 
+import gc
 import warnings
 from importlib import import_module
 
@@ -52,6 +53,7 @@ class Commands(click.Group):
         if name in COMMANDS and name not in self.commands:
             module, _, attribute = COMMANDS[name].partition(".")
             command: click.Command = getattr(import_module(f"nnspec.cli.{module}"), attribute)
+            gc.enable()  # which was waiting for what is imported
             command.params.append(LIMIT)
             self.add_command(command, name)
         return super().get_command(ctx, name)

@@ -38,10 +38,16 @@ class Rule:
 
     text: str
     left: ast.Expr
-    right: ast.Expr
+    result: str
     condition: str = ""
     names: tuple[str, ...] = ()
     """The names for which the condition has to hold."""
+
+    @cached_property
+    def right(self) -> ast.Expr:
+        """What the rule makes, which is read when it first does."""
+        right: ast.Expr = parse_expression(self.result)
+        return right
 
     @property
     def root(self) -> str:
@@ -56,7 +62,7 @@ class Rule:
     @cached_property
     def keeps(self) -> bool:
         """Whether the operation is left out."""
-        return isinstance(self.right, ast.Name) and self.right.id in {i.id for i in _operation(self.left)[1] if isinstance(i, ast.Name)}
+        return self.result in {i.id for i in _operation(self.left)[1] if isinstance(i, ast.Name)}
 
     def apply(self, graph: Graph, name: str) -> str | None:
         """The node that says the same as `name`, or None where the rule does not fit."""
@@ -67,12 +73,14 @@ class Rule:
         return None
 
     def _made(self, graph: Graph, bindings: Bindings) -> Var | None:
-        bound = [graph[bindings[n]] for n in self.names]
-        if not all(CONDITIONS[self.condition](node) for node in bound):
-            return None
-        numbers = {n: node.attributes["value"] for n, node in zip(self.names, bound, strict=True) if self.condition == "number"}
+        if self.condition:
+            bound = [graph[bindings[n]] for n in self.names]
+            if not all(CONDITIONS[self.condition](node) for node in bound):
+                return None
+            if self.condition == "number":
+                bindings = bindings | {n: node.attributes["value"] for n, node in zip(self.names, bound, strict=True)}
         try:
-            return _make(graph, self.right, bindings | numbers)
+            return _make(graph, self.right, bindings)
         except Mismatch:  # an op of the right side does not take these shapes
             return None
 
@@ -87,7 +95,7 @@ def _rule(line: str) -> Rule:
     left, right = line.split("=>")
     right, _, condition = right.partition(" where ")
     condition, *names = condition.split() or [""]
-    return Rule(" ".join(line.split()), parse_expression(left.strip()), parse_expression(right.strip()), condition, tuple(names))
+    return Rule(" ".join(line.split()), parse_expression(left.strip()), right.strip(), condition, tuple(names))
 
 
 @dataclass(frozen=True, eq=False)
