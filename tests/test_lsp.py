@@ -6,16 +6,19 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import pytest_lsp
-from helpers import ROOT
+from helpers import GALLERY, ROOT
 from lsprotocol import types as lsp
 from pytest_lsp import ClientServerConfig, LanguageClient
 
+from nnspec import gallery
+from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source, Span
 from nnspec.elaborate.training import Training
 from nnspec.lsp.complete import SETTINGS, completions
@@ -305,6 +308,46 @@ def test_a_mistake_is_told_as_soon_as_it_is_there_or_gone(monkeypatch: pytest.Mo
         told.clear()
         server.say("net.nn")
         assert told == expected
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_a_version_is_told_what_a_fresh_look_at_it_finds(name: str) -> None:
+    text, random = gallery.read(name).text, Random(name)
+    now = Document(Source("net.nn", text), ROOT / "specs")
+    for _ in range(EDITS):
+        text = random.choice(EDITED)(text, random)
+        now, fresh = now.edited(text, {}), Document(Source("net.nn", text), ROOT / "specs")
+        assert (now.first_mistakes, now.mistakes) == (fresh.first_mistakes, fresh.mistakes), text
+
+
+def _at_a_line(edit: Callable[[str], str]) -> Callable[[str, Random], str]:
+    def edited(text: str, random: Random) -> str:
+        lines = text.split("\n")
+        at = random.randrange(len(lines))
+        return "\n".join([*lines[:at], edit(lines[at]), *lines[at + 1 :]])
+
+    return edited
+
+
+EDITS = 25
+EDITED = [
+    _at_a_line(lambda line: f"{line}  # mine"),
+    _at_a_line(lambda line: f"{line}\n\n   # nnspec: allow W101, W109"),
+    _at_a_line(lambda line: f"\n# said\n{line}   "),
+    _at_a_line(lambda line: f"# {line}"),
+    _at_a_line(lambda line: line.lstrip("# ")),
+    _at_a_line(lambda line: f"  {line}"),
+    _at_a_line(lambda line: line.replace("relu", "rellu").replace("(", "( ", 1)),
+    _at_a_line(lambda line: line.replace("rellu", "relu").partition("#")[0]),
+    lambda text, random: text[: (at := random.randrange(len(text)))] + random.choice('#"\n 0') + text[at:],
+]
+
+
+def test_a_comment_is_no_other_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = Document(Source("net.nn", "model M { input x: [4]\n output y = x -> dense(2) }"), ROOT)
+    assert now.is_right
+    monkeypatch.setattr(Compilation, "diagnostics", property(lambda _: pytest.fail("this was checked before")))
+    assert now.edited(now.source.text.replace("\n", "  # two\n"), {}).mistakes == []
 
 
 # ---- as an editor

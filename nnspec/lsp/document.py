@@ -8,20 +8,38 @@ from functools import cached_property
 from pathlib import Path
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Fault, Source, Span
+from nnspec.diagnostics import Diagnostic, Fault, Source, Span, uncommented
 from nnspec.elaborate.model import Model
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.names import Names, names_of
 
+ALLOWS = "nnspec:"
+"""What is in a comment that checks read."""
+
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """One version of a text; `folder` is where the files lie that it imports, `opened` are those of them that are open, too."""
+    """One version of a text; `folder` is where the files lie that it imports, `opened` are those of them that are open, too.
+
+    Nothing is wrong with one whose code is `right` already.
+    """
 
     source: Source
     folder: Path
     opened: Mapping[Path, str] = field(default_factory=dict)
+    right: bool = False
+
+    def edited(self, text: str, opened: Mapping[Path, str]) -> Document:
+        """The next version; where only comments and empty lines are others, nothing is wrong with it if nothing was."""
+        right = opened == self.opened and _code(text) == _code(self.source.text) and ALLOWS not in text and self.is_right
+        return Document(Source(self.source.name, text), self.folder, opened, right)
+
+    @cached_property
+    def is_right(self) -> bool:
+        """Whether nothing is wrong with its code, and no other file has a part in that."""
+        spec = self.compilation
+        return self.right or not (ALLOWS in self.source.text or self.mistakes or spec.imports.texts or (spec.models and spec.saved))
 
     @cached_property
     def path(self) -> Path:
@@ -43,11 +61,13 @@ class Document:
     @property
     def first_mistakes(self) -> list[Diagnostic]:
         """Those of them that are found first."""
-        return [] if self.compilation.is_library else self._here(self.compilation.first_diagnostics)
+        return [] if self.right or self.compilation.is_library else self._here(self.compilation.first_diagnostics)
 
     @property
     def mistakes(self) -> list[Diagnostic]:
         """All mistakes and warnings, each at a place of this file; those of an imported file at its import."""
+        if self.right:
+            return []
         spec = self.compilation
         return self._here(spec.mistakes_of_library if spec.is_library else (*spec.diagnostics, *spec.warnings))
 
@@ -76,3 +96,8 @@ class Document:
             return self.compilation.elaborated(around[-1].name.id)[0]
         except Fault:
             return None
+
+
+def _code(text: str) -> list[str]:
+    """The lines of a text without comments, and without those that are empty then."""
+    return [code for line in uncommented(text).split("\n") if (code := line.rstrip())]

@@ -44,6 +44,8 @@ class Server(LanguageServer):
     def __init__(self) -> None:
         super().__init__("nnspec", VERSION)
         self.open: dict[str, Document] = {}
+        self.past: list[Document] = []
+        """Versions that are no more, and go once nobody waits for what is said of the next."""
         self.wrong: set[str] = set()
         """The files that had mistakes when something was last said of them."""
         self.shut, self.code = False, 0
@@ -59,8 +61,11 @@ class Server(LanguageServer):
             raise JsonRpcServerNotInitialized("`initialize` comes first") from None
         known, path = self.open.get(uri), _path(uri)
         others = {_path(other).resolve(): d.source for other, d in self.workspace.text_documents.items() if other != uri}
-        if known is None or known.source.text != text or known.opened != others:
+        if known is None:
             known = self.open[uri] = Document(Source(path.name, text), path.parent, others)
+        elif known.source.text != text or known.opened != others:
+            self.past.append(known)
+            known = self.open[uri] = known.edited(text, others)
         return known
 
     def project(self, document: Document, word: str) -> Iterator[Document]:
@@ -97,7 +102,8 @@ class Server(LanguageServer):
         for other, document in list(self.open.items()):
             if other != uri and _path(uri).resolve() in document.imported:
                 self.say(other)
-        gc.collect()  # now that all is said, and before the next key
+        self.past.clear()  # now that all is said, and before the next key
+        gc.collect()
 
 
 def _path(uri: str) -> Path:
