@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nnspec
+from nnspec.run.team import together
 
 SMALL = """
 model Small {
@@ -99,3 +104,42 @@ def test_trainings_at_once_go_one_after_the_other() -> None:
 def test_threads_that_use_a_network_first_at_once_have_one_engine() -> None:
     net = small("numpy")
     assert len(set(map(id, in_threads(lambda _: net.engine, THREADS)))) == 1
+
+
+# ---- jobs on threads of their own
+
+
+def test_jobs_run_at_the_same_time() -> None:
+    meeting = Barrier(3)
+    for _ in range(20):
+        together([partial(meeting.wait, 10)] * 3)
+
+
+def test_an_error_of_any_job_is_raised_once_all_are_done() -> None:
+    done: list[int] = []
+
+    def failing() -> None:
+        raise ZeroDivisionError
+
+    for jobs in ([failing, partial(done.append, 1)], [partial(done.append, 2), failing], [failing, failing, partial(done.append, 3)]):
+        with pytest.raises(ZeroDivisionError):
+            together(jobs)
+    together([partial(done.append, 4), partial(done.append, 5)])
+    assert sorted(done) == [1, 2, 3, 4, 5]
+
+
+def test_callers_do_not_share_helpers_at_the_same_time() -> None:
+    meeting = Barrier(8)
+    together([partial(together, [partial(meeting.wait, 10)] * 2)] * 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_helpers_of_its_own() -> None:
+    together([int, int])
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        together([int, int])
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
