@@ -11,7 +11,7 @@ from nnspec.graph.loop import KINDS, Loop
 from nnspec.graph.types import count
 from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
 from nnspec.ops.arrange import concat, cut, expand, reshape
-from nnspec.ops.loop import scan
+from nnspec.ops.loop import part, scan
 from nnspec.ops.reduce import sum as sum_over
 
 
@@ -33,6 +33,14 @@ def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]
         if node.op is scan or (node.inputs and node.name in parts):
             _differentiate(graph, node, parts, dependent)
     return [reduce(add, parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
+
+
+def receivers(graph: Graph, node: Node) -> list[str]:
+    """The inputs of a node that get a share of its gradient."""
+    if not node.op.grad and node.op not in (scan, part):  # autodiff goes through loops itself
+        return []
+    declared = zip(node.inputs, node.op.declared(len(node.inputs)), strict=True)
+    return [name for name, parameter in declared if graph[name].type.is_float and parameter.name not in node.op.choosing]
 
 
 def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str]) -> None:

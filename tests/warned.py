@@ -120,12 +120,20 @@ MUST = {
     },
     "W110": {
         "an output that no loss reads": vector("dense(4)", "output other = x -> dense(2)"),
+        "a limit that is compared with": model(
+            "input x: [8]", "target y: [8]", "param t: [8] = 0.5", "param w: [8] = 1", "output z = if x > t then w * x else 0",
+            "loss mse(z, y)",
+        ),
         "a parameter in a layer": f"layer f(x) {{\n  param w: [3] = 1\n  return 2 * x\n}}\n{vector('dense(4) -> f')}",
     },
     "W111": {
         "named by no train block": vector("dense(4)", "loss other = mean(z^2)")
         + "\ntrain { batch 1  epochs 1  optimizer adam  minimize mse }",
         "of no parameter": vector("dense(4)", "loss other = mse(x[:4], y)"),
+        "an accuracy": three("softmax(z)", "loss accuracy(z, y)"),
+        "the share of mistakes": three("softmax(z)", "loss mean(argmax(z) != y)"),
+        "a rounded error": vector("dense(4)", "loss other = mean(round(z - y)^2)"),
+        "all of it held back": vector("dense(4)", "loss other = mse(stop_gradient(z), y)"),
     },
     "W112": {"a second target": vector("dense(4)", "target other: [2]")},
     "W113": {
@@ -307,6 +315,15 @@ MUST_NOT = {
         "input x: [T, 8]", "target y: [T]", "output p = softmax((x -> dense(1))[:, 0])", "loss mse(p, y)"
     ),
     "a negative rate of an optimizer that goes up": trained("up(-0.1)"),
+    "a limit with a slope": model(
+        "input x: [8]", "target y: [8]", "param t: [8] = 0.5", "output z = if x > t then x else t", "loss mse(z, y)"
+    ),
+    "a gradient that goes straight through": model(
+        "input x: [8]", "target y: [8]", "param w: [8] = 1", "h = w * x", "output z = h + stop_gradient(round(h) - h)", "loss mse(z, y)"
+    ),
+    "a random network that is predicted": model(
+        "input x: [8]", "t = stop_gradient(x -> dense(4))", "output z = x -> dense(4)", "loss mse(z, t)"
+    ),
     "a weight for each example": model(
         "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
     ),

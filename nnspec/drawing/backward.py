@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from nnspec.autodiff import pull_back
+from nnspec.autodiff import pull_back, receivers
 from nnspec.diagnostics import Source, Span
 from nnspec.drawing.body import Body
 from nnspec.elaborate.model import Model
 from nnspec.graph import Graph, Node
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
-from nnspec.ops.loop import part, scan
 from nnspec.picture.diagram import Box, Diagram, Edge
 from nnspec.record import dataclass
 
@@ -44,10 +43,9 @@ def _senders(graph: Graph, ends: Iterable[str], trained: Iterable[str]) -> dict[
     dependent = graph.dependents(trained)
     found: dict[str, set[str]] = {end: set() for end in ends}
     for node in reversed(list(graph)):
-        if node.name in found and (node.op.grad or node.op in (scan, part)):  # autodiff goes through loops itself
-            for value, parameter in zip(node.inputs, node.op.declared(len(node.inputs)), strict=True):
-                if value in dependent and graph[value].type.is_float and parameter.name not in node.op.choosing:
-                    found.setdefault(value, set()).add(node.name)
+        if node.name in found:
+            for value in dependent.intersection(receivers(graph, node)):
+                found.setdefault(value, set()).add(node.name)
     return found
 
 

@@ -67,7 +67,8 @@ class Op:
     in_place:  a pointwise op may write over any of its inputs.
     onto:      the input that `prepare` may write its output over.
     scalar:    the same function of plain numbers, for compile time.
-    choosing:  inputs that only choose which elements are meant: they get no gradient, and checks take them from the examples.
+    choosing:  inputs that only choose which elements, or which whole number, are meant: they get no gradient, and checks take them from
+               the examples.
     meets:     `meets(*types, **attributes)` gives, for each input, the axes along which its elements meet; without it all may, but in
                a pointwise op none do.
     adds_up:   where elements meet along the batch, the outputs for parts of a batch add up to that for all of it.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
+from nnspec.autodiff import receivers
 from nnspec.diagnostics import Span, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
@@ -46,6 +47,25 @@ class Wiring:
         for node in graph:
             for name in node.inputs if len(node.inputs) == 1 else dict.fromkeys(node.inputs):
                 self.readers[name].append(node)
+
+    def reached(self, end: str) -> set[str]:
+        """What the gradient of a value comes back to."""
+        found = {end}
+        for node in reversed(self.graph.nodes.values()):
+            if node.name in found:
+                found.update(receivers(self.graph, node))
+        return found
+
+    def flat(self, starts: Iterable[str], ends: Iterable[str]) -> list[Node]:
+        """Where a way from some values to others that their gradients do not come back along has none any more."""
+        moved, needed, found = set(starts), self.graph.needed(ends), list[Node]()
+        for node in self.graph:
+            if node.name in needed and not moved.isdisjoint(node.inputs):
+                if moved.isdisjoint(receivers(self.graph, node)):
+                    found.append(node)
+                else:
+                    moved.add(node.name)
+        return found
 
     @cached_property
     def products(self) -> dict[str, Product]:
@@ -145,6 +165,11 @@ class Network:
     def start(self, product: Product) -> Owned | None:
         """The parameter of a product, with how it starts."""
         return self.model.owned[product.weight] if product.weight else None
+
+    @cached_property
+    def reached(self) -> Mapping[str, set[str]]:
+        """The parameters that the gradient of each loss comes back to."""
+        return {n: self.in_training.reached(self.loss_of(n).name) & self.model.parameters.keys() for n in self.model.losses}
 
     def loss_of(self, name: str) -> Node:
         return self.training[self.training.outputs[f"loss:{name}"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nnspec.diagnostics import Diagnostic
+from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
 from nnspec.graph import Graph, Node
@@ -56,7 +56,7 @@ def _made_of(graph: Graph, value: str, used: set[str]) -> set[str]:
 
 
 def untrained_parameters(network: Network) -> Iterator[Diagnostic]:
-    """W110: a parameter that no loss depends on stays as it starts."""
+    """W110: a parameter that no loss depends on, or none with a gradient, stays as it starts."""
     losses = outputs_of(network.training, "loss").values()
     needed, used = network.training.needed(losses), network.needed
     declared = {row.value.var.name for row in network.model.rows}  # of which `unused_values` speaks
@@ -66,6 +66,24 @@ def untrained_parameters(network: Network) -> Iterator[Diagnostic]:
             message = f"no loss depends on the parameter `{owned.name}`, so training leaves it as it starts"
             help_ = "let a loss read what it makes, or write it as a number"
             yield Diagnostic("W110", message, node.span if node else owned.span, help=help_, level="warning")
+        elif owned.name in needed and (flat := _flat_behind(network, owned.name)):
+            message = f"the gradient of the loss for the parameter `{owned.name}` is 0, so training leaves it as it starts"
+            help_ = "what jumps has a smooth form: `sigmoid` for a comparison, `softmax` for `argmax`; or write it as a number"
+            yield Diagnostic("W110", message, owned.span, notes=_notes(flat), help=help_, level="warning")
+
+
+def _flat_behind(network: Network, parameter: str) -> list[Node]:
+    """Where no gradient comes back from the losses to a parameter: none where it is held back on purpose, or a whole loss is flat."""
+    reached = network.reached.values()
+    if not all(reached) or any(parameter in names for names in reached):
+        return []
+    flat = network.in_training.flat([parameter], outputs_of(network.training, "loss").values())
+    return [] if any(n.op.name == "stop_gradient" or n.role == "backward" for n in flat) else flat
+
+
+def _notes(flat: list[Node]) -> tuple[tuple[Span, str], ...]:
+    places = dict.fromkeys(n.span for n in flat if n.span and not n.span.source.library)
+    return tuple((span, "no gradient goes through this") for span in sorted(places, key=lambda s: s.start)[:1])
 
 
 def losses_without_effect(network: Network) -> Iterator[Diagnostic]:
@@ -73,16 +91,16 @@ def losses_without_effect(network: Network) -> Iterator[Diagnostic]:
     minimised = {n for t in network.trainings for phase in t.phases for n in losses_of(phase, network.model.losses)}
     for name in network.model.losses:
         node = network.loss_of(name)
-        fixed = node.name not in network.in_training.learnt
+        wiring = network.in_training
         said = "this loss" if name == UNNAMED else f"the loss `{name}`"
-        if fixed and network.model.parameters:
-            yield Diagnostic(
-                "W111",
-                f"no parameter changes {said}",
-                node.span,
-                help=_taken_for_numbers(network, node) or "make it a `metric`",
-                level="warning",
-            )
+        if node.name not in wiring.learnt and network.model.parameters:
+            help_ = _taken_for_numbers(network, node) or "make it a `metric`"
+            yield Diagnostic("W111", f"no parameter changes {said}", node.span, help=help_, level="warning")
+        elif network.model.parameters and not network.reached[name]:
+            message = f"the gradient of {said} is 0, so that no parameter learns from it"
+            notes = _notes(wiring.flat(network.model.parameters, [node.name]))
+            help_ = "make it a `metric`; a loss such as `cross_entropy` or `bce_logits` changes a little with every logit"
+            yield Diagnostic("W111", message, node.span, notes=notes, help=help_, level="warning")
         elif network.trainings and name not in minimised:
             added = "give it a name, `loss a = ...`, and add that" if name == UNNAMED else "add it"
             help_ = f"{added} to a `minimize` line, or make it a `metric`"

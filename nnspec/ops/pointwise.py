@@ -26,6 +26,7 @@ def binary(name: str, doc: str, kernel: Kernel, grad: GradRule | None, onnx: Any
 
 _BOOLEAN: dict[str, Any] = {"dtype": "bool", "why": "its output is not a float"}
 _FLAT: dict[str, Any] = {"smooth": False}
+_STEPS: dict[str, Any] = {**_FLAT, "choosing": ("x",)}
 
 # ---- arithmetic
 
@@ -95,13 +96,13 @@ tanh = unary("tanh", "Hyperbolic tangent.", np.tanh, lambda g, y, x: (g * (1.0 -
 abs: Op = unary("abs", "|x|; the gradient at 0 is 0.", np.abs, lambda g, y, x: (g * sign(x),), "Abs", "abs([-2, 3]) == [2, 3]",
             scalar=math.fabs, **_FLAT)  # fmt: skip
 sign: Op = unary("sign", "-1, 0 or 1; the gradient is 0.", np.sign, lambda g, y, x: (None,), "Sign", "sign([-2, 0, 3]) == [-1, 0, 1]",
-             scalar=lambda x: (x > 0) - (x < 0), **_FLAT)  # fmt: skip
+             scalar=lambda x: (x > 0) - (x < 0), **_STEPS)  # fmt: skip
 floor: Op = unary("floor", "The largest whole number not above x; the gradient is 0.", np.floor, lambda g, y, x: (None,), "Floor",
-              "floor([1.5, -1.5]) == [1, -2]", **_FLAT)  # fmt: skip
+              "floor([1.5, -1.5]) == [1, -2]", **_STEPS)  # fmt: skip
 ceil: Op = unary("ceil", "The smallest whole number not below x; the gradient is 0.", np.ceil, lambda g, y, x: (None,), "Ceil",
-             "ceil([1.5, -1.5]) == [2, -1]", **_FLAT)  # fmt: skip
+             "ceil([1.5, -1.5]) == [2, -1]", **_STEPS)  # fmt: skip
 round: Op = unary("round", "The nearest whole number, at a half the even one; the gradient is 0.", np.rint, lambda g, y, x: (None,),
-              "Round", "round([1.4, 1.5, 2.5, -0.5]) == [1, 2, 2, 0]", scalar=builtins.round, **_FLAT)  # fmt: skip
+              "Round", "round([1.4, 1.5, 2.5, -0.5]) == [1, 2, 2, 0]", scalar=builtins.round, **_STEPS)  # fmt: skip
 
 
 def _logistic(x: Any) -> Any:
