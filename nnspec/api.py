@@ -126,6 +126,7 @@ def open(run: str | Path) -> Net:
     restore(net.engine, checkpoint.arrays, checkpoint.manifest)
     said = checkpoint.manifest
     net.labels, net.means, net.data_path = said["labels"], said.get("means", {}), said["asked"]["data"]
+    net.trained_on = said.get("data", ())
     return net
 
 

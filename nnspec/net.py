@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nnspec.run.engine import Engine
     from nnspec.train.data import Dataset, Sample
     from nnspec.train.feed import Feed
+    from nnspec.train.fingerprint import Fingerprint
     from nnspec.train.loop import History, Progress
 
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,7 +39,8 @@ class Net:
 
     `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
     trained on. `means` has, by column, what stands for missing values. An exported model brings both along. `data_path` is the file or
-    folder that it was trained on in place of the spec's, and is where `path` says nothing else.
+    folder that it was trained on in place of the spec's, and is where `path` says nothing else. `trained_on` tells, by checksums, the
+    examples of each train block of a run.
 
     Threads may share a network, and take turns: a call of it computes with the weights as they are between two steps, and two trainings
     go one after the other. What is written into `params` and `states` meanwhile waits for nobody.
@@ -56,6 +58,7 @@ class Net:
         self.labels: Mapping[str, Sequence[str]] = self.spec.labels
         self.means: Mapping[str, Any] = self.spec.means
         self.data_path: str | None = None
+        self.trained_on: Sequence[Fingerprint] = ()
         self._making, self._training = RLock(), RLock()
 
     @cached_property
@@ -140,6 +143,7 @@ class Net:
         if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise fault("E106", f"a seed is a whole number from 0 to {MAX_SEED:,}, not {seed!r}")
         self.engine.initialise(seed)
+        self.trained_on = ()
         return self
 
     @as_spec_error()
@@ -251,10 +255,11 @@ class Net:
         with self._training:
             self.labels, self.means = {**self.labels, **datasets[-1].labels}, {**self.means, **datasets[-1].means}
             self.data_path = path and str(Path(path).absolute())
+            self.trained_on = fingerprints(datasets) if folder else ()
             progress, choosing = progress or Progress(), self.engine_name == "auto"
             if folder is None:
                 return fit(self.engine, datasets, progress, choosing=choosing)
-            said = {**self._said(), "data": fingerprints(datasets)}
+            said = self._said()
             kept = resumed(folder, self.engine, said, choosing, progress.on_warning) if resume else begun(folder, self.engine, said)
             with kept as run:
                 return fit(self.engine, datasets, progress, run, choosing=choosing)
@@ -262,7 +267,7 @@ class Net:
     def _said(self) -> dict[str, Any]:
         """What a manifest says of the wishes of who trains."""
         asked = {"engine": self.engine_name, "device": self.device, "threads": self.threads, "data": self.data_path}
-        return {"labels": self._feed.texts, "means": dict(self.means), "asked": asked}
+        return {"labels": self._feed.texts, "means": dict(self.means), "asked": asked, "data": list(self.trained_on)}
 
     @as_spec_error()
     def datasets(self, path: str | None = None, note: Callable[[str], None] = lambda _: None) -> list[Dataset]:
@@ -276,8 +281,17 @@ class Net:
 
     @as_spec_error()
     def dataset(self, path: str | None = None, *, data: Mapping[str, Any] | None = None) -> Dataset:
-        """The data of the last train block, or these arrays in their place, checked and split."""
-        return self._feed.of_last_block(data, path).as_arrays()
+        """The data of the last train block, or these arrays in their place, checked and split.
+
+        That it is not what a run was trained on, so that what is held out may have been, is a warning of Python's (W545).
+        """
+        from nnspec.train.changes import other_data
+
+        dataset = self._feed.of_last_block(data, path)
+        if data is None and path is None and self.trained_on:
+            for doubt in other_data(self.name, self.spec.trainings[-1], self.trained_on[-1], dataset):
+                warn(doubt)
+        return dataset.as_arrays()
 
     @as_spec_error()
     def sample(self, path: str | None = None) -> Sample:
@@ -420,7 +434,8 @@ class Net:
 
         kept = standing_in(self.engine) if "engine" in self.__dict__ else None
         asked = self.engine_name, self.device, self.threads
-        return self.spec, asked, {"labels": self._feed.texts, "means": dict(self.means), "data_path": self.data_path}, kept
+        known = {"labels": self._feed.texts, "means": dict(self.means), "data_path": self.data_path, "trained_on": self.trained_on}
+        return self.spec, asked, known, kept
 
     # ---- checks
 
@@ -444,7 +459,7 @@ def made_again(spec: Compilation, asked: tuple[Any, ...], known: Mapping[str, An
     from nnspec.train.checkpoint import put_back
 
     net = Net(spec, *asked)
-    net.labels, net.means, net.data_path = known["labels"], known["means"], known["data_path"]
+    net.labels, net.means, net.data_path, net.trained_on = (known[name] for name in ("labels", "means", "data_path", "trained_on"))
     if kept:
         put_back(net.engine, kept)
     return net

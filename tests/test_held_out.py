@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers import run
 
 import nnspec
 from nnspec.cli.main import cli
@@ -144,6 +147,67 @@ def test_data_that_is_given_is_never_passed_over_for_the_values_of_a_spec(comman
 def test_a_table_is_read_in_the_place_of_the_values_of_a_spec() -> None:
     done = CliRunner().invoke(cli, ["predict", "run", "--data", "rows.csv", "-o", "p.csv"])
     assert done.stdout == "3 predictions in p.csv\n"
+
+
+# ---- data that is not what it was
+
+HELD = 'csv("train.csv")  test 0.3'
+
+
+def written(name: str, rows: list[int]) -> None:
+    Path(name).write_text("x_0,x_1,y\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in rows))
+
+
+def judged_after(settings: str, rows: list[int], *options: str) -> str:
+    """What `eval` says beside the metrics of a run whose table has other rows since."""
+    written("train.csv", [*range(40)])
+    written("test.csv", [*range(40, 60)])
+    Path("net.nn").write_text(f"{MODEL} train {{ data {settings}  epochs 1  optimizer sgd(lr = 1e-3) }}")
+    assert CliRunner().invoke(cli, ["train", "net.nn", "--run", "run"]).exit_code == 0
+    assert nnspec.open("run").trained_on
+    written("train.csv", rows)
+    done = run("eval", "run", *options, cwd=Path())
+    assert done.returncode == 0
+    return done.stderr
+
+
+@pytest.mark.parametrize("rows", [[*range(41)], [*range(39)], [*range(40)][::-1]], ids=["grown", "shorter", "reversed"])
+def test_a_run_whose_table_has_changed_is_not_judged_without_a_word(
+    rows: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = judged_after(HELD, rows)
+    assert "W545]: `Line` was trained on other data: what is held out now may have been trained on" in said
+    assert 'data csv("train.csv")' in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "options"),
+    [
+        (HELD, [*range(40)], ()),
+        (HELD, [*range(41)], ("--data", "test.csv")),
+        ('csv("train.csv")  test csv("test.csv")', [*range(41)], ()),
+    ],
+    ids=["the same", "another file", "a test of its own"],
+)
+def test_a_run_is_judged_without_a_word_by_what_it_has_not_seen(
+    settings: str, rows: list[int], options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert judged_after(settings, rows, *options) == ""
+
+
+def test_a_copy_of_a_run_knows_what_it_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    judged_after(HELD, [*range(41)])
+    net = nnspec.open("run")
+    net.save("again")
+    for other in (net, copy(net), nnspec.open("again")):
+        with pytest.warns(UserWarning, match="W545"):
+            other.dataset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.init().dataset()
 
 
 # ---- the weights that are kept

@@ -121,6 +121,10 @@ class DataSource:
     spans: Mapping[str, Span] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def reads_as(self, other: DataSource | None) -> bool:
+        """Whether both are the same file or data set."""
+        return other is not None and (self.name, self.path) == (other.name, other.path)
+
 
 class SourceReader:
     """Reads the sources of one train block."""

@@ -85,6 +85,11 @@ class Training:
         """What decides which examples are trained on, watched and kept for the end."""
         return self.data, self.validation, self.test, self.seed
 
+    @property
+    def tests_elsewhere(self) -> bool:
+        """Whether what is kept for the end is no part of the data that is trained on."""
+        return isinstance(self.test, DataSource) and not self.test.reads_as(self.data)
+
 
 def elaborate_training(
     block: ast.Train, definitions: Definitions, lets: Scope, before: Training | None = None

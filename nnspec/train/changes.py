@@ -7,6 +7,9 @@ from itertools import zip_longest
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Source, Span, fault
+from nnspec.elaborate.training import Training
+from nnspec.train.data import Dataset
+from nnspec.train.fingerprint import Fingerprint, fingerprints
 
 Said = Mapping[str, Any]
 """What a manifest says."""
@@ -63,6 +66,16 @@ def _first_change(trained: str, source: Source) -> Span | None:
 def _other_fields(old: Mapping[str, Said], new: Mapping[str, Said]) -> Iterator[tuple[str, str]]:
     for part, fields in new.items():
         yield from ((part, name) for name in {**old[part], **fields} if old[part].get(name) != fields.get(name))
+
+
+def other_data(name: str, training: Training, before: Fingerprint, dataset: Dataset) -> Iterator[Diagnostic]:
+    """A warning where a network was trained on other examples than this data has for that, unless its test is another file."""
+    if training.tests_elsewhere or fingerprints([dataset])[0]["training"] == before["training"]:
+        return
+    held_out = ": what is held out now may have been trained on" if dataset.test else ""
+    help_ = "put back the data that it was trained on, or judge it by examples that it has never seen: `--data FILE`" if held_out else ""
+    span = training.data.span if training.data else None
+    yield Diagnostic("W545", f"`{name}` was trained on other data{held_out}", span, help=help_, level="warning")
 
 
 def warned(run: str, before: Said, now: Said, *, rate_follows: bool) -> Iterator[Diagnostic]:

@@ -288,8 +288,7 @@ class _Loader:
 
     def watches(self, source: DataSource) -> bool:
         """Whether what this source holds out is watched while training, and so neither trained on nor kept for the end."""
-        validation = self.training.validation
-        return isinstance(validation, DataSource) and (validation.name, validation.path) == (source.name, source.path)
+        return isinstance(self.training.validation, DataSource) and self.training.validation.reads_as(source)
 
     def other(self, source: DataSource) -> Fields:
         """A source of its own for validation or test: the part it holds out, or all of it."""
