@@ -1,4 +1,7 @@
-"""`nnspec` and `python -m nnspec`: Ctrl-C ends them without a traceback, also while the command is being imported or Python shuts down."""
+"""`nnspec` and `python -m nnspec`: Ctrl-C ends them without a traceback, also while the command is being imported or Python shuts down.
+
+What a process leaves behind goes with it: taking it down piece by piece takes as long as a small check.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,25 @@ def main() -> None:
         command()
     except MemoryError:  # there was none left to end with, after that had been said
         os._exit(3)
+    except SystemExit as end:
+        if isinstance(end.code, int) and _written():
+            os._exit(end.code)
+        raise
     finally:
         if not ignored:
             signal.signal(signal.SIGINT, _leave)
+    if _written():
+        os._exit(0)
+
+
+def _written() -> bool:
+    """Whether all that was said has gone where it belongs."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True
 
 
 def _leave(*_: object) -> None:

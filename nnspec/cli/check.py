@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import sys
 from collections import Counter
@@ -68,7 +67,6 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
 def _collect_seldom() -> None:
     """What one check makes is used to its end, and then all of it goes with the process."""
     gc.set_threshold(MANY_OBJECTS)
-    atexit.register(gc.freeze)
 
 
 def _table(spec: Compilation) -> str:
