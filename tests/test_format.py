@@ -14,6 +14,7 @@ from helpers import ROOT
 from nnspec.cli.main import cli
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
+from nnspec.syntax import ast
 from nnspec.syntax.dump import dump
 from nnspec.syntax.format import formatted
 from nnspec.syntax.format.concrete import tokens_of
@@ -36,6 +37,10 @@ def layout(text: str) -> str:
 def meaning(text: str) -> str:
     """The tree without places in the text."""
     return re.sub(r"  # line \d+$", "", dump(parse(Source("a.nn", text))[0]), flags=re.M)
+
+
+def documentation(text: str) -> list[str]:
+    return [d.doc for d in parse(Source("a.nn", text))[0].definitions if isinstance(d, ast.Definition | ast.Let | ast.Train | ast.Test)]
 
 
 def graph(text: str, folder: Path) -> str:
@@ -86,6 +91,7 @@ def test_only_white_space_changes_and_the_layout_of_a_layout_is_itself(seed: int
         assert tokens(result) == tokens(other)
         assert comments(result) == comments(other)
         assert meaning(result) == meaning(other)
+        assert documentation(result) == documentation(other)
         assert layout(result) == result
         assert not re.search(r"[ \t]\n|\n\n\n|\t", result)
         assert result.endswith("\n") and not result.startswith("\n")
@@ -155,8 +161,16 @@ PAIRS = {
         "let a = [\n  1, # one\n  2\n]\n",
     ),
     "comments where no line ends go above": (
-        "fn f(x) = x ^ # why\n 2",
-        "# why\nfn f(x) = x^2\n",
+        "fn f(x) { y = x ^ # why\n 2 return y }",
+        "fn f(x) {\n  # why\n  y = x^2\n  return y\n}\n",
+    ),
+    "comments that go above a definition are not its documentation": (
+        "# head\n\n# doc\nfn f(x) = x ^ # why\n 2\nfn # no doc\n g(x) = x",
+        "# head\n\n# why\n\n# doc\nfn f(x) = x^2\n\n# no doc\n\nfn g(x) = x\n",
+    ),
+    "comments go to the side of a sign where the line can end": (
+        "fn f(x, # x\n y # y\n , z) # z\n = x * # times\n y + z # all\nlayer g(x) # g\n { return x }",
+        "fn f(\n  x, # x\n  y, # y\n  z\n) = # z\n  x # times\n    * y + z # all\n\nlayer g(x) { # g\n  return x\n}\n",
     ),
     "empty braces": ("train {\n\n}", "train {}\n"),
     "braces with a comment": ("train { # none\n}", "train { # none\n}\n"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
+from itertools import pairwise
 
 from nnspec.record import dataclass
 from nnspec.syntax.format.document import Line
@@ -11,6 +12,9 @@ from nnspec.syntax.lalr import Token, Tree, tokens_of
 
 Branch = Tree
 Part = Branch | Token
+LEAD = frozenset(("->", "then", "else", "or", "and", "<", "<=", ">", ">=", "==", "!=", "+", "-", "*", "/", "@", "%"))
+TRAIL = frozenset((",", "{", "=", "~", "<-"))
+"""Signs that begin a line, and those that end one."""
 
 
 @dataclass
@@ -60,7 +64,16 @@ def between(text: str, tokens: Sequence[Token], comments: Sequence[Token]) -> Be
         if lines:
             found.above[start] = lines
         before, ends = token, token.end_pos if token else ends
+    _to_ends_of_lines(found.after, tokens)
     return found
+
+
+def _to_ends_of_lines(after: dict[int, str], tokens: Sequence[Token]) -> None:
+    """A comment goes from one side of a sign to that where the line can end, unless there is one."""
+    for before, sign in pairwise(tokens):
+        ends, other = (before, sign) if sign in LEAD else (sign, before)
+        if (sign in LEAD or sign in TRAIL) and other.start_pos in after and ends.start_pos not in after:
+            after[ends.start_pos] = after.pop(other.start_pos)
 
 
 def first(part: Part) -> Token:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from nnspec.record import dataclass
 from nnspec.syntax.format.concrete import Branch, Part, first, is_kind, last, parts
@@ -62,7 +62,8 @@ class Statements(Formulas):
         above = self.between.above.pop(start, [])
         after = self.between.after.pop(end, "")
         shape, cells, rest = self.cells(part)
-        above += self.between.left_in(part)
+        left = self.between.left_in(part)
+        above = above + left if self.depth else _apart_from_documentation(left, above)
         return Row(shape, cells, rest, tuple(above), after, LIMIT - INDENT * self.depth)
 
     def cells(self, part: Part) -> tuple[str, tuple[str, ...], Doc]:
@@ -203,6 +204,15 @@ def _apart(rows: list[Row]) -> list[Row]:
         close = row.above[:1] != ("",) and not (before.on_one_line and row.on_one_line)
         out.append(replace(row, above=("", *row.above)) if close else row)
     return out
+
+
+def _apart_from_documentation(left: list[str], above: list[str]) -> list[str]:
+    """Comments above a definition, and with a blank line between them and those right above it."""
+    if not left:
+        return above
+    documentation = list(takewhile(bool, reversed(above)))[::-1]
+    others = above[: len(above) - len(documentation)]
+    return [*(others or [""]), *left, "", *documentation]
 
 
 def _without_first_blank(lines: tuple[str, ...]) -> tuple[str, ...]:
