@@ -51,8 +51,16 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _ports(types: Callable[[Model], Mapping[str, Type]]) -> Callable[[str, Compilation, Compilation], Iterator[Change]]:
-    """The comparison of inputs, targets or outputs."""
-    return lambda part, a, b: compared(part, *({n: str(t) for n, t in types(s.model).items()} for s in (a, b)))
+    """The comparison of inputs, targets or outputs; whoever takes them by their number sees their order."""
+
+    def changes(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
+        before, after = ({n: str(t) for n, t in types(s.model).items()} for s in (a, b))
+        yield from compared(part, before, after)
+        old, new = [n for n in before if n in after], [n for n in after if n in before]
+        if old != new:
+            yield Change(part, "order", ", ".join(old), ", ".join(new))
+
+    return changes
 
 
 def _layers(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:

@@ -125,6 +125,13 @@ def test_the_command_says_by_its_exit_whether_the_signature_changed(tmp_path: Pa
     assert found == [{"part": "inputs", "name": "x", "before": "float32[batch, 4]", "after": "float32[batch, 5]"}]
 
 
+def test_another_order_of_outputs_is_another_signature(tmp_path: Path) -> None:
+    for name, order in (("a", "probs, h"), ("b", "h, probs")):
+        (tmp_path / f"{name}.nn").write_text(SPEC.replace("output probs", "probs").replace("loss ", f"output {order}  loss "))
+    done = run("diff", "--signature", "a.nn", "b.nn", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "outputs\n  - order: probs, h\n  + order: h, probs\n")
+
+
 @pytest.mark.parametrize(
     ("other", "said", "flags", "code"),
     [

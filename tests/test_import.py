@@ -63,6 +63,16 @@ def test_so_does_one_of_the_newer_exporter(name: str, tmp_path: Path) -> None:
     check_against_torch(e, taken(e, tmp_path, dynamo=True)[0], tmp_path)
 
 
+@pytest.mark.parametrize("order", ["p, h, q", "h, p, q", "q, p, h"])
+def test_outputs_stay_in_the_order_of_the_file(order: str, tmp_path: Path) -> None:
+    formulas = "h = tanh(x -> dense(3))  p = softmax(h -> dense(2))  q = identity(x)"
+    nnspec.loads(f"model Net {{ input x: [4]  {formulas}  output {order} }}").export(tmp_path / "model.onnx")
+    import_model(tmp_path / "model.onnx", tmp_path / "net.nn")
+    assert list(nnspec.load(tmp_path / "net.nn").outputs) == order.split(", ")
+    nnspec.load(tmp_path / "net.nn").export(tmp_path / "again.onnx")
+    assert run("diff", "--signature", "model.onnx", "again.onnx", cwd=tmp_path).stdout == "no difference\n"
+
+
 def test_a_model_in_float64_is_read_in_single_and_said_to_be(tmp_path: Path) -> None:
     nnspec.load("iris").export(tmp_path / "model.onnx", double=True)
     done = import_model(tmp_path / "model.onnx", tmp_path / "net.nn")

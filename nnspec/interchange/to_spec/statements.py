@@ -41,32 +41,52 @@ def write(results: Mapping[str, Call], given: Mapping[Call, str], taken: Names, 
         names[call] = outputs.get(call) or taken.give(*_wishes(call, "h" if model else "y"))
     expressions, body = Expressions(names, _labels(calls, taken)), Body(calls)
     body.lines += [f"share {name} = {Expressions({}).stage(layer)}" for name, layer in _shared(calls).items()]
-    for call in sorted((c for c in calls if (c in names or c.loop) and c not in given), key=lambda c: c.name not in OWNED):
+    stated = sorted((c for c in calls if (c in names or c.loop) and c not in given), key=lambda c: c.name not in OWNED)
+    signed = _signed(stated, results, names, outputs) if model else set()
+    for call in stated:
         if call.loop:
             body.lines.append(_loop(call, call.loop, expressions, taken))
         elif call.name != "steps":
-            _statement(call, expressions, body, outputs)
-    for name, call in results.items():
-        if model and names[call] != name:
-            body.lines.append(f"output {name} = {'identity(' + names[call] + ')' if call in given else names[call]}")
-        if not model:
-            body.formula = names[call] if call in names else expressions.definition(call)
-            body.lines.append(f"return {body.formula}")
+            _statement(call, expressions, body, signed)
+    if model:
+        body.lines += _rest(results, given, names, signed)
+    else:
+        [result] = results.values()
+        body.formula = names[result] if result in names else expressions.definition(result)
+        body.lines.append(f"return {body.formula}")
     body.layers += expressions.seen
     return body
+
+
+def _signed(stated: Sequence[Call], results: Mapping[str, Call], names: Mapping[Call, str], outputs: Collection[Call]) -> set[Call]:
+    """The outputs that are said where they are made: all, or none where these places are in another order than the file's."""
+    made = [c for c in stated if c in outputs and c.name not in OWNED]
+    renamed = [name for name, call in results.items() if names[call] != name]
+    return {*made} if [*(names[c] for c in made), *renamed] == [*results] else set()
+
+
+def _rest(results: Mapping[str, Call], given: Mapping[Call, str], names: Mapping[Call, str], signed: Collection[Call]) -> list[str]:
+    """One statement for all the outputs that are not said where they are made, which has them in its order."""
+    items = []
+    for name, call in results.items():
+        if names[call] != name:
+            items.append(f"{name} = identity({names[call]})" if call in given else f"{name} = {names[call]}")
+        elif call not in signed:
+            items.append(name)
+    return [f"output {', '.join(items)}"] if items else []
 
 
 def _shared(calls: Sequence[Call]) -> dict[str, Call]:
     return {c.name: c.shared for c in calls if c.shared}
 
 
-def _statement(call: Call, expressions: Expressions, body: Body, outputs: Mapping[Call, str]) -> None:
+def _statement(call: Call, expressions: Expressions, body: Body, signed: Collection[Call]) -> None:
     name = expressions.names[call]
     if call.name in OWNED:
         body.lines.append(f"{call.name} {name}: {show(call.shape)} = 0")
         body.layers.append(call)
         return
-    sign = "output " if call in outputs else ""
+    sign = "output " if call in signed else ""
     body.lines.append(f"{sign}{name} = {expressions.definition(call)}")
 
 
