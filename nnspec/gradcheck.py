@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Diagnostic, fault
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.loop import Loop
@@ -18,6 +18,7 @@ from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.engine import first_values
+from nnspec.run.undefined import undefined
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8
@@ -46,6 +47,14 @@ def gradcheck(spec: Compilation, seed: int = 0) -> list[Checked]:
     feeds = example(spec, seed, random)
     gradients = reference.run(spec.gradients, feeds)
     return [compare(spec, feeds, n, gradients[f"grad:{n}"], random) for n in spec.model.parameters]
+
+
+def undefined_in(spec: Compilation, seed: int = 0) -> Diagnostic | None:
+    """Why the loss or a gradient is no number on that batch."""
+    spec = replace(spec, dtype="float64").checked()
+    feeds = example(spec, seed, np.random.default_rng(seed))
+    found = undefined(spec.gradients, feeds, reference.sizes_of(spec.model.inputs | spec.model.targets, feeds))
+    return found.diagnostic() if found else None
 
 
 def example(spec: Compilation, seed: int, random: np.random.Generator) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import run
 
 import nnspec
 from nnspec.diagnostics import Diagnostic, SpecError
@@ -54,6 +55,35 @@ def test_the_operation_that_made_it_is_named_with_its_place_and_numbers(reason: 
     said = blamed(lines, engine=engine)
     assert (said.code, said.span.text if said.span else "", said.label) == (code, place, share)
     assert reason in said.message
+
+
+CHOSEN = "  p = if z > 1e6 then {0} else z\n  output p\n  loss mse(p, y)"
+NOT_CHOSEN = {
+    "sqrt(-1 - z^2)": ("there is a square root of -", "sqrt(max(-1 - z^2, 1e-12))"),
+    "sqrt(max(-1 - z^2, 0))": ("the derivative of this has a division of 0 by 0", "sqrt(max(-1 - z^2, 1e-12))"),
+    "log(max(-z^2, 0))": ("the derivative of this has a division of 0 by 0", "log(max(-z^2, 1e-7))"),
+    "1 / (0 * z)": ("there is a division of 1 by 0", "1 / (0 * z + 1e-8)"),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("side", NOT_CHOSEN)
+def test_what_a_choice_does_not_choose_spoils_the_gradient_and_what_is_advised_does_not(side: str, engine: str) -> None:
+    reason, advised = NOT_CHOSEN[side]
+    said = blamed(CHOSEN.format(side), engine=engine)
+    assert (said.code, said.span.text if said.span else "") == ("E412", side) and reason in said.message
+    assert said.message.startswith("the gradient is no number any more in epoch 1, step 1: ")
+    form = advised.replace("-1 - z^2", "x").replace("-z^2", "p").replace("0 * z", "y")
+    assert form.replace("1 / (y", "x / (y") in (said.help or "")
+    nnspec.loads(SPEC.format(CHOSEN.format(advised), "sgd(lr = 0.1)", 4), engine=engine).fit(epochs=2)
+
+
+@pytest.mark.parametrize("command", [("gradcheck", "M.nn"), ("derive", "M.nn", "dense.W")])
+def test_checks_of_a_gradient_say_why_it_is_no_number(command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "M.nn").write_text(SPEC.format(CHOSEN.format("sqrt(-1 - z^2)"), "sgd(lr = 0.1)", 4), "utf-8")
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 1 and "nan" in done.stdout
+    assert "error[E412]: the gradient is no number: there is a square root of -" in done.stderr
 
 
 def test_a_gradient_that_spoils_the_weights_is_blamed_at_its_own_step_and_not_at_the_next() -> None:

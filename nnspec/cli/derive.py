@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nnspec.cli.options import IMPORT, JSON, SET, compilation, options
+from nnspec.cli.options import IMPORT, JSON, SET, compilation, options, say
 from nnspec.compile import Compilation
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.strict_json import dumps
@@ -26,6 +26,7 @@ def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_
     from nnspec.derivation.numbers import check
     from nnspec.derivation.signs import Latex, Plain
     from nnspec.derivation.values import losses_for, values_of
+    from nnspec.gradcheck import undefined_in
 
     if as_json and as_latex:
         raise click.UsageError("--json and --latex are two forms of one answer")
@@ -43,6 +44,8 @@ def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_
     else:
         click.echo((latex if as_latex else text)(chain, checked))
     if not checked.passed:
+        if why := undefined_in(spec):
+            say([why])
         sys.exit(1)
 
 

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from nnspec.cli.options import JSON, SET, compilation, options
+from nnspec.cli.options import JSON, SET, compilation, options, say
 from nnspec.strict_json import dumps
 
 
@@ -17,10 +17,11 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
     """Compare every parameter's gradient with finite differences in float64."""
     from dataclasses import asdict
 
-    from nnspec.gradcheck import RTOL
+    from nnspec.gradcheck import RTOL, undefined_in
     from nnspec.gradcheck import gradcheck as run_check
 
-    results = run_check(compilation(file, pairs).checked())
+    spec = compilation(file, pairs).checked()
+    results = run_check(spec)
     if as_json:
         click.echo(dumps([asdict(r) | {"passed": r.passed} for r in results], indent=2))
     else:
@@ -29,4 +30,6 @@ def gradcheck(file: str, pairs: tuple[str, ...], as_json: bool) -> None:
             verdict = "ok" if r.passed else f"WRONG (at most {RTOL:g} is right)"
             click.echo(f"{r.parameter:<{width}}  {r.directions:>4} directions  error {r.error:.1e}  {verdict}")
     if not all(r.passed for r in results):
+        if why := undefined_in(spec):
+            say([why])
         sys.exit(1)
