@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from data_cases import FLOWERS, SPEC, X_PLACE, mistake, port, read_text, source, training
 
 from nnspec.diagnostics import Fault
 from nnspec.graph import Type
+from nnspec.train import tables
 from nnspec.train.data import Fields, load, read
 
 # ---- csv
@@ -88,6 +90,47 @@ def test_texts_of_a_validation_file_get_the_numbers_of_the_training_data(tmp_pat
     block = replace(block, test=source("csv", "c.csv"))
     found = mistake(lambda: load(block, {"x": port()}, {"y": port(classes=2)}, tmp_path))
     assert found.code == "E305" and f"{tmp_path / 'c.csv'}, column `y`: `y`, row 2: `fox` is not a label" in found.message
+
+
+SIZES = {"size": ["1", "2", "XL"]}
+
+
+def sizes(folder: Path, name: str, labels: dict[str, list[str]] = SIZES, **more: Any) -> list[int]:
+    return read(source(Path(name).suffix[1:], name, **more), {"size": port(classes=3)}, folder, labels=labels)["size"].tolist()
+
+
+@pytest.mark.parametrize("cells", [[1, 2], ["1", "2"], [1.0, 2.0], ["2", "XL"], ["1", "2", "XL"]], ids=str)
+def test_what_looks_like_a_number_is_the_label_it_was_in_training(cells: list[Any], tmp_path: Path) -> None:
+    pandas.DataFrame({"size": cells}).to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_text("size\n" + "".join(f"{cell:g}\n" if isinstance(cell, float) else f"{cell}\n" for cell in cells))
+    expected = [SIZES["size"].index(str(cell).removesuffix(".0")) for cell in cells]
+    assert sizes(tmp_path, "t.parquet") == sizes(tmp_path, "t.csv") == sizes(tmp_path, "t.csv", size="size") == expected
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_number_is_no_label_where_training_had_texts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas.DataFrame({"size": [0, 1]}).to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_text("size\n0\n1\n")
+    cities = {"size": ["Bern", "St. Gallen", "Zuerich"]}
+    for quick_from in (tables.QUICK_FROM, 0):
+        monkeypatch.setattr(tables, "QUICK_FROM", quick_from)
+        found = mistake(lambda: sizes(tmp_path, name, cities))
+        assert found.code == "E305" and "row 1: `0` is not a label of the training data" in found.message
+    assert sizes(tmp_path, name, {}) == [0, 1]
+
+
+def test_numbers_of_a_validation_file_are_no_classes_where_the_training_data_have_labels(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,cat\n2,dog\n")
+    (tmp_path / "b.csv").write_text("x,y\n1,0\n")
+    block = training(source("csv", "a.csv"), validation=source("csv", "b.csv"))
+    assert mistake(lambda: load(block, {"x": port()}, {"y": port(classes=2)}, tmp_path)).code == "E305"
+
+
+def test_labels_in_columns_side_by_side_are_texts_too(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("size_0,size_1\n1,2\n2,XL\n")
+    ports = {"size": port(2, classes=3)}
+    for fields in ({}, {"size": ("size_0", "size_1")}):
+        assert read(source("csv", "t.csv", **fields), ports, tmp_path, labels=SIZES)["size"].tolist() == [[0, 1], [1, 2]]
 
 
 @pytest.mark.parametrize("path", ["none.csv", ".", "a\0b.csv", "x" * 5000 + ".csv", "/dev/null"])

@@ -16,6 +16,7 @@ from nnspec.cli.export import export
 from nnspec.cli.predict import predict
 from nnspec.diagnostics import SpecError
 from nnspec.run.ort import Session
+from nnspec.train.cells import Cells
 from nnspec.train.sources import TABLES
 
 TABLE = "a,b,kind,y\n" + "\n".join(f"{i + 1},{i * 0.3 - 2:.2f},{i % 3},{i * 0.5}" for i in range(60))
@@ -281,7 +282,7 @@ def test_a_model_that_brings_means_predicts_rows_with_gaps_as_its_run_does(
     for source in ("run", "raw.onnx"):
         said = CliRunner().invoke(predict, [source, "--data", f"t.{suffix}", "-o", f"{Path(source).stem}.{suffix}"])
         assert said.output == f"60 predictions in {Path(source).stem}.{suffix}\n"
-    ours, theirs = (TABLES[suffix](Path(f"{name}.{suffix}"), None, False)["out"]() for name in ("run", "raw"))
+    ours, theirs = (TABLES[suffix](Path(f"{name}.{suffix}"), None, Cells())["out"]() for name in ("run", "raw"))
     np.testing.assert_allclose(theirs, ours, rtol=1e-5)
     assert json.loads(about(Path("raw.onnx"))["preprocessing"])[-2] == 'x = [log(a), "b c"]'
 

@@ -148,6 +148,18 @@ def test_a_model_that_draws_is_predicted_in_memory_each_example_by_its_number(tm
     assert len(set(drawn.tolist())) == 600 and np.array_equal(drawn, net.predict(np.zeros(600)))
 
 
+def test_labels_that_look_like_numbers_are_labels_in_every_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = nnspec.loads("model Price { input size: class(3)  output y = take([10, 20, 30], size) }")
+    net.labels = {"size": ["1", "2", "XL"]}
+    net.save("run")
+    write("in.parquet", {"size": np.array([1, 2])})
+    Path("in.csv").write_text("size\n1\n2\n")
+    for data in ("in.csv", "in.parquet"):
+        assert CliRunner().invoke(cli, ["predict", "run", "--data", data, "-o", "out.parquet"]).exit_code == 0
+        assert parquet.read_table("out.parquet")["y"].to_pylist() == [10, 20]
+
+
 def test_numbers_for_classes_are_called_by_the_names_of_these(net: nnspec.Net, table: dict[str, Any]) -> None:
     net.labels = {"kind": ["ash", "best", "elm, wych"]}
     net.save("named")

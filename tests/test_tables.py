@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import nnspec
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, SpecError
 from nnspec.train import tables
+from nnspec.train.cells import Cells
 from nnspec.train.quick import SAMPLE, plain_columns
 from nnspec.train.tables import read_csv
 
@@ -36,7 +37,7 @@ def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
 def outcome(path: Path, gaps: bool = False) -> dict[str, list[object] | str] | str:
     """The values of every column as they are to the bit, or the message of what is wrong with it, or with the file."""
     try:
-        columns = read_csv(path, SPEC, gaps)
+        columns = read_csv(path, SPEC, Cells(gaps))
     except Fault as error:
         return str(error.diagnostic)
     return {name: _values(read) for name, read in columns.items()}

@@ -70,7 +70,7 @@ def _stream(net: Net, data: Path, output: Path) -> int:
 
     source = source_of(net, str(data))
     assert source, "a parquet file is read as a table"
-    source = by_their_names(source, read_parquet(data, source.span, gaps=True), net.inputs)
+    source = by_their_names(source, read_parquet(data, source.span), net.inputs)
     with TemporaryDirectory() as folder, _progress() as progress:
         double = net.spec.dtype == "float64"
         session = Session(net.export(Path(folder) / "model.onnx", double=double).path, threads=1)

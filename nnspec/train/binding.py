@@ -14,7 +14,7 @@ from nnspec.elaborate.fields import Formula, compared_with
 from nnspec.elaborate.sources import Column, DataSource
 from nnspec.graph import Type
 from nnspec.graph.types import show
-from nnspec.train.cells import not_a_number, quoted, text_help
+from nnspec.train.cells import Cells, not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing
 from nnspec.train.files import COMMAND_LINE
 from nnspec.train.formulas import computed
@@ -40,8 +40,15 @@ def by_their_names(source: DataSource, names: Collection[str], ports: Mapping[st
     if source.name == "npy" and len(ports) == 1 and [*names] == [ONLY]:
         return replace(source, fields={**dict.fromkeys(ports, ONLY), **source.fields})
     unsaid = {port: type for port, type in ports.items() if port not in source.fields and port not in names and f"{port}_0" in names}
-    made = {port: tuple(f"{port}_{i}" for i in range(_numbers(type))) for port, type in unsaid.items()}
+    made = {port: _numbered(port, type) for port, type in unsaid.items()}
     return replace(source, fields={**source.fields, **{port: columns for port, columns in made.items() if columns}}) if unsaid else source
+
+
+def cells_of(source: DataSource, ports: Mapping[str, Type], labels: Mapping[str, Sequence[str]]) -> Cells:
+    """How a table is read for these ports: with gaps where the source says what becomes of them, and of columns with labels the texts."""
+    known = {port: type for port, type in ports.items() if type.classes and port in labels}
+    columns = {name for port, type in known.items() for name in (*items(source, port), *_numbered(port, type)) if isinstance(name, str)}
+    return Cells(source.options.get("missing") is not None, frozenset(columns))
 
 
 def in_their_colours(source: DataSource, ports: Mapping[str, Type]) -> DataSource:
@@ -50,6 +57,11 @@ def in_their_colours(source: DataSource, ports: Mapping[str, Type]) -> DataSourc
     if source.name != "images" or source.options["channels"] or not coloured:
         return source
     return replace(source, options={**source.options, "channels": 3})
+
+
+def _numbered(port: str, type: Type) -> tuple[str, ...]:
+    """The columns of a port by its name and their places."""
+    return tuple(f"{port}_{i}" for i in range(_numbers(type)))
 
 
 def _numbers(type: Type) -> int:

@@ -1,4 +1,4 @@
-"""Values where numbers are due: whether they are some, and what is said of those that are not."""
+"""Cells of tables: how they are read, whether they are numbers where these are due, and what is said of those that are not."""
 
 from __future__ import annotations
 
@@ -9,11 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from nnspec.diagnostics import Fault, Span, fault
+from nnspec.record import dataclass
 
 MAX_QUOTED = 40
 NOT_FINITE_HELP = "fill in the value, or remove the row"
 DATE, MAX_DATES = re.compile(r"\d{4}-\d{1,2}-\d{1,2}\b|\d{1,2}([./])\d{1,2}\1\d{2,4}\b"), 100
 DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How the cells of a table are read: whether some may be empty, and which columns are of texts even where these look like numbers."""
+
+    gaps: bool = False
+    texts: frozenset[str] = frozenset()
+
+
+NUMBERS_OR_TEXTS = Cells()
 
 
 def quoted(text: str) -> str:

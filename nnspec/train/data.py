@@ -18,7 +18,7 @@ from nnspec.graph import Type
 from nnspec.limits import GIB
 from nnspec.record import dataclass
 from nnspec.run.stored import as_array
-from nnspec.train.binding import bound, by_their_names, in_their_colours, items, names_read
+from nnspec.train.binding import bound, by_their_names, cells_of, in_their_colours, items, names_read
 from nnspec.train.check import Fields, Whence, check, examples
 from nnspec.train.labels import Labels, keep_labels, known_texts, lists
 from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, rows_kept
@@ -131,10 +131,16 @@ def read(
 ) -> Fields:
     """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps."""
     known = lists(labels)
-    parts = open_source(in_their_colours(source, ports), folder, data, dtype, known_texts(source, known))
+    parts = _opened(source, ports, folder, data, dtype, known)
     source = by_their_names(source, parts.train, ports)
     gaps = known_gaps(source, parts, ports, means or {}, every_row)
     return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.known(names_read(source, ports)))
+
+
+def _opened(source: DataSource, ports: Mapping[str, Type], folder: Path, data: str | None, dtype: str, labels: Labels) -> Parts:
+    """What a source offers to these ports, its texts numbered as before."""
+    cells = cells_of(source, ports, labels)
+    return open_source(in_their_colours(source, ports), folder, data, dtype, known_texts(source, labels), cells)
 
 
 def _is_made(source: DataSource, port: str, gaps: Gaps) -> bool:
@@ -225,9 +231,8 @@ class _Loader:
 
     def sample(self) -> Sample:
         source, data = self.main_source()
-        known = known_texts(source, self.labels)
         # Not `opened`, which has a word on fields of targets.
-        parts = open_source(in_their_colours(source, self.inputs), self.folder, data, self.dtype, known)
+        parts = _opened(source, self.inputs, self.folder, data, self.dtype, self.labels)
         named = source.fields
         source = by_their_names(source, parts.train, self.inputs)
         gaps = self.gaps(source, parts)
@@ -284,7 +289,7 @@ class _Loader:
 
     def opened(self, source: DataSource, data: str | None) -> Parts:
         check_fields(source, self.ports)
-        return open_source(in_their_colours(source, self.ports), self.folder, data, self.dtype, known_texts(source, self.labels))
+        return _opened(source, self.ports, self.folder, data, self.dtype, self.labels)
 
     def watches(self, source: DataSource) -> bool:
         """Whether what this source holds out is watched while training, and so neither trained on nor kept for the end."""

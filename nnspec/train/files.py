@@ -22,6 +22,7 @@ from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate.sources import SOURCES
 from nnspec.files import is_plain_file
 from nnspec.memory import is_exhausted
+from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells
 from nnspec.train.readers import Readers
 
 MAX_EXPANSION = 1000
@@ -76,7 +77,7 @@ def rows_at_once(size: int) -> int:
     return max(1, min(MOST_ROWS, min(AT_ONCE, limits.most("data")) // max(1, size)))
 
 
-def read_npz(path: Path, span: Span | None, _: bool = False) -> Readers:
+def read_npz(path: Path, span: Span | None, _: Cells = NUMBERS_OR_TEXTS) -> Readers:
     """The arrays of an npz file."""
     try:
         with zipfile.ZipFile(existing(path, span)) as archive:

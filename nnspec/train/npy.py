@@ -14,6 +14,7 @@ from numpy.lib import format as npy
 from nnspec.diagnostics import Span, fault
 from nnspec.record import dataclass
 from nnspec.run.stored import Opened
+from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells
 from nnspec.train.files import BROKEN, broken, check_size, existing, rows_at_once
 from nnspec.train.readers import Readers, Stretch, Tall
 
@@ -57,12 +58,12 @@ class Field:
         return values[self.column] if self.column else values
 
 
-def read_npy(path: Path, span: Span | None, _: bool = False) -> Readers:
+def read_npy(path: Path, span: Span | None, _: Cells = NUMBERS_OR_TEXTS) -> Readers:
     """The fields of a file, or of a folder."""
     return {name: partial(field.whole, span) for name, field in _fields(path, span).items()}
 
 
-def tall_npy(path: Path, span: Span | None, _: bool, wanted: frozenset[str]) -> Tall | None:
+def tall_npy(path: Path, span: Span | None, _: Cells, wanted: frozenset[str]) -> Tall | None:
     """These fields, to be read a stretch at a time; None where they are no rows one after the other."""
     fields = {name: field for name, field in _fields(path, span).items() if name in wanted}
     if not fields or any(not f.shape or f.by_columns for f in fields.values()):

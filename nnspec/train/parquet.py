@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Span, fault
-from nnspec.train.cells import missing_help
+from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells, missing_help
 from nnspec.train.files import BROKEN, broken, existing, package, rows_at_once
 from nnspec.train.readers import Readers, Stretch, Tall
 
@@ -19,8 +19,8 @@ READ_AHEAD, LEAST_AHEAD = 1 << 24, 1 << 16
 """Bytes that are read ahead of all columns, and at least of each."""
 
 
-def read_parquet(path: Path, span: Span | None, gaps: bool = False) -> Readers:
-    """The columns of a parquet file, numbers, truths or texts; with `gaps` a missing value is NaN or an empty text, else refused."""
+def read_parquet(path: Path, span: Span | None, cells: Cells = NUMBERS_OR_TEXTS) -> Readers:
+    """The columns of a parquet file, numbers, truths or texts; with gaps a missing value is NaN or an empty text, else refused."""
     try:
         with _opened(existing(path, span), span) as file:
             names = list(file.schema_arrow.names)
@@ -29,10 +29,10 @@ def read_parquet(path: Path, span: Span | None, gaps: bool = False) -> Readers:
     twice = [name for i, name in enumerate(names) if name in names[:i]]
     if twice:
         raise broken(path, f"two columns are called `{twice[0]}`", span)
-    return {name: partial(_column, path, name, span, gaps) for name in names}
+    return {name: partial(_column, path, name, span, cells) for name in names}
 
 
-def tall_parquet(path: Path, span: Span | None, gaps: bool, wanted: frozenset[str]) -> Tall:
+def tall_parquet(path: Path, span: Span | None, cells: Cells, wanted: frozenset[str]) -> Tall:
     """These columns of a parquet file, to be read a stretch at a time."""
     try:
         with _opened(existing(path, span), span) as file:
@@ -43,25 +43,25 @@ def tall_parquet(path: Path, span: Span | None, gaps: bool, wanted: frozenset[st
     laid = sum(c.total_uncompressed_size for g in groups for c in map(g.column, range(g.num_columns)) if c.path_in_schema in wanted)
     rows = rows_at_once(WIDEST * len(wanted))
     size = max(laid, WIDEST * metadata.num_rows * len(wanted))
-    return Tall(metadata.num_rows, size, lambda columns: stretches(path, rows, columns, span, gaps)[1])
+    return Tall(metadata.num_rows, size, lambda columns: stretches(path, rows, columns, span, cells)[1])
 
 
 def _opened(path: Path, span: Span | None, **how: Any) -> Any:
     return package("pyarrow.parquet", "pyarrow", "a parquet file", "parquet", span).ParquetFile(path, **how)
 
 
-def _column(path: Path, name: str, span: Span | None, gaps: bool) -> np.ndarray:
+def _column(path: Path, name: str, span: Span | None, cells: Cells) -> np.ndarray:
     try:
         with _opened(path, span) as file:
-            return _values(path, name, span, file.read(columns=[name]).column(name), gaps)
+            return _values(path, name, span, file.read(columns=[name]).column(name), cells)
     except BROKEN as error:
         raise broken(path, f"column `{name}`: {error}", span) from None
 
 
-def _values(path: Path, name: str, span: Span | None, column: Any, gaps: bool, before: int = 0) -> np.ndarray:
+def _values(path: Path, name: str, span: Span | None, column: Any, cells: Cells, before: int = 0) -> np.ndarray:
     """The values of a column that starts after so many rows, none of them empty unless there may be gaps."""
-    values = _array(path, name, column, span)
-    if gaps:
+    values = _texts(column) if name in cells.texts else _array(path, name, column, span)
+    if cells.gaps:
         return values
     if column.null_count or values.dtype == object:
         empty = column.is_null().to_numpy() | (values == "" if values.dtype == object else False)
@@ -76,7 +76,7 @@ def _array(path: Path, name: str, column: Any, span: Span | None) -> np.ndarray:
     types = package("pyarrow.types", "pyarrow", "a parquet file", "parquet", span)
     kind = column.type.value_type if types.is_dictionary(column.type) else column.type
     if types.is_string(kind) or types.is_large_string(kind):
-        return np.array([(text or "").strip() for text in column.to_pylist()], dtype=object)
+        return _texts(column)
     if types.is_decimal(kind):
         return np.asarray(column.cast("float64").to_numpy())
     if types.is_boolean(kind) and column.null_count:
@@ -86,25 +86,34 @@ def _array(path: Path, name: str, column: Any, span: Span | None) -> np.ndarray:
     raise broken(path, f"the column `{name}` holds {kind}, neither numbers nor texts", span)
 
 
-def stretches(path: Path, rows: int, wanted: frozenset[str], span: Span | None, gaps: bool = False) -> tuple[int, Iterator[Stretch]]:
+def _texts(column: Any) -> np.ndarray:
+    """The values as they would stand in a csv file, of which a whole number has no decimals."""
+    return np.array(["" if v is None else _text(v) for v in column.to_pylist()], dtype=object)
+
+
+def _text(value: Any) -> str:
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+
+
+def stretches(path: Path, rows: int, wanted: frozenset[str], span: Span | None, cells: Cells) -> tuple[int, Iterator[Stretch]]:
     """How many rows a file has, and its rows in stretches, of which only the columns wanted are read."""
     ahead = max(LEAST_AHEAD, READ_AHEAD // max(1, len(wanted)))
     try:
         file = _opened(existing(path, span), span, pre_buffer=False, buffer_size=ahead)  # otherwise it is all read ahead
     except BROKEN as error:
         raise broken(path, error, span) from None
-    return file.metadata.num_rows, _stretches(path, file, rows, wanted, span, gaps)
+    return file.metadata.num_rows, _stretches(path, file, rows, wanted, span, cells)
 
 
-def _stretches(path: Path, file: Any, rows: int, wanted: frozenset[str], span: Span | None, gaps: bool) -> Iterator[Stretch]:
+def _stretches(path: Path, file: Any, rows: int, wanted: frozenset[str], span: Span | None, cells: Cells) -> Iterator[Stretch]:
     table = package("pyarrow", "pyarrow", "a parquet file", "parquet", span).Table
     names, before = list(file.schema_arrow.names), 0
     with file:
         try:
             for batch in file.iter_batches(rows, columns=[n for n in names if n in wanted]):
                 columns = table.from_batches([batch])
-                known = {n: partial(_values, path, n, span, columns.column(n), gaps, before) for n in columns.column_names}
-                unread = {n: partial(_column, path, n, span, gaps) for n in names if n not in known}
+                known = {n: partial(_values, path, n, span, columns.column(n), cells, before) for n in columns.column_names}
+                unread = {n: partial(_column, path, n, span, cells) for n in names if n not in known}
                 yield Stretch(path, before, batch.num_rows, {**unread, **known})
                 before += batch.num_rows
         except BROKEN as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.train.cells import are_numbers, as_float
+from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells, are_numbers, as_float
 
 SAMPLE = 1 << 16
 """Bytes from the start of a file by which a column is expected to be of numbers or of texts."""
@@ -19,13 +19,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, Array | None]
 
 
-def plain_columns(path: Path, gaps: bool = False) -> Columns | None:
+def plain_columns(path: Path, cells: Cells = NUMBERS_OR_TEXTS) -> Columns | None:
     """The columns by name, None for one whose cells want a closer look; None where the file does, or pyarrow is not installed."""
     try:
         arrow, reader = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.csv")
     except ImportError:
         return None
-    kinds = _expected(path, gaps)
+    gaps, kinds = cells.gaps, _expected(path, cells)
     if not kinds or _has_quotes(path):
         return None
     types = {name: arrow.float64() if number else arrow.dictionary(arrow.int32(), arrow.string()) for name, number in kinds.items()}
@@ -48,7 +48,7 @@ def _has_quotes(path: Path) -> bool:
         return content.find(b'"') >= 0
 
 
-def _expected(path: Path, gaps: bool) -> dict[str, bool] | None:
+def _expected(path: Path, cells: Cells) -> dict[str, bool] | None:
     """Each column by name, whether its first cells are numbers; None where the file does not begin as it should."""
     with path.open("rb") as file:
         start = file.read(SAMPLE)
@@ -63,7 +63,10 @@ def _expected(path: Path, gaps: bool) -> dict[str, bool] | None:
     if one_odd_name or all(as_float(name) is not None for name in names):
         return None
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    return {name: all(as_float(cell) is not None for cell in column if cell or not gaps) for name, column in columns.items()}
+    return {
+        name: name not in cells.texts and all(as_float(cell) is not None for cell in column if cell or not cells.gaps)
+        for name, column in columns.items()
+    }
 
 
 def _numbers(column: Any, gaps: bool) -> Array | None:

@@ -19,7 +19,7 @@ from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
 from nnspec.run.ort import REFUSALS, Session
 from nnspec.run.team import cores
-from nnspec.train.binding import bound, names_read
+from nnspec.train.binding import bound, cells_of, names_read
 from nnspec.train.check import Whence
 from nnspec.train.labels import Labels, lists
 from nnspec.train.missing import Gaps, refuse_gaps
@@ -80,7 +80,7 @@ def score(scorer: Scorer, data: Path, output: Path, progress: Callable[[int, int
     Two stretches a thread are under way at a time. A failure leaves the file that was there.
     """
     wanted = names_read(scorer.source, scorer.inputs)
-    number, rows = stretches(data, READ_ROWS, wanted, scorer.source.span, gaps=scorer.source.options.get("missing") is not None)
+    number, rows = stretches(data, READ_ROWS, wanted, scorer.source.span, cells_of(scorer.source, scorer.inputs, scorer.labels))
     if not number:
         raise fault("E308", f"{data} has no rows", scorer.source.span)
     done = 0

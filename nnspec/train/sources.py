@@ -14,6 +14,7 @@ from nnspec.diagnostics import Source, Span, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.files import is_plain_file
 from nnspec.run.fractions import Fractions
+from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells
 from nnspec.train.check import examples
 from nnspec.train.files import COMMAND_LINE, package, read_idx, read_npz, source_help
 from nnspec.train.images import read_images
@@ -33,14 +34,14 @@ IDX_SOURCES = {
 """Sources of four IDX files, and where these can be had."""
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IMAGE = (28, 28)
-TABLES: Mapping[str, Callable[[Path, Span | None, bool], Readers]] = {
+TABLES: Mapping[str, Callable[[Path, Span | None, Cells], Readers]] = {
     "csv": read_csv,
     "npy": read_npy,
     "npz": read_npz,
     "parquet": read_parquet,
 }
 """The kinds of file that fields are chosen from by name, each also its suffix."""
-TALL: Mapping[str, Callable[[Path, Span | None, bool, frozenset[str]], Tall | None]] = {"npy": tall_npy, "parquet": tall_parquet}
+TALL: Mapping[str, Callable[[Path, Span | None, Cells, frozenset[str]], Tall | None]] = {"npy": tall_npy, "parquet": tall_parquet}
 """Those that can be read a stretch at a time."""
 COLUMNS = {"csv", "parquet"}
 """The kinds of which each has the columns that the other could have."""
@@ -74,8 +75,17 @@ def source_for(own: DataSource | None, data: str) -> DataSource | None:
     return source_from_path(data) if suffix in TABLES else None
 
 
-def open_source(source: DataSource, folder: Path, data: str | None = None, dtype: str = "float32", known: Sequence[str] = ()) -> Parts:
-    """What a source offers; `data` replaces its file, or is the folder of its IDX files. `known` are the labels of an earlier training."""
+def open_source(
+    source: DataSource,
+    folder: Path,
+    data: str | None = None,
+    dtype: str = "float32",
+    known: Sequence[str] = (),
+    cells: Cells = NUMBERS_OR_TEXTS,
+) -> Parts:
+    """What a source offers; `data` replaces its file, or is the folder of its IDX files. `known` are the labels of an earlier training,
+    and `cells` says how a table is read.
+    """
     path = Path(data).absolute() if data else folder / (source.path or "")
     source = replace(source, span=_on_the_command_line(data)) if data else source
     if data and not source.path and source.name not in IDX_SOURCES:
@@ -95,9 +105,8 @@ def open_source(source: DataSource, folder: Path, data: str | None = None, dtype
             return series_parts(source, path, dtype)
         case name if name in TABLES:
             kind = suffix if data and (suffix := _suffix(data)) in TABLES else name
-            gaps = source.options.get("missing") is not None
-            tall = partial(TALL[kind], path, source.span, gaps) if kind in TALL else lambda _: None
-            return Parts(TABLES[kind](path, source.span, gaps), table=path, tall=tall)
+            tall = partial(TALL[kind], path, source.span, cells) if kind in TALL else lambda _: None
+            return Parts(TABLES[kind](path, source.span, cells), table=path, tall=tall)
         case name if name in IDX_SOURCES:
             return _idx_parts(source, Path(data) if data else resources.cache() / name, dtype)
     if source.name == "xor":

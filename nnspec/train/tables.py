@@ -15,7 +15,17 @@ import numpy as np
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.record import dataclass
 from nnspec.source import UTF_16
-from nnspec.train.cells import DECIMAL_COMMA, NOT_FINITE_HELP, are_numbers, as_float, missing_help, not_a_number, quoted
+from nnspec.train.cells import (
+    DECIMAL_COMMA,
+    NOT_FINITE_HELP,
+    NUMBERS_OR_TEXTS,
+    Cells,
+    are_numbers,
+    as_float,
+    missing_help,
+    not_a_number,
+    quoted,
+)
 from nnspec.train.files import broken, existing
 from nnspec.train.quick import plain_columns
 from nnspec.train.readers import Readers, in_memory
@@ -32,21 +42,27 @@ GAPS = ("", "nan", "+nan", "-nan")
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a csv file below its header, with the line that each row ends on; whether empty ones may be gaps."""
+    """The text of a csv file below its header by rows, with the line that each ends on, and how its cells are read."""
 
     path: Path
     span: Span | None
-    gaps: bool
+    cells: Cells
     names: Sequence[str]
     rows: Sequence[Sequence[str]]
     lines: Sequence[int]
+
+    @property
+    def gaps(self) -> bool:
+        return self.cells.gaps
 
     def place(self, row: int) -> str:
         return f"row {row + 1} (line {self.lines[row]})"
 
     def column(self, index: int) -> np.ndarray:
-        """Numbers, or an array of texts where no cell is a number. A gap is NaN, or an empty text."""
+        """Numbers, or an array of texts where no cell is a number, or texts are due. A gap is NaN, or an empty text."""
         cells = [row[index].strip() for row in self.rows]
+        if self.names[index] in self.cells.texts and (self.gaps or all(cells)):
+            return np.array(cells, dtype=object)
         with suppress(ValueError):
             values = np.array([c or "nan" for c in cells] if self.gaps else cells, dtype=np.float64)
             if are_numbers(values, self.gaps):
@@ -81,11 +97,11 @@ def _is_finite(cell: str) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def read_csv(path: Path, span: Span | None, gaps: bool = False) -> Readers:
-    """The columns of a csv file with a header row. With `gaps` a missing value is NaN or an empty text, and otherwise refused."""
-    table = cache(partial(_table, path, span, gaps))
+def read_csv(path: Path, span: Span | None, cells: Cells = NUMBERS_OR_TEXTS) -> Readers:
+    """The columns of a csv file with a header row. With gaps a missing value is NaN or an empty text, and otherwise refused."""
+    table = cache(partial(_table, path, span, cells))
     try:
-        plain = plain_columns(path, gaps) if existing(path, span).stat().st_size >= QUICK_FROM else None
+        plain = plain_columns(path, cells) if existing(path, span).stat().st_size >= QUICK_FROM else None
     except OSError as error:
         raise broken(path, error.strerror, span) from None
     closer = {name: partial(_column, table, i) for i, name in enumerate(plain or table().names)}
@@ -96,7 +112,7 @@ def _column(table: Callable[[], Table], index: int) -> np.ndarray:
     return table().column(index)
 
 
-def _table(path: Path, span: Span | None, gaps: bool) -> Table:
+def _table(path: Path, span: Span | None, cells: Cells) -> Table:
     try:
         numbered = _numbered_rows(path, span)
     except OSError as error:
@@ -104,7 +120,7 @@ def _table(path: Path, span: Span | None, gaps: bool) -> Table:
     if not numbered:
         raise broken(path, "it is empty", span)
     (_, header), *body = numbered
-    table = Table(path, span, gaps, [name.strip() for name in header], [row for _, row in body], [line for line, _ in body])
+    table = Table(path, span, cells, [name.strip() for name in header], [row for _, row in body], [line for line, _ in body])
     _check_header(table)
     for i, row in enumerate(table.rows):
         if len(row) != len(table.names):

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.train.cells import not_a_number, quoted
+from nnspec.train.cells import Cells, not_a_number, quoted
 from nnspec.train.files import read_text
 from nnspec.train.readers import Parts, in_memory
 from nnspec.train.tables import read_csv
@@ -113,7 +113,7 @@ def series_parts(source: DataSource, path: Path, dtype: str) -> Parts:
 
 
 def _column(source: DataSource, path: Path) -> Array:
-    columns, name = read_csv(path, source.span, gaps=True), source.options["column"]
+    columns, name = read_csv(path, source.span, Cells(gaps=True)), source.options["column"]
     if name not in columns:
         raise fault("E307", f"{path} has no column `{name}`", source.spans["column"], help=did_you_mean(name, columns))
     values: np.ndarray = columns[name]()
