@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnspec.arguments import needs
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, as_spec_error, fault, warn
+from nnspec.diagnostics import Diagnostic, as_spec_error, did_you_mean, fault, warn
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 ENGINES, DEVICES, DTYPES = ("auto", "numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
 
+WHEN_MADE = ("engine_name", "device", "threads")
+
 
 class Net:
     """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
@@ -45,6 +47,8 @@ class Net:
     Threads may share a network, and take turns: a call of it computes with the weights as they are between two steps, and two trainings
     go one after the other. What is written into `params` and `states` meanwhile waits for nobody.
     """
+
+    _made = False
 
     def __init__(self, compilation: Compilation, engine: str = "auto", device: str = "cpu", threads: int | None = None) -> None:
         for name, value, known in (("engine", engine, ENGINES), ("device", device, DEVICES), ("dtype", compilation.dtype, DTYPES)):
@@ -60,6 +64,16 @@ class Net:
         self.data_path: str | None = None
         self.trained_on: Sequence[Fingerprint] = ()
         self._making, self._training = RLock(), RLock()
+        self._made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """An AttributeError for a name that a network does not have, which is a slip, and for what its engine is made with."""
+        known = [n for n in (*vars(self), *dir(type(self))) if not n.startswith("_")]
+        if self._made and name in WHEN_MADE:
+            raise AttributeError(f"`{name}` of a network is said when it is made, and stays")
+        if self._made and name not in known:
+            raise AttributeError(f"a network has no `{name}` to set; {did_you_mean(name, known)}".removesuffix("; "))
+        super().__setattr__(name, value)
 
     @cached_property
     def engine(self) -> Engine:
@@ -100,14 +114,25 @@ class Net:
         """The inference graph."""
         return self.spec.inference
 
-    @cached_property
+    @property
     def params(self) -> LiveArrays:
-        """The trained parameters by public name; `net.params["dense.W"][...] = w` and `net.params["dense.W"] = w` both set them."""
+        """The trained parameters by public name; `net.params["dense.W"][...] = w` and `net.params["dense.W"] = w` both set them.
+
+        `net.params = saved` sets them all, to copies of the arrays that `saved` has by their names.
+        """
         return LiveArrays(lambda: self.engine.params)
 
-    @cached_property
+    @params.setter
+    def params(self, values: Mapping[str, Any]) -> None:
+        self.params.assign(values)
+
+    @property
     def states(self) -> LiveArrays:
         return LiveArrays(lambda: self.engine.states)
+
+    @states.setter
+    def states(self, values: Mapping[str, Any]) -> None:
+        self.states.assign(values)
 
     def summary(self) -> str:
         """The layer table: name, formula, output shape, parameters, operations and receptive field of one example."""

@@ -47,6 +47,38 @@ def test_a_wrong_assignment_to_a_parameter_is_refused(name: str, value: Any, cod
         nnspec.loads(LINE).params[name] = value
 
 
+@pytest.mark.parametrize(("value", "code"), [(1j, "E309"), ("one", "E309"), ([[1], [2, 3]], "E303")])
+def test_what_is_no_number_is_refused_as_a_parameter(value: Any, code: str) -> None:
+    with pytest.raises(SpecError, match=code):
+        nnspec.loads(LINE).params["b"] = value
+
+
+def test_all_parameters_are_set_from_saved_ones_at_once_or_none_is() -> None:
+    net = nnspec.load("iris")
+    saved, states = ({n: a.copy() for n, a in arrays.items()} for arrays in (net.params, net.states))
+    net.fit(epochs=1)
+    learnt = {n: a.copy() for n, a in net.params.items()}
+    for wrong, code in (
+        ({**saved, "more": 1}, "E101"),
+        (dict([*saved.items()][1:]), "E307"),
+        (3, "E106"),
+        ({**saved, "dense.b": "a"}, "E309"),
+    ):
+        with pytest.raises(SpecError, match=code):
+            net.params = wrong  # type: ignore[assignment]
+    assert all(np.array_equal(net.params[n], a) for n, a in learnt.items())
+    net.params, net.states = saved, states
+    x = np.ones((2, 4))
+    np.testing.assert_array_equal(net(x=x)["probs"], nnspec.load("iris")(x=x)["probs"])
+    assert not np.array_equal(saved["dense.W"], learnt["dense.W"]) and not np.shares_memory(net.params["dense.W"], saved["dense.W"])
+
+
+@pytest.mark.parametrize(("name", "said"), [("parms", "`params`"), ("label", "`labels`"), ("engine_name", "is made"), ("name", "setter")])
+def test_an_attribute_that_would_change_nothing_is_refused(name: str, said: str) -> None:
+    with pytest.raises(AttributeError, match=said):
+        setattr(nnspec.loads(LINE), name, {})
+
+
 @pytest.mark.parametrize("epochs", [0, -1, 2.5, "3"])
 def test_a_wrong_number_of_epochs_is_refused(epochs: Any) -> None:
     with pytest.raises(SpecError, match="E106"):
