@@ -260,6 +260,33 @@ def test_pyarrow_reads_any_table_as_cell_by_cell(rows: list[list[str]], more: li
         assert (outcome(path), outcome(path, gaps=True)) == expected
 
 
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    cells=st.lists(st.one_of(st.just(""), CELLS), min_size=1, max_size=5), end=st.sampled_from(("\n", "\r\n", "\n\n")), last=st.booleans()
+)
+def test_pyarrow_reads_any_column_as_cell_by_cell(cells: list[str], end: str, last: bool) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "data.csv"
+        path.write_bytes((end.join(["x", *cells]) + end * last).encode("utf-8", "surrogatepass"))
+        expected = outcome(path), outcome(path, gaps=True)
+        patch.setattr(tables, "QUICK_FROM", 0)
+        assert (outcome(path), outcome(path, gaps=True)) == expected
+
+
+@pytest.mark.parametrize("quick_from", [0, tables.QUICK_FROM])
+@pytest.mark.parametrize("values", [[1.0, None, 3.0], [None, 2.0], [1.0, None]], ids=str)
+def test_a_blank_line_is_an_empty_cell_where_there_is_one_column(
+    values: list[float | None], quick_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrow, arrow_csv = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.csv")
+    arrow_csv.write_csv(arrow.table({"x": values}), tmp_path / "data.csv")
+    monkeypatch.setattr(tables, "QUICK_FROM", quick_from)
+    read = read_csv(tmp_path / "data.csv", SPEC, Cells(gaps=True))["x"]()
+    assert np.array_equal(read, np.array(values, float), equal_nan=True)
+    row = values.index(None) + 1
+    assert f"row {row} (line {row + 1}), column `x`: the cell is empty" in mistake(tmp_path / "data.csv", "x").message
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_way_to_write_a_number_is_the_same_number_to_the_bit(
     seed: int, write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch

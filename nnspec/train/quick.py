@@ -35,7 +35,7 @@ def plain_columns(path: Path, cells: Cells = NUMBERS_OR_TEXTS) -> Columns | None
             table = reader.read_csv(
                 file,
                 reader.ReadOptions(column_names=list(kinds)),
-                reader.ParseOptions(quote_char=False),
+                reader.ParseOptions(quote_char=False, ignore_empty_lines=len(kinds) > 1),
                 reader.ConvertOptions(column_types=types, null_values=[""]),
             )
         except (ValueError, OSError):  # a row that is too long, a text among numbers, what is no UTF-8
@@ -56,7 +56,7 @@ def _expected(path: Path, cells: Cells) -> dict[str, bool] | None:
         names, *rows = csv.reader(start[: start.rfind(b"\n") + 1].decode("utf-8-sig").split("\n")[:-1], strict=True)
     except (ValueError, csv.Error):
         return None
-    names, rows = [name.strip() for name in names], [row for row in rows if row]
+    names, rows = [name.strip() for name in names], [row or [""] for row in rows if row or len(names) == 1]
     if len(set(names)) < len(names) or not rows or any(len(row) != len(names) for row in rows):
         return None
     one_odd_name = len(names) == 1 and not names[0].isidentifier()  # perhaps semicolons part the cells

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, partial
+from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -135,14 +136,17 @@ def _cells(count: int) -> str:
 
 
 def _numbered_rows(path: Path, span: Span | None) -> list[tuple[int, list[str]]]:
+    """The header and the rows below it, each with the line that it ends on; where they have one column, a blank line is an empty cell."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         try:
-            return [(reader.line_num, row) for row in reader if row]
+            numbered = list(dropwhile(lambda numbered: not numbered[1], ((reader.line_num, row) for row in reader)))
         except csv.Error as error:
             raise broken(path, f"line {reader.line_num}: {error}", span) from None
         except UnicodeDecodeError:
             raise _not_utf_8(path, span) from None
+    one_column = bool(numbered) and len(numbered[0][1]) == 1
+    return [(line, row or [""]) for line, row in numbered if row or one_column]
 
 
 def _not_utf_8(path: Path, span: Span | None) -> Fault:
