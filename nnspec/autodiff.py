@@ -12,7 +12,9 @@ from nnspec.graph.types import count
 from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
 from nnspec.ops.arrange import concat, cut, expand, reshape
 from nnspec.ops.loop import part, scan
+from nnspec.ops.pointwise import where
 from nnspec.ops.reduce import sum as sum_over
+from nnspec.sides import Choices, choices, chosen, cut_off
 
 
 def gradients(graph: Graph, of: str, wrt: Sequence[str]) -> list[Var]:
@@ -29,9 +31,10 @@ def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]
         parts.setdefault(name, []).append(seed)
     dependent = graph.dependents(wrt)
     on_the_way = graph.needed(parts) & dependent - {*ends}
+    sides = choices(graph, on_the_way, {*parts, *wrt, *ends})
     for node in [n for n in reversed(list(graph)) if n.name in on_the_way]:
         if node.op is scan or (node.inputs and node.name in parts):
-            _differentiate(graph, node, parts, dependent)
+            _differentiate(graph, node, parts, dependent, sides)
     return [reduce(add, parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
 
 
@@ -43,22 +46,28 @@ def receivers(graph: Graph, node: Node) -> list[str]:
     return [name for name, parameter in declared if graph[name].type.is_float and parameter.name not in node.op.choosing]
 
 
-def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str]) -> None:
+def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str], sides: Mapping[str, Choices]) -> None:
     """Send the gradient of a node on to those of its inputs that matter."""
+    own = sides.get(node.name, ())
     with graph.at(span=node.span):
         inputs = [graph.var(i) for i in node.inputs]
-        for source, share in zip(inputs, _shares(graph, node, inputs, parts), strict=True):
+        for place, (source, share) in enumerate(zip(inputs, _shares(graph, node, inputs, parts, own), strict=True)):
             if share is not None and source.name in dependent and source.type.is_float:
-                parts.setdefault(source.name, []).append(unbroadcast(share, source.type))
+                by = (*own, *chosen(node, place)) if node.op.pointwise else ()
+                arriving = cut_off(share, by[len(sides.get(source.name, ())) :])
+                parts.setdefault(source.name, []).append(unbroadcast(arriving, source.type))
 
 
-def _shares(graph: Graph, node: Node, inputs: Sequence[Var], parts: dict[str, list[Var]]) -> Sequence[Var | None]:
-    """The share of each input in the gradient of a node."""
+def _shares(graph: Graph, node: Node, inputs: Sequence[Var], parts: dict[str, list[Var]], own: Choices) -> Sequence[Var | None]:
+    """The share of each input in the gradient of a node; through a choice all of it goes to either side, to be cut off later."""
     if node.op is scan:
         readers = {n.attributes["start"]: parts[n.name][0] for n in graph if n.inputs == (node.name,) and n.name in parts}
         return _through_time(graph, node, readers) if readers else [None] * len(inputs)
     total = reduce(add, parts[node.name])
     parts[node.name] = [total]
+    if node.op is where:
+        return None, total, total
+    total = total if node.op.pointwise else cut_off(total, own)
     return node.op.grad(total, graph.var(node.name), *inputs, **node.attributes) if node.op.grad else [None] * len(inputs)
 
 
