@@ -57,7 +57,7 @@ def test_the_operation_that_made_it_is_named_with_its_place_and_numbers(reason: 
     assert reason in said.message
 
 
-CHOSEN = "  p = if z > 1e6 then sum({0}) + z else z\n  output p\n  loss mse(p, y)"
+CHOSEN = "  p = if z > 1e6 then sum({0} + 0 * x) + z else z\n  output p\n  loss mse(p, y)"
 NOT_CHOSEN = {
     "sqrt(-1 - z^2)": ("there is a square root of -", "sqrt(max(-1 - z^2, 1e-12))"),
     "sqrt(max(-1 - z^2, 0))": ("the derivative of this has a division of 0 by 0", "sqrt(max(-1 - z^2, 1e-12))"),
