@@ -118,6 +118,7 @@ FIXES = {
     "the logarithm of probabilities": (MUST["W123"]["of the library"], "nll(log(p), y)"),
     "sigmoid of one number": (MUST["W124"]["a stage"], "dense(1) -> sigmoid"),
     "units without the channels": (image("conv(1, 8, 3, pad = same) -> relu -> flatten -> dense(10)"), "conv(8, 3, pad = same)"),
+    "the other way round": (MUST["W131"]["the other way round"], "grad(u, x)"),
     "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),
 }
 

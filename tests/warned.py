@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+U = "u = stack(x) -> dense(8) -> tanh -> dense(1) -> squeeze"
+
 
 def model(*lines: str) -> str:
     return "\n".join(("model M {", *(f"  {line}" for line in lines), "}"))
@@ -141,6 +143,11 @@ MUST = {
         "before the softmax": image("flatten -> dense(10) -> dropout(0.2)"),
         "the classic form": vector("dense(4) -> dropout_classic(0.5)"),
     },
+    "W131": {
+        "the other way round": model("input x: []", U, "output d = grad(x, u)", "loss (d - u)^2"),
+        "by another input": model("input x: []", "input t: []", U, "output d = grad(u, t)", "loss (d - u)^2"),
+        "inside of a formula": model("input x: []", U, "output u", "loss (2 * grad(x, u) - u)^2"),
+    },
     "W118": {
         "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
         "by hand": model("input x: [8]", "target y: class(5)", "output z = x -> dense(1) -> squeeze", "loss (z - y)^2"),
@@ -219,6 +226,10 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a derivative of a derivative that is 0": model(
+        "input x: []", "u = stack(x) -> dense(1) -> squeeze", "du = grad(u, x)", "output ddu = grad(du, x)", "loss (ddu + du - u)^2"
+    ),
+    "a derivative of relu": model("input x: []", "target y: []", f"{U}".replace("tanh", "relu"), "output d = grad(u, x)", "loss (d - y)^2"),
     "a large kernel and its stride by name": image("conv(1, kernel = 8, stride = 3) -> relu -> flatten -> dense(10)"),
     "a stride": image("conv(4, 3) -> relu -> conv(4, 4, 2) -> relu -> flatten -> dense(10)"),
     "a large kernel of more units": image("conv(4, 8, 4) -> relu -> flatten -> dense(10)"),

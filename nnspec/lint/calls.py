@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Diagnostic, Fix, Span, uncommented
-from nnspec.lint.network import Network
+from nnspec.graph import Graph
+from nnspec.lint.network import Network, call_at
+from nnspec.syntax import ast
 
 _THREE_NUMBERS = re.compile(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
 LARGE_KERNEL = 8
@@ -48,3 +50,22 @@ def channels_before_units(network: Network) -> Iterator[Diagnostic]:
             better = f"{layer}({kernel}, {stride}"
             help_ = f"how many channels come in is known: {kernel} units and a kernel of {stride} are `{better})`"
             yield Diagnostic("W129", message, place, help=help_, fix=Fix(place, better, safe=False), level="warning")
+
+
+def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:
+    """W131: `grad(x, u)`, where x does not depend on u; the derivative of a derivative may well be 0."""
+    graph, values = network.model.graph, {name: value for value, names in network.names.items() for name in names}
+    derived = {r.value.var.name for r in network.model.rows if "grad(" in r.span.text}
+    for node in graph:
+        call = call_at(node.span) if node.span and node.op.name == "expand" and node.span.text.startswith("grad(") else None
+        y, x = (ast.dotted(a.value) or "" for a in call.arguments) if call and len(call.arguments) == 2 else ("", "")
+        if node.span and y in values and x in values and values[y] not in derived and not _depends(graph, values[y], values[x]):
+            other = f"grad({x}, {y})" if _depends(graph, values[x], values[y]) else ""
+            message = f"`{y}` does not depend on `{x}`, so that this derivative is 0"
+            help_ = "what is differentiated comes first, then by what" + (f": `{other}`" if other else "")
+            fix = Fix(node.span, other, safe=False) if other else None
+            yield Diagnostic("W131", message, node.span, help=help_, fix=fix, level="warning")
+
+
+def _depends(graph: Graph, value: str, on: str) -> bool:
+    return value in graph.dependents([on])

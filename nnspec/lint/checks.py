@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from nnspec.diagnostics import Diagnostic
 from nnspec.lint.allow import allowed
-from nnspec.lint.calls import channels_before_units, weights_of_their_own
+from nnspec.lint.calls import channels_before_units, derivatives_of_nothing, weights_of_their_own
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
 from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
@@ -45,6 +45,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     metrics_of_no_data,
     deviation_in_place_of_the_mean,
     channels_before_units,
+    derivatives_of_nothing,
 )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from nnspec.diagnostics import Diagnostic, Fix, Source, Span
+from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import Node
-from nnspec.lint.network import Network, Wiring, name_of
+from nnspec.lint.network import Network, Wiring, call_at, name_of
 from nnspec.syntax import ast
-from nnspec.syntax.parser import parse_value
 
 SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {"log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax")}
 """What a loss that takes logits begins with, and what makes probabilities of them, first what it does itself."""
@@ -78,16 +77,10 @@ def _squashed(wiring: Wiring, node: Node) -> Node | None:
 
 def _loss_of_library(network: Network, span: Span | None) -> str:
     """The loss of the library that is called there."""
-    call = _call_at(span)
+    call = call_at(span)
     name = (ast.dotted(call.callee) if call else None) or ""
     found = network.definitions.find("fn", name) if name in FROM_PROBABILITIES else None
     return name if found and found.definition.span.source.library else ""
-
-
-def _call_at(span: Span | None) -> ast.Call | None:
-    """The call that a place is, if it is one; its own spans are counted from there."""
-    expression = parse_value(Source("", span.text))[0] if span else None
-    return expression if isinstance(expression, ast.Call) else None
 
 
 def _of_logits(network: Network, node: Node, logits: str) -> Fix | None:
@@ -99,7 +92,7 @@ def _of_logits(network: Network, node: Node, logits: str) -> Fix | None:
 
 def _with_first(span: Span | None, written: str) -> Fix | None:
     """The same call with something else as its first argument, of which `{}` is what stands there."""
-    call = _call_at(span)
+    call = call_at(span)
     if span is None or call is None or not call.arguments or call.arguments[0].name:
         return None
     given = call.arguments[0].value.span
@@ -108,7 +101,7 @@ def _with_first(span: Span | None, written: str) -> Fix | None:
 
 def _of_probabilities(span: Span | None) -> Fix | None:
     """The same loss of probabilities, where the call says nothing but these and the target."""
-    call = _call_at(span)
+    call = call_at(span)
     if span is None or call is None or len(call.arguments) != 2 or any(a.name for a in call.arguments):
         return None
     return Fix(span, FROM_PROBABILITIES[str(ast.dotted(call.callee))].format(*(a.value.span.text for a in call.arguments)))

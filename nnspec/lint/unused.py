@@ -78,7 +78,7 @@ def _flat_behind(network: Network, parameter: str) -> list[Node]:
     if not all(reached) or any(parameter in names for names in reached):
         return []
     flat = network.in_training.flat([parameter], outputs_of(network.training, "loss").values())
-    return [] if any(n.op.name == "stop_gradient" or n.role == "backward" for n in flat) else flat
+    return [] if any(n.op.name == "stop_gradient" for n in flat) else flat
 
 
 def _notes(flat: list[Node]) -> tuple[tuple[Span, str], ...]:
