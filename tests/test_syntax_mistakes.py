@@ -146,6 +146,21 @@ SLIPS = {
     "my-h = x": ("E007", "my-h", "my_h = x"),
     "loss = x -> dense(3)": ("E007", "loss =", "loss x -> dense(3)"),
     "state = x -> dense(3)": ("E007", "state =", None),
+    "h = x * 0,5": ("E004", "0,5", "h = x * 0.5"),
+    "h = x * (0,5 + 1)": ("E004", "0,5", "h = x * (0.5 + 1)"),
+    "h = x * 0,5 + 1,25": ("E004", "0,5", "h = x * 0.5 + 1,25"),
+    "h = x + 1,5e-3": ("E004", "1,5e-3", "h = x + 1.5e-3"),
+    "h = x + 1,000": ("E004", "1,000", "h = x + 1_000"),
+    "h = x + 1,250": ("E004", "1,250", None),
+    "h = x -> conv(4, (3,3))": ("E004", "(3,3)", "h = x -> conv(4, [3,3])"),
+    "h = sgd(lr = 0,5)": ("E104", "0,5", "h = sgd(lr = 0.5)"),
+    "h = x -> dropout(0,25)": ("E104", "0,25", "h = x -> dropout(0.25)"),
+    "h = [0,05, 1]": ("E104", "0,05", "h = [0.05, 1]"),
+    "h = x, 2": ("E001", ",", None),
+    "h = 1,k = 2": ("E001", ",", "h = 1 k = 2"),
+    "input z: [4], t: [2]": ("E004", ",", "input z: [4] input t: [2]"),
+    "input z: class(3), t: [2]": ("E004", ",", "input z: class(3) input t: [2]"),
+    "input z, t: [2]": ("E004", "input z,", None),
     "h = x -> dense(3),": ("E001", ",", "h = x -> dense(3)"),
 }
 
@@ -198,6 +213,21 @@ def test_what_others_write_is_shown_as_it_is_written_here(lines: list[str], mark
     (d, *_) = diagnostics(model(*lines))
     assert d.span and (d.span.text, d.fix and d.fix.safe) == (marked, False if marked == "[?, " else None)
     assert help_ in d.help
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("h = x * 0,5 + 1,25", "h = x * 0.5 + 1.25"),
+        ("h = x * 1,2,3", "h = x * 1,2,3"),
+        ("input t: [2], u: class(3), v: [4]", "input t: [2]\ninput u: class(3)\ninput v: [4]"),
+        ("h = 1,k = 2", "h = 1\nk = 2"),
+    ],
+)
+def test_no_fix_of_a_comma_makes_another_number_or_drops_an_input(written: str, meant: str) -> None:
+    spec = model(*written.splitlines(), "output y = 0.5 * x")
+    done = repaired(Source("spec.nn", spec), lambda source: Compilation(source, {}).diagnostics)
+    assert done.source.text.split() == model(*meant.splitlines(), "output y = 0.5 * x").split()
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nnspec.diagnostics import Fault, Fix, Span, fault, instead
+from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.scope import Scope
@@ -14,15 +13,14 @@ from nnspec.elaborate.values import CHOICES, Builtin, Function, Tensor, Value, d
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
+from nnspec.syntax.commas import comma_number
 
 if TYPE_CHECKING:
     from nnspec.elaborate.calls import Calls
 
 Written = list[tuple[ast.Argument, Value]]
-ZEROS = "000"
 TARGET = "y"
 """What losses and metrics call the value that a prediction is held against."""
-_GROUPED = re.compile(r"(?<![\w.])[1-9]\d{0,2}(?:,\d{3})*,000(?:,\d{3})*(?![\w.])")
 
 
 def signature_text(callee: Function | Builtin) -> str:
@@ -32,7 +30,6 @@ def signature_text(callee: Function | Builtin) -> str:
 
 def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:
     """Arguments by parameter name, and where each was written."""
-    _check_groups(written, span)
     bound: dict[str, Value] = {}
     spans: dict[str, Span] = {}
     positional = iter(callee.names)
@@ -43,7 +40,7 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
         if name not in callee.names:
             raise _unknown_argument(callee, argument)
         if name in bound:
-            raise fault("E104", f"`{callee.name}` gets `{name}` twice", argument.span, notes=((spans[name], "first here"),))
+            raise _too_many(argument.span, f"`{callee.name}` gets `{name}` twice", notes=((spans[name], "first here"),))
         bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
     if not callee.required <= bound.keys():
         missing = next(n for n in callee.names if n in callee.required and n not in bound)
@@ -51,17 +48,6 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     if isinstance(callee, Function) and callee.definition.span.source.library:
         _check_truths(callee, bound, spans, written)
     return bound, spans
-
-
-def _check_groups(written: Written, call: Span) -> None:
-    """A number with commas between its digits is several arguments."""
-    if not any(type(value) is int and value == 0 and argument.span.text == ZEROS for argument, value in written):
-        return
-    m = _GROUPED.search(call.source.text, call.start, call.end)
-    if m:
-        better = m[0].replace(",", "_")
-        place = Span(call.source, *m.span())
-        raise fault("E104", f"`{m[0]}` is not one number", place, help=f"write `{better}`", fix=Fix(place, better))
 
 
 def _check_truths(callee: Function, bound: Mapping[str, Value], spans: Mapping[str, Span], written: Written) -> None:
@@ -94,8 +80,14 @@ def _next_name(callee: Function | Builtin, positional: Iterator[str], span: Span
     name = next(positional, None)
     if name is None:
         most = len(callee.names)
-        raise fault("E104", f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}", span, **_signature(callee))
+        raise _too_many(span, f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}", **_signature(callee))
     return name
+
+
+def _too_many(span: Span, message: str, **more: Any) -> Fault:
+    """The mistake of an argument too many, which may be part of the number before."""
+    of_number = comma_number("E104", span.source, span.start)
+    return Fault(of_number) if of_number else fault("E104", message, span, **more)
 
 
 def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from math import inf
 
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch, lists
 from nnspec.elaborate.calls import PLAIN, Calls
 from nnspec.elaborate.names import unknown, value_of
@@ -18,6 +18,7 @@ from nnspec.graph import Dim, Op, Size, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.syntax import ast
+from nnspec.syntax.commas import part_of_number
 
 MAX_BITS = 63
 TOO_LARGE = "this number is too large for the graph"
@@ -37,9 +38,13 @@ class Elaborator(Calls):
         match e:
             case ast.Name():
                 return value_of(e, scope, self.definitions)
-            case ast.Number() | ast.String() | ast.Boolean():
+            case ast.Number():
                 if e.value == inf:
                     raise fault("E107", TOO_LARGE, e.span)
+                if mistake := part_of_number("E104", e.span):
+                    raise Fault(mistake)
+                return e.value
+            case ast.String() | ast.Boolean():
                 return e.value
         with self.at(e.span):
             return self._evaluate(e, scope)

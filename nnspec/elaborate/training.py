@@ -20,6 +20,7 @@ from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_number
 from nnspec.graph import Graph
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+from nnspec.syntax.commas import comma_number
 from nnspec.syntax.words import SETTING_WORDS
 
 STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
@@ -172,6 +173,8 @@ class _Reader:
     def too_many(self, s: ast.Setting) -> Fault:
         """Of `epochs 3, batch 2`, where a comma makes the next setting a value of this one, it is the comma."""
         more = next((v.span for v in s.values[1:]), s.span)
+        if of_number := comma_number("E104", more.source, more.start):
+            return Fault(of_number)
         help_ = "leave the comma out: settings stand on lines of their own, or side by side" if more.text in SETTING_WORDS else ""
         return fault("E104", f"`{s.name.id}` takes one value", more, help=help_)
 

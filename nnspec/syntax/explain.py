@@ -7,6 +7,7 @@ from collections.abc import Set
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
+from nnspec.syntax.commas import comma_number
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement, word_of_definition
 from nnspec.syntax.slips import MAX_LOOK_BACK, WORDS, slip_at, slip_before
@@ -16,6 +17,12 @@ _LONE_WORD = re.compile(r"\b(?P<word>[^\W\d]\w*)\s*\Z")
 _BRANCH = re.compile(r"\b(?:then|else)\b(?!\s*[{])")
 _DANGLING = re.compile(r"(->|[-+*/@%^=,~]|\b(?:and|or|not|then|else)\b)[ \t]*(?:#[^\n]*)?\n\s*([^\W\d]\w*)(?:\s+[^\W\d]\w*)?\s*\Z")
 _COMMA = re.compile(rf"(,)(?:\s|#[^\n]*\n)*(?:(?P<next>{'|'.join({*STATEMENT_WORDS, *SETTING_WORDS})})\s+(?:[\w\"\[{{(][^,]*)?)?\Z")
+_STARTS_STATEMENT = re.compile(
+    rf"(?:\s|#[^\n]*\n)*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*\s*(?:,\s*[^\W\d]\w*\s*)*(?:=(?!=)|<-)|\}}|\Z)"
+)
+_PORT = re.compile(r"\s*(?P<kind>input|target)\s")
+_TYPED = re.compile(r"\s*(?P<name>[^\W\d]\w*)\s*:")
+_JOINS = re.compile(r"\w")
 _CALLED = re.compile(r"\b(?P<word>train|test)\s*\Z")
 _FACTOR, _NAMES_ARGUMENT = re.compile(r"(?<![\w.])\d[\d_.]*[ \t]*\Z"), re.compile(r"\s*=(?!=)")
 _IN_BRACES = {
@@ -25,6 +32,7 @@ _IN_BRACES = {
 _BEFORE_BRACES = {"=": "what follows is one formula, without braces: `schedule s(k) = lr * k`", "of": _IN_BRACES["test"]}
 _MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
 _DECLARED = re.compile(r"\b(?P<kind>param|state)\s+[^\W\d]\w*\s*(?::\s*\[[^\[\]]*\]\s*)?\Z")
+_IN_BRACKETS = re.compile(r"\(.*\)")
 _OUTPUT = re.compile(r"\s*output\b")
 _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
 BRACKETS = "()[]{}"
@@ -41,7 +49,7 @@ def explain(source: Source, read: str, error: Unexpected, offset: int = 0) -> Di
         return Diagnostic("E502", f"a name has at most {LONGEST_NAME} letters, and this has {len(error.token):,}", Span(source, at, at + 1))
     if error.token == "then" and "LBRACE" in error.accepted:
         return _choice(Span(source, at, at + len(error.token)))
-    slip = slip_at(source, at) or slip_before(source, at) or _comma(source, read, error, offset)
+    slip = _comma_number(source, at) or slip_at(source, at) or slip_before(source, at) or _comma(source, read, error, offset)
     slip = slip or _value_missing(source, read, error.position, error.token, offset)
     return slip or _token(source, at, error.token, error.accepted)
 
@@ -59,6 +67,13 @@ def _no_meaning(source: Source, at: int) -> Diagnostic:
     return Diagnostic("E001", f"`{printable(char)}` has no meaning in the language", span)
 
 
+def _comma_number(source: Source, at: int) -> Diagnostic | None:
+    """A number with a comma, unless it is all that brackets hold."""
+    found = comma_number("E004", source, at)
+    span = found.span if found else None
+    return None if span and _IN_BRACKETS.fullmatch(source.text, max(0, span.start - 1), span.end + 1) else found
+
+
 def _comma(source: Source, read: str, error: Unexpected, offset: int) -> Diagnostic | None:
     """A comma between statements or settings, which may show only behind the word that follows it."""
     comma = _COMMA.search(read, max(0, error.position - MAX_LOOK_BACK), error.position)
@@ -72,8 +87,22 @@ def _comma(source: Source, read: str, error: Unexpected, offset: int) -> Diagnos
 
 
 def _superfluous(comma: Span, what: str = "statement") -> Diagnostic:
+    message, text = f"a {what} ends without `,`", comma.source.text
+    if what == "statement" and not _STARTS_STATEMENT.match(text, comma.end):
+        return _next_port(comma) or Diagnostic("E001", message, comma, help="several values are a list, in square brackets: `[a, b]`")
     help_ = "leave it out" + (": settings stand on lines of their own, or side by side" if what == "setting" else "")
-    return Diagnostic("E001", f"a {what} ends without `,`", comma, help=help_, fix=Fix(comma, ""))
+    return Diagnostic("E001", message, comma, help=help_, fix=Fix(comma, " " if _JOINS.match(text, comma.end) else ""))
+
+
+def _next_port(comma: Span) -> Diagnostic | None:
+    """A comma after which an input or target follows without its word."""
+    text = comma.source.text
+    port, name = _PORT.match(text, start_of_statement(text, comma.start), comma.start), _TYPED.match(text, comma.end)
+    if not port or not name:
+        return None
+    fix = Fix(Span(comma.source, comma.start, name.start("name")), f" {port['kind']} ")
+    message = f"`{name['name']}` needs an `{port['kind']}` of its own"
+    return Diagnostic("E004", message, comma, help=f"write `{port['kind']} {name['name']}: ...`", fix=fix)
 
 
 def _value_missing(source: Source, read: str, at: int, token: Token, offset: int) -> Diagnostic | None:

@@ -47,6 +47,10 @@ HERE = (
         "E004", re.compile(r"\b(input|target|param|state)\s*:\s*([^\W\d]\w*)\s*(?=\[)"), r"`\1` is followed by its name",
         fix=r"\1 \2: ",
     ),
+    Slip(
+        "E004", re.compile(r"\b(input|target)\s+\w+[ \t]*,"), r"each `\1` is a statement of its own",
+        r"a name, `:` and its type: `\1 x: [4]`",
+    ),
     Slip("E004", re.compile(r"\b(input|target|param)(\s+\w+\s*:\s*)(\d+)"), "a shape stands in square brackets", fix=r"\1\2[\3]"),
     Slip(
         "E004", re.compile(r"\b(optimizer|schedule|penalty|clip)[ \t]+([^\W\d]\w*)[ \t]+(\d[\d.]*(?:e-?\d+)?)"),
