@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from data_cases import mistake, port, source
 
-from nnspec.diagnostics import Fault
+import nnspec
+from nnspec.diagnostics import Fault, SpecError
 from nnspec.graph import Type
 from nnspec.limits import limited
 from nnspec.train.data import Fields, read
@@ -76,6 +77,28 @@ def test_what_an_array_may_not_hold_is_said_of_one_on_the_disk_too(
         assert "--limit data=N" in found.help  # it is no row after the other, and is not read in parts
     else:
         assert found.code == code and said in found.message
+
+
+ODD = [np.zeros((4, 3), kind) for kind in ("complex", "M8[s]", "m8[s]", "S2", "V4")]
+
+
+@pytest.mark.parametrize("missing", [None, "drop", "mean"])
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+@pytest.mark.parametrize("values", [*ODD, np.float64(3)], ids=lambda values: str(values.dtype))
+@pytest.mark.parametrize("made", ["array[0:2]", "[array, array]", "2 * array", "array"])
+def test_what_a_formula_or_a_column_beside_others_may_not_hold_is_said(
+    made: str, values: np.ndarray, ending: str, missing: str | None, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "t.npy", values)
+    np.savez(tmp_path / "t.npz", array=values)
+    option = f", missing = {missing}" if missing else ""
+    model = "model M { input x: [2]  param w: [1] = 0  output z = w  loss sum(w) }"
+    (tmp_path / "net.nn").write_text(f'{model} train {{ data {ending}("t.{ending}", x = {made}{option})  epochs 1  optimizer adam }}')
+    with pytest.raises(SpecError) as caught:
+        nnspec.load(tmp_path / "net.nn").dataset()
+    (found,) = caught.value.diagnostics
+    assert (found.code, "not numbers" in found.message) == (("E309", True) if values.ndim else ("E303", False)), found
+    assert f"t.{ending}, column `array`: " in found.message
 
 
 def test_columns_one_after_the_other_are_not_read_in_parts_and_it_is_said_what_to_do(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -14,7 +15,7 @@ from nnspec.elaborate.fields import Formula, compared_with
 from nnspec.elaborate.sources import Column, DataSource
 from nnspec.graph import Type
 from nnspec.graph.types import show
-from nnspec.train.cells import Cells, not_a_number, quoted, text_help
+from nnspec.train.cells import KINDS, Cells, not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing
 from nnspec.train.files import COMMAND_LINE
 from nnspec.train.formulas import computed
@@ -101,8 +102,11 @@ def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: 
         for name in _names(item):
             if name not in readers and not (isinstance(item, Formula) and item.means(name)):
                 raise _text_compared(item, readers, port, name) or _no_field(source, readers, port, name, type)
-    columns = [computed(i, readers, dtype, whence.fractional) if isinstance(i, Formula) else readers[i]() for i in made_of]
-    if not isinstance(taken(source, port), tuple):
+    if isinstance(field := taken(source, port), str):
+        return readers[field]()
+    plain = _plain(source, readers, port, {name for item in made_of for name in _names(item)}, whence)
+    columns = [computed(i, plain, dtype, whence.fractional) if isinstance(i, Formula) else plain[i]() for i in made_of]
+    if not isinstance(field, tuple):
         return columns[0]
     kinds = {c.dtype == object for c in columns}
     if len(kinds) > 1:
@@ -114,10 +118,25 @@ def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: 
     return _side_by_side(source, port, [str(i) for i in made_of], columns)
 
 
+def _plain(source: DataSource, readers: Readers, port: str, names: Collection[str], whence: Whence) -> Readers:
+    """These fields, each a Fault (E309, E303) when it is read if it holds no numbers or texts, or is no list of examples."""
+    span = source.spans.get(port, source.span)
+
+    def read(name: str) -> np.ndarray:
+        values: np.ndarray = readers[name]()
+        if values.dtype.kind not in KINDS:
+            raise fault("E309", f"{whence.said(name)}the data of `{port}` holds {values.dtype}, not numbers", span)
+        if not values.shape:
+            raise fault("E303", f"{whence.said(name)}`{name}` is a single value, not a list of examples", span)
+        return values
+
+    return {name: partial(read, name) for name in names if name in readers}
+
+
 def _side_by_side(source: DataSource, port: str, names: Sequence[str], columns: list[np.ndarray]) -> np.ndarray:
     span = source.spans.get(port, source.span)
     for name, column in zip(names, columns, strict=True):
-        if column.ndim == 0 or len(column) != len(columns[0]):
+        if len(column) != len(columns[0]):
             raise fault("E308", f"`{name}` and `{names[0]}` do not have the same number of examples", span)
     return np.concatenate([c.reshape(len(c), -1 if c.size else 1) for c in columns], axis=1)
 

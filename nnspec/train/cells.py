@@ -12,6 +12,8 @@ from nnspec.diagnostics import Fault, Span, fault
 from nnspec.record import dataclass
 
 MAX_QUOTED = 40
+KINDS = "biufUO"
+"""NumPy's letters for numbers, truths and texts."""
 NOT_FINITE_HELP = "fill in the value, or remove the row"
 DATE, MAX_DATES = re.compile(r"\d{4}-\d{1,2}-\d{1,2}\b|\d{1,2}([./])\d{1,2}\1\d{2,4}\b"), 100
 DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")

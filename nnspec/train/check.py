@@ -16,7 +16,7 @@ from nnspec.graph.types import bind, show, size_names
 from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions
 from nnspec.run.stored import Stored
-from nnspec.train.cells import NOT_FINITE_HELP, missing_help, not_a_number, quoted
+from nnspec.train.cells import KINDS, NOT_FINITE_HELP, missing_help, not_a_number, quoted
 
 Fields = dict[str, np.ndarray]
 """Arrays by the name of their port, each with the examples along axis 0."""
@@ -125,7 +125,7 @@ class Checker:
             raise self.fault("E303", name, f"the examples of `{name}` do not all have the same shape") from None
         if values.dtype.kind in "UO":
             values = self.objects(name, np.asarray(value, dtype=object))
-        if values.dtype.kind not in "biufO":
+        if values.dtype.kind not in KINDS:
             raise self.fault("E309", name, f"the data of `{name}` holds {values.dtype}, not numbers")
         if values.ndim == 0 and self.ports[name].leads_with_batch:
             raise self.fault("E303", name, f"`{name}` is a single value, not a list of examples")
