@@ -14,6 +14,7 @@ from helpers import ROOT, Stopping, run
 from warned import TRAINED
 
 import nnspec
+from nnspec.diagnostics import Diagnostic
 from nnspec.train import health
 from nnspec.train.health import Health
 from nnspec.train.interrupt import Interrupted
@@ -87,6 +88,22 @@ SAYS: dict[str, tuple[dict[str, object], list[str]]] = {
 def test_it_says(name: str) -> None:
     how, expected = SAYS[name]
     assert codes(**how) == expected
+
+
+LABELS = {
+    "bce_logits(z, y)": {(0, 1): [], (0.2, 1): [], (-1, 1): ["(y + 1) / 2"], (1, 7): [None]},
+    "hinge(z, y)": {(0, 1): ["2 * y - 1"], (-1, 1): [], (0.5, 1): []},
+    "mse(z, y)": {(-1, 1): []},
+}
+
+
+@pytest.mark.parametrize(("loss", "labels"), [(loss, labels) for loss, of in LABELS.items() for labels in of])
+def test_labels_of_another_kind_than_the_loss_takes_are_told_once_they_are_there(loss: str, labels: tuple[float, float]) -> None:
+    told: list[Diagnostic] = []
+    spec = f"model M {{\n  input x: [4]\n  target y: []\n  output z = x -> dense(1) -> squeeze\n  loss {loss}\n}}\n"
+    data = {"x": X, "y": np.resize(labels, len(X))}
+    nnspec.loads(spec + "train { epochs 1  optimizer adam }").fit(data, progress=Progress(on_warning=told.append))
+    assert [(d.code, d.span and d.span.text, d.fix and d.fix.text) for d in told] == [("W132", "y", fix) for fix in LABELS[loss][labels]]
 
 
 def test_units_that_are_dead_in_a_handful_of_examples_may_live_in_others() -> None:

@@ -79,6 +79,7 @@ MUST = {
         "nll of a linear layer": model(
             "input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output softmax = softmax(z)", "loss nll(z, y)"
         ),
+        "bce of tanh": logit("loss bce(tanh(z), y)"),
         "the logarithm of a linear layer": logit("loss (log(z) - y)^2"),
         "as a lecture writes it": three("z", "loss -log(pick(z, y))"),
         "clamped as a lecture does": three("z", "loss -log(max(pick(z, y), 1e-9))"),
@@ -147,6 +148,10 @@ MUST = {
         "the other way round": model("input x: []", U, "output d = grad(x, u)", "loss (d - u)^2"),
         "by another input": model("input x: []", "input t: []", U, "output d = grad(u, t)", "loss (d - u)^2"),
         "inside of a formula": model("input x: []", U, "output u", "loss (2 * grad(x, u) - u)^2"),
+    },
+    "W132": {
+        f"two classes in {loss}": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", f"loss {loss}")
+        for loss in ("hinge(z, y)", "squared_hinge(z, y = y)", "0.5 * mean(perceptron(z, y))")
     },
     "W118": {
         "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
@@ -226,6 +231,10 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a hinge of signs": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss hinge(z, 2 * y - 1)"),
+    "a hinge of one's own": "fn hinge(z, y) = mean(max(1 - (2 * y - 1) * z, 0))\n"
+    + model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss hinge(z, y)"),
+    "bce of two classes": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss bce_logits(z, y)"),
     "a derivative of a derivative that is 0": model(
         "input x: []", "u = stack(x) -> dense(1) -> squeeze", "du = grad(u, x)", "output ddu = grad(du, x)", "loss (ddu + du - u)^2"
     ),
@@ -261,6 +270,7 @@ MUST_NOT = {
         "input x: [8]", "target p: [3]", "z = x -> dense(3)", "output q = softmax(z)", "loss kl(p, q)"
     ),
     "bce of a probability": logit("loss bce(p, y)"),
+    "bce of tanh from 0 to 1": logit("loss bce((tanh(z) + 1) / 2, y)"),
     "the numbers of two classes": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss mse(z, y)"),
     "numbers made of classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, one_hot(y, 3))"),
     "a last layer from zeros": vector("dense(16) -> relu -> dense(4, init = zeros)"),

@@ -9,6 +9,7 @@ from nnspec.lint.allow import allowed
 from nnspec.lint.calls import channels_before_units, derivatives_of_nothing, weights_of_their_own
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
 from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
+from nnspec.lint.labels import classes_as_signs
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
 from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits, probabilities_without_logarithm
 from nnspec.lint.network import Network
@@ -46,6 +47,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     deviation_in_place_of_the_mean,
     channels_before_units,
     derivatives_of_nothing,
+    classes_as_signs,
 )
 
 

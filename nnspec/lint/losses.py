@@ -108,16 +108,19 @@ def _of_probabilities(span: Span | None) -> Fix | None:
 
 
 def log_of_what_may_be_negative(network: Network) -> Iterator[Diagnostic]:
-    """W103: the logarithm of what a linear layer gives, or that itself as a log-probability."""
+    """W103: the logarithm of what a linear layer or tanh gives, or that itself as a log-probability."""
     wiring = network.in_training
     for node in wiring.graph:
         if node.role == "loss" and (linear := _taken_for_probability(wiring, node)):
-            product, _ = wiring.origin(linear)
-            if product:
+            product, made = wiring.origin(linear)[0], wiring.graph[linear]
+            if product or made.op.name == "tanh":
                 what = "a logarithm is taken" if node.op.name == "log" else "a log-probability is expected"
-                message = f"{what} of what `{name_of(product)}` gives, which can be any number"
-                notes = ((product.span, "any number comes out here"),) if product.span else ()
-                help_ = "a loss of probabilities takes `softmax` or `sigmoid` of it; `cross_entropy` and `bce_logits` take it as it is"
+                source, gives = (name_of(product), "any number") if product else ("tanh", "any number from -1 to 1")
+                message = f"{what} of what `{source}` gives, which can be {gives}"
+                place = product.span if product else made.span
+                notes = ((place, f"{gives} comes out here"),) if place else ()
+                of_linear = "a loss of probabilities takes `softmax` or `sigmoid` of it; `cross_entropy` and `bce_logits` take it as it is"
+                help_ = of_linear if product else "`sigmoid` in its place makes a probability; `bce_logits` takes what goes into it"
                 yield Diagnostic("W103", message, node.span, notes=notes, help=help_, level="warning")
 
 

@@ -12,6 +12,8 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.training import Training
 from nnspec.graph import Node
+from nnspec.lint import allowed
+from nnspec.lint.labels import labelled
 from nnspec.run.stored import in_parts
 from nnspec.train.check import Fields, examples, listing
 from nnspec.train.schedule import LearningRate
@@ -23,6 +25,7 @@ def doubts(spec: Compilation, stage: int, data: Fields, epochs: int, steps: int)
     training = spec.trainings[stage]
     yield from _batch_of_one(spec, training, examples(data))
     yield from _labels_never_seen(spec, training, data)
+    yield from _labels_of_another_kind(spec, data)
     yield from _schedule_longer_than_the_run(spec, stage, epochs, steps, ceil(examples(data) / training.batch))
 
 
@@ -58,6 +61,18 @@ def _labels_never_seen(spec: Compilation, training: Training, data: Fields) -> I
                 help_ = f"missing: {listing(map(str, unseen))}; declare as many as there are, numbered from 0, or see how the data are cut"
                 notes = ((spec.model.spans[name], "declared here"),)
                 yield Diagnostic("W115", message, _place(training, "data"), notes=notes, help=help_, level="warning")
+
+
+def _labels_of_another_kind(spec: Compilation, data: Fields) -> Iterator[Diagnostic]:
+    """W132: labels that are no shares from 0 to 1, or such where -1 and 1 are due."""
+    for found in labelled(spec.model, spec.definitions):
+        if found.target in data and not spec.model.targets[found.target].classes:
+            parts = [part for part in in_parts(data[found.target]) if part.size]
+            low, high = min(float(np.min(p)) for p in parts), max(float(np.max(p)) for p in parts)
+            wrong = low == 0 and high == 1 if found.signed else low < 0 or high > 1
+            warning = found.of(low, high)
+            if wrong and not allowed(warning):
+                yield warning
 
 
 def _classes(unseen: list[int]) -> str:
