@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+RATES = "optimizer by(eta) { w <- w - eta * g  # lr\n}\noptimizer bare { w <- w - lr * g }\n"
 U = "u = stack(x) -> dense(8) -> tanh -> dense(1) -> squeeze"
 
 
@@ -153,6 +154,10 @@ MUST = {
         f"two classes in {loss}": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", f"loss {loss}")
         for loss in ("hinge(z, y)", "squared_hinge(z, y = y)", "0.5 * mean(perceptron(z, y))")
     },
+    "W133": {
+        "a rate by another name": RATES + trained("by(0.1)  schedule cosine"),
+        "a rate that nobody says": RATES + trained("bare"),
+    },
     "W118": {
         "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
         "by hand": model("input x: [8]", "target y: class(5)", "output z = x -> dense(1) -> squeeze", "loss (z - y)^2"),
@@ -231,6 +236,8 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a rate by another name that stays": RATES + trained("by(0.1)"),
+    "a rate that the schedule says": RATES + trained("bare  schedule cosine"),
     "a hinge of signs": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss hinge(z, 2 * y - 1)"),
     "a hinge of one's own": "fn hinge(z, y) = mean(max(1 - (2 * y - 1) * z, 0))\n"
     + model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss hinge(z, y)"),

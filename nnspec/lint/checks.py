@@ -13,7 +13,7 @@ from nnspec.lint.labels import classes_as_signs
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
 from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits, probabilities_without_logarithm
 from nnspec.lint.network import Network
-from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero, rates_of_zero
+from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero, rates_of_zero, rates_that_nobody_reads_or_writes
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
 from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
@@ -42,6 +42,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     optimizers_without_effect,
     rates_of_zero,
     rates_below_zero,
+    rates_that_nobody_reads_or_writes,
     directions_taken_for_granted,
     metrics_of_no_data,
     deviation_in_place_of_the_mean,

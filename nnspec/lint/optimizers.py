@@ -1,13 +1,16 @@
-"""Whether an optimizer goes down: that it changes the weights at all, and in which direction."""
+"""Whether an optimizer goes down: that it changes the weights at all, in which direction, and by a rate that someone says."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from nnspec.diagnostics import Diagnostic
+from nnspec.diagnostics import Diagnostic, uncommented
 from nnspec.elaborate.values import Applied, is_number
 from nnspec.lint.network import Network
 from nnspec.syntax import ast
+
+_RATE = re.compile(r"(?<![\w.])lr\b")
 
 
 def optimizers_without_effect(network: Network) -> Iterator[Diagnostic]:
@@ -40,3 +43,20 @@ def rates_below_zero(network: Network) -> Iterator[Diagnostic]:
             message = f"a rate of {rate:g} goes up the gradient, so that the loss grows"
             help_ = f"write `lr = {-rate:g}`; what is to grow is made a loss with a minus in front"
             yield Diagnostic("W126", message, optimizer.span, help=help_, level="warning")
+
+
+def rates_that_nobody_reads_or_writes(network: Network) -> Iterator[Diagnostic]:
+    """W133: a schedule of a rate that the optimizer does not read, or an optimizer that reads one and has no argument for it."""
+    for optimizer, schedule in ((t.optimizer, t.schedule) for t in network.trainings if t.optimizer):
+        definition = optimizer.function.definition
+        reads = any(_RATE.search(uncommented(s.span.text)) for s in definition.body)
+        if schedule and not reads:
+            message = f"`{schedule.name}` schedules `lr`, which the optimizer `{optimizer.name}` does not read: its steps stay as they are"
+            notes = ((definition.name.span, "`lr` stands for the rate of a step in its formulas"),)
+            yield Diagnostic("W133", message, schedule.span, notes=notes, help="call the rate `lr` in the optimizer", level="warning")
+        elif reads and not schedule and "lr" not in (p.name for p in definition.parameters):
+            message = f"the optimizer `{optimizer.name}` reads `lr`, and nothing says what it is: the rate is 1"
+            help_ = (
+                f"write `optimizer {optimizer.name}({', '.join(['lr', *(p.span.text for p in definition.parameters)])})`, and say it there"
+            )
+            yield Diagnostic("W133", message, optimizer.span, notes=((definition.name.span, "defined here"),), help=help_, level="warning")
