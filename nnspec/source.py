@@ -90,9 +90,13 @@ def _in_utf_8(content: bytes) -> str:
 
 @dataclass
 class Imports:
-    """The files a spec imports, and those they import, each once and before what needs it; `texts` by path from the folder."""
+    """The files a spec imports, and those they import, each once and before what needs it; `texts` by path from the folder.
+
+    `shown` is the folder as a person knows it, in whose words the places of mistakes are said.
+    """
 
     folder: Path
+    shown: Path = Path()
     specs: list[ast.Spec] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
@@ -116,7 +120,7 @@ class Imports:
         for limit, number in (("depth", len(chain)), ("imports", len(self.texts))):
             if number >= limits.most(limit):
                 raise limits.exceeded(limit, f"more than {limits.most(limit)} {limits.LIMITS[limit].what}", wish.span)
-        source = _imported(path, name, wish.span, self.opened)
+        source = replace(_imported(path, name, wish.span, self.opened), name=(self.shown / relative).as_posix())
         self.texts[name] = source.text
         if sum(map(len, self.texts.values())) > limits.most("sources"):
             most = limits.most("sources") / limits.MIB

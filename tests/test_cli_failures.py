@@ -111,6 +111,14 @@ def test_check_takes_a_folder_with_all_specs_in_it(nnspec: Nnspec) -> None:
     assert code == 1 and "specs/deep/er/b.nn:3:19" in said and "specs/a.nn:" in out
 
 
+def test_a_mistake_of_an_imported_file_has_the_path_by_which_the_spec_was_named(nnspec: Nnspec) -> None:
+    folder(main='import "parts/a.nn"\nmodel M { input x: [4]  output y = f(x) }', parts__a="fn f(x) = sigmiod(x)\n")
+    for path in ("specs/main.nn", str(Path("specs/main.nn").absolute())):
+        code, out, _ = nnspec("check", "--json", path)
+        (found,) = json.loads(out)
+        assert code == 1 and found["file"] == str(Path(path).parent / "parts/a.nn")
+
+
 def test_the_spec_that_a_run_keeps_is_none_of_a_folder(nnspec: Nnspec) -> None:
     specs = folder(a=RIGHT, runs__a_1__spec=WRONG)
     assert nnspec("check", specs)[0] == 1

@@ -141,6 +141,12 @@ def test_renaming_changes_every_place_and_leaves_the_spec_right(piece: str, nth:
     assert renamed(text, "other", 0, word) == SPEC
 
 
+@pytest.mark.parametrize("new", ["b₁", "β₁", "ŷ", "вес"])
+def test_what_the_language_calls_a_name_can_be_one(new: str) -> None:
+    text = renamed(SPEC, "logits", 0, new)
+    assert text.count(new) == 4 and document(text).mistakes == []
+
+
 @pytest.mark.parametrize(
     ("piece", "new", "message"),
     [

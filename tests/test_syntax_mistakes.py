@@ -62,6 +62,9 @@ MISTAKES = {
     "two `_` in a number": Mistake(model("output y = x * 1__0"), "E004", 3, "1__0", "`1__0` is no number", "a number is written"),
     "a number that ends in `_`": Mistake(model("output y = x * 1_"), "E004", 3, "1_", "`1_` is no number", "a number is written"),
     "a digit of another script": Mistake(model("output y = x * \u0663"), "E001", 3, "\u0663", "`\u0663` has no meaning in the language"),
+    "a mark that no letter has": Mistake(
+        model("c\u0303 = x * 2", "output x"), "E007", 3, "c\u0303", "cannot be a name", "write `c_tilde`"
+    ),
     "a truth as a name": Mistake("let true = 3\n" + model("output x"), "E001", 1, "true", "`true` cannot stand here"),
     "a truth as an input": Mistake(model("input false: [4]", "output x"), "E001", 3, "false", "`false` cannot stand here"),
     "an open bracket": Mistake(model("output y = x -> dense(3"), "E002", 3, "(", "`(` is never closed"),

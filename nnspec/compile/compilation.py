@@ -65,7 +65,12 @@ class Compilation:
     @cached_property
     def imports(self) -> Imports:
         """The files that the spec imports, from its folder or where a run keeps them."""
-        return Imports(self.imports_from or self.folder, opened=self.opened).gather(self.parsed[0])
+        return Imports(self.imports_from or self.folder, self._shown, opened=self.opened).gather(self.parsed[0])
+
+    @property
+    def _shown(self) -> Path:
+        """The folder of what is imported, as a person who named the spec knows it."""
+        return self.imports_from or Path(self.source.name).parent
 
     @cached_property
     def ast(self) -> ast.Spec:
@@ -324,7 +329,9 @@ class Compilation:
     def _file_of(self, saved: Saved) -> Path:
         """Where the file lies that a spec names, this one or one that it imports: each from its own folder."""
         said = saved.span.source
-        return contained(self.folder, (Path() if said == self.source else Path(said.name).parent) / saved.file, saved.span)
+        return contained(
+            self.folder, (Path() if said == self.source else Path(said.name).parent.relative_to(self._shown)) / saved.file, saved.span
+        )
 
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""

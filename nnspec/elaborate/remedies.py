@@ -11,6 +11,7 @@ from nnspec.elaborate.values import Tensor
 from nnspec.graph import Dim, Graph, Node, Shape, Var
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
+from nnspec.syntax.words import is_name
 
 SIGNAL_RANK, IMAGE_RANK = 3, 4
 """Of signals and images in a batch; volumes have more."""
@@ -86,7 +87,7 @@ def of_product(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
 
 
 def _flattened(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
-    if len(x.shape) < 2 or count(x.shape) != y.shape[-2] or not spans[0].text.isidentifier():
+    if len(x.shape) < 2 or count(x.shape) != y.shape[-2] or not is_name(spans[0].text):
         return {}
     row = f"flatten({spans[0].text})"
     return {"help": f"did you mean `{row}`, all its numbers in one row?", "fix": Fix(spans[0], row)}

@@ -9,7 +9,7 @@ from nnspec.diagnostics import Fault, Source, Span, fault
 from nnspec.fixes import replaced
 from nnspec.lsp.document import Document
 from nnspec.syntax.names import Symbol
-from nnspec.syntax.words import DEFINITION_WORDS, OTHER_WORDS, STATEMENT_WORDS
+from nnspec.syntax.words import is_name
 
 Places = dict[Document, list[Span]]
 
@@ -21,7 +21,7 @@ def renamed(document: Document, offset: int, new: str, others: Iterable[Document
     """
     others = [d for d in others if d.path != document.path]
     home, symbol = _meant(document, offset, others)
-    if not new.isidentifier() or new in (*DEFINITION_WORDS, *STATEMENT_WORDS, *OTHER_WORDS):
+    if not is_name(new):
         raise fault("E105", f"`{new}` cannot be a name", symbol.span)
     importing = [d for d in (document, *others) if home.path in d.imported]
     places = {home: home.names.of(symbol)}

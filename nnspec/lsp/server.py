@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcInvalidParams, JsonRpcServerNotInitialized
@@ -224,10 +225,11 @@ def _editing(ls: Server) -> None:
         document, offset = ls.read(params.text_document.uri), ls.offset(params.text_document.uri, params.position)
         name = document.names.at(offset)
         try:
-            places = rename(document, offset, params.new_name, ls.project(document, name.name) if name else ())
+            new = normalize("NFC", params.new_name)
+            places = rename(document, offset, new, ls.project(document, name.name) if name else ())
         except Fault as error:
             raise JsonRpcInvalidParams(error.diagnostic.message) from None
-        return lsp.WorkspaceEdit({ls.uri(d.path): [lsp.TextEdit(place(s), params.new_name) for s in spans] for d, spans in places.items()})
+        return lsp.WorkspaceEdit({ls.uri(d.path): [lsp.TextEdit(place(s), new) for s in spans] for d, spans in places.items()})
 
     @ls.feature(lsp.TEXT_DOCUMENT_CODE_ACTION, lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix]))
     def fixed(params: lsp.CodeActionParams) -> list[lsp.CodeAction]:

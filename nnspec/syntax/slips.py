@@ -10,6 +10,8 @@ from nnspec.record import dataclass
 MAX_LOOK_BACK = 400
 _QUOTES = "“”„«»‘’'`"
 _OWN_SIGN = "a sign of other languages"
+_MARKS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0307": "dot", "\u0308": "ddot", "\u20d7": "vec"}
+"""What is said of a letter with a mark above it; most letters have no sign of their own with it, as `ŷ` has."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,11 @@ HERE = (
         "a formula has a name, `fn f(x) = ...`, by which it goes: `x -> f`"),
     Slip("E004", re.compile(r"\b([^\W\d]\w*)\{([^{}=\n]*)\}"), "arguments stand in round brackets", fix=r"\1(\2)"),
     Slip("E004", re.compile(r"(?<![\w.])\.(\d+)"), r"`\g<0>` has no digit before its point", fix=r"0.\1"),
+    *(
+        Slip("E007", re.compile(rf"([^\W\d]\w*){mark}"), r"`\g<0>` cannot be a name: there is no letter with this mark", fix=rf"\1_{word}",
+             safe=False)
+        for mark, word in _MARKS.items()
+    ),
     Slip("E007", re.compile(r"\b(\d+)([^\W\d]\w*)(?=\s*=)"), r"`\g<0>` cannot be a name: a name begins with a letter", fix=r"\2\1"),
     Slip(
         "E007", re.compile(r"(?<=\s)([^\W\d]\w*)-([^\W\d]\w*)(?=\s*=[^=])"), r"`\g<0>` cannot be a name: it is a difference",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 DEFINITION_WORDS = ("import", "let", "fn", "layer", "model", "train", "optimizer", "schedule", "init", "test")
@@ -16,6 +17,7 @@ SETTING_WORDS = (
 """What begins a setting of a training; to the grammar they are names."""
 OTHER_WORDS = ("nnspec", "of", "with", "then", "else", "repeat", "scan", "in", "as", "from", "or", "and", "not", "true", "false")
 
+_NAME = re.compile(r"[^\W\d]\w*")
 _SIGNS = {
     "ARROW": "->", "LARROW": "<-", "TILDE": "~", "EQ": "=", "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]",
     "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "COLON": ":", "DOT": ".", "STAR": "*",
@@ -23,6 +25,15 @@ _SIGNS = {
 _ONLY = {sign: _SIGNS[sign] for sign in ("EQ", "COLON", "TILDE", "LPAR", "RPAR", "LBRACE", "ARROW")} | {w.upper(): w for w in OTHER_WORDS}
 _KINDS = {"NAME": "a name", "NUMBER": "a number", "STRING": "a text in quotes"}
 _VALUE_STARTS = {"NAME", "NUMBER", "LPAR"}
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a name wherever it stands.
+
+    >>> is_name("h₁"), is_name("1h"), is_name("loss")
+    (True, False, False)
+    """
+    return bool(_NAME.fullmatch(text)) and text not in (*STATEMENT_WORDS, *OTHER_WORDS)
 
 
 def describe(expected: Collection[str]) -> str:
