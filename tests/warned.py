@@ -232,11 +232,28 @@ MUST = {
         "an axis of one": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss mse(z, y)"),
         "five numbers": model("input x: [8]", "target y: []", "output z = x -> dense(5)", "loss mae(z, y)"),
         "logits": model("input x: [8]", "target y: []", "output z = x -> dense(1)", "loss bce_logits(z, y)"),
+        "a weight for each example": model(
+            "input x: [8]", "target y: []", "target w: []", "output z = x -> dense(3)", "loss w * mean((z - y)^2)"
+        ),
     },
 }  # fmt: skip
 
 MUST_NOT = {
+    "a mixture of normal distributions": model(
+        "input x: [8]", "target y: []", "p = x -> dense(3) as logits -> softmax", "mu = x -> dense(3) as means",
+        "sigma = x -> dense(3) as scales -> softplus", "output p, mu, sigma",
+        "loss -log(sum(p * exp(-0.5 * ((y - mu) / sigma)^2) / (sigma * sqrt(2 * pi))))",
+    ),
+    "a mixture of a target with an axis": model(
+        "input x: [8]", "target y: [1]", "p = x -> dense(3) as logits -> softmax", "output mu = x -> dense(3) as means",
+        "output p", "loss -log(sum(p * exp(-0.5 * (y - mu)^2)))",
+    ),
+    "several quantiles of a sequence": "fn pinball(z, y, tau) = max(tau * (y - z), (tau - 1) * (y - z))\n"
+    + model("input x: [5, 8]", "target y: [5, 1]", "output z = x -> dense(3)", "loss mean(pinball(z, y, [0.1, 0.5, 0.9]))"),
+    "several quantiles": "fn pinball(z, y, tau) = max(tau * (y - z), (tau - 1) * (y - z))\n"
+    + model("input x: [8]", "target y: []", "output z = x -> dense(3)", "loss sum(pinball(z, y, [0.1, 0.5, 0.9]))"),
     "a rate by another name that stays": RATES + trained("by(0.1)"),
+    "a rate of the optimizer's own": "optimizer own { lr = 0.1 / t\n w <- w - lr * g }\n" + trained("own"),
     "a rate that the schedule says": RATES + trained("bare  schedule cosine"),
     "a hinge of signs": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss hinge(z, 2 * y - 1)"),
     "a hinge of one's own": "fn hinge(z, y) = mean(max(1 - (2 * y - 1) * z, 0))\n"

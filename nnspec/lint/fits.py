@@ -7,7 +7,7 @@ from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix
 from nnspec.elaborate.remedies import RIGHT_BY_A_THRESHOLD, as_many, fewer_axes
-from nnspec.graph import Node, Shape
+from nnspec.graph import Dim, Node, Shape
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
 from nnspec.lint.network import Network, Wiring
@@ -35,7 +35,7 @@ class Pair:
 
 def targets_of_another_shape(network: Network) -> Iterator[Diagnostic]:
     """W117 and W119, of each output and the target it is compared with."""
-    for pair in _pairs(network):
+    for pair in (p for p in _pairs(network) if not _told_apart(network, p)):
         yield from _one_for_many(network, pair)
         yield from _alike_by_broadcasting(network, pair)
 
@@ -60,6 +60,26 @@ def _alike_by_broadcasting(network: Network, pair: Pair) -> Iterator[Diagnostic]
         notes = ((network.model.spans[pair.given], f"{show(pair.wanted)} for an example"),)
         help_ = f"let both have one shape: {show(pair.wanted)} from the last layer, or `{pair.given}: {show(pair.shape)}`"
         yield Diagnostic("W119", message, pair.node.span, notes=notes, level="warning", **_help(network, pair, help_))
+
+
+def _told_apart(network: Network, pair: Pair) -> bool:
+    """Whether the copies of the target meet something else later, each a scale or weight of its own that is not made of the target."""
+    graph, compared = network.training, network.training.dependents([pair.given])
+    shape = pair.node.type.shape
+    copied = [-k for k in range(1, len(shape)) if shape[-k] != _size(pair.wanted, -k)]
+    waiting = [pair.node]
+    while waiting:
+        for reader in (r for r in network.in_training.readers[waiting.pop().name] if r.op.pointwise):
+            others = (graph[i].type.shape for i in reader.inputs if i not in compared)
+            if any(_size(other, axis) == shape[axis] for other in others for axis in copied):
+                return True
+            waiting.append(reader)
+    return False
+
+
+def _size(shape: Shape, axis: int) -> Dim:
+    """Along an axis counted from the end; 1 where there is none, as broadcasting takes it."""
+    return shape[axis] if -axis <= len(shape) else 1
 
 
 def _help(network: Network, pair: Pair, otherwise: str) -> dict[str, Any]:

@@ -54,9 +54,14 @@ def rates_that_nobody_reads_or_writes(network: Network) -> Iterator[Diagnostic]:
             message = f"`{schedule.name}` schedules `lr`, which the optimizer `{optimizer.name}` does not read: its steps stay as they are"
             notes = ((definition.name.span, "`lr` stands for the rate of a step in its formulas"),)
             yield Diagnostic("W133", message, schedule.span, notes=notes, help="call the rate `lr` in the optimizer", level="warning")
-        elif reads and not schedule and "lr" not in (p.name for p in definition.parameters):
+        elif reads and not schedule and not _says_its_rate(definition):
             message = f"the optimizer `{optimizer.name}` reads `lr`, and nothing says what it is: the rate is 1"
-            help_ = (
-                f"write `optimizer {optimizer.name}({', '.join(['lr', *(p.span.text for p in definition.parameters)])})`, and say it there"
-            )
+            arguments = ", ".join(["lr", *(p.span.text for p in definition.parameters)])
+            help_ = f"write `optimizer {optimizer.name}({arguments})`, and say it there"
             yield Diagnostic("W133", message, optimizer.span, notes=((definition.name.span, "defined here"),), help=help_, level="warning")
+
+
+def _says_its_rate(definition: ast.Definition) -> bool:
+    """Whether `lr` is an argument, or a value of its own."""
+    own = (n.id for s in definition.body if isinstance(s, ast.Assign) for n in s.names)
+    return "lr" in (*(p.name for p in definition.parameters), *own)
