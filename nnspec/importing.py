@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from nnspec.deploy.comparison import Run, difference, never_finite, nothing_comp
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, random_batches
-from nnspec.diagnostics import Source, fault, printable
+from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault, printable
 from nnspec.files import write_whole, writing
+from nnspec.imported import of_file
 from nnspec.interchange.dequantized import is_quantized
 from nnspec.interchange.read import load
 from nnspec.interchange.single import half_inputs, is_double, is_half
@@ -63,7 +65,10 @@ def import_model(model: Path, spec: Path) -> Imported:
     proto = load(model)
     producer = f"{proto.producer_name} {proto.producer_version}".strip()
     origin = f"{model_name(spec)}, imported from {model.name}" + (f", which {producer} wrote" if producer else "")
-    found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
+    try:
+        found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
+    except Fault as error:
+        raise Fault(_with_a_way_out(error.diagnostic, model)) from None
     bits = 8 if is_quantized(proto) else 16 if is_half(proto) else 64 if is_double(proto) else 32
     far, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(0))
     if not far <= (LARGEST_OF_HALF if bits < 32 else LARGEST_DIFFERENCE):
@@ -71,6 +76,16 @@ def import_model(model: Path, spec: Path) -> Imported:
     _write(spec, weights, found)
     numbers = sum(w.size for w in found.weights.values())
     return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, far, batches, bits)
+
+
+def _with_a_way_out(refused: Diagnostic, model: Path) -> Diagnostic:
+    """What else the language has no form for can still be used, and trained: as the file that it is."""
+    try:
+        of_file(model, {}).checked()
+    except (Fault, SpecError):
+        return refused
+    otherwise = f'without a spec, `nnspec.load("{model}")` takes the file as it is, and so do `eval`, `predict` and `export`'
+    return replace(refused, help="; ".join(filter(None, [refused.help, otherwise])))
 
 
 def model_name(spec: Path) -> str:

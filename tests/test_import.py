@@ -17,7 +17,7 @@ from torch import nn
 from torch_models import Example, example, export, outputs
 
 import nnspec
-from nnspec.diagnostics import Fault
+from nnspec.diagnostics import Fault, SpecError
 from nnspec.importing import Imported, import_model
 from nnspec.interchange.to_spec.spec import named
 from nnspec.run.ort import Session
@@ -226,6 +226,46 @@ def test_what_cannot_be_said_is_named_with_its_node(node: onnx.NodeProto, code: 
         import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
     assert error.value.diagnostic.code == code and words in error.value.diagnostic.message
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+TRIANGLE = """<ir_version: 10, opset_import: ["": 21]>
+m (float[batch, T, 3] x) => (float[batch, T, T] y)
+<int64[1] first = {1}, int64[1] second = {2}, float one = {1}> {
+  t = Shape<start = 1, end = 2>(x)  shape = Concat<axis = 0>(t, t)  ones = Expand(one, shape)  lower = Trilu<upper = 0>(ones)
+  turned = Transpose<perm = [0, 2, 1]>(x)  scores = MatMul(x, turned)  y = Mul(scores, lower)
+}"""
+
+
+def test_a_known_value_of_an_open_shape_is_refused_in_the_terms_of_the_model(tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(TRIANGLE), tmp_path / "m.onnx")
+    with pytest.raises(Fault) as error:
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert error.value.diagnostic.message == "Trilu `lower`: what it computes is known but for its shape, which shows only at run time"
+    assert "nnspec.load(" in error.value.diagnostic.help
+    assert nnspec.load(tmp_path / "m.onnx")(x=np.ones((1, 2, 3)))["y"].tolist() == [[[3, 0], [3, 3]]]
+
+
+def test_what_cannot_be_loaded_either_is_not_said_to_be(tmp_path: Path) -> None:
+    m = model(helper.make_node("Upsilon", ["x"], ["y"], domain="com.example"), x=["batch", 3], y=["batch", 3])
+    m.opset_import.append(helper.make_opsetid("com.example", 1))
+    onnx.save(m, tmp_path / "m.onnx")
+    with pytest.raises(Fault, match="Upsilon") as error:
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert "nnspec.load(" not in error.value.diagnostic.help
+
+
+WRITTEN_DOWN = """<ir_version: 10, opset_import: ["": 21]>
+m (float[batch, T, 4] x) => (float[batch, 28] y) <int64[2] shape = {SHAPE}> { y = Reshape(x, shape) }"""
+
+
+@pytest.mark.parametrize("shape", ["-1, 28", "0, 28"])
+def test_a_length_that_the_exporter_wrote_down_is_said_to_be_one(shape: str, tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(WRITTEN_DOWN.replace("SHAPE", shape)), tmp_path / "m.onnx")
+    with pytest.raises(Fault) as error:
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert "`T` is open in [batch, T, 4], and a number in [" in error.value.diagnostic.message
+    with pytest.raises(SpecError, match="the length of its example"):
+        nnspec.load(tmp_path / "m.onnx")
 
 
 def test_a_model_that_is_not_proved_equal_leaves_no_files(tmp_path: Path) -> None:

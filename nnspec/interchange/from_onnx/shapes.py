@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.graph import Dim, Size, Var
-from nnspec.graph.types import broadcast, count, show
+from nnspec.graph import Dim, Mismatch, Size, Var
+from nnspec.graph.types import Indivisible, broadcast, count, show
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import around, as_kind, as_value, between, counting, every, full, joined, rows, squeezed, unsqueezed
+from nnspec.interchange.lengths import HELP, written_down
 from nnspec.ops import pointwise as p
 from nnspec.ops.arrange import concat, expand, flip, reshape, transpose
 from nnspec.ops.index import take
@@ -22,9 +23,12 @@ def _reshape(c: Call, x: Var, _: Var | None = None) -> Var:
     wanted = list(c.dims("shape", 1) or ())
     if not c.attr("allowzero", 0):
         wanted = [x.type.shape[i] if d == 0 and i < x.type.rank else d for i, d in enumerate(wanted)]
-    if -1 in wanted:
-        wanted[wanted.index(-1)] = _rest(x, count(d for d in wanted if d != -1))
-    return reshape(x, shape=tuple(wanted))
+    try:
+        filled = [_rest(x, count(d for d in wanted if d != -1)) if d == -1 else d for d in wanted]
+        return reshape(x, shape=tuple(filled))
+    except (Mismatch, Indivisible) as error:
+        why = written_down(x.type.shape, wanted)
+        raise c.fault("E524", str(error), help=f"{why}; {HELP}" if why else "") from None
 
 
 def _rest(x: Var, others: Dim) -> Dim:

@@ -43,6 +43,8 @@ def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
     except MemoryError:
         raise step.fault("there is no room in memory for this constant") from None
     except REFUSALS as error:
+        if any(k.spread for k in given):
+            raise step.fault("what it computes is known but for its shape, which shows only at run time") from None
         raise step.fault(f"ONNX's reference cannot compute this constant: {' '.join(str(error).split())}") from None
     if first and step.node.op_type in SEEN_ANOTHER_WAY:
         return [Known(np.asarray(a), first.name, fixed=first.fixed) for a in arrays]

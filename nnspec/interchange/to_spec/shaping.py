@@ -9,6 +9,7 @@ import numpy as np
 
 from nnspec.graph import BATCH, Dim, Size
 from nnspec.graph.types import count
+from nnspec.interchange.lengths import HELP, written_down
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.own import numbered
 from nnspec.interchange.to_spec.pointwise import beside
@@ -35,6 +36,8 @@ def to_shape(step: Step, value: Value, dims: Sequence[Dim]) -> Value:
             return found
     if value.batch is None:
         raise step.fault(f"{list(map(str, value.shape))} cannot become {list(map(str, dims))}")
+    if (why := written_down(value.shape, dims)) and (-1 not in dims or _filled(value, dims) is None):
+        raise step.fault(why, help=HELP)
     raise step.mixed()
 
 
