@@ -18,6 +18,8 @@ from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
 from nnspec.record import dataclass
 
+_STEP = "/step"
+
 
 @dataclass(frozen=True)
 class Carried:
@@ -38,7 +40,11 @@ class Item:
 
 def stand_in(graph: Graph, type: Type) -> Var:
     """A source for the value of one step."""
-    return graph.source(input, graph.fresh("/step"), type)
+    return graph.source(input, graph.fresh(_STEP), type)
+
+
+def is_stand_in(value: Var) -> bool:
+    return value.name.startswith(_STEP)
 
 
 def of_step(sequence: Type) -> Type:

@@ -31,6 +31,33 @@ MISTAKES = {
         model("probs = softmax(x)", "output prob"), "E101", 4, "prob", "there is no `prob`", "did you mean `probs`?"
     ),
     "a method call": Mistake(model("output y = x.relu()"), "E101", 3, "x.relu", "there is no `x.relu`", "did you mean `x -> relu`?"),
+    "a method call in a formula": Mistake(
+        model("output y = x - x.mean()"), "E101", 3, "x.mean", "there is no `x.mean`", "did you mean `mean(x)`?"
+    ),
+    "a method call with arguments": Mistake(
+        model("output y = 2 * x.sum(axis = 0)"), "E101", 3, "x.sum", "there is no `x.sum`", "did you mean `sum(x, axis = 0)`?"
+    ),
+    "an attribute of other languages": Mistake(
+        model("output y = x / x.shape[0]"), "E101", 3, "x.shape", "there is no `x.shape`", "did you mean `shape(x)`?"
+    ),
+    "a matrix turned as in mathematics": Mistake(
+        model("param W: [4, 4] ~ he_normal", "output y = x @ Wᵀ"), "E101", 4, "Wᵀ", "there is no `Wᵀ`", "it is written `transpose(W)`"
+    ),
+    "a function that is made and called": Mistake(
+        model("target y: [4]", "output z = 2 * x", "loss nn.MSELoss()(z, y)"), "E106", 5, "nn.MSELoss()", "only a name", "`mse(z, y)`"
+    ),
+    "a layer that is made and called": Mistake(
+        model("output y = dense(3)(x)"), "E106", 3, "dense(3)", "only a name", "the value comes first: `x -> dense(3)`"
+    ),
+    "a name above the line that makes it": Mistake(
+        model("output y = softmax(z)", "z = 2 * x"), "E101", 3, "z", "there is no `z`", "the names of the lines above it"
+    ),
+    "a weight by a layer too many": Mistake(
+        model("h = x -> dense(3) as enc", "output y = h @ transpose(enc.dense.W)"), "E101", 4, "enc.dense.W", "there is no", "`enc.W`"
+    ),
+    "the sign of millionths for a Greek letter": Mistake(
+        model("\u00b5 = mean(x)", "output y = x - \u03bc"), "E101", 4, "\u03bc", "there is no", "stands a Greek small letter mu"
+    ),
     "half the name of an init": Mistake(
         model("output y = x -> dense(10, init = he)"), "E101", 3, "he", "there is no `he`", "did you mean `he_normal`?"
     ),

@@ -48,6 +48,19 @@ MISTAKES = {
     "W x": Mistake(
         model("param W: [3, 4] ~ he_normal", "output y = W @ x"), "E203", 4, "W @ x", "no matrix product", "`x @ transpose(W)`"
     ),
+    "a weight with its rows for its columns": Mistake(
+        model("param W: [3, 4] ~ he_normal", "output y = x @ W"), "E203", 4, "x @ W", "no matrix product", "`x @ transpose(W)`?"
+    ),
+    "a tied weight": Mistake(
+        model("h = x -> dense(3) as e", "output y = h @ e.W"), "E203", 4, "h @ e.W", "no matrix product", "`h @ transpose(e.W)`?"
+    ),
+    "queries and keys": Mistake(
+        "model M {\n  input s: [5, 4]\n  output y = s @ s\n}", "E203", 3, "s @ s", "no matrix product", "`s @ transpose(s)`?"
+    ),
+    "a sequence for its element": Mistake(
+        "model M {\n  input s: [T, 4]\n  output y = scan v in s with h = zeros(4) {\n    h = h + tanh(s)\n  }\n}",
+        "E202", 4, "h + tanh(s)", "`h` starts as [4] and is [T, 4] after a step", "did you mean `v`, the element of `s`?",
+    ),
     "reshape": Mistake(model("output y = reshape(x, [2, 3])"), "E204", 3, "[2, 3]", "[4] has 4 elements, [2, 3] has 6"),
     "an axis that counts the batch": Mistake(
         model("output y = sum(x, axis = 1)"), "E205", 3, "1", "there is no axis 1", "leave the batch out"
@@ -201,3 +214,20 @@ def test_a_mistake_in_a_layer_of_the_library_points_at_the_call_of_the_user() ->
     assert d.span
     assert (d.code, d.span.line, d.span.text) == ("E206", 1, "k")
     assert not d.span.source.library
+
+
+LOOP = """layer r(x: [T, n], units) {{
+  param U: {shape} ~ orthogonal
+  hs = scan v in x with h = zeros(units) {{ h = h @ U }}
+  return hs
+}}
+"""
+
+
+@pytest.mark.parametrize(("shape", "fixed"), [("[n, units]", None), ("[4, units]", "[3, units]")])
+def test_a_fix_of_a_weights_size_changes_its_own_declaration(shape: str, fixed: str | None) -> None:
+    spec = LOOP.format(shape=shape) + "model M {\n  input x: [T, 4]\n  output y = x -> r(3)\n}"
+    (d,) = diagnostics(spec)
+    assert d.code == "E203" and bool(d.fix) == bool(d.help) == bool(fixed)
+    if d.fix and fixed:
+        assert spec[: d.fix.span.start] + d.fix.text + spec[d.fix.span.end :] == spec.replace(shape, fixed)

@@ -9,6 +9,7 @@ from unicodedata import normalize
 from nnspec.diagnostics import is_slip, suggest
 from nnspec.elaborate import vocabulary
 
+TRANSPOSED = re.compile(r"(.+?)(?:\.T|ᵀ)")
 POWER = re.compile("(.+?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 
@@ -37,7 +38,7 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     """What the user probably meant: the same thing in another framework's words, or a near spelling."""
     word = _word(name)
     foreign = _first(NAMES, word, known)
-    return foreign or (None if word in INSTEAD or POWER.fullmatch(name) else suggest(_last(name), known))
+    return foreign or (None if word in INSTEAD or POWER.fullmatch(name) or TRANSPOSED.fullmatch(name) else suggest(_last(name), known))
 
 
 def twin(name: str, known: Collection[str]) -> str | None:
@@ -58,8 +59,8 @@ def is_safe(name: str, guess: str) -> bool:
 
 def help_for(name: str) -> str:
     """What is said of a name that nothing here is meant by."""
-    if "." in name and _last(name) == "T":
-        return f"it is written `transpose({name.rpartition('.')[0]})`"
+    if matrix := TRANSPOSED.fullmatch(name):
+        return f"it is written `transpose({matrix[1]})`"
     if power := POWER.fullmatch(name):
         return f"a power is written `{power[1]} ^ {normalize('NFKC', power[2])}`"
     return INSTEAD.get(_word(name), "")

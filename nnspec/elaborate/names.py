@@ -6,18 +6,22 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from nnspec.diagnostics import Fault, Fix, Span, fault, instead, is_slip, suggest
+from nnspec.diagnostics import Fault, Fix, Span, fault, instead, is_slip, suggest, uncommented
 from nnspec.elaborate import vocabulary
 from nnspec.elaborate.foreign import help_for, is_safe, nearest, twin
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Value, describe, is_callable
 from nnspec.syntax import ast
+from nnspec.syntax.recovery import DEFINITION
 
 NOWHERE: Mapping[str, Span | None] = {}
 TRUTHS = ("true", "false")
 MAX_ORDER = 3
 MAX_GUESSES = 50
+_ARGUMENTS = re.compile(r"\([^()]*\)")
+_WHOLE_BEFORE, _WHOLE_AFTER = re.compile(r"(?<![=!<>~])[=,(\[]\s*\Z"), re.compile(r"[ \t]*(?:->|[),\]}\n#]|\Z)")
+_LINE_THAT_MAKES = r"^[ \t]*(?:(?:param|state|share|output)[ \t]+)?(?:\w+[ \t]*,[ \t]*)*(?P<name>{name})[ \t]*(?:,[\w, \t]*)?(?:=(?!=)|:|~)"
 _BY_PLACE = re.compile(r"\(\s*(?!\)|\w+\s*=[^=])")
 _ONE_BY_PLACE = re.compile(r"\(\s*[\w.]+\s*(?:,\s*\w+\s*=[^=()]+)*\)")
 
@@ -40,7 +44,7 @@ def callee_of(e: ast.Expr, scope: Scope, definitions: Definitions) -> Function |
     name = ast.dotted(e)
     if name is None:
         said = e.span.one_line
-        help_ = f"the value comes first: `x -> {said}`" if isinstance(e, ast.Call) else ""
+        help_ = _called_twice(e, definitions) or f"the value comes first: `x -> {said}`" if isinstance(e, ast.Call) else ""
         help_ = _product(e.span) if isinstance(e, ast.Number) else help_
         raise fault("E106", "only a name can be called", e.span, help=help_)
     try:
@@ -52,6 +56,16 @@ def callee_of(e: ast.Expr, scope: Scope, definitions: Definitions) -> Function |
     if not isinstance(found, Function | Builtin):
         raise _not_callable(name, e.span, scope, definitions)
     return found
+
+
+def _called_twice(e: ast.Call, definitions: Definitions) -> str:
+    """What is said of `nn.MSELoss()(z, y)`, where a function here is called at once."""
+    name = ast.dotted(e.callee) or ""
+    if definitions.meaning(name) is not None and e.arguments:
+        return ""
+    near = name if definitions.meaning(name) is not None else nearest(name, definitions.names()) or ""
+    given = _ARGUMENTS.match(e.span.source.text, e.span.end)
+    return f"a function is called once: `{near}{given[0] if given else '(...)'}`" if definitions.find("fn", near) else ""
 
 
 def check_called(s: ast.Report, value: Value, definitions: Definitions) -> None:
@@ -95,11 +109,14 @@ def unknown(
         letter = next(unicodedata.name(a).capitalize() for a, b in zip(name, same, strict=True) if a != b)
         help_ = f"did you mean `{same}`? It looks the same, but here stands a {letter}"
         return fault("E101", f"there is no `{name}` here", span, help=help_, fix=Fix(span, same))
+    if below := _made_below(name, span):
+        help_ = "a formula knows the names of the lines above it: move it below this one"
+        return fault("E101", f"there is no `{name}` here", span, notes=((below, f"`{name}` is made here"),), help=help_)
     own = scope.called_elsewhere(name)
     guess = own or nearest(name, wanted) if wanted or own else _within(name, paths) or suggest(name, paths) or nearest(name, known)
     head, dot, _ = name.partition(".")
-    called_as_method = bool(dot and guess and scope.span_near(head) and guess not in paths)
-    guess = f"{head} -> {guess}" if called_as_method else guess
+    if dot and guess and scope.span_near(head) and guess not in paths:
+        return _method(name, guess, span)
     otherwise = f"expected {' or '.join(wanted)}" if wanted else help_for(name)
     ordered = _ordered_otherwise(name, guess, span, definitions) if guess else None
     safe = guess in (own, _within(name, paths)) or (guess is not None and is_safe(name, guess) and ordered is None)
@@ -124,8 +141,33 @@ def _ordered_otherwise(name: str, guess: str, span: Span, definitions: Definitio
     return None if alike or (alone and is_slip(name.rpartition(".")[2], guess)) else layer
 
 
+def _method(name: str, function: str, span: Span) -> Fault:
+    """The mistake of `x.mean()`: a stage where it is all of a formula, and a call where it is a part of one."""
+    head, text = name.partition(".")[0], span.source.text
+    called = _ARGUMENTS.match(text, span.end)
+    end = called.end() if called else span.end
+    if _WHOLE_BEFORE.search(text, 0, span.start) and _WHOLE_AFTER.match(text, end):
+        return fault("E101", f"there is no `{name}` here", span, **instead(f"{head} -> {function}", span, safe=False))
+    given = called[0][1:-1].strip() if called else ""
+    call = f"{function}({', '.join(filter(None, (head, given)))})"
+    if not called and text[end : end + 1] == "(":
+        return fault("E101", f"there is no `{name}` here", span, help=f"did you mean `{function}({head}, ...)`?")
+    return fault("E101", f"there is no `{name}` here", span, **instead(call, Span(span.source, span.start, end), safe=False))
+
+
+def _made_below(name: str, span: Span) -> Span | None:
+    """Where a later line of the same definition makes a value of that name."""
+    text = uncommented(span.source.text)
+    following = DEFINITION.search(text, span.end)
+    for m in re.finditer(_LINE_THAT_MAKES.format(name=re.escape(name)), text[: following.start() if following else None], re.M):
+        if m.start() >= span.end and text.count("(", 0, m.start()) == text.count(")", 0, m.start()):
+            return Span(span.source, *m.span("name"))
+    return None
+
+
 def _within(name: str, paths: Mapping[str, Span | None]) -> str | None:
-    """`enc.dense.W` for `enc.W`, where there is no other between them."""
+    """`enc.dense.W` for `enc.W`, where there is no other between them, or `enc.W` for `enc.dense.W`."""
     head, _, tail = name.partition(".")
     found = [p for p in paths if p.startswith(f"{head}.") and p.endswith(f".{tail}")]
-    return found[0] if len(found) == 1 else None
+    shorter = f"{head}.{tail.rpartition('.')[2]}"
+    return found[0] if len(found) == 1 else shorter if shorter in paths else None

@@ -11,10 +11,12 @@ from nnspec.elaborate.values import Tensor
 from nnspec.graph import Dim, Graph, Node, Shape, Var
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
+from nnspec.loops import is_stand_in
 from nnspec.syntax.words import is_name
 
 SIGNAL_RANK, IMAGE_RANK = 3, 4
 """Of signals and images in a batch; volumes have more."""
+_PATH = re.compile(r"[^\W\d][\w.]*")
 CHANNELS = (1, 3, 4)
 """Of images that are grey, in colours, or transparent, too."""
 
@@ -82,8 +84,18 @@ def laid_out_alike(a: Shape, b: Shape) -> dict[str, Any]:
 
 
 def of_product(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
-    """For two sides that have no matrix product: all numbers of the left in one row, or a parameter of another size."""
-    return _flattened(x, y, spans) or _other_size(y, -2, x.shape[-1]) or _other_size(x, -1, y.shape[-2])
+    """For two sides that have no matrix product: all numbers of the left in one row, one side turned, or a parameter of another size."""
+    return _flattened(x, y, spans) or _turned(x, y, spans) or _other_size(y, -2, x.shape[-1]) or _other_size(x, -1, y.shape[-2])
+
+
+def _turned(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
+    """Where they fit once one is turned; the weight of what a loop carries is rather of another size."""
+    left, right = x.shape[-2:-1] == y.shape[-2:-1], x.shape[-1] == y.shape[-1] and not is_stand_in(x.var)
+    side, sides = int(right), [s.one_line for s in spans]
+    if not (left or right) or not _PATH.fullmatch(sides[side]):
+        return {}
+    sides[side] = turned = f"transpose({sides[side]})"
+    return {"help": f"did you mean `{' @ '.join(sides)}`?", "fix": Fix(spans[side], turned, safe=False)}
 
 
 def _flattened(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
@@ -94,15 +106,16 @@ def _flattened(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
 
 
 def _other_size(t: Tensor, axis: int, size: Dim) -> dict[str, Any]:
-    """Where a parameter of the user is declared with a number: it could be another."""
+    """Where a parameter of the user is declared with a number: it could be another; not where it follows the size of something else."""
     node = t.var.node
     found = origin(t.var.graph, t.var.name, axis) if node.op.name == "param" else None
-    if found is None or found.written is None or not found.written.text.isdigit() or not isinstance(size, int):
+    written = found.written if found else None
+    if written is None or not written.text.isdigit() or not isinstance(size, int) or not (node.span and node.span.covers(written)):
         return {}
     shape = list(t.shape)
     shape[axis] = size
-    written = f"param {node.name}: {show(shape)}"
-    return {"help": f"did you mean `{written}`?", "fix": Fix(found.written, str(size), safe=False)}
+    declared = f"param {node.name}: {show(shape)}"
+    return {"help": f"did you mean `{declared}`?", "fix": Fix(written, str(size), safe=False)}
 
 
 def as_many(graph: Graph, name: str, axis: int, size: int) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nnspec.diagnostics import Fault, fault
+from nnspec.diagnostics import Fault, Fix, Span, fault, uncommented
 from nnspec.elaborate import batch
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_statements
@@ -104,4 +105,15 @@ def _another_shape(name: str, start: Var, t: Tensor, tree: ast.Scan) -> Fault:
     written = next(c for c in tree.carried if c.name == name)
     message = f"`{name}` starts as {show(start.type.shape[1:])} and is {show(t.shape)} after a step"
     help_ = f"start it with that shape: `{name} = zeros({', '.join(map(str, t.shape))})`" if t.shape else ""
-    return fault("E202", message, t.origin or written.span, notes=((written.span, "it starts here"),), help=help_)
+    more = (t.shape[1:] == start.type.shape[1:] and _element(tree)) or {"help": help_}
+    return fault("E202", message, t.origin or written.span, notes=((written.span, "it starts here"),), **more)
+
+
+def _element(tree: ast.Scan) -> dict[str, Any]:
+    """What is said where a step reads all of the sequence that it is a step of."""
+    sequence, body = tree.sequence, Span(tree.span.source, tree.body[0].span.start, tree.span.end)
+    read = re.search(rf"(?<![\w.]){re.escape(sequence.span.text)}(?![\w.(])(?!\s*=)", uncommented(body.text))
+    if not isinstance(sequence, ast.Name) or not read:
+        return {}
+    place = Span(body.source, body.start + read.start(), body.start + read.end())
+    return {"help": f"did you mean `{tree.item.id}`, the element of `{sequence.id}`?", "fix": Fix(place, tree.item.id, safe=False)}

@@ -218,7 +218,7 @@ OF_SOURCES = {
 """What is said of arguments that other frameworks give a source of data."""
 
 LOOK_ALIKE = str.maketrans(
-    "авеікмнорстухјѕАВЕІКМНОРСТУХЈЅανορυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-    "abeikmhopctyxjsABEIKMHOPCTYXJSavopuxABEZHIKMNOPTYX",
+    "авеікмнорстухјѕАВЕІКМНОРСТУХЈЅανορυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ\u00b5\u2126\u03f5\u03d5\u03d1",
+    "abeikmhopctyxjsABEIKMHOPCTYXJSavopuxABEZHIKMNOPTYXμΩεφθ",
 )
-"""Letters of Cyrillic and Greek that look like those of the Latin alphabet."""
+"""Letters of Cyrillic and Greek that look like those of the Latin alphabet, and signs that look like Greek letters."""

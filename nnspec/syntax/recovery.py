@@ -12,7 +12,7 @@ from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS
 STATEMENT = re.compile(rf"^[ \t]*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*\s*(?:=(?!=)|<-)|\}})", re.M)
 _OTHERWISE = re.compile(r"^[ \t]*[^\W\d]\w*\s*(?::=?|==)", re.M)
 """How statements begin in other languages."""
-_DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
+DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
 _FIRST_WORDS = rf"^[ \t]*[^\W\d]\w*[ \t]+([^\W\d]\w*)|\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+([^\W\d]\w*)"
@@ -42,19 +42,19 @@ def _next(text: str, start: int, at: int) -> int:
 
 def _definition_around(text: str, at: int) -> tuple[int, int]:
     """From the word that starts a definition, or what stands after the one before, up to the next."""
-    before = [m.start() for m in _DEFINITION.finditer(text, 0, at + 1)]
+    before = [m.start() for m in DEFINITION.finditer(text, 0, at + 1)]
     if len(before) > 1 and text[before[-1] : at].strip() in DEFINITION_WORDS:
         return before[-2], before[-1]  # `let n = 3 +` shows only at the second word of the next definition
     start = before[-1] if before else 0
     if text.count("{", start, at) and text.count("{", start, at) == text.count("}", start, at):
         start = text.rfind("}", start, at) + 1
-    following = _DEFINITION.search(text, max(at, start + 1))
+    following = DEFINITION.search(text, max(at, start + 1))
     return start, following.start() if following else len(text)
 
 
 def word_of_definition(text: str, at: int) -> str:
     """The word that starts the definition around a place."""
-    before = [m.group() for m in _DEFINITION.finditer(text, 0, at)]
+    before = [m.group() for m in DEFINITION.finditer(text, 0, at)]
     return before[-1] if before else ""
 
 
