@@ -134,6 +134,13 @@ def unwritable(path: Path, error: OSError) -> Fault:
     return fault("E504", message)
 
 
+def is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or has a NUL in it
+        return False
+
+
 def is_plain_file(path: Path) -> bool:
     try:
         return path.is_file()

@@ -15,6 +15,7 @@ from helpers import run
 from torch_models import example, export, outputs
 
 import nnspec
+from nnspec.train.cells import Cells
 from nnspec.train.predictions import write
 from nnspec.train.sources import TABLES
 
@@ -63,7 +64,7 @@ def test_predict_takes_a_table_with_columns_named_as_in_predictions_or_one_array
     out = tmp_path / ("p.parquet" if suffix == "parquet" else "p.csv")
     done = run("predict", "mlp.onnx", "--data", str(rows), "-o", str(out), cwd=folder)
     assert done.stdout.startswith("9 predictions"), done.stderr
-    columns = {name: read() for name, read in TABLES[out.suffix[1:]](out, None, False).items()}
+    columns = {name: read() for name, read in TABLES[out.suffix[1:]](out, None, Cells()).items()}
     np.testing.assert_allclose(np.stack([columns[f"log_p_{i}"] for i in range(3)], axis=1), theirs(folder), atol=1e-5)
 
 
@@ -171,7 +172,7 @@ def test_texts_of_a_table_are_the_classes_of_the_training_and_name_the_columns(p
     else:
         data = pets / "some.csv"
     assert (done := run("predict", model, "--data", str(data), "-o", str(out), cwd=pets)).returncode == 0, done.stderr
-    found = {name: read() for name, read in TABLES[suffix](out, None, False).items()}
+    found = {name: read() for name, read in TABLES[suffix](out, None, Cells()).items()}
     session = onnxruntime.InferenceSession(pets / "pets.onnx")
     [expected] = session.run(None, {"kind": np.array([1, 0]), "tall": np.float32(TALL[2:])})
     assert list(found) == ["probs_house", "probs_tree", "home"]

@@ -149,6 +149,46 @@ def test_a_table_is_read_in_the_place_of_the_values_of_a_spec() -> None:
     assert done.stdout == "3 predictions in p.csv\n"
 
 
+# ---- arrays in another file than that of the spec
+
+ARRAYS = f'{MODEL} train {{ data npy("train/", x = pix, y = lab)  epochs 1  optimizer sgd(lr = 0.1) }}'
+
+
+@pytest.fixture
+def foldered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was trained on a folder of npy files, and others of the same fields."""
+    monkeypatch.chdir(tmp_path)
+    pix, lab = np.arange(20.0).reshape(10, 2) / 20, np.arange(10) % 2
+    for folder in ("train", "more"):
+        Path(folder).mkdir()
+        np.save(f"{folder}/pix.npy", pix)
+        np.save(f"{folder}/lab.npy", lab)
+    Path("x").mkdir()
+    np.save("x/x.npy", pix)
+    np.savez("more.npz", pix=pix, lab=lab)
+    Path("net.nn").write_text(ARRAYS)
+    assert CliRunner().invoke(cli, ["train", "net.nn", "--run", "run"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("foldered")
+@pytest.mark.parametrize("data", ["more", "more/", "more.npz"])
+def test_a_run_of_a_folder_of_arrays_takes_another_one_and_an_npz_file_of_the_same_names(data: str) -> None:
+    predicted = CliRunner().invoke(cli, ["predict", "run", "--data", data, "-o", "p.csv"])
+    assert predicted.stdout == "10 predictions in p.csv\n"
+    own, other = (CliRunner().invoke(cli, ["eval", "run", *more]).stdout for more in ((), ("--data", data)))
+    assert own.partition(": ")[2] == other.partition(": ")[2] != ""
+
+
+@pytest.mark.usefixtures("foldered")
+def test_a_run_of_an_npz_file_takes_a_folder_of_arrays_and_one_of_a_table_by_its_names() -> None:
+    Path("npz.nn").write_text(ARRAYS.replace('npy("train/"', 'npz("more.npz"'))
+    Path("csv.nn").write_text(MODEL + 'train { data csv("t.csv")  epochs 1  optimizer sgd(lr = 0.1) }')
+    Path("t.csv").write_text("x_0,x_1,y\n1,2,0\n3,4,1\n")
+    for name, data in (("npz", "train"), ("csv", "x")):
+        assert CliRunner().invoke(cli, ["train", f"{name}.nn", "--run", name]).exit_code == 0
+        assert CliRunner().invoke(cli, ["predict", name, "--data", data, "-o", "p.csv"]).stdout == "10 predictions in p.csv\n"
+
+
 # ---- data that is not what it was
 
 HELD = 'csv("train.csv")  test 0.3'

@@ -82,7 +82,7 @@ def items(source: DataSource, port: str) -> tuple[Any, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
-def names_read(source: DataSource, ports: Mapping[str, Type]) -> frozenset[str]:
+def names_read(source: DataSource, ports: Collection[str]) -> frozenset[str]:
     """The fields that these ports are made of."""
     return frozenset(name for port in ports for item in items(source, port) for name in _names(item))
 

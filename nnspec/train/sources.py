@@ -12,13 +12,14 @@ import numpy as np
 from nnspec import resources
 from nnspec.diagnostics import Source, Span, fault
 from nnspec.elaborate.sources import DataSource
-from nnspec.files import is_plain_file
+from nnspec.files import is_folder, is_plain_file
 from nnspec.run.fractions import Fractions
+from nnspec.train.binding import names_read
 from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells
 from nnspec.train.check import examples
 from nnspec.train.files import COMMAND_LINE, package, read_idx, read_npz, source_help
 from nnspec.train.images import read_images
-from nnspec.train.npy import read_npy, tall_npy
+from nnspec.train.npy import ONLY, read_npy, tall_npy
 from nnspec.train.parquet import read_parquet, tall_parquet
 from nnspec.train.points import POINTS, xor
 from nnspec.train.readers import Parts, Readers, Tall, in_memory
@@ -49,16 +50,21 @@ LABELLED = {"text": TEXT_FIELDS, "images": ("label",)}
 """The fields of a source that are class numbers with names."""
 
 
-def _suffix(path: str) -> str:
-    return Path(path).suffix.lower().removeprefix(".")
+def _kind(path: str) -> str:
+    """The kind of a file by its suffix; a folder of npy files is one of these."""
+    return "npy" if _is_npy_folder(path) else Path(path).suffix.lower().removeprefix(".")
+
+
+def _is_npy_folder(path: str) -> bool:
+    return is_folder(Path(path)) and any(Path(path).glob("*.npy"))
 
 
 def source_from_path(path: str) -> DataSource:
-    """The source that `--data FILE` stands for, by the file's suffix."""
-    span, name = _on_the_command_line(path), _suffix(path)
+    """The source that `--data PATH` stands for, by its kind."""
+    span, name = _on_the_command_line(path), _kind(path)
     if name not in TABLES:
         message = f"`{path}` is not a .csv, .npy, .npz or .parquet file"
-        folder = 'what lies in a folder a spec says: `data images("folder")`, or `data mnist`' if Path(path).is_dir() else ""
+        folder = 'what lies in a folder a spec says: `data images("folder")`, or `data mnist`' if is_folder(Path(path)) else ""
         raise fault("E302", message, span, help=source_help(path) or folder)
     return DataSource(name, span, str(Path(path).absolute()))
 
@@ -68,11 +74,18 @@ def _on_the_command_line(path: str) -> Span:
 
 
 def source_for(own: DataSource | None, data: str) -> DataSource | None:
-    """What a file of `--data` is read as, beside the spec's own source: as that, if it is of its kind; or a table, by its suffix."""
-    suffix = _suffix(data)
-    if own and own.path and (own.name == suffix or {own.name, suffix} == COLUMNS or own.name not in TABLES):
+    """What `--data` is read as, beside the spec's own source: as that, if it is of its kind; or a table, by its own kind."""
+    kind = _kind(data)
+    if own and own.path and (own.name == kind or {own.name, kind} == COLUMNS or own.name not in TABLES or _both_name_arrays(own, data)):
         return own
-    return source_from_path(data) if suffix in TABLES else None
+    is_of_idx_files = own is not None and own.name in IDX_SOURCES and is_folder(Path(data))
+    return source_from_path(data) if kind in TABLES and not is_of_idx_files else None
+
+
+def _both_name_arrays(own: DataSource, data: str) -> bool:
+    """Whether both have arrays with names of their own: those of an npz file, or of a folder of npy files."""
+    names_its_own = own.name == "npz" or (own.name == "npy" and ONLY not in names_read(own, own.fields))
+    return names_its_own and (_kind(data) == "npz" or _is_npy_folder(data))
 
 
 def open_source(
@@ -104,7 +117,7 @@ def open_source(
         case "series":
             return series_parts(source, path, dtype)
         case name if name in TABLES:
-            kind = suffix if data and (suffix := _suffix(data)) in TABLES else name
+            kind = there if data and (there := _kind(data)) in TABLES else name
             tall = partial(TALL[kind], path, source.span, cells) if kind in TALL else lambda _: None
             return Parts(TABLES[kind](path, source.span, cells), table=path, tall=tall)
         case name if name in IDX_SOURCES:
