@@ -23,7 +23,10 @@ from nnspec.train.probe import Look, Probe
 
 PAGES = [ROOT / "nnspec" / "errors" / f"{code}.md" for code in TRAINED] + pages("W4")
 
-SPEC = """model M {{
+SPEC = """schedule falling(by = 1.5) = lr * (1 - by * max(epoch, by / 9 - 0.5))
+schedule share = lr / 2
+optimizer up(lr) {{ w <- w + lr * g }}
+model M {{
   input  x: [4]
   target y: class({classes})
   logits = x -> {stages} -> dense({classes})
@@ -74,6 +77,10 @@ SAYS: dict[str, tuple[dict[str, object], list[str]]] = {
     "a warm-up that ends": ({"more": "  schedule cosine(warmup = 3)\n"}, []),
     "a rate that stays, as it says": ({"more": "  schedule constant\n"}, []),
     "a rate that waits for the loss": ({"more": "  schedule on_plateau(patience = 5)\n"}, []),
+    "a rate that falls below zero": ({"more": "  schedule falling\n"}, ["W126"]),
+    "a rate that is below zero all along": ({"more": "  schedule falling(9)\n"}, ["W126"]),
+    "a share of the rate": ({"more": "  schedule share\n"}, []),
+    "an optimizer that goes up": ({"more": "  schedule falling(9)\n", "optimizer": "up(lr = 0.1)"}, []),
     "a schedule that is meant": ({"more": "  schedule warmup(100) # nnspec: allow W116: the first part of a longer run\n"}, []),
     "a rate that kills": ({"optimizer": "sgd(lr = 1e3)", "stages": "dense(8) -> relu -> dense(8) -> relu"}, ["W401"]),
     "inputs that were never scaled": ({"stages": "dense(8) -> tanh", "x": 100 * X}, ["W402"]),

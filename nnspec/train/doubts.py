@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
 
 import numpy as np
@@ -11,14 +11,15 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.training import Training
+from nnspec.elaborate.values import Applied
 from nnspec.graph import Node
-from nnspec.lint import allowed
 from nnspec.lint.labels import labelled
 from nnspec.run.stored import in_parts
 from nnspec.train.check import Fields, examples, listing
 from nnspec.train.schedule import LearningRate
 
 POINTS = 200
+ROUNDING = 1e-9
 
 
 def doubts(spec: Compilation, stage: int, data: Fields, epochs: int, steps: int) -> Iterator[Diagnostic]:
@@ -26,7 +27,7 @@ def doubts(spec: Compilation, stage: int, data: Fields, epochs: int, steps: int)
     yield from _batch_of_one(spec, training, examples(data))
     yield from _labels_never_seen(spec, training, data)
     yield from _labels_of_another_kind(spec, data)
-    yield from _schedule_longer_than_the_run(spec, stage, epochs, steps, ceil(examples(data) / training.batch))
+    yield from _rates(spec, stage, epochs, steps, ceil(examples(data) / training.batch))
 
 
 def _place(training: Training, *settings: str) -> Span:
@@ -70,26 +71,41 @@ def _labels_of_another_kind(spec: Compilation, data: Fields) -> Iterator[Diagnos
             parts = [part for part in in_parts(data[found.target]) if part.size]
             low, high = min(float(np.min(p)) for p in parts), max(float(np.max(p)) for p in parts)
             wrong = low == 0 and high == 1 if found.signed else low < 0 or high > 1
-            warning = found.of(low, high)
-            if wrong and not allowed(warning):
-                yield warning
+            if wrong:
+                yield found.of(low, high)
 
 
 def _classes(unseen: list[int]) -> str:
     return f"the class {unseen[0]}" if len(unseen) == 1 else f"{len(unseen)} classes"
 
 
-def _schedule_longer_than_the_run(spec: Compilation, stage: int, epochs: int, steps: int, an_epoch: int) -> Iterator[Diagnostic]:
-    """W116: a rate that never changes, or still rises at the end; a schedule that waits for the loss is not judged."""
+def _rates(spec: Compilation, stage: int, epochs: int, steps: int, an_epoch: int) -> Iterator[Diagnostic]:
+    """W126 and W116, of what a schedule gives; one that waits for the loss is not judged."""
     schedule = spec.trainings[stage].schedule
     if schedule is None or schedule.name == "constant" or re.search(r"\bstale\b", schedule.function.definition.span.text):
         return
     rate = LearningRate(spec, epochs, steps, stage)
-    rates = [rate(step // an_epoch, step) for step in np.unique(np.linspace(0, steps - 1, POINTS, dtype=int)).tolist()]
+    rates = {step: rate(step // an_epoch, step) for step in np.unique(np.linspace(0, steps - 1, POINTS, dtype=int)).tolist()}
+    optimizer, step = spec.trainings[stage].optimizer, next((step for step, r in rates.items() if r < -ROUNDING * rate.base), None)
+    if step is not None and rate.base >= 0 and optimizer and optimizer.function.definition.span.source.library:
+        yield _below_zero(schedule, rates[step], f"epoch {step // an_epoch + 1}, step {step + 1}")
+    else:
+        yield from _schedule_longer_than_the_run(schedule, rate.base, list(rates.values()), epochs, steps)
+
+
+def _below_zero(schedule: Applied, rate: float, when: str) -> Diagnostic:
+    """W126: a schedule that gives an optimizer of the library a negative rate, as `sgd(lr = -0.1)` has one."""
+    message = f"`{schedule.name}` gives a rate of {rate:.3g} in {when}: that goes up the gradient, so that the loss grows"
+    help_ = "a rate is above 0, as that of `linear` or `cosine`, which end at 0; what is to grow is made a loss with a minus in front"
+    return Diagnostic("W126", message, schedule.span, help=help_, level="warning")
+
+
+def _schedule_longer_than_the_run(schedule: Applied, base: float, rates: Sequence[float], epochs: int, steps: int) -> Iterator[Diagnostic]:
+    """W116: a rate that stays as the optimizer says, or still rises at the end."""
     length = f"{steps:,} steps ({epochs} epoch{'s' if epochs > 1 else ''})"
-    if len(rates) > 1 and len(set(rates)) == 1:
+    if len(rates) > 1 and set(rates) == {base}:
         message = f"the schedule `{schedule.name}` does nothing in a run of {length}: the rate is {rates[0]:.3g} all along"
         yield Diagnostic("W116", message, schedule.span, help="let it act earlier, or train longer", level="warning")
-    elif len(rates) > 1 and rates[-1] == max(rates) and rates[-1] > rates[-2] and rates[-1] < rate.base:
-        message = f"a run of {length} ends while `{schedule.name}` still warms up: the rate has come to {rates[-1]:.3g} of {rate.base:.3g}"
+    elif len(rates) > 1 and rates[-1] == max(rates) and rates[-1] > rates[-2] and rates[-1] < base:
+        message = f"a run of {length} ends while `{schedule.name}` still warms up: the rate has come to {rates[-1]:.3g} of {base:.3g}"
         yield Diagnostic("W116", message, schedule.span, help="a shorter warm-up, or a longer run", level="warning")
