@@ -75,11 +75,22 @@ def test_a_let_of_a_number_does_not_hide_the_schedule_of_its_name() -> None:
         ("relu", ["the fn `relu` is not an optimizer"]),
         ("cosine", ["the fn `cosine` is not an optimizer"]),
         ("adam(1)", ["`rule` has its arguments already"]),
-        ("3", ["there is no optimizer `rule`"]),
+        ("3", ["3 is not an optimizer"]),
     ],
 )
 def test_a_let_that_is_no_optimizer_says_what_it_is(rule: str, messages: list[str]) -> None:
     assert [d.message for d in Compilation(Source("spec.nn", KINDS), {"rule": rule}).diagnostics] == messages
+
+
+@pytest.mark.parametrize(
+    ("value", "formula"), [(3, "optimizer rule"), ("relu", "optimizer rule"), ("0", "x -> dense(rule)"), (2.5, "rule(x)")]
+)
+def test_a_mistake_at_a_let_that_is_set_points_at_the_setting(value: object, formula: str) -> None:
+    layer = formula if "optimizer" not in formula else "x -> dense(1)"
+    rule = formula if "optimizer" in formula else "optimizer adam"
+    text = f"let rule = adam model M {{ input x: [2] output y = {layer} loss sum(y) }} train {{ data {{ x = [[1, 2]] }} epochs 1 {rule} }}"
+    [found] = Compilation(Source("spec.nn", text), {"rule": value}).diagnostics
+    assert [(str(span), span.text) for span, _ in found.notes] == [("--set rule:1:1", str(value))]
 
 
 @pytest.mark.parametrize(

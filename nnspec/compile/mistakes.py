@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nnspec import limits
-from nnspec.diagnostics import Diagnostic, Fault, did_you_mean
+from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean
 from nnspec.elaborate.training import Training, check_against_model
 from nnspec.elaborate.uncalled import unknown_names
 from nnspec.elaborate.update import check_optimizer, schedule_graph
@@ -40,8 +41,18 @@ def _in_order(spec: Compilation, mistakes: Iterator[Diagnostic]) -> tuple[Diagno
     found = [*syntax, *spec.imports.diagnostics]
     if not spec.imports.diagnostics:
         found += [d for d in _to_the_last(mistakes) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
-    unique = {(d.code, str(d.span), d.message): d for d in found}
+    unique = {(d.code, str(d.span), d.message): _with_setting(d, spec) for d in found}
     return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
+
+
+def _with_setting(found: Diagnostic, spec: Compilation) -> Diagnostic:
+    """With what was set in the place of the `let` that stands where it points: that may be the mistake."""
+    name = found.span.text if found.span else ""
+    if name not in spec.settings:
+        return found
+    value = str(spec.settings[name])
+    set_to = Span(Source(f"--set {name}", value), 0, len(value))
+    return replace(found, notes=(*found.notes, (set_to, f"`{name}` is set to this")))
 
 
 def _to_the_last(mistakes: Iterator[Diagnostic]) -> Iterator[Diagnostic]:

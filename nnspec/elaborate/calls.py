@@ -19,7 +19,7 @@ from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
 from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
-from nnspec.elaborate.scope import Frame, Scope
+from nnspec.elaborate.scope import ABSENT, Frame, Scope
 from nnspec.elaborate.submodels import as_layer
 from nnspec.elaborate.values import (
     POISON,
@@ -285,7 +285,9 @@ class Calls(ABC):
         try:
             value = scope.names[name] if name in scope.names else scope.find(name, lambda v: isinstance(v, Function | Applied | Poison))
         except KeyError:
-            return self.definitions.find(kind, name, library) or self.definitions.meaning(name)
+            found = self.definitions.find(kind, name, library) or self.definitions.meaning(name)
+            plain = scope.get(name)
+            return found or (None if plain is ABSENT else plain)
         if value is POISON:
             raise Poisoned
         return value
