@@ -118,6 +118,26 @@ def test_another_version_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         fit(line(tmp_path), tmp_path, resume=True)
 
 
+@pytest.mark.parametrize(("before", "now"), [("numpy", "ort"), ("ort", "numpy")])
+def test_another_engine_is_no_other_version_of_a_package_that_one_of_them_needs(before: str, now: str, tmp_path: Path) -> None:
+    fit(line(tmp_path, engine=before), tmp_path)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        fit(line(tmp_path, engine=now), tmp_path, resume=True)
+    assert ["W541" in str(w.message) for w in found] == [True]
+
+
+def test_a_run_that_was_not_saved_yet_says_how_it_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    text = line(tmp_path).spec.source.text
+    (tmp_path / "run" / "spec.nn").write_bytes(text.encode())
+    with pytest.raises(SpecError, match="holds no weights that can be read") as error:
+        nnspec.open(tmp_path / "run")
+    assert f"`nnspec train F.nn --run {tmp_path / 'run'}`" in str(error.value)
+    fit(line(tmp_path), tmp_path)
+    assert nnspec.open(tmp_path / "run").params
+
+
 def test_nothing_is_said_where_nothing_has_changed_and_a_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     fit(line(tmp_path), tmp_path)
     before = contents(tmp_path / "run")

@@ -84,8 +84,8 @@ def warned(run: str, before: Said, now: Said, *, rate_follows: bool) -> Iterator
         was, wanted = (f"{said['engine']} with --threads {said['threads']}" for said in (before, now))
         yield _bits("W541", f"{run} was computed by {was}, and is now by {wanted}")
     for name in VERSIONS:
-        if before.get(name) != now.get(name):
-            yield _bits("W542", f"{run} was computed with {name} {before.get(name)}, and is now with {now.get(name)}")
+        if name in before and name in now and before[name] != now[name]:  # only `ort` has a version of onnxruntime
+            yield _bits("W542", f"{run} was computed with {name} {before[name]}, and is now with {now[name]}")
     for name in ("epochs", "steps"):
         was, wanted = before["changes"].get(name), now["changes"].get(name)
         if was != wanted:

@@ -104,7 +104,8 @@ def newest(folder: Path) -> Checkpoint:
         skipped.append(Diagnostic("W540", f"{path} is passed over: {read}", help="the one before it is taken", level="warning"))
     if committed(folder) != candidates:  # a training goes on, and has replaced them while they were read
         return newest(folder)
-    raise fault("E503", f"{folder} holds no weights that can be read", help="; ".join(d.message for d in skipped))
+    unsaved = f"it was not saved yet; if its training has died, `nnspec train F.nn --run {folder}`, of the same spec, begins it anew"
+    raise fault("E503", f"{folder} holds no weights that can be read", help="; ".join(d.message for d in skipped) or unsaved)
 
 
 def manifest_of(folder: Path, step: int) -> dict[str, Any]:
