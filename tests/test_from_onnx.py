@@ -268,7 +268,10 @@ def test_an_axis_is_not_resized_to_the_size_of_the_batch() -> None:
 
 
 def test_an_input_cannot_have_the_name_of_the_generators() -> None:
-    assert "`seed` is taken" in messages(model("m (float[N, 2] seed) => (float[N, 2] y) { y = Relu(seed) }"))
+    taken = model("m (float[N, 2] seed) => (float[N, 2] y) { y = Relu(seed) }")
+    assert "`seed` is taken" in messages(taken) and "rename it" in messages(taken)
+    taken.producer_name = "nnspec"
+    assert "a part of an exported training" in messages(taken)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from nnspec.interchange.lowering import Array
 from nnspec.strict_json import loads
 
 Tensors = Sequence[onnx.TensorProto]
+PRODUCER = "nnspec"
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
 

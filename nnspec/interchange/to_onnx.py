@@ -13,6 +13,7 @@ from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Node, Size, Type
 from nnspec.interchange.lowering import Array, Forms, Lowering, onnx_type
 from nnspec.interchange.names import name_all
+from nnspec.interchange.read import PRODUCER
 
 Model = onnx.ModelProto
 Store = Callable[[Array, str], onnx.TensorProto]
@@ -47,7 +48,7 @@ def to_onnx(
 
 def _model(graph: onnx.GraphProto, metadata: Mapping[str, str], opset: int) -> onnx.ModelProto:
     opsets = [helper.make_opsetid("", opset)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="nnspec")
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name=PRODUCER)
     helper.set_model_props(model, dict(metadata))
     return model
 

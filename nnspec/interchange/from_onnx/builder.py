@@ -21,7 +21,7 @@ from nnspec.interchange.from_onnx.listing import Listing
 from nnspec.interchange.from_onnx.ports import dtype_of
 from nnspec.interchange.from_onnx.table import RULES
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of, states_of
+from nnspec.interchange.read import PRODUCER, attributes, domain_of, initialisers, opset_of, states_of
 from nnspec.ops.arrange import reshape
 from nnspec.ops.pointwise import cast
 from nnspec.ops.source import input, param, state
@@ -54,7 +54,11 @@ class Builder:
 
     def source(self, kind: Op, name: str, type: Type) -> Var:
         if name in (SEED, STEP):
-            raise fault("E522", f"`{name}` is taken: the seeded generator is fed by that name", help="rename it in the file")
+            own = self.model.producer_name == PRODUCER  # of a network it has no input of this name
+            help_ = "the file is a part of an exported training, which onnxruntime runs; the network is `predict.onnx` beside it"
+            raise fault(
+                "E522", f"`{name}` is taken: the seeded generator is fed by that name", help=help_ if own else "rename it in the file"
+            )
         return self.graph.source(kind, name, type)
 
     def take_arrays(self) -> None:
