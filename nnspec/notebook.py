@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from keyword import iskeyword
 from typing import Any
 
 from nnspec.api import loads
@@ -44,6 +45,6 @@ def heading(line: str) -> tuple[str, dict[str, Any]]:
     """
     words = line.split()
     names = [w for w in words if "=" not in w]
-    if len(names) > 1 or not all(n.isidentifier() for n in names):
+    if len(names) > 1 or not all(n.isidentifier() and not iskeyword(n) for n in names):
         raise fault("E561", f"`{' '.join(names)}` is not the name of one network", help="write `%%nnspec`, or `%%nnspec small width=64`")
     return (names or [DEFAULT])[0], dict(w.split("=", 1) for w in words if "=" in w)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 import nnspec
@@ -100,6 +101,11 @@ def test_a_wrong_dtype_engine_or_device_is_refused(wrong: dict[str, Any]) -> Non
 @pytest.mark.parametrize("value", [3, np.int64(3), np.float32(3), "3"])
 def test_a_setting_may_be_a_number_of_python_or_numpy(value: Any) -> None:
     assert nnspec.loads(LINE, slope=value).gradients(x=X, y=[[1.0], [1.0]])[0] == pytest.approx(((1 - 3) ** 2 + (2 - 3) ** 2) / 2)
+
+
+def test_a_table_whose_columns_have_numbers_for_names_is_refused() -> None:
+    with pytest.raises(SpecError, match="the model has no `0`"):
+        nnspec.loads(LINE).fit(pandas.DataFrame([[1.0, 2.0]]))
 
 
 def test_one_input_needs_no_name() -> None:

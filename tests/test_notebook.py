@@ -44,8 +44,9 @@ def test_a_cell_with_a_mistake_fails_without_a_traceback_and_loses_no_network(sh
     assert not shell.run_cell(f"%%nnspec net wdth=3\n{CELL}").success
     assert shell.user_ns["net"] is before
     capsys.readouterr()
-    assert not shell.run_cell(f"%%nnspec two words\n{CELL}").success
-    assert "error[E561]" in "".join(capsys.readouterr())
+    for line in ("two words", "for", "None"):
+        assert not shell.run_cell(f"%%nnspec {line}\n{CELL}").success
+        assert f"error[E561]: `{line}`" in "".join(capsys.readouterr())
 
 
 def test_the_example_is_true() -> None:

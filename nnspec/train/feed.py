@@ -95,7 +95,7 @@ class Feed:
         for name in fields:
             if name not in ports:
                 takes = ", ".join(f"`{port}`" for port in ports)
-                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(name, ports) or f"it takes {takes}")
+                raise fault("E307", f"the model has no `{name}`", help=did_you_mean(str(name), ports) or f"it takes {takes}")
         means = self.means if means is None else means
         source = self.spec.trainings[-1].data if self.spec.trainings else None
         filled = stand_ins(source, self.inputs, means) if means else {}
