@@ -88,11 +88,13 @@ def _array(path: Path, name: str, column: Any, span: Span | None) -> np.ndarray:
 
 def _texts(column: Any) -> np.ndarray:
     """The values as they would stand in a csv file, of which a whole number has no decimals."""
-    return np.array(["" if v is None else _text(v) for v in column.to_pylist()], dtype=object)
+    return np.array([v.strip() if isinstance(v, str) else _text(v) for v in column.to_pylist()], dtype=object)
 
 
 def _text(value: Any) -> str:
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    if value is None:
+        return ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def stretches(path: Path, rows: int, wanted: frozenset[str], span: Span | None, cells: Cells) -> tuple[int, Iterator[Stretch]]:
