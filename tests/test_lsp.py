@@ -255,6 +255,69 @@ def test_settings_are_offered_in_a_train_block_and_words_in_a_model() -> None:
     assert {"data", "freeze", "start"} <= set(SETTINGS) and "spans" not in SETTINGS and "span" in Training.__dataclass_fields__
 
 
+MODEL = "model M {\n  input  x: [4]\n  target y: class(3)\n  h = x -> dense(8)\n  §"
+TRAINED = MODEL.replace("§", "output z = h -> dense(3)\n  loss ce = cross_entropy(z, y)\n}\n")
+TRAINING = f"{TRAINED}train {{\n  data iris  epochs 1\n  §\n}}\n"
+TESTING = f'{TRAINED}test "a" of M {{\n  §\n}}\n'
+SCANNED = "model M {\n  input s: [T, 2]\n  hs = scan v in s with c = zeros(3) {\n    c = §\n  }\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        (MODEL.replace("§", "z = §\n}"), {"x", "h", "dense"}),
+        (MODEL.replace("§", "z = h + §\n  output h\n}"), {"x", "h", "exp"}),
+        (MODEL.replace("§", "loss §\n}"), {"h", "cross_entropy"}),
+        (MODEL.replace("§", "q = dense.§\n}"), {"W", "b"}),
+        (MODEL.replace("§", "z = x -> [§]\n  output z\n}"), {"h", "dense"}),
+        (SCANNED, {"v", "c", "s"}),
+        (SCANNED.replace("§", "c + v §"), {"v", "c", "s"}),
+        ("layer f(x: [*s, n], units) {\n  y = §\n  return y\n}\n", {"x", "n", "units"}),
+        ("optimizer a(rate) {\n  state v = 0\n  w <- w - §\n}\n", {"g", "lr", "v", "w", "t", "rate"}),
+        ("schedule a(k) = lr * §\n", {"epoch", "step", "lr", "k"}),
+        ("init a(k) = normal(0, §)\n", {"fan_in", "k", "std"}),
+    ],
+)
+def test_the_names_of_the_model_are_offered_where_a_value_is_due(text: str, offered: set[str]) -> None:
+    found = labels(text)
+    assert offered <= set(found) and "_" not in found
+
+
+@pytest.mark.parametrize(
+    ("written", "offered"),
+    [
+        ("data §", {"iris", "csv"}),
+        ("validation csv(§)", {"x", "y", "missing"}),
+        ("stop §", {"early", "plateau", "converged"}),
+        ("stop early(§)", {"metric", "patience", "best", "loss", "val.loss"}),
+        ("stop early(val.§)", {"loss"}),
+        ("freeze §", {"dense", "dense.W", "dense.b", "dense_2", "dense_2.W", "dense_2.b"}),
+        ("update dense_2.§", {"W", "b"}),
+        ("minimize §", {"ce"}),
+        ("penalty §", {"l1", "l2"}),
+        ("clip §", {"norm", "value"}),
+        ("augment §", {"x"}),
+        ("augment x -> §", {"noise", "shift"}),
+        ("batch 3  optimizer §", {"adam", "sgd"}),
+        ("batch §", set()),
+    ],
+)
+def test_a_setting_is_offered_what_it_takes(written: str, offered: set[str]) -> None:
+    found = set(labels(TRAINING.replace("§", written)))
+    assert offered <= found and len(found) < 20
+
+
+def test_a_test_is_offered_the_ports_of_its_model_and_optimizers() -> None:
+    assert labels(TESTING.replace("§", "given §")) == labels(TESTING.replace("§", "given x = [1, 2, 3, 4], §")) == ["x", "y"]
+    assert "adam" in labels(TESTING.replace("§", "steps 3 with §")) and "dense" not in labels(TESTING.replace("§", "steps 3 with §"))
+    assert {"x", "h"} <= set(labels(MODEL.replace("§", "output §\n}"))) and "dense" not in labels(MODEL.replace("§", "output §\n}"))
+
+
+@pytest.mark.parametrize("text", ['import "§"\n', MODEL.replace("§", "z = x # of §\n}"), 'let a = "de§"\n'])
+def test_nothing_is_offered_in_comments_and_texts(text: str) -> None:
+    assert labels(text) == []
+
+
 def test_every_prefix_of_a_spec_is_answered() -> None:
     """Nobody has a right spec while typing."""
     for end in range(0, len(SPEC), 7):

@@ -21,6 +21,9 @@ from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS
 from nnspec.record import dataclass
 
+INIT_NAMES = ("shape", "fan_in", "fan_out")
+"""What initialisers speak of, besides their arguments."""
+
 
 def fans(shape: Shape) -> tuple[int, int]:
     """(fan_in, fan_out): of a matrix its rows and columns, of a kernel [units, channels, ...] its inputs and outputs a position."""
@@ -95,8 +98,7 @@ def _initial(e: Elaborator, o: Owned) -> Var | Saved:
     if not isinstance(o.start, Applied):
         value = batch.lift(e.graph, o.start, e.graph.dtype, o.span)
     else:
-        fan_in, fan_out = fans(o.type.shape)
-        known = {"shape": o.type.shape, "fan_in": fan_in, "fan_out": fan_out}
+        known = dict(zip(INIT_NAMES, (o.type.shape, *fans(o.type.shape)), strict=True))
         result = e.sample(o.start, known, Frame(o.name))
         if isinstance(result, Saved):
             return replace(result, span=_place(o))

@@ -87,7 +87,7 @@ def trained_by(phase: PhaseChoice, parameters: Collection[str]) -> tuple[str, ..
         if not any(word.matches(n) for n in parameters):
             words = [*map(as_word, parameters)]
             there = f"there are {', '.join(sorted(_tops(words)))}"
-            more = meant(word.text, _paths(words), word.span, there)
+            more = meant(word.text, paths(words), word.span, there)
             raise fault("E101", f"no parameter matches `{word.text}`", word.span, **more)
     updated = [n for n in parameters if not phase.update or any(w.matches(n) for w in phase.update)]
     trained = tuple(n for n in updated if not any(w.matches(n) for w in phase.freeze))
@@ -96,7 +96,7 @@ def trained_by(phase: PhaseChoice, parameters: Collection[str]) -> tuple[str, ..
     return trained
 
 
-def _paths(parameters: Iterable[str]) -> set[str]:
+def paths(parameters: Iterable[str]) -> set[str]:
     """The parameters, and the layers they are in."""
     parts = [n.split(".") for n in parameters]
     return {".".join(p[:end]) for p in parts for end in range(1, len(p) + 1)}

@@ -29,6 +29,7 @@ STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "plateau": (("metric", "patience", "smoothing", "tolerance", "best"), ("metric",), "plateau(loss, patience = 3)"),
 }
 """Ways to stop: their arguments, those that must be given, and an example."""
+PENALTIES, CLIPS = ("l1", "l2"), ("norm", "value")
 MAX_SEED = 2**32 - 1
 
 
@@ -248,10 +249,10 @@ class _Reader:
         return value
 
     def penalty(self, e: ast.Expr) -> tuple[str, float]:
-        return self.one_number(e, ("l1", "l2"), "penalty", "strength")
+        return self.one_number(e, PENALTIES, "penalty", "strength")
 
     def clip(self, e: ast.Expr) -> tuple[str, float]:
-        return self.one_number(e, ("norm", "value"), "way to clip", "limit")
+        return self.one_number(e, CLIPS, "way to clip", "limit")
 
     def stop(self, e: ast.Expr) -> Stop:
         kind, arguments = self.choice(e, tuple(STOPS), "way to stop")
@@ -284,18 +285,17 @@ class _Reader:
         return metric
 
 
+def watchable(model: Model) -> list[str]:
+    """What can decide when to stop, besides losses that are minimised in turn."""
+    return ["loss", "val.loss", *(f"val.{m}" for m in model.metrics if model.is_number(m)), *(f"val.{n}" for n in model.single_losses)]
+
+
 def check_against_model(training: Training, model: Model) -> None:
     """What a train block names has to be in the model: losses and parameters, the inputs it augments, the metric it watches."""
     losses = [n for phase in training.phases for n in losses_of(phase, model.losses)]
     for phase in training.phases:
         trained_by(phase, model.parameters)
-    watched = [
-        "loss",
-        "val.loss",
-        *(f"val.{m}" for m in model.metrics if model.is_number(m)),
-        *(f"val.{n}" for n in model.single_losses),
-        *(losses if len(training.phases) > 1 or len(losses) > 1 else ()),
-    ]
+    watched = [*watchable(model), *(losses if len(training.phases) > 1 or len(losses) > 1 else ())]
     if training.stop and training.stop.metric and training.stop.metric not in watched:
         metric, place = training.stop.metric, training.stop.span
         more = meant(metric, watched, place, f"there are {', '.join(watched)}")

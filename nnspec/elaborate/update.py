@@ -119,9 +119,9 @@ def lookahead(
 def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
     """Elaborate an optimizer for a parameter of its own, so that its mistakes show before training."""
     graph = Graph("optimizer")
-    w, g = (graph.source(OPS["param"], n, Type(graph.dtype, (2,))) for n in ("w", "g"))
+    w, g = (graph.source(OPS["param"], n, Type(graph.dtype, (2,))) for n in VECTORS)
     states = {n: graph.source(OPS["state"], n, Type(graph.dtype, (2,))) for n in optimizer_states(optimizer)}
-    scalars = {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in ("lr", "t")}
+    scalars = {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in SCALARS}
     try:
         lookahead(graph, definitions, optimizer, w, states, scalars)
         apply_optimizer(graph, definitions, optimizer, w, g, states, scalars)
@@ -129,6 +129,8 @@ def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
         raise blame(error, {}, optimizer.span) from None
 
 
+VECTORS, SCALARS = ("w", "g"), ("lr", "t")
+"""What optimizers speak of, besides their arguments and states: of a parameter, and of the step."""
 SCHEDULE_NAMES = ("lr", "epoch", "step", "epochs", "steps", "rate", "stale")
 
 

@@ -6,64 +6,103 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 
-from nnspec.doc import CALLED, entries
-from nnspec.elaborate.phases import PHASE_SETTINGS
-from nnspec.elaborate.training import Training
+from nnspec.diagnostics import Source, uncommented
+from nnspec.doc import CALLED
+from nnspec.elaborate.initial import INIT_NAMES
+from nnspec.elaborate.phases import PHASE_SETTINGS, paths
+from nnspec.elaborate.training import Training, watchable
+from nnspec.elaborate.update import SCALARS, SCHEDULE_NAMES, VECTORS
 from nnspec.elaborate.values import Builtin, Function
+from nnspec.lsp.completion import Completion, arguments, library
 from nnspec.lsp.document import Document
-from nnspec.record import dataclass
+from nnspec.lsp.settings import model_of, of_setting
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS
 
 LOOK_BACK = 2000
+NAME = "_"
 _WORD = re.compile(r"[^\W\d]\w*\Z")
 _STAGE = re.compile(r"->\s*\Z|[\[{,]\s*\Z")
 _CALL = re.compile(r"([^\W\d]\w*)\s*\Z")
 _NAMED = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 _OPENS = re.compile(rf"^({'|'.join(DEFINITION_WORDS)})\b[^{{}}]*\{{", re.M)
+_DOTTED = re.compile(r"(?<![\w.])([^\W\d][\w.]*)\.\Z")
+_STEPS = re.compile(r"\bsteps\s+\S+\s+with\s*\Z")
+_GIVEN = re.compile(r"\bgiven\b[^{}]*(?:\bgiven|,)\s*\Z|\bgiven\s*\Z")
+_OUTPUT = re.compile(r"^[ \t]*output\s+(?:\w+\s*,\s*)*\Z", re.M)
+_ONE_LINE = re.compile(r"^(schedule|init)\b[^={}]*=", re.M)
+KNOWN = {"optimizer": (*VECTORS, *SCALARS), "schedule": SCHEDULE_NAMES, "init": INIT_NAMES}
 SETTINGS = (*(f.name for f in fields(Training) if f.name not in ("span", "name", "phases", "spans")), *PHASE_SETTINGS)
 OF_WORD = {"optimizer": ("optimizer",), "schedule": ("schedule",), "~": ("init",)}
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A word with what it is, and what is written for it."""
-
-    label: str
-    kind: str
-    detail: str = ""
-    doc: str = ""
-    insert: str = ""
 
 
 def completions(document: Document, offset: int) -> list[Completion]:
     """The likely ones first by their kind: arguments in a call, stages after an arrow, words where a statement begins."""
     before = _WORD.sub("", document.source.text[max(0, offset - LOOK_BACK) : offset])
+    line = before.rpartition("\n")[2]
+    if _is_no_code(line):
+        return []
     kinds = next((kinds for word, kinds in OF_WORD.items() if before.rstrip().endswith(word)), None)
     if kinds:
-        return list(_library(*kinds))
-    if before.rsplit("\n", 1)[-1].strip() == "" and not before.rstrip().endswith(("->", "(", ",", "=", "[")):
-        return list(_words(before))
-    names = [Completion(n, s.kind) for n, s in document.names.visible(offset).items()]
+        return list(library(*kinds))
+    opened = [m for m in _OPENS.finditer(before) if before.count("{", m.start()) > before.count("}", m.start())]
+    if not line.strip() and not before.rstrip().endswith(("->", "(", ",", "=", "[")):
+        return list(_words(before, opened[-1][1] if opened else ""))
+    whole = _with_a_name(document, offset)
+    if dotted := _DOTTED.search(before):
+        return list(_members(whole, offset, dotted[1]))
+    values = of_setting(whole, before[opened[-1].end() :]) if opened and opened[-1][1] == "train" else None
+    if values is not None:
+        return list(values)
+    if _STEPS.search(before):
+        return list(library("optimizer"))
+    return _in_formula(whole, offset, before, opened[-1][1] if opened else "")
+
+
+def _is_no_code(line: str) -> bool:
+    """Whether a line ends in a comment, or in a text in quotes."""
+    code = uncommented(f"{line}.")
+    return not code.endswith(".") or code.count('"') % 2 == 1
+
+
+def _with_a_name(document: Document, offset: int) -> Document:
+    """The document with a name at the place where one is missing: without it the statement around it has no meaning."""
+    text = document.source.text
+    if _WORD.search(text, 0, offset) or not document.compilation.parsed[1]:
+        return document
+    return Document(Source(document.source.name, f"{text[:offset]}{NAME} {text[offset:]}"), document.folder, document.opened)
+
+
+def _in_formula(document: Document, offset: int, before: str, kind: str) -> list[Completion]:
+    given = _GIVEN.search(before) and model_of(document)
+    if given:
+        return list(arguments([*given.inputs, *given.targets]))
+    kind = kind or next((found[1] for found in _ONE_LINE.finditer(before) if "\n" not in before[found.end() :]), "")
+    kinds = dict.fromkeys(KNOWN.get(kind, ()), "value") | {n: s.kind for n, s in document.names.visible(offset).items() if n != NAME}
+    names = [Completion(n, k) for n, k in kinds.items()]
+    if _OUTPUT.search(before):
+        return names
     if _STAGE.search(before):
         called = [c for c in names if c.kind in (*CALLED, "model", "share", "argument")]
-        return [*_arguments(document, before), *called, *_library(*CALLED)]
-    return [*_arguments(document, before), *names, *_library(*CALLED, "constant", "choice")]
+        others = [] if before.rstrip().endswith("->") else [c for c in names if c not in called]
+        return [*_arguments(document, before), *called, *others, *library(*CALLED)]
+    return [*_arguments(document, before), *names, *library(*CALLED, "constant", "choice")]
 
 
-def _words(before: str) -> Iterator[Completion]:
+def _members(document: Document, offset: int, owner: str) -> Iterator[Completion]:
+    """The parameters and layers of a layer; what is judged of the data for validation."""
+    model = document.model_at(offset) or model_of(document)
+    known = {*paths(model.parameters), *watchable(model)} if model else set()
+    inside = {name.removeprefix(f"{owner}.") for name in known if name.startswith(f"{owner}.")}
+    return (Completion(name, "value", f"{owner}.{name}") for name in sorted(inside) if "." not in name)
+
+
+def _words(before: str, kind: str) -> Iterator[Completion]:
     """What begins a definition, a statement, or a setting of a train block."""
-    opened = [m for m in _OPENS.finditer(before) if before.count("{", m.start()) > before.count("}", m.start())]
-    if opened and opened[-1][1] == "train":
+    if kind == "train":
         yield from (Completion(name, "setting") for name in SETTINGS)
     else:
         inner = [w for w in STATEMENT_WORDS if w not in DEFINITION_WORDS]
         yield from (Completion(word, "word") for word in (inner if before.count("{") > before.count("}") else DEFINITION_WORDS))
-
-
-def _library(*kinds: str) -> Iterator[Completion]:
-    for e in entries():
-        if e.kind in kinds:
-            yield Completion(e.name, e.kind, e.signature, e.doc)
 
 
 def _arguments(document: Document, before: str) -> Iterator[Completion]:

@@ -176,7 +176,7 @@ def _answering(ls: Server) -> None:
         text = hover(ls.read(uri), ls.offset(uri, params.position))
         return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, text)) if text else None
 
-    @ls.feature(lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(trigger_characters=[">", "(", "~"]))
+    @ls.feature(lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(trigger_characters=[">", "(", "~", "."]))
     def completed(params: lsp.CompletionParams) -> list[lsp.CompletionItem]:
         uri = params.text_document.uri
         return [

@@ -52,6 +52,7 @@ class Names:
     found: list[Occurrence] = field(default_factory=list)
     definitions: dict[str, Symbol] = field(default_factory=dict)
     blocks: dict[str, _Block] = field(default_factory=dict)
+    inner: list[tuple[Span, _Block]] = field(default_factory=list)
 
     def at(self, offset: int) -> Occurrence | None:
         """The name that stands at a place, or ends there."""
@@ -72,8 +73,9 @@ class Names:
     def visible(self, offset: int) -> dict[str, Symbol]:
         """The names of the file that can be used at a place, besides its definitions."""
         around = [d for d in self.spec.definitions if isinstance(d, ast.Definition) and d.span.start <= offset]
-        inner = self.blocks.get(around[-1].name.id) if around else None
-        return {**self.definitions, **(inner.names if inner else {})}
+        blocks = [self.blocks[around[-1].name.id]] if around else []
+        blocks += [block for span, block in self.inner if span.start <= offset <= span.end]
+        return self.definitions | {name: symbol for block in blocks for name, symbol in block.names.items()}
 
 
 def names_of(spec: ast.Spec, imported: frozenset[str] = frozenset()) -> Names:
@@ -221,6 +223,7 @@ def _scan(names: Names, scan: ast.Scan, block: _Block) -> None:
     """What is carried, and the element of the step, are names of the braces."""
     _walk(names, (scan.sequence, tuple(c.value for c in scan.carried)), block)
     inner = _Block({}, block)
+    names.inner.append((scan.span, inner))
     _bind(names, inner, "element", scan.item.id, scan.item.span)
     for carried in scan.carried:
         assert carried.name
