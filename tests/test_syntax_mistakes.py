@@ -108,7 +108,7 @@ SLIPS = {
     "h = if !(1 < 2) then x else x": ("E004", "!", "h = if not (1 < 2) then x else x"),
     "h = x × 2": ("E004", "×", "h = x * 2"),
     "h = x > 0 ? x : 0": ("E004", "?", None),
-    "h = x if x > 0 else 0": ("E004", "if x > 0 ", None),
+    "h = x if x > 0 else 0": ("E004", "if x > 0 else 0", None),
     "h += x": ("E004", "h += ", None),
     "h = x * 1e−3": ("E004", "1e−3", "h = x * 1e-3"),
     "h = (1, 2)": ("E004", "(1, 2)", "h = [1, 2]"),
@@ -149,6 +149,17 @@ SLIPS = {
     "my-h = x": ("E007", "my-h", "my_h = x"),
     "loss = x -> dense(3)": ("E007", "loss =", "loss x -> dense(3)"),
     "state = x -> dense(3)": ("E007", "state =", None),
+    "h = if 0 < x[0] < 1 then x else 0 * x": ("E004", "0 < x[0] <", "h = if 0 < x[0] and x[0] < 1 then x else 0 * x"),
+    "h = 0 < x < 1": ("E004", "0 < x <", "h = 0 < x and x < 1"),
+    "h = 1 + 0 <= 2 * x < x": ("E004", "0 <= 2 * x <", "h = 1 + 0 <= 2 * x and 2 * x < x"),
+    "h = if 0 < x < 1 then x else 0": ("E004", "0 < x <", "h = if 0 < x and x < 1 then x else 0"),
+    "h = x -> repeat(3, dense(8) -> relu)": ("E004", "repeat(3,", None),
+    "h = softmax（x，axis＝0）  # （x）": ("E001", "（", "h = softmax(x,axis=0)  # （x）"),
+    "input z": ("E006", "z", None),
+    "output softmax(x)": ("E001", "(", "output p = softmax(x)"),
+    "output x -> softmax": ("E001", "->", "output p = x -> softmax"),
+    "output h = x, x + 1": ("E001", "+", "output h = x, p = x + 1"),
+    "share e = dense(3) as q -> relu": ("E001", "as", None),
     "h = x * 0,5": ("E004", "0,5", "h = x * 0.5"),
     "h = x * (0,5 + 1)": ("E004", "0,5", "h = x * (0.5 + 1)"),
     "h = x * 0,5 + 1,25": ("E004", "0,5", "h = x * 0.5 + 1,25"),
@@ -281,6 +292,21 @@ def test_commas_between_settings_are_named_and_taken_out(train: str) -> None:
     assert "ends without `,`" in first.message and first.help.startswith("leave it out")
     done = repaired(Source("spec.nn", spec), lambda source: Compilation(source, {}).diagnostics)
     assert [d.message for d in done.diagnostics] == [] and {f.text for f in done.applied} == {""}
+
+
+@pytest.mark.parametrize(
+    ("spec", "line", "sign", "help_"),
+    [
+        ("model M {\n  input x\n  target y: []\n  output z = sum(x)\n}", 2, ":", "`[4]` is a row of four numbers"),
+        ("model M {\n  input x }", 2, ":", "a type follows"),
+        ("let n\nmodel M { input x: [2] output y = x }", 1, "=", "a value follows"),
+        (model("output x") + '\ntest "t" of M {\n  given x = [1, 2, 3, 4]\n  steps 3\n  expect x == x\n}', 7, "with", "`steps 3 with sgd"),
+    ],
+)
+def test_what_a_statement_lacks_at_its_end_is_missing_there_and_not_before_the_next(spec: str, line: int, sign: str, help_: str) -> None:
+    (d, *_) = diagnostics(spec)
+    assert (d.code, d.span and d.span.line) == ("E006", line)
+    assert d.message == f"`{sign}` is missing where this statement ends" and help_ in d.help and not d.fix
 
 
 def test_a_comma_that_makes_the_next_setting_a_value_is_named() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable, uncommented
 from nnspec.syntax.commas import comma_number
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement, word_of_definition
@@ -30,9 +30,19 @@ _IN_BRACES = {
     "test": 'a test has a title and a model: `test "by hand" of Net { given x = ..  expect .. }`',
 }
 _BEFORE_BRACES = {"=": "what follows is one formula, without braces: `schedule s(k) = lr * k`", "of": _IN_BRACES["test"]}
+_BEYOND = {
+    ":": "a type follows: `[4]` is a row of four numbers, `[]` one number, and `class(3)` one of three classes",
+    "=": "a value follows",
+    "with": "say by what: `steps 3 with sgd(lr = 0.1)`",
+}
+"""What is said of a sign that is missing together with all that stands behind it."""
 _MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
 _DECLARED = re.compile(r"\b(?P<kind>param|state)\s+[^\W\d]\w*\s*(?::\s*\[[^\[\]]*\]\s*)?\Z")
 _IN_BRACKETS = re.compile(r"\(.*\)")
+_OUTPUT_NAME = re.compile(r"\boutput\s+(?:[^\n]*,)?\s*(?P<name>[^\W\d]\w*)\s*\Z")
+_WIDE, _WIDER = re.compile("[\uff01-\uff5e]"), 0xFEE0
+"""ASCII once more, for texts in Chinese or Japanese, so many places further on."""
+_FOR_OUTPUTS = ("p", "result", "out")
 _OUTPUT = re.compile(r"\s*output\b")
 _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
 BRACKETS = "()[]{}"
@@ -64,7 +74,19 @@ def _no_meaning(source: Source, at: int) -> Diagnostic:
     char, span = source.text[at : at + 1], Span(source, at, at + 1)
     if char == '"':
         return Diagnostic("E001", "a text is not closed", span, 'the closing `"` is missing on this line')
-    return Diagnostic("E001", f"`{printable(char)}` has no meaning in the language", span)
+    message = f"`{printable(char)}` has no meaning in the language"
+    return Diagnostic("E001", message, span, **_narrow(span) if _WIDE.fullmatch(char) else {})
+
+
+def _narrow(wide: Span) -> dict[str, Any]:
+    """What is said of a sign as wide as two; its fix takes all of them up to the end of the line, or brackets would not match."""
+    line = uncommented(wide.source.line(wide.line))[wide.begin[1] - 1 :].split('"')[0]
+    last = max(m.end() for m in _WIDE.finditer(line))
+    narrow = _WIDE.sub(lambda m: chr(ord(m[0]) - _WIDER), line[:last])
+    return {
+        "help": f"it is a sign of double width: write `{narrow[0]}`",
+        "fix": Fix(Span(wide.source, wide.start, wide.start + last), narrow),
+    }
 
 
 def _comma_number(source: Source, at: int) -> Diagnostic | None:
@@ -136,9 +158,21 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     more = _definition(token, span) if expected == "expected a definition" else {}
     if token.type == "LPAR" and (opened := _CALLED.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
         more["help"] = _IN_BRACES[opened["word"]]
+    if token.type in _OPERATORS and (named := _OUTPUT_NAME.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
+        more |= _named_output(source, named.start("name"))
+    if token == "as":
+        more["help"] = "`as` names a stage behind `->`: `x -> dense(3) as first`"
     if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
         more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)
+
+
+def _named_output(source: Source, start: int) -> dict[str, Any]:
+    """What is said of an output that is a formula without a name; the formula goes on to the end of the line."""
+    formula = Span(source, start, start + len(source.text[start:].split("\n", 1)[0])).one_line.rstrip(" }")
+    name = next((n for n in _FOR_OUTPUTS if not re.search(rf"\b{n}\b", source.text)), None)
+    fix = Fix(Span(source, start, start), f"{name} = ", safe=False) if name else None
+    return {"help": f"an output has a name: `output {name or '...'} = {formula}`", "fix": fix}
 
 
 def _definition(token: Token, span: Span) -> dict[str, Any]:
@@ -178,9 +212,22 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
     message = f"`{sign}` is missing before `{printable(str(token))}`"
     if sign == "," and token.type == "NAME" and not _NAMES_ARGUMENT.match(span.source.text, span.end) and _is_made(span):
         return Diagnostic("E006", message, span, help=f"write `,` before it; {_of_values(span)}")
+    if sign != "," and _starts_statement(span, token):
+        end = _end_before(span)
+        last = Span(span.source, end.start - 1, end.start)
+        return Diagnostic("E006", f"`{sign}` is missing where this statement ends", last, help=_BEYOND.get(sign, ""))
     if sign in BRACKETS or token.type == "LBRACE":
         return Diagnostic("E006", message, span, help=_BEFORE_BRACES.get(sign, ""))
     return _before(sign, span)
+
+
+def _starts_statement(span: Span, token: Token) -> bool:
+    """Whether the next statement begins here, or the braces around it end."""
+    return (
+        token in STATEMENT_WORDS
+        or token.type == "RBRACE"
+        or (token.type == "NAME" and bool(_NAMES_ARGUMENT.match(span.source.text, span.end)))
+    )
 
 
 def _before(sign: str, span: Span) -> Diagnostic:

@@ -9,6 +9,8 @@ from nnspec.record import dataclass
 
 MAX_LOOK_BACK = 400
 _QUOTES = "“”„«»‘’'`"
+_COMPARES = "(?:<=?(?!-)|>=?|[=!]=)"
+_OPERAND = r"[\w.]++(?:\[[^\[\]\n]*\]|\([^()\n]*\))?"
 _OWN_SIGN = "a sign of other languages"
 _MARKS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0307": "dot", "\u0308": "ddot", "\u20d7": "vec"}
 """What is said of a letter with a mark above it; most letters have no sign of their own with it, as `ŷ` has."""
@@ -37,6 +39,14 @@ def _sign(pattern: str, means: str, fix: str | None = None) -> Slip:
 
 
 HERE = (
+    Slip(
+        "E004", re.compile(rf"({_OPERAND}\s*{_COMPARES}\s*({_OPERAND}(?:\s*[-+*/^]\s*{_OPERAND})*))\s*({_COMPARES})"),
+        "a comparison has two sides",
+        r"both are written: `\1 and \2 \3 ...`", r"\1 and \2 \3", safe=False,
+    ),
+    Slip(
+        "E004", re.compile(r"\brepeat\(([^(),\n]+),"), "what `repeat` repeats stands in braces", r"write `repeat(\1) { dense(8) -> relu }`",
+    ),
     Slip(
         "E004", re.compile(r"\b(train|model|layer|optimizer|test)\b([^\n{}:=]*?)\s*[:=]\s*\{"), r"`\g<0>` has a sign too many",
         fix=r"\1\2 {",
@@ -145,6 +155,10 @@ HERE = (
         "E005", re.compile(r"(?<=\n)[ \t]*- *\w+.*"), "the language has no lists of this kind",
         "stages follow each other by `->`: `x -> dense(8) -> relu`",
     ),
+    Slip(
+        "E004", re.compile(r"\bif\b(?![^\n]*(?:\bthen\b|\{))[^\n]*"), "the parts of a choice stand in another order",
+        "write `if c then a else b`",
+    ),
 )  # fmt: skip
 """Those whose match covers the place."""
 
@@ -185,10 +199,6 @@ BEFORE = (
     Slip(
         "E004", re.compile(r"(?<![\w.])\d[\d_.]*[^\W\d]\w*(?=\s*\Z)"), r"`\g<0>` is no number",
         "a number is written `10`, `0.5` or `1e-3`",
-    ),
-    Slip(
-        "E004", re.compile(r"\bif\b(?![^\n]*\b(?:then|else)\b)[^\n{]*(?=\Z)"), "the parts of a choice stand in another order",
-        "write `if c then a else b`",
     ),
 )  # fmt: skip
 """Those that show only a little further on."""
