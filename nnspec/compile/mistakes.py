@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean
 from nnspec.elaborate.training import Training, check_against_model
-from nnspec.elaborate.uncalled import unknown_names
+from nnspec.elaborate.uncalled import mistakes_in
 from nnspec.elaborate.update import check_optimizer, schedule_graph
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def first_of(spec: Compilation) -> tuple[Diagnostic, ...]:
 def of_library(spec: Compilation) -> tuple[Diagnostic, ...]:
     """What is wrong with a file that only defines what others import."""
     found = (*spec.parsed[1], *spec.imports.diagnostics, *spec.names[2])
-    return found or tuple(unknown_in(spec))
+    return found or tuple(in_uncalled(spec))
 
 
 def _in_order(spec: Compilation, mistakes: Iterator[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -75,7 +75,7 @@ def _mistakes(spec: Compilation) -> Iterator[Diagnostic]:
     found += [*spec.training_model[1], *fitting, *spec.train_blocks[1]]
     yield from found
     if not found and not spec.parsed[1]:
-        yield from unknown_in(spec)
+        yield from in_uncalled(spec)
         _check_size(spec)
         for training in spec.trainings:
             _check_training(spec, training)
@@ -84,10 +84,10 @@ def _mistakes(spec: Compilation) -> Iterator[Diagnostic]:
         yield from (d for d in spec.doubts if d.level == "error")
 
 
-def unknown_in(spec: Compilation) -> Iterator[Diagnostic]:
-    """The names that stand for nothing in layers and functions of this file that nothing calls."""
+def in_uncalled(spec: Compilation) -> Iterator[Diagnostic]:
+    """What is wrong with the definitions of this file that nothing calls."""
     scope, definitions, _ = spec.names
-    return unknown_names(spec.parsed[0], spec.imported, scope, definitions)
+    return mistakes_in(spec.parsed[0], spec.imported, scope, definitions)
 
 
 def _of_tests(spec: Compilation) -> Iterator[Diagnostic]:

@@ -38,7 +38,7 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     for argument, value in written:
         name = argument.name or _next_name(callee, positional, argument.span)
         if name not in callee.names:
-            raise _unknown_argument(callee, argument)
+            raise unknown_argument(callee, argument)
         if name in bound:
             raise _too_many(argument.span, f"`{callee.name}` gets `{name}` twice", notes=((spans[name], "first here"),))
         bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
@@ -90,7 +90,7 @@ def _too_many(span: Span, message: str, **more: Any) -> Fault:
     return Fault(of_number) if of_number else fault("E104", message, span, **more)
 
 
-def _unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
+def unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
     assert argument.name
     place, of_value = argument.name_span, ""
     if argument.name.lower() in vocabulary.LEFT_OUT:

@@ -31,10 +31,14 @@ class Declared:
     library: bool
 
 
+def not_pure(s: ast.ParamDecl) -> Fault:
+    return fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
+
+
 def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     """`param` and `state`: a node of its own, named by its path."""
     if not e.owns(scope):
-        raise fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
+        raise not_pure(s)
     if s.type and any(map(_is_open, s.type.dims)):
         e.graph.depends_on_all()
         scope.names[s.name.id] = e.unsized[scope.frame.join(s.name.id)] = _unsized(e, s, s.type, scope)

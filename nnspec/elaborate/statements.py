@@ -35,11 +35,15 @@ def run_body(e: Elaborator, f: Function, scope: Scope) -> Value:
     """Run a definition's statements up to its `return`."""
     result = run_statements(e, f.definition.body, scope)
     if result is None:
-        raise fault("E108", f"`{f.name}` returns nothing", f.definition.name.span, help="end it with `return ...`")
+        raise returns_nothing(f.definition)
     returns = f.definition.returns
     if returns and isinstance(result, Tensor):
         _check_result(e, f, returns, result, scope)
     return result
+
+
+def returns_nothing(d: ast.Definition) -> Fault:
+    return fault("E108", f"`{d.name.id}` returns nothing", d.name.span, help="end it with `return ...`")
 
 
 def _check_result(e: Elaborator, f: Function, returns: ast.TypeExpr, result: Tensor, scope: Scope) -> None:
