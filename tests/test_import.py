@@ -283,3 +283,38 @@ def test_a_spec_that_would_be_wrong_is_quoted_and_not_pointed_at() -> None:
     said = error.value.diagnostic
     assert said.code == "E530" and said.message.endswith("`a.W` is declared twice, in `dense(2)`")
     assert said.span is None and not said.notes
+
+
+class Pooled(nn.Module):
+    """The mean of a sequence by weights of its steps, which are a row or a column beside it."""
+
+    def __init__(self, column: bool) -> None:
+        super().__init__()
+        self.score, self.column = nn.Linear(4, 1), column
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = torch.softmax(self.score(x).squeeze(2), 1)
+        return (x.transpose(1, 2) @ a.unsqueeze(2)).squeeze(2) if self.column else (a.unsqueeze(1) @ x).squeeze(1)
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_a_row_or_column_of_each_example_meets_its_matrix(column: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    e = Example(Pooled(column).eval(), torch.randn(2, 5, 4), "x", ("y",))
+    check_against_torch(e, taken(e, tmp_path)[0], tmp_path)
+
+
+@pytest.mark.parametrize("length", ["T", "8"])
+def test_a_vector_times_a_matrix_comes_back(length: str, tmp_path: Path) -> None:
+    spec = f"""model M {{
+      input  x: [{length}, 4]
+      a = softmax(squeeze(x -> dense(1), axis = 1))
+      b = mean(x, axis = 0) @ transpose(x)
+      output y = (a @ x) -> dense(3)
+      output z = b
+    }}"""
+    net = nnspec.loads(spec)
+    net.export(tmp_path / "m.onnx")
+    import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    again, x = nnspec.load(tmp_path / "m.nn"), np.random.default_rng(0).normal(size=(3, 8, 4)).astype(np.float32)
+    assert all(distance(again(x=x)[n], net(x=x)[n]) < CLOSE for n in ("y", "z"))

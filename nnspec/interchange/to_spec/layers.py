@@ -54,19 +54,23 @@ def _matmul(step: Step, x: Read, w: Read) -> Value:
 def product(step: Step, x: Value, y: Value) -> Value:
     """The product of the last two axes, the axes before them laid alike."""
     x, y = x.arranged(), y.arranged()
-    if x.call.batched and y.call.batched and x.axes[:-2] != y.axes[:-2]:
+    if x.call.batched and y.call.batched and not (x.axes[:-2] == y.axes[:-2] and _is_matrix(x) and _is_matrix(y)):
         x, y = step.explicit(0), step.explicit(1)
     if not (x.call.batched and y.call.batched):
         x, y = (v.explicit() or v for v in (x, y))
     if min(x.rank, y.rank) < 2:
         raise step.fault("the product with a vector has no form in the language")
-    for v in (x, y):
-        last = len(v.call.shape)
-        if v.axes[-2:] != ((last - 2,), (last - 1,)):
-            raise step.mixed()
+    if not (_is_matrix(x) and _is_matrix(y)):
+        raise step.mixed()
     lead = max((x, y), key=lambda v: (v.call.batched, v.rank))
     shape = (*lead.call.shape[:-2], x.call.shape[-2], y.call.shape[-1])
     return lead.with_call(improved(step.call("@", x.call, y.call, shape=shape)))
+
+
+def _is_matrix(v: Value) -> bool:
+    """Whether its last two axes are those of the call."""
+    last = len(v.call.shape)
+    return v.axes[-2:] == ((last - 2,), (last - 1,))
 
 
 @rule("Gemm")
