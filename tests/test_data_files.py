@@ -126,6 +126,23 @@ def test_numbers_of_a_validation_file_are_no_classes_where_the_training_data_hav
     assert mistake(lambda: load(block, {"x": port()}, {"y": port(classes=2)}, tmp_path)).code == "E305"
 
 
+@pytest.mark.parametrize(("names", "code"), [("red", "E305"), ("0", None)])
+def test_texts_have_no_number_where_the_training_data_have_class_numbers(names: str, code: str | None, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,0\n2,1\n")
+    frame = pandas.DataFrame({"x": [1.0, 2.0], "y": [names, "blue" if code else "1"]})
+    frame.to_parquet(tmp_path / "b.parquet")
+    block = training(source("csv", "a.csv"), validation=source("parquet", "b.parquet"))
+    ports = {"x": port()}, {"y": port(classes=2)}
+    if code:
+        found = mistake(lambda: load(block, *ports, tmp_path))
+        assert found.code == code and "b.parquet, column `y`: `y` holds texts, `blue`, `red`, and class" in found.message
+        found = mistake(lambda: read(source("parquet", "b.parquet"), ports[1], tmp_path, learns=False))
+        assert found.code == code and found.span == SPEC
+    else:
+        validation = load(block, *ports, tmp_path).validation
+        assert validation and validation["y"].tolist() == [0, 1]
+
+
 def test_labels_in_columns_side_by_side_are_texts_too(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("size_0,size_1\n1,2\n2,XL\n")
     ports = {"size": port(2, classes=3)}

@@ -30,7 +30,8 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
     source = source_of(net, data) if data else None
     if data and source:
         folder, dtype = net.spec.folder, net.spec.dtype
-        return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row)
+        learns = net.spec.given is not None
+        return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row, learns=learns)
     own = net.spec.trainings[-1].data if net.spec.trainings else None
     if data and not (own and own.name in IDX_SOURCES):
         data_sets.source_from_path(data)  # a mistake: it is no table

@@ -20,7 +20,7 @@ from nnspec.record import dataclass
 from nnspec.run.stored import as_array
 from nnspec.train.binding import bound, by_their_names, cells_of, in_their_colours, items, names_read
 from nnspec.train.check import Fields, Whence, check, examples
-from nnspec.train.labels import Labels, keep_labels, known_texts, lists
+from nnspec.train.labels import Labels, keep_labels, known_texts, lists, refuse_learnt
 from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, rows_kept
 from nnspec.train.readers import Parts, Readers, Stretch, Tall
 from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_from_path
@@ -128,13 +128,20 @@ def read(
     labels: Labels | None = None,
     means: Means | None = None,
     every_row: bool = False,
+    learns: bool = True,
 ) -> Fields:
-    """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps."""
+    """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps.
+
+    Unless it `learns`, classes without `labels` are numbers.
+    """
     known = lists(labels)
     parts = _opened(source, ports, folder, data, dtype, known)
     source = by_their_names(source, parts.train, ports)
     gaps = known_gaps(source, parts, ports, means or {}, every_row)
-    return _checked(Wish(source, ports, dtype, known, gaps), parts, parts.known(names_read(source, ports)))
+    fields = _checked(Wish(source, ports, dtype, known, gaps), parts, parts.known(names_read(source, ports)))
+    if not learns:
+        refuse_learnt(source, parts.table, labels or {}, known)
+    return fields
 
 
 def _opened(source: DataSource, ports: Mapping[str, Type], folder: Path, data: str | None, dtype: str, labels: Labels) -> Parts:
@@ -300,7 +307,10 @@ class _Loader:
         same = self.training.data is not None and source.name == self.training.data.name and source.name in IDX_SOURCES
         parts = self.opened(source, self.data if same else None)
         source = by_their_names(source, parts.train, self.ports)
-        return _checked(self.wish(source, known_gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
+        before = lists(self.labels)
+        fields = _checked(self.wish(source, known_gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
+        refuse_learnt(source, parts.table, before, self.labels)
+        return fields
 
 
 def _rows(fields: Fields, rows: Rows) -> Fields:

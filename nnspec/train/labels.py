@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from nnspec.diagnostics import fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
-from nnspec.train.check import listing
+from nnspec.train.check import Whence, listing
 from nnspec.train.sources import LABELLED
 
 Labels = Mapping[str, Sequence[str]]
@@ -35,3 +36,12 @@ def keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], la
                 message = f"`{port}` is class({type.classes}), and its data has {len(texts)} classes: {listing(texts)}"
                 raise fault("E305", message, source.spans.get(port, source.span), help=f"declare it class({len(texts)})")
             labels[port] = list(texts)
+
+
+def refuse_learnt(source: DataSource, table: Path | None, before: Labels, now: Labels) -> None:
+    """A Fault (E305) for texts of a class that had numbers in training, whose order nobody has said, unless they are these numbers."""
+    for port, texts in now.items():
+        if port not in before and texts != [str(number) for number in range(len(texts))]:
+            place = Whence(table).said(source.fields.get(port, port))
+            message = f"{place}`{port}` holds texts, {listing(texts)}, and class numbers in the data that was trained on"
+            raise fault("E305", message, source.spans.get(port, source.span), help="give it class numbers here, or texts there, too")

@@ -21,7 +21,7 @@ from nnspec.run.ort import REFUSALS, Session
 from nnspec.run.team import cores
 from nnspec.train.binding import bound, cells_of, names_read
 from nnspec.train.check import Whence
-from nnspec.train.labels import Labels, lists
+from nnspec.train.labels import Labels, lists, refuse_learnt
 from nnspec.train.missing import Gaps, refuse_gaps
 from nnspec.train.parquet import stretches
 from nnspec.train.predictions import Array, Classes, ParquetFile, columns, refuse_unknown
@@ -55,7 +55,9 @@ class Scorer:
         closed = self.gaps.closed(stretch)
         if self.source.options.get("missing"):
             refuse_gaps(self.source, closed, names_read(self.source, self.inputs))
-        fields = bound(self.source, closed.readers, self.inputs, self.dtype, lists(self.labels), Whence(stretch.table, stretch.before))
+        labels = lists(self.labels)
+        fields = bound(self.source, closed.readers, self.inputs, self.dtype, labels, Whence(stretch.table, stretch.before))
+        refuse_learnt(self.source, stretch.table, self.labels, labels)
         parts = [self._computed({n: v[i : i + self.batch] for n, v in fields.items()}) for i in range(0, stretch.rows, self.batch)]
         return columns({name: np.concatenate([part[name] for part in parts]) for name in self.session.outputs}, self.classes)
 
