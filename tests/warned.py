@@ -255,6 +255,12 @@ MUST_NOT = {
     "a rate by another name that stays": RATES + trained("by(0.1)"),
     "a rate of the optimizer's own": "optimizer own { lr = 0.1 / t\n w <- w - lr * g }\n" + trained("own"),
     "a rate that the schedule says": RATES + trained("bare  schedule cosine"),
+    "functions whose arguments have the names of other values": "fn du(x, u) = grad(x, u)\nfn mine(z, y) = hinge(z, y)\n"
+    + model("input x: []", "target y: class(2)", U, "output d = du(u, x)", "loss mine(d, 2 * y - 1)"),
+    "a derivative by what a name stood for before": model(
+        "input x: []", "h = sin(x)", "u = stack(h) -> dense(8) -> tanh -> dense(1) -> squeeze", "d = grad(u, h)", "h = sin(u)",
+        "output h", "loss (d - h)^2",
+    ),
     "a hinge of signs": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss hinge(z, 2 * y - 1)"),
     "a hinge of one's own": "fn hinge(z, y) = mean(max(1 - (2 * y - 1) * z, 0))\n"
     + model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss hinge(z, y)"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Diagnostic, Fix, Span, uncommented
-from nnspec.graph import Graph
+from nnspec.graph import Graph, Node
 from nnspec.lint.network import Network, call_at
 from nnspec.syntax import ast
 
@@ -56,8 +56,8 @@ def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:
     """W131: `grad(x, u)`, where x does not depend on u; the derivative of a derivative may well be 0."""
     graph, values = network.model.graph, {name: value for value, names in network.names.items() for name in names}
     derived = {r.value.var.name for r in network.model.rows if "grad(" in r.span.text}
-    for node in graph:
-        call = call_at(node.span) if node.span and node.op.name == "expand" and node.span.text.startswith("grad(") else None
+    for node in (n for n in graph if _is_zero(graph, n) and n.span and network.model.span.covers(n.span)):
+        call = call_at(node.span) if node.span and node.span.text.startswith("grad(") else None
         y, x = (ast.dotted(a.value) or "" for a in call.arguments) if call and len(call.arguments) == 2 else ("", "")
         if node.span and y in values and x in values and values[y] not in derived and not _depends(graph, values[y], values[x]):
             other = f"grad({x}, {y})" if _depends(graph, values[x], values[y]) else ""
@@ -65,6 +65,11 @@ def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:
             help_ = "what is differentiated comes first, then by what" + (f": `{other}`" if other else "")
             fix = Fix(node.span, other, safe=False) if other else None
             yield Diagnostic("W131", message, node.span, help=help_, fix=fix, level="warning")
+
+
+def _is_zero(graph: Graph, node: Node) -> bool:
+    """Whether it is what a derivative by nothing is made as."""
+    return node.op.name == "expand" and graph[node.inputs[0]].attributes.get("value") == 0
 
 
 def _depends(graph: Graph, value: str, on: str) -> bool:

@@ -39,13 +39,13 @@ class Labelled:
 
 
 def labelled(model: Model, definitions: Definitions) -> Iterator[Labelled]:
-    """Each of them in the model's losses."""
-    for span in dict.fromkeys(n.span for n in model.graph if n.role == "loss" and n.span):
+    """Each of them in the model's own lines."""
+    for span in dict.fromkeys(n.span for n in model.graph if n.role == "loss" and n.span and model.span.covers(n.span)):
         call = call_at(span)
         loss = (ast.dotted(call.callee) if call else None) or ""
         found = definitions.find("fn", loss) if loss in SIGNED + SHARES else None
         if call and found and found.definition.span.source.library:
-            given = next((a for i, a in enumerate(call.arguments) if (a.name or ("", "y")[i == 1]) == "y"), None)
+            given = next((a for i, a in enumerate(call.arguments) if a.name == "y" or (i == 1 and not a.name)), None)
             target = (ast.dotted(given.value) if given else None) or ""
             if given and target in model.targets:
                 yield Labelled(loss, target, Span(span.source, span.start + given.value.span.start, span.start + given.value.span.end))

@@ -68,8 +68,8 @@ def _labels_of_another_kind(spec: Compilation, data: Fields) -> Iterator[Diagnos
     """W132: labels that are no shares from 0 to 1, or such where -1 and 1 are due."""
     for found in labelled(spec.model, spec.definitions):
         if found.target in data and not spec.model.targets[found.target].classes:
-            parts = [part for part in in_parts(data[found.target]) if part.size]
-            low, high = min(float(np.min(p)) for p in parts), max(float(np.max(p)) for p in parts)
+            least, most = zip(*((np.min(part), np.max(part)) for part in in_parts(data[found.target])), strict=True)
+            low, high = float(min(least)), float(max(most))
             wrong = low == 0 and high == 1 if found.signed else low < 0 or high > 1
             if wrong:
                 yield found.of(low, high)
