@@ -150,6 +150,22 @@ def test_a_derivative_of_zero_is_no_term() -> None:
     assert "∂L/∂z = s" in found and "L = s * z - 1" in found
 
 
+def test_a_long_derivative_in_a_formula_is_written_in_parts_with_every_partial() -> None:
+    spec = spec_of("""
+        model Oscillation {
+          input t: []
+          N = stack(t) -> dense(3) -> tanh -> dense(3) -> tanh -> dense(1) -> squeeze
+          u = t + t^2 * N
+          ddu = grad(grad(u, t), t)
+          output u
+          loss (ddu + u)^2
+        }""")
+    chain = Chain(values_of(spec), "dense_2.W", Plain())
+    forward, backward = "\n".join(equations(chain)), [e.right for e in chain.backward()]
+    assert "grad(" not in forward and "batch" not in forward and not any("·" in right for right in backward)
+    assert check(spec, "dense_2.W").passed
+
+
 def test_many_ways_are_counted_and_not_written_out() -> None:
     chain = Chain(values_of(gallery("googlenet")), "convolved.conv.W", Plain())
     assert chain.ways() == 4**9  # four branches in each of nine blocks

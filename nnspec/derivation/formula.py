@@ -75,7 +75,8 @@ class Formula:
             case "sum" if (taken := self.factors_of(node.inputs[0]))[0] < 0:
                 return signs.sum([(-1, self.reduced(node, signs.product(-taken[0], *taken[1:])))])
             case "reshape" if self.is_column(node):
-                return signs.call("reshape", [terms[0], Term(f"[{', '.join(self.size(d).text for d in node.type.shape)}]")])
+                shape = node.type.shape[node.type.has_batch :]
+                return signs.call("reshape", [terms[0], Term(f"[{', '.join(self.size(d).text for d in shape)}]")])
             case other if other in REDUCTIONS:
                 return self.reduced(node, terms[0])
             case "mod":

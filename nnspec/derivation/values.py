@@ -10,6 +10,7 @@ from itertools import chain, count
 from operator import add
 
 from nnspec.compile import Compilation
+from nnspec.derivation.formula import MOST_NODES
 from nnspec.derivation.noise import noise
 from nnspec.derivation.recurrence import Recurrence, Unrolling
 from nnspec.derivation.statistics import statistics
@@ -17,6 +18,7 @@ from nnspec.derivation.step import LOSS, Step, local, step_of
 from nnspec.drawing.body import Body
 from nnspec.drawing.model import Drawing, Item, layers, names_of
 from nnspec.drawing.parts import Part, parts_of
+from nnspec.elaborate.calls import DERIVATIVE
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import BATCH, Graph, Type
@@ -127,6 +129,7 @@ class _Naming:
                 else:
                     yield from self.noise(value, item.nodes)
                     yield from self.statistics(value, item)
+                    yield from self.derivative(value, item)
                     yield from self.step(value, self.name(value, item), written_as(self.graph, value, item))
         for node in ends:
             yield from self.noise(node, self.graph.nodes.keys())
@@ -205,6 +208,21 @@ class _Naming:
         for letter, node in statistics(self.graph, value, item.nodes):
             if node not in self.names:
                 yield from self.step(node, self.numbered(letter), self.graph[node].op.name)
+
+    def derivative(self, value: str, item: Item) -> Iterator[Step]:
+        """The parts of a derivative too long to be read, as it is no call of what it reads: what it has several times, and what is long."""
+        if written_as(self.graph, value, item) != DERIVATIVE or self.length(value) <= MOST_NODES:
+            return
+        inside = self.graph.needed([value]) & item.nodes - {value}
+        for node in [n for n in self.graph.nodes if n in inside]:
+            several = len(item.nodes.intersection(self.drawing.readers.get(node, ()))) > 1
+            if self.length(node) > (1 if several else MOST_NODES // 2):
+                yield from self.step(node, self.numbered("z"), self.graph[node].op.name)
+
+    def length(self, value: str) -> int:
+        """How many values the formula of one has, other ones and its own; none where it hangs on no other."""
+        graph = local(self.graph, value, self.names)
+        return len(graph) if any(n.op.name == "input" for n in graph) else 0
 
     def recurrence(self, value: str, item: Item, body: Body) -> Iterator[Step | Recurrence]:
         """A loop, after what it reads that has no name so far; of two values that it yields, each is a loop of its own."""
