@@ -123,6 +123,7 @@ def test_a_run_remembers_the_data_it_was_trained_on(tmp_path: Path, monkeypatch:
 def test_data_that_does_not_fit_is_refused(values: dict[str, Any], ports: dict[str, Type], code: str, part: str) -> None:
     found = mistake(lambda: check(values, ports, SPEC, "float32"))
     assert (found.code, found.span) == (code, SPEC)
+    assert (found.help == "the number of a class is whole") == ("0.5" in part)
     assert part in found.message
 
 

@@ -162,9 +162,14 @@ MISTAKES = {
     "a function that is not applied": Mistake(
         model("output y = relu"), "E106", 3, "y", "an output is a tensor, not the fn `relu`", "`x -> relu`"
     ),
+    "a size that is left open": Mistake(
+        model("output y = reshape(x, [2, -1])"), "E106", 3, "[2, -1]", "a shape is a list of sizes", "is written, too: `[2, 2]`"
+    ),
+    "a size that cannot be": Mistake(model("output y = reshape(x, [3, -1])"), "E106", 3, "[3, -1]", "a shape is a list of sizes"),
     "a value as a stage": Mistake(model("output y = x -> x"), "E106", 3, "x", "`x` is [4], not a function or layer"),
     "a network with a size of the data": Mistake(
-        "model M {\n  input x: [T, 4]\n  output y = x -> flatten -> dense(3)\n}", "E106", 3, "dense(3)", "known only at run time, `4*T`"
+        "model M {\n  input x: [T, 4]\n  output y = x -> flatten -> dense(3)\n}", "E106", 3, "dense(3)", "known only at run time, `4*T`",
+        "or the last element, `x[-1]`, before it",
     ),
     "a class as a vector": Mistake(
         "model M {\n  input k: class(4)\n  output y = k -> dense(3)\n}", "E202", 3, "dense(3)", "`x` is [], expected [*s, n]", "one_hot"

@@ -230,4 +230,10 @@ def test_a_fix_of_a_weights_size_changes_its_own_declaration(shape: str, fixed: 
     (d,) = diagnostics(spec)
     assert d.code == "E203" and bool(d.fix) == bool(d.help) == bool(fixed)
     if d.fix and fixed:
+        assert d.help == f"did you mean `param U: {fixed}`?"
         assert spec[: d.fix.span.start] + d.fix.text + spec[d.fix.span.end :] == spec.replace(shape, fixed)
+
+
+def test_the_weight_of_a_layer_has_no_declaration_to_change() -> None:
+    (d,) = diagnostics(model("h = x -> dense(3) as e", "output y = e.W @ ones(7, 7)"))
+    assert (d.code, d.help, d.fix) == ("E203", "", None)

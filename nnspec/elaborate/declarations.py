@@ -163,13 +163,17 @@ def _init(e: Elaborator, start: ast.Expr, scope: Scope) -> Applied:
     return init
 
 
+_SHARED = "all examples share it: take `mean(x, axis = 0)` or the last element, `x[-1]`, before it, or declare the size as a number"
+
+
 def _fixed(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Shape:
     """The shape of a parameter or state, which no size of the data can change."""
     assert s.type
     shape = shape_of(e, s.type, scope)
     for dim in shape:
         if isinstance(dim, Size):
-            raise fault("E106", f"the {s.kind} `{s.name.id}` would have a size known only at run time, `{dim}`", s.type.span)
+            message = f"the {s.kind} `{s.name.id}` would have a size known only at run time, `{dim}`"
+            raise fault("E106", message, s.type.span, help=_SHARED)
     return shape
 
 

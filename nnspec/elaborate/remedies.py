@@ -107,14 +107,13 @@ def _flattened(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
 
 def _other_size(t: Tensor, axis: int, size: Dim) -> dict[str, Any]:
     """Where a parameter of the user is declared with a number: it could be another; not where it follows the size of something else."""
-    node = t.var.node
-    found = origin(t.var.graph, t.var.name, axis) if node.op.name == "param" else None
+    node, place = t.var.node, t.var.node.span
+    found = origin(t.var.graph, t.var.name, axis) if node.op.name == "param" and place and place.text.startswith("param") else None
     written = found.written if found else None
-    if written is None or not written.text.isdigit() or not isinstance(size, int) or not (node.span and node.span.covers(written)):
+    if not place or not written or not place.covers(written) or not written.text.isdigit() or not isinstance(size, int):
         return {}
-    shape = list(t.shape)
-    shape[axis] = size
-    declared = f"param {node.name}: {show(shape)}"
+    text = written.source.text
+    declared = f"{text[place.start : written.start]}{size}{text[written.end : text.index(']', written.end) + 1]}"
     return {"help": f"did you mean `{declared}`?", "fix": Fix(written, str(size), safe=False)}
 
 

@@ -228,9 +228,10 @@ class Checker:
         if not good.all():
             at = _first(~good)
             from_one = values.min() == 1 and values.max() == high + 1
+            between = "the number of a class is whole" if self.ports[name].classes and low < values[at] < high else ""
             code = "E305" if np.isfinite(values[at]) else "E306"
             message = f"`{name}`, {self.place(at)}: {_plain(values[at])}, and {takes}"
-            raise self.fault(code, name, message, help="class numbers start at 0: subtract 1 from each" if from_one else "")
+            raise self.fault(code, name, message, help="class numbers start at 0: subtract 1 from each" if from_one else between)
         return _as(values, self.ports[name].dtype)
 
     def numbered(self, name: str, values: np.ndarray) -> np.ndarray:

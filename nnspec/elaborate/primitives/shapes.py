@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
 from nnspec import limits
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Fix, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe, is_dim
-from nnspec.graph import Shape
+from nnspec.graph import Dim, Shape
 from nnspec.graph.types import broadcast, count, show
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
+
+LEFT = -1
+"""What others write for the size that follows from the rest."""
 
 
 def _shape_of(a: Arguments) -> Shape:
@@ -48,17 +54,29 @@ def _range(a: Arguments) -> Value:
     return tuple(range(start, stop))
 
 
-def _dims(a: Arguments) -> Shape:
+def _dims(a: Arguments, numbers: Dim = 0) -> Shape:
+    """The shape that is asked for; the value has so many `numbers` where it keeps them all."""
     shape = a.bound["shape"]
     shape = shape if isinstance(shape, tuple) else (shape,)
     if not all(is_dim(d) and (not isinstance(d, int) or d > 0) for d in shape):
-        raise fault("E106", f"a shape is a list of sizes, whole numbers from 1, not {describe(shape)}", a.at("shape"))
+        message = f"a shape is a list of sizes, whole numbers from 1, not {describe(shape)}"
+        raise fault("E106", message, a.at("shape"), **_left_open(shape, numbers, a.at("shape")) if numbers else {})
     return shape
+
+
+def _left_open(shape: tuple[Any, ...], numbers: Dim, span: Span) -> dict[str, Any]:
+    """Of a shape of so many numbers with -1 in it, as others write the size that is left, that size."""
+    known = [d for d in shape if isinstance(d, int) and d > 0]
+    if shape.count(LEFT) != 1 or len(known) != len(shape) - 1 or not isinstance(numbers, int) or numbers % prod(known):
+        return {}
+    better = describe(tuple(numbers // prod(known) if d == LEFT else d for d in shape))
+    return {"help": f"the size that is left is written, too: `{better}`", "fix": Fix(span, better, safe=False)}
 
 
 @builtin("reshape(x, shape)")
 def _reshape(a: Arguments) -> Value:
-    t, shape = a.tensor("x"), _dims(a)
+    t = a.tensor("x")
+    shape = _dims(a, count(t.shape))
     if count(shape) != count(t.shape):
         message = f"{show(t.shape)} has {count(t.shape)} elements, {show(shape)} has {count(shape)}"
         raise fault("E204", message, a.at("shape"), notes=batch.origins([t], [a.at("x")]))
