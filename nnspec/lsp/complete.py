@@ -27,7 +27,7 @@ _NAMED = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 _OPENS = re.compile(rf"^({'|'.join(DEFINITION_WORDS)})\b[^{{}}]*\{{", re.M)
 _DOTTED = re.compile(r"(?<![\w.])([^\W\d][\w.]*)\.\Z")
 _STEPS = re.compile(r"\bsteps\s+\S+\s+with\s*\Z")
-_GIVEN = re.compile(r"\bgiven\b[^{}]*(?:\bgiven|,)\s*\Z|\bgiven\s*\Z")
+_GIVEN = re.compile(r"\bgiven(?:\s[^{}]*,)?\s*\Z")
 _OUTPUT = re.compile(r"^[ \t]*output\s+(?:\w+\s*,\s*)*\Z", re.M)
 _ONE_LINE = re.compile(r"^(schedule|init)\b[^={}]*=", re.M)
 KNOWN = {"optimizer": (*VECTORS, *SCALARS), "schedule": SCHEDULE_NAMES, "init": INIT_NAMES}
