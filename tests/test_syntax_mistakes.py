@@ -258,6 +258,22 @@ def test_arguments_of_a_setting_without_brackets_are_put_into_some(setting: str,
     assert (d.code, d.span and d.span.text) == ("E004", setting) and better in d.help
 
 
+@pytest.mark.parametrize(
+    ("setting", "better"),
+    [
+        ("optimizer sgd(lr = 0,5)", "0.5"),
+        ("optimizer sgd(0,05)", "0.05"),
+        ("validation 0,2", "0.2"),
+        ("batch 1,000", "1_000"),
+        ("penalty l2(0,01)", "0.01"),
+        ("clip norm(0,5)", "0.5"),
+    ],
+)
+def test_a_decimal_comma_in_a_setting_is_named(setting: str, better: str) -> None:
+    (d,) = diagnostics(training("  epochs 3", *([] if "optimizer" in setting else ["  optimizer adam"]), f"  {setting}"))
+    assert (d.code, d.fix and (d.fix.text, d.fix.safe)) == ("E104", (better, True)) and "is not one number" in d.message
+
+
 @pytest.mark.parametrize("share", ["validation 20%", "test 20%"])
 @pytest.mark.parametrize("after", ["batch 4", "optimizer sgd(lr = 1)", "stop early(val.loss, patience = 3)", ""])
 def test_a_share_in_percent_is_named_whatever_follows(share: str, after: str) -> None:

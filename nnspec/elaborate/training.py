@@ -239,7 +239,8 @@ class _Reader:
     def one_number(self, e: ast.Expr, known: tuple[str, ...], what: str, of: str) -> tuple[str, float]:
         name, arguments = self.choice(e, known, what)
         if len(arguments) != 1:
-            raise fault("E103", f"`{name}` takes one number, its {of}", e.span)
+            of_number = comma_number("E104", e.span.source, arguments[-1].span.start) if arguments else None
+            raise Fault(of_number) if of_number else fault("E103", f"`{name}` takes one number, its {of}", e.span)
         return name, self.positive(arguments[0].value, f"the {of} of `{name}`")
 
     def positive(self, e: ast.Expr, what: str) -> float:
