@@ -22,7 +22,9 @@ from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 
 Array = np.ndarray[Any, np.dtype[Any]]
-ROUNDS, SECONDS = 5, 0.2
+ROUNDS, SECONDS, SECONDS_OF_A_PRODUCT = 5, 0.2, 0.02
+DISTURBED = 1.5
+"""So many times the best round, and others had the processor meanwhile."""
 # The steps change nothing that could end in infinities, on data that means nothing.
 RATE = 1e-6
 # What is longer is timed in a part: memory for all columns of a convolution at once would be a limit of another kind.
@@ -48,11 +50,17 @@ LIMIT = Product(1024, 1024, 1024)
 
 @dataclass(frozen=True)
 class Timing:
-    """Median seconds of a step in an engine, or the `problem` it has with the spec."""
+    """Median seconds of a step in an engine, in the best of the rounds and in the `slowest`, or the `problem` it has with the spec."""
 
     engine: str
     seconds: float = 0.0
+    slowest: float = 0.0
     problem: str = ""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the rounds are too far apart to have had the machine for themselves."""
+        return self.slowest > DISTURBED * self.seconds
 
 
 @dataclass(frozen=True)
@@ -72,15 +80,26 @@ class Benchmark:
 
 
 def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = None, sizes: Mapping[str, int] | None = None) -> Benchmark:
-    """Times the matrix products of a step in NumPy, and then steps of the first train block on random examples, all engines in turns."""
+    """Times the matrix products of a step in NumPy, and steps of the first train block on random examples, all in turns.
+
+    Of every one the best round counts: another program can only make one slower.
+    """
     phases = spec.checked().first_stage
     examples = batch or spec.trainings[0].batch
     known = sizes_of(spec, examples, sizes or {})
     found = Counter(p for phase in phases for p in products(phase.objective, known))
-    # First, for an engine may change how many threads NumPy's products have.
-    flops, seconds = sum(p.flops * n for p, n in found.items()), sum(product_seconds(p) * n for p, n in found.items())
-    limit = max(LIMIT.flops / product_seconds(LIMIT), flops / seconds if found else 0.0)
-    return Benchmark(examples, _timings(spec, engines, random_batch(spec, known)), found.total(), flops, seconds, limit)
+    # Once before the engines, for one may change how many threads NumPy's products have.
+    bare = {p: product_seconds(p) for p in (LIMIT, *found)}
+    steps, problems = _steps(spec, engines, random_batch(spec, known))
+    rounds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            rounds[name].append(statistics.median(_seconds(step, SECONDS)))
+        bare = {p: min(seconds, product_seconds(p)) for p, seconds in bare.items()}
+    flops, seconds = sum(p.flops * n for p, n in found.items()), sum(bare[p] * n for p, n in found.items())
+    limit = max(LIMIT.flops / bare[LIMIT], flops / seconds if found else 0.0)
+    timings = [Timing(n, problem=problems[n]) if n in problems else Timing(n, min(rounds[n]), max(rounds[n])) for n in engines]
+    return Benchmark(examples, timings, found.total(), flops, seconds, limit)
 
 
 def random_batch(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, Array]:
@@ -92,7 +111,8 @@ def random_batch(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, Array
 # ---- engines
 
 
-def _timings(spec: Compilation, names: Sequence[str], fields: Mapping[str, Array]) -> list[Timing]:
+def _steps(spec: Compilation, names: Sequence[str], fields: Mapping[str, Array]) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
+    """A step in every engine, and the problems of those that have one with the spec."""
     steps: dict[str, Callable[[], object]] = {}
     problems: dict[str, str] = {}
     for name in names:
@@ -100,9 +120,7 @@ def _timings(spec: Compilation, names: Sequence[str], fields: Mapping[str, Array
             steps[name] = _step(spec, name, fields)
         except (Fault, SpecError) as problem:
             problems[name] = str(problem)
-    rounds = [{name: statistics.median(_seconds(step, SECONDS)) for name, step in steps.items()} for _ in range(ROUNDS)]
-    medians = {name: statistics.median(r[name] for r in rounds) for name in steps}
-    return [Timing(name, medians.get(name, 0.0), problems.get(name, "")) for name in names]
+    return steps, problems
 
 
 def _step(spec: Compilation, name: str, fields: Mapping[str, Array]) -> Callable[[], object]:
@@ -168,5 +186,5 @@ def product_seconds(product: Product) -> float:
     part = Product(m, k, n, min(product.times, MOST))
     x, y = np.ones((part.times, m, k), np.float32), np.ones((part.times, k, n), np.float32)
     out = x @ y
-    best = min(_seconds(lambda: np.matmul(x, y, out), SECONDS / 2))
+    best = min(_seconds(lambda: np.matmul(x, y, out), SECONDS_OF_A_PRODUCT))
     return best * product.flops / part.flops

@@ -48,7 +48,7 @@ def _timing_json(result: Benchmark, timing: Timing) -> dict[str, Any]:
     if timing.problem:
         return {"engine": timing.engine, "problem": timing.problem}
     speed = {"seconds": timing.seconds, "steps_per_second": 1 / timing.seconds, "examples_per_second": result.batch / timing.seconds}
-    return {"engine": timing.engine, **speed, "share_of_products": result.share(timing)}
+    return {"engine": timing.engine, **speed, "share_of_products": result.share(timing), "disturbed": timing.disturbed}
 
 
 def _text(name: str, result: Benchmark) -> str:
@@ -56,7 +56,13 @@ def _text(name: str, result: Benchmark) -> str:
     rows = [HEADINGS, *(_row(result, t) for t in result.timings if not t.problem)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([*about, "", *table, *(f"{t.engine}: {t.problem}" for t in result.timings if t.problem)])
+    return "\n".join([*about, "", *table, *(f"{t.engine}: {t.problem}" for t in result.timings if t.problem), *_doubts(result)])
+
+
+def _doubts(result: Benchmark) -> list[str]:
+    """That other programs were in the way, where the rounds of an engine show it."""
+    apart = [f"with {t.engine} {t.slowest / t.seconds:.1f} times" for t in result.timings if t.disturbed]
+    return [f"the machine was busy: the slowest round took {', '.join(apart)} as long as the best, which counts"] if apart else []
 
 
 def _products(result: Benchmark) -> str:
