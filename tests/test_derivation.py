@@ -166,6 +166,13 @@ def test_a_long_derivative_in_a_formula_is_written_in_parts_with_every_partial()
     assert check(spec, "dense_2.W").passed
 
 
+def test_so_is_a_loss_too_long_for_a_line() -> None:
+    chain = Chain(values_of(gallery("heat")), "net.dense.W", Plain())
+    (loss,) = (e.right for e in chain.forward() if e.left == "L_equation")
+    assert loss.endswith("^2") and "pow(" not in loss
+    assert not any("·" in e.right for e in chain.backward())
+
+
 def test_many_ways_are_counted_and_not_written_out() -> None:
     chain = Chain(values_of(gallery("googlenet")), "convolved.conv.W", Plain())
     assert chain.ways() == 4**9  # four branches in each of nine blocks

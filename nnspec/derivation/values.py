@@ -129,10 +129,12 @@ class _Naming:
                 else:
                     yield from self.noise(value, item.nodes)
                     yield from self.statistics(value, item)
-                    yield from self.derivative(value, item)
+                    if written_as(self.graph, value, item) == DERIVATIVE:
+                        yield from self.long(value, item.nodes)
                     yield from self.step(value, self.name(value, item), written_as(self.graph, value, item))
         for node in ends:
             yield from self.noise(node, self.graph.nodes.keys())
+            yield from self.long(node, self.graph.nodes.keys() - self.names.keys())
         losses = [self.loss(node, LOSS if len(ends) == 1 else f"{LOSS}_{name}") for node, name in ends.items()]
         yield from losses
         if len(losses) > 1:
@@ -209,13 +211,13 @@ class _Naming:
             if node not in self.names:
                 yield from self.step(node, self.numbered(letter), self.graph[node].op.name)
 
-    def derivative(self, value: str, item: Item) -> Iterator[Step]:
-        """The parts of a derivative too long to be read, as it is no call of what it reads: what it has several times, and what is long."""
-        if written_as(self.graph, value, item) != DERIVATIVE or self.length(value) <= MOST_NODES:
+    def long(self, value: str, nodes: Set[str]) -> Iterator[Step]:
+        """The parts of what is no call of what it reads and too long to be read: what it has several times, and what is long."""
+        if self.length(value) <= MOST_NODES:
             return
-        inside = self.graph.needed([value]) & item.nodes - {value}
-        for node in [n for n in self.graph.nodes if n in inside]:
-            several = len(item.nodes.intersection(self.drawing.readers.get(node, ()))) > 1
+        inside = self.graph.needed([value]) & nodes - {value}
+        for node in [n for n in self.graph.nodes if n in inside and n not in self.names]:
+            several = len(inside.union([value]).intersection(self.drawing.readers.get(node, ()))) > 1
             if self.length(node) > (1 if several else MOST_NODES // 2):
                 yield from self.step(node, self.numbered("z"), self.graph[node].op.name)
 
