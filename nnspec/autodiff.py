@@ -14,7 +14,7 @@ from nnspec.ops.arrange import concat, cut, expand, reshape
 from nnspec.ops.loop import part, scan
 from nnspec.ops.pointwise import where
 from nnspec.ops.reduce import sum as sum_over
-from nnspec.sides import Choices, choices, chosen, cut_off
+from nnspec.sides import Choices, choices, cut_off, leaving
 
 
 def gradients(graph: Graph, of: str, wrt: Sequence[str]) -> list[Var]:
@@ -53,8 +53,7 @@ def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], depend
         inputs = [graph.var(i) for i in node.inputs]
         for place, (source, share) in enumerate(zip(inputs, _shares(graph, node, inputs, parts, own), strict=True)):
             if share is not None and source.name in dependent and source.type.is_float:
-                by = (*own, *chosen(node, place)) if node.op.pointwise else ()
-                arriving = cut_off(share, by[len(sides.get(source.name, ())) :])
+                arriving = cut_off(share, leaving(node, place, own)[len(sides.get(source.name, ())) :])
                 parts.setdefault(source.name, []).append(unbroadcast(arriving, source.type))
 
 

@@ -32,16 +32,14 @@ def choices(graph: Graph, on_the_way: Set[str], free: Collection[str]) -> dict[s
                 found[node.name] = ()  # a loop takes it as it is
             of_items = _of_items(graph, node, on_the_way) if node.op is scan else {}
             for place, name in enumerate(node.inputs):
-                before = of_items.get(place) or to_input(graph, node, place, found.get(node.name, ()))
+                before = of_items.get(place) or _to_input(graph, node, place, found.get(node.name, ()))
                 found[name] = _common(found[name], before) if name in found else before
     return found
 
 
-def to_input(graph: Graph, node: Node, place: int, of_node: Choices) -> Choices:
+def _to_input(graph: Graph, node: Node, place: int, of_node: Choices) -> Choices:
     """Those left on the way from a node, which has some, to one of its inputs: all, as long as every number goes its own way."""
-    if not node.op.pointwise or graph[node.inputs[place]].type.shape != node.type.shape:
-        return ()
-    return (*of_node, *chosen(node, place))
+    return leaving(node, place, of_node) if graph[node.inputs[place]].type.shape == node.type.shape else ()
 
 
 def _of_items(graph: Graph, loop: Node, on_the_way: Set[str]) -> dict[int, Choices]:
@@ -56,9 +54,10 @@ def _of_items(graph: Graph, loop: Node, on_the_way: Set[str]) -> dict[int, Choic
     return {a["carries"] + i: tuple((walked[c], holds) for c, holds in by) for i, by in known.items()}
 
 
-def chosen(node: Node, place: int) -> Choices:
-    """What an input is a side of."""
-    return ((node.inputs[0], place == 1),) if node.op is where and place else ()
+def leaving(node: Node, place: int, of_node: Choices) -> Choices:
+    """All that the share of an input has to be cut off by: what its node has, if that is still to be done, and what it is a side of."""
+    side: Choices = ((node.inputs[0], place == 1),) if node.op is where and place else ()
+    return (*of_node, *side) if node.op.pointwise else ()
 
 
 def cut_off(g: Var, by: Choices) -> Var:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from math import isclose, pi
 
 from nnspec.graph import Graph, Node
+from nnspec.rewrite.rules import fits
 
 Drawn = tuple[str, str, tuple[str, float, float] | tuple[str, float]]
 """A letter, a node, and the distribution of its numbers: what it is called and its parameters."""
@@ -31,31 +32,21 @@ def noise(graph: Graph, value: str, inside: Set[str]) -> Iterator[Drawn]:
 
 
 def _is_normal(graph: Graph, node: Node) -> bool:
-    """sqrt(-2 log(1 - u)) cos(2 pi v), the transform of Box and Muller (1958)."""
-    if node.op.name != "mul":
+    """Whether it is the transform of Box and Muller (1958)."""
+    found = fits("sqrt(k * log(1 - u)) * cos(turn * v)", graph, node.name)
+    if not found or not _drawn(graph, found["u"], found["v"]):
         return False
-    root, wave = (graph[i] for i in node.inputs)
-    length = _of(graph, root, "sqrt", "mul")
-    angle = _of(graph, wave, "cos", "mul")
-    if not length or not angle or not _is(graph, length.inputs[0], -2) or not _is(graph, angle.inputs[0], 2 * pi):
-        return False
-    rest = _of(graph, graph[length.inputs[1]], "log", "sub")
-    drawn = rest and _is(graph, rest.inputs[0], 1) and graph[rest.inputs[1]].op.name == "random"
-    return bool(drawn) and graph[angle.inputs[1]].op.name == "random"
+    return _is(graph, found["k"], -2) and _is(graph, found["turn"], 2 * pi)
 
 
 def _chance(graph: Graph, node: Node) -> float | None:
     """p of `if u < p then 1 else 0`."""
-    if node.op.name != "where" or not (_is(graph, node.inputs[1], 1) and _is(graph, node.inputs[2], 0)):
-        return None
-    drawn = _of(graph, graph[node.inputs[0]], "less", "random")
-    return _number(graph, graph[node.inputs[0]].inputs[1]) if drawn else None
+    found = fits("where(u < p, 1, 0)", graph, node.name)
+    return _number(graph, found["p"]) if found and _drawn(graph, found["u"]) else None
 
 
-def _of(graph: Graph, node: Node, outer: str, inner: str) -> Node | None:
-    """What an operation is applied to, if that is another."""
-    found = graph[node.inputs[0]] if node.op.name == outer else None
-    return found if found and found.op.name == inner else None
+def _drawn(graph: Graph, *names: str) -> bool:
+    return all(graph[name].op.name == "random" for name in names)
 
 
 def _is(graph: Graph, name: str, number: float) -> bool:

@@ -15,6 +15,7 @@ from nnspec.graph import Graph, Type
 from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+from nnspec.syntax.trees import trees
 
 FIELD = "field"
 
@@ -64,17 +65,12 @@ def names_in(e: ast.Expr, *, texts: bool = False) -> list[str]:
 
 def compared_with(e: ast.Expr, text: str) -> str | None:
     """The name that a formula compares with a text, if it does."""
-    left: list[object] = [e]
-    while left:
-        match left.pop():
+    for tree in trees(e):
+        match tree:
             case ast.Binary(left=ast.Name(id=name), right=ast.String(value=value), operator="==" | "!=") if value == text:
                 return name
             case ast.Binary(left=ast.String(value=value), right=ast.Name(id=name), operator="==" | "!=") if value == text:
                 return name
-            case tuple() as inner:
-                left += inner
-            case ast.Tree() as tree:
-                left += [getattr(tree, f.name) for f in fields(tree)]
     return None
 
 

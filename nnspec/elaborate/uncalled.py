@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections import ChainMap, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +21,7 @@ from nnspec.elaborate.update import SCHEDULE_NAMES
 from nnspec.elaborate.values import POISON, Builtin, Function
 from nnspec.syntax import ast
 from nnspec.syntax.names import Names, names_of
+from nnspec.syntax.trees import trees
 
 IN_CALLS = {*TRUTHS, "training", "fitting", "batch", "_"}
 """What a call makes known to the body of what it calls."""
@@ -56,29 +57,17 @@ def _inside(d: ast.Definition, names: Names, scope: Scope) -> Scope:
 def _of_its_kind(d: ast.Definition) -> Iterator[Diagnostic]:
     """E108 of a fn with parameters of a network, and of a fn or layer that gives nothing back."""
     if d.kind == "fn":
-        yield from (not_pure(s).diagnostic for s in _trees(d.body) if isinstance(s, ast.ParamDecl))
-    if d.kind in ("fn", "layer") and not any(isinstance(s, ast.Return) for s in _trees(d.body)):
+        yield from (not_pure(s).diagnostic for s in trees(d.body) if isinstance(s, ast.ParamDecl))
+    if d.kind in ("fn", "layer") and not any(isinstance(s, ast.Return) for s in trees(d.body)):
         yield returns_nothing(d).diagnostic
 
 
 def _unknown_arguments(d: ast.Definition, hidden: Mapping[str, Any], definitions: Definitions) -> Iterator[Diagnostic]:
-    for call in (t for t in _trees(d.body) if isinstance(t, ast.Call)):
+    for call in (t for t in trees(d.body) if isinstance(t, ast.Call)):
         name = ast.dotted(call.callee) or ""
         callee = None if name in hidden else definitions.meaning(name)
         if isinstance(callee, Builtin) or (isinstance(callee, Function) and callee.kind in ("fn", "layer")):
             yield from (unknown_argument(callee, a).diagnostic for a in call.arguments if a.name and a.name not in callee.names)
-
-
-def _trees(tree: Any) -> Iterator[ast.Tree]:
-    """What a piece of a spec is made of."""
-    todo = [tree]
-    while todo:
-        tree = todo.pop()
-        if isinstance(tree, tuple):
-            todo += reversed(tree)
-        elif isinstance(tree, ast.Tree):
-            yield tree
-            todo += reversed([getattr(tree, f.name) for f in fields(tree) if f.name != "span"])
 
 
 def _uncalled(spec: ast.Spec) -> list[ast.Definition]:

@@ -165,6 +165,17 @@ def _changed(node: Node, inputs: list[Node]) -> bool:
     return all(i.type != node.type for i in inputs)
 
 
+def fits(pattern: str, graph: Graph, name: str) -> Bindings | None:
+    """What the names of a pattern stand for in a value, if it has that form."""
+    return next(_match(graph, _pattern(pattern), name, {}), None)
+
+
+@cache
+def _pattern(text: str) -> ast.Expr:
+    pattern: ast.Expr = parse_expression(text)
+    return pattern
+
+
 @cache
 def _operation(pattern: ast.Expr) -> tuple[str, tuple[ast.Expr, ...], dict[str, ast.Expr]]:
     """Op name, inputs and attributes of a pattern."""
