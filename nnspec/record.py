@@ -1,7 +1,7 @@
-"""Dataclasses that take little time to make: Python's own write six functions of each as text, and run it.
+"""Dataclasses that take little time to make: Python's own read the fields of each, and write six functions of it as text, and run it.
 
-Here only the constructor is written so, when the first is made: a command makes few of all that it imports. That a class is frozen is seen
-to by mypy, and costs nothing where it runs.
+Here that is done when it is first needed, and only the constructor is written so: a command makes few of all that it imports. That a class
+is frozen is seen to by mypy, and costs nothing where it runs.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ else:
     def dataclass(cls: type | None = None, *, frozen: bool = False, eq: bool = True, repr: bool = True) -> Any:
         """What `dataclasses.dataclass` makes, to the eye of whoever uses it."""
 
-        def made(cls: type) -> type:
-            record = dataclasses.dataclass(init=False, eq=False, repr=False)(cls)
-            if "__init__" not in cls.__dict__:
-                record.__init__ = _constructor_of(record)
-            if repr and "__repr__" not in cls.__dict__:
+        def made(record: type) -> type:
+            record.__dataclass_fields__ = _Fields(record)
+            if "__init__" not in record.__dict__:
+                record.__init__ = _later(record, "__init__", _constructor)
+            if repr and "__repr__" not in record.__dict__:
                 record.__repr__ = _shown
-            if eq and "__eq__" not in cls.__dict__:
-                _compare(record, frozen)
+            if eq and "__eq__" not in record.__dict__:
+                record.__eq__ = _later(record, "__eq__", _comparison)
+                record.__hash__ = _later(record, "__hash__", _hash) if frozen else None
             return record
 
         return made(cls) if cls else made
@@ -36,14 +37,27 @@ else:
 __all__ = ["dataclass"]
 
 
-def _constructor_of(record: type) -> Callable[..., None]:
-    """What takes the place of the constructor until it is first called."""
+class _Fields:
+    """What takes the place of the fields of a class until somebody asks for them."""
 
-    def __init__(self: object, *values: object, **named: object) -> None:
-        record.__init__ = _constructor(record)  # type: ignore[misc]
-        record.__init__(self, *values, **named)  # type: ignore[misc]
+    def __init__(self, record: type) -> None:
+        self.record = record
 
-    return __init__
+    def __get__(self, instance: object, owner: type) -> dict[str, dataclasses.Field[Any]]:
+        self.record.__doc__ = self.record.__doc__ or ""  # or Python would make one of the constructor
+        python = dataclasses.dataclass(init=False, eq=False, repr=False)
+        fields: dict[str, dataclasses.Field[Any]] = vars(python(self.record))["__dataclass_fields__"]
+        return fields
+
+
+def _later(record: type, name: str, write: Callable[[type], Callable[..., Any]]) -> Callable[..., Any]:
+    """What takes the place of a method until it is first called."""
+
+    def first(self: object, *values: object, **named: object) -> Any:
+        setattr(record, name, write(record))
+        return getattr(record, name)(self, *values, **named)
+
+    return first
 
 
 def _constructor(record: type) -> Callable[..., None]:
@@ -72,21 +86,28 @@ def _assignment(field: dataclasses.Field[Any]) -> str:
     return f"self.{name} = _new_{name}() if {name} is _{name} else {name}" if new else f"self.{name} = {name}"
 
 
-def _compare(record: type, frozen: bool) -> None:
-    """Records of one class are equal if their fields are, and then have one hash; what may change has none."""
-    content = _content([f.name for f in dataclasses.fields(record) if f.compare])
+def _comparison(record: type) -> Callable[[object, object], Any]:
+    """Records of one class are equal if their fields are."""
+    content = _content(record)
 
     def equal(self: object, other: object) -> bool:
         return content(self) == content(other) if other.__class__ is self.__class__ else NotImplemented
 
+    return equal
+
+
+def _hash(record: type) -> Callable[[object], int]:
+    """Equal records have one hash."""
+    content = _content(record)
+
     def hashed(self: object) -> int:
         return hash(content(self))
 
-    record.__eq__ = equal  # type: ignore[assignment,method-assign]
-    record.__hash__ = hashed if frozen else None  # type: ignore[assignment,method-assign]
+    return hashed
 
 
-def _content(names: list[str]) -> Callable[[object], Any]:
+def _content(record: type) -> Callable[[object], Any]:
+    names = [f.name for f in dataclasses.fields(record) if f.compare]
     return attrgetter(*names) if names else lambda _: ()
 
 

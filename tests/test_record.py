@@ -38,7 +38,7 @@ QUESTIONS: list[Callable[[Any], object]] = [
     lambda P: asdict(P(1, note="n")),
     lambda P: {P(1), P(1, note="n"), P(2)} == {P(1), P(2)},
     lambda P: P(1) in [P(1)],
-    lambda P: P.__match_args__,
+    lambda P: type(P(1)).__match_args__,
 ]
 
 

@@ -78,12 +78,14 @@ def files_of(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -
 
 
 def _way(o: Owned) -> Hashable:
-    """How it starts; with what cannot be compared, as no other does."""
+    """How it starts; with what cannot be compared, as no other does. To an init of the library that gets numbers all sizes are alike."""
     init, values = (o.start.function, o.start.arguments) if isinstance(o.start, Applied) else (None, {"": o.start})
     try:
-        return id(init), Look(values).key, o.type
+        look = Look(values)
     except Unlike:
         return o.name
+    any_size = _is_of_library(o) and all(isinstance(v, int | float) for v in values.values())
+    return id(init), look.key, (o.type.dtype, o.type.rank) if any_size else o.type
 
 
 def _is_of_library(o: Owned) -> bool:

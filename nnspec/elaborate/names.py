@@ -13,7 +13,7 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Value, describe, is_callable
 from nnspec.syntax import ast
-from nnspec.syntax.recovery import DEFINITION
+from nnspec.syntax.words import DEFINITION
 
 NOWHERE: Mapping[str, Span | None] = {}
 TRUTHS = ("true", "false")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from nnspec.autodiff import receivers
-from nnspec.diagnostics import Source, Span, uncommented
+from nnspec.diagnostics import Span, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.training import Training
@@ -17,7 +17,7 @@ from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind, count, size_names
 from nnspec.record import dataclass
 from nnspec.syntax import ast
-from nnspec.syntax.parser import parse_value
+from nnspec.syntax.parser import parse_piece
 
 _WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))
@@ -179,7 +179,7 @@ class Network:
 
 def call_at(span: Span | None) -> ast.Call | None:
     """The call that a place is, if it is one; its own spans are counted from there."""
-    expression = parse_value(Source("", span.text))[0] if span else None
+    expression = parse_piece(span.text) if span else None
     return expression if isinstance(expression, ast.Call) else None
 
 

@@ -52,6 +52,15 @@ def parse_value(source: Source) -> tuple[Expr | None, list[Diagnostic]]:
         return None, [explain(source, source.text, error)]
 
 
+def parse_piece(text: str) -> Expr | None:
+    """A piece of a spec as a formula, if it is one; its places are counted from where the piece begins."""
+    try:
+        piece: Expr = _run(Source("", text), text, 0, "expr")
+    except Unexpected:
+        return None
+    return piece
+
+
 def parse_concrete(text: str) -> tuple[Tree, list[Token]]:
     """A text without mistakes as the tree of its grammar, every token in it, and the comments."""
     tree: Tree = run(text, "start", [partial(Tree, name) for name in CALLBACKS])

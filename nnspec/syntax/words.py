@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 DEFINITION_WORDS = ("import", "let", "fn", "layer", "model", "train", "optimizer", "schedule", "init", "test")
+DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
 STATEMENT_WORDS = (
     "input", "target", "output", "loss", "metric", "expect", "param", "state", "share", "lookahead", "return", "if",
     "given", "steps", *DEFINITION_WORDS,
