@@ -208,9 +208,12 @@ class Graph:
 
     def _measured(self, wanted: set[str]) -> set[str]:
         """And sources whose values nothing reads, but which tell a length that these ask for and none of them has."""
-        sources = {n.name: size_names(n.type.shape) for n in self if n.op.is_source}
-        known = set().union(*(sizes for name, sizes in sources.items() if name in wanted))
-        spare = {name: sizes for name, sizes in sources.items() if not sizes <= known}
+        sources = [n for n in self if n.op.is_source]
+        unread = {n.name: sizes for n in sources if n.name not in wanted and (sizes := size_names(n.type.shape))}
+        if not unread:
+            return wanted
+        known = set().union(*(size_names(n.type.shape) for n in sources if n.name in wanted))
+        spare = {name: sizes for name, sizes in unread.items() if not sizes <= known}
         asked = size_names(tuple((n.type.shape, *n.attributes.values()) for n in self if n.name in wanted)) if spare else set()
         for name, sizes in spare.items():
             if sizes & asked - known:
