@@ -386,3 +386,8 @@ def test_a_kernel_s_channels_can_be_left_open() -> None:
 def test_an_open_size_that_no_use_decides_is_an_error(body: str, words: str) -> None:
     ((code, message),) = refused(body)
     assert code in ("E106", "E107") and words in message
+
+
+def test_outputs_have_the_order_of_the_text() -> None:
+    net = nnspec.loads("model M { input x: [2]  output p  output q = 2 * x  p = x + 1 }")
+    assert list(net.outputs) == list(net(x=[[1, 2]])) == ["p", "q"]

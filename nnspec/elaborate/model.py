@@ -110,6 +110,7 @@ class _ModelWork:
         self.e.watched, self.e.frame = self.scope, self.scope.frame
         self.model = Model(f.name, e.graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}
+        self.written_at: dict[str, int] = {}
         self.has_output = False
         self.batched = given is None or given.batched
         if given:
@@ -249,6 +250,7 @@ class _ModelWork:
         if name.id in self.model.outputs:
             raise fault("E105", f"`{name.id}` is an output twice", name.span)
         self.model.outputs[name.id] = tensor.var.type
+        self.written_at[name.id] = name.span.start
         self.outputs[f"output:{name.id}"] = tensor.var.name
 
     def report(self, s: ast.Report) -> None:
@@ -283,12 +285,19 @@ class _ModelWork:
         for unused in () if e.diagnostics else e.unsized.values():
             e.diagnostics.append(Diagnostic("E107", f"a size `_` of `{unused.name}` never shows: nothing uses it", unused.span))
         self._outputs_without_targets()
+        self._in_order()
         states = {f"state:{n}": value for n, value in e.updates.items()}
         losses = [self.outputs[f"loss:{n}"] for n in model.losses]
         e.graph.outputs = {**self.outputs, **states}
         if losses:
             with e.graph.at(role="loss"):
                 e.graph.outputs["loss"] = reduce(add, map(e.graph.var, losses)).name
+
+    def _in_order(self) -> None:
+        """Outputs come in the order of the text, though one with a formula is known before one without."""
+        names = sorted(self.model.outputs, key=lambda name: self.written_at.get(name, 0))
+        self.model.outputs = {name: self.model.outputs[name] for name in names}
+        self.outputs = {f"output:{name}": self.outputs[f"output:{name}"] for name in names} | self.outputs
 
     def _outputs_without_targets(self) -> None:
         """In use there are no targets."""
