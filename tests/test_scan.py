@@ -13,6 +13,7 @@ import nnspec
 from nnspec.gradcheck import gradcheck
 from nnspec.graph import Node
 from nnspec.graph.verify import verify
+from nnspec.importing import import_model
 from nnspec.net import Net
 from tools.batches import random_batch
 
@@ -212,6 +213,44 @@ def test_a_loop_is_its_formulas_written_out() -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, 2))
     results = [nnspec.loads(text, dtype="float64").init(seed=0)(x=x)["hs"].copy() for text in (unrolled, rolled)]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-13)
+
+
+TWINS = {
+    "another matrix": ("h @ A + e", "h @ B + e", lambda h, e, a, b: (h[0] @ a + e, h[1] @ b + e)),
+    "another formula": ("h + e", "h - e", lambda h, e, a, b: (h[0] + e, h[1] - e)),
+    "another number": ("0.5 * h + e", "0.25 * h + e", lambda h, e, a, b: (0.5 * h[0] + e, 0.25 * h[1] + e)),
+}
+
+
+@pytest.mark.parametrize("twins", TWINS)
+def test_loops_over_one_sequence_from_one_start_stay_two_in_every_engine(twins: str, tmp_path: Path) -> None:
+    one, other, formula = TWINS[twins]
+    text = f"""
+    model Twins {{
+      input x: [4, 2]
+      target y: [2]
+      param A: [2, 2] ~ normal(0, 1)
+      param B: [2, 2] ~ normal(0, 1)
+      first  = scan e in x with h = zeros(2) {{ h = {one} }}
+      second = scan e in x with h = zeros(2) {{ h = {other} }}
+      output p = first[-1], q = second[-1]
+      loss mse(first[-1] + second[-1], y)
+    }}
+    train {{ epochs 1  optimizer sgd(lr = 0.1) }}"""
+    batch = {"x": np.random.default_rng(0).normal(size=(3, 4, 2)), "y": np.ones((3, 2))}
+    gradients = []
+    for engine in ("reference", "numpy", "ort"):
+        net = nnspec.loads(text, engine=engine).init(seed=0)
+        found, values = net(x=batch["x"]), (np.zeros((3, 2)), np.zeros((3, 2)))
+        for t in range(4):
+            values = formula(values, batch["x"][:, t], net.params["A"], net.params["B"])
+        assert distance(found["p"], values[0]) < 1e-5
+        assert distance(found["q"], values[1]) < 1e-5
+        gradients.append({n: g.copy() for n, g in net.gradients(**batch)[1].items()})
+    assert all(distance(g[n], gradients[0][n]) < 1e-4 for g in gradients for n in g)
+    assert net.export(tmp_path / "m.onnx").difference < 1e-5
+    assert net.export_training(tmp_path / "step").difference < 1e-5
+    assert import_model(tmp_path / "m.onnx", tmp_path / "again.nn").difference < 1e-5
 
 
 def test_what_no_step_waits_for_is_one_operation_over_all_steps() -> None:

@@ -93,12 +93,15 @@ class Lowering:
 
     def nodes(self, op_type: str, outputs: int, *inputs: str, **attrs: Any) -> tuple[str, ...]:
         """The values of an ONNX op with several outputs."""
-        key = (op_type, outputs, inputs, repr(sorted(attrs.items())))
+        written = helper.make_node(op_type, inputs, (), **attrs)
+        # By its bytes: what is printed of a body or a tensor leaves out what is in it.
+        key = (outputs, written.SerializeToString(deterministic=True))
         if key not in self._known:
             self._check_age(op_type)
-            made = tuple(self._value(op_type) for _ in range(outputs))
-            self.written.append(helper.make_node(op_type, inputs, made, doc_string=self.doc(self._node), **attrs))
-            self._known[key] = made
+            self._known[key] = tuple(self._value(op_type) for _ in range(outputs))
+            written.output.extend(self._known[key])
+            written.doc_string = self.doc(self._node)
+            self.written.append(written)
         return self._known[key]
 
     def _check_age(self, op_type: str) -> None:
