@@ -239,6 +239,38 @@ def test_validation_data_of_another_file_get_the_means_of_the_training_data(tmp_
     assert data.validation and data.validation["x"].tolist() == [[2, 7], [5, 3]]
 
 
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("own", ["", ", missing = drop"])
+def test_means_stand_in_data_that_say_so_whatever_the_training_data_say(table: dict[str, np.ndarray], part: str, own: str) -> None:
+    impute = pytest.importorskip("sklearn.impute")
+    whole = ~np.isnan(table["a"]) & ~np.isnan(table["b"])
+    trained = np.stack([table["a"], table["b"]], axis=1)[whole]
+    write({n: table[n][whole if not own else slice(None)] for n in "ab"}, "train")
+    source = f'csv("train.csv", x = [a, b]{own})'
+    text = SMALL.replace("SOURCE", source).replace("validation 0.5", f'{part} csv("t.csv", x = [a, b], missing = mean)')
+    data, notes = nnspec.loads(text).dataset(), list[str]()
+    expected = impute.SimpleImputer().fit(trained).transform(np.stack([table["a"], table["b"]], axis=1))
+    np.testing.assert_allclose(getattr(data, part)["x"], expected, rtol=1e-6)
+    by_arrays = nnspec.loads(text).dataset(data={"x": trained})
+    assert np.array_equal(getattr(by_arrays, part)["x"], getattr(data, part)["x"])
+    dropped = nnspec.loads(text.replace("missing = mean", "missing = drop")).datasets(note=notes.append)[0]
+    assert len(getattr(dropped, part)["x"]) == whole.sum() and f"t.csv: {(~whole).sum()} of 200 rows" in notes[-1]
+
+
+def test_a_gap_of_a_column_that_is_not_trained_on_has_no_mean(table: dict[str, np.ndarray]) -> None:
+    source = 'csv("u.csv", x = [u, v])  validation csv("t.csv", x = [a, b], missing = mean)'
+    Path("u.csv").write_text("u,v\n1,2\n")
+    found = mistake(nnspec.loads(SMALL.replace("SOURCE", source).replace("  validation 0.5", "")).dataset)
+    row = int(np.argmax(np.isnan(table["a"]))) + 1
+    assert found.code == "E306" and f"t.csv, row {row}, column `a`: a value is missing, and what is trained on has no `a`" in found.message
+
+
+def test_the_command_says_how_many_rows_are_not_judged(table: dict[str, np.ndarray]) -> None:
+    net("csv", "drop").fit(run="run")
+    judged = CliRunner().invoke(cli, ["eval", "run", "--data", "t.csv"])
+    assert judged.exit_code == 0 and "of 200 rows have no value for some column, and are left out" in judged.stderr
+
+
 @pytest.mark.parametrize("kind", ["parquet", "npy"])
 def test_examples_of_a_table_that_is_not_in_memory_are_of_the_first_stretch_that_has_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str

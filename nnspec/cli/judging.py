@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from nnspec.diagnostics import fault
@@ -31,7 +32,8 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
     if data and source:
         folder, dtype = net.spec.folder, net.spec.dtype
         learns = net.spec.given is not None
-        return data, data_sets.read(source, ports, folder, data, dtype, net.labels, net.means, every_row=every_row, learns=learns)
+        known = (dtype, net.labels, net.means)
+        return data, data_sets.read(source, ports, folder, data, *known, every_row=every_row, learns=learns, note=_told)
     own = net.spec.trainings[-1].data if net.spec.trainings else None
     if data and not (own and own.name in IDX_SOURCES):
         data_sets.source_from_path(data)  # a mistake: it is no table
@@ -39,6 +41,10 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
         raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
     dataset = net.dataset(data)
     return ("test", dataset.test) if dataset.test else ("training data", dataset.train)
+
+
+def _told(note: str) -> None:
+    click.echo(note, err=True)
 
 
 def source_of(net: Net, data: str) -> DataSource | None:

@@ -88,6 +88,12 @@ class Training:
         return self.data, self.validation, self.test, self.seed
 
     @property
+    def fills(self) -> bool:
+        """Whether a source says that means, of what is trained on, stand for missing values."""
+        sources = (self.data, self.validation, self.test)
+        return any(isinstance(s, DataSource) and s.options.get("missing") == "mean" for s in sources)
+
+    @property
     def tests_elsewhere(self) -> bool:
         """Whether what is kept for the end is no part of the data that is trained on."""
         return isinstance(self.test, DataSource) and not self.test.reads_as(self.data)

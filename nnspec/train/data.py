@@ -21,9 +21,9 @@ from nnspec.run.stored import as_array
 from nnspec.train.binding import bound, by_their_names, cells_of, in_their_colours, items, names_read
 from nnspec.train.check import Fields, Whence, check, examples
 from nnspec.train.labels import Labels, keep_labels, known_texts, lists, refuse_learnt
-from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, rows_kept
+from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, refuse_unknown, rows_kept
 from nnspec.train.readers import Parts, Readers, Stretch, Tall
-from nnspec.train.sources import IDX_SOURCES, open_source, source_for, source_from_path
+from nnspec.train.sources import IDX_SOURCES, TABLES, open_source, source_for, source_from_path
 from nnspec.train.split import Rows, split
 from nnspec.train.streamed import Wish, laid_out, most_in_memory
 from nnspec.train.telling import at, telling_rows
@@ -129,15 +129,17 @@ def read(
     means: Means | None = None,
     every_row: bool = False,
     learns: bool = True,
+    note: Note = lambda _: None,
 ) -> Fields:
     """All examples of one source, checked against these ports only; where `every_row` is wanted, none is left out for its gaps.
 
-    Unless it `learns`, classes without `labels` are numbers.
+    Unless it `learns`, classes without `labels` are numbers. A `note` is told of rows that are left out.
     """
     known = lists(labels)
     parts = _opened(source, ports, folder, data, dtype, known)
     source = by_their_names(source, parts.train, ports)
     gaps = known_gaps(source, parts, ports, means or {}, every_row)
+    _tell_of_gaps(gaps, parts, note)
     fields = _checked(Wish(source, ports, dtype, known, gaps), parts, parts.known(names_read(source, ports)))
     if not learns:
         refuse_learnt(source, parts.table, labels or {}, known)
@@ -154,6 +156,11 @@ def _is_made(source: DataSource, port: str, gaps: Gaps) -> bool:
     """Whether a port is no field as it comes: it is computed, of several, or gaps of it are filled."""
     found = items(source, port)
     return len(found) > 1 or not isinstance(found[0], str) or found[0] in gaps.means
+
+
+def _tell_of_gaps(gaps: Gaps, parts: Parts, note: Note) -> None:
+    if gaps.kept is not None and (gone := int(np.sum(~gaps.kept))):
+        note(f"{parts.table}: {gone:,} of {len(gaps.kept):,} rows have no value for some column, and are left out")
 
 
 def _as_written(item: str | Formula) -> str:
@@ -263,17 +270,20 @@ class _Loader:
 
     def gaps(self, source: DataSource, parts: Parts) -> Gaps:
         """What is done about missing values; the means of the examples that are trained on are learnt here, if none are known."""
-        filled = fillable(source, self.inputs, self.targets) if source.options.get("missing") == "mean" else frozenset()
-        if not self.means.keys() >= filled and (tall := columns_of(source, parts, self.ports)):
+        wanted = self.fillable(source) if self.training.fills and source.name in TABLES else frozenset()
+        if not self.means.keys() >= wanted and (tall := columns_of(source, parts, self.ports)):
+            filled = wanted if source.options.get("missing") == "mean" else ()
             kept = np.flatnonzero(rows_kept(source, tall, names_read(source, self.ports), filled))
             trained = np.zeros(tall.rows, bool)
             trained[kept[split(self.training, len(kept))[0]]] = True
-            found_here = means_of(source, tall, filled, trained)
+            found_here = means_of(source, tall, wanted, trained)
             self.means = {**{name: mean.tolist() for name, mean in found_here.items()}, **self.means}
         found = known_gaps(source, parts, self.ports, self.means)
-        if found.kept is not None and (gone := int(np.sum(~found.kept))):
-            self.note(f"{parts.table}: {gone:,} of {len(found.kept):,} rows have no value for some column, and are left out")
+        _tell_of_gaps(found, parts, self.note)
         return found
+
+    def fillable(self, source: DataSource) -> frozenset[str]:
+        return fillable(source, self.inputs, self.targets)
 
     def laid_out(self, wish: Wish, parts: Parts, tall: Tall) -> list[Fields]:
         """The three parts of a table that is read from the disk while it is trained on."""
@@ -307,8 +317,11 @@ class _Loader:
         same = self.training.data is not None and source.name == self.training.data.name and source.name in IDX_SOURCES
         parts = self.opened(source, self.data if same else None)
         source = by_their_names(source, parts.train, self.ports)
-        before = lists(self.labels)
-        fields = _checked(self.wish(source, known_gaps(source, parts, self.ports, self.means)), parts, parts.test or parts.train)
+        if source.options.get("missing") == "mean" and (tall := columns_of(source, parts, self.ports)):
+            refuse_unknown(source, tall, self.fillable(source) - self.means.keys())
+        gaps, before = known_gaps(source, parts, self.ports, self.means), lists(self.labels)
+        _tell_of_gaps(gaps, parts, self.note)
+        fields = _checked(self.wish(source, gaps), parts, parts.test or parts.train)
         refuse_learnt(source, parts.table, before, self.labels)
         return fields
 

@@ -109,6 +109,17 @@ def refuse_gaps(source: DataSource, stretch: Stretch, columns: frozenset[str]) -
             raise fault("E306", message, source.span, help=f"{NOT_FINITE_HELP}; rows are dropped for training and judging only")
 
 
+def refuse_unknown(source: DataSource, tall: Tall, columns: frozenset[str]) -> None:
+    """A Fault (E306) for a gap among numbers that no mean is known for, as what is trained on has no such column."""
+    for stretch in tall.stretches(columns):
+        for name in sorted(columns & stretch.readers.keys()):
+            values = stretch.readers[name]()
+            if values.dtype.kind in NUMBERS and (gaps := _is_missing(values)).any():
+                row = stretch.before + int(np.argmax(gaps)) + 1
+                message = f"{stretch.table}, row {row}, column `{name}`: a value is missing, and what is trained on has no `{name}`"
+                raise fault("E306", message, source.span, help="the mean is that of the column of the same name; call both alike")
+
+
 def _is_missing(values: Array) -> Array:
     """Of every row whether it has a NaN or an empty text."""
     if values.dtype.kind in TEXT:

@@ -48,12 +48,13 @@ def _stand_in(item: str | Formula, known: Mapping[str, Array]) -> Array | None:
 def means_of_arrays(training: Training, fields: Mapping[str, Any], inputs: Mapping[str, Type]) -> dict[str, float]:
     """The mean of each column that lies in an input as it comes, over what is trained on; of none without `missing = mean`."""
     source, found = training.data, dict[str, float]()
-    if source is None or source.options.get("missing") != "mean":
+    if not training.fills:
         return found
     for port in (name for name, type in inputs.items() if type.is_float and name in fields):
         with suppress(ValueError, TypeError):  # what is no array of numbers is refused later, with its name
             values = np.asarray(fields[port], np.float64)
-            found |= _means(items(source, port), values[split(training, len(values), gap(source))[0]])
+            trained = split(training, len(values), gap(source) if source else None)[0]
+            found |= _means(items(source, port) if source else (port,), values[trained])
     return found
 
 
