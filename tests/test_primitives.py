@@ -46,6 +46,36 @@ def test_whole_numbers_are_round_already(function: str) -> None:
     assert value(f"input i: class(5)[3]  output y = {function}(i)", i=[[1, 4, 0]]).tolist() == [[1, 4, 0]]
 
 
+# ---- products
+
+SIDES = ((4,), (3, 4), (1, 3, 4), (2, 3, 4), (2, 1, 3, 4)), ((4, 5), (1, 4, 5), (2, 4, 5), (2, 2, 4, 5))
+
+
+@pytest.mark.parametrize("left", SIDES[0])
+@pytest.mark.parametrize("right", SIDES[1])
+@pytest.mark.parametrize("batched", ["x", "z", "xz"])
+def test_a_product_of_an_example_is_that_of_numpy(left: tuple[int, ...], right: tuple[int, ...], batched: str) -> None:
+    x, z = (RNG.normal(size=(3, *shape) if name in batched else shape) for name, shape in (("x", left), ("z", right)))
+    given = {name: array for name, array in (("x", x), ("z", z)) if name in batched}
+    kept = "".join(f"param {n}: {list(a.shape)} = {a.tolist()}  " for n, a in (("x", x), ("z", z)) if n not in batched)
+    inputs = "".join(f"input {n}: {list(a.shape[1:])}  " for n, a in given.items())
+    each = [np.matmul(x[i] if "x" in batched else x, z[i] if "z" in batched else z) for i in range(3)]
+    assert distance(value(f"{inputs}{kept}output y = x @ z", **given), each) < 1e-5
+
+
+@pytest.mark.parametrize("engine", ["reference", "numpy", "ort"])
+def test_a_tensor_layer_has_the_gradient_of_torch(engine: str) -> None:
+    """Socher et al. 2013: x W_k y for every k."""
+    x, y, w = (torch.tensor(RNG.normal(size=shape)) for shape in ((5, 2), (5, 2), (3, 2, 2)))
+    w.requires_grad_()
+    loss = (torch.einsum("bi,kij,bj->bk", x, w, y) ** 2).mean()
+    (expected,) = torch.autograd.grad(loss, w)
+    formulas = "z = sum((x @ W) * y, axis = -1)  output z  loss mean(z^2)"
+    spec = f"model M {{ input x: [2]  input y: [2]  param W: [3, 2, 2] = {w.tolist()}  {formulas} }}"
+    found, gradients = nnspec.loads(spec, engine=engine, dtype="float64").gradients(x=x.numpy(), y=y.numpy())
+    assert found == pytest.approx(loss.item()) and distance(gradients["W"], expected) < 1e-9
+
+
 # ---- random numbers
 
 

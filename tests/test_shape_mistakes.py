@@ -57,6 +57,13 @@ MISTAKES = {
     "queries and keys": Mistake(
         "model M {\n  input s: [5, 4]\n  output y = s @ s\n}", "E203", 3, "s @ s", "no matrix product", "`s @ transpose(s)`?"
     ),
+    "a product whose leading axes differ": Mistake(
+        "model M {\n  input x: [3, 4, 3]\n  param P: [2, 3, 2] ~ normal(0, 1)\n  output o = x @ P\n}", "E203", 4, "x @ P",
+        "no matrix product",
+    ),
+    "a product whose leading axes differ at run time": Mistake(
+        "model M {\n  input x: [N, 4, 3]\n  input z: [2, 3, 2]\n  output o = x @ z\n}", "E203", 4, "x @ z", "no matrix product"
+    ),
     "a sequence for its element": Mistake(
         "model M {\n  input s: [T, 4]\n  output y = scan v in s with h = zeros(4) {\n    h = h + tanh(s)\n  }\n}",
         "E202", 4, "h + tanh(s)", "`h` starts as [4] and is [T, 4] after a step", "did you mean `v`, the element of `s`?",
@@ -135,6 +142,13 @@ def test_a_product_that_does_not_fit_names_what_both_sizes_come_from() -> None:
     assert notes(spec) == [(4, "dense(8)", "h1 gets 8 here"), (3, "9", "W2 gets 9 here")]
     assert d.help == "did you mean `param W2: [8, 2]`?"
     assert d.fix and (d.fix.span.text, d.fix.text) == ("9", "8")
+
+
+def test_leading_axes_of_a_product_that_differ_are_named() -> None:
+    spec = "model M {\n  input x: [5, 3, 1, 3]\n  param P: [4, 2, 3, 2] ~ he_normal\n  output o = x @ P\n}"
+    (d,) = diagnostics(spec)
+    assert d.label == "x is [5, 3, 1, 3], P is [4, 2, 3, 2]: of the axes before the last two, 3 and 2 differ"
+    assert notes(spec) == [(2, "3", "x gets 3 here"), (3, "2", "P gets 2 here")]
 
 
 @pytest.mark.parametrize(

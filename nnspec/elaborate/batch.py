@@ -90,13 +90,18 @@ def _aligned(t: Tensor, rank: int) -> Any:
 
 def _differ(tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exception:
     a, b = tensors[-2:]
-    axis = next(-i for i, (x, y) in enumerate(zip(a.shape[::-1], b.shape[::-1], strict=False), 1) if x != y and 1 not in (x, y))
+    axis = _apart(a.shape, b.shape)
     label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {a.shape[axis]} and {b.shape[axis]} differ"
     notes = (*made(a, axis, spans[-2], span), *made(b, axis, spans[-1], span))
     longer = a if len(a.shape) > len(b.shape) else b
     forgotten = fewer_axes(longer.var.graph, longer.var.name) if len(a.shape) != len(b.shape) else {}
     more = forgotten or laid_out_alike(a.shape, b.shape)
     return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=notes, **more)
+
+
+def _apart(a: Shape, b: Shape) -> int:
+    """The last axis, from the end, along which two shapes do not broadcast."""
+    return next(-i for i, (x, y) in enumerate(zip(a[::-1], b[::-1], strict=False), 1) if x != y and 1 not in (x, y))
 
 
 def origins(tensors: Sequence[Tensor], spans: Sequence[Span]) -> tuple[tuple[Span, str], ...]:
@@ -126,9 +131,9 @@ def short(span: Span) -> str:
 def matmul(graph: Graph, x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Tensor:
     """The product over the last axis of x and the last but one of y; a vector on the left is a row."""
     x, y = as_dtype(x, graph.dtype), as_dtype(y, graph.dtype)
-    if not x.shape or len(y.shape) < 2 or x.shape[-1] != y.shape[-2]:
+    if not x.shape or len(y.shape) < 2 or x.shape[-1] != y.shape[-2] or broadcast(x.shape[:-2], y.shape[:-2]) is None:
         raise _no_product(x, y, spans, span)
-    if len(x.shape) == 1 and not y.batched and x.batched:
+    if x.batched and not y.batched and len(x.shape) == 1 and len(y.shape) == 2:
         return Tensor(OPS["matmul"](x.var, y.var), True, span)
     rank = max(len(x.shape), len(y.shape), 2)
     row = _expanded(x, (1, *x.shape)) if len(x.shape) == 1 else x
@@ -143,6 +148,10 @@ def _no_product(x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Exce
     fix: dict[str, Any] = {}
     if len(y.shape) < 2 or not x.shape:
         why = "the right side of `@` is a matrix, the left a row or a matrix"
+    elif x.shape[-1] == y.shape[-2]:
+        axis = _apart(x.shape[:-2], y.shape[:-2]) - 2
+        why = f"of the axes before the last two, {x.shape[axis]} and {y.shape[axis]} differ"
+        notes = (*made(x, axis, spans[0], span), *made(y, axis, spans[1], span))
     else:
         why = f"{x.shape[-1]} and {y.shape[-2]} differ"
         notes = (*made(x, -1, spans[0], span), *made(y, -2, spans[1], span))
