@@ -158,7 +158,7 @@ class Net:
 
     @as_spec_error()
     def init(self, seed: int = 0) -> Net:
-        """Draw all parameters anew from a seed.
+        """Draw all parameters anew from a seed, and forget what was learnt of data: states, the numbers of labels, means.
 
         >>> import nnspec
         >>> a, b = nnspec.load("digits").init(seed=7), nnspec.load("digits").init(seed=7)
@@ -168,7 +168,7 @@ class Net:
         if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise fault("E106", f"a seed is a whole number from 0 to {MAX_SEED:,}, not {seed!r}")
         self.engine.initialise(seed)
-        self.trained_on = ()
+        self.labels, self.means, self.trained_on = self.spec.labels, self.spec.means, ()
         return self
 
     @as_spec_error()

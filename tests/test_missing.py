@@ -342,3 +342,18 @@ def test_arrays_with_gaps_are_trained_on_as_their_table_is(table: dict[str, np.n
     assert by_array.means == pytest.approx(dict(by_file.means), rel=1e-12)
     computed = nnspec.loads(plain.replace("c]", "c * 2]"))
     assert mistake(lambda: computed.fit(arrays)).code == "E306"  # the mean of `c` cannot be told from what is made of it
+
+
+def test_a_network_drawn_anew_knows_nothing_of_the_data_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.csv").write_text("a,y\n1,ash\n3,elm\n,elm\n")
+    Path("two.csv").write_text("a,y\n100,oak\n300,yew\n,yew\n")
+    text = "model M { input x: [1]  target y: class(2)  l = x -> standardize -> dense(2)  output l  loss cross_entropy(l, y) }"
+    text += 'train { data csv("one.csv", x = [a], missing = mean)  epochs 1  optimizer adam }'
+    used, fresh = nnspec.loads(text), nnspec.loads(text)
+    used.fit()
+    used.init(seed=0).fit(path="two.csv")
+    fresh.fit(path="two.csv")
+    assert used.means == fresh.means == {"a": 200} and used.labels == fresh.labels == {"y": ["oak", "yew"]}
+    assert all(np.array_equal(v, used.states[n]) for n, v in fresh.states.items())
+    assert all(np.array_equal(v, used.params[n]) for n, v in fresh.params.items())
