@@ -71,9 +71,9 @@ def _off_zero(values: Array, random: np.random.Generator) -> Array:
     return values if values.any() else np.asarray(0.1 * random.standard_normal(values.shape))
 
 
-def random_values(type: Type, random: np.random.Generator) -> Array:
+def random_values(type: Type, random: np.random.Generator, examples: int = EXAMPLES) -> Array:
     """A batch that an input of this type could hold."""
-    sizes = dict.fromkeys(size_names(type.shape), LENGTH) | {"batch": EXAMPLES}
+    sizes = dict.fromkeys(size_names(type.shape), LENGTH) | {"batch": examples}
     shape = type.bound(sizes).numbers
     if type.dtype == "int64":
         return random.integers(0, type.classes or 2, shape)

@@ -391,3 +391,14 @@ def test_an_open_size_that_no_use_decides_is_an_error(body: str, words: str) -> 
 def test_outputs_have_the_order_of_the_text() -> None:
     net = nnspec.loads("model M { input x: [2]  output p  output q = 2 * x  p = x + 1 }")
     assert list(net.outputs) == list(net(x=[[1, 2]])) == ["p", "q"]
+
+
+@pytest.mark.parametrize("joined", ["concat(h, h)", "concat(h, b, h)", "h -> [identity, identity, relu] -> concat(axis = -1)",
+                                    "pad_axis(h, 0, 0, 3) + pad_axis(h, 0, 3, 0)"])  # fmt: skip
+def test_a_value_can_be_joined_to_itself(joined: str) -> None:
+    text = f"model M {{ input x: [3]  h = x -> dense(3) -> tanh  b = 2 * h  z = {joined}  output z  loss mean(z^2) }}"
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    plain, *others = (nnspec.loads(text, engine=e).init(seed=1) for e in ("reference", "numpy", "ort"))
+    for net in others:
+        assert distance(net(x=x)["z"], plain(x=x)["z"]) < 1e-6
+        assert distance(net.gradients(x=x)[1]["dense.W"], plain.gradients(x=x)[1]["dense.W"]) < 1e-5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Any
@@ -11,6 +13,8 @@ import pytest
 
 from nnspec import blas
 from nnspec.deploy import distance
+from nnspec.graph import Op
+from nnspec.lazy import real
 from nnspec.ops import OPS, columns, winograd
 from nnspec.ops.dense import in_rows, sums_as_product
 from nnspec.run.rows import WORTH_IT, in_long_rows
@@ -218,3 +222,34 @@ def test_threads_that_wait_for_each_other_are_left_alone_unless_it_is_for_a_mome
     monkeypatch.setattr(blas, "_median_seconds", seconds)
     monkeypatch.setattr(blas, "PAUSE", 0)
     assert blas.threads_that_help(4, 8) == threads
+
+
+DRAWN: dict[str, Callable[[np.random.Generator, Op], Array]] = {
+    "bool": lambda drawn, _: drawn.random(8) < 0.5,
+    "int": lambda drawn, _: drawn.integers(1, 9, 8),
+    "float": lambda drawn, op: drawn.uniform(*op.domain, 8).astype("float32"),
+}
+BY_ELEMENT = [op for op in OPS.values() if op.pointwise and not op.attributes and (op.prepare or isinstance(real(op.kernel), np.ufunc))]
+
+
+@pytest.mark.parametrize("gap", [2, 4, 8])
+@pytest.mark.parametrize("op", BY_ELEMENT, ids=lambda op: op.name)
+def test_an_operation_on_single_elements_is_the_same_in_memory_with_gaps(op: Op, gap: int) -> None:
+    drawn = np.random.default_rng(gap)
+    bases = [p.type.base if p.type else "" for p in op.declared(len(op.inputs))]
+    inputs: list[Array] = [DRAWN[base](drawn, op) for base in bases]
+    expected = op.kernel(*inputs)
+    apart = [np.repeat(x, gap)[::gap] for x in inputs]
+    out = np.zeros(8 * gap, expected.dtype)[::gap]
+    call = op.prepare(out, *apart) if op.prepare else partial(real(op.kernel), *apart, out=out)
+    call()
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
+
+
+def test_the_error_function_in_float32_is_that_of_python_and_never_beyond_one() -> None:
+    x = np.linspace(-60, 60, 24_001, dtype="float32")
+    out = np.empty_like(x)
+    assert OPS["erf"].prepare
+    OPS["erf"].prepare(out, x)()
+    np.testing.assert_allclose(out, [math.erf(v) for v in x], atol=4e-7)
+    assert set(out[np.abs(x) >= 4]) == {-1, 1} and np.abs(out).max() == 1

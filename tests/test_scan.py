@@ -118,11 +118,32 @@ layer nested_matrices(x: [T, S, n]) -> [T, n] {
   return outer[:, 0]
 }
 
+# One number carried, by a choice.
+layer peak(x: [T, n]) -> [T, 1] {
+  param w: [] = 0.9
+  hs = scan x_t in x with h = 0 {
+    h = if sum(x_t) > h then sum(x_t) else w * h
+  }
+  return reshape(hs, [T, 1])
+}
+
+# Two numbers carried, one of which no step reads.
+layer gate(x: [T, n]) -> [T, 1] {
+  param c: [] = 0.5
+  gates, hs = scan x_t in x with g = 0, h = 0 {
+    g = sigmoid(c * sum(x_t) + h)
+    h = g * h + (1 - g) * sum(x_t)
+  }
+  return reshape(gates + hs, [T, 1])
+}
+
 fn row_of_zeros(x) = 0 * x[0]
 """
 NETS = {
     "one value": "x -> rnn(5)",
     "two values": "x -> gated(5)",
+    "a number": "x -> peak",
+    "two numbers": "x -> gate",
     "two steps back": "x -> second(x[0])",
     "attention in a step": "x -> attending",
     "a loop in a loop": "stack(x, 2 * x, axis = 1) -> nested(4)",

@@ -56,7 +56,8 @@ def _erf(x: Any) -> Any:
 def _erf_into(out: Any, x: Any) -> Callable[[], Any]:
     if x.dtype != "float32":
         return lambda: np.copyto(out, _erf(x))
-    s, part, most = np.empty(out.shape, x.dtype), np.empty(out.shape, x.dtype), np.asarray(_ONE_FROM_SINGLE, x.dtype)
+    s, part = np.empty(out.shape, x.dtype), np.empty(out.shape, x.dtype)
+    most, one = np.asarray(_ONE_FROM_SINGLE, x.dtype), np.ones((), x.dtype)
     above, below = (np.asarray(c, x.dtype) for c in _SINGLE)
 
     def polynomial(coefficients: Any) -> None:
@@ -73,6 +74,7 @@ def _erf_into(out: Any, x: Any) -> Callable[[], Any]:
         np.multiply(out, part, out)
         polynomial(below)
         np.divide(out, part, out)
+        np.clip(out, -one, one, out)  # 1 - erf(x) may be a factor or a logarithm
 
     return run
 

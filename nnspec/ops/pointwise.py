@@ -43,7 +43,14 @@ div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out 
 pow = binary("pow", "x to the power y; the gradient for y needs x > 0.", np.power,
              lambda g, out, x, y: (g * y * x ** (y - 1.0), g * out * log(x)), "Pow", "pow([2, 3], [3]) == [8, 27]",
              scalar=lambda x, y: x**y, domain=(0.5, 2.0), real=True)  # fmt: skip
-neg = unary("neg", "-x.", np.negative, lambda g, out, x: (-g,), "Neg", "neg([1, -2]) == [-1, 2]", scalar=lambda x: -x)
+
+
+def _neg_into(out: Any, x: Any) -> Callable[[], Any]:
+    # NumPy's own negative (2.4) reads the wrong numbers of an array with as many between two of them as each has bytes.
+    return partial(np.multiply, x, np.full((), -1, x.dtype), out)
+
+
+neg = unary("neg", "-x.", np.negative, lambda g, out, x: (-g,), "Neg", "neg([1, -2]) == [-1, 2]", prepare=_neg_into, scalar=lambda x: -x)
 mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x / y is whole.", np.mod,
              lambda g, out, x, y: (g, -g * floor(x / y)), lambda o, x, y: o.floor_mod(x, y), "mod([5, -5], [3]) == [2, 1]",
              scalar=lambda x, y: x % y, domain=(0.5, 2.0), **_FLAT)  # fmt: skip
@@ -205,12 +212,12 @@ def _where_into(out: Any, c: Any, x: Any, y: Any) -> Callable[[], Any]:
     """y with the bits changed in which x differs, where c holds: NumPy takes ten times as long over `where=`."""
     kind = f"i{out.itemsize}"
     bits, x_bits, y_bits = out.view(kind), x.view(kind), y.view(kind)
-    differing = np.empty(np.broadcast_shapes(x.shape, y.shape), kind)
+    differing, zero = np.empty(np.broadcast_shapes(x.shape, y.shape), kind), np.zeros((), kind)
 
     def run() -> None:
         np.bitwise_xor(x_bits, y_bits, differing)
         np.copyto(bits, c, "unsafe")
-        np.negative(bits, bits)
+        np.subtract(zero, bits, bits)
         np.bitwise_and(bits, differing, bits)
         np.bitwise_xor(bits, y_bits, bits)
 

@@ -104,13 +104,14 @@ class _Placing:
         self.inside = self._parts_of_joined()
 
     def _parts_of_joined(self) -> dict[str, Inside]:
-        """Values that are computed straight into the value that joins them."""
+        """Values that are computed straight into the value that joins them, each at one place."""
         found: dict[str, Inside] = {}
         for node in (n for n in self.plan.order if n.op is concat and self.wanted.get(n.name) not in self.plan.types):
             start = 0
             for name in node.inputs:
                 part = self.plan.graph[name]
-                if part.op.pointwise and part.inputs and name not in self.kept and name not in found:
+                once = node.inputs.count(name) == 1 and name not in found and name not in self.kept
+                if once and part.op.pointwise and part.inputs:
                     found[name] = Inside(node.name, start)
                 start += self.plan.types[name].numbers[node.attributes["axis"]]
         return found

@@ -36,7 +36,8 @@ def prepare_scan(
 def _laid_out(x: Array, body: BoundLoop, name: str, columns: bool) -> Array:
     """A vector for every example where each step only computes with it number by number: in columns NumPy is slow at broadcasting it."""
     readers = [n for n in body.body if name in n.inputs]
-    if not columns or x.ndim != 1 or not all(n.op.pointwise and n.type.rank == 2 for n in readers):
+    by_number = bool(readers) and name not in body.body.outputs.values() and all(n.op.pointwise and n.type.rank == 2 for n in readers)
+    if not columns or x.ndim != 1 or not by_number:
         return x
     examples = body.shapes("out:")[0][0]
     return np.broadcast_to(x, bind((examples, len(x)), {}))
