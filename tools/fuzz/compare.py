@@ -12,6 +12,7 @@ import numpy as np
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import SpecError
+from nnspec.gradcheck import EXAMPLES
 from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import to_onnx
 from nnspec.run import planned
@@ -43,17 +44,17 @@ ROUNDINGS = 4
 def differences(draft: Draft) -> list[str]:
     """What does not agree, a line each; none is as it should be."""
     try:
-        return [*of_text(draft.text, draft.seed), *_in_torch(draft)]
+        return [*of_text(draft.text, draft.seed, draft.examples), *_in_torch(draft)]
     except SpecError as error:
         return [f"it does not compile: {error.diagnostics[0].message}"]
     except Exception as error:  # whatever it is, it is a find
         return [f"it crashes: {error!r}"]
 
 
-def of_text(text: str, seed: int = 0) -> Iterator[str]:
+def of_text(text: str, seed: int = 0, examples: int = EXAMPLES) -> Iterator[str]:
     """What engines, and finite differences, do not agree on."""
     double, single = _compiled(text, "float64"), _compiled(text, "float32")
-    batch = random_batch(double, seed)
+    batch = random_batch(double, seed, examples)
     definition, rounded = _net(double, "reference"), _net(single, "reference")
     expected, in_single = results(definition, batch), results(rounded, batch)
     rounding = cache(lambda: by_rounding(rounded, batch, in_single))

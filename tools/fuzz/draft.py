@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nnspec.gradcheck import EXAMPLES
+
+MANY = 9
 Shape = tuple[int, ...]
 Torch = Callable[..., Any]
 """What PyTorch computes: of its parameters by public name, and the values that the line reads."""
@@ -47,6 +50,11 @@ class Draft:
     loss: Loss
     beside: str = ""
     training: tuple[str, ...] = ("optimizer sgd(0.1)",)
+
+    @property
+    def examples(self) -> int:
+        """In a batch: few, or so many that loops lay them innermost."""
+        return EXAMPLES if self.seed % 3 else MANY
 
     @property
     def text(self) -> str:

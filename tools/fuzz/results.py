@@ -10,7 +10,7 @@ import numpy as np
 
 import nnspec
 from nnspec.compile import Compilation
-from nnspec.gradcheck import random_values
+from nnspec.gradcheck import EXAMPLES, random_values
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
@@ -37,9 +37,9 @@ class Distances:
     backward: Mapping[str, float]
 
 
-def random_batch(spec: Compilation, seed: int) -> Fields:
+def random_batch(spec: Compilation, seed: int, examples: int = EXAMPLES) -> Fields:
     rng = np.random.default_rng(seed)
-    return {name: random_values(port, rng) for name, port in (spec.model.inputs | spec.model.targets).items()}
+    return {name: random_values(port, rng, examples) for name, port in (spec.model.inputs | spec.model.targets).items()}
 
 
 def inputs_of(net: nnspec.Net, batch: Fields) -> Fields:

@@ -80,6 +80,17 @@ def woven(r: Random, shape: Shape, p: str) -> Made:
     return Made(f"mean({loop}, axis = 1)" if several else loop, shape, sequence=True, before=before)
 
 
+def counted(r: Random, shape: Shape, p: str) -> Made:
+    """A recurrence of single numbers: one with a choice, or two of which a step reads one."""
+    e, h, g = f"sum({p}_t)", f"{p}_h", f"{p}_g"
+    loop = r.choice([
+        f"scan {p}_t in {{0}} with {h} = 0 {{ {h} = if {e} > {h} then {e} else 0.9 * {h} }}",
+        f"scan {p}_t in {{0}} with {h} = 0 {{ {h} = leaky_relu(0.5 * {h} + {e}, 0.1) }}",
+        f"stack(scan {p}_t in {{0}} with {g} = 0, {h} = 0 {{ {g} = sigmoid({e} + {h})  {h} = {g} * {h} + (1 - {g}) * {e} }})",
+    ])  # fmt: skip
+    return Made(f"reshape(sum({loop}), [1])", (1,))
+
+
 def turned(r: Random, shape: Shape, _: str) -> Made:
     return Made("reverse({0})", shape, lambda P, x: x.flip(1), True)
 
@@ -98,5 +109,5 @@ def longest(r: Random, shape: Shape, _: str) -> Made:
 
 SEQUENCE: Sequence[Production] = (
     recurrent, recurrent, recurrent, both_ways, attended, transformed, positioned, scanned, woven, woven, turned, dense, layernorm, rmsnorm,
-    last, mean, longest,
+    last, mean, longest, counted,
 )  # fmt: skip
