@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def softmax(z: Array) -> Array:
     return np.exp(z) / np.exp(z).sum(-1, keepdims=True)
 
 
-def measured(metric: str, types: tuple[str, str], x: Array, y: Array) -> float:
+def measured(metric: str, types: tuple[str, str], x: Array, y: Array) -> Any:
     text = f"model M {{ input x: {types[0]}  target y: {types[1]}  z = 1 * x  output z  loss r = mean(z)  metric m = {metric} }}"
     return nnspec.loads(text, dtype="float64").evaluate({"x": x, "y": y})["m"]
 
@@ -96,9 +97,62 @@ def test_the_area_under_the_curve_of_one_class_is_undefined(dtype: str, number: 
         assert math.isnan(nnspec.loads(spec, dtype=dtype).evaluate({"x": scores, "y": y})["auc"])
 
 
-def test_the_share_of_no_variance_is_what_scikit_learn_has_unless_it_makes_it_finite() -> None:
-    z, y = np.arange(3.0), np.ones(3)
-    assert measured("r2(z, y)", ("[]", "[]"), z, y) == metrics.r2_score(y, z, force_finite=False) == -math.inf
+@pytest.mark.parametrize(("negative", "positive"), [(1, 57), (3, 1), (40, 13), (1000, 1500)])
+def test_the_area_under_the_curve_is_one_where_all_pairs_are_in_order_and_zero_where_none_is(negative: int, positive: int) -> None:
+    y = np.repeat([0.0, 1.0], (negative, positive))
+    spec = nnspec.loads("model M { input z: []  target y: []  output o = 1 * z  loss r = mean(z)  metric auc(z, y) }")
+    z = np.random.default_rng(0).uniform(size=y.shape)
+    assert [spec.evaluate({"z": sign * (z + y), "y": y})["auc"] for sign in (1, -1)] == [1, 0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("number", [1, 3, 100, 999])
+def test_of_a_constant_target_all_or_nothing_is_explained(dtype: str, number: int) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(number, 3))
+    y[:, 1] = 0.1  # of which a mean is rounded
+    z = y + rng.normal(size=y.shape)
+    spec = "model M { input x: [3]  target y: [3]  z = 1 * x  output z  loss mse(z, y)  metric r2(z, y)  metric last = r2(z[1], y[1]) }"
+    net = nnspec.loads(spec, dtype=dtype)
+    assert net.evaluate({"x": z, "y": y})["last"] == 0 and net.evaluate({"x": y, "y": y})["r2"] == 1
+    if number > 1:
+        assert net.evaluate({"x": z, "y": y})["r2"] == pytest.approx(metrics.r2_score(y[:, [0, 2]], z[:, [0, 2]]) * 2 / 3, rel=1e-5)
+
+
+LABELS = [("[4]", "[4]"), ("[4]", "class(2)[4]"), ("[2, 4]", "class(2)[2, 4]")]
+
+
+@pytest.mark.parametrize("types", LABELS)
+@pytest.mark.parametrize("metric", BINARY)
+def test_a_metric_of_labels_that_do_not_exclude_each_other_equals_scikit_learn(metric: str, types: tuple[str, str]) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, (80, 4))
+    z = rng.normal(size=(80, 4)) + y - 0.4
+    given = [a.reshape(-1, 2, 4) if "2, 4" in types[0] else a for a in (z, y)]
+    assert measured(metric, types, *given) == pytest.approx(BINARY[metric](y, z > 0, average="macro"), rel=1e-9)
+    each = measured(f"{metric[:-1]}, each = true)", types, *given)
+    np.testing.assert_allclose(each, BINARY[metric](y, z > 0, average=None), rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", BINARY)
+def test_a_metric_of_one_logit_at_each_position_equals_scikit_learn(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(30, 7, 1)), rng.integers(0, 2, (30, 7))
+    assert measured(metric, ("[7, 1]", "class(2)[7]"), z, y) == pytest.approx(BINARY[metric](y.ravel(), z.ravel() > 0), rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "top_k", "f1", "precision", "recall", "confusion"])
+@pytest.mark.parametrize("types", [("[5]", "class(5)[3]"), ("[3, 5]", "class(5)"), ("[5, 3]", "class(5)[3, 5]")])
+def test_a_metric_of_classes_repeats_nothing_to_meet_another_shape(metric: str, types: tuple[str, str]) -> None:
+    with pytest.raises(nnspec.SpecError, match=rf"E207.*`{metric}` expects shape\(logits\)"):
+        measured(f"{metric}(z, y)", types, np.zeros(0), np.zeros(0))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "top_k", "confusion"])
+@pytest.mark.parametrize("y", ["[5]", "class(2)[5]"])
+def test_of_a_number_for_each_logit_it_is_said_how_to_judge_it(metric: str, y: str) -> None:
+    with pytest.raises(nnspec.SpecError, match=rf"E207.*`{metric}` expects shape\(logits\)(.|\n)*help: .*argmax\(y\)"):
+        measured(f"{metric}(z, y)", ("[5]", y), np.zeros(0), np.zeros(0))
 
 
 @pytest.mark.parametrize("metric", ["precision(z, y)", "recall(z, y)", "f1(z, y)"])
@@ -125,3 +179,5 @@ def test_metrics_of_a_sequence_count_its_positions() -> None:
     for metric in ("f1(z, y)", "top_k(z, y, k = 2)", "perplexity(z, y)"):
         whole = measured(metric, ("[5, 4]", "class(4)[5]"), z, y)
         assert whole == pytest.approx(measured(metric, ("[4]", "class(4)"), z.reshape(100, 4), y.reshape(100))), metric
+    table = measured("confusion(z, y)", ("[5, 4]", "class(4)[5]"), z, y)
+    np.testing.assert_allclose(table, metrics.confusion_matrix(y.ravel(), z.argmax(-1).ravel(), normalize="all"))

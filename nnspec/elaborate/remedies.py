@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnspec.diagnostics import Fix, Span
-from nnspec.elaborate.values import Tensor
+from nnspec.elaborate.values import Tensor, Value
 from nnspec.graph import Dim, Graph, Node, Shape, Var
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
@@ -23,6 +23,14 @@ CHANNELS = (1, 3, 4)
 
 RIGHT_BY_A_THRESHOLD = "of a probability `metric accuracy = (p > 0.5) == y` is the share that is right, of a logit `(z > 0) == y`"
 """What is said where the position of the largest of one number is asked for."""
+
+
+def as_many_as_logits(given: Mapping[str, Value]) -> str:
+    """What is said where a class is due for each row of logits, and there is a number for each logit."""
+    shapes = [v.shape for v in (given.get("logits"), given.get("y")) if isinstance(v, Tensor)]
+    if len(shapes) != 2 or shapes[0] != shapes[1]:
+        return ""
+    return "of labels that do not exclude each other `(z > 0) == y` is the share that is right; of one-hot rows take `argmax(y)`"
 
 
 def of_one_number(x: Var) -> str:

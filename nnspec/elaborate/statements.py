@@ -13,6 +13,7 @@ from nnspec.elaborate.declarations import declare, shape_of, sized_so
 from nnspec.elaborate.lists import expected
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
+from nnspec.elaborate.remedies import as_many_as_logits
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Function, Poisoned, Tensor, Value, describe, is_dim
 from nnspec.graph.types import show
@@ -108,7 +109,8 @@ def require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
         asked = next((c for c in reversed(e.calls) if not c.name.startswith("_")), e.calls[-1])
         sizes = ((n, sized_so(e.calls[-1], n, scope)) for n in used if n not in names)
         notes = tuple(note for n, found in sizes if found for note in batch.made(*found, at, what=n))
-        help_ = _size_is_known(asked, {n: scope.names[n] for n in names})
+        values = {n: scope.names[n] for n in names}
+        help_ = _size_is_known(asked, values) or as_many_as_logits(values)
         raise fault("E207", f"`{asked.name}` expects {s.condition.span.text}", at, label=given, notes=notes, help=help_)
 
 
