@@ -48,6 +48,7 @@ A, B, KIND = np.array([1, 4, 9, 16]), np.array([2.5, -1, 0.5, 3]), np.array([0, 
     ("x = a * scale", "[]", A * 10),
     ("x = softmax(one_hot(kind, 3) * 1000)", "[3]", np.eye(3)[KIND]),
     ("x = limited(b, most = 1)", "[]", np.minimum(B, 1)),
+    ("x = mean(stack(a, b))", "[]", (A + B) / 2),
 ])  # fmt: skip
 def test_a_formula_over_columns_is_done_for_every_example(tmp_path: Path, formula: str, port: str, expected: np.ndarray) -> None:
     before = "let scale = 10  let b = 7  fn square(x) = x * x  fn limited(x, most) = min(x, most)"
@@ -79,14 +80,30 @@ def test_built_in_sources_have_formulas_too() -> None:
     ("x = [a, b] -> dense(1)", "E106", ""),
     ("x = reshape(a, [1]) -> dense(1) -> sum", "E108", ""),
     ("x = a + normal(0, 1)", "E108", "augment"),
-    ("x = a - batch_mean(a)", "E108", ""),
-    ("x = log(a - 1)", "E306", ""),
+    ("x = a - batch_mean(a)", "E108", "`x -> standardize`"),
+    ("x = a - mean(a)", "E106", "`x -> standardize`"),
+    ("x = [a, b / max(b)]", "E106", "`x -> standardize`"),
+    ("x = (a -> min)", "E106", "`x -> standardize`"),
+    ("x = share(a)", "E106", "`x -> standardize`"),
+    ("x = log(a - 1)", "E306", "no value is missing"),
+    ("x = [a, sqrt(b)]", "E306", "no value is missing"),
     ("y = a / 2", "E307", ""),
 ])  # fmt: skip
 def test_a_wrong_formula_is_one_error(tmp_path: Path, formula: str, code: str, part: str) -> None:
-    found = mistake(tmp_path, formula, before="let scale = 10")
+    found = mistake(tmp_path, formula, before="let scale = 10  fn share(column) = column / sum(column)")
     assert found.code == code and part in found.help
     assert found.span and found.span.source.name.endswith("net.nn")
+
+
+@pytest.mark.parametrize(("formula", "row", "said"), [
+    ("log(b)", 2, "`log(b)` is nan, where `b` is -1"),
+    ("1 / (kind - 1)", 3, "`1 / (kind - 1)` is inf, where `kind` is 1"),
+    ("exp(a * 10)", 3, "`exp(a * 10)` is inf, where `a` is 9"),
+])  # fmt: skip
+@pytest.mark.parametrize("missing", ["", ", missing = drop", ", missing = mean"])
+def test_where_a_formula_makes_no_number_it_is_said_of_what(tmp_path: Path, formula: str, row: int, said: str, missing: str) -> None:
+    message = mistake(tmp_path, f"x = [a, {formula}]{missing}", "input x: [2]").message
+    assert message == f"{tmp_path / 't.csv'}, row {row}: {said}"
 
 
 def test_a_formula_over_text_is_refused(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, fields
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import Tensor, Value
+from nnspec.elaborate.values import Builtin, Function, Tensor, Value
 from nnspec.graph import Graph, Type
 from nnspec.ops import OPS
 from nnspec.record import dataclass
@@ -18,6 +18,8 @@ from nnspec.syntax import ast
 from nnspec.syntax.trees import trees
 
 FIELD = "field"
+OVER_THE_BATCH, OVER_AN_EXAMPLE = {"batch_mean", "batch_var"}, {"sum", "mean", "max", "min"}
+IN_THE_MODEL = "what a whole column says is learnt in the model, `x -> standardize`, or written as a number, `(a - 20) / 80`"
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,26 @@ class Formula:
 
 
 class _OverFields(Elaborator):
-    """Takes a text for the field that it names."""
+    """Takes a text for the field that it names, and refuses what asks for other examples than the one it is about."""
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         return super().evaluate(ast.Name(e.span, e.value) if isinstance(e, ast.String) else e, scope)
+
+    def invoke(
+        self, callee: Function | Builtin, arguments: list[tuple[ast.Argument, Value]], scope: Scope, span: Span, label: str | None
+    ) -> Value:
+        if isinstance(callee, Builtin) and not span.source.library:
+            if callee.name in OVER_THE_BATCH:
+                raise fault("E108", f"`{callee.name}` asks for other examples, and a formula here is of one", span, help=IN_THE_MODEL)
+            if callee.name in OVER_AN_EXAMPLE and len(arguments) == 1 and _is_one_number(arguments[0][1]):
+                of = arguments[0][0].value.span.text
+                message = f"`{callee.name}` of `{of}` is taken of each example, not of the column, and so is `{of}` itself"
+                raise fault("E106", message, span, help=IN_THE_MODEL)
+        return super().invoke(callee, arguments, scope, span, label)
+
+
+def _is_one_number(value: Value) -> bool:
+    return isinstance(value, Tensor) and value.batched and not value.shape
 
 
 def names_in(e: ast.Expr, *, texts: bool = False) -> list[str]:

@@ -16,7 +16,7 @@ from nnspec.elaborate.sources import Column, DataSource
 from nnspec.graph import Type
 from nnspec.graph.types import show
 from nnspec.train.cells import KINDS, Cells, not_a_number, quoted, text_help
-from nnspec.train.check import Checker, Fields, Whence, listing
+from nnspec.train.check import Checker, Fields, Whence, listing, shown
 from nnspec.train.files import COMMAND_LINE
 from nnspec.train.formulas import computed
 from nnspec.train.npy import ONLY
@@ -105,7 +105,7 @@ def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: 
     if isinstance(field := taken(source, port), str):
         return readers[field]()
     plain = _plain(source, readers, port, {name for item in made_of for name in _names(item)}, whence)
-    columns = [computed(i, plain, dtype, whence.fractional) if isinstance(i, Formula) else plain[i]() for i in made_of]
+    columns = [_made(i, plain, dtype, whence) if isinstance(i, Formula) else plain[i]() for i in made_of]
     if not isinstance(field, tuple):
         return columns[0]
     kinds = {c.dtype == object for c in columns}
@@ -116,6 +116,29 @@ def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: 
         message = f"{whence.said(None)}`{port}` takes numbers, and the column `{name}` holds text: {quoted(first)} {where}"
         raise not_a_number(first, message, source.spans.get(port, source.span), text_help(name, texts))
     return _side_by_side(source, port, [str(i) for i in made_of], columns)
+
+
+def _made(formula: Formula, readers: Readers, dtype: str | None, whence: Whence) -> np.ndarray:
+    """A formula for every example; a Fault (E306) where it makes something else than a number of numbers."""
+    made = computed(formula, readers, dtype, whence.fractional)
+    if made.dtype.kind != "f" or np.isfinite(made).all():
+        return made
+    fields = {name: np.asarray(readers[name]()) for name in formula.names() if name in readers}
+    wrong = _in_each_row(~np.isfinite(made)) & ~np.any([_in_each_row(~np.isfinite(v)) for v in fields.values()], axis=0)
+    if not wrong.any():
+        return made
+    row = int(np.argmax(wrong))
+    value = made[row][~np.isfinite(made[row])].flat[0]
+    given = "".join(f", where `{name}` is {shown(v[row])}" for name, v in fields.items() if v.ndim == 1)
+    place = f"{whence.table}, " if whence.table else ""
+    message = f"{place}row {whence.row(row)}: `{formula}` is {value}{given}"
+    help_ = "no value is missing: keep the formula where it is a number, as in `log(max(a, 1))`, or leave such rows out of the file"
+    raise fault("E306", message, formula.expression.span, help=help_)
+
+
+def _in_each_row(found: np.ndarray) -> np.ndarray:
+    """Of every row whether it is so anywhere."""
+    return np.asarray(found.reshape(len(found), -1).any(axis=1))
 
 
 def _plain(source: DataSource, readers: Readers, port: str, names: Collection[str], whence: Whence) -> Readers:

@@ -216,7 +216,7 @@ class Checker:
             missing = np.isnan(values)
             table = self.whence.table if missing[at] else None
             help_ = missing_help(table, int(missing.sum()), is_number=True) if table else NOT_FINITE_HELP
-            raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {_plain(values[at])} {why}", help=help_)
+            raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {shown(values[at])} {why}", help=help_)
         return converted
 
     def whole(self, name: str, values: np.ndarray) -> np.ndarray:
@@ -230,7 +230,7 @@ class Checker:
             from_one = values.min() == 1 and values.max() == high + 1
             between = "the number of a class is whole" if self.ports[name].classes and low < values[at] < high else ""
             code = "E305" if np.isfinite(values[at]) else "E306"
-            message = f"`{name}`, {self.place(at)}: {_plain(values[at])}, and {takes}"
+            message = f"`{name}`, {self.place(at)}: {shown(values[at])}, and {takes}"
             raise self.fault(code, name, message, help="class numbers start at 0: subtract 1 from each" if from_one else between)
         return _as(values, self.ports[name].dtype)
 
@@ -265,5 +265,5 @@ def _first(wrong: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(np.argmax(wrong), wrong.shape))
 
 
-def _plain(value: Any) -> str:
+def shown(value: Any) -> str:
     return f"{value:.15g}" if isinstance(value, np.floating) else str(value)
