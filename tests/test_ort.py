@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from helpers import distance
 
@@ -167,6 +168,55 @@ def test_a_session_refuses_to_write_what_it_reads() -> None:
     memory |= {n: Memory(v, "cpu") for n, v in net.params.items()}
     with pytest.raises(AssertionError):
         Binding(session, memory, dict.fromkeys(session.outputs, memory["x"]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("formula", ["v @ transpose(Q)", "v @ transpose(Q) + b"])
+def test_a_transpose_is_an_output_and_part_of_a_product(formula: str, dtype: str) -> None:
+    text = f"""
+    model M {{
+      input x: [3]
+      param Q: [4, 3] ~ normal(0, 1)
+      param b: [4] ~ normal(0, 1)
+      v = scan e in x with h = 0 {{ h = tanh(e + 0.5 * h) }}
+      output v, q = {formula}
+    }}"""
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype(dtype)
+    plain, ort = (nnspec.loads(text, engine=e, dtype=dtype).init(seed=0)(x=x) for e in ("reference", "ort"))
+    assert all(distance(ort[name], plain[name]) < 1e-6 for name in plain)
+
+
+def test_what_goes_in_and_what_is_learnt_are_outputs_under_their_own_names() -> None:
+    text = """
+    model M {
+      input x: [2]
+      target y: [2]
+      param W: [2, 2] ~ normal(0, 1)
+      state n: [2] = 3
+      output x, W, n, z = x @ W + n
+      loss mse(z, y)
+      n <- n + 1
+    }
+    train { epochs 1  optimizer sgd(lr = 0.1) }"""
+    net = nnspec.loads(text, engine="ort").init(seed=0)
+    x = np.arange(4.0).reshape(2, 2)
+    for taken in range(3):
+        found = net(x=x)
+        assert np.array_equal(found["x"], x)
+        assert np.array_equal(found["W"], net.params["W"])
+        assert np.array_equal(found["n"], [3 + taken] * 2)
+        assert distance(found["z"], x @ net.params["W"] + 3 + taken) < 1e-6
+        net.step(x=x, y=x)
+
+
+def test_whatever_onnxruntime_raises_of_a_model_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to find node output")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lose)
+    with pytest.raises(SpecError, match="onnxruntime cannot run `M` in float32: Failed to find node output") as caught:
+        nnspec.loads("model M { input x: [4]  output y = exp(x) }", engine="ort")(np.zeros((1, 4)))
+    assert [d.code for d in caught.value.diagnostics] == ["E506"]
 
 
 def test_what_onnx_cannot_say_is_refused_at_its_line() -> None:

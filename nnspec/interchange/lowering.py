@@ -165,6 +165,12 @@ class Lowering:
         """Part of axis 1."""
         return self.node("Slice", x, self.ints((start,)), self.ints((start + count,)), self.ints((1,)))
 
+    def output(self, name: str) -> str:
+        """The value of a node as an output. Of two Transposes that a product reads, onnxruntime removes both, though one is an output."""
+        self._node, value = self.graph[name], self.values[name]
+        read = any(value in node.input for node in self.written if node.op_type in ("Gemm", "MatMul"))
+        return self.apart(value, "Transpose") if read else value
+
     # ---- shapes
 
     def shape(self, dims: Shape) -> str:
@@ -237,7 +243,7 @@ class Lowering:
 
     def leave(self, name: str, others: Sequence[str]) -> str:
         """A value that a step gives back, under a name that no other has and nothing outside."""
-        value = self.values[name]
+        value = self.output(name)
         if not any(value in node.output for node in self.written):
             value = self.node("Identity", value)
         while value in others:

@@ -79,7 +79,7 @@ def place_of(model: onnx.ModelProto, name: str) -> str:
 def _name_outputs(lowered: Lowering, names: Names, final: dict[str, str]) -> Iterator[str]:
     """A value is called after its first output; another output of it is a copy, unless input and output are the same."""
     for public, node in lowered.graph.outputs.items():
-        value, wish = lowered.values[node], public.removeprefix(PUBLIC)
+        value, wish = lowered.output(node), public.removeprefix(PUBLIC)
         if final.get(value) == wish:
             yield wish
             continue

@@ -27,6 +27,7 @@ REFUSALS: tuple[type[Exception], ...] = (
     state.NoSuchFile, state.NotImplemented, state.RuntimeException,
 )  # fmt: skip
 """What onnxruntime raises for a model or a feed it does not take; the classes have no base of their own."""
+ANYTHING: tuple[type[Exception], ...] = (*REFUSALS, RuntimeError)
 
 
 class Session:
@@ -50,27 +51,29 @@ class Session:
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
         content = model if isinstance(model, bytes) else str(model)
         providers = [PROVIDERS[d] for d in dict.fromkeys((device, "cpu"))]
-        with _memory_errors():
-            self._session = onnxruntime.InferenceSession(content, options, providers=providers)
+        with _refusals():
+            self._session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
         self.device = device
         self.inputs = [i.name for i in self._session.get_inputs()]
         self.outputs = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Every output by name."""
-        with _memory_errors():
+        with _refusals():
             values = self._session.run(self.outputs, dict(feeds))
         return dict(zip(self.outputs, values, strict=True))
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
-    """A model is not refused because there is no memory for it."""
+def _refusals() -> Iterator[None]:
+    """A model is not refused because there is no memory for it; what onnxruntime gives no class of its own is a refusal, too."""
     try:
         yield
-    except REFUSALS as error:
+    except ANYTHING as error:
         if is_exhausted(error):
             raise MemoryError from error
+        if isinstance(error, RuntimeError):
+            raise state.RuntimeException(str(error)) from error
         raise
 
 
@@ -126,6 +129,13 @@ class Memory:
         elif array is not self.array:
             np.copyto(array, self.array)
 
+    def take(self, other: Memory) -> None:
+        """Copy what another has."""
+        if self.shared:
+            np.copyto(self.array, other.array)
+        else:
+            self.value.update_inplace(other.value.numpy())
+
 
 class Binding:
     """A session tied to memory: each input and output of it by name. What is read must not be written: the result would be wrong."""
@@ -138,9 +148,13 @@ class Binding:
             self._binding.bind_ortvalue_input(name, inputs[name].value)
         for name in session.outputs:
             self._binding.bind_ortvalue_output(name, outputs[name].value)
+        # An output that is an input onnxruntime does not write to the memory it is given.
+        self._same = [(outputs[name], inputs[name]) for name in session.outputs if name in session.inputs]
 
     def run(self) -> None:
         self._run(self._binding)
+        for output, value in self._same:
+            output.take(value)
 
 
 def _addresses(memory: Mapping[str, Memory], names: Sequence[str]) -> set[int]:
