@@ -57,13 +57,13 @@ def test_confusion_is_that_of_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     truth, scores = rng.integers(0, 5, 200), rng.standard_normal((200, 5))
-    found = answers(truth, scores, None)
+    found = answers("y", truth, scores, None)
     assert np.array_equal(found.confusion, metrics.confusion_matrix(truth, scores.argmax(1)))
-    assert f"{(truth == scores.argmax(1)).sum()} of 200 right; rows are true, columns said" in words(confusion_svg(found))
+    assert f"y: {(truth == scores.argmax(1)).sum()} of 200 right; rows are true, columns said" in words(confusion_svg(found))
 
 
 def test_the_worst_mistakes_are_those_it_was_surest_of() -> None:
-    found = answers(TRUTH, SCORES, ["a", "b", "<c>"])
+    found = answers("y", TRUTH, SCORES, ["a", "b", "<c>"])
     assert found.worst.tolist() == [5, 1, 3]
     said = words(mistakes_svg(found, np.zeros((6, 1, 4, 4))))
     assert said == ["b (100 %)", "for a", "<c> (84 %)", "for b", "a (67 %)", "for <c>"]
@@ -72,7 +72,7 @@ def test_the_worst_mistakes_are_those_it_was_surest_of() -> None:
 @pytest.mark.parametrize("labels", [["no", "yes"], ["a", "b", "c"], ["a very long name", "a", "b"], ["日本語の分類の名前", "二", "三"]])
 def test_text_stays_within_its_picture_and_beside_its_neighbours(labels: list[str]) -> None:
     truth, scores = np.arange(2000) % len(labels), np.random.default_rng(0).standard_normal((2000, len(labels)))
-    found = answers(truth, scores, labels)
+    found = answers("y", truth, scores, labels)
     confusion, mistakes = (ElementTree.fromstring(svg) for svg in (confusion_svg(found), mistakes_svg(found, np.zeros((2000, 1, 4, 4)))))
     title, *named = texts(confusion)
     assert float(title.get("x", 0)) + width(title.text or "", 12) <= float(confusion.get("width", 0))
@@ -85,7 +85,7 @@ def test_text_stays_within_its_picture_and_beside_its_neighbours(labels: list[st
 def test_a_mistake_is_shown_as_its_image() -> None:
     image = pytest.importorskip("PIL.Image")
     pixels = np.random.default_rng(0).random((6, 3, 5, 5))
-    svg = mistakes_svg(answers(TRUTH, SCORES, None), pixels)
+    svg = mistakes_svg(answers("y", TRUTH, SCORES, None), pixels)
     first = re.search(r"base64,([^\"]+)", svg)
     assert first
     shown = np.asarray(image.open(io.BytesIO(base64.b64decode(first[1]))))
@@ -95,9 +95,9 @@ def test_a_mistake_is_shown_as_its_image() -> None:
 
 
 def test_only_a_class_of_each_example_is_judged() -> None:
-    assert judged(nnspec.load("digits").spec.model) == ("digit", "probs")
+    assert judged(nnspec.load("digits").spec) == {"digit": "probs"}
     for name in ("diabetes", "gpt", "autoencoder", "siamese"):
-        assert judged(nnspec.load(name).spec.model) is None
+        assert not judged(nnspec.load(name).spec)
 
 
 def test_a_training_leaves_its_pictures_and_the_command_draws_them_again(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 import nnspec
 from nnspec.cli.main import cli
+from nnspec.diagnostics import Fault
 from nnspec.train import score
-from nnspec.train.predictions import Classes, classes_of, columns
+from nnspec.train.predictions import Classes, columns
+from nnspec.train.predictions import write as write_predictions
 
 SPEC = """
 model Plant {
@@ -186,16 +188,16 @@ def test_no_two_columns_have_one_name(outputs: dict[str, int | None], classes: d
     assert list(columns(arrays, classes)) == names
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_outputs_that_would_have_one_column_are_named(tmp_path: Path, suffix: str) -> None:
+    outputs = {"p": np.zeros((4, 2)), "p_0": np.zeros(4), "q": np.zeros(4)}
+    with pytest.raises(Fault) as caught:
+        write_predictions(tmp_path / f"p.{suffix}", outputs)
+    assert caught.value.diagnostic.message == "the outputs `p` and `p_0` would both have a column `p_0`"
+    write_predictions(tmp_path / "p.npz", outputs)
+    assert [*np.load(tmp_path / "p.npz")] == ["p", "p_0", "q"]
+
+
 def test_what_is_no_number_says_no_class() -> None:
     probs = np.array([[0.1, 0.9], [np.nan, 0.5]])
     assert columns({"p": probs}, {"p": Classes("y", ["a", "b"])})["y"].tolist() == ["b", ""]
-
-
-def test_classes_of_two_targets_of_one_size_leave_an_output_its_numbers() -> None:
-    text = (
-        "model M { input x: [2]  target y: class(3)  target z: class(3)  target v: class(2)  output p = x -> dense(3), q = x -> dense(2) }"
-    )
-    net = nnspec.loads(text)
-    labels = {"y": ["a", "b", "c"], "z": ["d", "e", "f"], "v": ["g", "h"]}
-    assert classes_of(net.outputs, net.inputs, net.targets, labels) == {"q": ("v", ["g", "h"])}
-    assert classes_of(net.outputs, net.inputs, net.targets, {"y": ["a", "b", "c"]}) == {"p": ("y", ["a", "b", "c"])}

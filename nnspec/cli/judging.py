@@ -15,7 +15,8 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
 from nnspec.net import Net
 from nnspec.train import data as data_sets
-from nnspec.train.pictures import draw_answers, is_classifier
+from nnspec.train.mistakes import judged
+from nnspec.train.pictures import draw_answers
 from nnspec.train.sources import IDX_SOURCES
 
 
@@ -57,7 +58,7 @@ def source_of(net: Net, data: str) -> DataSource | None:
 
 def answer(net: Net, folder: Path, fields: Mapping[str, Any]) -> list[Path]:
     """The pictures of what a classifier says of data that it was not trained on."""
-    if not is_classifier(net.spec.model):
+    if not judged(net.spec):
         return []
     return draw_answers(folder, net.spec, fields, net.predict({n: fields[n] for n in net.inputs}), net.labels)
 

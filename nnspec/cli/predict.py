@@ -24,7 +24,8 @@ PARQUET = ".parquet"
 def predict(run: str, data: str | None, output: str) -> None:
     """Write the outputs of a trained run, or of an ONNX model, for every example; a run's for images, labelled or not, too.
 
-    Where classes have names, the likeliest one stands beside their numbers.
+    Where the classes of a target have names, the likeliest one stands in a column of its name: as the output says that a loss or metric
+    compares with it.
 
     From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
     """
@@ -46,7 +47,7 @@ def _write(net: Net, data: str | None, output: Path) -> int:
 
     _, fields = held_out(net, data, net.inputs, every_row=True)
     predicted = net.predict({n: fields[n] for n in net.inputs})
-    write(output, predicted, classes_of(net.outputs, net.inputs, net.targets, net.labels), _files(net, data) if data else ())
+    write(output, predicted, classes_of(net.outputs, net.spec.answers, net.labels), _files(net, data) if data else ())
     return len(next(iter(fields.values())))
 
 
@@ -74,7 +75,7 @@ def _stream(net: Net, data: Path, output: Path) -> int:
     with TemporaryDirectory() as folder, _progress() as progress:
         double = net.spec.dtype == "float64"
         session = Session(net.export(Path(folder) / "model.onnx", double=double).path, threads=1)
-        classes = classes_of(net.outputs, net.inputs, net.targets, net.labels)
+        classes = classes_of(net.outputs, net.spec.answers, net.labels)
         gaps = Gaps(means=learnt(net.means) if source.options.get("missing") == "mean" else {})
         scorer = Scorer(session, batch_for(net.spec.deployed), net.inputs, source, net.spec.dtype, classes, gaps, net.labels, net.predict)
         return score(scorer, data, output, progress)

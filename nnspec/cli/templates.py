@@ -18,12 +18,13 @@ def templates(run: str, data: str | None) -> None:
     """Draw a run: curves of losses and metrics, weights as images, the confusion matrix and the worst mistakes of a classifier."""
     from nnspec.cli.judging import answer, held_out
     from nnspec.train import rundir
-    from nnspec.train.pictures import draw_run, is_classifier
+    from nnspec.train.mistakes import judged
+    from nnspec.train.pictures import draw_run
 
     net, folder = api.open(run), Path(run)
     epochs = rundir.logged(folder)
     written = draw_run(folder, net.spec, epochs, net.params)
-    if is_classifier(net.spec.model):
+    if judged(net.spec):
         _, fields = held_out(net, data, {**net.inputs, **net.targets})
         written += answer(net, folder, fields)
     for path in written:

@@ -11,6 +11,7 @@ from typing import Any
 from nnspec import lint, step, wholedata
 from nnspec.compile import mistakes
 from nnspec.diagnostics import Diagnostic, Source, SpecError, fault
+from nnspec.elaborate.answers import Answer, answers
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import files_of, initial_values
 from nnspec.elaborate.lets import evaluate_lets
@@ -139,6 +140,17 @@ class Compilation:
     def labels(self) -> Mapping[str, Sequence[str]]:
         """What class numbers stand for, of a model that came with it."""
         return self.given(self.dtype).labels if self.given else {}
+
+    @cached_property
+    def answers(self) -> Mapping[str, Answer]:
+        """Which outputs say which targets."""
+        return self.answers_of(step.outputs_of(self.model.graph, "output"))
+
+    def answers_of(self, outputs: Mapping[str, str]) -> dict[str, Answer]:
+        """The same for any values of the model, by public name; a model that came with answers keeps them."""
+        graph, given = self.model.graph, self.given(self.dtype).answers if self.given else {}
+        own = answers(graph.only({**outputs, **step.outputs_of(graph, "loss", "metric")}), self.model.targets)
+        return {**{n: a for n, a in given.items() if f"output:{n}" in outputs}, **own}
 
     @property
     def means(self) -> Mapping[str, Any]:

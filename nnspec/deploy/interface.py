@@ -41,8 +41,12 @@ def judged(spec: Compilation, outputs: Sequence[str], pixels: Collection[str]) -
 def _stable(spec: Compilation, outputs: Sequence[str], *more: str) -> Graph:
     """The graph of these outputs, or those of the model, with `more` kinds of them."""
     model = spec.model.graph
-    chosen = {f"output:{n}": _value(spec, n) for n in outputs} or outputs_of(model, "output")
-    return rewrite(model.only(chosen | outputs_of(model, *more), spec.model.name), *STABLE)
+    return rewrite(model.only(chosen(spec, outputs) | outputs_of(model, *more), spec.model.name), *STABLE)
+
+
+def chosen(spec: Compilation, outputs: Sequence[str]) -> dict[str, str]:
+    """These values of the model, or else its outputs, by public name."""
+    return {f"output:{n}": _value(spec, n) for n in outputs} or outputs_of(spec.model.graph, "output")
 
 
 def preparing(spec: Compilation, ports: Sequence[str], pixels: Collection[str], sample: Sample) -> Graph:

@@ -11,12 +11,13 @@ import numpy as np
 
 from nnspec.compile import Compilation
 from nnspec.deploy.card import write_card
-from nnspec.deploy.interface import given_as, graph_of, preparation
+from nnspec.deploy.interface import chosen, given_as, graph_of, preparation
 from nnspec.deploy.model import Proof, export
 from nnspec.deploy.proof import inputs_of
 from nnspec.deploy.quantized import export_quantized
 from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared, renamed
 from nnspec.deploy.wishes import Wishes
+from nnspec.elaborate.answers import Answer
 from nnspec.graph import Graph
 from nnspec.ops.source import state
 from nnspec.run.engine import Engine
@@ -34,7 +35,8 @@ def export_network(
     graph = graph_of(spec, w.outputs, w.pixels, w.raw)
     labels = dict(_labels(spec, graph, renamed(w.raw) if w.raw else {}, labels))
     states = {node.name: node.type.shape for node in graph if node.op is state}
-    said = {"labels": labels, "means": dict(means), "preprocessing": prepared, "states": states}
+    answers = {n: _as_said(answer) for n, answer in spec.answers_of(chosen(spec, w.outputs)).items()}
+    said = {"labels": labels, "answers": answers, "means": dict(means), "preprocessing": prepared, "states": states}
     about = metadata(engine) | {name: json.dumps(value) for name, value in said.items() if value}
     weights = {n: v.astype(spec.dtype) for n, v in {**engine.params, **engine.states}.items()}
     if w.raw:
@@ -47,6 +49,10 @@ def export_network(
     steps = int(engine.steps_done)
     write_card(proof, spec, graph, labels=labels, steps=steps, prepared=prepared, examples=seen, measured=w.measured)
     return proof
+
+
+def _as_said(answer: Answer) -> dict[str, Any]:
+    return {key: value for key, value in answer._asdict().items() if value is not None}
 
 
 def _labels(

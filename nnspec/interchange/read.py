@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper, numpy_helper
 
 from nnspec.diagnostics import fault
+from nnspec.elaborate.answers import Answer
 from nnspec.files import is_plain_file
 from nnspec.interchange.lowering import Array
 from nnspec.strict_json import loads
@@ -53,6 +54,12 @@ def labels_of(model: onnx.ModelProto) -> dict[str, list[str]]:
     return _said(model, "labels", _are_labels, "a list of different texts")
 
 
+def answers_of(model: onnx.ModelProto) -> dict[str, Answer]:
+    """Which target each output says, where the model was exported here and says so."""
+    said = _said(model, "answers", _is_answer, "a target, and perhaps a threshold,")
+    return {output: Answer(**answer) for output, answer in said.items()}
+
+
 def means_of(model: onnx.ModelProto) -> dict[str, Any]:
     """What stands for missing values, by column, where the model was exported here and says so."""
     return _said(model, "means", _is_mean, "numbers")
@@ -79,6 +86,11 @@ def _said(model: onnx.ModelProto, key: str, fits: Callable[[Any], bool], what: s
 
 def _are_labels(texts: Any) -> bool:
     return isinstance(texts, list) and all(isinstance(t, str) for t in texts) and 0 < len(texts) == len(set(texts))
+
+
+def _is_answer(said: Any) -> bool:
+    known = isinstance(said, dict) and {"target"} <= said.keys() <= {"target", "threshold"}
+    return known and isinstance(said["target"], str) and isinstance(said.get("threshold", 0.0), int | float)
 
 
 def _is_mean(value: Any) -> bool:

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from nnspec.elaborate.model import Model
+from nnspec.compile import Compilation
 from nnspec.picture.look import short, width
 from nnspec.record import dataclass
 from nnspec.run.stored import in_parts
@@ -28,8 +28,9 @@ HEAD = '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of examples, beside what they are; `shares` are its probabilities."""
+    """What a classifier says of a target of examples, beside what they are; `shares` are its probabilities."""
 
+    target: str
     truth: Array
     shares: Array
     labels: Sequence[str]
@@ -51,18 +52,22 @@ class Answers:
         return wrong[np.argsort(-self.shares[wrong].max(-1), kind="stable")][:WORST]
 
 
-def judged(model: Model) -> tuple[str, str] | None:
-    """The target that is a class, and the first output with a number for each; None for a model that is no classifier."""
-    for target, kind in model.targets.items():
-        for output, type in model.outputs.items():
-            if kind.classes and kind.rank == 1 and type.rank == 2 and type.shape[1] == kind.classes:
-                return target, output
-    return None
+def judged(spec: Compilation) -> dict[str, str]:
+    """The targets that an output says, of so few classes that a table shows them, each with the first such output."""
+    said = {target: [output for output, answer in spec.answers.items() if answer.target == target] for target in spec.model.targets}
+    return {n: said[n][0] for n, type in spec.model.targets.items() if said[n] and (type.classes or 0) <= MOST_CLASSES}
 
 
-def answers(truth: Array, values: Array, labels: Sequence[str] | None) -> Answers:
+def answers(target: str, truth: Array, values: Array, labels: Sequence[str] | None, threshold: float | None = None) -> Answers:
     """Scores or probabilities beside the truth; classes without a text are called by their numbers."""
-    return Answers(np.asarray(truth), _shares(values), labels or [str(i) for i in range(values.shape[1])])
+    shares = _shares(values) if threshold is None else _of_two(values, threshold)
+    return Answers(target, np.asarray(truth), shares, labels or [str(i) for i in range(shares.shape[1])])
+
+
+def _of_two(values: Array, threshold: float) -> Array:
+    """Of the probability of the second of two classes, or of its logit, those of both."""
+    second = values.reshape(-1)
+    return _shares(np.stack([1 - second if threshold else np.zeros_like(second), second], axis=1))
 
 
 def _shares(values: Array) -> Array:
@@ -77,7 +82,7 @@ def confusion_svg(found: Answers) -> str:
     """Rows are what examples are, columns what they were taken for; the shade is the share of the row."""
     counts, classes = found.confusion, len(found.labels)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    title = f"{np.trace(counts):,} of {counts.sum():,} right; rows are true, columns said"
+    title = f"{found.target}: {np.trace(counts):,} of {counts.sum():,} right; rows are true, columns said"
     side = EDGE + CELL * classes
     wide, tall = max(side + LEANING, 20 + ceil(width(title, SIZE))), side + 10
     parts = [HEAD.format(wide, tall), f'<rect width="{wide}" height="{tall}" fill="white"/>', f'<text x="10" y="18">{title}</text>']

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.elaborate.model import Model
 from nnspec.files import write
 from nnspec.run.stored import as_array
 from nnspec.train import templates
 from nnspec.train.epoch import Epoch
-from nnspec.train.mistakes import MOST_CLASSES, answers, confusion_svg, judged, mistakes_svg
+from nnspec.train.mistakes import answers, confusion_svg, judged, mistakes_svg
 from nnspec.train.plot import curves
-from nnspec.train.rundir import CONFUSION, CURVE, METRIC_CURVES, MISTAKES
+from nnspec.train.rundir import CONFUSION, CURVE, METRIC_CURVES, MISTAKES, of_target
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -38,20 +37,16 @@ def draw_run(folder: Path, spec: Compilation, epochs: Sequence[Epoch], weights: 
 def draw_answers(
     folder: Path, spec: Compilation, fields: Mapping[str, Array], outputs: Mapping[str, Array], labels: Mapping[str, Sequence[str]]
 ) -> list[Path]:
-    """The confusion matrix and the worst mistakes of a classifier."""
-    target, output = judged(spec.model) or ("", "")
-    found = answers(fields[target], outputs[output], labels.get(target))
-    written = [_written(folder / CONFUSION, confusion_svg(found).encode())]
+    """The confusion matrix and the worst mistakes of a classifier, of each target that it says."""
+    written, targets = [], judged(spec)
     images = [as_array(fields[n]) for n, t in spec.model.inputs.items() if t.rank == 4 and t.shape[1] in (1, 3)]
-    if images and len(found.worst):
-        written.append(_written(folder / MISTAKES, mistakes_svg(found, images[0]).encode()))
+    for target, output in targets.items():
+        found = answers(target, fields[target], outputs[output], labels.get(target), spec.answers[output].threshold)
+        confusion, mistakes = (of_target(name, target) if len(targets) > 1 else name for name in (CONFUSION, MISTAKES))
+        written.append(_written(folder / confusion, confusion_svg(found).encode()))
+        if images and len(found.worst):
+            written.append(_written(folder / mistakes, mistakes_svg(found, images[0]).encode()))
     return written
-
-
-def is_classifier(model: Model) -> bool:
-    """Whether it says a class of each example, and of so few classes that a table shows them."""
-    found = judged(model)
-    return found is not None and (model.targets[found[0]].classes or 0) <= MOST_CLASSES
 
 
 def _curves(title: str, epochs: Iterable[Epoch], wanted: Callable[[str], bool]) -> str:

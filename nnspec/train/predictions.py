@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nnspec.diagnostics import fault, printable
+from nnspec.elaborate.answers import Answer
 from nnspec.files import whole, write_whole, writing
 from nnspec.graph import Type
 from nnspec.train.files import package
@@ -25,10 +26,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Classes(NamedTuple):
-    """What an output has a number for each of: the classes of a target, by name."""
+    """What an output has a number for each of: the classes of a target, by name; with a threshold, its one number is about the second."""
 
     target: str
     names: Sequence[str]
+    threshold: float | None = None
 
 
 def write(path: Path, outputs: Mapping[str, Array], classes: Mapping[str, Classes] = {}, files: Sequence[str] = ()) -> None:
@@ -57,17 +59,13 @@ def refuse_unknown(path: Path) -> None:
         raise fault("E504", f"predictions are written as {', '.join(FORMATS)}, not `{path.suffix or path.name}`")
 
 
-def classes_of(outputs: Mapping[str, Type], inputs: Collection[str], targets: Mapping[str, Type], labels: Labels) -> dict[str, Classes]:
-    """Of each output the classes that its numbers stand for: those of the only target of so many classes that has names.
-
-    An ONNX model has names of targets that it does not declare.
-    """
-    single = [Classes(n, texts) for n, texts in labels.items() if n not in inputs and (n not in targets or targets[n].rank == 1)]
+def classes_of(outputs: Mapping[str, Type], answers: Mapping[str, Answer], labels: Labels) -> dict[str, Classes]:
+    """Of each output that says a target, the classes that its numbers stand for, where they have names."""
     found = {}
-    for output, type in outputs.items():
-        named = [classes for classes in single if type.shape[1:] == (len(classes.names),)]
-        if len(named) == 1:
-            found[output] = Classes(named[0].target, [printable(name) for name in named[0].names])
+    for output, (target, threshold) in answers.items():
+        names, shape = [printable(name) for name in labels.get(target, ())], outputs[output].shape[1:]
+        if shape == (len(names),) if threshold is None else shape in ((), (1,)) and len(names) == 2:
+            found[output] = Classes(target, names, threshold)
     return found
 
 
@@ -80,10 +78,11 @@ def columns(outputs: Mapping[str, Array], classes: Mapping[str, Classes] = {}) -
 def _answers(outputs: Mapping[str, Array], classes: Mapping[str, Classes]) -> dict[str, Array]:
     """For each target the likeliest class of every example, an empty text where no class is; of several outputs the first says it."""
     found: dict[str, Array] = {}
-    for output, (target, names) in classes.items():
-        numbers = outputs[output]
+    for output, (target, names, threshold) in classes.items():
+        numbers = outputs[output].reshape(len(outputs[output]), -1)
         if target not in found:
-            found[target] = np.where(np.isnan(numbers).any(1), "", np.array(names, object)[numbers.argmax(1)])
+            said = numbers.argmax(1) if threshold is None else np.asarray(numbers[:, 0] > threshold, int)
+            found[target] = np.where(np.isnan(numbers).any(1), "", np.array(names, object)[said])
     return found
 
 
@@ -94,9 +93,14 @@ def _numbers(outputs: Mapping[str, Array], classes: Mapping[str, Classes]) -> di
         raise fault("E504", "an output of this model is the same for all examples, which a table cannot hold", help="write an .npz")
     flat = {n: v.reshape(len(v), -1) for n, v in outputs.items()}
     places = {n: range(v.shape[1]) for n, v in flat.items()}
-    names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n in flat for i in (classes[n].names if n in classes else places[n])]
-    if len(set(names)) < len(names):  # a class is called as another output ends
+    named = {n: classes[n].names if n in classes and classes[n].threshold is None else places[n] for n in flat}
+    names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n in flat for i in named[n]]
+    if len(set(names)) < len(names) and classes:  # a class is called as another output ends
         return _numbers(outputs, {})
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        owners = [n for n in flat if twice in (n, *(f"{n}_{i}" for i in named[n]))]
+        message = f"the outputs {' and '.join(f'`{n}`' for n in owners)} would both have a column `{twice}`"
+        raise fault("E504", message, help="write an .npz, which has an array for each output, or call one of them otherwise")
     return dict(zip(names, (v[:, i] for n, v in flat.items() for i in places[n]), strict=True))
 
 

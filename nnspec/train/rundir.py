@@ -91,7 +91,13 @@ def refuse_replaced(folder: Path, spec: Compilation, names: Iterable[str]) -> No
 def everything(spec: Compilation) -> Iterator[str]:
     """The names of all that a training may write into its directory, but for checkpoints."""
     yield from (*BEGINNING, METRICS, JUDGED, MODEL, CURVE, METRIC_CURVES, CONFUSION, MISTAKES)
+    yield from (of_target(name, target) for target in spec.model.targets for name in (CONFUSION, MISTAKES))
     yield from (template(name) for name in spec.model.parameters)
+
+
+def of_target(picture: str, target: str) -> str:
+    """The picture of one of several targets."""
+    return f"{Path(picture).stem}.{target}.svg"
 
 
 def template(parameter: str) -> str:

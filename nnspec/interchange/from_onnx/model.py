@@ -9,12 +9,13 @@ import numpy as np
 import onnx
 
 from nnspec.diagnostics import Span, fault
+from nnspec.elaborate.answers import Answer
 from nnspec.graph import Graph, Type
 from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.from_onnx.builder import Builder
 from nnspec.interchange.from_onnx.ports import Sizes, inputs_of
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.read import labels_of, means_of
+from nnspec.interchange.read import answers_of, labels_of, means_of
 from nnspec.interchange.single import in_single
 from nnspec.record import dataclass
 
@@ -34,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """A model as a graph, with the arrays of its parameters and states, and what it says of class numbers and missing values."""
+    """A model as a graph, with the arrays of its parameters and states, and what it says of class numbers, outputs and missing values."""
 
     name: str
     graph: Graph
@@ -42,6 +43,7 @@ class Imported:
     weights: dict[str, Array]
     steps: tuple[Step, ...]
     labels: dict[str, list[str]]
+    answers: dict[str, Answer]
     means: dict[str, Any]
 
 
@@ -73,7 +75,7 @@ def import_graph(
         raise fault("E520", f"`{name}` has no output")
     graph = b.graph.only(b.graph.outputs)
     weights = {n: w for n, w in b.weights.items() if n in graph.nodes}
-    return Imported(model.graph.name, graph, inputs, weights, _steps(b, graph), labels, means_of(model))
+    return Imported(model.graph.name, graph, inputs, weights, _steps(b, graph), labels, answers_of(model), means_of(model))
 
 
 def _steps(b: Builder, graph: Graph) -> tuple[Step, ...]:
