@@ -243,3 +243,13 @@ def test_rows_that_are_streamed_say_where_a_number_numbers_nothing(tmp_path: Pat
     assert run("train", "r.nn", cwd=tmp_path).returncode == 0
     done = run("predict", "runs/r-1", "--data", "rows.parquet", "-o", "out.parquet", cwd=tmp_path)
     assert done.returncode == 1 and re.search(r"E205\]: there is no row 7: .*spec\.nn:5:11", done.stderr, re.S)
+
+
+@pytest.mark.parametrize("engine", ["reference", "numpy", "ort"])
+def test_written_numbers_are_of_rows_whose_count_is_known_at_run_time(engine: str) -> None:
+    net = nnspec.loads("model M { input x: [T, 3]  param w: [3] = 1  a = take(w * x, [1, 0, 1])  output a  loss mean(a^2) }", engine=engine)
+    x = np.arange(12.0).reshape(2, 2, 3)
+    assert np.array_equal(net(x=x)["a"], x[:, [1, 0, 1]])
+    np.testing.assert_allclose(net.gradients(x=x)[1]["w"], 2 * np.mean(x[:, [1, 0, 1]] ** 2, axis=(0, 1)) / 3, rtol=1e-6)
+    with pytest.raises(SpecError, match="there is no row 1: there are 1"):
+        net(x=x[:, :1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.lists import flat
@@ -93,8 +95,9 @@ def _row_numbers(a: Arguments, x: Tensor) -> Tensor:
     if isinstance(i, Tensor):
         return _labels(a, "i")
     batch.numbers(i, a.at("i"))  # says what is no array of numbers
+    most = x.shape[0] if isinstance(x.shape[0], int) else math.inf  # of a size known at run time, it shows there
     for number in list(flat(i)) or [i]:
-        if not isinstance(number, int) or not isinstance(x.shape[0], int) or not 0 <= number < x.shape[0]:
+        if not isinstance(number, int) or not 0 <= number < most:
             raise fault("E205", f"there is no row {describe(number)}: {describe(x)} has {x.shape[0]} rows", a.at("i"))
     return Tensor(a.e.graph.constant(i, "int64"), False, a.at("i"))
 
