@@ -179,6 +179,23 @@ def test_a_double_sigmoid_of_a_target_without_axes_is_found_with_and_without_squ
     assert codes(spec) == ["E410"]
 
 
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
+@pytest.mark.parametrize(("stages", "y"), [("dense(1) -> squeeze", "class(2)"), ("dense(1)", "[1]"), ("dense(4)", "class(2)[4]")])
+def test_a_metric_of_logits_that_is_given_probabilities_is_an_error_with_the_fix(metric: str, stages: str, y: str) -> None:
+    lines = ("input x: [8]", f"target y: {y}", f"z = x -> {stages}", "output p = sigmoid(z)", "loss multilabel_bce(z, y)")
+    spec = model(*lines, "positive = p > 0", f"metric judged = {metric}(p, y)", "metric passed = mean(positive)")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert wrong.code == "E410" and wrong.fix and wrong.fix.text == f"{metric}(z, y)"
+    assert codes(fixed(spec, wrong)) == [] and found(fixed(spec, wrong)) == []
+
+
+def test_a_metric_of_logits_without_a_name_is_told_when_a_probability_is_one_of_a_yes() -> None:
+    spec = model("input x: [8]", "target y: class(2)", "output p = x -> logistic", "loss bce(p, y)", "metric f1(p, y)")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert (wrong.code, wrong.fix) == ("E410", None) and "`p > 0.5`" in wrong.help
+    assert codes(spec.replace("f1(p", "f1(p > 0.5")) == []
+
+
 TOP = "layer top(x) = x -> dense(3) -> sigmoid"
 OF_EACH_CLASS = {
     "a stage": (["z = x -> dense(3) -> sigmoid", "output p = softmax(z)"], "z = x -> dense(3)\n", True),

@@ -74,6 +74,9 @@ MUST = {
             "loss -log(pick(exp(p) / sum(exp(p)), y))",
         ),
         "a formula of sigmoid": logit("loss log(1 + exp(p)) - y * p"),
+        "a probability above 0": logit("loss bce(p, y)", "metric accuracy = (p > 0) == (y > 0.5)"),
+        "0 below a probability": logit("loss bce(p, y)", "metric accuracy = (y > 0.5) == (0 < p)"),
+        "a metric of the library": three("softmax(z)", "loss cross_entropy(z, y)", "metric perplexity(p, y)"),
     },
     "W103": {
         "bce of a linear layer": logit("loss bce(z, y)"),
@@ -275,6 +278,12 @@ MUST_NOT = {
     "an error that is said to be one": watched("early(val.e, patience = 3, best = low)", "metric e = mean(abs(z - y) / y)"),
     "an error of the library": watched("early(val.error, 3)", "metric error = rmse(z, y)"),
     "a loss as a metric": watched("plateau(val.huber)", "metric huber(z, y)"),
+    "a probability that is taken the logarithm of where it is above 0": logit(
+        "loss bce(p, y)", "metric entropy = if p > 0 then -p * log(p) else 0"
+    ),
+    "probabilities above a half": logit("loss bce(p, y)", "metric accuracy = (p > 0.5) == (y > 0.5)", "metric f1(p > 0.5, y)"),
+    "logits above 0": logit("loss bce(p, y)", "metric accuracy = (z > 0) == (y > 0.5)", "metric f1(z, y)"),
+    "the largest probability": three("softmax(z)", "loss cross_entropy(z, y)", "metric f1(p, y)", "metric accuracy(p, y)"),
     "an accuracy by its name": watched("early(val.accuracy, 3)", "metric accuracy = mean((z > 0) == (y > 0))"),
     "a mean by its name, and both numbers": vector("dense(9, init = normal(mean = 0.01)) -> tanh -> dense(4, init = uniform(-1, 1))"),
     "a schedule of one's own that has its own rate": "schedule own = 0.1\n" + trained("sgd(lr = 0)  schedule own"),

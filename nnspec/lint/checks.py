@@ -11,7 +11,13 @@ from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_imag
 from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
 from nnspec.lint.labels import classes_as_signs
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
-from nnspec.lint.losses import class_as_an_amount, log_of_what_may_be_negative, probabilities_as_logits, probabilities_without_logarithm
+from nnspec.lint.losses import (
+    class_as_an_amount,
+    log_of_what_may_be_negative,
+    probabilities_above_zero,
+    probabilities_as_logits,
+    probabilities_without_logarithm,
+)
 from nnspec.lint.network import Network
 from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero, rates_of_zero, rates_that_nobody_reads_or_writes
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
@@ -21,6 +27,7 @@ from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_
 CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     linear_after_linear,
     probabilities_as_logits,
+    probabilities_above_zero,
     log_of_what_may_be_negative,
     equal_weights,
     sight_smaller_than_the_image,

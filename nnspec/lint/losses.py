@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.values import Tensor
@@ -13,10 +13,16 @@ from nnspec.syntax import ast
 
 SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {"log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax")}
 """What a loss that takes logits begins with, and what makes probabilities of them, first what it does itself."""
+PROBABILITIES = ("sigmoid", "softmax")
+OF_ONE_HALF = "a probability is above 0.5 where its logit is above 0: write `p > 0.5`"
 OF_LOGITS_TOO = ("softmax", "log_softmax", "argmax")
 """What reads logits as well as it reads numbers from 0 to 1 in their place."""
 TWO_CLASSES = 2
 """Of which the numbers, 0 and 1, are amounts as well."""
+ABOVE = {"greater": (0, 1), "greater_equal": (0, 1), "less": (1, 0), "less_equal": (1, 0)}
+"""Which side of a comparison is asked to be above which."""
+TAKEN_ABOVE_ZERO = ("precision", "recall", "f1")
+"""The metrics of the library that take a logit above 0 for a yes."""
 FROM_PROBABILITIES = {"cross_entropy": "nll(log({0}), {1})", "bce_logits": "bce({0}, {1})", "multilabel_bce": "bce({0}, {1})"}
 """The losses of the library that take logits, and how the same is said of probabilities."""
 
@@ -26,11 +32,47 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
     wiring = network.in_training
     for node in wiring.graph:
         if node.role == "loss" and (made := _squashed(wiring, node)):
-            loss = _loss_of_library(network, node.span)
+            loss = _of_library(network, node.span, FROM_PROBABILITIES)
             level, code = ("error", "E410") if loss else ("warning", "W102")
-            notes = ((made.span, f"`{made.op.name}` makes them here"),) if made.span else ()
             help_, fix = _remedy(network, loss, node, made)
-            yield Diagnostic(code, _said(loss, node, made), node.span, notes=notes, help=help_, fix=fix, level=level)
+            yield Diagnostic(code, _said(loss, node, made), node.span, notes=_made_here(made), help=help_, fix=fix, level=level)
+
+
+def probabilities_above_zero(network: Network) -> Iterator[Diagnostic]:
+    """E410 where a metric of the library takes them for logits and so all for a yes, W102 where a formula holds that against a target."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        made = _above_zero(wiring, node)
+        readers = wiring.readers[node.name] if made else []
+        metric = next((r.span for r in (node, *readers) if _of_library(network, r.span, TAKEN_ABOVE_ZERO)), None)
+        if made and metric:
+            name = _of_library(network, metric, TAKEN_ABOVE_ZERO)
+            fix = _of_logits(network, metric, made, node.inputs[ABOVE[node.op.name][0]])
+            message = f"`{name}` takes logits and is given probabilities: it takes those above 0 for a yes, and all are"
+            yield Diagnostic("E410", message, metric, notes=_made_here(made), help=f"write `{fix.text}`" if fix else OF_ONE_HALF, fix=fix)
+        elif made and any(r.op.name == "equal" for cast in readers for r in (cast, *wiring.readers[cast.name])):
+            message = "a probability is asked to be above 0, as if it were a logit: that holds for all"
+            yield Diagnostic("W102", message, node.span, notes=_made_here(made), help=OF_ONE_HALF, level="warning")
+
+
+def _above_zero(wiring: Wiring, node: Node) -> Node | None:
+    """What made the probabilities that a comparison asks to be above 0."""
+    if node.op.name not in ABOVE:
+        return None
+    high, low = (wiring.graph[node.inputs[side]] for side in ABOVE[node.op.name])
+    made = _maker(wiring, high)
+    return made if made.op.name in PROBABILITIES and low.attributes.get("value") == 0 else None
+
+
+def _maker(wiring: Wiring, node: Node) -> Node:
+    """What made the numbers of which a value is a view."""
+    while node.op.name in ("reshape", "cut"):
+        node = wiring.graph[node.inputs[0]]
+    return node
+
+
+def _made_here(made: Node, what: str = "them") -> tuple[tuple[Span, str], ...]:
+    return ((made.span, f"`{made.op.name}` makes {what} here"),) if made.span else ()
 
 
 def _said(loss: str, node: Node, made: Node) -> str:
@@ -49,7 +91,7 @@ def _of_each_class(node: Node, made: Node) -> bool:
 
 def _remedy(network: Network, loss: str, node: Node, made: Node) -> tuple[str, Fix | None]:
     """The help and the fix: the logits by their name, or without the stage, or a loss of probabilities."""
-    fix = _of_logits(network, node, made.inputs[0]) if loss else None
+    fix = _of_logits(network, node.span, made, node.inputs[0]) if loss else None
     if loss and not fix and _of_each_class(node, made):
         return f"leave the sigmoid out: `{loss}` makes probabilities of logits itself", _without(network, made)
     fix = fix or (_of_probabilities(node.span) if loss else None)
@@ -69,25 +111,25 @@ def _without(network: Network, made: Node) -> Fix | None:
 
 def _squashed(wiring: Wiring, node: Node) -> Node | None:
     """What made the probabilities that a node takes for logits."""
-    made = wiring.graph[node.inputs[0]] if node.op.name in SQUASHED_AGAIN else None
-    while made and made.op.name in ("reshape", "cut"):
-        made = wiring.graph[made.inputs[0]]
-    return made if made and made.op.name in SQUASHED_AGAIN[node.op.name] else None
+    if node.op.name not in SQUASHED_AGAIN:
+        return None
+    made = _maker(wiring, wiring.graph[node.inputs[0]])
+    return made if made.op.name in SQUASHED_AGAIN[node.op.name] else None
 
 
-def _loss_of_library(network: Network, span: Span | None) -> str:
-    """The loss of the library that is called there."""
+def _of_library(network: Network, span: Span | None, names: Collection[str]) -> str:
+    """Which of these losses or metrics of the library is called there."""
     call = call_at(span)
     name = (ast.dotted(call.callee) if call else None) or ""
-    found = network.definitions.find("fn", name) if name in FROM_PROBABILITIES else None
+    found = network.definitions.find("fn", name) if name in names else None
     return name if found and found.definition.span.source.library else ""
 
 
-def _of_logits(network: Network, node: Node, logits: str) -> Fix | None:
-    """The same loss of the logits, where the model has a name for them and the loss is given no view of theirs."""
-    graph = network.training
+def _of_logits(network: Network, call: Span | None, made: Node, given: str) -> Fix | None:
+    """The same of the logits, where the model has a name for them and the call is given no view of theirs."""
+    graph, logits = network.training, made.inputs[0]
     name = next((n for n, v in network.model.scope.names.items() if isinstance(v, Tensor) and v.var.name == logits), None)
-    return _with_first(node.span, name) if name and graph[logits].type == graph[node.inputs[0]].type else None
+    return _with_first(call, name) if name and graph[logits].type == graph[given].type else None
 
 
 def _with_first(span: Span | None, written: str) -> Fix | None:
@@ -152,12 +194,11 @@ def probabilities_without_logarithm(network: Network) -> Iterator[Diagnostic]:
     for node in wiring.graph:
         picked = _picked(wiring, node) if node.role == "loss" else None
         made = wiring.graph[picked.inputs[0]] if picked else None
-        if picked and made and made.op.name in ("softmax", "sigmoid"):
+        if picked and made and made.op.name in PROBABILITIES:
             fix = _with_first(picked.span, "log({})") if made.op.name == "softmax" else None
             help_ = f"write `{fix.text}`" if fix else f"`cross_entropy` takes what goes into the `{made.op.name}`"
             message = "a log-probability is expected and a probability is given, so the loss lies between -1 and 0"
-            notes = ((made.span, f"`{made.op.name}` makes it here"),) if made.span else ()
-            yield Diagnostic("W123", message, picked.span, notes=notes, help=help_, fix=fix, level="warning")
+            yield Diagnostic("W123", message, picked.span, notes=_made_here(made, "it"), help=help_, fix=fix, level="warning")
 
 
 def class_as_an_amount(network: Network) -> Iterator[Diagnostic]:
