@@ -150,6 +150,78 @@ def test_of_a_list_all_is_expected_and_it_is_no_condition(statement: str, messag
     assert found == ([message] if message else [])
 
 
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("sum([1, 2, 1])", 4),
+        ("mean([[1, 2], [4, 5]], axis = 0)", [2.5, 3.5]),
+        ("[max([3, 7]), 1]", [7, 1]),
+        ("argmax([3, 7, 5])", 1),
+        ("cumsum([1, 2, 3])", [1, 3, 6]),
+        ("reverse([1, 2, 3])", [3, 2, 1]),
+        ("softmax([0, log(3)])[0]", 0.25),
+        ("zeros(2)", [0, 0]),
+        ("[[1, 2]] @ [[3], [4]]", [[11]]),
+        ("scan e in [1, 2, 3] with h = 0 { h = h + e }", [1, 3, 6]),
+        ("if sum([1, 2]) > 2 then 5 else 6", 5),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_computed_of_numbers_alone_is_numbers(formula: str, expected: object, dtype: str) -> None:
+    net = nnspec.loads(f"let a = {formula} model M {{ input x: []  loss x + sum(a)  output y = x + a }}", dtype=dtype)
+    np.testing.assert_allclose(net(x=[0])["y"][0], expected, rtol=1e-7)
+    assert net.gradients(x=[0])[0] == pytest.approx(np.sum(expected))
+
+
+def test_a_computed_let_is_a_size_and_a_setting_as_one_that_is_written() -> None:
+    n = nnspec.loads("let n = 2  model M { input x: [2]  param W: [2, n] = 1  output y = x @ W }", n="sum([1, 2])")
+    assert n.params["W"].shape == (2, 3)
+
+
+@pytest.mark.parametrize("formula", ["random(3)", "[1, 2] -> dense(3)", "[1, sum(random(2))]", "sgd(lr = sum(random(2)))"])
+def test_a_let_belongs_to_no_model(formula: str) -> None:
+    text = f"let a = {formula}\nmodel M {{ input x: []  output y = x + a }}"
+    (found,) = Compilation(Source("spec.nn", text), {}).diagnostics
+    assert found.code == "E108" and found.span and found.span.text == formula
+
+
+@pytest.mark.parametrize(
+    ("formula", "code"), [("1 / sum([0, 0])", "E107"), ("log(min([0, -1]))", "E107"), ("sum(zeros(1000, 101))", "E502")]
+)
+def test_a_let_that_cannot_be_computed_is_pointed_at(formula: str, code: str) -> None:
+    text = f"let a = {formula}\nmodel M {{ input x: []  output y = x + a }}"
+    (found,) = Compilation(Source("spec.nn", text), {}).diagnostics
+    assert found.code == code and found.span and found.span.text in formula
+
+
+def test_settings_of_a_training_may_be_computed() -> None:
+    spec = """
+let rule = momentum(lr = mean([0.1, 0.3]), mu = 0.5)
+schedule less(by) = lr / sum(by)
+init spread(w) = w * random(shape)
+model M {{ input x: [2]  param W: [1, 2] ~ spread({zero})  output y = x * W  loss mean((y - 1)^2) }}
+train {{ data {{ x = [{one}] }}  steps {three}  batch 1  optimizer {rule}  schedule less({by})  penalty l2({half}) }}
+"""
+    computed = {
+        "zero": "min([0, 1])",
+        "one": "ones(2)",
+        "three": "sum([1, 2])",
+        "rule": "rule",
+        "by": "cumsum([1, 1])",
+        "half": "mean([0, 1])",
+    }
+    written = {"zero": "0", "one": "[1, 1]", "three": "3", "rule": "momentum(lr = 0.2, mu = 0.5)", "by": "[1, 2]", "half": "0.5"}
+    nets = [nnspec.loads(spec.format(**words), dtype="float64") for words in (computed, written)]
+    for net in nets:
+        net.fit()
+    w, v = np.zeros((1, 2)), np.zeros((1, 2))
+    for _ in range(3):
+        v = 0.5 * v - 0.2 / 3 * ((w - 1) + 0.5 * w)
+        w = w + v
+    np.testing.assert_array_equal(nets[0].params["W"], nets[1].params["W"])
+    np.testing.assert_allclose(nets[0].params["W"], w)
+
+
 def test_lists_that_do_not_fit_are_pointed_at() -> None:
     (d,) = Compilation(Source("spec.nn", "let a = [1, 2] + [1, 2, 3] model M { input x: [] output y = x + a }"), {}).diagnostics
     assert (d.code, d.message) == ("E201", "lists of 2 and 3 elements do not fit together")

@@ -181,6 +181,10 @@ MISTAKES = {
     "a rate in quotes": Mistake(
         training("  epochs 3", '  optimizer sgd("0.1")'), "E106", 8, 'sgd("0.1")', "the learning rate is a number"
     ),
+    "a setting that is drawn": Mistake(
+        training("  epochs 3", "  optimizer momentum(lr = 1, mu = sum(random(2)))"), "E106", 8, "momentum(lr = 1, mu = sum(random(2)))",
+        "`mu` of the optimizer `momentum` is a number, not []",
+    ),
     "an init that asks for the data": Mistake(
         model("param W: [4, 2] ~ normal(0, x)", "output y = x @ W"), "E106", 3, "normal(0, x)", "`std` of the init `normal` is a number"
     ),

@@ -16,6 +16,7 @@ from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
+from nnspec.elaborate.folding import folded, is_constant
 from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
@@ -267,12 +268,12 @@ class Calls(ABC):
         name = ast.dotted(callee)
         value = self.meant(kind, name, scope, e.span.source.library) if name else self.evaluate(callee, scope)
         if isinstance(value, Function) and (found := value if value.kind == kind else self.definitions.find(kind, value.name)):
-            arguments = [(a, self.evaluate(a.value, scope)) for a in written]
-            return Applied(found, bind(found, arguments, e.span)[0], e.span)
+            arguments = [(a, folded(self.evaluate(a.value, scope))) for a in written]
+            return _before_data(Applied(found, bind(found, arguments, e.span)[0], e.span))
         if isinstance(value, Applied) and value.function.kind == kind:
             if callee is not e:
                 raise fault("E104", f"`{name}` has its arguments already", e.span, help=f"write `{name}` alone")
-            return value
+            return _before_data(value)
         word, known = value if isinstance(value, str) else name or "", sorted(self.definitions.names(kind))
         guess = nearest(word, known)
         more = instead(guess, callee.span, f"known are {', '.join(known)}", safe=bool(guess and is_safe(word, guess)))
@@ -291,6 +292,14 @@ class Calls(ABC):
         if value is POISON:
             raise Poisoned
         return value
+
+
+def _before_data(applied: Applied) -> Applied:
+    """What is done when there is no example, and so has arguments that no example changes."""
+    for name, value in applied.arguments.items():
+        if not is_constant(value):
+            raise fault("E106", f"`{name}` of the {applied.kind} `{applied.name}` is a number, not {describe(value)}", applied.span)
+    return applied
 
 
 def _for_parameters(applied: Applied, like: Value) -> Fault:

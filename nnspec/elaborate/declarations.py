@@ -148,19 +148,10 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
 
 def _start(e: Elaborator, s: ast.ParamDecl, start: ast.Expr, scope: Scope) -> Applied:
     if s.source == "~":
-        return _init(e, start, scope)
+        return e.as_kind("init", start, scope)
     pretrained = e.definitions.find("init", "pretrained", library=True)
     assert pretrained
     return Applied(pretrained, {"file": e.evaluate(start, scope)}, start.span)
-
-
-def _init(e: Elaborator, start: ast.Expr, scope: Scope) -> Applied:
-    """The init after `~`, which is drawn before there is any data."""
-    init = e.as_kind("init", start, scope)
-    for name, value in init.arguments.items():
-        if isinstance(value, Tensor):
-            raise fault("E106", f"`{name}` of the init `{init.name}` is a number, not {describe(value)}", init.span)
-    return init
 
 
 _SHARED = "all examples share it: take `mean(x, axis = 0)` or the last element, `x[-1]`, before it, or declare the size as a number"

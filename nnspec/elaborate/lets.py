@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.folding import folded, is_constant
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import POISON, Poisoned
+from nnspec.elaborate.values import POISON, Poisoned, Value
 from nnspec.graph import Graph
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_value
@@ -19,7 +20,7 @@ Settings = Mapping[str, str | int | float | bool]
 
 def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settings: Settings) -> list[Diagnostic]:
     """Enter every `let` into the scope, in order, with the overriding settings in their place; and what is wrong with them."""
-    e = Elaborator(Graph("let"), definitions, training=False)
+    e = Elaborator(Graph("let", "float64"), definitions, training=False)
     lets = [d for d in spec.definitions if isinstance(d, ast.Let)]
     known = [let.name.id for let in lets]
     for name in settings:
@@ -33,11 +34,20 @@ def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settin
                 raise fault("E105", f"`let {name}` is written twice", let.name.span, notes=((scope.spans[name], "first here"),))
             scope.spans[name] = let.name.span
             try:
-                scope.names[name] = _setting(e, let, settings[name], scope) if name in settings else e.evaluate(let.value, scope)
+                value = _setting(e, let, settings[name], scope) if name in settings else e.evaluate(let.value, scope)
+                scope.names[name] = _constant(value, let)
             except (Fault, Poisoned):
                 scope.names[name] = POISON
                 raise
     return e.diagnostics
+
+
+def _constant(value: Value, let: ast.Let) -> Value:
+    """As numbers, where it is computed from numbers; it belongs to no model, whose graph could compute it."""
+    value = folded(value)
+    if not is_constant(value):
+        raise fault("E108", "a `let` is known when the spec is compiled: it has no parameters, and draws nothing", let.value.span)
+    return value
 
 
 def _of_a_model(spec: ast.Spec, name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from nnspec.diagnostics import Fix, Span, did_you_mean, fault, instead, meant
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import Formula, names_in
+from nnspec.elaborate.folding import folded
 from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import describe, is_number
@@ -134,7 +135,7 @@ class SourceReader:
 
     def read(self, e: ast.Expr) -> DataSource:
         if isinstance(e, ast.Record):
-            values = {f.name or "": self.e.evaluate(f.value, self.scope) for f in e.fields}
+            values = {f.name or "": folded(self.e.evaluate(f.value, self.scope)) for f in e.fields}
             return DataSource("inline", e.span, None, values, {f.name or "": f.value.span for f in e.fields})
         name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or ""
         place = e.callee.span if isinstance(e, ast.Call) else e.span

@@ -11,6 +11,7 @@ from nnspec.elaborate import foreign, vocabulary
 from nnspec.elaborate.augmentation import Augmentation, check_augmentations, read_augmentations
 from nnspec.elaborate.directions import DIRECTIONS, LOW
 from nnspec.elaborate.expand import Elaborator
+from nnspec.elaborate.folding import folded
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, losses_of, trained_by
@@ -145,7 +146,7 @@ class _Reader:
     """Reads one setting at a time."""
 
     def __init__(self, definitions: Definitions, lets: Scope) -> None:
-        self.e = Elaborator(Graph("train"), definitions, training=True)
+        self.e = Elaborator(Graph("train", "float64"), definitions, training=True)
         self.scope = Scope(lets)
         self.source = SourceReader(self.e, self.scope).read
         self.settings: dict[str, Callable[[ast.Expr], Any]] = {
@@ -208,7 +209,7 @@ class _Reader:
         return optimizer
 
     def number(self, e: ast.Expr) -> float:
-        value = self.e.evaluate(e, self.scope)
+        value = folded(self.e.evaluate(e, self.scope))
         if not is_number(value):
             raise fault("E106", f"expected a number, got {describe(value)}", e.span)
         return float(value)
