@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from data_cases import FLOWERS, SPEC, X_PLACE, Y_PLACE, inline, mistake, port, read_text, source, training
 
 import nnspec
 from nnspec.cli.main import cli
+from nnspec.diagnostics import Fault
 from nnspec.graph import Size, Type
 from nnspec.train.data import check, load, read, source_from_path
 
@@ -51,6 +52,43 @@ def test_a_train_block_without_data_takes_it_from_the_command_line(tmp_path: Pat
     (tmp_path / "new.csv").write_text("x\n1\n2\n")
     assert load(training(), {"x": port()}, {}, Path("elsewhere"), str(tmp_path / "new.csv")).train["x"].tolist() == [1, 2]
     assert mistake(lambda: load(training(), {"x": port()}, {}, Path())).code == "E302"
+
+
+COMMANDS = [("predict", "r", "-o", "o.csv"), ("eval", "r"), ("train", "m.nn", "--run", "q")]
+
+
+@pytest.fixture
+def own_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run, `r`, of a spec that says which columns its input is made of, and the spec, m.nn."""
+    monkeypatch.chdir(tmp_path)
+    Path("m.csv").write_text("a,b,kind\n" + "".join(f"{i},{i % 7},{('ash', 'elm')[i % 2]}\n" for i in range(12)))
+    text = PLANT.replace("[1]", "[2]").replace("{ epochs", '{ data csv("m.csv", size = [a, b])  epochs')
+    Path("m.nn").write_text(text)
+    nnspec.loads(text, engine="numpy").fit(run="r")
+
+
+@pytest.mark.usefixtures("own_columns")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_column_that_other_data_lack_is_missed_in_their_file_and_asked_for_in_the_spec(command: tuple[str, ...]) -> None:
+    Path("new.csv").write_text("a,kind\n1,ash\n2,elm\n")
+    done = CliRunner().invoke(cli, [*command, "--data", "new.csv"])
+    found = as_diagnostic(done)
+    assert found.message == "`csv` has no field `b` for `size`" and "`a`, `kind`" in found.help
+    assert found.span and (found.span.source.name, found.span.text) == ("--data", "new.csv")
+    assert [(place.text, said) for place, said in found.notes] == [("[a, b]", "it is asked for here")]
+
+
+@pytest.mark.usefixtures("own_columns")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_gap_of_other_data_is_closed_by_what_the_spec_says(command: tuple[str, ...]) -> None:
+    Path("new.csv").write_text("a,b,kind\n1,2,ash\n,3,elm\n")
+    found = as_diagnostic(CliRunner().invoke(cli, [*command, "--data", "new.csv"]))
+    assert found.code == "E306" and "in the data block of the spec, `missing = drop`" in found.help and ".csv" not in found.help
+
+
+def as_diagnostic(done: Result) -> nnspec.Diagnostic:
+    assert isinstance(done.exception, Fault | nnspec.SpecError)
+    return done.exception.diagnostic if isinstance(done.exception, Fault) else done.exception.diagnostics[0]
 
 
 def test_a_path_is_a_source_by_its_suffix() -> None:

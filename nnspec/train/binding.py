@@ -17,7 +17,7 @@ from nnspec.graph import Type
 from nnspec.graph.types import show
 from nnspec.train.cells import KINDS, Cells, not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing, shown
-from nnspec.train.files import COMMAND_LINE
+from nnspec.train.files import on_command_line
 from nnspec.train.formulas import computed
 from nnspec.train.npy import ONLY
 from nnspec.train.readers import Readers
@@ -183,14 +183,16 @@ def _no_field(source: DataSource, readers: Readers, port: str, name: str, type: 
     near = did_you_mean(name, readers)
     there = f"its fields are {listing(readers)}" if readers else "it has no fields"
     how = "" if source.name == "inline" or name != port else _how(source, port, _numbers(type))
-    span = source.spans.get(port, source.span) if name != port else source.span
-    return fault("E307", message, span, help=f"{near} {there}{how}".strip())
+    asked = source.spans.get(port, source.span) if name != port else source.span
+    if on_command_line(source.span) and asked is not source.span:
+        return fault("E307", message, source.span, notes=((asked, "it is asked for here"),), help=f"{near} {there}{how}".strip())
+    return fault("E307", message, asked, help=f"{near} {there}{how}".strip())
 
 
 def _how(source: DataSource, port: str, numbers: int) -> str:
     """How a field is chosen: in the spec, and by the names of columns."""
     file = '"file", ' if source.path else ""
     columns = f"columns `{port}_0` to `{port}_{numbers - 1}`" if source.name in ("csv", "parquet") and numbers > 1 else ""
-    if source.span.source.name == COMMAND_LINE:  # perhaps of a model without a spec
+    if on_command_line(source.span):  # perhaps of a model without a spec
         return f"; call {columns or f'one `{port}`'}, or choose in a spec: `data {source.name}({file}{port} = ..)`"
     return f"; choose one with `{source.name}({file}{port} = ..)`" + (f", or call {columns}" if columns else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
@@ -44,14 +43,6 @@ def as_float(text: str) -> float | None:
 def are_numbers(values: np.ndarray, gaps: bool) -> bool:
     """Whether all are finite, or, where there may be gaps, NaN."""
     return bool(not np.isinf(values).any() if gaps else np.isfinite(values).all())
-
-
-def missing_help(table: Path, count: int, is_number: bool) -> str:
-    """How rows without a value are left out, or the values filled in."""
-    all_of_them = f"; {count:,} are missing" if count > 1 else ""
-    kind = table.suffix.lower().removeprefix(".") or "npy"
-    filled = ", and `missing = mean` puts the mean of the column in place of a number" if is_number else ""
-    return f'{NOT_FINITE_HELP}{all_of_them}; `{kind}("{table.name}", .., missing = drop)` leaves such rows out{filled}'
 
 
 def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault:

@@ -16,7 +16,8 @@ from nnspec.graph.types import bind, show, size_names
 from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions
 from nnspec.run.stored import Stored
-from nnspec.train.cells import KINDS, NOT_FINITE_HELP, missing_help, not_a_number, quoted
+from nnspec.train.cells import KINDS, NOT_FINITE_HELP, not_a_number, quoted
+from nnspec.train.files import missing_help
 
 Fields = dict[str, np.ndarray]
 """Arrays by the name of their port, each with the examples along axis 0."""
@@ -215,7 +216,7 @@ class Checker:
             why = "is not a finite number" if not np.isfinite(values[at]) else f"does not fit into {self.dtype}"
             missing = np.isnan(values)
             table = self.whence.table if missing[at] else None
-            help_ = missing_help(table, int(missing.sum()), is_number=True) if table else NOT_FINITE_HELP
+            help_ = missing_help(table, int(missing.sum()), is_number=True, span=self.span) if table else NOT_FINITE_HELP
             raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {shown(values[at])} {why}", help=help_)
         return converted
 

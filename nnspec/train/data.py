@@ -23,7 +23,7 @@ from nnspec.train.check import Fields, Whence, check, examples
 from nnspec.train.labels import Labels, keep_labels, known_texts, lists, refuse_learnt
 from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, refuse_unknown, rows_kept
 from nnspec.train.readers import Parts, Readers, Stretch, Tall
-from nnspec.train.sources import IDX_SOURCES, TABLES, open_source, source_for, source_from_path
+from nnspec.train.sources import IDX_SOURCES, TABLES, open_source, reading, source_for, source_from_path
 from nnspec.train.split import Rows, split
 from nnspec.train.streamed import Wish, laid_out, most_in_memory
 from nnspec.train.telling import at, telling_rows
@@ -298,7 +298,7 @@ class _Loader:
     def main_source(self) -> tuple[DataSource, str | None]:
         """The source of `data` with the `--data` it is to use."""
         if self.training.data:
-            return self.training.data, self.data
+            return reading(self.training.data, self.data), self.data
         if self.data:
             return source_from_path(self.data), None
         place = Span(self.training.span.source, self.training.span.start, self.training.span.start + len("train"))
@@ -315,7 +315,9 @@ class _Loader:
     def other(self, source: DataSource) -> Fields:
         """A source of its own for validation or test: the part it holds out, or all of it."""
         same = self.training.data is not None and source.name == self.training.data.name and source.name in IDX_SOURCES
-        parts = self.opened(source, self.data if same else None)
+        data = self.data if same else None
+        source = reading(source, data)
+        parts = self.opened(source, data)
         source = by_their_names(source, parts.train, self.ports)
         if source.options.get("missing") == "mean" and (tall := columns_of(source, parts, self.ports)):
             refuse_unknown(source, tall, self.fillable(source) - self.means.keys())

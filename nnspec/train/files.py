@@ -22,7 +22,7 @@ from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate.sources import SOURCES
 from nnspec.files import is_plain_file
 from nnspec.memory import is_exhausted
-from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells
+from nnspec.train.cells import NOT_FINITE_HELP, NUMBERS_OR_TEXTS, Cells
 from nnspec.train.readers import Readers
 
 MAX_EXPANSION = 1000
@@ -42,14 +42,33 @@ def existing(path: Path, span: Span | None) -> Path:
     if is_plain_file(path):
         return path
     message = f"the data file {path} does not exist, or is not a plain file"
-    given = span is not None and span.source.name == COMMAND_LINE
-    help_ = source_help(path.name) if given else "a path in a spec is taken from the folder of the spec; `--data FILE` gives another"
+    help_ = (
+        source_help(path.name)
+        if on_command_line(span)
+        else "a path in a spec is taken from the folder of the spec; `--data FILE` gives another"
+    )
     raise fault("E302", message, span, help=help_)
 
 
 def source_help(name: str) -> str:
     """For what `--data` names, and is no file."""
     return f"`--data` takes a file; the source of this name is written in the spec: `data {name}`" if name in SOURCES else ""
+
+
+def on_command_line(span: Span | None) -> bool:
+    """Whether a file was named there, and not in a spec."""
+    return span is not None and span.source.name == COMMAND_LINE
+
+
+def missing_help(table: Path, count: int, is_number: bool, span: Span | None) -> str:
+    """How rows without a value are left out, or the values filled in; of a file in the place of a spec's, by what the spec says."""
+    all_of_them = f"; {count:,} are missing" if count > 1 else ""
+    filled = ", and `missing = mean` puts the mean of the column in place of a number" if is_number else ""
+    if on_command_line(span):
+        learnt = f"; in the data block of the spec, `missing = drop` leaves such rows out of training and judging{filled}"
+        return f"{NOT_FINITE_HELP}{all_of_them}{learnt}"
+    kind = table.suffix.lower().removeprefix(".") or "npy"
+    return f'{NOT_FINITE_HELP}{all_of_them}; `{kind}("{table.name}", .., missing = drop)` leaves such rows out{filled}'
 
 
 def package(module: str, name: str, what: str, extra: str, span: Span | None) -> ModuleType:

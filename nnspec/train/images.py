@@ -15,7 +15,7 @@ from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.files import is_plain_file
 from nnspec.record import dataclass
-from nnspec.train.files import BROKEN, COMMAND_LINE, broken, check_size, package
+from nnspec.train.files import BROKEN, broken, check_size, on_command_line, package
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 GREY, COLOURED = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
@@ -86,8 +86,7 @@ class _Folder:
         try:
             return sorted(p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
         except OSError:
-            in_spec = self.source.span.source.name != COMMAND_LINE
-            help_ = "a path in a spec is taken from the folder of the spec" if in_spec else ""
+            help_ = "" if on_command_line(self.source.span) else "a path in a spec is taken from the folder of the spec"
             raise self.fault("E302", f"there is no folder, and no image, {self.folder}", help_) from None
 
     def files(self, folder: Path) -> list[Path]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from nnspec.diagnostics import Span, fault
-from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells, missing_help
-from nnspec.train.files import BROKEN, broken, existing, package, rows_at_once
+from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells
+from nnspec.train.files import BROKEN, broken, existing, missing_help, package, rows_at_once
 from nnspec.train.readers import Readers, Stretch, Tall
 
 WIDEST = 8
@@ -66,7 +66,7 @@ def _values(path: Path, name: str, span: Span | None, column: Any, cells: Cells,
     if column.null_count or values.dtype == object:
         empty = column.is_null().to_numpy() | (values == "" if values.dtype == object else False)
         if empty.any():
-            help_ = missing_help(path, int(empty.sum()), values.dtype != object)
+            help_ = missing_help(path, int(empty.sum()), values.dtype != object, span)
             row = before + int(np.argmax(empty)) + 1
             raise fault("E306", f"{path}, row {row}, column `{name}`: the cell is empty", span, help=help_)
     return values

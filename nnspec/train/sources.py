@@ -73,11 +73,16 @@ def _on_the_command_line(path: str) -> Span:
     return Span(Source(COMMAND_LINE, path), 0, len(path))
 
 
+def reading(source: DataSource, data: str | None) -> DataSource:
+    """A source of the spec, placed where `data` takes the place of its file."""
+    return replace(source, span=_on_the_command_line(data)) if data else source
+
+
 def source_for(own: DataSource | None, data: str) -> DataSource | None:
     """What `--data` is read as, beside the spec's own source: as that, if it is of its kind; or a table, by its own kind."""
     kind = _kind(data)
     if own and own.path and (own.name == kind or {own.name, kind} == COLUMNS or own.name not in TABLES or _both_name_arrays(own, data)):
-        return own
+        return reading(own, data)
     is_of_idx_files = own is not None and own.name in IDX_SOURCES and is_folder(Path(data))
     return source_from_path(data) if kind in TABLES and not is_of_idx_files else None
 
@@ -100,7 +105,6 @@ def open_source(
     and `cells` says how a table is read.
     """
     path = Path(data).absolute() if data else folder / (source.path or "")
-    source = replace(source, span=_on_the_command_line(data)) if data else source
     if data and not source.path and source.name not in IDX_SOURCES:
         name = "data { .. }" if source.name == "inline" else source.name
         raise fault("E302", f"`{name}` brings its own examples and reads no other data", source.span,

@@ -23,11 +23,10 @@ from nnspec.train.cells import (
     Cells,
     are_numbers,
     as_float,
-    missing_help,
     not_a_number,
     quoted,
 )
-from nnspec.train.files import broken, existing
+from nnspec.train.files import broken, existing, missing_help
 from nnspec.train.quick import plain_columns
 from nnspec.train.readers import Readers, in_memory
 
@@ -84,10 +83,10 @@ class Table:
         place = f"{self.path}, {self.place(row)}, column `{name}`"
         value, is_number = as_float(cells[row]), any(map(_is_finite, cells))
         if not cells[row]:
-            help_ = missing_help(self.path, cells.count(""), is_number)
+            help_ = missing_help(self.path, cells.count(""), is_number, self.span)
             return fault("E306", f"{place}: the cell is empty", self.span, help=help_)
         if value is not None:
-            help_ = missing_help(self.path, 1, is_number) if math.isnan(value) else NOT_FINITE_HELP
+            help_ = missing_help(self.path, 1, is_number, self.span) if math.isnan(value) else NOT_FINITE_HELP
             return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help=help_)
         message = f"{place}: {quoted(cells[row])} is not a number"
         return not_a_number(cells[row], message, self.span, "a column holds only numbers, or no number")
