@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import nnspec
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, SpecError
-from nnspec.train import tables
+from nnspec.train import quick, tables
 from nnspec.train.cells import Cells
 from nnspec.train.quick import SAMPLE, plain_columns
 from nnspec.train.tables import read_csv
@@ -192,6 +192,28 @@ TRICKY = {
     "quotes around all": LONG.replace("red", '"red"'),
     "a quote that does not end": LONG + '1,"red\n',
     "a line in quotes": LONG + '1,"red\nblue"\n',
+    "quotes in quotes": LONG + '1,"""red"" or ""blue"""\n2,""""\n3,"re""d"\n',
+    "commas and lines in all quotes": LONG.replace("red", '"red, or\n\rblue"'),
+    "a line of its own in quotes": LONG.replace("red", '"\n\nred\n\n"'),
+    "quoted numbers": LONG.replace("0.", '"0.').replace(",red", '",red').replace(",blue", '",blue'),
+    "one quoted number": LONG + '"1.5",red\n" 2 ","red "\n',
+    "empty quotes": LONG + '1,""\n"",red\n',
+    "a quoted nothing": LONG + '"",""\n',
+    "a quote within": LONG + '1,5" red\n2,6" blue\n',
+    "letters behind a quote": LONG + '1,"red"s\n',
+    "a blank behind a quote": LONG + '1,"red" \n',
+    "a blank before a quote": LONG + '1, "red"\n',
+    "a quoted name": LONG.replace("kind", '"kind"').replace("red", '"red"'),
+    "a name of two lines": LONG.replace("kind", '"ki\nnd"').replace("red", '"red"'),
+    "a name with a quote": LONG.replace("kind", '"ki""nd"'),
+    "a quote at the very end": LONG + '1,"',
+    "two quotes at the very end": LONG + '1,""',
+    "quotes and old ends of lines": LONG.replace("red", '"red"').replace("\n", "\r"),
+    "quotes and other ends of lines": LONG.replace("red", '"red"').replace("\n", "\r\n"),
+    "quotes and a byte order mark": "\ufeff" + LONG.replace("x", '"x"', 1).replace("red", '"red"'),
+    "quotes and a row too long": LONG + '1,"red","blue"\n',
+    "quotes in one column": "x\n" + '"red"\n"a\nb"\n' * (SAMPLE // 8),
+    "blank and quoted lines": "x\n" + '"1"\n\n""\n' * (SAMPLE // 8),
     "a zero byte": LONG + "1,re\0d\n",
     "spaces of other kinds": LONG + "1,\u00a0red\u2003\n\u00a02,red\n",
     "lines of other kinds": LONG + "1,re\u2028d\n2,re\x0bd\x85\n",
@@ -210,6 +232,7 @@ TRICKY = {
 @pytest.mark.parametrize("kind", TRICKY)
 def test_pyarrow_reads_what_is_read_cell_by_cell(kind: str, write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
+    monkeypatch.setattr(quick, "CHUNK", 999)
     path = write(TRICKY[kind])
     expected = outcome(path), outcome(path, gaps=True)
     monkeypatch.setattr(tables, "QUICK_FROM", 0)
@@ -240,6 +263,11 @@ CELLS = st.one_of(
             "é",
             '"',
             '"a"',
+            '"a,b"',
+            '"a""b"',
+            '""',
+            '"2.5"',
+            '"a\nb"',
             ";",
         )
     ),
@@ -309,7 +337,10 @@ def test_a_plain_file_is_read_quickly_and_one_that_is_not_or_without_pyarrow_cel
     pytest.importorskip("pyarrow")
     plain = plain_columns(write(LONG))
     assert plain and all(values is not None for values in plain.values())
-    assert plain_columns(write(LONG + '1,"red"\n')) is None
+    for more in ('1,"red"\n', '1,"red, or ""blue"""\n"2","green\nyellow"\n'):
+        quoted = plain_columns(write(LONG + more))
+        assert quoted and all(values is not None for values in quoted.values())
+    assert plain_columns(write(LONG + '1,5" red\n')) is None
     doubtful = plain_columns(write(LONG + "1,\n"))
     assert doubtful and doubtful["x"] is not None and doubtful["kind"] is None
     monkeypatch.setitem(sys.modules, "pyarrow.csv", None)
