@@ -156,11 +156,11 @@ def test_no_primitive_that_could_have_an_example_is_without() -> None:
 
 
 def test_an_entry_shows_all_its_parts() -> None:
-    assert run("doc", "relu").output == (
-        "fn relu(x)  (std/activations.nn)\n\n"
-        "The positive part (Nair and Hinton 2010); its gradient at 0 is 0.\n\n"
-        "fn relu(x) = max(x, 0)\n\n"
-        "example: relu([-1, 0, 2]) == [0, 0, 2]\n"
+    assert run("doc", "relu6").output == (
+        "fn relu6(x)  (std/activations.nn)\n\n"
+        "relu up to 6 (Krizhevsky 2010).\n\n"
+        "fn relu6(x) = min(relu(x), 6)\n\n"
+        "example: relu6([-1, 2, 8]) == [0, 2, 6]\n"
     )
     dense = run("doc", "dense").output
     assert "  return y\n}\n\nshape: x: [*s, n] -> [*s, units]\nexample: [4] -> dense(units = 2) gives [2]\n" in dense

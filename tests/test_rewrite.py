@@ -10,16 +10,17 @@ import pytest
 import torch
 
 import nnspec
+from nnspec.autodiff import gradients
 from nnspec.graph import BATCH, Graph, Mismatch, Type, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
-from nnspec.rewrite import Rule, lighter, load_rules, rewrite
+from nnspec.rewrite import BEFORE_GRADIENTS, Rule, lighter, load_rules, rewrite
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-RULES = [
-    r for f in ("stability", "views", "pooling", "algebra", "broadcast", "export", "update", "loops", "sessions") for r in load_rules(f)
-]
+FILES = (*BEFORE_GRADIENTS, "broadcast", "stopped", "export", "update", "loops", "sessions")
+RULES = [rule for file in FILES for rule in load_rules(file)]
+DIFFERENTIATED = [rule for file in BEFORE_GRADIENTS for rule in load_rules(file)]
 
 
 class Side:
@@ -98,6 +99,22 @@ def test_a_rule_fits_its_own_left_side(rule: Rule) -> None:
     assert rule.apply(graph, graph.outputs["left"]) is not None
 
 
+@pytest.mark.parametrize("at", [0.0, 1.0, -1.0])
+@pytest.mark.parametrize("rule", DIFFERENTIATED, ids=lambda r: r.text)
+def test_both_sides_of_a_rule_have_one_gradient_also_where_one_of_them_bends(rule: Rule, at: float) -> None:
+    graph = built(rule)
+    feeds = values(graph, np.random.default_rng(0))
+    if "x" in feeds:
+        feeds["x"] = np.full_like(feeds["x"], at)
+    sources = [n.name for n in graph if n.op.is_source and n.type.is_float]
+    sides = [[g.name for g in gradients(graph, graph.outputs[side], sources)] for side in ("left", "right")]
+    graph.outputs |= {name: name for names in sides for name in names}
+    result = reference.run(graph, feeds)
+    for left, right in zip(*sides, strict=True):
+        there = np.isfinite(result[left])
+        np.testing.assert_allclose(np.asarray(result[right])[there], np.asarray(result[left])[there], rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.parametrize(
     ("formula", "at", "expected"),
     [
@@ -112,6 +129,53 @@ def test_a_rule_fits_its_own_left_side(rule: Rule) -> None:
 def test_a_formula_as_written_does_not_overflow(formula: str, at: float, expected: float) -> None:
     net = nnspec.loads(f"model M {{ input x: []  output y = {formula} }}")
     assert net(x=[at])["y"][0] == pytest.approx(expected)
+
+
+AT_A_KINK = {
+    "relu(p)": 0,
+    "max(p, 0)": 0.5,
+    "max(0, p)": 0.5,
+    "min(p, 0)": 0.5,
+    "clip(p, 0, 6)": 0.5,
+    "relu6(p)": 0,
+    "hinge(p + 1, 1)": -0.5,
+    "max(p, 0) + log(1 + exp(-abs(p)))": 0.5,
+    "if p > 0 then p else 2 * (exp(p) - 1)": 2,
+    "if p > 0 then p else exp(p) - 1": 1,
+    "if p > 0 then p else 0.5 * (exp(p) - 1)": 0.5,
+    "if p >= 0 then p else 2 * (exp(p) - 1)": 1,
+    "if p < 0 then 2 * (exp(p) - 1) else p": 1,
+    "if p <= 0 then 2 * (exp(p) - 1) else p": 2,
+    "elu(p, 2)": 1,
+}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "reference", "ort"])
+@pytest.mark.parametrize("formula", AT_A_KINK)
+def test_where_two_sides_meet_the_gradient_is_that_of_the_reference(formula: str, engine: str) -> None:
+    """Half of it for each side of `max`, all of it for the chosen side of `if`, none for relu; also in a step of a scan, and as `grad`."""
+    loops = f"scan e in x with h = 0 {{ h = {formula} + 0 * h * e }}"
+    for loss in (formula, f"sum({loops}) / 3"):
+        net = nnspec.loads(f"model M {{ input x: [3]  param p: [] = 0  output x  loss {loss} }}", engine=engine)
+        assert net.gradients(x=np.ones((2, 3)))[1]["p"] == pytest.approx(AT_A_KINK[formula])
+    net = nnspec.loads(f"model M {{ input p: []  output d = grad({formula}, p) }}", engine=engine)
+    assert net(p=[0.0])["d"] == pytest.approx([AT_A_KINK[formula]])
+
+
+def test_the_cross_entropy_of_the_texts_has_the_gradient_of_torch_from_weights_of_zero_on() -> None:
+    net = nnspec.loads(
+        "model B { input x: [2]  target y: []  z = (x -> dense(1, init = zeros))[0]  output z"
+        "  loss max(z, 0) - z * y + log(1 + exp(-abs(z))) }"
+    )
+    x, y = torch.randn(8, 2), torch.randint(2, (8,)).float()
+    w = torch.zeros(2, 1, requires_grad=True)
+    torch.nn.functional.binary_cross_entropy_with_logits((x @ w)[:, 0], y).backward()
+    np.testing.assert_allclose(net.gradients(x=x.numpy(), y=y.numpy())[1]["dense.W"], w.grad, rtol=1e-6)
+
+
+def test_a_max_with_zero_is_a_relu_where_nothing_is_differentiated() -> None:
+    net = nnspec.loads("model M { input x: [3]  output y = max(x, 0) }")
+    assert [n.op.name for n in net.graph] == [n.op.name for n in net.spec.deployed] == ["input", "relu"]
 
 
 @pytest.mark.parametrize("formula", ["log(exp(x) / sum(exp(x)))", "log(softmax(x))", "x - log(sum(exp(x)))"])

@@ -114,6 +114,7 @@ MUST = {
     },
     "W108": {
         "Xavier with relu": vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"),
+        "a relu of one's own": f"fn positive(x) = max(0, x)\n{vector('dense(16, init = xavier_uniform) -> positive -> dense(4)')}",
         "He with tanh": vector("dense(16, init = he_normal) -> tanh -> dense(4)"),
         "He with sigmoid, in a kernel": image("conv(8, 3, init = he_uniform) -> maxpool(2) -> sigmoid -> flatten -> dense(10)"),
         "a parameter of one's own": model(

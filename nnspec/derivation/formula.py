@@ -79,6 +79,8 @@ class Formula:
                 return signs.call("reshape", [terms[0], Term(f"[{', '.join(self.size(d).text for d in shape)}]")])
             case other if other in REDUCTIONS:
                 return self.reduced(node, terms[0])
+            case "maximum" | "minimum":
+                return signs.call(node.op.name[:3], terms)
             case "mod":
                 return signs.infix(INFIX["mod"], terms[0], terms[1], PRODUCT)
             case other if other in INFIX:

@@ -110,7 +110,7 @@ def _gradients(network: Network) -> dict[str, Gradient]:
 
 
 def _back(network: Network, node: Node, gradient: Gradient) -> Gradient:
-    wiring, name = network.in_training, node.op.name
+    wiring, name = network.in_training, network.in_training.activation(node)
     if name in SLOPE and node.role != "loss":
         return gradient.through(SLOPE[name], name)
     if name == "relu":

@@ -16,6 +16,7 @@ from nnspec.elaborate.values import Applied, Owned, Tensor
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind, count, size_names
 from nnspec.record import dataclass
+from nnspec.rewrite.rules import fits
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_piece
 
@@ -97,8 +98,8 @@ class Wiring:
     def affine_in(self, node: Node) -> str | None:
         """The one value that a node moves and scales, without mixing it with other data."""
         data = self.data_of(node)
-        fits = node.op.name in AFFINE and len(data) == 1 and not (node.op.name == "div" and node.inputs[0] != data[0])
-        return data[0] if fits else None
+        is_affine = node.op.name in AFFINE and len(data) == 1 and not (node.op.name == "div" and node.inputs[0] != data[0])
+        return data[0] if is_affine else None
 
     def origin(self, name: str) -> tuple[Product | None, list[str]]:
         """The product of which a value is an affine function, and the values on the way from it."""
@@ -110,6 +111,10 @@ class Wiring:
                 return None, way
             name = before
         return self.products[name], [*way, name]
+
+    def activation(self, node: Node) -> str:
+        """The operation of a node, which is relu also in a `max(x, 0)`, whose gradient at 0 is another."""
+        return "relu" if node.op.name == "maximum" and fits("maximum(x, 0)", self.graph, node.name) else node.op.name
 
     def after(self, name: str) -> Iterator[Node]:
         """The first operations on a value that are not affine, and products."""

@@ -61,7 +61,7 @@ def init_for_another_activation(network: Network) -> Iterator[Diagnostic]:
     for product in wiring.products.values():
         owned = network.start(product)
         if owned and from_library(owned.start, *MADE_FOR) and (span := _written(owned, product)):
-            after = {n.op.name for n in wiring.after(product.node.name)} & FITTING.keys()
+            after = {wiring.activation(n) for n in wiring.after(product.node.name)} & FITTING.keys()
             if len(after) == 1 and span.text not in FITTING[activation := after.pop()]:
                 better = FITTING[activation][span.text.endswith("uniform")]
                 message = f"`{span.text}` is made for {MADE_FOR[span.text]}, and `{layer_of(owned.name)}` is followed by {activation}"

@@ -84,7 +84,7 @@ class Probe:
         feeds = {**self.engine.params, **self.engine.states, **self.fields, SEED: self.engine.seed, STEP: 0}
         seen = {node.name: node for node in self.wiring.graph if self._is_hidden(node)}
         values = reference.run(self._reading(seen), feeds)
-        dead = [layer for name, n in seen.items() if n.op.name == "relu" and (layer := self._dead(n, values[name]))]
+        dead = [layer for name, n in seen.items() if self.wiring.activation(n) == "relu" and (layer := self._dead(n, values[name]))]
         saturated = [self._saturated(n, values[name]) for name, n in seen.items() if n.op.name in FLAT]
         gradients = [layer for phase in spec.stages[self.stage] for layer in self._gradients(phase, feeds)]
         return Look(sum(float(values[name]) for name in self._losses()), tuple(dead), tuple(saturated), tuple(gradients))
@@ -100,7 +100,7 @@ class Probe:
     def _is_hidden(self, node: Node) -> bool:
         """Whether it is an activation that weights come after, and no gate, which is multiplied with another value."""
         readers = self.wiring.readers[node.name]
-        if node.op.name not in ("relu", *FLAT) or node.role != "forward" or node.type.rank < 2:
+        if self.wiring.activation(node) not in ("relu", *FLAT) or node.role != "forward" or node.type.rank < 2:
             return False
         if all(r.op.name == "mul" and len(self.wiring.data_of(r)) > 1 for r in readers):
             return False

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
 
 Spans = dict[str, Span]
-UNARY = ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor", "ceil", "round", "erf", "erfinv")
+UNARY = ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs", "sign", "floor", "ceil", "round", "erf", "erfinv", "relu")
 ROUNDING = ("floor", "ceil", "round")
 """Whole numbers stay what they are."""
 CONSTANTS = {"pi": math.pi}
