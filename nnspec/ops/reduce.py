@@ -176,7 +176,7 @@ FEW = 32
 
 
 def _shifted(x: Any, axes: Axes) -> Any:
-    return x - np.max(x, axis=axes, keepdims=True)
+    return x - np.max(x, axis=axes, keepdims=True) if x.size else x
 
 
 def _softmax(x: Any, axes: Axes) -> Any:
@@ -190,6 +190,8 @@ def _row(x: Any, axes: Axes) -> Any:
 
 
 def _softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
+    if not x.size:
+        return lambda: None
     row = _row(x, axes)
 
     def run() -> None:
@@ -202,7 +204,9 @@ def _softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
 
 
 def _log_softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
-    if axes == (x.ndim - 1,) and x.shape[-1] < FEW and x.size:
+    if not x.size:
+        return lambda: None
+    if axes == (x.ndim - 1,) and x.shape[-1] < FEW:
         return _log_softmax_of_columns(out.reshape(-1, x.shape[-1]).T, x.reshape(-1, x.shape[-1]).T)
     row, e = _row(x, axes), np.empty_like(out)
 
@@ -233,7 +237,7 @@ def _log_softmax_of_columns(out: Any, x: Any) -> Callable[[], Any]:
 
 
 def _log_sum_exp(x: Any, axes: Axes, keep: bool) -> Any:
-    top = np.max(x, axis=axes, keepdims=True)
+    top = np.max(x, axis=axes, keepdims=True) if x.size else 0.0
     y = np.log(np.sum(np.exp(x - top), axis=axes, keepdims=True)) + top
     return y if keep else np.squeeze(y, axes)
 

@@ -7,10 +7,6 @@ from typing import Any, final
 
 import numpy as np
 
-from nnspec.diagnostics import fault
-from nnspec.graph import Graph
-from nnspec.graph.types import BATCH_NAME, bind
-from nnspec.ops.arrange import cut
 from nnspec.run.fractions import Fractions
 from nnspec.run.stored import Stored
 
@@ -52,16 +48,6 @@ def fill(array: Array, fields: Mapping[str, Array], name: str) -> None:
         values.take(fields.rows, 0, array, "clip")
     else:
         np.copyto(array, fields[name])
-
-
-def check_reach(graph: Graph, sizes: Mapping[str, int]) -> None:
-    """A Fault (E205) where sizes that are known only now reach beyond the end of an axis."""
-    for node in (n for n in graph if n.op is cut):
-        axis, start, stop = (bind(node.attributes[key], sizes) for key in ("axis", "start", "stop"))
-        length = graph[node.inputs[0]].type.bound(sizes).shape[axis]
-        if not 0 <= start <= stop <= length:
-            known = " and ".join(f"`{name}` is {size}" for name, size in sizes.items() if name != BATCH_NAME)
-            raise fault("E205", f"elements {start} to {stop} are wanted of an axis of {length}", node.span, help=f"in this data {known}")
 
 
 def shapes_of(fields: Mapping[str, Array]) -> tuple[tuple[int, ...], ...]:

@@ -23,11 +23,12 @@ from nnspec.optimization import LR, T
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.alone import alone
-from nnspec.run.batches import check_reach, fill, shapes_of
+from nnspec.run.batches import fill, shapes_of
 from nnspec.run.fitting import fitted
 from nnspec.run.flat import Flat
 from nnspec.run.planned import Bound, Planner
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
+from nnspec.run.reach import check_reach
 from nnspec.run.team import cores
 from nnspec.run.update import Buffers, Update
 from nnspec.step import Phase

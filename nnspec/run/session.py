@@ -36,9 +36,14 @@ def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", thr
         raise fault("E506", error.diagnostic.message, error.diagnostic.span, help=ELSEWHERE) from None
     content = model.SerializeToString()
     try:
-        return Session(content, threads, device=device)
+        return Session(content, threads, optimise=not _is_empty(graph, sizes), device=device)
     except REFUSALS as error:
         raise _refused(graph, error, place_of(model, _culprit(content, error))) from error
+
+
+def _is_empty(graph: Graph, sizes: Mapping[str, int]) -> bool:
+    """Whether some value has no elements: onnxruntime's optimiser writes reshapes that have none for those."""
+    return any(0 in node.type.bound(sizes).shape for node in graph)
 
 
 def _culprit(content: bytes, error: Exception) -> str:
