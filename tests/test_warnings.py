@@ -6,15 +6,19 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from error_pages import MEASURED, codes, halves, pages, used
 from helpers import GALLERY, ROOT, run
+from std_models import library
 from warned import MUST, MUST_NOT, TRAINED, image, model, vector
 
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source
+from nnspec.elaborate.library import public
 from nnspec.gallery import read
+from nnspec.lint.order import EITHER_WAY
 from nnspec.source import folder_of
 
 PAGES = pages("W1")
@@ -119,6 +123,8 @@ FIXES = {
     "sigmoid of one number": (MUST["W124"]["a stage"], "dense(1) -> sigmoid"),
     "units without the channels": (image("conv(1, 8, 3, pad = same) -> relu -> flatten -> dense(10)"), "conv(8, 3, pad = same)"),
     "the other way round": (MUST["W131"]["the other way round"], "grad(u, x)"),
+    "what is said before what is true": (MUST["W134"]["a logit second"], "0.5 * mean(bce_logits(z, y))"),
+    "what is said under its name": (MUST["W134"]["by their names"], "auc(y = y, scores = z)"),
     "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),
 }
 
@@ -128,6 +134,26 @@ def test_what_a_fix_leaves_has_no_warning(name: str) -> None:
     spec, better = FIXES[name]
     repaired = fixed(spec, warnings(spec)[0])
     assert better in repaired and found(repaired) == []
+
+
+def judging() -> list[str]:
+    """The losses and metrics of the library that take what is said and what is true."""
+    named = library("losses", "fn") | library("metrics", "fn")
+    return sorted(name for name in named if public()["fn", name].names[1:2] == ("y",))
+
+
+@pytest.mark.parametrize("name", judging())
+def test_only_what_is_the_same_either_way_is_not_asked_in_which_order_it_gets_its_arguments(name: str) -> None:
+    rng = np.random.default_rng(0)
+    data = {"z": rng.normal(size=(50, 4)), "y": rng.normal(size=(50, 4))}
+    found = []
+    for order in ("z, y", "y, z"):
+        lines = ("input z: [4]", "target y: [4]", "output o = 1 * z", "loss mse(o, y)", f"metric m = {name}({order})")
+        try:
+            found.append(nnspec.loads(model(*lines), dtype="float64").evaluate(data)["m"])
+        except nnspec.SpecError:  # it takes classes
+            found.append(np.nan)
+    assert (name in EITHER_WAY) == np.allclose(*found, rtol=1e-9)
 
 
 PROBABILITIES = {

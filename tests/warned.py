@@ -158,6 +158,17 @@ MUST = {
         f"two classes in {loss}": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", f"loss {loss}")
         for loss in ("hinge(z, y)", "squared_hinge(z, y = y)", "0.5 * mean(perceptron(z, y))")
     },
+    "W134": {
+        "a probability second": logit("loss bce(y, p)"),
+        "a logit second": logit("loss 0.5 * mean(bce_logits(y, z))"),
+        "a part of a target": vector("dense(4)", "metric r2(y[0:2], z[0:2])"),
+        "by their names": logit("loss bce(p, y)", "metric auc(y = z, scores = y)"),
+        "what was made of a target": logit("t = if y > 3 then 1 else 0", "loss bce(p, t)", "metric f1(t, z)"),
+        "a layer inside of it": logit("loss bce(p, y)", "loss again = bce(y, x -> dense(1) -> sigmoid -> squeeze)"),
+        "an input that is to be given again": model(
+            "input x: [8]", "output r = x -> dense(3) -> relu -> dense(8) -> sigmoid", "loss bce(x, r)"
+        ),
+    },
     "W133": {
         "a rate by another name": RATES + trained("by(0.1)  schedule cosine"),
         "a rate that nobody says": RATES + trained("bare"),
@@ -279,6 +290,12 @@ MUST_NOT = {
     "an error that is said to be one": watched("early(val.e, patience = 3, best = low)", "metric e = mean(abs(z - y) / y)"),
     "an error of the library": watched("early(val.error, 3)", "metric error = rmse(z, y)"),
     "a loss as a metric": watched("plateau(val.huber)", "metric huber(z, y)"),
+    "what an input explains of a target": vector(
+        "dense(4)", "metric base = r2(x[0:4], y)", "metric other = r2(y, other)", "target other: [4]"
+    ),
+    "an input that is given again": model("input x: [8]", "output r = x -> dense(3) -> relu -> dense(8) -> sigmoid", "loss bce(r, x)"),
+    "an error either way": vector("dense(4)", "metric rmse(y, z)", "metric mae(y, z)"),
+    "a loss of one's own": "fn bce(y, p) = -mean(y * log(p) + (1 - y) * log(1 - p))\n" + logit("loss bce(y, p)"),
     "a probability that is taken the logarithm of where it is above 0": logit(
         "loss bce(p, y)", "metric entropy = if p > 0 then -p * log(p) else 0"
     ),

@@ -20,6 +20,7 @@ from nnspec.lint.losses import (
 )
 from nnspec.lint.network import Network
 from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero, rates_of_zero, rates_that_nobody_reads_or_writes
+from nnspec.lint.order import said_and_true_swapped
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
 from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
@@ -56,6 +57,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     channels_before_units,
     derivatives_of_nothing,
     classes_as_signs,
+    said_and_true_swapped,
 )
 
 

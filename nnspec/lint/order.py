@@ -1,0 +1,71 @@
+"""Whether losses and metrics of the library get what is said first and what is true second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.elaborate.arguments import TARGET
+from nnspec.elaborate.fields import names_in
+from nnspec.elaborate.values import Tensor
+from nnspec.lint.network import Network, call_at
+from nnspec.record import dataclass
+from nnspec.syntax import ast
+
+EITHER_WAY = ("mse", "half_mse", "mae", "huber", "log_cosh", "rmse", "hinge", "squared_hinge", "perceptron")
+"""What these give is the same when both change places."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A call of a loss or metric, with the arguments that are what is said and what is true, by their names or places."""
+
+    name: str
+    span: Span
+    said: ast.Expr
+    true: ast.Expr
+
+    def other_way_round(self) -> str:
+        first, last = sorted((self.said.span, self.true.span), key=lambda s: s.start)
+        text = self.span.text
+        return text[: first.start] + last.text + text[first.end : last.start] + first.text + text[last.end :]
+
+
+def said_and_true_swapped(network: Network) -> Iterator[Diagnostic]:
+    """W134: a target, or an input that is to be given again, where what the network says is due."""
+    for call in _judged(network):
+        if _is_told(network, call):
+            message = f"`{call.name}` takes what is said first and what is true second, and gets `{call.said.span.one_line}` first"
+            better = call.other_way_round()
+            fix = Fix(call.span, better, safe=False)
+            yield Diagnostic("W134", message, call.span, help=f"write `{better}`", fix=fix, level="warning")
+
+
+def _judged(network: Network) -> Iterator[Judged]:
+    """Each call in the model's own lines in which the order matters."""
+    model = network.model
+    for span in dict.fromkeys(n.span for n in model.graph if n.role == "loss" and n.span and model.span.covers(n.span)):
+        call = call_at(span)
+        name = (ast.dotted(call.callee) if call else None) or ""
+        found = network.definitions.find("fn", name)
+        names = found.names if found and found.definition.span.source.library else ()
+        if call and names[1:2] == (TARGET,) and name not in EITHER_WAY:
+            given = {a.name or n: a.value for a, n in zip(call.arguments, names, strict=False)}
+            if names[0] in given and TARGET in given:
+                yield Judged(name, span, given[names[0]], given[TARGET])
+
+
+def _is_told(network: Network, call: Judged) -> bool:
+    """Whether what stands first is known before anything is learnt or computed, and what stands second is not."""
+    wiring, model = network.in_use, network.model
+    first, second = (_values(network, e) for e in (call.said, call.true))
+    of_inputs = wiring.graph.dependents(model.inputs) | wiring.learnt
+    if not first <= wiring.data or not first:
+        return False
+    return (first.isdisjoint(of_inputs) and bool(second & of_inputs)) or (first.isdisjoint(wiring.learnt) and bool(second & wiring.learnt))
+
+
+def _values(network: Network, e: ast.Expr) -> set[str]:
+    """The values of the model that a formula names."""
+    named = (network.model.scope.names.get(name) for name in names_in(e))
+    return {value.var.name for value in named if isinstance(value, Tensor)}
