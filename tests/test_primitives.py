@@ -46,6 +46,28 @@ def test_whole_numbers_are_round_already(function: str) -> None:
     assert value(f"input i: class(5)[3]  output y = {function}(i)", i=[[1, 4, 0]]).tolist() == [[1, 4, 0]]
 
 
+@pytest.mark.parametrize("engine", ["reference", "numpy", "ort"])
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("k^2", [5001**2, 9]),
+        ("k^3 - k^[1, 0]", [5001**3 - 5001, 26]),
+        ("cumsum(k * k)", [5001**2, 5001**2 + 9]),
+        ("cumsum(k)^2 + k", [5001**2 + 5001, 5004**2 + 3]),
+    ],
+)
+def test_whole_numbers_stay_whole_where_floats_are_none(engine: str, formula: str, expected: list[int]) -> None:
+    """In float32 5001^2 is 25010000."""
+    found = nnspec.loads(f"model M {{ input k: int[2]  output y = {formula} }}", engine=engine)(k=[[5001, 3]])["y"]
+    assert found.dtype == np.int64 and found.tolist() == [expected]
+
+
+@pytest.mark.parametrize(("formula", "expected"), [("k^0.5", [3, 2]), ("k^-1", [1 / 9, 0.25]), ("2^k", [512, 16]), ("k^k", [9**9, 256])])
+def test_a_power_that_may_be_no_whole_number_is_a_float(formula: str, expected: list[float]) -> None:
+    found = value(f"input k: int[2]  output y = {formula}", k=[[9, 4]])
+    assert found.dtype == np.float32 and found.tolist() == [pytest.approx(expected)]
+
+
 # ---- products
 
 SIDES = ((4,), (3, 4), (1, 3, 4), (2, 3, 4), (2, 1, 3, 4)), ((4, 5), (1, 4, 5), (2, 4, 5), (2, 2, 4, 5))

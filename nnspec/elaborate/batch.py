@@ -52,7 +52,7 @@ def numbers(value: Value, span: Span) -> Any:
 
 def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Span], span: Span) -> Tensor:
     """An op on single elements; per-example shapes broadcast by NumPy's rule, and the batch takes no part in it."""
-    dtype = graph.dtype if op.real else common_dtype(graph, values)
+    dtype = graph.dtype if op.real and not _is_whole_power(op, values) else common_dtype(graph, values)
     tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
     takes_truth = [p.type is not None and p.type.base == "bool" for p in op.declared(len(tensors))]
     tensors = [t if truth else as_dtype(t, dtype) for t, truth in zip(tensors, takes_truth, strict=True)]
@@ -62,6 +62,11 @@ def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Spa
         raise _differ(tensors, spans, span)
     inputs = [_aligned(t, len(shape)) for t in tensors]
     return Tensor(graph.call(op, *inputs), any(t.batched for t in tensors), span)
+
+
+def _is_whole_power(op: Op, values: Sequence[Value]) -> bool:
+    """Whether whole numbers stay whole: a power with an exponent that is known, and neither a fraction nor below 0."""
+    return op is OPS["pow"] and all(isinstance(n, int | float) and n >= 0 and float(n).is_integer() for n in flat(values[1]))
 
 
 def common_dtype(graph: Graph, values: Sequence[Value]) -> str:

@@ -49,22 +49,21 @@ def _argmax(a: Arguments) -> Value:
     if not a.tensor("x").shape:
         message = "the position of the largest is asked for, and this is one number, of shape []"
         raise fault("E205", message, a.at("x"), help=RIGHT_BY_A_THRESHOLD)
-    return _along(a, "argmax")
+    return _along(a, "argmax", a.tensor("x").dtype)
 
 
 @builtin("cumsum(x, axis = last)")
 def _cumsum(a: Arguments) -> Value:
-    return _along(a, "cumsum", reverse=False)
+    return _along(a, "cumsum", batch.common_dtype(a.e.graph, [a.bound["x"]]), reverse=False)
 
 
 @builtin("rank_of(x, axis = last)")
 def _rank_of(a: Arguments) -> Value:
-    return _along(a, "rank_of")
+    return _along(a, "rank_of", a.e.graph.dtype)
 
 
-def _along(a: Arguments, op: str, **attrs: Any) -> Value:
-    t = a.tensor("x")
-    t = t if op == "argmax" else batch.as_dtype(t, a.e.graph.dtype)
+def _along(a: Arguments, op: str, dtype: str, **attrs: Any) -> Value:
+    t = batch.as_dtype(a.tensor("x"), dtype)
     return Tensor(OPS[op](t.var, axis=a.one_axis(t, "axis"), **attrs), t.batched, a.span)
 
 
