@@ -15,6 +15,8 @@ from nnspec.lazy import np
 
 ALONE = {BATCH_NAME: 1}
 """What has no example before it is computed once."""
+EXACT = 2**53
+"""Up to here a float tells every whole number from the next."""
 
 
 def folded(value: Value) -> Value:
@@ -59,4 +61,7 @@ def _numbers(t: Tensor) -> Value:
 
 
 def _nested(items: Any) -> Value:
-    return tuple(map(_nested, items)) if isinstance(items, list) else items
+    """As tuples; what is whole can be a size, as a whole quotient can."""
+    if isinstance(items, list):
+        return tuple(map(_nested, items))
+    return int(items) if isinstance(items, float) and items.is_integer() and abs(items) < EXACT else items
