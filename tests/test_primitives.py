@@ -68,6 +68,20 @@ def test_a_power_that_may_be_no_whole_number_is_a_float(formula: str, expected: 
     assert found.dtype == np.float32 and found.tolist() == [pytest.approx(expected)]
 
 
+@pytest.mark.parametrize("order", [(-1, -2, -3), (1, -1, 0), (-2, 0, 2), (2, 1, 0)])
+def test_an_order_of_axes_may_count_from_the_end(order: tuple[int, ...]) -> None:
+    x = RNG.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    found = value(f"input x: [3, 4, 5]  output y = transpose(x, {list(order)})", x=x)
+    np.testing.assert_array_equal(found, torch.stack([torch.permute(e, order) for e in torch.tensor(x)]))
+
+
+@pytest.mark.parametrize(("axis", "size"), [(0, 3), (-3, 3), (1, 4), (-2, 4), (-1, 5)])
+def test_a_vector_is_laid_along_an_axis_from_either_end(axis: int, size: int) -> None:
+    x, v = np.ones((2, 3, 4, 5), np.float32), np.arange(size)
+    found = value(f"input x: [3, 4, 5]  output y = x * along(range(0, {size}), x, axis = {axis})", x=x)
+    np.testing.assert_array_equal(found, np.moveaxis(np.broadcast_to(v, (2, *sorted({3, 4, 5} - {size}), size)), -1, axis % 3 + 1))
+
+
 # ---- products
 
 SIDES = ((4,), (3, 4), (1, 3, 4), (2, 3, 4), (2, 1, 3, 4)), ((4, 5), (1, 4, 5), (2, 4, 5), (2, 2, 4, 5))

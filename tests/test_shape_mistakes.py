@@ -64,6 +64,25 @@ MISTAKES = {
     "a product whose leading axes differ at run time": Mistake(
         "model M {\n  input x: [N, 4, 3]\n  input z: [2, 3, 2]\n  output o = x @ z\n}", "E203", 4, "x @ z", "no matrix product"
     ),
+    "a largest over an axis without its name": Mistake(
+        model("output y = max(x, 0, keep = true)"), "E104", 3, "true", "`max` of two values goes element by element, and has no `keep`",
+        "`axis = 0`",
+    ),
+    "a smallest of two over an axis": Mistake(
+        model("output y = min(x, 2 * x, axis = 0)"), "E104", 3, "0", "`min` of two values goes element by element, and has no `axis`"
+    ),
+    "an order that names an axis twice": Mistake(
+        "model M {\n  input x: [3, 4]\n  output y = transpose(x, [1, -1])\n}", "E205", 3, "transpose(x, [1, -1])",
+        "[1, -1] is not an order of the axes of [3, 4]",
+    ),
+    "an order with what is no axis": Mistake(
+        "model M {\n  input x: [3, 4]\n  output y = transpose(x, [x, 1])\n}", "E205", 3, "transpose(x, [x, 1])",
+        "is not an order of the axes of [3, 4]",
+    ),
+    "a vector along an axis that is none": Mistake(
+        "model M {\n  input x: [3, 4]\n  output y = x * along([1, 2, 3], x, axis = 2)\n}", "E205", 3, "2", "there is no axis 2",
+        "-1 is the last",
+    ),
     "a sequence for its element": Mistake(
         "model M {\n  input s: [T, 4]\n  output y = scan v in s with h = zeros(4) {\n    h = h + tanh(s)\n  }\n}",
         "E202", 4, "h + tanh(s)", "`h` starts as [4] and is [T, 4] after a step", "did you mean `v`, the element of `s`?",

@@ -193,13 +193,17 @@ def axes_of(t: Tensor, axis: Value, span: Span) -> tuple[int, ...]:
     rank = len(t.shape)
     wanted = tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     for a in wanted:
-        if not is_dim(a) or not isinstance(a, int) or not -rank <= a < rank:
+        if not _is_axis(a, rank):
             raise fault("E205", f"there is no axis {describe(a)}: this has shape {show(t.shape)}", span,
                         help="axes count from 0 and leave the batch out; -1 is the last" if rank else of_one_number(t.var))  # fmt: skip
     axes = {a % rank + t.batched for a in wanted}
     if len(axes) < len(wanted):
         raise fault("E205", f"{describe(axis)} names an axis twice", span)
     return tuple(sorted(axes))
+
+
+def _is_axis(a: Value, rank: int) -> bool:
+    return isinstance(a, int) and not isinstance(a, bool) and -rank <= a < rank
 
 
 def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:
@@ -217,8 +221,9 @@ def batch_mean(t: Tensor, span: Span) -> Tensor:
 
 def transpose(t: Tensor, axes: Value, span: Span) -> Tensor:
     rank = len(t.shape)
-    order = axes if axes is not None else (*range(rank - 2), rank - 1, rank - 2)
-    if not isinstance(order, tuple) or sorted(order) != list(range(rank)) or rank < 2:
+    given = axes if axes is not None else (*range(rank - 2), -1, -2)
+    order = tuple(a % rank for a in given) if isinstance(given, tuple) and all(_is_axis(a, rank) for a in given) else ()
+    if sorted(order) != list(range(rank)) or rank < 2:
         raise fault("E205", f"{describe(axes)} is not an order of the axes of {show(t.shape)}", span)
     full = (0, *(a + 1 for a in order)) if t.batched else order
     return t.moved(OPS["transpose"](t.var, axes=full), span)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.remedies import RIGHT_BY_A_THRESHOLD
-from nnspec.elaborate.values import Tensor, Value
+from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.ops import OPS
 
 
@@ -40,8 +40,16 @@ def _min(a: Arguments) -> Value:
 def _larger(a: Arguments, reduction: str, op: str) -> Value:
     """Of two values, element by element; of one, over its axes."""
     if "y" in a.bound:
+        if reducing := next((word for word in ("axis", "keep") if word in a.bound), None):
+            raise _of_one_value(a, reduction, reducing)
         return a.e.apply(OPS[op], [a.bound["x"], a.bound["y"]], [a.at("x"), a.at("y")], a.span)
     return _reduction(a, reduction)
+
+
+def _of_one_value(a: Arguments, reduction: str, word: str) -> Fault:
+    """The mistake of a reduction whose axis has no name, and so is a second value."""
+    help_ = "" if word == "axis" or isinstance(a.bound["y"], Tensor) else f"an axis has its name: `axis = {describe(a.bound['y'])}`"
+    return fault("E104", f"`{reduction}` of two values goes element by element, and has no `{word}`", a.at(word), help=help_)
 
 
 @builtin("argmax(x, axis = last)")

@@ -105,7 +105,8 @@ def _transpose(a: Arguments) -> Value:
 @builtin("along(v, x, axis = first)")
 def _along(a: Arguments) -> Value:
     """A vector laid along one axis of x, so that it broadcasts over the others."""
-    v, x, axis = a.tensor("v"), a.tensor("x"), a.whole("axis", a.get("axis", 0), 0)
+    v, x = a.tensor("v"), a.tensor("x")
+    axis = a.one_axis(x, "axis", 0) - x.batched
     return batch.reshape(v, (*v.shape, *(1,) * (len(x.shape) - axis - len(v.shape))), a.span)
 
 
