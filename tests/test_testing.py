@@ -48,6 +48,26 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, [*arguments], standalone_mode=True)
 
 
+@pytest.mark.parametrize(
+    ("condition", "sides"),
+    [
+        ("shape(s) == [3, 2]", None),
+        ("shape(s) != [2, 3] and not (shape(s) == [4, 2])", None),
+        ("shape(s)[0] == 3 and size(s) == 6 and size(s) < 7 and 2 * size(s) ~= 12", None),
+        ("total * shape(s)[0] == 63", None),
+        ("shape(s) == shape(s * s)", None),
+        ("shape(s) == [2, 3]", ()),
+        ("shape(s)[0] == 4", (3, 4)),
+        ("size(s) > 6", (6, 6)),
+    ],
+)
+def test_a_size_of_the_data_is_that_of_the_example(condition: str, sides: tuple[float, ...] | None) -> None:
+    model = "model Rows { input s: [T, 2] input other: [S] total = sum(s) output total output o = sum(other) }"
+    found = outcome(f"given s = [[1, 2], [3, 4], [5, 6]] expect {condition}", model).failures
+    assert [f.sides for f in found] == ([] if sides is None else [sides])
+    assert codes(f"given s = [[1, 2]] expect shape(other) == [3] expect {condition}", model, "Rows") == [("E103", "shape(other)")]
+
+
 GIVEN = "given x = [1, 2], y = 1 "
 
 

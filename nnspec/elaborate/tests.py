@@ -17,7 +17,7 @@ from nnspec.elaborate.training import learning_rate
 from nnspec.elaborate.update import check_optimizer
 from nnspec.elaborate.values import Applied, Tensor, Value, describe
 from nnspec.graph import Op, Shape, Size, Type
-from nnspec.graph.types import show, size_names
+from nnspec.graph.types import bind, show, size_names
 from nnspec.ops import OPS
 from nnspec.ops.source import value_shape
 from nnspec.record import dataclass
@@ -183,7 +183,7 @@ class _Reader:
         return Condition(written, holds, sides)
 
     def asked(self, e: ast.Expr) -> Tensor:
-        tensor = batch.lift(self.model.graph, self.e.evaluate(e, self.scope), self.model.graph.dtype, e.span)
+        tensor = batch.lift(self.model.graph, self.e.sized(self.e.evaluate(e, self.scope), e.span), self.model.graph.dtype, e.span)
         if self.e.owned:
             raise fault("E108", "a test asks about the model, and makes no layers of its own", e.span)
         return tensor
@@ -232,13 +232,20 @@ class _Asker(Elaborator):
         return self.apply(OPS["less_equal"], [distance, margin], [e.span, e.right.span], e.span)
 
     def sized(self, value: Value, span: Span) -> Value:
-        """A tensor with the sizes of the example that is given, instead of open ones: all of each axis, which has that length."""
-        if not isinstance(value, Tensor) or not size_names(value.shape) <= set(self.sizes):
-            return value
-        for axis, size in enumerate(value.shape):
+        """With the sizes of the example that is given instead of open ones."""
+        unknown = size_names(value.shape if isinstance(value, Tensor) else value) - set(self.sizes)
+        if isinstance(value, Tensor):
+            return value if unknown else self.whole(value, span)
+        if unknown:
+            raise fault("E103", f"`{span.text}` is {describe(value)}, and no example that is given says how much that is", span)
+        return bind(value, self.sizes)
+
+    def whole(self, t: Tensor, span: Span) -> Tensor:
+        """All of each axis, as long as it is in the example that is given."""
+        for axis, size in enumerate(t.shape):
             if isinstance(size, Size):
-                value, _ = batch.index(value, axis, slice(0, size.bind(self.sizes)), span)
-        return value
+                t, _ = batch.index(t, axis, slice(0, size.bind(self.sizes)), span)
+        return t
 
 
 def _gradient(a: Arguments) -> Value:
