@@ -82,6 +82,13 @@ def test_a_vector_is_laid_along_an_axis_from_either_end(axis: int, size: int) ->
     np.testing.assert_array_equal(found, np.moveaxis(np.broadcast_to(v, (2, *sorted({3, 4, 5} - {size}), size)), -1, axis % 3 + 1))
 
 
+@pytest.mark.parametrize("length", [1, 9, 10, 11, 30])
+def test_the_last_ten_of_any_sequence_may_have_zeros_before_them(length: int) -> None:
+    x = RNG.normal(size=(2, length)).astype(np.float32)
+    expected = np.concatenate([np.zeros((2, 10)), x], 1)[:, -10:]
+    assert distance(value("input x: [T]  output y = pad_axis(x, 0, 10, 0)[-10:]", x=x), expected) < 1e-7
+
+
 # ---- products
 
 SIDES = ((4,), (3, 4), (1, 3, 4), (2, 3, 4), (2, 1, 3, 4)), ((4, 5), (1, 4, 5), (2, 4, 5), (2, 2, 4, 5))
