@@ -83,6 +83,17 @@ MISTAKES = {
         "model M {\n  input x: [3, 4]\n  output y = x * along([1, 2, 3], x, axis = 2)\n}", "E205", 3, "2", "there is no axis 2",
         "-1 is the last",
     ),
+    "a condition and the first side of it": Mistake(
+        "model M {\n  input x: [3]\n  input z: [2]\n  output y = if x > 0 then z else 0\n}", "E201", 4, "if x > 0 then z else 0",
+        "shapes [3] and [2] do not fit together",
+    ),
+    "a condition and the other side of it": Mistake(
+        "model M {\n  input x: [2, 3]\n  input z: [2, 2]\n  output y = if x > 0 then x else z\n}", "E201", 4, "if x > 0 then x else z",
+        "shapes [2, 3] and [2, 2] do not fit together",
+    ),
+    "an area under a curve of several": Mistake(
+        "model M {\n  input x: [4]\n  target y: class(2)[3]\n  output z = x\n  metric auc(z, y)\n}", "E201", 5, "auc(z, y)", "do not fit",
+    ),
     "a sequence for its element": Mistake(
         "model M {\n  input s: [T, 4]\n  output y = scan v in s with h = zeros(4) {\n    h = h + tanh(s)\n  }\n}",
         "E202", 4, "h + tanh(s)", "`h` starts as [4] and is [T, 4] after a step", "did you mean `v`, the element of `s`?",
@@ -161,6 +172,11 @@ def test_a_product_that_does_not_fit_names_what_both_sizes_come_from() -> None:
     assert notes(spec) == [(4, "dense(8)", "h1 gets 8 here"), (3, "9", "W2 gets 9 here")]
     assert d.help == "did you mean `param W2: [8, 2]`?"
     assert d.fix and (d.fix.span.text, d.fix.text) == ("9", "8")
+
+
+def test_of_a_choice_the_two_parts_that_do_not_fit_are_named() -> None:
+    (d,) = diagnostics("model M {\n  input x: [3]\n  input z: [2]\n  output y = if x > 0 then z else 0\n}")
+    assert d.label == "x > 0 is [3], z is [2]: 3 and 2 differ"
 
 
 def test_leading_axes_of_a_product_that_differ_are_named() -> None:

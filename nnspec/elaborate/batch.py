@@ -94,10 +94,11 @@ def _aligned(t: Tensor, rank: int) -> Any:
 
 
 def _differ(tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exception:
-    a, b = tensors[-2:]
+    pairs = list(itertools.combinations(zip(tensors, spans, strict=True), 2))
+    (a, left), (b, right) = next(pair for pair in reversed(pairs) if broadcast(*(t.shape for t, _ in pair)) is None)
     axis = _apart(a.shape, b.shape)
-    label = f"{spans[-2].text} is {show(a.shape)}, {spans[-1].text} is {show(b.shape)}: {a.shape[axis]} and {b.shape[axis]} differ"
-    notes = (*made(a, axis, spans[-2], span), *made(b, axis, spans[-1], span))
+    label = f"{left.text} is {show(a.shape)}, {right.text} is {show(b.shape)}: {a.shape[axis]} and {b.shape[axis]} differ"
+    notes = (*made(a, axis, left, span), *made(b, axis, right, span))
     longer = a if len(a.shape) > len(b.shape) else b
     forgotten = fewer_axes(longer.var.graph, longer.var.name) if len(a.shape) != len(b.shape) else {}
     more = forgotten or laid_out_alike(a.shape, b.shape)
