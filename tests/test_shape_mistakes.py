@@ -94,6 +94,12 @@ MISTAKES = {
     "an area under a curve of several": Mistake(
         "model M {\n  input x: [4]\n  target y: class(2)[3]\n  output z = x\n  metric auc(z, y)\n}", "E201", 5, "auc(z, y)", "do not fit",
     ),
+    "random numbers of no shape": Mistake(
+        model("output y = x * sum(random(adam))"), "E106", 3, "adam", "a shape is a list of sizes, whole numbers from 1"
+    ),
+    "random numbers of a shape below 1": Mistake(
+        model("output y = x * sum(random([2, 0]))"), "E106", 3, "[2, 0]", "a shape is a list of sizes, whole numbers from 1, not [2, 0]"
+    ),
     "a sequence for its element": Mistake(
         "model M {\n  input s: [T, 4]\n  output y = scan v in s with h = zeros(4) {\n    h = h + tanh(s)\n  }\n}",
         "E202", 4, "h + tanh(s)", "`h` starts as [4] and is [T, 4] after a step", "did you mean `v`, the element of `s`?",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nnspec.diagnostics import fault
+from nnspec.elaborate.primitives.shapes import dims
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.scope import Drawn
 from nnspec.elaborate.values import Saved, Tensor, Value, describe
-from nnspec.graph import BATCH, Shape, Type
+from nnspec.graph import BATCH, Type
 from nnspec.ops import OPS
 
 SEED, STEP = "seed", "step"
@@ -25,7 +26,7 @@ def _random(a: Arguments) -> Value:
     """Uniform in [0, 1), of a given shape or like a tensor; decided by seed, step and the place in the spec."""
     like, graph, frame = a.bound["shape"], a.e.graph, a.scope.frame
     batched = isinstance(like, Tensor) and like.batched
-    shape: Shape = like.shape if isinstance(like, Tensor) else like if isinstance(like, tuple) else (like,)
+    shape = like.shape if isinstance(like, Tensor) else dims(a)
     frame.draws += 1
     drawn = Drawn(frame.path, frame.draws, frame.use)
     a.e.note(drawn)

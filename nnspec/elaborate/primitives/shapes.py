@@ -54,7 +54,7 @@ def _range(a: Arguments) -> Value:
     return tuple(range(start, stop))
 
 
-def _dims(a: Arguments, numbers: Dim = 0) -> Shape:
+def dims(a: Arguments, numbers: Dim = 0) -> Shape:
     """The shape that is asked for; the value has so many `numbers` where it keeps them all."""
     shape = a.bound["shape"]
     shape = shape if isinstance(shape, tuple) else (shape,)
@@ -76,7 +76,7 @@ def _left_open(shape: tuple[Any, ...], numbers: Dim, span: Span) -> dict[str, An
 @builtin("reshape(x, shape)")
 def _reshape(a: Arguments) -> Value:
     t = a.tensor("x")
-    shape = _dims(a, count(t.shape))
+    shape = dims(a, count(t.shape))
     if count(shape) != count(t.shape):
         message = f"{show(t.shape)} has {count(t.shape)} elements, {show(shape)} has {count(shape)}"
         raise fault("E204", message, a.at("shape"), notes=batch.origins([t], [a.at("x")]))
@@ -127,7 +127,7 @@ def _positions(a: Arguments) -> Value:
 @builtin("expand(x, shape)")
 def _expand(a: Arguments) -> Value:
     """x repeated along new axes in front and along axes of length 1."""
-    t, shape = a.tensor("x"), _dims(a)
+    t, shape = a.tensor("x"), dims(a)
     if broadcast(t.shape, shape) != shape:
         raise fault("E204", f"{show(t.shape)} does not repeat to {show(shape)}", a.at("shape"), notes=batch.origins([t], [a.at("x")]))
     full = (*t.var.type.shape[: t.batched], *shape)
