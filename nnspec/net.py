@@ -173,10 +173,13 @@ class Net:
 
     @as_spec_error()
     def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
-        """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name."""
+        """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name.
+
+        An input that no output is made of, as the weight of an example in a loss, may be left out.
+        """
         if single:
             inputs = self._feed.named(single)
-        fields = self._checked(inputs, self.inputs)
+        fields = self._checked_in_use(inputs)
         with self.engine.lock:
             return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
 
@@ -338,12 +341,15 @@ class Net:
 
     @as_spec_error()
     def predict(self, data: Any) -> Any:
-        """Outputs for many examples: from {input: array}, or from one array where there is one input (then one output gives one array)."""
+        """Outputs for many examples: from {input: array}, or from one array where there is one input (then one output gives one array).
+
+        An input that no output is made of may be left out.
+        """
         from nnspec.train.loop import predict
 
         single = not isinstance(data, Mapping)
         fields = self._feed.named([data]) if single else data
-        outputs = predict(self.engine, self._checked(fields, self.inputs))
+        outputs = predict(self.engine, self._checked_in_use(fields))
         return next(iter(outputs.values())) if single and len(outputs) == 1 else outputs
 
     # ---- keeping
@@ -473,6 +479,11 @@ class Net:
     def _checked(self, fields: Mapping[str, Any], ports: Mapping[str, Type]) -> dict[str, Array]:
         """Arrays as the engine takes them."""
         return self._feed.checked(fields, ports)
+
+    def _checked_in_use(self, fields: Mapping[str, Any]) -> dict[str, Array]:
+        """The same for outputs: an input that none is made of may be left out."""
+        needed = self.spec.inputs_in_use
+        return self._checked(fields, {n: type for n, type in self.inputs.items() if n in needed or n in fields})
 
     def _needs_training(self) -> None:
         self.spec.model.needs_loss("there is nothing to train")

@@ -167,3 +167,18 @@ def test_an_exported_value_keeps_its_classes_and_a_model_that_says_nothing_has_n
     net.export(tmp_path / "u.onnx", outputs=["u", "v"])
     assert nnspec.load(tmp_path / "m.onnx").spec.answers == {"q": Answer("b")}
     assert nnspec.load(tmp_path / "u.onnx").spec.answers == {"u": Answer("b")}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_predictions_need_no_column_that_only_a_loss_reads(tmp_path: Path, suffix: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"a": [0.5, 1.5, -1.0], "b": [1.0, 2.0, 3.0], "w": [1.0, 2.0, 1.0], "y": [0, 1, 0]})
+    text = "model M { input x: [2]  input w: []  target y: class(2)  output z = x -> dense(2)  loss w * cross_entropy(z, y) }\n"
+    net = nnspec.loads(text + 'train { data csv("t.csv", x = [a, b])  epochs 1  optimizer sgd(lr = 0.1) }')
+    net.save(tmp_path / "r")
+    rest = table[["a", "b"]]
+    rest.to_csv(tmp_path / "rest.csv", index=False) if suffix == "csv" else rest.to_parquet(tmp_path / "rest.parquet")
+    done = run("predict", "r", "--data", f"rest.{suffix}", "-o", f"o.{suffix}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = getattr(pandas, f"read_{suffix}")(tmp_path / f"o.{suffix}")
+    np.testing.assert_allclose(out.to_numpy(), net.predict({"x": rest.to_numpy()})["z"], rtol=1e-5)

@@ -112,6 +112,37 @@ def test_one_input_needs_no_name() -> None:
     assert nnspec.loads(LINE)([[3.0]])["z"].tolist() == [[3.0]]
 
 
+WEIGHTED = """model W {
+  input  x: [T, 2]
+  input  w: []
+  input  like: [T]
+  target y: class(2)
+  z = x -> dense(2) -> mean(axis = 0)
+  output p = softmax(z)
+  loss cross_entropy(z, y) * w
+  metric far = sum(like)
+}"""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_an_input_that_only_losses_and_metrics_read_may_be_left_out_in_use(engine: str) -> None:
+    net, x = nnspec.loads(WEIGHTED, engine=engine), np.random.default_rng(0).standard_normal((5, 3, 2))
+    given = {"x": x, "w": np.ones(5), "like": np.ones((5, 3))}
+    assert np.array_equal(net(x=x)["p"], net(**given)["p"]) and np.array_equal(net.predict({"x": x})["p"], net.predict(given)["p"])
+    for missing, fields in (("x", {"w": np.ones(5)}), ("y", given)):
+        with pytest.raises(SpecError, match=f"there is no data for `{missing}`"):
+            net.evaluate(fields) if missing == "y" else net.predict(fields)
+    with pytest.raises(SpecError, match="`w` has 4 examples, and `x` has 5"):
+        net(x=x, w=np.ones(4))
+
+
+def test_an_input_that_tells_the_length_of_an_output_is_asked_for() -> None:
+    net = nnspec.loads("model M { input x: [2]  input like: [T]  target y: []  output z = x[0] * T  loss mse(z, y) }")
+    assert net(x=np.ones((4, 2)), like=np.zeros((4, 3)))["z"].tolist() == [3, 3, 3, 3]
+    with pytest.raises(SpecError, match="there is no data for `like`"):
+        net(x=np.ones((4, 2)))
+
+
 def test_an_output_that_is_the_same_for_all_examples_is_predicted_once(tmp_path: Path) -> None:
     net = nnspec.loads("model M { input x: [2]  param w: [3] = [1, 2, 3]  output w, y = x }")
     out = net.predict({"x": np.zeros((3000, 2))})

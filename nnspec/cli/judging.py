@@ -60,7 +60,7 @@ def answer(net: Net, folder: Path, fields: Mapping[str, Any]) -> list[Path]:
     """The pictures of what a classifier says of data that it was not trained on."""
     if not judged(net.spec):
         return []
-    return draw_answers(folder, net.spec, fields, net.predict({n: fields[n] for n in net.inputs}), net.labels)
+    return draw_answers(folder, net.spec, fields, net.predict({n: fields[n] for n in net.spec.inputs_in_use}), net.labels)
 
 
 def metrics_text(part: str, metrics: Mapping[str, Any]) -> str:

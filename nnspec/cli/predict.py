@@ -45,8 +45,8 @@ def _write(net: Net, data: str | None, output: Path) -> int:
     from nnspec.cli.judging import held_out
     from nnspec.train.predictions import classes_of, write
 
-    _, fields = held_out(net, data, net.inputs, every_row=True)
-    predicted = net.predict({n: fields[n] for n in net.inputs})
+    _, fields = held_out(net, data, net.spec.inputs_in_use, every_row=True)
+    predicted = net.predict({n: fields[n] for n in net.spec.inputs_in_use})
     write(output, predicted, classes_of(net.outputs, net.spec.answers, net.labels), _files(net, data) if data else ())
     return len(next(iter(fields.values())))
 
@@ -69,15 +69,15 @@ def _stream(net: Net, data: Path, output: Path) -> int:
     from nnspec.train.predictions import classes_of
     from nnspec.train.score import Scorer, batch_for, score
 
-    source = source_of(net, str(data))
+    source, inputs = source_of(net, str(data)), net.spec.inputs_in_use
     assert source, "a parquet file is read as a table"
-    source = by_their_names(source, read_parquet(data, source.span), net.inputs)
+    source = by_their_names(source, read_parquet(data, source.span), inputs)
     with TemporaryDirectory() as folder, _progress() as progress:
         double = net.spec.dtype == "float64"
         session = Session(net.export(Path(folder) / "model.onnx", double=double).path, threads=1)
         classes = classes_of(net.outputs, net.spec.answers, net.labels)
         gaps = Gaps(means=learnt(net.means) if source.options.get("missing") == "mean" else {})
-        scorer = Scorer(session, batch_for(net.spec.deployed), net.inputs, source, net.spec.dtype, classes, gaps, net.labels, net.predict)
+        scorer = Scorer(session, batch_for(net.spec.deployed), inputs, source, net.spec.dtype, classes, gaps, net.labels, net.predict)
         return score(scorer, data, output, progress)
 
 

@@ -25,7 +25,7 @@ def templates(run: str, data: str | None) -> None:
     epochs = rundir.logged(folder)
     written = draw_run(folder, net.spec, epochs, net.params)
     if judged(net.spec):
-        _, fields = held_out(net, data, {**net.inputs, **net.targets})
+        _, fields = held_out(net, data, {**net.spec.inputs_in_use, **net.targets})
         written += answer(net, folder, fields)
     for path in written:
         click.echo(printable(str(path)))

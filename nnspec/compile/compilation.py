@@ -249,6 +249,12 @@ class Compilation:
         return self.model.graph.only(step.outputs_of(self.model.graph, "output"), self.model.name)
 
     @cached_property
+    def inputs_in_use(self) -> dict[str, Type]:
+        """The inputs that outputs are made of, and not only losses and metrics; all of them where outputs are made of none."""
+        inputs = self.model.inputs
+        return {name: type for name, type in inputs.items() if name in self.graph.nodes} or inputs
+
+    @cached_property
     def inference(self) -> Graph:
         """The inference graph after the rules."""
         return _in_use(self.graph)

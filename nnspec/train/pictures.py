@@ -39,7 +39,7 @@ def draw_answers(
 ) -> list[Path]:
     """The confusion matrix and the worst mistakes of a classifier, of each target that it says."""
     written, targets = [], judged(spec)
-    images = [as_array(fields[n]) for n, t in spec.model.inputs.items() if t.rank == 4 and t.shape[1] in (1, 3)]
+    images = [as_array(fields[n]) for n, t in spec.inputs_in_use.items() if t.rank == 4 and t.shape[1] in (1, 3)]
     for target, output in targets.items():
         found = answers(target, fields[target], outputs[output], labels.get(target), spec.answers[output].threshold)
         confusion, mistakes = (of_target(name, target) if len(targets) > 1 else name for name in (CONFUSION, MISTAKES))
