@@ -225,6 +225,41 @@ def test_every_warning_of_training_has_a_page_and_every_page_is_used() -> None:
     assert used("W4") == {p.stem for p in PAGES} - {*TRAINED}
 
 
+RISING = """model M {{
+  input  x: []
+  target y: []
+  param  w: [] = 0
+  output z = w + 0 * x
+  loss   (z - y)^2
+  metric of_no_number_before = if batch_mean(z) < {from_} then 0 / batch_mean(0 * z) else -abs(batch_mean(z) - 0.4)
+}}
+train {{ batch 4  epochs 9  optimizer sgd(lr = 0.05)  stop {stop} }}"""
+
+
+@pytest.mark.parametrize("stop", ["early(val.of_no_number_before, 2, best = high)", "plateau(val.of_no_number_before, 2, best = high)"])
+@pytest.mark.parametrize(("from_", "warned"), [(-1, []), (0.2, ["W406"]), (9, ["W406"])])
+def test_what_is_watched_is_waited_for_from_its_first_number_on(stop: str, from_: float, warned: list[str]) -> None:
+    data = {"x": np.zeros(4), "y": np.ones(4)}
+    net = nnspec.loads(RISING.format(stop=stop, from_=from_))
+    history = net.fit(data, validation=data, progress=Progress(on_warning=lambda _: None))
+    values = [1 - 0.9**epoch for epoch in range(1, 10)]  # each step takes a tenth of what is left
+    best = int(np.argmin(np.abs(np.array(values) - 0.4))) + 1
+    assert [d.code for d in history.warnings] == warned
+    if from_ == 9:
+        assert (len(history.epochs), history.stopped, history.kept) == (9, "", None)
+        assert float(net.params["w"]) == pytest.approx(values[-1], rel=1e-5)
+    elif stop.startswith("early"):
+        assert (len(history.epochs), history.kept) == (best + 2, best)
+        assert float(net.params["w"]) == pytest.approx(values[best - 1], rel=1e-5)
+
+
+@pytest.mark.parametrize(("units", "act"), [(512, "relu"), (2048, "relu"), (512, "tanh")])
+def test_a_layer_that_is_wide_beside_its_inputs_has_no_gradient_that_vanishes(units: int, act: str) -> None:
+    """Of relus the loss owes the same to the weights of each layer, as all outputs are twice as large when those of any one are."""
+    _, told = trained(stages=f"dense({units}) -> {act}", epochs=2, optimizer="adam(lr = 1e-3)")
+    assert told == []
+
+
 def test_a_run_that_goes_on_has_every_look_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "LAST", 60)  # the last look is taken, however busy the machine
     net = nnspec.load("iris")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 from math import log
 from typing import Any
@@ -53,15 +53,19 @@ class Health:
         if self.last != epoch and self.seconds <= max(LAST, SHARE * (time.perf_counter() - self.started)):
             self._look(epoch)
 
+    def say(self, warnings: Iterable[Diagnostic]) -> None:
+        """Tell those whose like was not told before."""
+        for warning in warnings:
+            if warning.code not in self.said:
+                self.said.add(warning.code)
+                self.tell(warning)
+
     def _look(self, epoch: int) -> Look:
         started = time.perf_counter()
         look = self.probe.look()
         self.record({"epoch": epoch, **look.as_json()})
         self.last = epoch
-        for warning in self._warnings(look):
-            if warning.code not in self.said:
-                self.said.add(warning.code)
-                self.tell(warning)
+        self.say(self._warnings(look))
         self.seconds = time.perf_counter() - started
         self.spent += self.seconds
         return look
@@ -106,13 +110,18 @@ def _gradients(look: Look, when: str) -> Iterator[Diagnostic]:
     """W403 where less and less reaches the earlier layers, W404 where more and more does: the middle of the first third and of the last."""
     third = max(1, len(look.gradients) // 3)
     early, late = _middle(look.gradients[:third]), _middle(look.gradients[-third:])
-    if early and late and late.value > FAR * early.value:
+    if early and late and _far_above(late, early):
         ratio = f"1/{late.value / early.value:,.0f} of" if early.value else "nothing beside"
         help_ = "relu, an init that fits, a normalisation or residual connections keep it alive"
         yield _far("W403", "vanishes", when, early, ratio, late, help_)
-    if early and late and early.value > FAR * late.value > 0:
+    if early and late and late.value and _far_above(early, late):
         help_ = "smaller weights at the start, a normalisation, or `clip norm(1.0)`"
         yield _far("W404", "explodes", when, early, f"{early.value / late.value:,.0f} times", late, help_)
+
+
+def _far_above(a: Layer, b: Layer) -> bool:
+    """Also by what the loss owes to the weights: those of a layer wide beside its inputs are long, and its steps short beside them."""
+    return a.value > FAR * b.value and a.value * a.size**2 > FAR * b.value * b.size**2
 
 
 def _middle(layers: tuple[Layer, ...]) -> Layer | None:

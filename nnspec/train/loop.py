@@ -29,7 +29,7 @@ from nnspec.train.health import Health
 from nnspec.train.probe import Probe
 from nnspec.train.schedule import LearningRate
 from nnspec.train.standing import Means, Standing
-from nnspec.train.stop import stopper
+from nnspec.train.stop import of_no_number, stopper
 from nnspec.train.trail import Trail, all_finite
 from nnspec.wholedata import EXAMPLES
 
@@ -133,6 +133,7 @@ class Stage:
             history.epochs.append(epoch)
             at.reason = self.stopper.reason(epoch) if self.stopper else ""
             self.tell(epoch)
+            health.say(of_no_number(self.training.stop, epoch) if self.training.stop else ())
             health.after(epoch.number)
         if not all_finite(self.engine.params):
             raise self.lost(nan)

@@ -31,11 +31,12 @@ FLAT = {"sigmoid": (0.01, 0.99), "tanh": (-0.98, 0.98)}
 
 @dataclass(frozen=True)
 class Layer:
-    """A share of units, or the length of a gradient over that of its weights; where it was written."""
+    """A share of units, or the length of a gradient over that of its weights, which is `size`; where it was written."""
 
     name: str
     value: float
     span: Span | None
+    size: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Probe:
         for product in self.wiring.products.values():
             name, size = product.weight or "", _length(feeds[product.weight]) if product.weight else 0.0
             if f"grad:{name}" in found and name in read and size:
-                layers.setdefault(name, Layer(name, _length(found[f"grad:{name}"]) / size, product.span))
+                layers.setdefault(name, Layer(name, _length(found[f"grad:{name}"]) / size, product.span, size))
         return list(layers.values())
 
 

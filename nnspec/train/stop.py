@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Diagnostic, fault
 from nnspec.elaborate.directions import LOW
 from nnspec.elaborate.training import Stop
 from nnspec.run.engine import Engine
@@ -28,6 +29,14 @@ class Stopper(Protocol):
     def reason(self, epoch: Epoch) -> str: ...
 
     def finish(self) -> int | None: ...
+
+
+def of_no_number(stop: Stop, epoch: Epoch) -> Iterator[Diagnostic]:
+    """W406: what is watched is no number after an epoch."""
+    if stop.metric and not np.isfinite(epoch.metrics[stop.metric]):
+        message = f"`{stop.metric}` is {epoch.metrics[stop.metric]:g} after epoch {epoch.number}, which says nothing of when to stop"
+        help_ = "see what the validation data hold: `auc`, for one, is a number only where there are examples of both classes"
+        yield Diagnostic("W406", message, stop.span, help=help_, level="warning")
 
 
 def stopper(stop: Stop, engine: Engine) -> Stopper:
@@ -65,6 +74,8 @@ class _Early:
 
     def reason(self, epoch: Epoch) -> str:
         value, best = self.watched(epoch), self.memory["best"]
+        if best is None and not np.isfinite(value):
+            return ""  # there is nothing yet that could improve, and no weights to put back
         self.memory["waited"] += 1
         if value < (float("inf") if best is None else best):
             self.memory.update(best=value, waited=0, epoch=epoch.number)
