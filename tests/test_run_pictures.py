@@ -18,7 +18,7 @@ from nnspec.picture.look import width
 from nnspec.train.epoch import Epoch
 from nnspec.train.mistakes import EDGE, TILE, answers, confusion_svg, judged, mistakes_svg
 from nnspec.train.pictures import draw_run
-from nnspec.train.plot import TOP, curves
+from nnspec.train.plot import HEIGHT, TOP, curves
 
 TRUTH = np.array([0, 1, 2, 2, 1, 0])
 SCORES = np.array([[5, 0, 0], [0, 1, 3], [0, 0, 4], [2, 0, 1], [0, 2, 0], [0, 9, 0]], float)
@@ -51,6 +51,24 @@ def test_axes_count_whole_epochs_from_first_to_last_and_round_numbers_around_all
     assert re.findall(r'text-anchor="end">([\d.]+)<', chart) == beside
     heights = [float(y) for x, y in re.findall(r"([\d.]+),([\d.]+)", re.findall(r'points="([^"]*)"', chart)[0])]
     assert min(heights) >= TOP
+
+
+def test_what_is_of_another_magnitude_has_axes_of_its_own_below() -> None:
+    lines = {
+        "val.rmse": [5e4, 4e3, 3e3],
+        "val.r2": [-4.8, 0.9, 1.0],
+        "val.mae": [4e4, 3e3, 2e3],
+        "val.none": [np.nan] * 3,
+        "val.zero": [0] * 3,
+    }
+    chart = curves("a", {name: [(e + 1, float(y)) for e, y in enumerate(ys)] for name, ys in lines.items()})
+    drawn = [[float(y) for y in re.findall(r",([\d.]+)", points)] for points in re.findall(r'points="([^"]*)"', chart)]
+    names = [word for word in words(chart) if word.startswith("val.")]
+    rows = {name: {int(y // HEIGHT) for y in heights} for name, heights in zip(names, drawn, strict=True)}
+    assert rows == {"val.rmse": {0}, "val.mae": {0}, "val.none: nan": set(), "val.zero": {0}, "val.r2": {1}}
+    assert all(max(ys) - min(ys) > HEIGHT / 2 for ys in (drawn[0], drawn[1], drawn[-1]))
+    assert words(chart).count("epoch") == 2 and f'viewBox="0 0 640 {2 * HEIGHT}"' in chart
+    assert re.findall(r'text-anchor="middle">([\d.]+)<', chart) == ["1", "2", "3"] * 2
 
 
 def test_confusion_is_that_of_scikit_learn() -> None:

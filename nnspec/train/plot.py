@@ -8,40 +8,63 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 120, 36, 44
-MOST_POINTS, MOST_TICKS = 1000, 6
+MOST_POINTS, MOST_TICKS, FAR = 1000, 6, 20
 COLORS = (
     "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#db2777", "#65a30d", "#78350f", "#64748b", "#111827",
 )  # fmt: skip
 
 
 def curves(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """Lines of (epoch, y) points in one chart; points that are not finite are left out."""
+    """Lines of (epoch, y) points, in a chart for each magnitude; points that are not finite are left out."""
     kept = {n: thinned([(x, y) for x, y in pts if abs(y) < float("inf")]) for n, pts in lines.items()}
-    points = [p for pts in kept.values() for p in pts] or [(0.0, 0.0)]
-    xs, ys = [p[0] for p in points], [p[1] for p in points]
-    y_ticks = ticks(min(0.0, *ys), max(ys))
-    chart = _Chart((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]))
+    xs = [x for pts in kept.values() for x, _ in pts] or [0.0]
+    colors = {name: COLORS[i % len(COLORS)] for i, name in enumerate(kept)}
+    groups = of_one_magnitude({n: max((abs(y) for _, y in pts), default=0.0) for n, pts in kept.items()})
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT * len(groups)}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{WIDTH}" height="{HEIGHT * len(groups)}" fill="white"/>',
         f'<text x="{LEFT}" y="22" font-size="15" font-weight="bold">{escape(title)}</text>',
-        *(chart.horizontal(y) for y in y_ticks),
-        *(chart.below(x) for x in counts(min(xs), max(xs))),
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">epoch</text>',
     ]
-    for i, (name, pts) in enumerate(kept.items()):
-        parts += chart.line(name, pts, COLORS[i % len(COLORS)], i)
+    for row, names in enumerate(groups):
+        ys = [y for name in names for _, y in kept[name]] or [0.0]
+        y_ticks = ticks(min(0.0, *ys), max(ys))
+        chart = _Chart((min(xs), max(xs)), (y_ticks[0], y_ticks[-1]), row * HEIGHT)
+        parts += [*(chart.horizontal(y) for y in y_ticks), *(chart.below(x) for x in counts(min(xs), max(xs))), chart.epoch()]
+        parts += [part for i, name in enumerate(names) for part in chart.line(name, kept[name], colors[name], i)]
     return "\n".join([*parts, "</svg>", ""])
 
 
+def of_one_magnitude(sizes: Mapping[str, float]) -> list[list[str]]:
+    """The names in groups, in which no size is so far above another that one axis would show this as 0.
+
+    >>> of_one_magnitude({"rmse": 5e4, "r2": 0.9, "mae": 3e4, "accuracy": 0.8})
+    [['rmse', 'mae'], ['r2', 'accuracy']]
+    """
+    groups: list[list[str]] = [[]]
+    for name, size in sizes.items():
+        group = next((g for g in groups if all(_are_near(size, sizes[n]) for n in g)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(name)
+    return groups
+
+
+def _are_near(a: float, b: float) -> bool:
+    """Whether both are seen on one axis, as 0 is on any."""
+    return not a or not b or 1 / FAR <= a / b <= FAR
+
+
 class _Chart:
-    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """One below others, from `top` on."""
+
+    def __init__(self, x: tuple[float, float], y: tuple[float, float], top: int) -> None:
         self.x0, self.dx = x[0], (x[1] - x[0]) or 1.0
         self.y0, self.dy = y[0], (y[1] - y[0]) or 1.0
+        self.top, self.bottom = top + TOP, top + HEIGHT - BOTTOM
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         across = LEFT + (x - self.x0) / self.dx * (WIDTH - LEFT - RIGHT)
-        return across, HEIGHT - BOTTOM - (y - self.y0) / self.dy * (HEIGHT - TOP - BOTTOM)
+        return across, self.bottom - (y - self.y0) / self.dy * (self.bottom - self.top)
 
     def horizontal(self, y: float) -> str:
         _, at = self.at(self.x0, y)
@@ -50,16 +73,19 @@ class _Chart:
 
     def below(self, x: float) -> str:
         at, _ = self.at(x, self.y0)
-        return f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:g}</text>'
+        return f'<text x="{at:.1f}" y="{self.bottom + 18}" text-anchor="middle">{x:g}</text>'
+
+    def epoch(self) -> str:
+        return f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{self.bottom + BOTTOM - 8}" text-anchor="middle">epoch</text>'
 
     def line(self, name: str, points: Sequence[tuple[float, float]], color: str, row: int) -> list[str]:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self.at(*p) for p in points))
-        legend = TOP + 12 + 18 * row
+        legend = self.top + 12 + 18 * row
         return [
             f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>',
             *([f'<circle cx="{path.split(",")[0]}" cy="{path.split(",")[1]}" r="3" fill="{color}"/>'] if len(points) == 1 else []),
             f'<rect x="{WIDTH - RIGHT + 12}" y="{legend - 9}" width="10" height="10" fill="{color}"/>',
-            f'<text x="{WIDTH - RIGHT + 28}" y="{legend}">{escape(name)}</text>',
+            f'<text x="{WIDTH - RIGHT + 28}" y="{legend}">{escape(name if points else f"{name}: nan")}</text>',
         ]
 
 
