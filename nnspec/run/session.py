@@ -42,7 +42,7 @@ def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", thr
 
 
 def _is_empty(graph: Graph, sizes: Mapping[str, int]) -> bool:
-    """Whether some value has no elements: onnxruntime's optimiser writes reshapes that have none for those."""
+    """Whether some value has no elements, to which reshapes that onnxruntime's optimiser adds do not apply."""
     return any(0 in node.type.bound(sizes).shape for node in graph)
 
 
