@@ -181,6 +181,10 @@ MISTAKES = {
     "a rate in quotes": Mistake(
         training("  epochs 3", '  optimizer sgd("0.1")'), "E106", 8, 'sgd("0.1")', "the learning rate is a number"
     ),
+    "a state that becomes a matrix": Mistake(
+        "optimizer o(lr, a = [[1, 2], [3, 4]]) {\n  state s = 0\n  s <- s + a * g\n  w <- w - lr * s\n}\n"
+        + training("  epochs 3", "  optimizer o(0.1)"), "E202", 3, "s + a * g", "this is [2, 2], in the place of [2]", "have one shape",
+    ),
     "a setting that is drawn": Mistake(
         training("  epochs 3", "  optimizer momentum(lr = 1, mu = sum(random(2)))"), "E106", 8, "momentum(lr = 1, mu = sum(random(2)))",
         "`mu` of the optimizer `momentum` is a number, not []",

@@ -12,8 +12,9 @@ from nnspec.elaborate.foreign import OF_OPTIMIZERS
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import assign, require
-from nnspec.elaborate.values import Applied, Tensor, Value
+from nnspec.elaborate.values import Applied, Tensor, Value, describe
 from nnspec.graph import Graph, Type, Var
+from nnspec.graph.types import broadcast
 from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.syntax import ast
@@ -91,7 +92,12 @@ def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[st
 def _like(e: Elaborator, old: Tensor, written: ast.Expr, scope: Scope) -> Tensor:
     """A formula's value, in the shape of what it takes the place of."""
     value = batch.lift(e.graph, e.evaluate(written, scope), e.graph.dtype, written.span)
-    return value if value.shape == old.shape else Tensor(OPS["expand"](value.var, shape=old.shape), False)
+    if value.shape == old.shape:
+        return value
+    if broadcast(value.shape, old.shape) != old.shape:
+        help_ = "a parameter, its gradient and its states have one shape, and are computed element by element"
+        raise fault("E202", f"this is {describe(value)}, in the place of {describe(old)}", written.span, help=help_)
+    return Tensor(OPS["expand"](value.var, shape=old.shape), False)
 
 
 def lookahead(
