@@ -60,6 +60,7 @@ def test_each_of_two_targets_of_one_size_has_its_output() -> None:
     "output u  loss cross_entropy(u -> dense(3), a)",
     "output u  loss cross_entropy(u * v, a)",
     "output h  loss cross_entropy(u, a)",
+    "output v  loss cross_entropy(concat(v, one_hot(a, 3)) -> dense(3), b)",
     "output u  loss mse(u, x[0])",
 ])  # fmt: skip
 def test_what_nothing_ties_to_one_target_says_none(lines: str) -> None:

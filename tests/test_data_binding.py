@@ -86,6 +86,17 @@ def test_a_gap_of_other_data_is_closed_by_what_the_spec_says(command: tuple[str,
     assert found.code == "E306" and "in the data block of the spec, `missing = drop`" in found.help and ".csv" not in found.help
 
 
+@pytest.mark.usefixtures("own_columns")
+def test_predictions_without_data_say_that_they_are_of_examples_held_out() -> None:
+    table = np.genfromtxt("m.csv", delimiter=",", skip_header=1, usecols=(0, 1))
+    run = nnspec.open("r")
+    held_out = [[*row] in run.dataset().test["size"].tolist() for row in table]
+    for arguments, rows, said in (([], held_out, "held out for testing"), (["--data", "m.csv"], [True] * 12, "")):
+        done = CliRunner().invoke(cli, ["predict", "r", "-o", "o.npz", *arguments], catch_exceptions=False)
+        assert said in done.stderr and bool(said) == bool(done.stderr)
+        np.testing.assert_allclose(np.load("o.npz")["probs"], run.predict({"size": table[rows]})["probs"], rtol=1e-5)
+
+
 def as_diagnostic(done: Result) -> nnspec.Diagnostic:
     assert isinstance(done.exception, Fault | nnspec.SpecError)
     return done.exception.diagnostic if isinstance(done.exception, Fault) else done.exception.diagnostics[0]

@@ -24,6 +24,8 @@ PARQUET = ".parquet"
 def predict(run: str, data: str | None, output: str) -> None:
     """Write the outputs of a trained run, or of an ONNX model, for every example; a run's for images, labelled or not, too.
 
+    The examples are those of --data, or else those that a run holds out for testing, in the order of its data; all if it holds out none.
+
     Where the classes of a target have names, the likeliest one stands in a column of its name: as the output says that a loss or metric
     compares with it.
 
@@ -45,7 +47,9 @@ def _write(net: Net, data: str | None, output: Path) -> int:
     from nnspec.cli.judging import held_out
     from nnspec.train.predictions import classes_of, write
 
-    _, fields = held_out(net, data, net.spec.inputs_in_use, every_row=True)
+    part, fields = held_out(net, data, net.spec.inputs_in_use, every_row=True)
+    if part == "test" and data is None:
+        click.echo("only the examples held out for testing, in the order of the data; `--data FILE` is for every row of a file", err=True)
     predicted = net.predict({n: fields[n] for n in net.spec.inputs_in_use})
     write(output, predicted, classes_of(net.outputs, net.spec.answers, net.labels), _files(net, data) if data else ())
     return len(next(iter(fields.values())))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from nnspec.graph import BATCH, Graph, Node, Shape, Type
+from nnspec.lazy import np
 from nnspec.rewrite import STABLE, rewrite
 
 RISING = ("exp", "log", "sqrt", "tanh", "sigmoid", "softplus", "softmax", "log_softmax", "relu", "rank_of", "cast", "reshape")
@@ -38,10 +39,11 @@ def answers(graph: Graph, targets: Mapping[str, Type]) -> dict[str, Answer]:
 
 
 def _compared(graph: Graph, target: str) -> set[tuple[str, int]]:
-    """The values that a target meets, and what these are made of."""
+    """The values that a target meets in a comparison, and what these are made of."""
     others = graph.dependents(n.name for n in graph if n.op.is_source and n.name != target)
     alone = graph.dependents([target]) - others
-    met = {i for n in graph if not alone.isdisjoint(n.inputs) for i in n.inputs if i in others}
+    meeting = (n for n in graph if (n.op.pointwise or n.op.name in ("pick", "matmul")) and not alone.isdisjoint(n.inputs))
+    met = {i for n in meeting for i in n.inputs if i in others}
     return {made for value in met for made in _made_of(graph, value)}
 
 
@@ -89,16 +91,8 @@ def _sign(factor: Node) -> int:
     """Of a constant its own, 0 where it has several; what is computed is a sum of exponentials, a weight or a temperature."""
     if factor.op.name != "const":
         return 1
-    signs = {(number > 0) - (number < 0) for number in _flat(factor.attributes["value"])}
+    signs = {int(sign) for sign in np.sign(np.ravel(factor.attributes["value"]))}
     return signs.pop() if len(signs) == 1 else 0
-
-
-def _flat(value: float | tuple[object, ...]) -> Iterator[float]:
-    if not isinstance(value, tuple):
-        yield value
-        return
-    for part in value:
-        yield from _flat(part)  # type: ignore[arg-type]
 
 
 def _wide(graph: Graph, name: str) -> Shape:
