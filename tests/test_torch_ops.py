@@ -106,6 +106,24 @@ def test_gradients_of_equal_values_and_at_0_are_shared_alike(ours: Any, theirs: 
     agrees(ours, theirs, *inputs)
 
 
+def test_powers_of_0_have_the_gradients_of_torch() -> None:
+    bases, exponents = np.array([[0.0], [1.5], [2.0]]), np.array([0.0, 1.0, 2.0, 0.5, 3.0, -1.0])
+    agrees(lambda x, y: x**y, lambda x, y: x**y, bases, exponents)
+    for exponent in exponents:
+        agrees(lambda x, e=float(exponent): x**e, lambda x, e=float(exponent): x**e, bases[:, 0])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "reference", "ort"])
+def test_a_polynomial_has_its_derivatives_at_0(engine: str) -> None:
+    net = nnspec.loads(
+        "model M { input x: []  param c: [4] = [5, 2, 3, 4]  y = sum(c * x^range(0, 4))"
+        "  output d = grad(y, x), dd = grad(grad(y, x), x)  loss grad(y, x)^2 }",
+        engine=engine,
+    )
+    assert {n: v.tolist() for n, v in net(x=[0.0, 1.0]).items()} == {"d": [2, 20], "dd": [6, 30]}
+    assert net.gradients(x=[0.0])[1]["c"].tolist() == [0, 4, 0, 0]
+
+
 def test_rows_by_number_with_repeats() -> None:
     table, rows = np.random.default_rng(3).normal(size=(5, 4)), np.array([[3, 0, 3], [3, 1, 0]])
     agrees(lambda w, i: OPS["take"](w, i), lambda w, i: F.embedding(i, w), table, rows)

@@ -40,8 +40,18 @@ mul = binary("mul", "x times y.", np.multiply, lambda g, out, x, y: (g * y, g * 
 div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out / y)), lambda o, x, y: o.quotient(x, y),
              "div([6, 1], [3, 4]) == [2, 0.25]",
              scalar=lambda x, y: x / y, domain=(0.5, 2.0), real=True)  # fmt: skip
-pow = binary("pow", "x to the power y; the gradient for y needs x > 0.", np.power,
-             lambda g, out, x, y: (g * y * x ** (y - 1.0), g * out * log(x)), "Pow", "pow([2, 3], [3]) == [8, 27]",
+
+
+def _pow_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var | None, ...]:
+    """At x = 0 both formulas are 0 times infinity, that for x where y is 0, that for y where y is not below 0; both are 0 there."""
+    for_x, for_y = g * y * x ** (y - 1.0), g * out * log(x)
+    if y.node.op.name == "const" and y.node.attributes["value"] != 0 and not y.type.shape:
+        return for_x, for_y
+    at_zero = equal(x, 0.0)
+    return where(logical_and(at_zero, equal(y, 0.0)), 0.0, for_x), where(logical_and(at_zero, greater_equal(y, 0.0)), 0.0, for_y)
+
+
+pow = binary("pow", "x to the power y; the gradient for y needs x >= 0.", np.power, _pow_grad, "Pow", "pow([2, 3], [3]) == [8, 27]",
              scalar=lambda x, y: x**y, domain=(0.5, 2.0), real=True)  # fmt: skip
 
 
