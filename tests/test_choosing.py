@@ -56,6 +56,26 @@ def test_a_class_of_each_example_picks_from_values_that_all_have(loss: str, engi
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("classes", ["[1, 0]", "round([1.2, -0.3])", "[2 / 2, 0]"])
+def test_classes_that_are_written_down_are_picked(classes: str, engine: str) -> None:
+    net = nnspec.loads(
+        f"model M {{ input x: [2, 3]  output l = cross_entropy(x, {classes}), p = pick(x, {classes}), h = one_hot({classes}, 3) }}",
+        engine=engine,
+    )
+    x, y = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 0])
+    found = net(x=x.numpy())
+    assert distance(found["l"], F.cross_entropy(x.reshape(-1, 3), y.repeat(4), reduction="none").reshape(4, 2)) < 1e-6
+    assert distance(found["p"], x[:, [0, 1], [1, 0]]) == 0 and distance(found["h"], F.one_hot(y, 3)) == 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"), [("[1, 3]", "there is no element 3"), ("[-1, 0]", "no element -1"), ("[0.5, 0]", "a class number")]
+)
+def test_classes_that_are_written_down_are_there(classes: str, said: str) -> None:
+    assert said in refused(f"input x: [2, 3]  output p = pick(x, {classes})")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("model", "expected"),
     [

@@ -223,6 +223,15 @@ train {{ data {{ x = [{one}] }}  steps {three}  batch 1  optimizer {rule}  sched
     np.testing.assert_allclose(nets[0].params["W"], w)
 
 
+@pytest.mark.parametrize("engine", ["numpy", "reference", "ort"])
+def test_a_list_of_numbers_is_an_output(engine: str, tmp_path: Path) -> None:
+    text = "let a = [[1, 2], [3, 4.5]] model M { input x: [2] output k = [1, 2], a, r = range(0, 3) / 2, y = 2 * x }"
+    net = nnspec.loads(text, engine=engine)
+    found = {name: value.tolist() for name, value in net(x=[[1, 2]]).items()}
+    assert found == {"k": [1, 2], "a": [[1, 2], [3, 4.5]], "r": [0, 0.5, 1], "y": [[2, 4]]}
+    net.export(tmp_path / "m.onnx")
+
+
 def test_lists_that_do_not_fit_are_pointed_at() -> None:
     (d,) = Compilation(Source("spec.nn", "let a = [1, 2] + [1, 2, 3] model M { input x: [] output y = x + a }"), {}).diagnostics
     assert (d.code, d.message) == ("E201", "lists of 2 and 3 elements do not fit together")

@@ -79,6 +79,13 @@ MISTAKES = {
     "a parameter without a start": Mistake(
         model("param W: [4, 2]", "output y = x @ W"), "E103", 3, "param W: [4, 2]", "does not say how it starts", "~ he_normal"
     ),
+    "a state that is drawn": Mistake(
+        model("state R: [4, 4] = normal(0, 0.3)", "output y = x @ R"), "E106", 3, "normal(0, 0.3)", "an init is drawn",
+        "`param R: [4, 4] ~ normal(0, 0.3)`, and in training `freeze R`",
+    ),
+    "a parameter that is drawn": Mistake(
+        model("param R: [4, 4] = normal(0, 0.3)", "output y = x @ R"), "E106", 3, "normal(0, 0.3)", "drawn by an init", "`~ normal(0, 0.3)`"
+    ),
     "inputs and outputs, as elsewhere": Mistake(
         model("output y = x -> dense(4, 10)"), "E106", 3, "10", "`bias` of `dense` is true or false, not 10", "is known: `dense(10)`"
     ),

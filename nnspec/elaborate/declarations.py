@@ -132,9 +132,7 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
         return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), _start(e, s, s.start, scope), s.name.span)
     value = e.evaluate(s.start, scope)
     if isinstance(value, Function | Applied) and value.kind == "init":
-        equals = Span(s.span.source, s.span.source.text.rindex("=", 0, s.start.span.start), s.start.span.start)
-        message = f"the {s.kind} `{s.name.id}` is drawn by an init, which `~` says"
-        raise fault("E106", message, s.start.span, help=f"write `~ {s.start.span.text}`", fix=Fix(equals, "~ "))
+        raise _drawn(s, s.start.span, name)
     start = batch.numbers(value, s.start.span)
     given = value_shape(start)
     shape = _fixed(e, s, scope) if s.type else given
@@ -144,6 +142,17 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
             "E208", f"`{s.name.id}` is declared {show(shape)} and set to {show(given)}", s.start.span, notes=((where, "declared here"),)
         )
     return Owned(name, s.kind, Type(e.graph.dtype, shape), start, s.name.span)
+
+
+def _drawn(s: ast.ParamDecl, init: Span, name: str) -> Fault:
+    """An init behind `=`: a parameter has `~` for it, and a state nothing."""
+    if s.kind == "state":
+        param = f"param {s.name.id}{f': {s.type.span.text}' if s.type else ''} ~ {init.text}"
+        help_ = f"write `= 0`, or a list; what is drawn and then stays is a frozen parameter: `{param}`, and in training `freeze {name}`"
+        return fault("E106", f"the state `{s.name.id}` starts with the values that are written, and an init is drawn", init, help=help_)
+    equals = Span(s.span.source, s.span.source.text.rindex("=", 0, init.start), init.start)
+    message = f"the {s.kind} `{s.name.id}` is drawn by an init, which `~` says"
+    return fault("E106", message, init, help=f"write `~ {init.text}`", fix=Fix(equals, "~ "))
 
 
 def _start(e: Elaborator, s: ast.ParamDecl, start: ast.Expr, scope: Scope) -> Applied:

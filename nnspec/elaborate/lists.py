@@ -23,6 +23,12 @@ def are_truths(value: Value) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(v, bool) or are_truths(v) for v in value)
 
 
+def are_whole(value: Value) -> bool:
+    """Whether this is a whole number, or a list of such."""
+    numbers = list(flat(value))
+    return bool(numbers) and all(isinstance(n, int) and not isinstance(n, bool) for n in numbers)
+
+
 def expected(value: Value) -> Value:
     """What an `expect` makes of it: a list of truths holds where all of them do."""
     return all(flat(value)) if are_truths(value) else value

@@ -15,6 +15,7 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.lists import are_numbers
 from nnspec.elaborate.names import check_called, value_of
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.remember import Remembering
@@ -244,6 +245,8 @@ class _ModelWork:
         if value is not None:
             self.formula(ast.Assign(name.span, (name,), value))
         tensor = value_of(name, self.scope, self.e.definitions)
+        if are_numbers([tensor]):
+            tensor = batch.lift(self.e.graph, tensor, self.e.graph.dtype, name.span)
         if not isinstance(tensor, Tensor):
             self.scope.names[name.id] = POISON
             raise fault("E106", f"an output is a tensor, not {describe(tensor)}", name.span, help=_made_a_tensor(tensor))

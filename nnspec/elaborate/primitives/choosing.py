@@ -6,7 +6,7 @@ import math
 
 from nnspec.diagnostics import fault
 from nnspec.elaborate import batch
-from nnspec.elaborate.lists import flat
+from nnspec.elaborate.lists import are_whole, flat
 from nnspec.elaborate.primitives.table import ROUNDING, Arguments, builtin
 from nnspec.elaborate.remedies import as_many, fewer_axes, without_batch
 from nnspec.elaborate.values import Tensor, Value, describe
@@ -37,6 +37,8 @@ def _pick(a: Arguments) -> Value:
         message = f"cannot pick by {describe(i)} from {describe(x)}"
         raise fault("E202", message, a.span, label=label, notes=batch.origins([x, i], [a.span] * 2), **more)
     _enough(a, x, i, x.shape[-1], "values")
+    if not isinstance(a.bound["i"], Tensor):
+        _there(a, a.bound["i"], x, x.shape[-1], "element")
     return _picked(x, i).at(a.span)
 
 
@@ -95,11 +97,16 @@ def _row_numbers(a: Arguments, x: Tensor) -> Tensor:
     if isinstance(i, Tensor):
         return _labels(a, "i")
     batch.numbers(i, a.at("i"))  # says what is no array of numbers
-    most = x.shape[0] if isinstance(x.shape[0], int) else math.inf  # of a size known at run time, it shows there
+    _there(a, i, x, x.shape[0], "row")
+    return Tensor(a.e.graph.constant(i, "int64"), False, a.at("i"))
+
+
+def _there(a: Arguments, i: Value, x: Tensor, have: Dim, what: str) -> None:
+    """Checks numbers that are written down."""
+    most = have if isinstance(have, int) else math.inf  # of a size known at run time, it shows there
     for number in list(flat(i)) or [i]:
         if not isinstance(number, int) or not 0 <= number < most:
-            raise fault("E205", f"there is no row {describe(number)}: {describe(x)} has {x.shape[0]} rows", a.at("i"))
-    return Tensor(a.e.graph.constant(i, "int64"), False, a.at("i"))
+            raise fault("E205", f"there is no {what} {describe(number)}: {describe(x)} has {have} {what}s", a.at("i"))
 
 
 def _enough(a: Arguments, x: Tensor, i: Tensor, have: Dim, what: str) -> None:
@@ -111,7 +118,9 @@ def _enough(a: Arguments, x: Tensor, i: Tensor, have: Dim, what: str) -> None:
 
 
 def _labels(a: Arguments, name: str) -> Tensor:
-    """Class numbers, whole numbers, or what is rounded to such."""
+    """Class numbers, whole numbers, a list of them that is written down, or what is rounded to such."""
+    if are_whole(a.bound[name]):
+        return Tensor(a.e.graph.constant(a.bound[name], "int64"), False, a.at(name))
     t = a.tensor(name)
     if t.dtype == "int64" or a.e.graph[t.var.name].op.name in ROUNDING:
         return batch.as_dtype(t, "int64")
