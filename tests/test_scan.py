@@ -405,3 +405,16 @@ def test_the_same_formulas_of_a_user_are_recognised_and_nothing_else(change: tup
 def test_a_scan_is_shown_to_its_closing_brace() -> None:
     net = nnspec.loads("model M { input x: [T, 3]  output hs = scan v in x with h = zeros(3) { h = h + v } }")
     assert "scan v in x with h = zeros(3) { h = h + v }" in str(net.summary())
+
+
+@pytest.mark.parametrize("engine", ["numpy", "reference", "ort"])
+def test_a_scan_starts_with_and_walks_a_choice(engine: str) -> None:
+    net = nnspec.loads(
+        "model M { input x: [3]"
+        "  a = scan e in x with h = if x[0] > 0 then 1 else if x[1] > 0 then 2 else 0, g = 3 { h = h + e  g = g * h }"
+        "  output y = a[0], b = scan e in if x[0] > 0 then x else -x with h = if x[0] > 0 then 10 else 0 { h = h + e } }",
+        engine=engine,
+    )
+    found = net(x=[[1, 2, 3], [-1, 2, 3], [-1, -2, 3]])
+    assert found["y"].tolist() == [[2, 4, 7], [1, 3, 6], [-1, -3, 0]]
+    assert found["b"].tolist() == [[11, 13, 16], [1, -1, -4], [1, 3, 0]]

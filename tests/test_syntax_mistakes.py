@@ -45,6 +45,15 @@ MISTAKES = {
         model("output y = x -> linear") + '\ntest "t" of M {\n  given x = [1, 2, 3, 4]\n  expect linear.W == 0\n}',
         "E101", 7, "linear.W", "there is no `linear.W` here", "did you mean `linear.dense.W`?",
     ),
+    "a choice in a sum": Mistake(
+        model("y = 1 + if x[0] > 0 then 1 else 0", "output y"), "E004", 3, "if", "`if` stands in parentheses", "`(if ...)`"
+    ),
+    "a choice of a condition in brackets": Mistake(
+        model("y = 2 * if (x[0] > 0) then 1 else 0", "output y"), "E004", 3, "if", "`if` stands in parentheses", "`(if ...)`"
+    ),
+    "a loop in a product": Mistake(
+        model("y = x * scan e in x with h = 0 { h = h + e }", "output y"), "E004", 3, "scan", "`scan` stands in parentheses", "`(scan ...)`"
+    ),
     "a pipeline after a choice": Mistake(
         model("y = if rank(x) == 1 then x else x -> dense(3)", "output y"), "E001", 3, "->", "`->` cannot stand here", "else (x -> f)"
     ),

@@ -170,6 +170,11 @@ BEFORE = (
         "E004", re.compile(r"^(schedule|init)\b([^\n{}]*?)\s*=\s*\{(?=[^{}]*\Z)", re.M), r"`\1` is one formula, without braces",
         r"write `\1\2 = ...`",
     ),
+    Slip(
+        "E004", re.compile(r"(?:(?<=[-+*/@%^<])|(?<=[-+*/@%^<] )|(?<=\bnot )|(?<=\band )|(?<=\bor ))(?<!<-)(?<!<- )(if|scan)\b"
+                           r"(?=\s*(?:\([^()\n]*\)|\s[^\W\d]\w*)?\s*\Z)"),
+        r"`\1` stands in parentheses inside of a formula", r"write `(\1 ...)`",
+    ),
     Slip("E004", re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?=\s*\Z)"), r"`\g<0>` is a sign of mathematics", "a power is written `x ^ 2`"),
     Slip(
         "E004", re.compile(r"(\d+)\s*%(?=\s*(?:[^\W\d]\w*\s*)?\Z)"), r"`\g<0>` is no share: `%` gives the rest of a division",
