@@ -166,6 +166,21 @@ def test_a_long_derivative_in_a_formula_is_written_in_parts_with_every_partial()
     assert check(spec, "dense_2.W").passed
 
 
+def test_the_parts_of_a_derivative_of_a_derivative_are_those_that_are_read() -> None:
+    spec = spec_of("""
+        model Third {
+          input x: []
+          u    = stack(x, 1) -> dense(2) -> tanh -> dense(2) -> tanh -> dense(1, bias = false) -> squeeze
+          u_xx = grad(grad(u, x), x)
+          output u
+          loss (0.1 * u_xx + grad(u_xx, x))^2
+        }""")
+    values = values_of(spec)
+    assert {s.name for s in values.steps} - {n for s in values.steps for n in s.reads} == {"L"}
+    assert len(list(Chain(values, "dense.W", Plain()).backward())) == len(values.on_the_way("dense.W"))
+    assert check(spec, "dense.W").passed
+
+
 def test_so_is_a_loss_too_long_for_a_line() -> None:
     chain = Chain(values_of(gallery("heat")), "net.dense.W", Plain())
     (loss,) = (e.right for e in chain.forward() if e.left == "L_equation")

@@ -215,7 +215,7 @@ class _Naming:
         """The parts of what is no call of what it reads and too long to be read: what it has several times, and what is long."""
         if self.length(value) <= MOST_NODES:
             return
-        inside = self.graph.needed([value]) & nodes - {value}
+        inside = self.graph.needed([value], self.names) & nodes - {value}
         for node in [n for n in self.graph.nodes if n in inside and n not in self.names]:
             several = len(inside.union([value]).intersection(self.drawing.readers.get(node, ()))) > 1
             if self.length(node) > (1 if several else MOST_NODES // 2):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import field
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -162,11 +162,11 @@ class Graph:
     def var(self, name: str) -> Var:
         return Var(self, name)
 
-    def needed(self, outputs: Iterable[str]) -> set[str]:
-        """The names of all nodes that these depend on, and their own."""
+    def needed(self, outputs: Iterable[str], known: Container[str] = ()) -> set[str]:
+        """The names of all nodes that these depend on, and their own; not of those behind what is known."""
         wanted = set(outputs)
         for node in reversed(self.nodes.values()):
-            if node.name in wanted:
+            if node.name in wanted and node.name not in known:
                 wanted.update(node.inputs)
         return wanted
 
@@ -234,10 +234,7 @@ class Graph:
     def insert(self, other: Graph, outputs: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
         """Copies what these nodes of another graph need, but for the nodes in `known`, for which ours stand; gives all names here."""
         self.depends_on_all()
-        moved, wanted = dict(known), set(outputs)
-        for node in reversed(other.nodes.values()):
-            if node.name in wanted and node.name not in known:
-                wanted.update(node.inputs)
+        moved, wanted = dict(known), other.needed(outputs, known)
         for node in other:
             if node.name in wanted and node.name not in known:
                 with self.at(span=node.span or self.context.span):
