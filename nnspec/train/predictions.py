@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,9 +96,10 @@ def _numbers(outputs: Mapping[str, Array], classes: Mapping[str, Classes]) -> di
     places = {n: range(v.shape[1]) for n, v in flat.items()}
     named = {n: classes[n].names if n in classes and classes[n].threshold is None else places[n] for n in flat}
     names = [n if outputs[n].ndim == 1 else f"{n}_{i}" for n in flat for i in named[n]]
-    if len(set(names)) < len(names) and classes:  # a class is called as another output ends
-        return _numbers(outputs, {})
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if len(set(names)) < len(names):
+        if classes:  # a class is called as another output ends
+            return _numbers(outputs, {})
+        twice = next(name for name, times in Counter(names).items() if times > 1)
         owners = [n for n in flat if twice in (n, *(f"{n}_{i}" for i in named[n]))]
         message = f"the outputs {' and '.join(f'`{n}`' for n in owners)} would both have a column `{twice}`"
         raise fault("E504", message, help="write an .npz, which has an array for each output, or call one of them otherwise")
