@@ -159,6 +159,13 @@ def test_runs_are_compared_by_what_they_were_trained_with(tmp_path: Path) -> Non
     assert run("diff", "one", "net.nn", cwd=tmp_path).stdout == "training\n  - epochs: 1\n  + epochs: 5\n"
 
 
+def test_runs_differ_in_what_their_class_numbers_stand_for(tmp_path: Path) -> None:
+    model = "model M { input kind: class(2)  output z = (kind -> embedding(2, 1))[0]  loss z^2 } train { epochs 1  optimizer sgd(0) }"
+    for name, labels in (("one", ["ash", "elm"]), ("two", ["elm", "oak"])):
+        nnspec.loads(model).fit({"kind": labels}, run=tmp_path / name)
+    assert "labels\n  - kind: ash, elm\n  + kind: elm, oak" in run("diff", "one", "two", cwd=tmp_path).stdout
+
+
 def test_two_runs_of_a_spec_differ_in_what_was_asked_in_their_weights_and_in_what_they_reach(tmp_path: Path) -> None:
     (tmp_path / "net.nn").write_text(SPEC.replace("epochs 5", "epochs 5  validation 0.2"))
     for name, seed in (("one", "1"), ("same", "1"), ("two", "7")):

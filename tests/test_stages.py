@@ -14,6 +14,7 @@ import nnspec
 from nnspec import SpecError
 from nnspec.cli.running import Wishes, train_run
 from nnspec.compile import Compilation
+from nnspec.diagnostics import Diagnostic
 from nnspec.optimization import LR, T
 from nnspec.run import reference
 from nnspec.source import read_source
@@ -326,6 +327,22 @@ def test_a_training_starts_from_a_file_of_weights(tmp_path: Path) -> None:
     new = nnspec.load(tmp_path / "new.nn")
     new.fit(some_data())
     np.testing.assert_array_equal(new.params["dense.W"], w)
+
+
+@pytest.mark.parametrize(("labels", "moved"), [
+    (("ash", "elm", "oak"), ""),
+    (("birch", "elm", "oak"), ""),
+    (("birch", "pine", "yew"), ""),
+    (("elm", "oak", "yew"), "`elm` of `kind` is class 0 here, and was 1 in old"),
+    (("ash", "beech", "elm"), "`elm` of `kind` is class 2 here, and was 1 in old"),
+])  # fmt: skip
+def test_a_label_that_has_another_number_than_its_weights_is_told(labels: tuple[str, ...], moved: str, tmp_path: Path) -> None:
+    model = "model M { input kind: class(3)  target y: []  output z = (kind -> embedding(3, 1))[0]  loss mse(z, y) }"
+    nnspec.loads(f"{model} train {{ epochs 1  optimizer adam }}").fit({"kind": ["ash", "elm", "oak"], "y": [1, 2, 3]}, run=tmp_path / "old")
+    (tmp_path / "new.nn").write_text(f'{model} train {{ start from "old"  epochs 1  optimizer sgd(0) }}')
+    new, told = nnspec.load(tmp_path / "new.nn"), list[Diagnostic]()
+    new.fit({"kind": labels, "y": [1, 2, 3]}, progress=Progress(on_warning=told.append))
+    assert [d.code for d in told] == ["W546"] * bool(moved) and all(d.message.startswith(moved) for d in told)
 
 
 @pytest.mark.parametrize("old", ["nowhere", "old"])

@@ -32,7 +32,7 @@ class Standing:
 
 def standing_of(engine: Engine, dtype: str) -> Standing:
     """That of an engine, in numbers of another kind; before the first step with the weights that its training starts from."""
-    starts = {n: saved(engine, t.start) for n, t in enumerate(engine.spec.trainings) if t.start and n >= engine.stage}
+    starts = {n: saved(engine, t.start).arrays for n, t in enumerate(engine.spec.trainings) if t.start and n >= engine.stage}
     begun = {} if engine.steps_done else starts.get(0, {})
     arrays = engine.all_arrays() | begun
     own = {n: v for n, v in arrays.items() if not n.startswith("optimizer/")}

@@ -8,8 +8,10 @@ from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Source, Span, fault
 from nnspec.elaborate.training import Training
+from nnspec.train.check import listing
 from nnspec.train.data import Dataset
 from nnspec.train.fingerprint import Fingerprint, fingerprints
+from nnspec.train.labels import Labels
 
 Said = Mapping[str, Any]
 """What a manifest says."""
@@ -76,6 +78,20 @@ def other_data(name: str, training: Training, before: Fingerprint, dataset: Data
     help_ = "put back the data that it was trained on, or judge it by examples that it has never seen: `--data FILE`" if held_out else ""
     span = training.data.span if training.data else None
     yield Diagnostic("W545", f"`{name}` was trained on other data{held_out}", span, help=help_, level="warning")
+
+
+def renumbered(training: Training, before: Labels, now: Labels) -> Iterator[Diagnostic]:
+    """A warning where weights of another run were learnt for a class that has another number here."""
+    for port, texts in now.items():
+        was = {text: number for number, text in enumerate(before.get(port, ()))}
+        other = next((text for number, text in enumerate(texts) if was.get(text, number) != number), None)
+        if other is not None and training.start:
+            run = training.start.text
+            message = f"`{other}` of `{port}` is class {texts.index(other)} here, and was {was[other]} in {run}, whose weights are for that"
+            help_ = (
+                f"there they are {listing(before[port])}, here {listing(texts)}: texts are numbered in sorted order, so rename what is new"
+            )
+            yield Diagnostic("W546", message, training.start.span, help=help_, level="warning")
 
 
 def warned(run: str, before: Said, now: Said, *, rate_follows: bool) -> Iterator[Diagnostic]:

@@ -42,6 +42,7 @@ def trained_apart(a: Side, b: Side) -> list[Change]:
     found = list(compared("asked", _asked(a), _asked(b)))
     if a.said and b.said:
         found += compared("data", _checksums(a.said), _checksums(b.said))
+        found += compared("labels", *({port: ", ".join(texts) for port, texts in side["labels"].items()} for side in (a.said, b.said)))
     found += _weights(a, b)
     return found + list(compared("reached", a.reached, b.reached)) if a.said and b.said else found
 

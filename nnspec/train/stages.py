@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ from nnspec import weights
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.phases import Word
 from nnspec.elaborate.training import Training
+from nnspec.lint import allowed
+from nnspec.record import dataclass
 from nnspec.run.engine import Engine
+from nnspec.train.changes import renumbered
 from nnspec.train.data import Dataset
+from nnspec.train.labels import Labels
 from nnspec.train.loop import History, Progress, Stage
 from nnspec.train.run import Run
 from nnspec.train.rundir import opened
@@ -23,6 +27,14 @@ from nnspec.train.stop import refuse_unwatched
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SAFETENSORS = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a block begins with: arrays of this model from another run or a file, and what class numbers stood for there."""
+
+    arrays: dict[str, Array]
+    labels: Labels = field(default_factory=dict)
 
 
 def fit(
@@ -40,12 +52,17 @@ def fit(
             refuse_unwatched(training.stop, bool(part.validation))
     first = at.stage if at else 0
     starts = {n: saved(engine, t.start) for n, t in enumerate(trainings) if t.start and (at is None or n > first)}
+    for number, start in starts.items():
+        for doubt in renumbered(trainings[number], start.labels, data[number].labels):
+            if not allowed(doubt):
+                history.warnings.append(doubt)
+                progress.on_warning(doubt)
     if at is None and not engine.steps_done:
         engine.fit_states(data[0].train)
     for number in range(first, len(trainings)):
         if at is None or number > first:
             engine.begin(number)
-            _take(engine, trainings[number], starts.get(number, {}), progress)
+            _take(engine, trainings[number], starts.get(number, Start({})).arrays, progress)
             stage = Stage(engine, data[number], _beginning(number, history), progress, run)
             if choosing and stage.choose():
                 progress.on_note(f"engine {engine.choice}")
@@ -65,23 +82,24 @@ def _beginning(stage: int, history: History) -> Standing:
     return Standing(stage, before.number if before else 0, before.step if before else 0, stopped=history.stopped)
 
 
-def saved(engine: Engine, run: Word) -> dict[str, Array]:
+def saved(engine: Engine, run: Word) -> Start:
     """The parameters and states of another run, or of a file of weights, that have the name and shape of one of this model."""
-    arrays = _arrays(engine.spec.folder / run.text, run)
+    found = _opened(engine.spec.folder / run.text, run)
     own = {**engine.params, **engine.states}
-    shared = {n: arrays[n] for n, v in own.items() if n in arrays and arrays[n].shape == v.shape}
+    shared = {n: found.arrays[n] for n, v in own.items() if n in found.arrays and found.arrays[n].shape == v.shape}
     if not shared:
         raise fault("E503", f"no parameter or state in {run.text} has the name and shape of one of this model", run.span)
-    return shared
+    return replace(found, arrays=shared)
 
 
-def _arrays(place: Path, run: Word) -> dict[str, Array]:
+def _opened(place: Path, run: Word) -> Start:
     if place.suffix == SAFETENSORS:
-        return {n: weights.read(place, n) for n in weights.shapes(place, run.span)}
+        return Start({n: weights.read(place, n) for n in weights.shapes(place, run.span)})
     try:
-        return opened(place)[1].arrays
+        _, checkpoint = opened(place)
     except Fault as error:
         raise Fault(replace(error.diagnostic, span=run.span)) from None
+    return Start(checkpoint.arrays, checkpoint.manifest["labels"])
 
 
 def _take(engine: Engine, training: Training, arrays: Mapping[str, Array], progress: Progress) -> None:
