@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,7 @@ def test_what_cannot_be_filled_is_said(
     ("missing = median", "E106", "write `missing = drop`"),
     ("missing = dropna", "E106", "did you mean `drop`?"),
     ("missing = 0", "E106", "write `missing = drop`"),
+    ('missing = "mean"', "E106", "did you mean `mean`?"),
     ("drop", "E104", ""),
     ("mising = drop", "E307", "did you mean `missing`?"),
 ])  # fmt: skip
@@ -342,6 +344,24 @@ def test_arrays_with_gaps_are_trained_on_as_their_table_is(table: dict[str, np.n
     assert by_array.means == pytest.approx(dict(by_file.means), rel=1e-12)
     computed = nnspec.loads(plain.replace("c]", "c * 2]"))
     assert mistake(lambda: computed.fit(arrays)).code == "E306"  # the mean of `c` cannot be told from what is made of it
+
+
+def test_what_is_missing_in_objects_of_python_is_said_with_its_row_or_filled(table: dict[str, np.ndarray]) -> None:
+    pd = pytest.importorskip("pandas")
+    trained = net("csv", "mean")
+    trained.fit()
+    x, targets = np.array([[1.0, np.nan, 2], [3, 4, 5]]), {"kind": ["ash", "elm"], "size": [1.0, 2.0]}
+    expected = trained.evaluate({"x": x, **targets})
+    for nothing in (None, pd.NA, np.nan):
+        objects = np.array([[1.0, nothing, 2], [3, 4, 5]], object)
+        assert trained.evaluate({"x": objects, **targets}) == expected
+        without = {"x": x, **targets, "kind": np.array(["ash", nothing], object)}
+        found = mistake(partial(trained.evaluate, without))
+        assert (found.code, found.message) == ("E306", "`kind`, row 2: a value is missing")
+    frame = pd.DataFrame(x, columns=["a", "b", "c"]).convert_dtypes()
+    assert trained.evaluate({"x": frame, **targets}) == expected
+    mixed = mistake(lambda: trained.evaluate({"x": x, **targets, "kind": np.array(["ash", 1], object)}))
+    assert mixed.code == "E309" and "neither all numbers nor all texts" in mixed.message
 
 
 def test_a_network_drawn_anew_knows_nothing_of_the_data_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

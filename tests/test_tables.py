@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import sys
 from collections.abc import Callable
@@ -64,7 +65,7 @@ def mistake(path: Path, column: str = "b") -> Diagnostic:
     ("a,b\n1,2\n3,4,5\n", "E309", "row 2 (line 3) has 3 cells, and the header has 2", "decimal point"),
     ("a,b\n1,2\n3\n", "E309", "row 2 (line 3) has 1 cell, and the header has 2", "a cell for each column"),
     ("a,b,b\n1,2,3\n", "E309", "two columns are called `b`, columns 2 and 3", "another name"),
-    ("a,b\n1,2\n3,n/a\n", "E309", "row 2 (line 3), column `b`: `n/a` is not a number", "only numbers"),
+    ("a,b\n1,2\n3,n/a\n", "E309", "row 2 (line 3), column `b`: `n/a` is not a number", "an empty cell"),
     ("a,b\n1,2\n3,\n4,\n", "E306", "row 2 (line 3), column `b`: the cell is empty", "remove the row; 2 are missing"),
     ("a,b\n1,2\n3,\n", "E306", "the cell is empty", "`missing = mean` puts the mean of the column in place of a number"),
     ("a,b\n1,red\n3,\n", "E306", "the cell is empty", '`csv("data.csv", .., missing = drop)` leaves such rows out'),
@@ -72,9 +73,12 @@ def mistake(path: Path, column: str = "b") -> Diagnostic:
     ('a,b\n1,2\n3,"3,14"\n', "E311", "row 2 (line 3), column `b`: `3,14` is not a number; it has a decimal comma", "write 3.14"),
     ('a,b\n1,2\n3,"1,234"\n', "E311", "`1,234`", "write 1.234, or 1234 if the comma parts thousands"),
     ('a,b\n1,2\n3,"1.234,5"\n', "E311", "`1.234,5`", "write 1234.5"),
-    ("a;b\n1;2\n", "E310", "has semicolons between its cells", 'sep=";").to_csv("data.csv", index=False)'),
-    ("a;b\n3,14;2\n", "E310", "has semicolons", 'sep=";", decimal=",")'),
+    ("a;b\n1;2\n", "E310", "has semicolons between its cells", 'sep=";", dtype=str, keep_default_na=False).to_csv("data_commas.csv"'),
+    ("a;b\n3,14;2\n", "E310", "has semicolons", '.replace(r"^([-+]?\\d+),(\\d+)$", r"\\1.\\2", regex=True)'),
     ("a\tb\n1\t2\n", "E310", "has tabs between its cells", 'sep="\\t"'),
+    (gzip.compress(b"a,b\n1,2\n"), "E309", "it is packed by gzip", "`gunzip --keep data.csv`"),
+    (b"PK\x03\x04\x14\0\x08\xb5\xff", "E309", "it is a zip archive", "save the sheet as csv"),
+    ("a,b\n1,NA\n2,3\n", "E309", "row 1 (line 2), column `b`: `NA` is not a number", "an empty cell, and `missing = drop`"),
     ("a,b\n1,2\n".encode("utf-16"), "E309", "it is text in UTF-16", "iconv -f UTF-16 -t UTF-8"),
     ("a,b\n1,é\n".encode("latin1"), "E309", "it is not text in UTF-8: line 2 has the byte 0xe9", "such as LATIN1 or LATIN2"),
 ])  # fmt: skip
@@ -134,18 +138,6 @@ def test_a_text_that_a_formula_compares_becomes_a_class(write: Callable[[str | b
     assert (found.code, found.span and found.span.text) == ("E309", formula) and "`x: class(2)`" in found.help
 
 
-def in_pandas(path: Path, help_: str) -> list[str]:
-    """The lines of a help that are for pandas."""
-    return [line.replace("data.csv", str(path)) for line in re.findall("`([^`]*)`", help_)]
-
-
-def test_the_help_for_semicolons_makes_a_file_that_is_read(write: Callable[[str | bytes], Path]) -> None:
-    path = write("a;b\n3,14;x\n2;y\n")
-    (line,) = in_pandas(path, mistake(path).help)
-    exec(line, {"pd": pandas})
-    assert [read().tolist() for read in read_csv(path, SPEC).values()] == [[3.14, 2.0], ["x", "y"]]
-
-
 def test_the_help_for_missing_values_is_what_leaves_them_out_or_fills_them_in(write: Callable[[str | bytes], Path]) -> None:
     path = write("a,b\n1,2\n3,\n5,4\n")
     drop, mean = re.findall("`([^`]*)`", mistake(path).help)
@@ -155,6 +147,18 @@ def test_the_help_for_missing_values_is_what_leaves_them_out_or_fills_them_in(wr
             f"model M {{ input x: [2]  output y = x  loss sum(y) }} train {{ data {data}  epochs 1  optimizer sgd(lr = 1) }}"
         )
         assert net.dataset().train["x"].tolist() == expected
+
+
+def test_what_pandas_is_told_keeps_every_cell(
+    write: Callable[[str | bytes], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write("zip;kind;size;note\n00501;NA;3,14;a, b\n90210;nan;-2,5;1,2,3\n")
+    (line,) = re.findall("`([^`]*)`", mistake(path).help)
+    exec(line, {"pd": pandas})
+    new = read_csv(tmp_path / "data_commas.csv", SPEC)
+    assert (new["size"]().tolist(), new["note"]().tolist()) == ([3.14, -2.5], ["a, b", "1,2,3"])
+    assert "00501,NA,3.14" in (tmp_path / "data_commas.csv").read_text() and path.read_text().startswith("zip;")
 
 
 # ---- quickly, and the same

@@ -184,8 +184,8 @@ class SourceReader:
         return int(value) if option.whole else float(value)
 
     def word(self, option: Word, name: str, e: ast.Expr) -> str:
-        said = e.id if isinstance(e, ast.Name) else ""
-        if said in option.words:
+        said = e.id if isinstance(e, ast.Name) else e.value if isinstance(e, ast.String) else ""
+        if isinstance(e, ast.Name) and said in option.words:
             return said
         guess = nearest(said, option.words)
         help_ = instead(guess, e.span, f"write `{name} = {option.words[0]}`", safe=bool(guess and is_safe(said, guess)))

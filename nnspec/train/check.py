@@ -137,13 +137,17 @@ class Checker:
         return self.dtype if self.ports[name].is_float else self.ports[name].dtype
 
     def objects(self, name: str, values: np.ndarray) -> np.ndarray:
-        """Texts as they are, anything else as float64."""
+        """Texts as they are, anything else as float64, of which what is missing is NaN."""
         texts = [isinstance(v, str) for v in values.flat]
         if texts and all(texts):
             return values
+        nothing = np.reshape([_is_nothing(v) for v in values.flat], values.shape)
+        if any(texts) and np.reshape(texts, values.shape)[~nothing].all():
+            message = f"`{name}`, {self.place(_first(nothing))}: a value is missing" if values.shape else f"`{name}` is missing"
+            raise self.fault("E306", name, message, help=NOT_FINITE_HELP)
         try:
             if not any(texts):
-                return values.astype(np.float64)
+                return np.where(nothing, np.nan, values).astype(np.float64)
         except (ValueError, TypeError, OverflowError):
             pass
         raise self.fault("E309", name, f"the data of `{name}` is neither all numbers nor all texts")
@@ -260,6 +264,14 @@ def _range(type: Type) -> tuple[int, int, str]:
     if type.classes:
         return 0, type.classes - 1, f"class({type.classes}) takes 0 to {type.classes - 1}"
     return (0, 1, "a bool is 0 or 1") if type.dtype == "bool" else (-LARGEST_INT, LARGEST_INT, "an int is a whole number")
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether it is None, NaN, or the NA of pandas, which is like no other in that a comparison of it is no truth."""
+    try:
+        return value is None or not bool(value == value)  # noqa: PLR0124  # so NaN is known, of whatever type
+    except (TypeError, ValueError):
+        return np.ndim(value) == 0
 
 
 def _first(wrong: np.ndarray) -> tuple[int, ...]:

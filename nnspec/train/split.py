@@ -27,7 +27,10 @@ def split(training: Training, count: int, gap: int | None = None) -> tuple[Rows,
         message = f"validation and test leave none of the {count} examples to train on"
         help_ = f"; {between} between the parts are left out, as they have targets in common with both" if between else ""
         part = "validation" if validating else "test"
-        raise fault("E308", message, _span_of(training, part), help=f"both are fractions of all examples, together less than 1{help_}")
+        shares = [share for share in (training.validation, training.test) if isinstance(share, float)]
+        few = f"there are too few examples for these fractions, which come to {validating + testing} of {count}"
+        what = "both are fractions of all examples, together less than 1" if sum(shares) >= 1 or between else few
+        raise fault("E308", message, _span_of(training, part), help=f"{what}{help_}")
     if not validating + testing:
         return slice(0, count), NONE, NONE
     if gap is not None:

@@ -38,6 +38,13 @@ ARRAYS = ("npy", "npz", "parquet")
 IN_UTF_8 = "save it as UTF-8: `iconv -f CODE -t UTF-8`, of which CODE is what it is written in, such as LATIN1 or LATIN2"
 GAPS = ("", "nan", "+nan", "-nan")
 """Cells that are gaps among numbers."""
+FOR_NOTHING = ("na", "n/a", "#n/a", "<na>", "null", "none", "nil", "?", "-")
+"""What other programs write into the cell of a missing number."""
+PACKED = {
+    b"\x1f\x8b": ("it is packed by gzip", "unpack it: `gunzip --keep {}`"),
+    b"PK\x03\x04": ("it is a zip archive, as the file of a spreadsheet is", "save the sheet as csv, or unpack the archive"),
+}
+"""By their first bytes, files that are no text: what they are, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,11 @@ class Table:
             help_ = missing_help(self.path, 1, is_number, self.span) if math.isnan(value) else NOT_FINITE_HELP
             return fault("E306", f"{place}: {quoted(cells[row])} is not a finite number", self.span, help=help_)
         message = f"{place}: {quoted(cells[row])} is not a number"
-        return not_a_number(cells[row], message, self.span, "a column holds only numbers, or no number")
+        help_ = "a column holds only numbers, or no number"
+        if cells[row].lower() in FOR_NOTHING and is_number:
+            how = "" if self.gaps else ", and `missing = drop` or `missing = mean` in the source says what becomes of it"
+            help_ = f"a missing value is an empty cell{how}"
+        return not_a_number(cells[row], message, self.span, help_)
 
 
 def _is_finite(cell: str) -> bool:
@@ -149,15 +160,19 @@ def _numbered_rows(path: Path, span: Span | None) -> list[tuple[int, list[str]]]
 
 
 def _not_utf_8(path: Path, span: Span | None) -> Fault:
-    with path.open("rb") as file:
-        wide = file.read(2) in UTF_16
-        file.seek(0)
-        place = "" if wide else next((f": line {i} has the byte {b:#04x}" for i, row in enumerate(file, 1) if (b := _foreign(row))), "")
-    found = "it is text in UTF-16, and not in UTF-8" if wide else f"it is not text in UTF-8{place}"
-    help_ = "save it as UTF-8, or `iconv -f UTF-16 -t UTF-8`" if wide else IN_UTF_8
     if (kind := path.suffix.lower().removeprefix(".")) in ARRAYS:
-        found, help_ = "it is no csv file", f'arrays are read by `{kind}("{path.name}", ..)`; a series is a column of a csv file'
-    return fault("E309", f"{path} cannot be read: {found}", span, help=help_)
+        help_ = f'arrays are read by `{kind}("{path.name}", ..)`; a series is a column of a csv file'
+        return fault("E309", f"{path} cannot be read: it is no csv file", span, help=help_)
+    with path.open("rb") as file:
+        start = file.read(4)
+        found, help_ = next((said for first, said in PACKED.items() if start.startswith(first)), ("", ""))
+        if start[:2] in UTF_16:
+            found, help_ = "it is text in UTF-16, and not in UTF-8", "save it as UTF-8, or `iconv -f UTF-16 -t UTF-8`"
+        if not found:
+            file.seek(0)
+            place = next((f": line {i} has the byte {b:#04x}" for i, row in enumerate(file, 1) if (b := _foreign(row))), "")
+            found, help_ = f"it is not text in UTF-8{place}", IN_UTF_8
+    return fault("E309", f"{path} cannot be read: {found}", span, help=help_.format(path.name))
 
 
 def _foreign(line: bytes) -> int:
@@ -187,8 +202,9 @@ def _check_separator(table: Table) -> None:
     sign, count = max(((s, table.names[0].count(s)) for s in SEPARATORS), key=lambda pair: pair[1])
     if count:
         words, written = SEPARATORS[sign]
-        decimal = ', decimal=","' if any(DECIMAL_COMMA.fullmatch(c) for row in table.rows[:9] for c in ",".join(row).split(sign)) else ""
-        file = table.path.name
+        commas = any(DECIMAL_COMMA.fullmatch(c) for row in table.rows[:9] for c in ",".join(row).split(sign))
+        points = r'.replace(r"^([-+]?\d+),(\d+)$", r"\1.\2", regex=True)' if commas else ""
+        file, new = table.path.name, f"{table.path.stem}_commas.csv"
         message = f"{table.path} has {words} between its cells, and a csv file has commas"
-        help_ = f'in pandas `pd.read_csv("{file}", sep="{written}"{decimal}).to_csv("{file}", index=False)`'
+        help_ = f'in pandas `pd.read_csv("{file}", sep="{written}", dtype=str, keep_default_na=False){points}.to_csv("{new}", index=False)`'
         raise fault("E310", message, table.span, help=help_)
