@@ -101,6 +101,37 @@ def test_it_says(name: str) -> None:
     assert codes(**how) == expected
 
 
+SECONDS, METRES = 1.7e9 + 600 * RANDOM.random(65), 5.4e6 + (500 * RANDOM.random(65)).round(2)
+COLUMNS = {
+    "seconds of ten minutes": (SECONDS, "float32"),
+    "seconds of a day": (1.7e9 + 86400 * RANDOM.random(65), "float32"),
+    "seconds of a year": (1.7e9 + 3e7 * RANDOM.random(65), ""),
+    "seconds in double precision": (SECONDS, ""),
+    "milliseconds of a day": (1.7e12 + (86.4e6 * RANDOM.random(65)).round(), "float32"),
+    "metres and centimetres": (METRES, "float32"),
+    "metres from there": (METRES - 5.4e6, ""),
+    "whole numbers that are exact": (16_777_000.0 + np.arange(65), ""),
+    "whole numbers above": (16_777_216.0 + np.arange(65), "float32"),
+    "two numbers far apart": (1e6 + np.arange(65) % 2, ""),
+    "one number": (np.full(65, 1.7e9), ""),
+    "numbers around 0": (1e-30 * RANDOM.standard_normal(65), ""),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_which_numbers_become_equal_is_told(name: str) -> None:
+    column, kind = COLUMNS[name]
+    text = (
+        "model M { input x: [2]  target y: []  output z = x -> standardize -> linear  loss mse(z, y) } train { epochs 1  optimizer sgd(0) }"
+    )
+    spec = nnspec.loads(text, dtype="float64" if "double" in name else "float32")
+    found = [d for d in spec.fit({"x": np.stack([X[:, 0], column], axis=1), "y": Y}).warnings if d.code == "W135"]
+    assert len(found) == bool(kind)
+    if found:
+        assert f"`x` of 65 examples has {len(np.unique(column.astype(kind)))} values in {kind}, whose" in found[0].message
+        assert len(np.unique(column.astype(kind))) < len(np.unique(column))
+
+
 LABELS = {
     "bce_logits(z, y)": {(0, 1): [], (0.2, 1): [], (-1, 1): ["(y + 1) / 2"], (1, 7): [None]},
     "hinge(z, y)": {(0, 1): ["2 * y - 1"], (-1, 1): [], (0.5, 1): []},

@@ -407,4 +407,4 @@ MUST_NOT = {
     ),
 }  # fmt: skip
 
-TRAINED = ("W114", "W115", "W116")  # which show once the data are there: see test_health
+TRAINED = ("W114", "W115", "W116", "W135")  # which show once the data are there: see test_health

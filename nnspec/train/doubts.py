@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, floor
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from nnspec.elaborate.training import Training
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Node
 from nnspec.lint.labels import labelled
+from nnspec.run.fractions import Fractions
 from nnspec.run.stored import in_parts
+from nnspec.train.binding import items
 from nnspec.train.check import Fields, examples, listing
 from nnspec.train.schedule import LearningRate
 
-POINTS = 200
+POINTS, FEW_STEPS = 200, 1024
 ROUNDING = 1e-9
 
 
@@ -27,6 +30,7 @@ def doubts(spec: Compilation, stage: int, data: Fields, epochs: int, steps: int)
     yield from _batch_of_one(spec, training, examples(data))
     yield from _labels_never_seen(spec, training, data)
     yield from _labels_of_another_kind(spec, data)
+    yield from _equal_by_rounding(spec, training, data)
     yield from _rates(spec, stage, epochs, steps, ceil(examples(data) / training.batch))
 
 
@@ -73,6 +77,35 @@ def _labels_of_another_kind(spec: Compilation, data: Fields) -> Iterator[Diagnos
             wrong = low == 0 and high == 1 if found.signed else low < 0 or high > 1
             if wrong:
                 yield found.of(low, high)
+
+
+def _equal_by_rounding(spec: Compilation, training: Training, data: Fields) -> Iterator[Diagnostic]:
+    """W135: a column of large numbers close to each other, of which examples have neighbours among the floats, or the same one."""
+    for name, type in {**spec.model.inputs, **spec.model.targets}.items():
+        if name in data and type.is_float and type.rank in (1, 2) and not isinstance(data[name], Fractions):
+            made_of = items(training.data, name) if training.data else (name,)
+            for column, low, high in _crowded(data[name]):
+                found = np.unique(np.concatenate([np.unique(part.reshape(len(part), -1)[:, column]) for part in in_parts(data[name])]))
+                if len(found) < len(data[name]) and _are_neighbours(found):
+                    which = str(made_of[column]) if len(made_of) > column else name
+                    apart = f"whose numbers lie {np.spacing(max(abs(low), abs(high))):g} apart there"
+                    message = f"`{which}` of {len(data[name]):,} examples has {len(found):,} values in {spec.dtype}, {apart}"
+                    help_ = f"take off in the data block what they have in common, before they are rounded: `{which} - {floor(low)}`"
+                    yield Diagnostic("W135", message, _place(training, "data"), help=help_, level="warning")
+
+
+def _crowded(values: np.ndarray) -> list[tuple[int, np.floating[Any], np.floating[Any]]]:
+    """The columns whose numbers span few of the steps between floats of their size: which, and the least and largest."""
+    ends = [(part.min(axis=0).reshape(-1), part.max(axis=0).reshape(-1)) for part in in_parts(values)]
+    low, high = np.min([e[0] for e in ends], axis=0), np.max([e[1] for e in ends], axis=0)
+    near = (low < high) & (high - low < FEW_STEPS * np.spacing(np.maximum(abs(low), abs(high))))
+    return [(int(i), low[i], high[i]) for i in np.flatnonzero(near)]
+
+
+def _are_neighbours(found: np.ndarray) -> bool:
+    """Whether between some of these sorted numbers there is no other, unless they are whole numbers, of which there is none either."""
+    exact = abs(found).max() <= 2 / np.finfo(found.dtype).eps and bool((found == np.floor(found)).all())
+    return not exact and bool((np.nextafter(found[:-1], found[1:]) == found[1:]).any())
 
 
 def _classes(unseen: list[int]) -> str:
