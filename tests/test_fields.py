@@ -106,6 +106,26 @@ def test_where_a_formula_makes_no_number_it_is_said_of_what(tmp_path: Path, form
     assert message == f"{tmp_path / 't.csv'}, row {row}: {said}"
 
 
+@pytest.mark.parametrize(("port", "made", "expected"), [
+    ("[2]", "x = [a, sure]", [[1, 1], [4, 0], [9, 0], [16, 1]]),
+    ("[]", "x = sure", [1, 0, 0, 1]),
+    ("bool[]", "x = sure", [True, False, False, True]),
+    ("[]", "x = if sure then a else -1", [1, -1, -1, 16]),
+    ("class(2)", "x = sure", [1, 0, 0, 1]),
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_truths_are_those_of_pandas_in_either_file(tmp_path: Path, kind: str, port: str, made: str, expected: list[object]) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": A, "sure": [True, False, False, True]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    model = f"model M {{ input x: {port}  param w: [1] = 0  output z = w  loss sum(w) }}"
+    net = nnspec.loads(f'{model} train {{ data {kind}("{tmp_path}/t.{kind}", {made}) epochs 1 optimizer sgd(lr = 0.1) }}')
+    data = net.dataset()
+    assert data.train["x"].tolist() == expected
+    assert data.labels == ({"x": ["False", "True"]} if port == "class(2)" and kind == "csv" else {})
+
+
 def test_a_formula_over_text_is_refused(tmp_path: Path) -> None:
     text = 'model M { input x: []  output y = x  loss x } train { data csv("t.csv", x = name * 2) epochs 1 optimizer sgd(lr = 0.1) }'
     (tmp_path / "t.csv").write_text("name\nred\nblue\n")

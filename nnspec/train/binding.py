@@ -15,7 +15,7 @@ from nnspec.elaborate.fields import Formula, compared_with
 from nnspec.elaborate.sources import Column, DataSource
 from nnspec.graph import Type
 from nnspec.graph.types import show
-from nnspec.train.cells import KINDS, Cells, not_a_number, quoted, text_help
+from nnspec.train.cells import KINDS, Cells, as_truths, not_a_number, quoted, text_help
 from nnspec.train.check import Checker, Fields, Whence, listing, shown
 from nnspec.train.files import on_command_line
 from nnspec.train.formulas import computed
@@ -104,7 +104,7 @@ def _field(source: DataSource, readers: Readers, port: str, type: Type, floats: 
                 raise _text_compared(item, readers, port, name) or _no_field(source, readers, port, name, type)
     if isinstance(field := taken(source, port), str):
         return readers[field]()
-    plain = _plain(source, readers, port, {name for item in made_of for name in _names(item)}, whence)
+    plain = _plain(source, readers, port, type, {name for item in made_of for name in _names(item)}, whence)
     columns = [_made(i, plain, dtype, whence) if isinstance(i, Formula) else plain[i]() for i in made_of]
     if not isinstance(field, tuple):
         return columns[0]
@@ -141,7 +141,7 @@ def _in_each_row(found: np.ndarray) -> np.ndarray:
     return np.asarray(found.reshape(len(found), -1).any(axis=1))
 
 
-def _plain(source: DataSource, readers: Readers, port: str, names: Collection[str], whence: Whence) -> Readers:
+def _plain(source: DataSource, readers: Readers, port: str, type: Type, names: Collection[str], whence: Whence) -> Readers:
     """These fields, each a Fault (E309, E303) when it is read if it holds no numbers or texts, or is no list of examples."""
     span = source.spans.get(port, source.span)
 
@@ -151,7 +151,7 @@ def _plain(source: DataSource, readers: Readers, port: str, names: Collection[st
             raise fault("E309", f"{whence.said(name)}the data of `{port}` holds {values.dtype}, not numbers", span)
         if not values.shape:
             raise fault("E303", f"{whence.said(name)}`{name}` is a single value, not a list of examples", span)
-        return values
+        return values if type.classes else as_truths(values)
 
     return {name: partial(read, name) for name in names if name in readers}
 

@@ -14,6 +14,7 @@ MAX_QUOTED = 40
 KINDS = "biufUO"
 """NumPy's letters for numbers, truths and texts."""
 NOT_FINITE_HELP = "fill in the value, or remove the row"
+TRUTHS = {"true": True, "false": False}
 DATE, MAX_DATES = re.compile(r"\d{4}-\d{1,2}-\d{1,2}\b|\d{1,2}([./])\d{1,2}\1\d{2,4}\b"), 100
 DECIMAL_COMMA = re.compile(r"[-+]?\d[\d.]*,\d+")
 
@@ -38,6 +39,13 @@ def as_float(text: str) -> float | None:
     with suppress(ValueError):
         return float(text)
     return None
+
+
+def as_truths(values: np.ndarray) -> np.ndarray:
+    """Texts that are all `True` or `False`, as truths; else as they are."""
+    if values.dtype != object or not all(str(v).lower() in TRUTHS for v in set(values.flat)):
+        return values
+    return np.reshape([TRUTHS[str(v).lower()] for v in values.flat], values.shape)
 
 
 def are_numbers(values: np.ndarray, gaps: bool) -> bool:

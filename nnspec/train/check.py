@@ -16,7 +16,7 @@ from nnspec.graph.types import bind, show, size_names
 from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions
 from nnspec.run.stored import Stored
-from nnspec.train.cells import KINDS, NOT_FINITE_HELP, not_a_number, quoted
+from nnspec.train.cells import KINDS, NOT_FINITE_HELP, as_truths, not_a_number, quoted
 from nnspec.train.files import missing_help
 
 Fields = dict[str, np.ndarray]
@@ -199,6 +199,7 @@ class Checker:
         type = self.ports[name]
         if isinstance(values, Fractions | Stored):
             return values
+        values = values if type.classes else as_truths(values)
         if values.dtype == object and not type.classes:
             first = str(values.flat[0])
             message = (
