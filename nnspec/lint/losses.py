@@ -41,16 +41,16 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
 def probabilities_above_zero(network: Network) -> Iterator[Diagnostic]:
     """E410 where a metric of the library takes them for logits and so all for a yes, W102 where a formula holds that against a target."""
     wiring = network.in_training
-    for node in wiring.graph:
-        made = _above_zero(wiring, node)
-        readers = wiring.readers[node.name] if made else []
+    asked = ((node, made) for node in wiring.graph if (made := _above_zero(wiring, node)))
+    for node, made in asked:
+        readers = wiring.readers[node.name]
         metric = next((r.span for r in (node, *readers) if _of_library(network, r.span, TAKEN_ABOVE_ZERO)), None)
-        if made and metric:
+        if metric:
             name = _of_library(network, metric, TAKEN_ABOVE_ZERO)
             fix = _of_logits(network, metric, made, node.inputs[ABOVE[node.op.name][0]])
             message = f"`{name}` takes logits and is given probabilities: it takes those above 0 for a yes, and all are"
             yield Diagnostic("E410", message, metric, notes=_made_here(made), help=f"write `{fix.text}`" if fix else OF_ONE_HALF, fix=fix)
-        elif made and any(r.op.name == "equal" for cast in readers for r in (cast, *wiring.readers[cast.name])):
+        elif any(r.op.name == "equal" for cast in readers for r in (cast, *wiring.readers[cast.name])):
             message = "a probability is asked to be above 0, as if it were a logit: that holds for all"
             yield Diagnostic("W102", message, node.span, notes=_made_here(made), help=OF_ONE_HALF, level="warning")
 
