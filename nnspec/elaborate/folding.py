@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -21,23 +22,43 @@ EXACT = 2**53
 
 def folded(value: Value) -> Value:
     """The value with numbers in the place of what is computed from numbers alone, also in lists and arguments."""
+    return _folded(value, {})
+
+
+def _folded(value: Value, known: dict[int, Value]) -> Value:
+    """`known` are lists that have been seen, by their identity: one may hold another many times over."""
     match value:
         case Tensor():
             return _numbers(value) if _of_numbers(value) else value
         case tuple():
-            return tuple(map(folded, value))
+            if id(value) not in known:
+                known[id(value)] = _list(value, known)
+            return known[id(value)]
         case Applied():
-            return replace(value, arguments={name: folded(v) for name, v in value.arguments.items()})
+            return replace(value, arguments={name: _folded(v, known) for name, v in value.arguments.items()})
     return value
+
+
+def _list(items: tuple[Value, ...], known: dict[int, Value]) -> tuple[Value, ...]:
+    """The list itself where nothing in it is folded."""
+    found = tuple([_folded(item, known) for item in items])
+    return items if all(map(operator.is_, found, items)) else found
 
 
 def is_constant(value: Value) -> bool:
     """Whether no part of it waits for a model to run."""
+    return _is_constant(value, set())
+
+
+def _is_constant(value: Value, seen: set[int]) -> bool:
     match value:
         case tuple():
-            return all(map(is_constant, value))
+            if id(value) in seen:
+                return True
+            seen.add(id(value))
+            return all(_is_constant(item, seen) for item in value)
         case Applied():
-            return all(map(is_constant, value.arguments.values()))
+            return all(_is_constant(v, seen) for v in value.arguments.values())
     return not isinstance(value, Tensor)
 
 
