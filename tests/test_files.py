@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import nnspec
 from nnspec.cli.main import cli
 from nnspec.diagnostics import Diagnostic, SpecError
+from nnspec.train import parquet
 from nnspec.train.data import Dataset
 
 IMAGES = "input image: [{}]  target label: class(2)  z = image -> flatten -> dense(2)  output z  loss cross_entropy(z, label)"
@@ -225,6 +226,14 @@ def test_without_its_package_the_install_command_is_given(
 def write_parquet(path: Path, **columns: Any) -> None:
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table(columns), path)
+
+
+def test_a_parquet_file_is_opened_once_however_many_columns_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / "t.parquet", **{f"c{i}": [float(i)] for i in range(20)})
+    opened: list[Path] = []
+    monkeypatch.setattr(parquet, "_opened", lambda path, *a, of=parquet._opened, **k: (opened.append(path), of(path, *a, **k))[1])
+    assert [read().tolist() for read in parquet.read_parquet(tmp_path / "t.parquet", None).values()] == [[float(i)] for i in range(20)]
+    assert len(opened) == 1
 
 
 def test_columns_of_a_parquet_file_are_those_of_a_csv_file(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Forms = Mapping[str, Callable[..., str]]
+PRODUCTS = ("Gemm", "MatMul")
 
 
 def onnx_type(dtype: str) -> int:
@@ -54,6 +55,7 @@ class Lowering:
         self.origins: dict[str, Origin] = outer.origins if outer else {}
         self._types: dict[str, Type] = {}
         self._known: dict[object, tuple[str, ...]] = {}
+        self._multiplied: set[str] = set()
         self._node: Node | None = None
 
     def lower(self, node: Node) -> None:
@@ -102,6 +104,7 @@ class Lowering:
             written.output.extend(self._known[key])
             written.doc_string = self.doc(self._node)
             self.written.append(written)
+            self._multiplied.update(inputs if op_type in PRODUCTS else ())
         return self._known[key]
 
     def _check_age(self, op_type: str) -> None:
@@ -168,8 +171,7 @@ class Lowering:
     def output(self, name: str) -> str:
         """The value of a node as an output. Of two Transposes that a product reads, onnxruntime removes both, though one is an output."""
         self._node, value = self.graph[name], self.values[name]
-        read = any(value in node.input for node in self.written if node.op_type in ("Gemm", "MatMul"))
-        return self.apart(value, "Transpose") if read else value
+        return self.apart(value, "Transpose") if value in self._multiplied else value
 
     # ---- shapes
 

@@ -42,12 +42,8 @@ def existing(path: Path, span: Span | None) -> Path:
     if is_plain_file(path):
         return path
     message = f"the data file {path} does not exist, or is not a plain file"
-    help_ = (
-        source_help(path.name)
-        if on_command_line(span)
-        else "a path in a spec is taken from the folder of the spec; `--data FILE` gives another"
-    )
-    raise fault("E302", message, span, help=help_)
+    in_spec = "a path in a spec is taken from the folder of the spec; `--data FILE` gives another"
+    raise fault("E302", message, span, help=source_help(path.name) if on_command_line(span) else in_spec)
 
 
 def source_help(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,14 +23,13 @@ READ_AHEAD, LEAST_AHEAD = 1 << 24, 1 << 16
 def read_parquet(path: Path, span: Span | None, cells: Cells = NUMBERS_OR_TEXTS) -> Readers:
     """The columns of a parquet file, numbers, truths or texts; with gaps a missing value is NaN or an empty text, else refused."""
     try:
-        with _opened(existing(path, span), span) as file:
-            names = list(file.schema_arrow.names)
+        file = _opened(existing(path, span), span)  # for as long as there is a column to be read: to open it takes as long as it is wide
+        names = Counter(file.schema_arrow.names)
     except BROKEN as error:
         raise broken(path, error, span) from None
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
-    if twice:
+    if twice := [name for name, times in names.items() if times > 1]:
         raise broken(path, f"two columns are called `{twice[0]}`", span)
-    return {name: partial(_column, path, name, span, cells) for name in names}
+    return {name: partial(_column, file, path, name, span, cells) for name in names}
 
 
 def tall_parquet(path: Path, span: Span | None, cells: Cells, wanted: frozenset[str]) -> Tall:
@@ -50,10 +50,9 @@ def _opened(path: Path, span: Span | None, **how: Any) -> Any:
     return package("pyarrow.parquet", "pyarrow", "a parquet file", "parquet", span).ParquetFile(path, **how)
 
 
-def _column(path: Path, name: str, span: Span | None, cells: Cells) -> np.ndarray:
+def _column(file: Any, path: Path, name: str, span: Span | None, cells: Cells) -> np.ndarray:
     try:
-        with _opened(path, span) as file:
-            return _values(path, name, span, file.read(columns=[name]).column(name), cells)
+        return _values(path, name, span, file.read(columns=[name]).column(name), cells)
     except BROKEN as error:
         raise broken(path, f"column `{name}`: {error}", span) from None
 
@@ -109,14 +108,13 @@ def stretches(path: Path, rows: int, wanted: frozenset[str], span: Span | None, 
 
 def _stretches(path: Path, file: Any, rows: int, wanted: frozenset[str], span: Span | None, cells: Cells) -> Iterator[Stretch]:
     table = package("pyarrow", "pyarrow", "a parquet file", "parquet", span).Table
-    names, before = list(file.schema_arrow.names), 0
+    whole, before = read_parquet(path, span, cells), 0
     with file:
         try:
-            for batch in file.iter_batches(rows, columns=[n for n in names if n in wanted]):
+            for batch in file.iter_batches(rows, columns=[n for n in whole if n in wanted]):
                 columns = table.from_batches([batch])
                 known = {n: partial(_values, path, n, span, columns.column(n), cells, before) for n in columns.column_names}
-                unread = {n: partial(_column, path, n, span, cells) for n in names if n not in known}
-                yield Stretch(path, before, batch.num_rows, {**unread, **known})
+                yield Stretch(path, before, batch.num_rows, {**whole, **known})
                 before += batch.num_rows
         except BROKEN as error:
             raise broken(path, error, span) from None
