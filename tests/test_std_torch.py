@@ -216,6 +216,7 @@ SCHEDULES_OF_TORCH: dict[str, Callable[[Any], Any]] = {
     "linear(final = 0.1)": lambda o: SCHEDULERS.LinearLR(o, 1, 0.1, STEPS),
     "warmup(10)": lambda o: SCHEDULERS.LinearLR(o, 1 / 10, 1, 9),
     "inverse_sqrt(5)": lambda o: SCHEDULERS.LambdaLR(o, lambda i: min((i + 1) / 5, (5 / (i + 1)) ** 0.5)),
+    "inverse_sqrt(0)": lambda o: SCHEDULERS.LambdaLR(o, lambda i: (i + 1) ** -0.5),
     "cosine": lambda o: SCHEDULERS.CosineAnnealingLR(o, STEPS),
     "cosine(warmup = 6)": lambda o: SCHEDULERS.SequentialLR(
         o, [SCHEDULERS.LinearLR(o, 1 / 6, 1, 5), SCHEDULERS.CosineAnnealingLR(o, STEPS - 6)], [6]
