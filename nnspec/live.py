@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 class LiveArrays(Mapping[str, "Array"]):
-    """`arrays["dense.W"]` is a view to read and write; `arrays["dense.W"] = value` copies a value of the same shape into it."""
+    """`arrays["dense.W"]` is a view to read and write; `arrays["dense.W"] = value` copies a value of the same shape into it.
 
-    def __init__(self, look: Callable[[], Mapping[str, Array]]) -> None:
-        self._look = look
+    Where they are `finite`, no value is taken that is not.
+    """
+
+    def __init__(self, look: Callable[[], Mapping[str, Array]], *, finite: bool = False) -> None:
+        self._look, self._finite = look, finite
 
     @property
     def _arrays(self) -> Mapping[str, Array]:
@@ -43,7 +46,7 @@ class LiveArrays(Mapping[str, "Array"]):
             self._arrays[name][...] = value
 
     def _checked(self, name: str, value: Any) -> Array:
-        """Numbers of the shape that an array has, or one for all of it."""
+        """Numbers of the shape and kind that an array has, or one for all of it."""
         import numpy as np
 
         if name not in self._arrays:
@@ -57,7 +60,11 @@ class LiveArrays(Mapping[str, "Array"]):
         shape = list(self._arrays[name].shape)
         if given.shape != () and list(given.shape) != shape:
             raise fault("E208", f"`{name}` is {shape} and set to {list(given.shape)}")
-        return given
+        with np.errstate(over="ignore", invalid="ignore"):
+            kept = given.astype(self._arrays[name].dtype)
+        if self._finite and not np.isfinite(kept).all():
+            raise fault("E306", f"`{name}` is set to {given[~np.isfinite(kept)].flat[0]}, which is no finite number in {kept.dtype}")
+        return kept
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)

@@ -120,7 +120,7 @@ class Net:
 
         `net.params = saved` sets them all, to copies of the arrays that `saved` has by their names.
         """
-        return LiveArrays(lambda: self.engine.params)
+        return LiveArrays(lambda: self.engine.params, finite=True)
 
     @params.setter
     def params(self, values: Mapping[str, Any]) -> None:

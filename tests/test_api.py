@@ -54,6 +54,18 @@ def test_what_is_no_number_is_refused_as_a_parameter(value: Any, code: str) -> N
         nnspec.loads(LINE).params["b"] = value
 
 
+@pytest.mark.parametrize("value", [np.nan, [np.inf], -np.inf, 1e39])
+def test_what_is_no_finite_number_is_refused_as_a_parameter_and_kept_as_a_state(value: Any) -> None:
+    net = nnspec.loads(LINE.replace("  z = x", "  state s: [1] = 0\n  z = x"))
+    before = net.params["b"].copy()
+    for set_b in (lambda: net.params.__setitem__("b", value), lambda: net.params.assign({**net.params, "b": value})):
+        with pytest.raises(SpecError, match="E306"):
+            set_b()
+    assert np.array_equal(net.params["b"], before)
+    net.states["s"] = value
+    assert not np.isfinite(net.states["s"]).any()
+
+
 def test_all_parameters_are_set_from_saved_ones_at_once_or_none_is() -> None:
     net = nnspec.load("iris")
     saved, states = ({n: a.copy() for n, a in arrays.items()} for arrays in (net.params, net.states))

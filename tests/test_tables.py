@@ -73,6 +73,8 @@ def mistake(path: Path, column: str = "b") -> Diagnostic:
     ('a,b\n1,2\n3,"3,14"\n', "E311", "row 2 (line 3), column `b`: `3,14` is not a number; it has a decimal comma", "write 3.14"),
     ('a,b\n1,2\n3,"1,234"\n', "E311", "`1,234`", "write 1.234, or 1234 if the comma parts thousands"),
     ('a,b\n1,2\n3,"1.234,5"\n', "E311", "`1.234,5`", "write 1234.5"),
+    ("a,b\n1,2\n3,1_000\n", "E309", "row 2 (line 3), column `b`: `1_000` is not a number", "write 1000"),
+    ("a,b\n1,2\n3,\uff11\n", "E309", "row 2 (line 3), column `b`: `\uff11` is not a number", "write 1"),
     ("a;b\n1;2\n", "E310", "has semicolons between its cells", 'sep=";", dtype=str, keep_default_na=False).to_csv("data_commas.csv"'),
     ("a;b\n3,14;2\n", "E310", "has semicolons", '.replace(r"^([-+]?\\d+),(\\d+)$", r"\\1.\\2", regex=True)'),
     ("a\tb\n1\t2\n", "E310", "has tabs between its cells", 'sep="\\t"'),
@@ -89,6 +91,15 @@ def test_a_mistake_in_a_csv_file_has_its_place_and_says_what_to_write(
     found = mistake(path)
     assert (found.code, found.span) == (code, SPEC) and found.message.startswith(str(path))
     assert message in found.message and help_ in found.help
+
+
+@pytest.mark.parametrize("quick_from", [0, tables.QUICK_FROM])
+def test_what_only_python_writes_as_a_number_is_a_text(
+    write: Callable[[str | bytes], Path], quick_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "QUICK_FROM", quick_from)
+    path = write("a,b\n1_000,\uff11\n2_000,\u0663\n")
+    assert {n: read().tolist() for n, read in read_csv(path, SPEC).items()} == {"a": ["1_000", "2_000"], "b": ["\uff11", "\u0663"]}
 
 
 @pytest.mark.parametrize("name", ["two.npz", "two.npy"])
@@ -260,6 +271,7 @@ CELLS = st.one_of(
             "NULL",
             "0x1",
             "1_0",
+            "\uff11",
             "1e400",
             "3.",
             "\u00a01",

@@ -37,8 +37,13 @@ def quoted(text: str) -> str:
 
 def as_float(text: str) -> float | None:
     with suppress(ValueError):
-        return float(text)
+        return float(text) if as_elsewhere(text) else None
     return None
+
+
+def as_elsewhere(text: str) -> bool:
+    """Whether a number would be one to other programs, too: Python's has `_` between digits, and digits of every script."""
+    return "_" not in text and text.isascii()
 
 
 def as_truths(values: np.ndarray) -> np.ndarray:
@@ -55,6 +60,9 @@ def are_numbers(values: np.ndarray, gaps: bool) -> bool:
 
 def not_a_number(text: str, message: str, span: Span | None, help: str) -> Fault:
     """What to say of a text where a number is due; of 3,14 how it is written."""
+    if not as_elsewhere(text):
+        with suppress(ValueError):
+            help = f"write {float(text):.17g}"
     if not DECIMAL_COMMA.fullmatch(text):
         return fault("E309", message, span, help=help)
     point, whole = text.replace(".", "").replace(",", "."), text.replace(".", "").replace(",", "")

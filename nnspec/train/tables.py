@@ -22,6 +22,7 @@ from nnspec.train.cells import (
     NUMBERS_OR_TEXTS,
     Cells,
     are_numbers,
+    as_elsewhere,
     as_float,
     not_a_number,
     quoted,
@@ -72,7 +73,7 @@ class Table:
             return np.array(cells, dtype=object)
         with suppress(ValueError):
             values = np.array([c or "nan" for c in cells] if self.gaps else cells, dtype=np.float64)
-            if are_numbers(values, self.gaps):
+            if are_numbers(values, self.gaps) and as_elsewhere("".join(cells)):
                 return values
         numbers = [_is_finite(c) for c in cells]
         if self._is_text(cells, numbers):
