@@ -104,6 +104,35 @@ def test_a_value_with_the_batch_elsewhere_than_in_front_is_made_again() -> None:
     assert reference.run(rest, {"examples:0": values})["metric:root"] == pytest.approx((values**2).mean() ** 0.5)
 
 
+FAR = """
+layer total(x: [N, n]) { sums = scan row in x with t = zeros(n) { t = t + row } return sums[-1] }
+model M {
+  input  z: [2]
+  target y: [2]
+  param  scale: [] = 0.1
+  output same = 1 * z
+  loss   mse(z, y)
+  metric r2(z, y)
+  metric mean   = batch_mean(y)
+  metric var    = batch_var(y)
+  metric walked = stack(0 * batch_mean(y), scale * batch_var(y), batch_mean(y)) -> total
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_metrics_of_single_precision_far_from_zero_are_those_of_double_precision(engine: str) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(1e6, 2, (1000, 2)).astype(np.float32)
+    z = (y + rng.normal(size=y.shape)).astype(np.float32)
+    found, exact = nnspec.loads(FAR, engine=engine).evaluate({"z": z, "y": y}), y.astype(float)
+    mean, var = exact.mean(0), exact.var(0)
+    np.testing.assert_allclose(found["mean"], mean, rtol=1e-13)
+    np.testing.assert_allclose(found["var"], var, rtol=1e-9)
+    assert found["walked"] == pytest.approx((mean + np.float32(0.1) * var).mean(), rel=1e-13)
+    assert found["r2"] == pytest.approx((1 - ((exact - z) ** 2).mean(0) / var).mean(), rel=1e-6)
+
+
 def test_validation_reports_them_and_json_has_lists() -> None:
     net, data = nnspec.loads(SPEC), {n: v[:30] for n, v in some_data().items()}
     (epoch,) = net.fit(data, validation=data).epochs

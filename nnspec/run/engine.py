@@ -206,13 +206,9 @@ class Engine:
         return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     @alone
-    def metrics(self, examples: Mapping[str, Array], graph: Graph | None = None) -> dict[str, Array]:
-        """The metrics that are no mean over examples, given what `evaluate` collected for them, or something else for its own `graph`."""
-        return self._by_definition(self.spec.metrics if graph is None else graph, examples)
-
-    def _by_definition(self, graph: Graph, fields: Mapping[str, Array]) -> dict[str, Array]:
-        """What is computed once, over a whole data set."""
-        return reference.run(graph, {**self.params, **self.states, **fields, SEED: self.seed, STEP: 0})
+    def metrics(self, examples: Mapping[str, Array], graph: Graph) -> dict[str, Array]:
+        """The metrics that are no mean over examples, from their graph and what was collected for it."""
+        return reference.run(graph, {**self.params, **self.states, **examples, SEED: self.seed, STEP: 0})
 
     @alone
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
