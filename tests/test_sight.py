@@ -77,6 +77,17 @@ def test_a_position_sees_what_its_gradient_reaches(name: str) -> None:
     nnspec.loads(f"model M {{ input x: [1, {SIZE}, {SIZE}]  {formulas}  output z  expect receptive_field(z) == {reached(net)} }}")
 
 
+def test_a_token_sees_its_patch_also_beside_others() -> None:
+    x, size = torch.rand(1, 1, 18, 20, requires_grad=True), [6, 5]
+    row = F.conv2d(x, torch.ones(2, 1, *size), stride=size).flatten(2).mT
+    tokens = torch.cat([torch.zeros(1, 1, 2), row], 1)
+    seen = [torch.autograd.grad(token.sum(), x, retain_graph=True)[0][0, 0].nonzero() for token in tokens[0, 1:]]
+    assert all((s.amax(0) - s.amin(0) + 1).tolist() == size for s in seen)
+    made = "param cls: [1, 2] = 0  t = concat(cls, transpose(reshape(x -> conv(2, [6, 5], stride = [6, 5]), [2, 12])))  u = t -> dense(3)"
+    expects = "".join(f"  expect receptive_field({v}) == {size}" for v in ("t", "t[1]", "t[1:5]", "u"))
+    nnspec.loads(f"model M {{ input x: [1, 18, 20]  {made}  output t {expects} }}")
+
+
 def test_positions_stay_where_they_lie_in_a_row_and_go_where_they_are_mixed() -> None:
     shaped = "b = reshape(a, [2, 36])  c = a -> flatten -> dense(3)  d = a -> global_avgpool"
     spec = nnspec.loads(f"model M {{ input x: [1, 8, 8]  a = x -> conv(2, 3)  {shaped}  output a, b, c, d }}").spec

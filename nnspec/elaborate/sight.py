@@ -71,10 +71,12 @@ class Axis:
         if self.length is None or self.seen is None or self.at is None:
             return self.seen
         whole, period = shape[self.at], self.seen.period
-        if self.outer != 1 or not isinstance(whole, int):
+        if not isinstance(whole, int):
             return None
-        inner = whole // self.length
-        return self.seen.over(([p // inner] for p in range(period * inner)), period)
+        inner = whole // (self.outer * self.length)
+        if self.outer == 1:
+            return self.seen.over(([p // inner] for p in range(period * inner)), period)
+        return self.seen.over(([p // inner] for p in range(self.length * inner)), 0)  # and from the start for each of the outer ones
 
 
 Axes = tuple[Axis, ...]
