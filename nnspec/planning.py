@@ -13,7 +13,7 @@ from nnspec.graph import Graph
 from nnspec.graph.types import BATCH_NAME, size_names
 from nnspec.plan.estimate import cost, estimate
 from nnspec.plan.layout import layout
-from nnspec.plan.memory import VALUE, Arena, Given, Inside, Own, Place, Schedule, View, crossing, schedule
+from nnspec.plan.memory import VALUE, Arena, Given, Inside, Own, Passing, Place, Schedule, View, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut
 from nnspec.record import dataclass
 from nnspec.run.planned import parts_of
@@ -164,7 +164,7 @@ def _rows(piece: Piece) -> Iterator[Row]:
     for node in plan.order:
         if node.inputs:
             type, place = plan.types[node.name], plan.places[node.name]
-            size = type.nbytes if isinstance(place, Arena | Given | Inside) else None
+            size = type.nbytes if isinstance(place, Arena | Given | Inside | Passing) else None
             time = cost(plan.graph, node, piece.sizes)
             seconds = None if node.op.view else time.products + time.rest + time.calls
             yield Row(node.name, node.op.name, str(type), _where(place), size, seconds)
@@ -180,6 +180,8 @@ def _where(place: Place) -> str:
             return "seen otherwise"
         case Inside():
             return "in what joins it"
+        case Passing():
+            return "in the cache"
         case Own():
             return "constant"
 

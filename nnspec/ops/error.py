@@ -9,6 +9,7 @@ from typing import Any
 
 from nnspec.graph import Op
 from nnspec.lazy import np
+from nnspec.ops.aside import aside_like
 from nnspec.ops.pointwise import exp, square, unary
 
 
@@ -56,7 +57,7 @@ def _erf(x: Any) -> Any:
 def _erf_into(out: Any, x: Any) -> Callable[[], Any]:
     if x.dtype != "float32":
         return lambda: np.copyto(out, _erf(x))
-    s, part = np.empty(out.shape, x.dtype), np.empty(out.shape, x.dtype)
+    s, part = aside_like(out, key=0), aside_like(out, key=1)
     most, one = np.asarray(_ONE_FROM_SINGLE, x.dtype), np.ones((), x.dtype)
     above, below = (np.asarray(c, x.dtype) for c in _SINGLE)
 

@@ -10,6 +10,7 @@ from math import prod
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.types import ITEM_BYTES
 from nnspec.ops.arrange import concat
+from nnspec.plan.blocks import Region, in_regions
 from nnspec.plan.layout import Layout
 from nnspec.plan.layout import layout as layout_of
 from nnspec.record import dataclass
@@ -48,6 +49,11 @@ class Own:
 
 
 @dataclass(frozen=True)
+class Passing:
+    """Memory for one block of it, where a region is computed block by block and nobody else reads it."""
+
+
+@dataclass(frozen=True)
 class Inside:
     """A stretch of the memory of a node that joins this one to others, from `start` along its axis."""
 
@@ -55,7 +61,7 @@ class Inside:
     start: int
 
 
-Place = Arena | Given | View | Own | Inside
+Place = Arena | Given | View | Own | Inside | Passing
 
 
 @dataclass
@@ -69,6 +75,8 @@ class Schedule:
     places: dict[str, Place] = field(default_factory=dict)
     copies: list[tuple[str, str]] = field(default_factory=list)
     arena_bytes: int = 0
+    regions: Mapping[str, Region] = field(default_factory=dict)
+    """What is computed block by block, by the names of its members."""
 
     def root(self, name: str) -> str:
         """The node whose memory a value lies in."""
@@ -86,7 +94,9 @@ def schedule(graph: Graph, sizes: Mapping[str, int], given: Mapping[str, str], l
     """
     needed = graph.needed(graph.outputs.values())
     order = [n for n in graph if n.name in needed]
-    plan = Schedule(graph, order, {n.name: n.type.bound(sizes) for n in order}, layout or layout_of(graph, sizes, given))
+    types, lain = {n.name: n.type.bound(sizes) for n in order}, layout or layout_of(graph, sizes, given)
+    order, regions = in_regions(graph, order, types, lain)
+    plan = Schedule(graph, order, types, lain, regions={m.name: region for region in regions for m in region.members})
     return _Placing(plan, given).run()
 
 
@@ -140,12 +150,16 @@ class _Placing:
 
     def run(self) -> Schedule:
         plan, ends = self.plan, self._ends()
+        ended: list[Arena] = []
         for position, node in enumerate(plan.order):
             plan.places[node.name] = self._place(node, position, ends)
             for root in {plan.root(i) for i in node.inputs} | {plan.root(node.name)}:
                 place = plan.places[root]
                 if isinstance(place, Arena) and ends[root] == position and not self._handed_over(root, node):
-                    self.free.release(place)
+                    ended.append(place)
+            if node.name not in plan.regions or node is plan.regions[node.name].members[-1]:  # each block reads what the next does
+                while ended:
+                    self.free.release(ended.pop())
         plan.arena_bytes = self.free.high
         return plan
 
@@ -168,6 +182,8 @@ class _Placing:
             return self.inside[node.name]
         if node.name in self.plan.places:
             return self.plan.places[node.name]
+        if node.name in self.plan.regions and node.name in self.plan.regions[node.name].passing:
+            return Passing()
         if node.name in self.wanted:
             return Given(self.wanted[node.name])
         if not node.inputs or self._is_constant(node):

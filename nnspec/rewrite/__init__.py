@@ -7,6 +7,7 @@ from nnspec.rewrite.loops import hoist, start_with, trim
 from nnspec.rewrite.neighbours import join_neighbours
 from nnspec.rewrite.rows import rows_first
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
+from nnspec.rewrite.slopes import with_slopes
 
 STABLE = ("stability", "views", "algebra", "stopped")
 BEFORE_GRADIENTS = ("stability", "views", "pooling", "algebra")
@@ -17,7 +18,7 @@ FOR_EXPORT = ("export",)
 def rewrite_step(graph: Graph) -> Graph:
     """Loss and gradients after the rules, their loops as short as can be: for a graph that nobody differentiates again."""
     graph = start_with(hoist(trim(rewrite(graph, *AFTER_GRADIENTS))))
-    return lighter(rows_first(rewrite(trim(_in_loops(graph)), *AFTER_GRADIENTS)))
+    return lighter(with_slopes(rows_first(rewrite(trim(_in_loops(graph)), *AFTER_GRADIENTS))))
 
 
 def _in_loops(graph: Graph) -> Graph:

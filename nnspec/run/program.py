@@ -15,8 +15,10 @@ from nnspec.lazy import real
 from nnspec.ops.arrange import concat, cut
 from nnspec.ops.loop import part, scan
 from nnspec.ops.pointwise import descend
+from nnspec.plan.blocks import Region
 from nnspec.plan.memory import Arena, Given, Inside, Own, Schedule, schedule
 from nnspec.run import reference
+from nnspec.run.blocks import Blocks
 from nnspec.run.moves import Move, in_passes
 from nnspec.run.quiet import quietly
 from nnspec.run.room import scratch
@@ -99,7 +101,10 @@ class Program:
         self.calls: list[Callable[[], Any]] = []
         self.moves: list[Move] = []
         for node in self.plan.order:
-            self.arrays[node.name] = self._bind(node, memory)
+            if region := self.plan.regions.get(node.name):
+                self._bind_region(region, memory, node)
+            else:
+                self.arrays[node.name] = self._bind(node, memory)
         self.calls += in_passes(self.moves)
         self.calls += [partial(np.copyto, memory[target], self.arrays[name]) for name, target in self.plan.copies]
         self._run = quietly(self.calls)
@@ -128,6 +133,22 @@ class Program:
         elif not (node.op is concat and all(self._is_there(node, i) for i in node.inputs)):
             self.calls.append(self._call(node, out, inputs, attributes))
         return out
+
+    def _bind_region(self, region: Region, memory: Mapping[str, Array], node: Node) -> None:
+        """Memory for a member of a region; the last of them has what its members compute, too."""
+        if node.name not in region.passing:
+            self.arrays[node.name] = self._memory(node, memory)
+        if node is not region.members[-1]:
+            return
+        read = {name: self.plan.graph[name] for m in region.members for name in m.inputs if name in self.arrays}
+        seen = {n: self._as_image(self.arrays[n], i) for n, i in read.items()} if node.name in self.plan.layout.images else {}
+        own = self.arrays | seen
+
+        def call(member: Node, out: Array, inputs: list[Array]) -> None:
+            attributes = {key: bind(value, self.sizes) for key, value in member.attrs}
+            self.calls.append(self._call(member, out, inputs, attributes))
+
+        Blocks(region, own, self.plan.layout.order(node.name, node.type.rank)).bind(self.calls, call)
 
     def _may_wait(self, node: Node, out: Array, inputs: list[Array]) -> bool:
         """Whether a weight in given memory moves by what stays in such memory, too, and nobody reads where it is then."""
