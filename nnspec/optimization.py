@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.update import apply_optimizer, lookahead, optimizer_states
@@ -16,7 +16,7 @@ from nnspec.ops import OPS
 from nnspec.record import dataclass
 
 LR, T = "optimizer:lr", "optimizer:t"
-"""The inputs of a step that are rate and count: a model may have an `lr` or `t` of its own."""
+"""The inputs of a step that are its rate and its number from 1: a model may have an `lr` or `t` of its own."""
 Shapes = Sequence[tuple[str, Type]]
 
 
@@ -25,13 +25,25 @@ def share_of(parameter: str, number: int) -> str:
     return f"grad:{parameter}/{number}" if number else f"grad:{parameter}"
 
 
+class Turn(NamedTuple):
+    """How many updates of a parameter there are in a step, and how many of them come before this one."""
+
+    of: int = 1
+    before: int = 0
+
+    def t(self, step: Var) -> Var:
+        """How many updates there have been with this one, in a step counted from 1."""
+        return step if self.of == 1 else float(self.of) * step - float(self.of - 1 - self.before)
+
+
 @dataclass(frozen=True)
 class Optimization:
-    """An optimizer and how its gradients are clipped: ("norm" or "value", limit)."""
+    """An optimizer, how its gradients are clipped ("norm" or "value", limit), and the turn of each parameter with several in a step."""
 
     definitions: Definitions
     optimizer: Applied
     clip: tuple[str, float] | None = None
+    turns: Mapping[str, Turn] = field(default_factory=dict)
 
     def added(self, graph: Graph, types: Mapping[str, Type], *, watched: bool = False) -> Graph:
         """`param:NAME` and `opt:NAME.STATE` for every parameter after its `grad:NAME`, which goes unless it is watched.
@@ -90,23 +102,23 @@ class Optimization:
         return graph.rebuilt(rule, name="step")
 
     def _ahead(self, w: Var) -> Var | None:
-        return lookahead(w.graph, self.definitions, self.optimizer, w, self._states(w), _scalars(w.graph))
+        return lookahead(w.graph, self.definitions, self.optimizer, w, self._states(w), self._scalars(w))
 
     def _states(self, w: Var) -> dict[str, Var]:
         return {s: w.graph.source(OPS["state"], f"{w.name}.{s}", w.type) for s in optimizer_states(self.optimizer)}
+
+    def _scalars(self, w: Var) -> dict[str, Var]:
+        lr, step = (w.graph.source(OPS["input"], port, Type(w.graph.dtype)) for port in (LR, T))
+        return {"lr": lr, "t": self.turns.get(w.name, Turn()).t(step)}
 
     def _updated(self, graph: Graph, ws: list[Var], gs: list[Var]) -> Graph:
         if self.clip:
             gs = _clipped(gs, *self.clip)
         for w, g in zip(ws, gs, strict=True):
-            new = apply_optimizer(graph, self.definitions, self.optimizer, w, g, self._states(w), _scalars(graph))
+            new = apply_optimizer(graph, self.definitions, self.optimizer, w, g, self._states(w), self._scalars(w))
             graph.outputs[f"param:{w.name}"] = new.parameter.name
             graph.outputs |= {f"opt:{w.name}.{s}": v.name for s, v in new.states.items()}
         return graph
-
-
-def _scalars(graph: Graph) -> dict[str, Var]:
-    return {n: graph.source(OPS["input"], port, Type(graph.dtype)) for n, port in (("lr", LR), ("t", T))}
 
 
 def _clipped(gs: list[Var], kind: str, limit: float) -> list[Var]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, reduce
 from operator import add
@@ -12,7 +13,7 @@ from nnspec.elaborate.training import Training
 from nnspec.graph import Graph, Type, Var
 from nnspec.loops import keeping_values
 from nnspec.ops import OPS
-from nnspec.optimization import Optimization
+from nnspec.optimization import Optimization, Turn
 from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, rewrite, rewrite_step
 
@@ -28,7 +29,8 @@ def outputs_of(graph: Graph, *kinds: str) -> dict[str, str]:
 class Phase:
     """One phase of a train block: the losses it minimises, the parameters it trains, and the graphs that do it.
 
-    `forward` is the training graph after the stability rules; `states` are those that change in this phase.
+    `forward` is the training graph after the stability rules; `states` are those that change in this phase; `turns` says of each parameter
+    which of the phases that train it this is.
     """
 
     forward: Graph
@@ -37,11 +39,12 @@ class Phase:
     losses: tuple[str, ...]
     parameters: Mapping[str, Type]
     states: Collection[str]
+    turns: Mapping[str, Turn]
 
     @property
     def optimization(self) -> Optimization:
         assert self.training.optimizer  # a train block without one is refused
-        return Optimization(self.definitions, self.training.optimizer, self.training.clip)
+        return Optimization(self.definitions, self.training.optimizer, self.training.clip, self.turns)
 
     @cached_property
     def objective(self) -> Graph:
@@ -82,6 +85,17 @@ def states_by_phase(forward: Graph, losses: Sequence[Sequence[str]]) -> list[lis
         found.append([s for s, node in states.items() if not any(_reads_batch(forward, n) for n in forward.needed([node]) - there)])
     taken = {s for phase in found for s in phase}
     found[0] += [s for s in states if s not in taken]
+    return found
+
+
+def turns_by_phase(parameters: Sequence[Collection[str]]) -> list[dict[str, Turn]]:
+    """The turn of every parameter in each phase, which trains these: phases that share one share its optimizer states."""
+    number = Counter(n for trained in parameters for n in trained)
+    done = Counter[str]()
+    found = []
+    for trained in parameters:
+        found.append({n: Turn(number[n], done[n]) for n in trained})
+        done.update(iter(trained))
     return found
 
 

@@ -14,6 +14,8 @@ import nnspec
 from nnspec import SpecError
 from nnspec.cli.running import Wishes, train_run
 from nnspec.compile import Compilation
+from nnspec.deploy.beginning import memory_of
+from nnspec.deploy.step import whole_step
 from nnspec.diagnostics import Diagnostic
 from nnspec.optimization import LR, T
 from nnspec.run import reference
@@ -271,6 +273,61 @@ def test_phases_alternate_on_every_batch_each_with_its_losses_and_parameters(eng
     for name, w in {**ours.params, **ours.states}.items():
         np.testing.assert_allclose(w, expected[name], atol=1e-12)
         assert (w != feeds[name]).any()
+
+
+SHARED = """
+model Shared {
+  input x: [3]
+  param a: [3, 2] ~ normal(0, 1)
+  param b: [2] ~ normal(0, 1)
+  param c: [2] ~ normal(0, 1)
+  h = tanh(x @ a + b)
+  output h
+  loss near = mean((h - c)^2)
+  loss far  = mean(h * c)
+}
+train before { batch 4  steps 2  optimizer OPTIMIZER  minimize far  update c }
+train { steps 5  optimizer OPTIMIZER  minimize near  minimize far  update b, c  minimize near  freeze b, c }
+"""
+TURNS = ([("far", "c")] * 2, [("near", "abc"), ("far", "bc"), ("near", "a")] * 5)
+
+
+def shared_by_torch(optimizer: str, net: nnspec.Net, x: Any) -> dict[str, Any]:
+    """One optimizer of torch for each train block, that steps in every phase with the gradients of what it trains."""
+    w = {n: torch.tensor(v, requires_grad=True) for n, v in net.params.items()}
+    make = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "nadam": torch.optim.NAdam, "adamw": torch.optim.AdamW}[optimizer]
+    for phases in TURNS:
+        steps = make(w.values(), lr=0.05)
+        for loss, names in phases:
+            h = torch.tanh(torch.tensor(x) @ w["a"] + w["b"])
+            steps.zero_grad()
+            {"near": (h - w["c"]).square(), "far": h * w["c"]}[loss].mean().backward(inputs=[w[n] for n in names])
+            steps.step()
+    return {n: v.detach().numpy() for n, v in w.items()}
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, "ort"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax", "nadam"])
+def test_phases_that_share_a_parameter_are_steps_of_one_optimizer_of_torch(optimizer: str, engine: str) -> None:
+    ours = nnspec.loads(SHARED.replace("OPTIMIZER", f"{optimizer}(lr = 0.05)"), dtype="float64", engine=engine).init(0)
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    expected = shared_by_torch(optimizer, ours, x)
+    exported = as_exported(ours, x)
+    ours.fit({"x": x})
+    for name, w in ours.params.items():
+        np.testing.assert_allclose(w, expected[name], atol=1e-7)
+        np.testing.assert_allclose(exported[name], expected[name], atol=1e-7)
+
+
+def as_exported(net: nnspec.Net, x: Any) -> dict[str, Any]:
+    """The weights after the steps of the exported training, by the definition."""
+    values: dict[str, Any] = {n: v.copy() for n, v in net.params.items()} | {"x": x, "seed": 0, "step": 0, "lr": 0.05}
+    for number, training in enumerate(net.spec.trainings):
+        fresh = {n: np.full(type.shape, start) for n, (type, start) in memory_of(net.spec, number).items()}
+        values |= fresh | {"begun": values["step"]}
+        for _ in range(training.steps or 0):
+            values |= {n.removeprefix("next:"): v for n, v in reference.run(whole_step(net.spec, number), values).items()}
+    return values
 
 
 def test_the_losses_of_phases_are_reported_by_name() -> None:

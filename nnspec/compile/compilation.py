@@ -305,7 +305,7 @@ class Compilation:
         losses = [losses_of(p, self.model.losses) for p in training.phases]
         types = [{n: self.parameter_types[n] for n in trained_by(p, self.parameter_types)} for p in training.phases]
         states = step.states_by_phase(self.stable, losses)
-        parts = zip(losses, types, states, strict=True)
+        parts = zip(losses, types, states, step.turns_by_phase(types), strict=True)
         return tuple(Phase(self.stable, self.definitions, training, *part) for part in parts)
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.graph.types import BATCH_NAME
-from nnspec.optimization import share_of
+from nnspec.optimization import Turn, share_of
 from nnspec.plan.shard import cut
 from nnspec.record import dataclass
 from nnspec.rewrite import lighter, rewrite
@@ -36,9 +37,10 @@ class Buffers:
 
 @dataclass(frozen=True)
 class Piece:
-    """A parameter, or a run of several as one vector."""
+    """A parameter, or a run of several with the same turn as one vector."""
 
     name: str
+    turn: Turn
     w: Array
     gs: Sequence[Array]
     states: Mapping[str, Array]
@@ -56,8 +58,9 @@ class Update:
 
     def __init__(self, phase: Phase, make_program: Callable[..., Runnable], buffers: Buffers, threads: int) -> None:
         self.make_program, self.buffers, self.threads = make_program, buffers, threads
-        self.optimization, self.dtype = phase.optimization, buffers.params.buffer.dtype.name
+        self.dtype = buffers.params.buffer.dtype.name
         self.alike, self.pieces = _pieces(phase, buffers)
+        self.optimization = replace(phase.optimization, turns={p.name: p.turn for p in self.pieces})
         types = [(p.name, p.type) for p in self.pieces]
         shares = len(buffers.grads)
         self.updates = self._in_blocks(shares) or [self._bound(self.optimization.update(types, self.dtype, shares), self._weights())]
@@ -124,10 +127,12 @@ def _pieces(phase: Phase, buffers: Buffers) -> tuple[bool, list[Piece]]:
         return True, vectors
     views = {s: f.views for s, f in buffers.states.items()}
     grads = [f.views for f in buffers.grads]
-    return False, [Piece(n, buffers.params.views[n], [g[n] for g in grads], {s: v[n] for s, v in views.items()}) for n in phase.parameters]
+    weights = buffers.params.views
+    return False, [Piece(n, t, weights[n], [g[n] for g in grads], {s: v[n] for s, v in views.items()}) for n, t in phase.turns.items()]
 
 
 def _vectors(phase: Phase, buffers: Buffers) -> Iterator[Piece]:
-    for at in buffers.params.runs(phase.parameters):
-        states = {s: f.buffer[at] for s, f in buffers.states.items()}
-        yield Piece(f"flat{at.start}", buffers.params.buffer[at], [g.buffer[at] for g in buffers.grads], states)
+    for turn in dict.fromkeys(phase.turns.values()):
+        for at in buffers.params.runs([n for n, t in phase.turns.items() if t == turn]):
+            states = {s: f.buffer[at] for s, f in buffers.states.items()}
+            yield Piece(f"flat{at.start}", turn, buffers.params.buffer[at], [g.buffer[at] for g in buffers.grads], states)
