@@ -133,6 +133,27 @@ def test_metrics_of_single_precision_far_from_zero_are_those_of_double_precision
     assert found["r2"] == pytest.approx((1 - ((exact - z) ** 2).mean(0) / var).mean(), rel=1e-6)
 
 
+def test_a_size_of_the_data_is_known_after_the_mean_over_examples() -> None:
+    sk = pytest.importorskip("sklearn.metrics")
+    net = nnspec.loads(
+        """
+model Tagger {
+  input  z: [T, 3]
+  target y: class(3)[T]
+  output z
+  loss   cross_entropy(z, y)
+  metric confusion(z, y)
+  metric each = sqrt(batch_mean(sum(z^2)) / size(y))
+}""",
+        dtype="float64",
+    )
+    rng = np.random.default_rng(0)
+    z, y = rng.standard_normal((EXAMPLES, 7, 3)), rng.integers(0, 3, (EXAMPLES, 7))
+    found = net.evaluate({"z": z, "y": y})
+    np.testing.assert_allclose(found["confusion"] * y.size, sk.confusion_matrix(y.flat, z.argmax(2).flat), atol=1e-8)
+    assert found["each"] == pytest.approx(np.sqrt((z**2).sum() / y.size), rel=1e-12)
+
+
 def test_validation_reports_them_and_json_has_lists() -> None:
     net, data = nnspec.loads(SPEC), {n: v[:30] for n, v in some_data().items()}
     (epoch,) = net.fit(data, validation=data).epochs

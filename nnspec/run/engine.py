@@ -206,9 +206,10 @@ class Engine:
         return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     @alone
-    def metrics(self, examples: Mapping[str, Array], graph: Graph) -> dict[str, Array]:
-        """The metrics that are no mean over examples, from their graph and what was collected for it."""
-        return reference.run(graph, {**self.params, **self.states, **examples, SEED: self.seed, STEP: 0})
+    def metrics(self, fields: Mapping[str, Array], examples: Mapping[str, Array], graph: Graph) -> dict[str, Array]:
+        """The metrics of these fields that are no mean over examples, from their graph and what was collected for it."""
+        known = {**self.params, **self.states, **examples, SEED: self.seed, STEP: 0}
+        return reference.run(graph, known, sizes=self._sizes(fields))
 
     @alone
     def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:

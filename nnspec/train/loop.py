@@ -246,7 +246,7 @@ def evaluate(
                 collected.setdefault(public, []).append(values.pop(public).copy())
             means.add({n: float(v) for n, v in values.items()}, examples(part))
         graph = engine.spec.metrics if whole is None else whole
-        joined = engine.metrics({n: np.concatenate(collected.pop(n), dtype=graph[n].type.dtype) for n in [*collected]}, graph)
+        joined = engine.metrics(fields, {n: np.concatenate(collected.pop(n), dtype=graph[n].type.dtype) for n in [*collected]}, graph)
     found = means.values | {n: v if v.ndim else float(v) for n, v in joined.items()}
     model = engine.spec.model
     wanted = (*(f"metric:{m}" for m in model.metrics), *(f"loss:{n}" for n in model.single_losses), "loss")
