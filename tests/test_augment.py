@@ -23,7 +23,7 @@ def stage(kind: str, *amounts: float) -> Augmentation:
 
 
 def change(images: Array, *stages: tuple[Any, ...], random: Any = None) -> Array:
-    return moved(images, [stage(*s) for s in stages], random or np.random.default_rng(0))
+    return moved([images], [stage(*s) for s in stages], random or np.random.default_rng(0))[0]
 
 
 class Highest:
@@ -158,13 +158,40 @@ def test_moves_around_noise_stay_in_their_order() -> None:
     assert np.array_equal(found["image"], change(step, ("flip",), random=expected)) and found["y"] is RANDOM
 
 
+@pytest.mark.parametrize("stages", [
+    [("flip",)], [("shift", 2), ("flip",)], [("rotate", 180)], [("scale", 0.4), ("rotate", 30)], [("elastic", 8, 3), ("shift", 1)],
+], ids=str)  # fmt: skip
+def test_what_lies_on_an_image_moves_as_it_does(stages: list[tuple[Any, ...]]) -> None:
+    classes = (RANDOM[:, 0] * 5).astype(np.int64) + 1
+    fields = [RANDOM, RANDOM[:, 1], RANDOM[:, :1], classes, classes[:, None] > 2]
+    image, plain, one, labels, truths = moved(fields, [stage(*s) for s in stages], np.random.default_rng(0))
+    np.testing.assert_array_equal(image, change(RANDOM, *stages))
+    np.testing.assert_array_equal(plain, image[:, 1])
+    np.testing.assert_array_equal(one, image[:, :1])
+    assert labels.dtype == np.int64 and set(labels.flat) - {0} == {*range(1, 6)} and truths.dtype == bool
+    np.testing.assert_array_equal(truths[:, 0], labels > 2)
+
+
+def test_a_class_is_that_of_the_pixel_that_scipy_finds_nearest() -> None:
+    ndimage = pytest.importorskip("scipy.ndimage")
+    labels = np.random.default_rng(1).integers(1, 9, (1, 12, 12))
+    _, found = moved([np.zeros((1, 1, 12, 12), np.float32), labels], [stage("rotate", 37)], Highest())  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found[0], ndimage.rotate(labels[0], 37, reshape=False, order=0, mode="grid-constant"))
+
+
 def test_every_augmentation_is_done() -> None:
     assert set(STAGES) == set(MOVES) == set(AUGMENTATIONS) - {"noise"}
 
 
 # ---- in a spec
 
-MODEL = "model M { input image: [1, 4, 4]  input v: [4]  input c: int[1, 4, 4]  output s = sum(image) + sum(v) + sum(c)  loss s }"
+MODEL = """
+model M {
+  input image: [1, 4, 4]  input v: [4]  input c: int[1, 4, 4]  target mask: class(3)[4, 4]  target wide: [1, 4, 5]
+  output s = sum(image) + sum(v) + sum(c)
+  loss mse(s, sum(1 * mask) + sum(wide))
+}
+"""
 
 
 def diagnostics(augment: str) -> tuple[Diagnostic, ...]:
@@ -173,6 +200,7 @@ def diagnostics(augment: str) -> tuple[Diagnostic, ...]:
 
 @pytest.mark.parametrize("augment", [
     "image -> rotate(degrees = 30 / 2) -> elastic(34, sigma = 4) -> flip", "v -> noise(0.1)", "image -> flip augment v -> noise(1)",
+    "image, c, mask -> flip -> shift(1) augment image -> noise(1)",
 ])  # fmt: skip
 def test_right_augmentations_have_no_mistakes(augment: str) -> None:
     assert not diagnostics(augment)
@@ -193,6 +221,17 @@ def test_right_augmentations_have_no_mistakes(augment: str) -> None:
     ("image -> rotate(-5)", "E106"),
     ("image -> shift(1.5)", "E106"),
     ("image -> noise(0)", "E106"),
+    ("mask -> flip", "E101"),
+    ("image, imag -> flip", "E101"),
+    ("image, wide -> flip", "E202"),
+    ("image, v -> flip", "E202"),
+    ("image, mask, mask -> flip", "E106"),
+    ("image, image -> flip", "E106"),
+    ("image, mask -> noise(1)", "E106"),
+    ("image, mask", "E106"),
+    ("image, 3 -> flip", "E106"),
+    ("image, 2 * mask -> flip", "E106"),
+    ("image -> flip, mask", "E104"),
 ])  # fmt: skip
 def test_a_wrong_augmentation_is_one_error(augment: str, code: str) -> None:
     assert [d.code for d in diagnostics(augment)] == [code]
@@ -205,3 +244,23 @@ def test_augmentation_is_applied_in_training_only() -> None:
     """
     losses = {e.metrics["loss"] for e in nnspec.loads(spec).fit().epochs}
     assert len(losses) > 3 and max(losses) <= 16
+
+
+def test_a_target_is_moved_with_its_image_and_only_where_it_is_named() -> None:
+    spec = """
+    model M {
+      input  image: [1, 6, 6]
+      target mask: class(9)[6, 6]
+      state  apart: [6, 6] = 0
+      if training { apart <- apart + batch_mean(abs(image[0] - mask)) }
+      output s = sum(image)
+      loss   mse(s, sum(1 * mask))
+    }
+    train { epochs 9  batch 1  optimizer sgd(lr = 0)  augment image, mask -> shift(3) -> flip  seed 1 }
+    """
+    mask = np.random.default_rng(0).integers(0, 9, (4, 6, 6))
+    data = {"image": mask[:, None].astype("float32"), "mask": mask}
+    together, alone = nnspec.loads(spec), nnspec.loads(spec.replace("image, mask", "image"))
+    for net in (together, alone):
+        net.fit(data, progress=nnspec.Progress(on_warning=lambda _: None))
+    assert not together.states["apart"].any() and alone.states["apart"].any()

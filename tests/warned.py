@@ -49,6 +49,12 @@ def watched(stop: str, *metrics: str) -> str:
     return f"{vector('dense(4)', *metrics)}\ntrain {{ epochs 1  validation 0.5  optimizer adam  stop {stop} }}"
 
 
+def segmenter(target: str, augment: str) -> str:
+    z, loss = "z = image -> conv(1, 3, pad = same)", "loss mse(s, sum(1 * mask))"
+    block = f"train {{ epochs 1  optimizer sgd(lr = 0.1)  {augment} }}"
+    return model("input image: [1, 6, 8]", "input depth: [1, 6, 8]", f"target mask: {target}", z, "output s = sum(z + depth)", loss) + block
+
+
 def sequence(stages: str) -> str:
     return model("input x: [T, 8]", "target y: [4]", f"output z = (x -> {stages})[-1] -> dense(4)", "loss mse(z, y)")
 
@@ -226,6 +232,13 @@ MUST = {
         "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
     },
     "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
+    "W136": {
+        "classes": segmenter("class(3)[6, 8]", "augment image -> noise(1) -> shift(1) -> flip"),
+        "amounts": segmenter("[2, 6, 8]", "augment image -> elastic(3, 4)"),
+        "channels last": segmenter("bool[6, 8, 3]", "augment image -> rotate(9)"),
+        "with another input": segmenter("class(3)[6, 8]", "augment image, depth -> scale(0.1)"),
+        "on one line of two": segmenter("class(3)[6, 8]", "augment image, mask -> flip  augment image -> shift(1)"),
+    },
     "W130": {
         "a loss": watched("early(val.loss, 3)").replace("validation 0.5", "data xor"),
         "a metric": watched("plateau(val.error, 3)", "metric error = rmse(z, y)").replace("validation 0.5", "data xor"),
@@ -402,6 +415,10 @@ MUST_NOT = {
     "a random network that is predicted": model(
         "input x: [8]", "t = stop_gradient(x -> dense(4))", "output z = x -> dense(4)", "loss mse(z, t)"
     ),
+    "a target that moves with its image": segmenter("class(3)[6, 8]", "augment image, mask -> flip  augment image -> noise(0.1)"),
+    "a target beside an image with noise": segmenter("class(3)[6, 8]", "augment image -> noise(0.1)"),
+    "a target of another size": segmenter("class(3)[8, 6]", "augment image -> flip"),
+    "a target of one number": segmenter("class(3)", "augment image -> flip"),
     "a weight for each example": model(
         "input x: [8]", "target y: [4]", "target w: []", "output z = x -> dense(4)", "loss w * mse(z, y)"
     ),

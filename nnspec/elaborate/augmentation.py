@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from nnspec.diagnostics import Span, fault, meant
 from nnspec.elaborate.values import describe
@@ -46,19 +47,23 @@ WHOLE_PIXELS = ("shift", "crop", "flip")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One stage: the input it changes, its kind, and its amounts in the order of AUGMENTATIONS."""
+    """One stage: the input it changes, its kind, its amounts in the order of AUGMENTATIONS, and what it moves along with the input."""
 
     input: str
     kind: str
     amounts: tuple[float, ...]
     span: Span
+    along: tuple[str, ...] = ()
 
 
-def read_augmentations(e: ast.Expr, number: Callable[[ast.Expr], float]) -> tuple[Augmentation, ...]:
-    """`image -> rotate(10) -> shift(2)`: its stages; `number` evaluates an argument."""
-    if not isinstance(e, ast.Pipe) or not isinstance(e.head, ast.Name):
-        raise fault("E106", "augmentation is a pipeline from an input: `image -> shift(2)`", e.span)
-    return tuple(_read_stage(e.head.id, s.body, number) for s in e.stages)
+def read_augmentations(values: Sequence[ast.Expr], number: Callable[[ast.Expr], float]) -> tuple[Augmentation, ...]:
+    """`image -> rotate(10) -> shift(2)`, or `image, mask -> flip`: its stages; `number` evaluates an argument."""
+    *before, e = values
+    heads = [*before, e.head if isinstance(e, ast.Pipe) else None]
+    names = [head.id for head in heads if isinstance(head, ast.Name)]
+    if not isinstance(e, ast.Pipe) or len(names) < len(heads):
+        raise fault("E106", "augmentation is a pipeline from an input: `image -> shift(2)`", values[0].span)
+    return tuple(replace(_read_stage(names[0], s.body, number), along=tuple(names[1:])) for s in e.stages)
 
 
 def _read_stage(input: str, e: ast.Expr, number: Callable[[ast.Expr], float]) -> Augmentation:
@@ -94,11 +99,13 @@ def _amount(amount: Amount, e: ast.Expr, number: Callable[[ast.Expr], float]) ->
     return value
 
 
-def check_augmentations(augmentations: Iterable[Augmentation], inputs: Mapping[str, Type]) -> None:
-    """What is augmented has to be an input, of numbers, and an image where pixels move."""
+def check_augmentations(augmentations: Iterable[Augmentation], inputs: Mapping[str, Type], targets: Mapping[str, Type]) -> None:
+    """What is augmented has to be an input, of numbers, and an image where pixels move; what moves along lies on it pixel by pixel."""
     for a in augmentations:
         if a.input not in inputs:
-            raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, **meant(a.input, inputs))
+            behind = {"help": f"a target moves with its image, which stands in front: `augment image, {a.input} -> flip`"}
+            more = behind if a.input in targets else meant(a.input, inputs)
+            raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, **more)
         type = inputs[a.input]
         if not type.is_float:
             raise fault("E202", f"`{a.kind}` changes float inputs; `{a.input}` is not", a.span)
@@ -106,6 +113,27 @@ def check_augmentations(augmentations: Iterable[Augmentation], inputs: Mapping[s
             message = f"`{a.kind}` moves images, [channels, height, width]; `{a.input}` is {show(type.shape[1:])}"
             raise fault("E202", message, a.span)
         _keeps_in_sight(a, type)
+        _move_along(a, {**inputs, **targets})
+
+
+def _move_along(a: Augmentation, ports: Mapping[str, Type]) -> None:
+    """An image takes along what has its height and width, each once."""
+    if a.along and a.kind not in MOVES:
+        help_ = f"write `augment {a.input} -> {a.span.text}` on a line of its own"
+        raise fault("E106", f"`{a.kind}` changes one input", a.span, help=help_)
+    for i, name in enumerate(a.along):
+        if name not in ports:
+            raise fault("E101", f"the model has no input or target `{name}` to augment", a.span, **meant(name, ports))
+        if name in (a.input, *a.along[:i]):
+            raise fault("E106", f"`{name}` is augmented twice", a.span)
+        if not lies_on(ports[name], ports[a.input]):
+            message = f"`{name}` is {show(ports[name].shape[1:])}, and does not end in the height and width of `{a.input}`"
+            raise fault("E202", f"{message}, {show(ports[a.input].shape[1:])}", a.span)
+
+
+def lies_on(type: Type, image: Type) -> bool:
+    """Whether it is an image, or a map without channels, of the same height and width."""
+    return type.rank in (IMAGE_RANK - 1, IMAGE_RANK) and type.shape[-2:] == image.shape[-2:]
 
 
 def _keeps_in_sight(a: Augmentation, type: Type) -> None:

@@ -149,7 +149,7 @@ class _Reader:
         self.e = Elaborator(Graph("train", "float64"), definitions, training=True)
         self.scope = Scope(lets)
         self.source = SourceReader(self.e, self.scope).read
-        self.settings: dict[str, Callable[[ast.Expr], Any]] = {
+        self.settings: dict[str, Callable[..., Any]] = {
             "data": self.source,
             "validation": self.part,
             "test": self.part,
@@ -161,7 +161,7 @@ class _Reader:
             "penalty": self.penalty,
             "clip": self.clip,
             "stop": self.stop,
-            "augment": lambda e: read_augmentations(e, self.number),
+            "augment": lambda *values: read_augmentations(values, self.number),
             "seed": self.seed,
             "checkpoint": self.whole,
         }
@@ -174,9 +174,9 @@ class _Reader:
             raise self.unknown(s.name)
         if name == "penalty":
             return tuple(self.penalty(v) for v in s.values)
-        if len(s.values) != 1:
+        if len(s.values) != 1 and not (name == "augment" and isinstance(s.values[0], ast.Name)):
             raise self.too_many(s)
-        return self.settings[name](s.values[0])
+        return self.settings[name](*s.values)
 
     def too_many(self, s: ast.Setting) -> Fault:
         """Of `epochs 3, batch 2`, where a comma makes the next setting a value of this one, it is the comma."""
@@ -308,7 +308,7 @@ def check_against_model(training: Training, model: Model) -> None:
         metric, place = training.stop.metric, training.stop.span
         more = meant(metric, watched, place, f"there are {', '.join(watched)}")
         raise fault("E402", f"there is no metric `{metric}` to watch", place, **more)
-    check_augmentations(training.augment, model.inputs)
+    check_augmentations(training.augment, model.inputs, model.targets)
     for source in (training.data, training.validation, training.test):
         if isinstance(source, DataSource):
             check_fields(source, [*model.inputs, *model.targets])

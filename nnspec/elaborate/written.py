@@ -71,7 +71,7 @@ def _(value: Stop) -> str:
 
 @written.register
 def _(value: Augmentation) -> str:
-    return f"{value.input} -> {value.kind}({', '.join(map(describe, value.amounts))})"
+    return f"{', '.join((value.input, *value.along))} -> {value.kind}({', '.join(map(describe, value.amounts))})"
 
 
 def _argument(value: Any) -> str:

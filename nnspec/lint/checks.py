@@ -10,6 +10,7 @@ from nnspec.lint.calls import channels_before_units, derivatives_of_nothing, wei
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
 from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
 from nnspec.lint.labels import classes_as_signs
+from nnspec.lint.left_behind import targets_left_behind
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
 from nnspec.lint.losses import (
     class_as_an_amount,
@@ -58,6 +59,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     derivatives_of_nothing,
     classes_as_signs,
     said_and_true_swapped,
+    targets_left_behind,
 )
 
 

@@ -20,9 +20,11 @@ CHUNK = 1 << 14
 
 def augmented(fields: dict[str, Array], training: Training, random: np.random.Generator) -> dict[str, Array]:
     """The fields with the train block's augmentations applied to its inputs; neighbouring moves of an input are one."""
-    for (name, moves), group in groupby(training.augment, lambda a: (a.input, a.kind in MOVES)):
-        change = moved if moves else noisy
-        fields[name] = change(fields[name], tuple(group), random)
+    for (names, moves), group in groupby(training.augment, lambda a: ((a.input, *a.along), a.kind in MOVES)):
+        if moves:
+            fields.update(zip(names, moved([fields[n] for n in names], tuple(group), random), strict=True))
+        else:
+            fields[names[0]] = noisy(fields[names[0]], tuple(group), random)
     return fields
 
 
@@ -33,17 +35,18 @@ def noisy(values: Array, stages: Sequence[Augmentation], random: np.random.Gener
     return values
 
 
-def moved(images: Array, stages: Sequence[Augmentation], random: np.random.Generator) -> Array:
-    """Each image after the stages, sampled once, however many they are."""
-    out = np.empty_like(images)
+def moved(fields: Sequence[Array], stages: Sequence[Augmentation], random: np.random.Generator) -> list[Array]:
+    """Each image after the stages, sampled once, however many they are; with it what lies on it, of classes the nearest one."""
+    images, out = fields[0], [np.empty_like(f) for f in fields]
     exact = all(stage.kind in WHOLE_PIXELS for stage in stages)
     step = max(1, CHUNK // images[0].size)
     for start in range(0, len(images), step):
-        part = images[start : start + step]
-        warp = Warp(part)
+        warp = Warp(images[start : start + step])
         for stage in reversed(stages):
             STAGES[stage.kind](warp, random, *stage.amounts)
-        out[start : start + step] = warp.sampled(part, exact)
+        y, x = warp.coordinates()
+        for field, into in zip(fields, out, strict=True):
+            into[start : start + step] = sampled(field[start : start + step], y, x, exact or field.dtype.kind != "f")
     return out
 
 
@@ -83,21 +86,21 @@ class Warp:
         y, x = at[:, :1], at[:, 1:]
         return y.clip(-1, self.height, out=y), x.clip(-1, self.width, out=x)
 
-    def sampled(self, images: Array, exact: bool) -> Array:
-        """The images there, linear between pixels and zero outside; `exact` when all coordinates are whole."""
-        padded = np.pad(images, ((0, 0), (0, 0), (1, 2), (1, 2)))
-        y, x = self.coordinates()
-        row, column = np.floor(y), np.floor(x)
-        y, x = y - row, x - column
-        across = padded.shape[3]
-        first = np.arange(padded.shape[0] * padded.shape[1]).reshape(*padded.shape[:2], 1) * padded[0, 0].size + across + 1
-        corner = first + (row * across + column).astype(np.intp)
-        flat = padded.reshape(-1)
-        if exact:
-            whole: Array = flat.take(corner)
-            return whole.reshape(images.shape)
-        top, bottom = (_between(line.take(corner), line[1:].take(corner), x) for line in (flat, flat[across:]))
-        return _between(top, bottom, y).reshape(images.shape)
+
+def sampled(images: Array, y: Array, x: Array, nearest: bool) -> Array:
+    """The images, or maps without channels, there: the pixels that are `nearest`, or linear between them, and zero outside."""
+    padded = np.pad(images.reshape(len(images), -1, *images.shape[-2:]), ((0, 0), (0, 0), (1, 2), (1, 2)))
+    row, column = (np.rint(y), np.rint(x)) if nearest else (np.floor(y), np.floor(x))
+    across = padded.shape[3]
+    first = np.arange(padded.shape[0] * padded.shape[1]).reshape(*padded.shape[:2], 1) * padded[0, 0].size + across + 1
+    corner = first + (row * across + column).astype(np.intp)
+    flat = padded.reshape(-1)
+    if nearest:
+        whole: Array = flat.take(corner)
+        return whole.reshape(images.shape)
+    y, x = y - row, x - column
+    top, bottom = (_between(line.take(corner), line[1:].take(corner), x) for line in (flat, flat[across:]))
+    return _between(top, bottom, y).reshape(images.shape)
 
 
 def _between(start: Array, end: Array, share: Array) -> Array:
