@@ -49,3 +49,35 @@ def test_half_a_path_is_completed() -> None:
 @pytest.mark.parametrize("init", ["zeros", "if size(shape) == 1 then zeros else ones"])
 def test_an_init_may_be_another_without_arguments(init: str) -> None:
     assert not diagnostics(f"init own = {init} model M {{ input x: [4] param w: [4] ~ own output y = x * w }}")
+
+
+LISTS = "let A = [[1, 2], [3, 4]]  fn f(x, w) { expect sum(w) == 1  expect mean(w) ~= 0.5  return x * w }  model M { input x: [2] "
+
+
+@pytest.mark.parametrize("condition", ["max(A) == 4", "sum(A[:, 1]) == 6 and params == 0", "mean(A) ~= 2.50", "sum(A, axis = 0) == [4, 6]"])
+def test_what_is_computed_from_lists_is_known(condition: str) -> None:
+    """The sums are those by hand."""
+    assert not diagnostics(f"{LISTS} output y = x * f(x, [0.25, 0.75]) expect {condition} }}")
+
+
+def test_what_is_computed_from_lists_and_does_not_hold_is_said_with_both_sides() -> None:
+    (d,) = diagnostics(f"{LISTS} output y = f(x, [0.5, 0.25]) }}")
+    assert (d.code, d.message, d.label) == ("E207", "`f` expects sum(w) == 1", "w is [0.5, 0.25]")
+    (d,) = diagnostics(f"{LISTS} output y = x expect max(A) == 5 }}")
+    assert (d.code, d.label) == ("E207", "max(A) is 4")
+
+
+def test_an_expectation_leaves_the_model_as_it_is() -> None:
+    (d,) = diagnostics("model M { input x: [4] output y = x -> dense(3) expect shape(y -> dense(2)) == [2] }")
+    assert (d.code, d.span and d.span.text) == ("E108", "shape(y -> dense(2)) == [2]")
+
+
+def test_about_belongs_to_expectations() -> None:
+    (d,) = diagnostics("model M { input x: [4] output y = x ~= 1 }")
+    assert d.code == "E106" and d.help.startswith("it belongs to `expect`")
+
+
+@pytest.mark.parametrize(("name", "where"), [("batch", "if training { }"), ("fan_in", "`init`"), ("epoch", "`schedule`")])
+def test_a_name_that_is_known_elsewhere_says_where(name: str, where: str) -> None:
+    (d,) = diagnostics(f"model M {{ input x: [4] output y = x / {name} }}")
+    assert d.code == "E101" and where in d.help

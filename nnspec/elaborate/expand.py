@@ -8,6 +8,7 @@ from math import inf
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch, lists
 from nnspec.elaborate.calls import PLAIN, Calls
+from nnspec.elaborate.folding import folded
 from nnspec.elaborate.names import unknown, value_of
 from nnspec.elaborate.pipelines import pipe
 from nnspec.elaborate.scan import OneStep, scan
@@ -22,6 +23,7 @@ from nnspec.syntax.commas import part_of_number
 
 MAX_BITS = 63
 TOO_LARGE = "this number is too large for the graph"
+ABOUT_IS_EXPECTED = "it belongs to `expect`; how near values of a model are, a formula says as `abs(x - y) < 0.01`"
 SIGNS = {op: sign for sign, op in BINARY.items()}
 
 
@@ -84,13 +86,14 @@ class Elaborator(Calls):
         value = self.evaluate(chain[-1].left, scope)
         for link in reversed(chain):
             with self.at(link.span):
-                value = self._binary(link, value, self.evaluate(link.right, scope))
+                value = self.operate(link, value, self.evaluate(link.right, scope))
         return value
 
-    def _binary(self, e: ast.Binary, left: Value, right: Value) -> Value:
+    def operate(self, e: ast.Binary, left: Value, right: Value) -> Value:
+        """What an operator makes of the values of its sides."""
         spans = (e.left.span, e.right.span)
         if e.operator == "~=":
-            return about(left, right, e.right)
+            return about(folded(left), folded(right), e)
         if e.operator == "@":
             left, right = self.sized_for_product(left, right)
             x, y = (batch.lift(self.graph, v, self.graph.dtype, s) for v, s in zip((left, right), spans, strict=True))
@@ -242,12 +245,13 @@ def _known_number(at: Value, written: ast.Expr, target: ast.Expr) -> None:
         raise fault("E205", f"an index is known when the spec is compiled, and this is {describe(at)}", written.span, help=help_)
 
 
-def about(left: Value, right: Value, written: ast.Expr) -> bool:
+def about(left: Value, right: Value, written: ast.Binary) -> bool:
     """`~=`: equal to the digits written."""
     for value in (left, right):
         if not is_number(value):
-            raise fault("E106", f"`~=` compares numbers, not {describe(value)}", written.span)
-    return bool(abs(left - right) <= half_digit(written))
+            help_ = ABOUT_IS_EXPECTED if isinstance(value, Tensor) else ""
+            raise fault("E106", f"`~=` compares numbers, not {describe(value)}", written.right.span, help=help_)
+    return bool(abs(left - right) <= half_digit(written.right))
 
 
 def half_digit(written: ast.Expr) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nnspec.diagnostics import did_you_mean, fault
-from nnspec.elaborate.expand import Elaborator, about
+from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.fields import names_in
+from nnspec.elaborate.folding import folded
 from nnspec.elaborate.lists import expected
 from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.report import Facts
@@ -23,8 +24,11 @@ def check_expectation(e: Elaborator, model: Scope, reports: Mapping[str, str], s
     outputs = [node for public, node in reports.items() if public.startswith("output:")]
     counts = {"params": facts.parameters(), "flops": facts.flops(outputs), "memory": facts.memory(reports.values())}
     scope = Scope(functions, model.frame, dict(counts))
-    values = [e.evaluate(v, scope) for v in _sides(s.condition)]
-    holds = expected(_holds(e, s.condition, values, scope))
+    owned = len(e.owned)
+    values = [folded(e.evaluate(v, scope)) for v in _sides(s.condition)]
+    holds = expected(folded(_holds(e, s.condition, values)))
+    if len(e.owned) > owned:
+        raise fault("E108", "an expectation asks about the model, and makes no layers of its own", s.condition.span)
     if isinstance(holds, Tensor):
         if counted := next((n for n in names_in(s.condition) if isinstance(counts.get(n), Size)), None):
             message = f"`{counted}` is {describe(counts[counted])}, which is known only when it runs"
@@ -43,11 +47,11 @@ def _sides(condition: ast.Expr) -> tuple[ast.Expr, ...]:
     return (condition.left, condition.right) if isinstance(condition, ast.Binary) else (condition,)
 
 
-def _holds(e: Elaborator, condition: ast.Expr, values: list[Value], scope: Scope) -> Value:
-    if isinstance(condition, ast.Binary) and condition.operator == "~=":
-        tensors = [v for v in values if isinstance(v, Tensor)]
-        return tensors[0] if tensors else about(values[0], values[1], condition.right)
-    return e.evaluate(condition, scope)
+def _holds(e: Elaborator, condition: ast.Expr, values: list[Value]) -> Value:
+    if not isinstance(condition, ast.Binary):
+        return values[0]
+    tensors = [v for v in values if isinstance(v, Tensor)] if condition.operator == "~=" else []
+    return tensors[0] if tensors else e.operate(condition, values[0], values[1])
 
 
 def _functions(e: Elaborator, facts: Facts) -> dict[str, Value]:

@@ -10,6 +10,7 @@ from nnspec.diagnostics import Fault, Fix, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import signature_text
 from nnspec.elaborate.declarations import declare, shape_of, sized_so
+from nnspec.elaborate.folding import folded
 from nnspec.elaborate.lists import expected
 from nnspec.elaborate.names import unknown
 from nnspec.elaborate.pipelines import shared
@@ -98,7 +99,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
 
 def require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
     """`expect` in a definition: what its arguments must be, reported where it is called."""
-    holds = expected(e.evaluate(s.condition, scope))
+    holds = expected(folded(e.evaluate(s.condition, scope)))
     if not isinstance(holds, bool):
         raise fault("E107", "what a definition expects of its arguments is known when the spec is compiled", s.condition.span)
     if not holds:
@@ -122,7 +123,7 @@ def _size_is_known(asked: Function, given: Mapping[str, Value]) -> str:
 
 
 def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
-    condition = e.evaluate(s.condition, scope)
+    condition = folded(e.evaluate(s.condition, scope))
     if isinstance(condition, bool):
         return s.then if condition else s.otherwise
     if not isinstance(condition, Tensor):

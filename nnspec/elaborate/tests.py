@@ -217,11 +217,11 @@ class _Asker(Elaborator):
         lifted = (batch.lift(self.graph, v, self.graph.dtype, s) if isinstance(v, tuple) else v for v, s in zip(values, spans, strict=True))
         return super().apply(op, list(lifted), spans, span)
 
-    def _binary(self, e: ast.Binary, left: Value, right: Value) -> Value:
+    def operate(self, e: ast.Binary, left: Value, right: Value) -> Value:
         if e.operator in COMPARISONS:
             left, right = self.sized(left, e.left.span), self.sized(right, e.right.span)
         if e.operator != "~=":
-            return super()._binary(e, left, right)
+            return super().operate(e, left, right)
         margin = _margin(e.right)
         t = batch.lift(self.graph, left, self.graph.dtype, e.left.span)
         if isinstance(right, tuple) and value_shape(batch.numbers(right, e.right.span)) != t.shape:

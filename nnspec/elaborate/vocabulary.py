@@ -149,6 +149,9 @@ SAID = {
     "input": "an input is declared: `input x: [4]`",
     "target": "a target is declared: `target y: class(10)`",
     "class": "it is a type: `target y: class(10)` is a number from 0 to 9",
+    "batch": "how many examples there are is known in training only: write it inside `if training { }` or `if fitting { }`",
+    **dict.fromkeys(("fan_in", "fan_out"), "it is known in an `init` only: `init mine = normal(0, sqrt(2 / fan_in))`"),
+    **dict.fromkeys(("epoch", "epochs", "steps"), "it is known in a `schedule` only: `schedule mine = lr * 0.9^epoch`"),
 }
 """What is said where no other name would do."""
 
