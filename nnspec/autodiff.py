@@ -88,14 +88,14 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
     before = [_item(graph, _shifted(s, out, length, reverse)) for s, out in zip(starts, outs, strict=False)]
     items = [_item(graph, s) for s in sequences]
     arriving = {i: _item(graph, g[out.node.attributes["start"]]) for i, out in enumerate(outs) if out.node.attributes["start"] in g}
-    after = [stand_in(graph, s.type) for s in starts]
+    after = {i: stand_in(graph, s.type) for i, s in enumerate(starts) if s.type.is_float}
     values = _step(graph, loop, before, items, given)
     done = [Item(graph.var(values[f"out:{i}"]), out) for i, out in enumerate(outs) if loop.body[loop.body.outputs[f"out:{i}"]].inputs]
     seeds = [(values[f"out:{i}"], item.at_step) for i, item in arriving.items()]
-    seeds += [(values[f"carry:{i}"], dc) for i, dc in enumerate(after)]
+    seeds += [(values[f"carry:{i}"], dc) for i, dc in after.items()]
     inside, outside = ([v.name for v in values] for values in ((*_at_step(before), *_at_step(items)), given))
     found = pull_back(graph, seeds, [*inside, *outside], ends=outside)  # of what is given, one may be made of another
-    carried = [Carried(dc, _zero(graph, dc.type), new) for dc, new in zip(after, found, strict=False)]
+    carried = [Carried(dc, _zero(graph, dc.type), found[i]) for i, dc in after.items()]
     over_time = close(graph, carried, [*before, *items, *arriving.values(), *done], length, found, reverse=not reverse)
     first = length - 1 if reverse else 0
     return [

@@ -74,7 +74,7 @@ def moved(value: Var, axis: int, to: int) -> Var:
 
 def apart(value: Var, loop: Loop, length: Dim) -> list[Var]:
     """All that the steps of a loop yield."""
-    return [part(value, start=start, shape=shape) for start, shape in parts(loop, length)]
+    return [part(value, start=start, shape=type.shape, dtype=type.dtype) for start, type in parts(loop, length)]
 
 
 def keeping_values(graph: Graph) -> Graph:
@@ -91,10 +91,10 @@ def keeping_values(graph: Graph) -> Graph:
 def _yielding_all(loop: Loop) -> Loop:
     """The loop with every value of an example that is computed in it behind what it yields."""
     body = loop.body.only(loop.body.outputs)
-    batch = loop.shapes("out:")[0][0]
+    batch = loop.types("out:")[0].shape[0]
     computed = [n.name for n in body if n.inputs and not n.op.view and n.type.is_float and n.type.shape[:1] == (batch,)]
     more = [n for n in computed if n not in body.outputs.values()]
-    body.outputs |= {f"out:{i}": name for i, name in enumerate(more, len(loop.shapes("out:")))}
+    body.outputs |= {f"out:{i}": name for i, name in enumerate(more, len(loop.types("out:")))}
     return Loop(body)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import field, replace
 from itertools import takewhile
@@ -108,6 +108,18 @@ class _Recorder(Elaborator):
             value = super().invoke(callee, arguments, scope, span, label)
             part.path = self.last_name if part.is_layer else ""
         return value
+
+    def undoing(self, scope: Scope) -> Callable[[], None]:
+        self.settle()
+        undo, part = super().undoing(scope), self.open[-1]
+        parts, nodes = len(part.parts), len(part.nodes)
+
+        def undo_all() -> None:
+            undo()
+            del part.parts[parts:], part.nodes[nodes:]
+            self.settled.intersection_update(self.graph.nodes)
+
+        return undo_all
 
     def repeat(self, step: OneStep, length: Dim, drawn: Set[str]) -> list[Var]:
         self.settle()

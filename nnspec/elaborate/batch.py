@@ -70,10 +70,15 @@ def _is_whole_power(op: Op, values: Sequence[Value]) -> bool:
 
 
 def common_dtype(graph: Graph, values: Sequence[Value]) -> str:
-    """Whole numbers stay whole among themselves; with a float, or a truth, they become floats."""
+    """Whole numbers stay whole among themselves and with truths; with a float they become floats."""
     tensors = [v.dtype for v in values if isinstance(v, Tensor) and v.dtype != "bool"]
     plain_floats = any(isinstance(v, float) and not v.is_integer() for value in values for v in flat(value))
     return "int64" if tensors and set(tensors) == {"int64"} and not plain_floats else graph.dtype
+
+
+def kind_of(graph: Graph, value: Value) -> str:
+    """The element type of a value by itself: of a number, a float's."""
+    return value.dtype if isinstance(value, Tensor) else "bool" if isinstance(value, bool) or are_truths(value) else graph.dtype
 
 
 def as_dtype(t: Tensor, dtype: str) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -133,6 +134,20 @@ class Calls(ABC):
     def marks(self) -> tuple[int, int, int]:
         """How much there is before a row of the layer table."""
         return len(self.graph), len(self.owned), len(self.rows)
+
+    def undoing(self, scope: Scope) -> Callable[[], None]:
+        """What undoes all that is done from here on in that scope; what was spent for it is spent."""
+        changing: list[tuple[object, str]] = [(self, name) for name in ("owned", "unsized", "unused", "last_name")]
+        changing += [(scope.frame, name) for name in ("counts", "draws")]
+        changing += [(outer, name) for outer in scope.chain() for name in ("names", "spans")]
+        before, nodes = [copy(getattr(*part)) for part in changing], len(self.graph)
+
+        def undo() -> None:
+            self.graph.discard({*islice(self.graph.nodes, nodes, None)})
+            for part, value in zip(changing, before, strict=True):
+                setattr(*part, copy(value))
+
+        return undo
 
     def record(self, name: str, span: Span, value: Value, marks: tuple[int, int, int], scope: Scope | None) -> None:
         """One row of the layer table: what was added since `marks` and is in no row yet, for formulas of the model itself."""

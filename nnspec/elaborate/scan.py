@@ -1,14 +1,19 @@
-"""`hs = scan x_t in x with h = h0 { ... }`: the body is elaborated once, on stand-ins for the values of one step."""
+"""`hs = scan x_t in x with h = h0 { ... }`: the body is elaborated on stand-ins for the values of one step.
+
+Whole numbers and truths that are carried stay what they are where every step gives such again: which do is found by elaborating the body
+anew as long as one is given what it was not thought to be.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Fault, Fix, Span, fault, uncommented
-from nnspec.elaborate import batch
+from nnspec.elaborate import batch, lists
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_statements
 from nnspec.elaborate.values import Applied, Function, Tensor, Value, describe
@@ -47,24 +52,72 @@ def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
     """The sequence of each carried value after every step."""
     sequence, origin = _sequence(e, tree, scope)
     starts = {c.name or "": _start(e, c, scope) for c in tree.carried}
-    inner, marks, updates = Scope(scope, scope.frame), len(e.graph), dict(e.updates)
+    undo = e.undoing(scope) if any(s.dtype != e.graph.dtype or s.may_be_whole for s in starts.values()) else None
+    while others := _others(step := _one_step(e, tree, scope, sequence, origin, starts), starts):
+        assert undo
+        undo()
+        starts |= others
+    new = list(islice(e.graph, step.before, None))
+    varying = e.graph.dependents([step.item.at_step.name, *(c.at_step.name for c in step.carried.values())])
+    if any(n.name in varying and not n.type.has_batch for n in new):
+        raise fault("E108", "inside a `scan` each example is on its own: nothing can be taken over the batch", tree.span)
+    drawn = {n.name for n in new if n.op.name == "random" and n.type.has_batch}
+    found = e.repeat(step, origin.shape[0], drawn)
+    values = tuple(Tensor(v, True, tree.span) for v in found)
+    return values[0] if len(values) == 1 else values
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a carried value is before the first step, and what kind of number it is thought to be.
+
+    A whole constant is what is beside it, and so is a truth that is counted with: it `may_be_whole` until that was tried.
+    """
+
+    value: Value
+    span: Span
+    dtype: str
+    may_be_whole: bool = False
+
+    def var(self, e: Elaborator) -> Var:
+        return batch.repeated(batch.as_dtype(batch.lift(e.graph, self.value, self.dtype, self.span), self.dtype)).var
+
+
+def _one_step(e: Elaborator, tree: ast.Scan, scope: Scope, sequence: Var, origin: Tensor, starts: Mapping[str, _Start]) -> OneStep:
+    """The formulas of one step, what is carried being of the kinds that it is thought to be."""
+    first = {name: start.var(e) for name, start in starts.items()}
+    inner, before, updates = Scope(scope, scope.frame), len(e.graph), dict(e.updates)
     item = Item(stand_in(e.graph, of_step(sequence.type)), sequence)
-    stand_ins = {name: stand_in(e.graph, start.type) for name, start in starts.items()}
+    stand_ins = {name: stand_in(e.graph, var.type) for name, var in first.items()}
     inner.names[tree.item.id] = Tensor(item.at_step, True, tree.item.span, origin.classes)
-    inner.names |= {name: Tensor(var, True, c.value.span) for c, (name, var) in zip(tree.carried, stand_ins.items(), strict=True)}
+    inner.names |= {name: Tensor(var, True, starts[name].span) for name, var in stand_ins.items()}
     if run_statements(e, tree.body, inner) is not None:
         raise fault("E108", "a `scan` yields what it carries, and has no `return`", tree.body[-1].span)
     if e.updates != updates:
         raise fault("E108", "a state cannot be updated inside a `scan`: carry the value with `with`", tree.span)
-    carried = {n: Carried(stand_ins[n], start, _next(e, inner, n, start, tree)) for n, start in starts.items()}
-    new = list(islice(e.graph, marks, None))
-    varying = e.graph.dependents([item.at_step.name, *(v.name for v in stand_ins.values())])
-    if any(n.name in varying and not n.type.has_batch for n in new):
-        raise fault("E108", "inside a `scan` each example is on its own: nothing can be taken over the batch", tree.span)
-    drawn = {n.name for n in new if n.op.name == "random" and n.type.has_batch}
-    found = e.repeat(OneStep(tree, item, carried, inner, marks), origin.shape[0], drawn)
-    values = tuple(Tensor(v, True, tree.span) for v in found)
-    return values[0] if len(values) == 1 else values
+    carried = {name: Carried(var, first[name], _next(e, inner, name, first[name], tree)) for name, var in stand_ins.items()}
+    return OneStep(tree, item, carried, inner, before)
+
+
+def _others(step: OneStep, starts: Mapping[str, _Start]) -> dict[str, _Start]:
+    """Of those carried values that are given what they were not thought to be, what they may be instead."""
+    graph = step.item.at_step.graph
+    others = {}
+    for name, start in starts.items():
+        given = [Tensor(step.carried[name].at_step, True), step.scope.names[name]]
+        if start.may_be_whole and _meets_whole_numbers(step, name):
+            others[name] = replace(start, dtype="int64", may_be_whole=False)
+        elif start.dtype != (batch.kind_of(graph, given[1]) if start.dtype == "bool" else batch.common_dtype(graph, given)):
+            others[name] = replace(start, dtype=graph.dtype, may_be_whole=start.dtype == "bool")
+    return others
+
+
+def _meets_whole_numbers(step: OneStep, name: str) -> bool:
+    """Whether a step makes a carried value of any whole numbers."""
+    graph = step.item.at_step.graph
+    needed, new = graph.needed([step.carried[name].next.name]), set(islice(graph.nodes, step.before, None))
+    read = {i for n in needed & new for i in graph[n].inputs}
+    return any(graph[n].type.dtype == "int64" for n in needed & (new | read))
 
 
 def _sequence(e: Elaborator, tree: ast.Scan, scope: Scope) -> tuple[Var, Tensor]:
@@ -82,20 +135,20 @@ def _exchanged(v: Var) -> Var:
     return exchanged
 
 
-def _start(e: Elaborator, c: ast.Argument, scope: Scope) -> Var:
-    """What a carried value is before the first step."""
+def _start(e: Elaborator, c: ast.Argument, scope: Scope) -> _Start:
+    """What a carried value is before the first step; a constant is a float until it meets whole numbers."""
     value = e.evaluate(c.value, scope)
     if isinstance(value, Applied | Function):
         help_ = f"say its shape: `{c.name} = {value.name}(n)`"
         raise fault("E106", f"`{c.name}` starts as {describe(value)}, of no shape", c.value.span, help=help_)
-    t = batch.lift(e.graph, value, e.graph.dtype, c.value.span)
-    return batch.repeated(batch.as_dtype(t, e.graph.dtype)).var
+    dtype = batch.kind_of(e.graph, value)
+    return _Start(value, c.value.span, dtype, dtype == e.graph.dtype and lists.are_whole(value))
 
 
 def _next(e: Elaborator, inner: Scope, name: str, start: Var, tree: ast.Scan) -> Var:
     """What a carried value is after a step: of the same shape as before."""
     at = inner.spans.get(name, tree.span)
-    t = batch.as_dtype(batch.lift(e.graph, inner.names[name], e.graph.dtype, at), e.graph.dtype)
+    t = batch.as_dtype(batch.lift(e.graph, inner.names[name], start.type.dtype, at), start.type.dtype)
     if t.shape != start.type.shape[1:]:
         raise _another_shape(name, start, t, tree)
     return batch.repeated(t).var

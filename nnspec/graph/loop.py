@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from nnspec.graph.graph import Graph, Node
-from nnspec.graph.types import Dim, Shape, Sized, bind, size_names, with_batch
+from nnspec.graph.types import Dim, Sized, Type, size_names, with_batch
 from nnspec.graph.walk import walk
 from nnspec.record import dataclass
 
@@ -35,9 +35,9 @@ class Loop(Sized):
     def _said(self) -> tuple[object, ...]:
         return tuple(replace(node, span=None) for node in self.body), tuple(self.body.outputs.items())
 
-    def shapes(self, kind: str) -> list[Shape]:
-        """The shapes of the outputs of that kind, in order."""
-        return [self.body[n].type.shape for public, n in self.body.outputs.items() if public.startswith(kind)]
+    def types(self, kind: str) -> list[Type]:
+        """The types of the outputs of that kind, in order."""
+        return [self.body[n].type for public, n in self.body.outputs.items() if public.startswith(kind)]
 
     @property
     def names(self) -> set[str]:
@@ -64,9 +64,9 @@ class BoundLoop:
     body: Graph = field(repr=False)
     sizes: Mapping[str, int]
 
-    def shapes(self, kind: str) -> list[Shape]:
-        """The shapes of the outputs of that kind, in order."""
-        return [bind(shape, self.sizes) for shape in Loop(self.body).shapes(kind)]
+    def types(self, kind: str) -> list[Type]:
+        """The types of the outputs of that kind, in order."""
+        return [type.bound(self.sizes) for type in Loop(self.body).types(kind)]
 
     def step(self, *values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The carries after a step and what it yields, from the carries before it, its items and what is given."""

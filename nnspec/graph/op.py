@@ -54,7 +54,8 @@ class Op:
     onnx:      the ONNX op of the same meaning, or a function that writes the nodes.
     examples:  lines of the language that are true.
     shape:     the output shape where attributes decide it; else the signature says it.
-    dtype:     the element type of the output, where it is not that of the first input that is no truth.
+    dtype:     the element type of the output, where it is not that of the first input that is no truth: a name, or what gives one for the
+               attributes.
     prepare:   `prepare(out, *inputs, **attributes)` gives a function without arguments that computes into `out`,
                with all its scratch memory allocated; without it a ufunc is used with `out=`, and anything else is copied.
                Inputs of ops that are neither pointwise nor `strided` are contiguous.
@@ -84,7 +85,7 @@ class Op:
     onnx: str | Callable[..., str] | None = None
     examples: tuple[str, ...] = ()
     shape: Callable[..., Shape] | None = None
-    dtype: str | None = None
+    dtype: str | Callable[..., str] | None = None
     prepare: Callable[..., Callable[[], Any]] | None = None
     variadic: bool = False
     strided: bool = False
@@ -139,7 +140,8 @@ class Op:
     def type(self, inputs: tuple[Type, ...], attrs: dict[str, Any]) -> Type:
         """The type of the output."""
         shape = self.shape(*inputs, **attrs) if self.shape else infer(self.parsed, tuple(t.shape for t in inputs))
-        return Type(attrs.get("dtype") or self.dtype or self._data(inputs).dtype, shape)
+        own = self.dtype(**attrs) if callable(self.dtype) else self.dtype
+        return Type(attrs.get("dtype") or own or self._data(inputs).dtype, shape)
 
     def _data(self, inputs: tuple[Type, ...]) -> Type:
         """The first input that is not a truth to choose by."""

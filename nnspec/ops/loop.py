@@ -24,21 +24,31 @@ def _scan(*inputs: Any, body: BoundLoop, carries: int, items: int, length: int, 
     rows: list[Any] = [None] * length
     for t in order(length, reverse):
         carried, rows[t] = body.step(carried, [s[t] for s in sequences], given)
-    return np.concatenate([np.stack(values).reshape(-1) for values in zip(*rows, strict=True)])
+    yielded = [np.stack(values) for values in zip(*rows, strict=True)]
+    whole = np.empty(sum(y.size for y in yielded), _kind(body))
+    for y, (start, type) in zip(yielded, parts(body, length), strict=True):
+        piece(whole, start, y.shape, type.dtype)[...] = y
+    return whole
 
 
-def parts(body: Loop | BoundLoop, length: Any) -> Iterator[tuple[Dim, Shape]]:
-    """Where in a loop's value each thing that the steps yield begins, and its shape over all steps."""
+def parts(body: Loop | BoundLoop, length: Any) -> Iterator[tuple[Dim, Type]]:
+    """Where in a loop's value each thing that the steps yield begins, and its type over all steps."""
     start: Dim = 0
-    for shape in body.shapes("out:"):
-        yield start, (length, *shape)
-        start = start + length * count(shape)
+    for type in body.types("out:"):
+        yield start, Type(type.dtype, (length, *type.shape))
+        start = start + length * count(type.shape)
+
+
+def _kind(body: Loop | BoundLoop, **_: Any) -> str:
+    """That of all that the steps yield; where kinds differ every number has the room of the widest."""
+    kinds = {type.dtype for type in body.types("out:")}
+    return kinds.pop() if len(kinds) == 1 else "float64"
 
 
 def _scan_shape(*inputs: Type, body: Loop, length: Dim, **_: Any) -> Shape:
     total: Dim = 0
-    for _start, shape in parts(body, length):
-        total = total + count(shape)
+    for _start, type in parts(body, length):
+        total = total + count(type.shape)
     return (total,)
 
 
@@ -62,24 +72,26 @@ scan = Op(
     kernel=_scan,
     onnx=_onnx_scan,
     shape=_scan_shape,
+    dtype=_kind,
     variadic=True,
     flops=_scan_flops,
     why="its gradient is another scan, which `nnspec.autodiff` builds; its examples need a body",
 )
 
 
-def piece(xs: Any, start: int, shape: tuple[int, ...], columns: bool = False) -> Any:
+def piece(xs: Any, start: Any, shape: tuple[int, ...], dtype: str, columns: bool = False) -> Any:
     """The array of a shape that begins somewhere in a vector; with `columns`, its last two axes are exchanged there."""
-    numbers = xs[start : start + math.prod(shape)]
+    size = math.prod(shape)
+    numbers = xs[start : start + size].view(dtype)[:size]
     return numbers.reshape(*shape[:-2], shape[-1], shape[-2]).swapaxes(-1, -2) if columns else numbers.reshape(shape)
 
 
 part = Op(
-    "part(xs: [n], start, shape) -> [*r]",
+    "part(xs: [n], start, shape, dtype) -> [*r]",
     "One of the things that the steps of a `scan` yield, over all steps: the numbers from `start` on, in their shape.",
     kernel=piece,
-    onnx=lambda o, xs, start, shape: o.yielded[xs][start],
-    shape=lambda xs, start, shape: shape,
+    onnx=lambda o, xs, start, **_: o.yielded[xs][start],
+    shape=lambda xs, start, shape, dtype: shape,
     view=True,
     meets=nowhere,
     why="its gradient goes into that of the whole `scan`, which `nnspec.autodiff` builds; its examples need one",

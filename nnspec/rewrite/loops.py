@@ -79,7 +79,8 @@ def trim(graph: Graph) -> Graph:
 def _piece(value: Var, start: Dim, made: Made) -> Var:
     """What is made over all steps of what a loop yields from `start` on."""
     body, length = value.node.attributes["body"], value.node.attributes["length"]
-    found: Var = part(value, start=start, shape=dict(parts(body, length))[start])
+    type = dict(parts(body, length))[start]
+    found: Var = part(value, start=start, shape=type.shape, dtype=type.dtype)
     for op, attributes in made:
         found = op(found, **{**attributes, "axis": attributes["axis"] + 1})
     return found

@@ -27,7 +27,7 @@ def prepare_scan(
     calls: list[Call] = []
     given = [_ordered(_laid_out(a, body, f"given:{i}", columns), columns, calls) for i, a in enumerate(inputs[carries + items :])]
     sequences = [_ordered(a, columns, calls) for a in inputs[carries : carries + items]]
-    yielded = [piece(out, start, shape, columns) for start, shape in bind(tuple(parts(body, length)), {})]
+    yielded = [piece(out, bind(start, {}), type.bound({}).numbers, type.dtype, columns) for start, type in parts(body, length)]
     places = _places(body, inputs[:carries], yielded, length, columns)
     calls += _calls(body, inputs[:carries], sequences, given, places, order(length, reverse), columns)
     return in_turn(calls)
@@ -39,8 +39,8 @@ def _laid_out(x: Array, body: BoundLoop, name: str, columns: bool) -> Array:
     by_number = bool(readers) and name not in body.body.outputs.values() and all(n.op.pointwise and n.type.rank == 2 for n in readers)
     if not columns or x.ndim != 1 or not by_number:
         return x
-    examples = body.shapes("out:")[0][0]
-    return np.broadcast_to(x, bind((examples, len(x)), {}))
+    examples = body.types("out:")[0].bound({}).numbers[0]
+    return np.broadcast_to(x, (examples, len(x)))
 
 
 def _ordered(x: Array, columns: bool, calls: list[Call]) -> Array:

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 
 from nnspec.graph import BATCH, Shape
-from nnspec.graph.types import count
+from nnspec.graph.types import count, show
 from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, Loop, number, ordered
 from nnspec.interchange.to_spec.slicing import indexed, part, turned
 from nnspec.interchange.to_spec.statements import layers_in
-from nnspec.interchange.to_spec.step import Read, Step
+from nnspec.interchange.to_spec.step import Read, Step, nested, plain
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, known, reshaped, transposed
 from nnspec.record import dataclass
 
@@ -46,8 +46,8 @@ def scanned(step: Step, inside: Inside) -> list[Value]:
     if len(results) < carrying + len({v.call for v in rows} - {v.call for v in after}):
         raise step.fault("two of the values that it carries are always the same")
     more = results[carrying:]  # what is yielded and not carried is carried without being read
-    starts = [*(c.start for c in carries), *(_zeros(step, r.shape) for r in more)]
-    stand_ins = [*(c.at_step.call for c in carries), *(_stand_in(step, r.shape) for r in more)]
+    starts = [*(c.start for c in carries), *(_nothing(step, r) for r in more)]
+    stand_ins = [*(c.at_step.call for c in carries), *(_stand_in(step, r.shape, r.dtype) for r in more)]
     loop = _loop(item, stand_ins, results)
     scan = replace(step.call("scan", sequence, *starts, *loop.given, shape=()), loop=loop, parts=tuple(layers_in(loop)))
     every = [step.call("steps", scan, shape=(sequence.shape[0], *r.shape), number=i) for i, r in enumerate(results)]
@@ -69,7 +69,7 @@ def _carry(step: Step, start: Read | None, at: int) -> Carry:
             value = Value(value.call, (*value.axes[:alone], (BATCH_AXIS,), *value.axes[alone + 1 :]))
     if value.batch is None:
         raise step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
-    return Carry(value.call, value.with_call(_stand_in(step, value.call.shape)))
+    return Carry(value.call, value.with_call(_stand_in(step, value.call.shape, value.call.dtype)))
 
 
 def _constant_start(step: Step, start: Known, at: int) -> Value:
@@ -78,6 +78,8 @@ def _constant_start(step: Step, start: Known, at: int) -> Value:
         raise step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
     shape = tuple(dims[1:])
     axes: tuple[Axis, ...] = ((BATCH_AXIS,), *((i,) for i in range(len(shape))))
+    if start.spread and isinstance(value := plain(start.array[()]), int):  # a truth among them
+        return Value(_spread(step, value, shape), axes)
     if not np.any(start.array):
         return Value(_zeros(step, shape), axes)
     if not start.spread or not shape:
@@ -85,8 +87,8 @@ def _constant_start(step: Step, start: Known, at: int) -> Value:
     return Value(replace(step.call("expand", step.constant(start, ()), shape=shape), settings={"shape": shape}), axes)
 
 
-def _stand_in(step: Step, shape: Shape) -> Call:
-    return Call("input", shape=shape, place=step.place)
+def _stand_in(step: Step, shape: Shape, dtype: str = "float") -> Call:
+    return Call("input", shape=shape, dtype=dtype, place=step.place)
 
 
 def _sequence(step: Step, items: int) -> tuple[Call, Call, list[Value]]:
@@ -95,7 +97,7 @@ def _sequence(step: Step, items: int) -> tuple[Call, Call, list[Value]]:
     values = [_from_front(step, first + i, i) for i in range(items)]
     if len(values) == 1:
         [(sequence, axes)] = values
-        item = _stand_in(step, sequence.shape[1:])
+        item = _stand_in(step, sequence.shape[1:], sequence.dtype)
         return sequence, item, [Value(item, axes)]
     length = values[0][0].shape[0]
     flat = [reshaped(call, (length, count(call.shape[1:]))) for call, _ in values]
@@ -103,10 +105,17 @@ def _sequence(step: Step, items: int) -> tuple[Call, Call, list[Value]]:
     if any(not isinstance(w, int) for w in widths):
         raise step.fault("the elements of its sequences have sizes of the data")
     ends = np.cumsum([0, *widths]).tolist()
-    whole = step.call("concat", *flat, shape=(length, ends[-1]), axis=-1)
-    at_step = _stand_in(step, (ends[-1],))
-    pieces = [part(step, at_step, 0, a, b) for a, b in pairwise(ends)]
+    kinds = {call.dtype for call in flat}
+    kind = kinds.pop() if len(kinds) == 1 else "float" if "float" in kinds else "int"
+    whole = step.call("concat", *flat, shape=(length, ends[-1]), dtype=kind, axis=-1)
+    at_step = _stand_in(step, (ends[-1],), kind)
+    pieces = [_as_it_was(step, part(step, at_step, 0, a, b), call) for (a, b), call in zip(pairwise(ends), flat, strict=True)]
     return whole, at_step, [Value(reshaped(p, call.shape[1:]), axes) for p, (call, axes) in zip(pieces, values, strict=True)]
+
+
+def _as_it_was(step: Step, piece: Call, before: Call) -> Call:
+    """A truth that lay among numbers as 0 or 1."""
+    return step.call("!=", piece, number(0), shape=piece.shape, dtype="bool") if before.dtype == "bool" != piece.dtype else piece
 
 
 def _from_front(step: Step, at: int, number: int) -> tuple[Call, tuple[Axis, ...]]:
@@ -146,6 +155,20 @@ def _loop(item: Call, carried: Sequence[Call], results: Sequence[Call]) -> Loop:
                 outer.setdefault(i, replace(i, name="input", inputs=(), settings={}, weights={}, loop=None, parts=(), block=None))
         new[c] = c.over(*(outer.get(i) or new.get(i, i) for i in c.inputs))
     return Loop(item, tuple(carried), tuple(new.get(r, r) for r in results), outer)
+
+
+def _nothing(step: Step, like: Call) -> Call:
+    """Zeros of the shape and kind of another value."""
+    return _zeros(step, like.shape) if like.dtype == "float" else _spread(step, {"bool": False}.get(like.dtype, 0), like.shape)
+
+
+def _spread(step: Step, value: float, shape: Shape) -> Call:
+    """A truth or whole number, repeated to a shape: a list, as what `expand` and `zeros` give is a float."""
+    if not shape:
+        return number(value)
+    if any(not isinstance(d, int) for d in shape):
+        raise step.fault(f"whole numbers or truths of the shape {show(shape)}, with which a step begins, have no form in the language")
+    return Call("list", settings={"value": nested(np.full(shape, value))}, shape=shape, dtype=number(value).dtype, batched=False)
 
 
 def _zeros(step: Step, shape: Shape) -> Call:
