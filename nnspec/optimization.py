@@ -75,6 +75,11 @@ class Optimization:
             graph.outputs[f"ahead:{name}"] = ahead.name
         return graph
 
+    @property
+    def joins(self) -> bool:
+        """Whether what one parameter becomes depends on the gradients of the others: clipping is by the norm of all of them."""
+        return self.clip is not None and self.clip[0] == "norm"
+
     def is_pointwise(self, types: Iterable[Type]) -> bool:
         """Whether every element of parameters of these types is treated alike, so that all can be updated as one vector.
 

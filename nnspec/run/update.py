@@ -73,7 +73,8 @@ class Update:
 
     def _in_blocks(self, shares: int) -> list[Runnable]:
         """The update of each vector, block after block; a block is to it what a part of the batch is to a network."""
-        if not self.threads or not (self.alike or len(self.pieces) == 1) or any(p.w.ndim != 1 for p in self.pieces):
+        apart = len(self.pieces) == 1 or (self.alike and not self.optimization.joins)
+        if not self.threads or not apart or any(p.w.ndim != 1 for p in self.pieces):
             return []
         found = [blocks for piece in self.pieces if (blocks := self._blocks_of(piece, shares))]
         return found if len(found) == len(self.pieces) else []
