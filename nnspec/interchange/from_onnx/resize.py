@@ -13,22 +13,28 @@ from nnspec.graph import Dim, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import aligned, rows, swapped
 from nnspec.interchange.lowering import Array
+from nnspec.ops import pointwise as p
 from nnspec.ops.linear import matmul
 from nnspec.record import dataclass
 
 SINCE_HALF_PIXEL = 11
 LARGEST_MATRIX = 1 << 25
+TIE = 1e-6  # so near the middle between two elements a place counts as in the middle
 ROUNDED: dict[str, Callable[[Array], Array]] = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+    "round_prefer_floor": lambda x: np.ceil(x - (0.5 + TIE)),
+    "round_prefer_ceil": lambda x: np.floor(x + (0.5 + TIE)),
     "floor": np.floor,
     "ceil": np.ceil,
 }
+Attr = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis that changes its length: `scale` may differ from `after / before`, and `roi` is the part that is looked at."""
+    """One axis that changes its length: `scale` may differ from `after / before`, and `roi` is the part that is looked at.
+
+    Places are float32, as onnxruntime has them: where one falls between two elements, a rounding decides which is the nearest.
+    """
 
     number: int
     before: int
@@ -38,38 +44,45 @@ class Axis:
 
     def places(self, mode: str) -> Array:
         """Where each element of the result lies in the input."""
-        at, width = np.arange(self.after), self.scale * self.before
-        last = self.before - 1
+        at, scale, last = np.arange(self.after, dtype=np.float32), np.float32(self.scale), np.float32(self.before - 1)
+        half, further = np.float32(0.5), np.float32(max(self.after - 1, 1))
         match mode:
             case "asymmetric":
-                return at / self.scale
+                return at / scale
             case "align_corners":
-                return at * last / (width - 1) if width != 1 else np.zeros(self.after)
+                return at * last / further
             case "tf_crop_and_resize":
-                first, stretch = self.roi[0] * last, (self.roi[1] - self.roi[0]) * last
-                return first + (at * stretch / (width - 1) if width != 1 else np.full(self.after, stretch / 2))
-            case "pytorch_half_pixel" if width == 1:
-                return np.full(self.after, -0.5)
+                first, end = map(np.float32, self.roi)
+                return first * last + at * (end - first) * last / further if self.after > 1 else half * (first + end) * last + at
+            case "pytorch_half_pixel" if self.after == 1:
+                return at
+            case "tf_half_pixel_for_nn":
+                return (at + half) / scale
             case "half_pixel_symmetric":
-                return self.before / 2 * (1 - self.after / width) + (at + 0.5) / self.scale - 0.5
-        return (at + 0.5) / self.scale - 0.5
+                unseen = 1 - np.float32(self.after) / (scale * np.float32(self.before))
+                return np.asarray(np.float64(self.before) / 2 * unseen + (at + 0.5) / np.float64(scale) - 0.5, np.float32)
+        return (at + half) / scale - half
 
 
 def _resize(c: Call, x: Var, *_: Var | None) -> Var:
-    mode, where = c.attr("mode", "nearest"), c.attr("coordinate_transformation_mode", "half_pixel")
-    where = where if c.opset >= SINCE_HALF_PIXEL else "asymmetric"
+    mode, where = c.attr("mode", "nearest"), where_of(c.attr, c.opset)
     for axis in _changing(c, x):
         places = axis.places(where)
         outside = (places < 0) | (places > axis.before - 1) if where == "tf_crop_and_resize" else np.zeros(axis.after, bool)
-        x = _nearest(c, x, axis, places) if mode == "nearest" else _weighted(c, x, axis, places, mode)
+        x = rows(x, nearest(c.attr, c.opset, axis, places), axis.number) if mode == "nearest" else _weighted(c, x, axis, places)
         if outside.any():
-            there = aligned(c.builder.constant(~outside, x.type.dtype), axis.number, x.type.rank)
-            x = x * there + c.attr("extrapolation_value", 0.0) * (1.0 - there)
+            there = aligned(c.builder.constant(~outside, "bool"), axis.number, x.type.rank)
+            x = p.where(there, x, c.attr("extrapolation_value", 0.0))
     return x
 
 
+def where_of(attr: Attr, opset: int) -> str:
+    """How the elements of the result lie over those of the input."""
+    return str(attr("coordinate_transformation_mode", "half_pixel")) if opset >= SINCE_HALF_PIXEL else "asymmetric"
+
+
 def _changing(c: Call, x: Var) -> list[Axis]:
-    """The axes that change their length, or are looked at in part."""
+    """The axes of which elements are computed."""
     rank = x.type.rank
     axes = tuple(c.axis(a, rank) for a in c.attr("axes", range(rank)))
     sizes, scales = _sizes(c, x, axes)
@@ -77,12 +90,23 @@ def _changing(c: Call, x: Var) -> list[Axis]:
     found = []
     for i, axis in enumerate(axes):
         before, part = x.type.shape[axis], (float(roi[0, i]), float(roi[1, i]))
-        if scales[i] == 1 and part == (0, 1):
+        if scales[i] == 1:
             continue
         [length] = c.fixed([before])
-        [after] = c.fixed([sizes[i]]) if sizes else [math.floor(length * scales[i])]
+        [after] = c.fixed([sizes[i]]) if sizes else [resized(length, scales[i])]
         found.append(Axis(axis, length, after, scales[i], part))
-    return found
+    return changing(c.attr, found)
+
+
+def changing(attr: Attr, axes: list[Axis]) -> list[Axis]:
+    """None where all keep their lengths, and not those whose scale is 1: runtimes copy these, whatever else is said of them."""
+    other = [a for a in axes if a.before != a.after]
+    return other if not other or attr("antialias", 0) else [a for a in axes if a.scale != 1]
+
+
+def resized(length: int, scale: float) -> int:
+    """The length that an axis comes to, rounded down as runtimes do it: 10 times the float32 that is nearest to 3.3 are 33."""
+    return math.floor(np.float32(length) * np.float32(scale))
 
 
 def _cropped(c: Call) -> bool:
@@ -105,14 +129,19 @@ def _sizes(c: Call, x: Var, axes: tuple[int, ...]) -> tuple[tuple[Dim, ...], lis
     return tuple(math.floor(same * b + 0.5) for b in c.fixed(before)), [same] * len(axes)
 
 
-def _nearest(c: Call, x: Var, axis: Axis, places: Array) -> Var:
-    mode = c.attr("nearest_mode", "round_prefer_floor") if c.opset >= SINCE_HALF_PIXEL else "floor"
-    return rows(x, nearest(mode, axis, places), axis.number)
-
-
-def nearest(mode: str, axis: Axis, places: Array) -> Array:
+def nearest(attr: Attr, opset: int, axis: Axis, places: Array) -> Array:
     """The element that is nearest to each place."""
-    return np.asarray(np.clip(ROUNDED[mode](places).astype(int), 0, axis.before - 1))
+    unsaid = "ceil" if axis.scale < 1 else "floor"  # by the older versions of the standard
+    mode = attr("nearest_mode", "round_prefer_floor") if opset >= SINCE_HALF_PIXEL else unsaid
+    return np.asarray(np.clip(ROUNDED[mode](np.asarray(places, np.float64)).astype(int), 0, axis.before - 1))
+
+
+def matrix_of(attr: Attr, opset: int, axis: Axis) -> Array:
+    """What an axis is multiplied with, [before, after]."""
+    places = axis.places(where_of(attr, opset))
+    if attr("mode", "nearest") == "nearest":
+        return np.eye(axis.before)[:, nearest(attr, opset, axis, places)]
+    return weights_of(attr, axis, places)
 
 
 # ---- weights
@@ -133,19 +162,17 @@ def _cubic(a: float) -> Callable[[Array], Array]:
     return weight
 
 
-def _weighted(c: Call, x: Var, axis: Axis, places: Array, mode: str) -> Var:
+def _weighted(c: Call, x: Var, axis: Axis, places: Array) -> Var:
     if axis.after * axis.before > LARGEST_MATRIX:
         raise c.fault("E521", f"an axis of {axis.before} is not resized to {axis.after}: the weights would be too many")
-    last, matrix = x.type.rank - 1, weights_of(c.attr, axis, places, mode)
+    last, matrix = x.type.rank - 1, weights_of(c.attr, axis, places)
     product = matmul(swapped(x, axis.number, last), c.builder.constant(matrix, x.type.dtype, f"{c.node.output[0]}.weights"))
     return swapped(product, last, axis.number)
 
 
-def weights_of(attr: Callable[[str, Any], Any], axis: Axis, places: Array, mode: str) -> Array:
+def weights_of(attr: Attr, axis: Axis, places: Array) -> Array:
     """Weights of the elements around each place, [before, after]; behind an edge it is the edge's, or nothing with `exclude_outside`."""
-    if mode == "nearest":
-        return np.eye(axis.before)[:, nearest(attr("nearest_mode", "round_prefer_floor"), axis, places)]
-    kernel, reach = (_cubic(attr("cubic_coeff_a", -0.75)), 2) if mode == "cubic" else (_triangle, 1)
+    kernel, reach = (_cubic(attr("cubic_coeff_a", -0.75)), 2) if attr("mode", "nearest") == "cubic" else (_triangle, 1)
     narrower = min(axis.scale, 1.0) if attr("antialias", 0) else 1.0
     taps = math.ceil(reach / narrower)
     seen = np.floor(places)[:, None] + np.arange(1 - taps, taps + 1)
