@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import cos, pi
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
+from nnspec.train.schedule import LearningRate
 
 KINDS = """
 let rule    = momentum
@@ -53,14 +55,44 @@ def test_a_let_can_be_the_file_of_a_source(tmp_path: Path) -> None:
     text = 'let file = "a.csv" model M { input x: [] output y = 2 * x loss y } train { data csv(file) epochs 1 optimizer sgd(1) }'
     (tmp_path / "net.nn").write_text(text)
     (tmp_path / "b.csv").write_text("x\n1\n2\n")
-    assert list(nnspec.load(tmp_path / "net.nn", file='"b.csv"').dataset().train["x"]) == [1, 2]
+    for file in ('"b.csv"', "b.csv"):
+        assert list(nnspec.load(tmp_path / "net.nn", file=file).dataset().train["x"]) == [1, 2]
 
 
-@pytest.mark.parametrize("value", ["b.csv", "b", "2020-b.csv", "data/b.csv", "a b"])
-def test_a_setting_of_a_text_without_quotes_is_told_how_it_is_written(value: str) -> None:
+@pytest.mark.parametrize("value", ["b.csv", "b", "relu", "2020-b.csv", "data/b.csv", "a b", "3", '"b.csv"'])
+def test_a_setting_of_a_text_is_the_text(value: str) -> None:
     text = 'let file = "a.csv" model M { input x: [] output y = 2 * x loss y } train { data csv(file) epochs 1 optimizer sgd(1) }'
-    found = Compilation(Source("spec.nn", text), {"file": value}).diagnostics[0]
-    assert found.help.endswith(f"--set 'file=\"{value}\"'") and found.fix is None
+    assert Compilation(Source("spec.nn", text), {"file": value}).names[0].names["file"] == value.strip('"')
+
+
+def test_a_setting_of_a_text_may_be_a_list_of_texts() -> None:
+    spec = Compilation(Source("spec.nn", 'let columns = "a" model M { input x: [] output y = 2 * x }'), {"columns": '["a", "b"]'})
+    assert spec.names[0].names["columns"] == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("written", "last"),
+    [
+        ("cosine(warmup = 2)", 0.05 * (1 + cos(pi * 17 / 18))),
+        ("cosine()", 0.05 * (1 + cos(pi * 19 / 20))),
+        ("linear(final = 0.1)", 0.1 * (1 - 0.9 * 19 / 20)),
+        ("linear(0.1)", 0.1 * (1 - 0.9 * 19 / 20)),
+        ("constant()", 0.1),
+        ("if 1 < 2 then linear(final = 0.1) else cosine", 0.1 * (1 - 0.9 * 19 / 20)),
+    ],
+)
+def test_a_schedule_with_the_name_of_a_loss_layer_or_init_is_told_by_its_arguments(written: str, last: float) -> None:
+    """In a `let`, in a setting, and in the train block itself; the last of 20 steps by hand."""
+    model = "model M { input x: [1] output y = x -> dense(1) loss sum(y) }"
+    train = "train { data { x = [[1]] } epochs 1 optimizer sgd(0.1) schedule"
+    named = nnspec.loads(f"let rate = {written} {model} {train} rate }}")
+    set_so = nnspec.loads(f"let rate = constant {model} {train} rate }}", rate=written)
+    there = nnspec.loads(f"{model} {train} {written} }}")
+    assert [LearningRate(net.spec, 1, 20)(0, 19) for net in (named, set_so, there)] == [pytest.approx(last)] * 3
+
+
+def test_a_loss_in_a_let_stays_one() -> None:
+    assert nnspec.loads("let n = cosine([1, 0], [0, 1]) model M { input x: [] output y = n * x }").spec.names[0].names["n"] == 1
 
 
 def test_a_let_of_a_number_does_not_hide_the_schedule_of_its_name() -> None:

@@ -50,6 +50,14 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     return bound, spans
 
 
+def fits(callee: Function | Builtin, written: Sequence[ast.Argument]) -> bool:
+    """Whether its signature takes arguments of these names, or without."""
+    named = {a.name for a in written if a.name}
+    by_place = callee.names[: sum(1 for a in written if not a.name)]
+    given = {*by_place, *named}
+    return callee.required <= given <= {*callee.names} and len(given) == len(written)
+
+
 def _check_truths(callee: Function, bound: Mapping[str, Value], spans: Mapping[str, Span], written: Written) -> None:
     """What the library asks to be true or false; where others have a number of inputs or an activation."""
     for p in callee.definition.parameters:

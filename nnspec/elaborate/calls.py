@@ -157,8 +157,12 @@ class Calls(ABC):
             self.rows.append(row := Row(name, span, value, nodes, owned))
             self.note(row)
 
+    def callee(self, e: ast.Call, scope: Scope) -> Function | Builtin:
+        """What a call calls."""
+        return callee_of(e.callee, scope, self.definitions)
+
     def call(self, e: ast.Call, scope: Scope) -> Value:
-        callee = callee_of(e.callee, scope, self.definitions)
+        callee = self.callee(e, scope)
         with self.budget.derived() if isinstance(callee, Builtin) and callee.name == DERIVATIVE else UNCHANGED:
             arguments = self.evaluated(callee, e.arguments, e.arguments, scope)
         return self.invoke(callee, arguments, scope, e.span, None)
@@ -279,6 +283,8 @@ class Calls(ABC):
 
     def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:
         """An init, optimizer or schedule: `adam` or `adam(lr = 1e-3)`, of that kind even where a layer has the same name."""
+        if isinstance(e, ast.Conditional) and isinstance(chosen := self.evaluate(e.condition, scope), bool):
+            return self.as_kind(kind, e.then if chosen else e.otherwise, scope)
         callee, written = (e.callee, e.arguments) if isinstance(e, ast.Call) else (e, ())
         name = ast.dotted(callee)
         value = self.meant(kind, name, scope, e.span.source.library) if name else self.evaluate(callee, scope)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
+from nnspec.elaborate.arguments import fits
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.folding import folded, is_constant
-from nnspec.elaborate.library import Definitions
+from nnspec.elaborate.library import IN_ORDER, Definitions
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import POISON, Poisoned, Value
+from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Value
 from nnspec.graph import Graph
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_value
 
+OF_A_MODEL = ("layer", "model")
+"""What no value outside of a model is made by."""
 Settings = Mapping[str, str | int | float | bool]
+
+
+class _Before(Elaborator):
+    """Evaluates what stands before all models, where a name may as well be that of an init, optimizer or schedule: its arguments tell."""
+
+    def callee(self, e: ast.Call, scope: Scope) -> Function | Builtin:
+        found = super().callee(e, scope)
+        if e.span.source.library or (found.kind not in OF_A_MODEL and fits(found, e.arguments)):
+            return found
+        others = (self.definitions.find(kind, found.name) for kind in IN_ORDER if kind not in OF_A_MODEL)
+        return next((f for f in others if f and fits(f, e.arguments)), found)
 
 
 def evaluate_lets(spec: ast.Spec, definitions: Definitions, scope: Scope, settings: Settings) -> list[Diagnostic]:
     """Enter every `let` into the scope, in order, with the overriding settings in their place; and what is wrong with them."""
-    e = Elaborator(Graph("let", "float64"), definitions, training=False)
+    e = _Before(Graph("let", "float64"), definitions, training=False)
     lets = [d for d in spec.definitions if isinstance(d, ast.Let)]
     known = [let.name.id for let in lets]
     for name in settings:
@@ -61,16 +74,10 @@ def _listed(known: list[str]) -> str:
 
 
 def _setting(e: Elaborator, let: ast.Let, value: str | int | float | bool, scope: Scope) -> object:
-    """A setting from the command line, read as the language reads a value."""
-    if not isinstance(value, str):
+    """A setting, read as the language reads a value; that of a text is the text itself, unless a quote or bracket begins it."""
+    if not isinstance(value, str) or (isinstance(let.value, ast.String) and not value.startswith(('"', "["))):
         return value
     parsed, diagnostics = parse_value(Source(f"--set {let.name.id}", value))
-    try:
-        if parsed is None:
-            raise Fault(diagnostics[0])
-        return e.evaluate(parsed, scope)
-    except Fault as error:
-        if not isinstance(let.value, ast.String):
-            raise
-        help_ = f"a text stands in quotes, here in those of the shell: --set '{let.name.id}=\"{value}\"'"
-        raise Fault(replace(error.diagnostic, help=help_, fix=None)) from None
+    if parsed is None:
+        raise Fault(diagnostics[0])
+    return e.evaluate(parsed, scope)
