@@ -102,7 +102,8 @@ def _given(imported: Imported) -> Given:
     owned = {n: Owned(n, s.op.name, s.type, None, places.get(n, anywhere)) for n, s in sources.items()}
     words = _words([*imported.inputs, *(public.removeprefix("output:") for public in graph.outputs)])
     rows = tuple(_rows(imported, graph))
-    return Given(graph, imported.inputs, words, owned, rows, imported.weights, imported.labels, imported.answers, imported.means)
+    said = (imported.labels, imported.answers, imported.means, imported.continuations)
+    return Given(graph, imported.inputs, words, owned, rows, imported.weights, *said)
 
 
 def _rows(imported: Imported, graph: Graph) -> Iterable[Row]:

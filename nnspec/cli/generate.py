@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 
 import click
@@ -22,8 +23,8 @@ def generate(run: str, start: str, length: int, temperature: float, seed: int) -
     """Have a model of characters, trained on a text, write on from a beginning of yours."""
     from nnspec.generation import generated
 
-    written = generated(trained(run), start, temperature=temperature, seed=seed)
+    written, shown = generated(trained(run), start, temperature=temperature, seed=seed), sys.stdout.isatty()
     click.echo(start, nl=False)
     for character in islice(written, length):
-        click.echo(character if character == "\n" else visible(character), nl=False)
+        click.echo(visible(character) if shown and character != "\n" else character, nl=False)
     click.echo()

@@ -11,7 +11,7 @@ from typing import Any
 from nnspec import lint, step, wholedata
 from nnspec.compile import mistakes
 from nnspec.diagnostics import Diagnostic, Source, SpecError, fault
-from nnspec.elaborate.answers import Answer, answers
+from nnspec.elaborate.answers import Answer, Continuation, answers, next_of
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import files_of, initial_values
 from nnspec.elaborate.lets import evaluate_lets
@@ -148,9 +148,29 @@ class Compilation:
 
     def answers_of(self, outputs: Mapping[str, str]) -> dict[str, Answer]:
         """The same for any values of the model, by public name; a model that came with answers keeps them."""
-        graph, given = self.model.graph, self.given(self.dtype).answers if self.given else {}
-        own = answers(graph.only({**outputs, **step.outputs_of(graph, "loss", "metric")}), self.model.targets)
+        given = self.given(self.dtype).answers if self.given else {}
+        own = answers(self._beside_measures(outputs), self.model.targets)
         return {**{n: a for n, a in given.items() if f"output:{n}" in outputs}, **own}
+
+    def _beside_measures(self, outputs: Mapping[str, str]) -> Graph:
+        """Values of the model with the losses and metrics that compare them."""
+        return self.model.graph.only({**outputs, **step.outputs_of(self.model.graph, "loss", "metric")})
+
+    def continuations_of(self, outputs: Mapping[str, str]) -> dict[str, Continuation]:
+        """What such values say that the one input, a sequence of classes, goes on with; a model that came with it keeps it."""
+        given = self.given(self.dtype).continuations if self.given else {}
+        kept = {n: c for n, c in given.items() if n in self.model.inputs and f"output:{c.output}" in outputs}
+        if kept or len(self.model.inputs) != 1:
+            return kept
+        ((name, type),) = self.model.inputs.items()
+        output = next_of(self._beside_measures(outputs), self.model.targets, type.classes) if type.classes and type.rank == 2 else None
+        return {name: Continuation(output, self._characters)} if output else {}
+
+    @property
+    def _characters(self) -> int | None:
+        """How many characters of a text an example of the training has."""
+        source = self.trainings[-1].data if self.trainings else None
+        return int(source.options["window"]) if source and source.name == "text" else None
 
     @property
     def means(self) -> Mapping[str, Any]:

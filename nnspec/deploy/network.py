@@ -17,7 +17,7 @@ from nnspec.deploy.proof import inputs_of
 from nnspec.deploy.quantized import export_quantized
 from nnspec.deploy.raw import has_learnt, prove_same, refuse_unprepared, renamed
 from nnspec.deploy.wishes import Wishes
-from nnspec.elaborate.answers import Answer
+from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.graph import Graph
 from nnspec.ops.source import state
 from nnspec.run.engine import Engine
@@ -35,8 +35,11 @@ def export_network(
     graph = graph_of(spec, w.outputs, w.pixels, w.raw)
     labels = dict(_labels(spec, graph, renamed(w.raw) if w.raw else {}, labels))
     states = {node.name: node.type.shape for node in graph if node.op is state}
-    answers = {n: _as_said(answer) for n, answer in spec.answers_of(chosen(spec, w.outputs)).items()}
-    said = {"labels": labels, "answers": answers, "means": dict(means), "preprocessing": prepared, "states": states}
+    public = chosen(spec, w.outputs)
+    answers = {n: _as_said(answer) for n, answer in spec.answers_of(public).items()}
+    continuations = {n: _as_said(next_) for n, next_ in spec.continuations_of(public).items() if n in labels}
+    found = {"answers": answers, "continuations": continuations, "means": dict(means)}
+    said = {"labels": labels, **found, "preprocessing": prepared, "states": states}
     about = metadata(engine) | {name: json.dumps(value) for name, value in said.items() if value}
     weights = {n: v.astype(spec.dtype) for n, v in {**engine.params, **engine.states}.items()}
     if w.raw:
@@ -51,7 +54,7 @@ def export_network(
     return proof
 
 
-def _as_said(answer: Answer) -> dict[str, Any]:
+def _as_said(answer: Answer | Continuation) -> dict[str, Any]:
     return {key: value for key, value in answer._asdict().items() if value is not None}
 
 

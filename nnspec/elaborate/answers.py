@@ -1,4 +1,4 @@
-"""Which output says which target: one that a loss or metric compares with it, or that is made of the same scores."""
+"""Which output says which target, or what comes next: one that a loss or metric compares with it, or that is made of the same scores."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ class Answer(NamedTuple):
     threshold: float | None = None
 
 
+class Continuation(NamedTuple):
+    """Which output has a number for each class that an input may go on with, and how many places of the input it was trained to see."""
+
+    output: str
+    window: int | None = None
+
+
 def answers(graph: Graph, targets: Mapping[str, Type]) -> dict[str, Answer]:
     """Of the public outputs of a graph, those that say a target that is one class, by what its losses and metrics compare it with."""
     scores = {name: _compared(graph, name) for name, type in targets.items() if type.classes and type.rank == 1}
@@ -36,6 +43,19 @@ def answers(graph: Graph, targets: Mapping[str, Type]) -> dict[str, Answer]:
             elif classes == 2 and _wide(graph, node) == (BATCH,) and (threshold := _threshold(graph, public)) is not None:
                 found[output] = Answer(tied[0], threshold)
     return found
+
+
+def next_of(graph: Graph, targets: Mapping[str, Type], classes: int) -> str | None:
+    """The output with a number for each of these classes that the losses and metrics of a graph compare with a target of as many.
+
+    Where they compare none of several, it is one that no other of them is made of.
+    """
+    outputs = {public.removeprefix("output:"): node for public, node in graph.outputs.items() if public.startswith("output:")}
+    wide = {name: node for name, node in outputs.items() if graph[node].type.rank in (2, 3) and graph[node].type.shape[-1] == classes}
+    compared = {made for name, type in targets.items() if type.classes == classes for made in _compared(graph, name)}
+    tied = [name for name, node in wide.items() if not compared.isdisjoint(_made_of(graph, node))]
+    before = {node for made in wide.values() for node in graph.needed([made]) - {made}}
+    return next(iter(tied or [name for name, node in wide.items() if node not in before]), None)
 
 
 def _compared(graph: Graph, target: str) -> set[tuple[str, int]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from nnspec.elaborate.answers import Answer
+from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.elaborate.values import Owned, Row, Tensor
 from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
@@ -17,8 +17,8 @@ from nnspec.record import dataclass
 class Given:
     """Outputs of the graph are called `output:NAME`; `words` are what formulas call them and the inputs, `weights` the arrays it owns.
 
-    `labels` say, by input or target, what class numbers stand for, `answers`, by output, which target it says, and `means`, by
-    column, what missing values stand for.
+    `labels` say, by input or target, what class numbers stand for, `answers`, by output, which target it says, `means`, by
+    column, what missing values stand for, and `continuations`, by input, which output says what comes next.
     """
 
     graph: Graph
@@ -30,6 +30,7 @@ class Given:
     labels: Mapping[str, Sequence[str]]
     answers: Mapping[str, Answer]
     means: Mapping[str, Any]
+    continuations: Mapping[str, Continuation]
 
     @property
     def batched(self) -> bool:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper, numpy_helper
 
 from nnspec.diagnostics import fault
-from nnspec.elaborate.answers import Answer
+from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.files import is_plain_file
 from nnspec.interchange.lowering import Array
 from nnspec.strict_json import loads
@@ -65,6 +65,12 @@ def means_of(model: onnx.ModelProto) -> dict[str, Any]:
     return _said(model, "means", _is_mean, "numbers")
 
 
+def continuations_of(model: onnx.ModelProto) -> dict[str, Continuation]:
+    """Which output says what an input goes on with, where the model was exported here and says so."""
+    said = _said(model, "continuations", _is_continuation, "an output, and perhaps a window,")
+    return {name: Continuation(**continuation) for name, continuation in said.items()}
+
+
 def states_of(model: onnx.ModelProto) -> Collection[str]:
     """The arrays that are no parameters, where the model was exported here and says so."""
     return _said(model, "states", lambda shape: isinstance(shape, list), "shapes")
@@ -91,6 +97,12 @@ def _are_labels(texts: Any) -> bool:
 def _is_answer(said: Any) -> bool:
     known = isinstance(said, dict) and {"target"} <= said.keys() <= {"target", "threshold"}
     return known and isinstance(said["target"], str) and isinstance(said.get("threshold", 0.0), int | float)
+
+
+def _is_continuation(said: Any) -> bool:
+    known = isinstance(said, dict) and {"output"} <= said.keys() <= {"output", "window"}
+    window = said.get("window", 1) if known else None
+    return known and isinstance(said["output"], str) and isinstance(window, int) and window > 0
 
 
 def _is_mean(value: Any) -> bool:

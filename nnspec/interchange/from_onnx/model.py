@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 
 from nnspec.diagnostics import Span, fault
-from nnspec.elaborate.answers import Answer
+from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.graph import Graph, Type
 from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.from_onnx.builder import Builder
 from nnspec.interchange.from_onnx.ports import Sizes, inputs_of
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.read import answers_of, labels_of, means_of
+from nnspec.interchange.read import answers_of, continuations_of, labels_of, means_of
 from nnspec.interchange.single import in_single
 from nnspec.record import dataclass
 
@@ -45,6 +45,7 @@ class Imported:
     labels: dict[str, list[str]]
     answers: dict[str, Answer]
     means: dict[str, Any]
+    continuations: dict[str, Continuation]
 
 
 def import_graph(
@@ -75,7 +76,8 @@ def import_graph(
         raise fault("E520", f"`{name}` has no output")
     graph = b.graph.only(b.graph.outputs)
     weights = {n: w for n, w in b.weights.items() if n in graph.nodes}
-    return Imported(model.graph.name, graph, inputs, weights, _steps(b, graph), labels, answers_of(model), means_of(model))
+    said = (labels, answers_of(model), means_of(model), continuations_of(model))
+    return Imported(model.graph.name, graph, inputs, weights, _steps(b, graph), *said)
 
 
 def _steps(b: Builder, graph: Graph) -> tuple[Step, ...]:
