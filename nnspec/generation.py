@@ -78,9 +78,10 @@ class Reader:
         text, at = (numbers + missing, len(numbers) - 1) if self.is_causal else (missing + numbers, -1)
         given = self.writer(np.array([text]))[0]
         scores: Array = given[at] if self.writer.everywhere else given
+        if not self.gives_probabilities:
+            return scores
         with np.errstate(divide="ignore"):  # of a probability of 0
-            scores = np.log(scores) if self.gives_probabilities else scores
-        return scores
+            return np.asarray(np.log(scores))
 
     def _length(self, known: int) -> int:
         """That of the text to be read: always the same where what comes after changes nothing, so that the network is prepared once."""

@@ -269,3 +269,31 @@ def test_the_summary_and_the_card_are_of_the_weights_that_are_kept(tmp_path: Pat
     assert f"| epoch {best['epoch']} | val.loss | {best['val.loss']:.4g} |" in Path("m.md").read_text()
     again = CliRunner().invoke(cli, ["train", "run", "--resume"])
     assert f"training, epoch {best['epoch']}: loss {best['loss']:.4g}" in again.stdout
+
+
+NOISY = """
+model Noisy {
+  input  x: [4]
+  target y: class(3)
+  z = (x + normal(0, 1)) -> dense(3)
+  output z
+  loss   cross_entropy(z, y)
+}
+train { epochs 2  batch 100  optimizer adam(lr = 1e-2)  seed 3 }
+"""
+
+
+@pytest.mark.parametrize("engine", ["reference", "numpy", "ort"])
+def test_what_is_drawn_in_judging_is_the_same_whoever_asks(tmp_path: Path, engine: str) -> None:
+    rng = np.random.default_rng(0)
+    data = {"x": rng.standard_normal((500, 4)), "y": rng.integers(0, 3, 500)}
+    net = nnspec.loads(NOISY, engine=engine)
+    history = net.fit(data, validation=data, run=tmp_path / "run")
+    assert history.final
+    logits = net.predict({"x": data["x"]})["z"].astype(float)
+    by_hand = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(500), data["y"]])
+    net(x=data["x"][:7])
+    opened, fresh = nnspec.open(tmp_path / "run"), nnspec.loads(NOISY, engine=engine)
+    fresh.params = dict(net.params)
+    losses = [history.final.metrics["val.loss"], *(n.evaluate(data)["loss"] for n in (net, opened, fresh))]
+    assert losses == pytest.approx([by_hand] * 4, rel=1e-5)

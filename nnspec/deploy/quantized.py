@@ -57,8 +57,8 @@ def export_quantized(
     public = dict(zip((o.name for o in single.graph.output), each.outputs, strict=True))
     kept = [name for name, wish in public.items() if wish.startswith("output:")]
 
-    def fed(fields: Fields) -> dict[str, Array]:
-        given = {**numbers, **given_as(fields, bright)}
+    def fed(fields: Fields, draw: int = 0) -> dict[str, Array]:
+        given = {**numbers, STEP: np.asarray(draw, np.int64), **given_as(fields, bright)}
         return {i.name: given[i.name] for i in single.graph.input}
 
     before, nodes = single.SerializeToString(), _to_quantize(spec, single, kept)
@@ -93,13 +93,13 @@ def _batches(fields: Fields) -> Iterator[Fields]:
 
 
 def _reached(
-    engine: Engine, session: Session, public: Mapping[str, str], fed: Callable[[Fields], Fields], fields: Fields, whole: Graph
+    engine: Engine, session: Session, public: Mapping[str, str], fed: Callable[[Fields, int], Fields], fields: Fields, whole: Graph
 ) -> dict[str, Any]:
     """Loss and metrics of a model over a data set; `whole` gives those that need all examples."""
     outside = {wish: name for name, wish in public.items() if not wish.startswith("output:")}
 
-    def compute(part: Fields) -> Fields:
-        values = session.run(fed(part))
+    def compute(part: Fields, draw: int) -> Fields:
+        values = session.run(fed(part, draw))
         return {wish: values[name] for wish, name in outside.items()}
 
     return evaluate(engine, fields, compute, whole)

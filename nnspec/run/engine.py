@@ -199,9 +199,13 @@ class Engine:
         return {n: program.output(n) for n in self.spec.inference.outputs}
 
     @alone
-    def evaluate(self, fields: Mapping[str, Array]) -> dict[str, Array]:
-        """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call."""
+    def evaluate(self, fields: Mapping[str, Array], draw: int = 0) -> dict[str, Array]:
+        """Loss and metrics of one batch, by public name, and what it gives to metrics of all of them; valid until the next call.
+
+        Another `draw` gives random formulas other numbers.
+        """
         self.settle()
+        self._draw[...] = draw
         program = self._bound(self.spec.evaluation, "evaluation", fields).run(fields)
         return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from math import ceil, isfinite, nan
 from signal import SIGPIPE
@@ -224,24 +224,20 @@ class Stage:
         return augmented(dict(batch), self.training, self.random) if self.training.augment else batch
 
 
-def _in_parts(fields: Fields) -> Iterator[Fields]:
-    """Batches for a network in use."""
-    for start in range(0, examples(fields), EVALUATION_BATCH):
-        yield {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
-
-
 def evaluate(
-    engine: Engine, fields: Fields, compute: Callable[[Fields], dict[str, Array]] | None = None, whole: Graph | None = None
+    engine: Engine, fields: Fields, compute: Callable[[Fields, int], dict[str, Array]] | None = None, whole: Graph | None = None
 ) -> dict[str, Any]:
     """Metrics, the loss and the several that it is the sum of, over a whole data set.
 
-    They are means, each batch weighted by its size, but for metrics that need all examples at once. Something
-    else may `compute` a batch in the engine's place; the graph of the metrics of its examples is `whole` then.
+    They are means, each batch weighted by its size, but for metrics that need all examples at once. Random formulas draw by the place of
+    the batch, whatever was computed before. Something else may `compute` a batch, with its draw, in the engine's place; the graph of the
+    metrics of its examples is `whole` then.
     """
     means, collected = Means(), dict[str, list[Array]]()
     with engine.lock:
-        for part in _in_parts(fields):
-            values = (compute or engine.evaluate)(part)
+        for start in range(0, examples(fields), EVALUATION_BATCH):
+            part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
+            values = (compute or engine.evaluate)(part, start)
             for public in [n for n in values if n.startswith(EXAMPLES)]:
                 collected.setdefault(public, []).append(values.pop(public).copy())
             means.add({n: float(v) for n, v in values.items()}, examples(part))
