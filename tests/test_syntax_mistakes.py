@@ -25,6 +25,12 @@ MISTAKES = {
     "branches in a function": Mistake(
         model("output y = x -> [dense(2), dense(2)] -> relu"), "E106", 3, "relu", "a list of branches", "-> concat"
     ),
+    "a shared pipeline in braces": Mistake(
+        model("share e = { dense(4) -> relu }", "output y = x -> e"), "E004", 3, "{", "without braces", "leave them out"
+    ),
+    "a branch in braces": Mistake(
+        model("output y = x -> [identity, { tanh }] -> add"), "E004", 3, "{", "without braces", "leave them out"
+    ),
     "a weight before its use": Mistake(
         model("share e = dense(3)", "output y = e.dense.W"), "E101", 4, "e.dense.W", "no parameters yet", "first use"
     ),

@@ -215,6 +215,15 @@ def test_a_metric_of_logits_that_is_given_probabilities_is_an_error_with_the_fix
     assert codes(fixed(spec, wrong)) == [] and found(fixed(spec, wrong)) == []
 
 
+@pytest.mark.parametrize("squash", ["softmax", "sigmoid"])
+def test_a_perplexity_of_probabilities_is_an_error_with_the_fix(squash: str) -> None:
+    lines = ("input x: [8]", "target y: class(3)", "z = x -> dense(3)", "output p = softmax(z)", "loss cross_entropy(z, y)")
+    spec = model(*lines, f"metric perplexity({squash}(z), y)")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert wrong.code == "E410" and wrong.fix and wrong.fix.text == "perplexity(z, y)"
+    assert codes(fixed(spec, wrong)) == [] and found(fixed(spec, wrong)) == []
+
+
 def test_a_metric_of_logits_without_a_name_is_told_when_a_probability_is_one_of_a_yes() -> None:
     spec = model("input x: [8]", "target y: class(2)", "output p = x -> logistic", "loss bce(p, y)", "metric f1(p, y)")
     (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics

@@ -82,7 +82,7 @@ MUST = {
         "a formula of sigmoid": logit("loss log(1 + exp(p)) - y * p"),
         "a probability above 0": logit("loss bce(p, y)", "metric accuracy = (p > 0) == (y > 0.5)"),
         "0 below a probability": logit("loss bce(p, y)", "metric accuracy = (y > 0.5) == (0 < p)"),
-        "a metric of the library": three("softmax(z)", "loss cross_entropy(z, y)", "metric perplexity(p, y)"),
+        "a metric of one's own": three("softmax(z)", "loss cross_entropy(z, y)", "metric surprise = -log(pick(softmax(p), y))"),
     },
     "W103": {
         "bce of a linear layer": logit("loss bce(z, y)"),

@@ -25,14 +25,15 @@ TAKEN_ABOVE_ZERO = ("precision", "recall", "f1")
 """The metrics of the library that take a logit above 0 for a yes."""
 FROM_PROBABILITIES = {"cross_entropy": "nll(log({0}), {1})", "bce_logits": "bce({0}, {1})", "multilabel_bce": "bce({0}, {1})"}
 """The losses of the library that take logits, and how the same is said of probabilities."""
+TAKE_LOGITS = (*FROM_PROBABILITIES, "perplexity")
 
 
 def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
-    """E410 where a loss of the library gets them, W102 where a formula does: softmax of softmax."""
+    """E410 where a loss or metric of the library gets them, W102 where a formula does: softmax of softmax."""
     wiring = network.in_training
     for node in wiring.graph:
         if node.role == "loss" and (made := _squashed(wiring, node)):
-            loss = _of_library(network, node.span, FROM_PROBABILITIES)
+            loss = _of_library(network, node.span, TAKE_LOGITS)
             level, code = ("error", "E410") if loss else ("warning", "W102")
             help_, fix = _remedy(network, loss, node, made)
             yield Diagnostic(code, _said(loss, node, made), node.span, notes=_made_here(made), help=help_, fix=fix, level=level)
@@ -144,9 +145,10 @@ def _with_first(span: Span | None, written: str) -> Fix | None:
 def _of_probabilities(span: Span | None) -> Fix | None:
     """The same loss of probabilities, where the call says nothing but these and the target."""
     call = call_at(span)
-    if span is None or call is None or len(call.arguments) != 2 or any(a.name for a in call.arguments):
+    formula = FROM_PROBABILITIES.get(ast.dotted(call.callee) or "") if call else None
+    if span is None or call is None or formula is None or len(call.arguments) != 2 or any(a.name for a in call.arguments):
         return None
-    return Fix(span, FROM_PROBABILITIES[str(ast.dotted(call.callee))].format(*(a.value.span.text for a in call.arguments)))
+    return Fix(span, formula.format(*(a.value.span.text for a in call.arguments)))
 
 
 def log_of_what_may_be_negative(network: Network) -> Iterator[Diagnostic]:

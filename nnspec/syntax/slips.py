@@ -18,7 +18,10 @@ _MARKS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0307": "dot", 
 
 @dataclass(frozen=True)
 class Slip:
-    """What is found where a text stops making sense; `fix` is what the match becomes, `safe` where nothing else can be meant."""
+    """What is found where a text stops making sense; `fix` is what the match becomes, `safe` where nothing else can be meant.
+
+    Of a match with a group `place` that is what is pointed at.
+    """
 
     code: str
     pattern: re.Pattern[str]
@@ -28,7 +31,7 @@ class Slip:
     safe: bool = True
 
     def diagnostic(self, source: Source, m: re.Match[str]) -> Diagnostic:
-        span = Span(source, *m.span())
+        span = Span(source, *m.span("place" if "place" in m.re.groupindex else 0))
         fix = None if self.fix is None else Fix(span, m.expand(self.fix), self.safe)
         help_ = m.expand(self.help) or (f"write `{fix.text}`" if fix and fix.text else "leave it out")
         return Diagnostic(self.code, m.expand(self.message), span, help=help_, fix=fix)
@@ -169,6 +172,10 @@ BEFORE = (
     Slip(
         "E004", re.compile(r"^(schedule|init)\b([^\n{}]*?)\s*=\s*\{(?=[^{}]*\Z)", re.M), r"`\1` is one formula, without braces",
         r"write `\1\2 = ...`",
+    ),
+    Slip(
+        "E004", re.compile(r"(?:(?<![=!<>~])=|[\[,(])\s*(?P<place>\{)(?=[^{}]*\Z)"), "a value stands here without braces",
+        "leave them out: `share e = dense(4) -> relu`, `[identity, dense(4) -> relu]`",
     ),
     Slip(
         "E004", re.compile(r"(?:(?<=[-+*/@%^<])|(?<=[-+*/@%^<] )|(?<=\bnot )|(?<=\band )|(?<=\bor ))(?<!<-)(?<!<- )(if|scan)\b"
