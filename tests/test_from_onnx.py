@@ -267,6 +267,29 @@ def test_an_axis_is_not_resized_to_the_size_of_the_batch() -> None:
     assert "E523" in said and "the size `batch` has to be known" in said
 
 
+@pytest.mark.parametrize(("pad", "more"), [(0, 2), (1, 2), (2, 2), (2, 1)])
+def test_a_transposed_convolution_may_be_padded_by_more_than_its_stride(pad: int, more: int) -> None:
+    settings = f"pads = [{pad}, {pad}], output_padding = [{more}], dilations = [3]"
+    m = model(f"m (float[N, 2, 5] x, float[2, 3, 2] w, float[3] b) => (float[N, 3, L] y) {{ y = ConvTranspose <{settings}> (x, w, b) }}")
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.normal(size=size).astype("float32") for size in ((4, 2, 5), (2, 3, 2), (3,)))
+    theirs = torch.nn.functional.conv_transpose1d(*map(torch.tensor, (x, w, b)), padding=pad, output_padding=more, dilation=3)
+    for engine in ("numpy", "ort"):
+        ours = nnspec.from_onnx(m, engine=engine, constants={"w": w, "b": b})(x)["y"]
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_loop_over_a_size_of_the_data_is_not_called_malformed() -> None:
+    said = messages(
+        model("""m (float[N, T] x) => (float[N, T] y) {
+      shape = Shape (x)  one = Constant <value_int = 1> ()  T = Gather (shape, one)
+      y = Loop <body = step (int64 i, bool go, float[N, T] v) => (bool on, float[N, T] w) {
+        on = Identity (go)  w = Tanh (v) }> (T, "", x)
+    }""")
+    )
+    assert "E523" in said and "`M` is T, and has to be known" in said
+
+
 def test_an_input_cannot_have_the_name_of_the_generators() -> None:
     taken = model("m (float[N, 2] seed) => (float[N, 2] y) { y = Relu(seed) }")
     assert "`seed` is taken" in messages(taken) and "rename it" in messages(taken)

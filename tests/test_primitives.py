@@ -326,6 +326,7 @@ def test_a_transposed_convolution_gives_back_the_size(settings: str, size: list[
     ("call", "message"),
     [
         ("convolve_transpose(x, W, output_pad = 1)", "E106.* less than the stride"),
+        ("convolve_transpose(x, W, pad = 1, output_pad = 2)", "E106.* less than the stride and what `pad` cuts off together"),
         ("convolve_transpose(x, W, groups = 2)", "E202.* 3 channels do not fit W"),
         ("convolve_transpose(x, W, pad = 9)", "E206.* takes all of the result"),
         ("convolve_transpose(x, x)", r"E202.* W is \[channels, units / groups, width\]"),

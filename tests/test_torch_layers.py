@@ -211,6 +211,12 @@ IMAGES = [
         "[2, 4, 3]",
         backwards(2, stride=(2, 1), padding=(1, 0), output_padding=(1, 0), groups=2),
     ),
+    Layer("conv_transpose(3, 3, pad = 2, output_pad = 1, dilation = 2)", "[2, 5]", backwards(1, padding=2, output_padding=1, dilation=2)),
+    Layer(
+        "conv_transpose(2, [3, 2], stride = [2, 1], pad = [1, 2], output_pad = [2, 2], dilation = 3)",
+        "[2, 4, 6]",
+        backwards(2, stride=(2, 1), padding=(1, 2), output_padding=(2, 2), dilation=3),
+    ),
     Layer("conv_transpose(2, 2, stride = 2, bias = false)", "[3, 2, 2, 1]", backwards(3, stride=2)),
     Layer("upsample(3)", "[2, T]", lambda p, x: F.interpolate(x, scale_factor=3)),
     Layer("upsample([2, 3])", "[2, 3, 2]", lambda p, x: F.interpolate(x, scale_factor=(2, 3))),

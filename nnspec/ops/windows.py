@@ -83,6 +83,12 @@ def unreached(size: Numbers, grid: Numbers, kernel: Numbers, strides: Numbers, p
     return [n - ((windows - 1) * s + d * (k - 1) + 1) for n, windows, k, s, d in axes]
 
 
+def not_cut_off(pads: Numbers, more: Numbers, strides: Numbers) -> Numbers:
+    """Pads that cut off less at the end where `more` is left there: from a stride on it would be another window."""
+    axes = len(more)
+    return (*pads[:axes], *(max(p - m, 0) if m >= s else p for p, m, s in zip(pads[axes:], more, strides, strict=True)))
+
+
 def windows(x: Any, kernel: Numbers, strides: Numbers, dilations: Numbers, grid: Numbers) -> Any:
     """[n, c, *grid, *kernel], a view of padded images."""
     reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))

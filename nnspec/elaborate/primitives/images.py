@@ -11,7 +11,7 @@ from nnspec.elaborate.values import Choice, Tensor, Unsized, Value, describe
 from nnspec.graph import Shape, Size, Var
 from nnspec.graph.types import Dim, show
 from nnspec.ops import OPS
-from nnspec.ops.windows import Numbers, beyond
+from nnspec.ops.windows import Numbers, beyond, not_cut_off
 
 AXES = {1: "width", 2: "height, width", 3: "depth, height, width"}
 
@@ -102,16 +102,18 @@ def _convolve_transpose(a: Arguments) -> Value:
                     notes=batch.origins([x, w], [a.at("x"), a.at("W")]))  # fmt: skip
     whole = tuple(n * s for n, s in zip(x.shape[1:], stride, strict=True))
     pads = _pads(a, whole, w.shape[2:], stride, dilation)
-    size = _size_before(a, x, w, stride, pads, dilation)
+    more = a.each("output_pad", len(stride), 0, least=0)
+    size = _size_before(a, x, w, stride, pads, dilation, more)
+    pads = not_cut_off(pads, more, stride)
     return _over("conv_input_grad", x, w.var, size=size, strides=stride, pads=pads, dilations=dilation, groups=groups).at(a.span)
 
 
-def _size_before(a: Arguments, x: Tensor, w: Tensor, stride: Numbers, pads: Numbers, dilation: Numbers) -> Shape:
+def _size_before(a: Arguments, x: Tensor, w: Tensor, stride: Numbers, pads: Numbers, dilation: Numbers, more: Numbers) -> Shape:
     """The size of an image whose convolution is as large as x."""
     axes = len(stride)
-    more = a.each("output_pad", axes, 0, least=0)
-    if any(m >= s for m, s in zip(more, stride, strict=True) if m):
-        raise fault("E106", "`output_pad` is less than the stride", a.at("output_pad"), help="nothing would reach the rest")
+    if any(m - p >= s for m, p, s in zip(more, pads[axes:], stride, strict=True)):
+        most = "the stride" + (" and what `pad` cuts off together" if any(pads[axes:]) else "")
+        raise fault("E106", f"`output_pad` is less than {most}", a.at("output_pad"), help="nothing would reach the rest")
     if any(isinstance(n, Size) and s > 1 for n, s in zip(x.shape[1:], stride, strict=True)):
         raise fault("E202", f"steps of more than 1 over a size known only at run time, {show(x.shape)}, are not supported", a.at("x"))
     reach = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True)]

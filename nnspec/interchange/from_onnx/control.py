@@ -51,7 +51,7 @@ def _loop(c: Call, number: Var | None, go_on: Var | None, *carried: Var) -> list
     """A loop that runs to its end: neither the number of steps nor the condition may depend on data."""
     body, values, rows = c.attributes["body"], list[Var | None](carried), list[list[Var | None]]()
     going = bool(c.known(1, "cond").reshape(-1)[0]) if go_on is not None else True
-    most = int(c.known(0, "M").reshape(-1)[0]) if number is not None else MOST_STEPS + 1
+    [most] = c.ints("M", 0) or (MOST_STEPS + 1,)
     for step in range(most):
         if not going:
             break

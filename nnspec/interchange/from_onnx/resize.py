@@ -179,7 +179,8 @@ def weights_of(attr: Attr, axis: Axis, places: Array) -> Array:
     weights = kernel((seen - places[:, None]) * narrower)
     if attr("exclude_outside", 0):
         weights = np.where((seen >= 0) & (seen < axis.before), weights, 0.0)
-    weights = weights / weights.sum(axis=1, keepdims=True)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = weights / np.where(total == 0, 1.0, total)  # of a place far outside nothing is seen
     matrix = np.zeros((axis.before, axis.after))
     columns = np.broadcast_to(np.arange(axis.after)[:, None], seen.shape)
     np.add.at(matrix, (np.clip(seen, 0, axis.before - 1).astype(int), columns), weights)

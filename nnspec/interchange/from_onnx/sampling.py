@@ -24,13 +24,13 @@ CUBIC = -0.75
 # ---- Fourier transforms
 
 
-def _dft(c: Call, x: Var, length: Var | None = None, axis: Var | None = None) -> Var:
+def _dft(c: Call, x: Var, *_: Var | None) -> Var:
     """The last axis holds real numbers, or real and imaginary parts."""
-    number = int(c.known(2, "axis").item()) if axis is not None else c.attr("axis", 1 if c.opset < SINCE_AXIS_AS_INPUT else -2)
+    [number] = c.ints("axis", 2) or (1 if c.opset < SINCE_AXIS_AS_INPUT else -2,)
     at, parts = c.axis(number, x.type.rank), x.type.rank - 1
     (n,), (kinds,) = c.fixed(x.type.shape[at : at + 1]), c.fixed(x.type.shape[-1:])
     inverse, onesided = bool(c.attr("inverse", 0)), bool(c.attr("onesided", 0))
-    whole = int(c.known(1, "dft_length").item()) if length is not None else 2 * (n - 1) if inverse and onesided else n
+    [whole] = c.ints("dft_length", 1) or (2 * (n - 1) if inverse and onesided else n,)
     cos, sin = (c.builder.constant(m, x.type.dtype, f"{c.node.output[0]}.{k}") for k, m in _waves(n, whole, inverse, onesided).items())
     seen = between(x, at, 0, cos.type.numbers[0])
     re, *im = (swapped(between(seen, parts, i, i + 1), at, parts) for i in range(kinds))

@@ -19,7 +19,7 @@ from nnspec.ops.arrange import concat, reshape, transpose
 from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.index import pick, put_rows
 from nnspec.ops.pool import avg_pool, max_pool
-from nnspec.ops.windows import Numbers, beyond, window_count
+from nnspec.ops.windows import Numbers, beyond, not_cut_off, window_count
 from nnspec.record import dataclass
 
 
@@ -93,8 +93,12 @@ def _conv_transpose(c: Call, x: Var, w: Var, b: Var | None = None) -> Var:
     grid = zip(x.type.shape[2:], seen.strides, seen.reach, more, strict=True)
     whole = tuple((n - 1) * stride + reach + extra for n, stride, reach, extra in grid)
     pads, size = _transposed_pads(c, x.type, seen, whole)
-    y = conv_input_grad(x, w, size=size, strides=seen.strides, pads=pads, dilations=seen.dilations, groups=c.attr("group", 1))
-    return _with_bias(y, b)
+    left = not_cut_off(pads, more, seen.strides)
+    behind = [extra - cut + still for extra, cut, still in zip(more, pads[axes:], left[axes:], strict=True)]
+    unreached = tuple(n if n >= stride else 0 for n, stride in zip(behind, seen.strides, strict=True))
+    size = tuple(n - zeros for n, zeros in zip(size, unreached, strict=True))
+    y = conv_input_grad(x, w, size=size, strides=seen.strides, pads=left, dilations=seen.dilations, groups=c.attr("group", 1))
+    return _with_bias(_padded(y, (*(0,) * axes, *unreached), 0), b)
 
 
 def _transposed_pads(c: Call, x: Type, seen: Windows, whole: Shape) -> tuple[Numbers, Shape]:

@@ -184,7 +184,8 @@ def _reciprocal(step: Step, x: Read) -> Value:
 def _prelu(step: Step, x: Read, slope: Read) -> Value:
     value, alpha = step.explicit(), step.array(1, "slope")
     channels = value.call.shape[0] if value.call.shape else 1
-    if alpha.size not in (1, channels) or alpha.size != max(alpha.shape, default=1) or (alpha.size > 1 and alpha.ndim != value.rank - 1):
+    lies = (1,) * (value.rank - alpha.ndim) + alpha.shape
+    if alpha.size not in (1, channels) or alpha.size != max(alpha.shape, default=1) or (alpha.size > 1 and lies[1:2] != (channels,)):
         raise step.fault(f"a slope of the shape {list(alpha.shape)} has no form in the language")
     each = alpha.size > 1
     settings: dict[str, Any] = {"per_channel": True} if each else {}

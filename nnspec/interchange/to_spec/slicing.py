@@ -57,7 +57,7 @@ def _slice(step: Step, x: Read, *_: Read) -> Value:
         if _is_whole(value.shape[axis], start, end, by):
             continue
         [own] = step.example_axes(value, [axis])
-        call = _cut(step, call, own, start, end, by)
+        call = cut(step, call, own, start, end, by)
     return value.with_call(call)
 
 
@@ -73,7 +73,7 @@ def _is_whole(size: Dim, start: int, end: Dim, by: int) -> bool:
     return by == 1 and start == 0 and (end == size or (isinstance(end, int) and end >= (size if isinstance(size, int) else END)))
 
 
-def _cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
+def cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
     size = x.shape[axis]
     if by == -1 and start in (-1, END) and isinstance(end, int) and end <= -END:
         return turned(step, x, axis)

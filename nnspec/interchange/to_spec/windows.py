@@ -10,7 +10,7 @@ from typing import Any
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
-from nnspec.interchange.to_spec.slicing import padded_axis
+from nnspec.interchange.to_spec.slicing import END, cut, padded_axis
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Value, of_example, reshaped, transposed
 from nnspec.ops.windows import beyond
@@ -144,7 +144,7 @@ def _conv_transpose(step: Step, x: Read, w: Read, b: Read | None = None) -> Valu
     window = window_of(step, kernel.shape[2:], image.shape[1:])
     # Less taken off the end is more at the end.
     more = tuple(m + b - a for m, b, a in zip(more, window.before, window.after, strict=True))
-    if any(m < 0 or (m and m >= s) for m, s in zip(more, window.stride, strict=True)):
+    if any(m < 0 or m - b >= s for m, b, s in zip(more, window.before, window.stride, strict=True)):
         raise step.fault(f"the padding {window.before} and {window.after} has no form in the language")
     sizes = [_enlarged(step, n, i, window, more[i]) for i, n in enumerate(image.shape[1:])]
     units, weights = kernel.shape[1] * groups, {"W": kernel} | _bias(step)
@@ -223,7 +223,7 @@ def global_pool(step: Step, name: str, image: Call) -> Value:
 def _pad(step: Step, x: Read, *_: Read) -> Value:
     value, pads = step.explicit(), step.ints("pads", 1) or ()
     fill = step.array(2, "constant_value").item() if step.given(2) else step.attr("value", 0.0)
-    if step.attr("mode", "constant") != "constant" or fill != 0 or min(pads) < 0:
+    if step.attr("mode", "constant") != "constant" or fill != 0:
         raise step.fault("padding other than with zeros has no form in the language")
     axes = step.axes(value.rank, 3) or tuple(range(value.rank))
     around = dict(zip(axes, zip(pads[: len(axes)], pads[len(axes) :], strict=True), strict=True))
@@ -233,7 +233,7 @@ def _pad(step: Step, x: Read, *_: Read) -> Value:
         value.batch == 0
         and around.get(0, (0, 0)) == (0, 0)
         and spaces[0] == (0, 0)
-        and all(b == a for b, a in spaces)
+        and all(b == a >= 0 for b, a in spaces)
         and 3 <= value.rank <= 5
     ):
         by = tuple(b for b, _ in spaces[1:])
@@ -242,7 +242,9 @@ def _pad(step: Step, x: Read, *_: Read) -> Value:
     for axis, (before, after) in around.items():
         if before or after:
             [own] = step.example_axes(value, [axis])
-            call = padded_axis(step, call, own, before, after)
+            call = padded_axis(step, call, own, max(before, 0), max(after, 0))
+            if min(before, after) < 0:
+                call = cut(step, call, own, max(-before, 0), min(after, 0) or END, 1)
     return value.with_call(call)
 
 
