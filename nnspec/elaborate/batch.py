@@ -21,6 +21,11 @@ SHORT_TEXT = 30
 Note = tuple[Span, str]
 
 
+def as_float(graph: Graph, value: Value, span: Span) -> Tensor:
+    """A value as the floats that a parameter, a state or a rate is made of."""
+    return as_dtype(lift(graph, value, graph.dtype, span), graph.dtype)
+
+
 def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
     """A compile-time value as a tensor of the graph."""
     if isinstance(value, Tensor):
@@ -53,6 +58,8 @@ def numbers(value: Value, span: Span) -> Any:
 def pointwise(graph: Graph, op: Op, values: Sequence[Value], spans: Sequence[Span], span: Span) -> Tensor:
     """An op on single elements; per-example shapes broadcast by NumPy's rule, and the batch takes no part in it."""
     dtype = graph.dtype if op.real and not _is_whole_power(op, values) else common_dtype(graph, values)
+    if op is OPS["mod"] and dtype == "int64" and 0 in flat(values[1]):
+        raise fault("E107", "this divides by zero", span)
     tensors = [lift(graph, v, dtype, s) for v, s in zip(values, spans, strict=True)]
     takes_truth = [p.type is not None and p.type.base == "bool" for p in op.declared(len(tensors))]
     tensors = [t if truth else as_dtype(t, dtype) for t, truth in zip(tensors, takes_truth, strict=True)]
@@ -222,7 +229,7 @@ def reduce(op: str, t: Tensor, axis: Value, keep: bool, span: Span) -> Tensor:
 def batch_mean(t: Tensor, span: Span) -> Tensor:
     if not t.batched:
         raise fault("E106", "this has no batch to average over", span)
-    return Tensor(OPS["mean"](t.var, axes=(0,), keep=False), False, span)
+    return Tensor(OPS["mean"](as_dtype(t, t.var.graph.dtype).var, axes=(0,), keep=False), False, span)
 
 
 def transpose(t: Tensor, axes: Value, span: Span) -> Tensor:

@@ -98,13 +98,13 @@ def _place(o: Owned) -> Span:
 
 def _initial(e: Elaborator, o: Owned) -> Var | Saved:
     if not isinstance(o.start, Applied):
-        value = batch.lift(e.graph, o.start, e.graph.dtype, o.span)
+        value = batch.as_float(e.graph, o.start, o.span)
     else:
         known = dict(zip(INIT_NAMES, (o.type.shape, *fans(o.type.shape)), strict=True))
         result = e.sample(o.start, known, Frame(o.name))
         if isinstance(result, Saved):
             return replace(result, span=_place(o))
-        value = batch.lift(e.graph, result, e.graph.dtype, o.start.span)
+        value = batch.as_float(e.graph, result, o.start.span)
     if value.shape == o.type.shape:
         return value.var
     if broadcast(value.shape, o.type.shape) != o.type.shape:

@@ -262,8 +262,7 @@ class _ModelWork:
         with self.e.graph.at(role="loss"):
             value = self.e.evaluate(s.value, self.scope)
             check_called(s, value, self.e.definitions)
-            t = batch.lift(self.e.graph, value, self.e.graph.dtype, s.value.span)
-            t = batch.as_dtype(t, self.e.graph.dtype)
+            t = batch.as_float(self.e.graph, value, s.value.span)
             axes = tuple(range(t.var.type.rank)) if s.kind == "loss" or t.batched else ()
             mean = OPS["mean"](t.var, axes=axes, keep=False) if axes else t.var
         self.e.reporting = ""

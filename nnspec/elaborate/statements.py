@@ -169,7 +169,7 @@ def update(e: Elaborator, s: ast.Update, scope: Scope) -> None:
     if not e.owns(scope) or name not in e.owned or e.owned[name].kind != "state":
         message = f"only a state can be updated with `<-`; `{s.name.id}` is not one"
         raise fault("E108", message, s.name.span, **(_by_equals(s) if isinstance(target, Tensor) else {}))
-    value = batch.lift(e.graph, e.evaluate(s.value, scope), e.graph.dtype, s.value.span)
+    value = batch.as_float(e.graph, e.evaluate(s.value, scope), s.value.span)
     if value.batched or value.shape != e.owned[name].type.shape:
         kind = "a value for each example" if value.batched else f"shape {show(value.shape)}"
         message = f"the state `{s.name.id}` is {show(e.owned[name].type.shape)} and gets {kind}"

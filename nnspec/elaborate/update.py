@@ -91,7 +91,7 @@ def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[st
 
 def _like(e: Elaborator, old: Tensor, written: ast.Expr, scope: Scope) -> Tensor:
     """A formula's value, in the shape of what it takes the place of."""
-    value = batch.lift(e.graph, e.evaluate(written, scope), e.graph.dtype, written.span)
+    value = batch.as_float(e.graph, e.evaluate(written, scope), written.span)
     if value.shape == old.shape:
         return value
     if broadcast(value.shape, old.shape) != old.shape:
@@ -150,7 +150,7 @@ def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
         value: Value = e.run_function(schedule.function, {**schedule.arguments, **known}, {}, Frame(), schedule.span)
     except Fault as error:
         raise blame(error, {}, schedule.span) from None
-    result = batch.lift(graph, value, "float64", schedule.span)
+    result = batch.as_float(graph, value, schedule.span)
     if result.shape:
         raise fault("E106", f"the schedule `{schedule.name}` does not give one number", schedule.span)
     graph.outputs["lr"] = result.var.name

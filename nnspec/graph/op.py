@@ -20,7 +20,11 @@ Kernel = Callable[..., Any]
 
 
 class Absent(IndexError):
-    """What a kernel raises for a number that numbers nothing."""
+    """What a kernel raises for whole numbers of which there is no value: one that numbers nothing, or a 0 to divide by."""
+
+    def __init__(self, message: str, help: str = "keep what is computed within: `min(max(i, 0), n - 1)`") -> None:
+        super().__init__(message)
+        self.help = help
 
 
 OPS: dict[str, Op] = {}

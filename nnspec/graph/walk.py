@@ -11,8 +11,6 @@ from nnspec.graph.op import Absent
 from nnspec.graph.types import bind
 from nnspec.lazy import np
 
-WITHIN = "keep what is computed within: `min(max(i, 0), n - 1)`"
-
 
 def walk(graph: Graph, feeds: Mapping[str, Any], sizes: Mapping[str, int], needed: set[str] | None = None) -> dict[str, Any]:
     """The value of every node (or of the needed ones), given those of the sources."""
@@ -27,5 +25,5 @@ def walk(graph: Graph, feeds: Mapping[str, Any], sizes: Mapping[str, int], neede
             try:
                 values[node.name] = np.asarray(node.op.kernel(*(values[i] for i in node.inputs), **attributes))
             except Absent as error:
-                raise fault("E205", str(error), node.span, help=WITHIN) from None
+                raise fault("E205", str(error), node.span, help=error.help) from None
     return values

@@ -166,9 +166,20 @@ gelu_tanh = activation("gelu_tanh", "The same, approximated by tanh.", _gelu_tan
                        "gelu_tanh([1, -2]) ~= [0.8411920, -0.0454023]")  # fmt: skip
 clip = activation("clip", "x, but not below `low` and not above `high`.", lambda x, low, high: np.clip(x, low, high), _onnx_clip,
                   "clip([-1, 2, 9], low = 0, high = 6) == [0, 2, 6]", ", low, high")  # fmt: skip
+
+
+def _onnx_bent(o: Any, x: str, slope: str) -> str:
+    """Of whole numbers, which the ops of that name do not take."""
+    return str(o.node("Where", o.node("Less", x, o.zero(x)), o.node("Mul", slope, x), x))
+
+
+def _onnx_leaky_relu(o: Any, x: str, alpha: float) -> str:
+    type = o.type(x)
+    return str(o.node("LeakyRelu", x, alpha=float(alpha))) if type.is_float else _onnx_bent(o, x, o.constant(alpha, type.dtype))
+
+
 leaky_relu = activation("leaky_relu", "x, below 0 alpha times x.", lambda x, alpha: np.where(x < 0, alpha * x, x),
-                        lambda o, x, alpha: o.node("LeakyRelu", x, alpha=float(alpha)),
-                        "leaky_relu([-2, 3], alpha = 0.5) == [-1, 3]", ", alpha")  # fmt: skip
+                        _onnx_leaky_relu, "leaky_relu([-2, 3], alpha = 0.5) == [-1, 3]", ", alpha")  # fmt: skip
 elu = activation("elu", "x, below 0 alpha times e^x - 1.", lambda x, alpha: np.where(x < 0, alpha * np.expm1(np.minimum(x, 0)), x),
                  lambda o, x, alpha: o.node("Elu", x, alpha=float(alpha)),
                  "elu([-1, 3], alpha = 2) ~= [-1.2642411, 3.0000000]", ", alpha")  # fmt: skip
@@ -176,7 +187,7 @@ prelu = Op(
     "prelu(x: [*s], slope: [*s]) -> [*s]",
     "x, below 0 times a slope.",
     kernel=lambda x, slope: np.where(x < 0, slope * x, x),
-    onnx="PRelu",
+    onnx=lambda o, x, slope: o.node("PRelu", x, slope) if o.type(x).is_float else _onnx_bent(o, x, slope),
     examples=("prelu([[-2, 3], [-1, -4]], [0.5, 2]) == [[-1, 3], [-0.5, -8]]",),
     why=_WHY,
 )

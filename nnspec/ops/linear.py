@@ -118,7 +118,7 @@ def _onnx_orthogonal(o: Any, x: str) -> str:
     first = [rank - 1, *range(rank - 1)] if tall else [rank - 2, *range(rank - 2), rank - 1]
     columns = o.unsqueeze(o.cast(o.node("Transpose", x, perm=first), "float64"), -1)
     places = o.constant(np.eye(width).reshape(width, 1, width), "float64")
-    none = o.constant(np.zeros((*before, length, width)), "float64")
+    none = o.node("Expand", o.constant(0, "float64"), o.shape((*before, length, width)))
     q = o.scan((none, columns, places), Loop(_one_column((*before, length), width)), 1, 2, width, False)
     turned = q if tall else o.node("Transpose", q, perm=[*range(rank - 2), rank - 1, rank - 2])
     return str(o.cast(turned, o.type(x).dtype))

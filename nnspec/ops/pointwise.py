@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from nnspec.blas import subtracted
-from nnspec.graph import Op, Var
+from nnspec.graph import Absent, Op, Var
 from nnspec.graph.op import GradRule, Kernel
 from nnspec.graph.types import count
 from nnspec.lazy import np
@@ -62,12 +62,34 @@ def _neg_into(out: Any, x: Any) -> Callable[[], Any]:
 
 
 neg = unary("neg", "-x.", np.negative, lambda g, out, x: (-g,), "Neg", "neg([1, -2]) == [-1, 2]", prepare=_neg_into, scalar=lambda x: -x)
-mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x / y is whole.", np.mod,
+
+
+def _check_divisor(y: Any) -> None:
+    """Absent where whole numbers are divided by 0: NumPy would go on with 0."""
+    if y.dtype.kind in "iu" and not y.all():
+        raise Absent("a whole number is divided by 0", "keep the divisor from 0: `max(k, 1)`")
+
+
+def _mod(x: Any, y: Any) -> Any:
+    _check_divisor(y)
+    return np.mod(x, y)
+
+
+def _mod_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
+    def run() -> None:
+        _check_divisor(y)
+        np.mod(x, y, out)
+
+    return run
+
+
+mod = binary("mod", "x modulo y, with the sign of y; not differentiable where x / y is whole.", _mod,
              lambda g, out, x, y: (g, -g * floor(x / y)), lambda o, x, y: o.floor_mod(x, y), "mod([5, -5], [3]) == [2, 1]",
-             scalar=lambda x, y: x % y, domain=(0.5, 2.0), **_FLAT)  # fmt: skip
+             prepare=_mod_into, scalar=lambda x, y: x % y, domain=(0.5, 2.0), **_FLAT)  # fmt: skip
 
 
 def _quotient(x: Any, y: Any) -> Any:
+    _check_divisor(y)
     return np.sign(x) * np.sign(y) * (np.abs(x) // np.abs(y))
 
 

@@ -26,7 +26,7 @@ LARGEST_PROBE = 384  # rows and columns of what is multiplied to see whether thr
 
 
 FAILURES = (Absent, RuntimeError)
-"""What programs raise for a number that numbers nothing: kernels, and onnxruntime."""
+"""What programs raise for a number that numbers nothing, or a whole one divided by 0: kernels, and onnxruntime."""
 Divided = tuple[list[slice], Cut | None]
 """The parts of a batch, and how the graph is cut where they are several."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnspec.diagnostics import fault
+from nnspec.elaborate import batch
 from nnspec.elaborate.primitives.shapes import dims
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.scope import Drawn
@@ -37,7 +38,7 @@ def _random(a: Arguments) -> Value:
 
 @builtin("orthogonalise(x)")
 def _orthogonalise(a: Arguments) -> Value:
-    x = a.tensor("x")
+    x = batch.as_dtype(a.tensor("x"), a.e.graph.dtype)
     if len(x.shape) != 2:
         raise fault("E202", f"a matrix can be made orthogonal, not {describe(x)}", a.at("x"), help="`reshape` makes a matrix of a kernel")
     return Tensor(OPS["orthogonal"](x.var), x.batched, a.span)

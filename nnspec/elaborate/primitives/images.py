@@ -45,7 +45,7 @@ def _same(size: Any, kernel: int, stride: int, dilation: int) -> int:
 
 
 def _image(a: Arguments) -> Tensor:
-    x = a.tensor("x")
+    x = batch.as_dtype(a.tensor("x"), a.e.graph.dtype)
     if len(x.shape) - 1 not in AXES:
         raise fault("E202", f"an image is [channels, height, width], not {show(x.shape)}", a.at("x"), notes=batch.origins([x], [a.at("x")]),
                     help="with one axis more or less, it is a volume or a signal")  # fmt: skip
@@ -64,7 +64,11 @@ def _kernel(a: Arguments, x: Tensor, layout: str, channels: tuple[int, Dim]) -> 
     """W; where it leaves its channels open, they are as many as this axis of it must have."""
     w = a.bound["W"]
     axis, size = channels
-    w = w.with_dims((*w.dims[:axis], size, *w.dims[axis + 1 :])) if isinstance(w, Unsized) else a.tensor("W")
+    w = (
+        w.with_dims((*w.dims[:axis], size, *w.dims[axis + 1 :]))
+        if isinstance(w, Unsized)
+        else batch.as_dtype(a.tensor("W"), a.e.graph.dtype)
+    )
     if len(w.shape) == len(x.shape) + 1 and w.batched:
         help_ = "what differs from one example to the next goes to the image or the result: `convolve(x, W) * s`"
         message = f"W is one for all examples, and this is {describe(w)} for each"

@@ -57,7 +57,7 @@ def _argmax(a: Arguments) -> Value:
     if not a.tensor("x").shape:
         message = "the position of the largest is asked for, and this is one number, of shape []"
         raise fault("E205", message, a.at("x"), help=RIGHT_BY_A_THRESHOLD)
-    return _along(a, "argmax", a.tensor("x").dtype)
+    return _along(a, "argmax", batch.common_dtype(a.e.graph, [a.tensor("x")]))
 
 
 @builtin("cumsum(x, axis = last)")
