@@ -33,9 +33,10 @@ INTERNAL = "operation"
 """Of which the graph is made, and no spec: known by name, and in no list."""
 WORDS = (
     "let", "import", "model", "train", "input", "target", "output", "expect", "param", "state", "share", "if", "return", "repeat", "scan",
-    "as", "from", "class", "int", "bool", "training", "fitting", "given", "lookahead",
+    "as", "from", "class", "int", "bool", "training", "fitting", "given", "lookahead", "then", "else", "in", "with", "of",
+    "and", "or", "not", "true", "false", "test", "batch",
 )  # fmt: skip
-"""Of the language; of those that are kinds as well, and of settings, there are entries enough."""
+"""Of the language; of those that are kinds as well, and of most settings, there are entries enough."""
 KIND_OF_FILE = {"std/losses.nn": "loss", "std/metrics.nn": "metric"}
 PER_EXAMPLE = ("loss", "metric")
 CALLED = ("fn", "layer", *PER_EXAMPLE, "primitive")
@@ -80,9 +81,14 @@ class Entry:
         return {n: getattr(self, n) for n in names} | {"examples": self.examples}
 
 
+def named(name: str | None) -> list[Entry]:
+    """Everything of that name, in all its kinds."""
+    return [e for e in entries() if e.name == name]
+
+
 def about(name: str) -> list[Entry]:
-    """Everything of that name, in all its kinds; a Fault says what was probably meant."""
-    found = [e for e in entries() if e.name == name]
+    """The same; a Fault says what was probably meant where there is nothing."""
+    found = named(name)
     if not found:
         guess = nearest(name, {e.name for e in entries()})
         help_ = f"did you mean `{guess}`?" if guess else help_for(name) or "`nnspec doc` lists what there is"

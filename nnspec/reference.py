@@ -55,18 +55,20 @@ def source(name: str) -> Said:
 def word(name: str) -> Said:
     """How a word of the language is written, what is said of it, and the sentence that it is written in."""
     found = [(m[1], said, m.start()) for said in _said() for m in _CODE.finditer(said) if re.search(rf"\b{name}\b", m[1])]
-    written, said, _ = min(found, key=lambda at: (not at[0].startswith(name), at[2]))
+    begins = re.compile(rf"(?:\w+ = )?{name}\b")
+    written, said, _ = min(found, key=lambda at: (not begins.match(at[0]), at[2]))
     sentence = next((s for s in re.split(r"(?<=[.;]) (?=[A-Z`])", said) if f"`{written}`" in s), said)
     return Said(written, said, _plain(sentence).rstrip(".;"))
 
 
 @cache
 def _said() -> tuple[str, ...]:
-    """The items and paragraphs of the reference in their order, each as one line, but for the layout and the list of words."""
+    """The items and paragraphs of the reference in their order, each a line, but for the layout and the list of words; then operators."""
     text = (resources.folder("grammar") / "README.md").read_text("utf-8")
     meaning = re.sub(r"^```.*?^```$|^\*\*Layout.*?(?=^## )", "", text.partition("\n## Lexis\n")[2], flags=re.M | re.S)
     parts = re.split(r"\n\n|\n(?=- )", meaning)
-    return tuple(" ".join(p.removeprefix("- ").split()) for p in parts if not p.startswith(("|", "- The reserved words")))
+    said = (" ".join(p.removeprefix("- ").split()) for p in parts if not p.startswith(("|", "- The reserved words")))
+    return (*said, *(f"{operator}: {meaning}" for operator, meaning in _rows("Formulas and operators")))
 
 
 def _rows(section: str) -> Iterator[list[str]]:

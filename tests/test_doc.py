@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import nnspec
+from nnspec import resources
 from nnspec.cli.main import cli
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
-from nnspec.doc import KINDS, WORDS, Entry, about, entries, listed, made_up
+from nnspec.doc import KINDS, WORDS, Entry, about, entries, listed, made_up, named
+from nnspec.elaborate.arguments import parameter_text
 from nnspec.elaborate.augmentation import AUGMENTATIONS
 from nnspec.elaborate.library import public
 from nnspec.elaborate.primitives import builtins
 from nnspec.elaborate.sources import SOURCES
 from nnspec.elaborate.training import STOPS
+from nnspec.elaborate.values import Builtin
 from nnspec.lsp.complete import SETTINGS
 from nnspec.ops import OPS
 from nnspec.syntax.words import STATEMENT_WORDS
@@ -102,8 +107,42 @@ def test_everything_of_the_library_has_an_entry_that_says_what_it_is() -> None:
     assert {e.name for e in entries()} == {name for _, name in public()} | set(builtins()) | set(OPS) | of_trainings | {*WORDS}
 
 
-def test_every_word_that_begins_a_statement_is_explained() -> None:
-    assert {*STATEMENT_WORDS} <= {e.name for e in entries() if e.kind in ("word", "setting")} | {*KINDS} | {"test"}
+def test_every_reserved_word_is_explained() -> None:
+    reserved = re.findall(r'^[A-Z]+: "([a-z]+)"$', (resources.folder("grammar") / "nn.lark").read_text("utf-8"), re.M)
+    assert {*STATEMENT_WORDS} < {*reserved}
+    assert {*reserved} - {"nnspec"} <= {e.name for e in entries() if e.kind in ("word", "setting")} | {*KINDS}
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("constant", {"schedule", "init"}), ("test", {"setting", "word"}), ("batch", {"setting", "word"})]
+)
+def test_each_kind_of_a_name_is_shown_also_where_it_is_that_of_a_kind(name: str, kinds: set[str]) -> None:
+    shown = run("doc", name).output
+    assert all(f"{e.kind} {e.signature}" in shown for e in named(name)) and {e.kind for e in named(name)} == kinds
+    assert ("  pi" in shown) == (name == "constant")
+
+
+CALLS = {
+    "convolve": "i, W", "convolve_transpose": "i, W", "pool_max": "i, 2", "pool_mean": "i, 2", "concat": "[x, x]", "stack": "[x, x]",
+    **dict.fromkeys(("sum", "mean", "max", "min", "argmax", "cumsum", "rank_of", "reverse", "positions"), "x"), "along": "[1, 2], x",
+}  # fmt: skip
+
+
+def shown_defaults(callee: Builtin) -> str:
+    """As arguments; that of a stride is said as the kernel is."""
+    return ", ".join(parameter_text(p) for p in callee.parameters if parameter_text(p) != p.name).replace("= kernel", "= 2")
+
+
+def test_a_primitive_shows_defaults_that_can_be_written_and_hold_without_them() -> None:
+    rows = {n: b for n, b in builtins().items() if isinstance(b, Builtin) and shown_defaults(b)}
+    assert {*rows} == {*CALLS}
+    rng = np.random.default_rng(0)
+    ports = "input x: [2, 3]  input i: [1, 5, 5]  param W: [1, 1, 3, 3] ~ he_normal"
+    for name, callee in rows.items():
+        written = f"output a = {name}({CALLS[name]})  output b = {name}({CALLS[name]}, {shown_defaults(callee)})"
+        net = nnspec.loads(f"model M {{ {ports}  {written} }}")
+        out = net(**{n: rng.normal(size=(1, *t.shape[1:])) for n, t in net.inputs.items()})
+        assert np.array_equal(out["a"], out["b"]), name
 
 
 @pytest.mark.parametrize(
@@ -114,6 +153,10 @@ def test_every_word_that_begins_a_statement_is_explained() -> None:
         ("class", "word class(10)", "one class number from 0 to 9"),
         ("param", "word param W: [n, units] ~ init", "is trained and starts drawn from an init"),
         ("train", "word train", "blocks, run in order"),
+        ("scan", "word hs = scan x_t in x with h = h0 { h = ... }", "walks the first axis of x"),
+        ("then", "word if c then a else b", "of a tensor: element by element"),
+        ("or", "word or", "of truths"),
+        ("of", 'word test "title" of Model { ... }', "says what a model of the file does"),
     ],
 )
 def test_a_word_of_the_language_is_shown_as_the_reference_says_it(word: str, title: str, meaning: str) -> None:
@@ -224,7 +267,7 @@ def test_json_has_every_part() -> None:
     [("source", tuple(SOURCES)), ("augmentation", tuple(AUGMENTATIONS)), ("stop", tuple(STOPS)), ("optimizer", ("adam", "sgd"))],
 )
 def test_a_kind_lists_all_of_it(kind: str, named: tuple[str, ...]) -> None:
-    lines = run("doc", kind).output.splitlines()
+    lines = run("doc", kind).output.partition("\n\n")[0].splitlines()
     assert lines[0] == kind and {*named} <= {line.split()[0] for line in lines[1:]}
     assert all(line[2] != " " for line in lines[1:])
 
@@ -248,9 +291,7 @@ def test_a_source_names_every_argument_it_takes(name: str) -> None:
 
 
 def test_a_setting_says_what_holds_without_it() -> None:
-    assert run("doc", "batch").output == (
-        "setting batch 32\n\nexamples in a step; the last batch of an epoch may be smaller\nwithout it: 32\n"
-    )
+    assert run("doc", "epochs").output == "setting epochs 10\n\npasses over the data\nwithout it: by `steps`\n"
     assert run("doc", "missing").output.startswith("setting missing = drop\n\nA value that is missing")
     assert run("doc", "early").output.startswith("stop early(val.loss, patience = 3)\n\nstop when")
 

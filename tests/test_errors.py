@@ -11,6 +11,8 @@ from error_pages import codes, halves, output_of, pages, run_console, run_script
 
 import nnspec
 from nnspec.diagnostics import SpecError
+from nnspec.elaborate.sources import SOURCES
+from nnspec.lsp.complete import SETTINGS
 
 PAGES = pages("E")
 CODE = re.compile(r"\[(E\d{3})\]")
@@ -86,3 +88,11 @@ def test_the_right_example_gives_nothing(page: Path, tmp_path: Path) -> None:
     assert codes(spec) == []
     if page.stem in TRAINED:
         assert codes_of_training(spec, tmp_path) == []
+
+
+def test_a_page_that_lists_what_there_is_lists_all() -> None:
+    listed = {"E111": SETTINGS, "E301": SOURCES}
+    for code, names in listed.items():
+        (page,) = pages(code)
+        said = re.findall(r"`(\w+)", page.read_text("utf-8").split("\n")[2])
+        assert {*names} <= {*said}, code

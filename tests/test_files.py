@@ -111,6 +111,33 @@ def test_size_brings_images_to_one_size(pets: Path) -> None:
     assert np.allclose(parts.train["image"][parts.train["label"] == 0][:, 0, 1, 0], 0.2, atol=0.01)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp"])
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8, 99])
+def test_a_photograph_is_turned_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    """As the function of Pillow's for it does."""
+    image, ops = pytest.importorskip("PIL.Image"), pytest.importorskip("PIL.ImageOps")
+    exif = image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photos" / f"a.{suffix}"
+    image.fromarray(np.arange(16 * 8 * 3, dtype=np.uint8).reshape(16, 8, 3)).save(path, exif=exif)
+    expected = np.asarray(ops.exif_transpose(image.open(path)))
+    height, width = expected.shape[:2]
+    model = f"input image: [3, {height}, {width}]  output z = image -> flatten -> dense(1)  loss sum(z)"
+    found = dataset(tmp_path, 'images("photos")', model).train["image"][0]
+    assert np.array_equal(found, np.moveaxis(expected, 2, 0) / np.float32(255))
+
+
+def test_an_image_is_brought_to_its_size_as_the_reference_says(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 5, 4)).astype(np.uint8)
+    write(tmp_path / "photos" / "a.png", pixels)
+    model = "input image: [3, 4, 6]  output z = image -> flatten -> dense(1)  loss sum(z)"
+    found = dataset(tmp_path, 'images("photos", size = [4, 6])', model).train["image"][0]
+    expected = np.asarray(image.fromarray(pixels[..., :3]).resize((6, 4), image.Resampling.BILINEAR)) / np.float32(255)
+    assert np.array_equal(found, np.moveaxis(expected, 2, 0))
+
+
 def test_other_folders_are_numbered_by_the_classes_of_the_training(pets: Path) -> None:
     trained = net(pets, 'images("pets")', IMAGES.format("1, 4, 3"))
     trained.fit()

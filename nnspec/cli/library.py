@@ -100,14 +100,14 @@ def doc(name: str | None, as_json: bool) -> None:
 
     NAME may also be a kind: fn, layer, loss, metric, optimizer, schedule, init, source, augmentation, stop, setting, word, primitive.
     """
-    from nnspec.doc import KINDS, about, listed
+    from nnspec.doc import KINDS, about, listed, named
 
-    is_list = name is None or name in KINDS
-    found = about(name) if name and not is_list else listed(name or "")
+    of_kind = listed(name or "") if name is None or name in KINDS else []
+    found = named(name) if of_kind else about(name or "")
     if as_json:
-        click.echo(dumps([e.as_json() for e in found], indent=2))
+        click.echo(dumps([e.as_json() for e in (*of_kind, *found)], indent=2))
     else:
-        click.echo(_listing(found) if is_list else "\n\n".join(map(_entry_text, found)))
+        click.echo("\n\n".join([*([_listing(of_kind)] if of_kind else []), *map(_entry_text, found)]))
 
 
 def _entry_text(entry: Entry) -> str:

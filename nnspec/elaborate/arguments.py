@@ -9,7 +9,7 @@ from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import CHOICES, Builtin, Function, Tensor, Value, describe, is_dim
+from nnspec.elaborate.values import CHOICES, UNSAID, Builtin, Function, Tensor, Value, describe, is_dim
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
@@ -25,7 +25,12 @@ TARGET = "y"
 
 def signature_text(callee: Function | Builtin) -> str:
     """`dense(x, units, bias = true)`, as the definition is written."""
-    return f"{callee.name}({', '.join(p.name + (f' = {p.default.span.text}' if p.default else '') for p in callee.parameters)})"
+    return f"{callee.name}({', '.join(map(parameter_text, callee.parameters))})"
+
+
+def parameter_text(p: ast.Parameter) -> str:
+    """With its default, if that can be written."""
+    return p.name if p.default is None or p.default.span.text == UNSAID else f"{p.name} = {p.default.span.text}"
 
 
 def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict[str, Value], dict[str, Span]]:

@@ -184,6 +184,8 @@ class Choice:
 
 
 CHOICES = ("same", "valid")
+UNSAID = "_"
+"""In the signature of a primitive, the default of what no value stands for: all axes."""
 
 
 class Poison:

@@ -8,6 +8,7 @@ from dataclasses import fields
 
 from nnspec.diagnostics import Source, uncommented
 from nnspec.doc import CALLED
+from nnspec.elaborate.arguments import parameter_text
 from nnspec.elaborate.initial import INIT_NAMES
 from nnspec.elaborate.phases import PHASE_SETTINGS, paths
 from nnspec.elaborate.training import Training, watchable
@@ -117,8 +118,7 @@ def _arguments(document: Document, before: str) -> Iterator[Completion]:
         given = _unnamed(before[opened + 1 :]) + before[: call.start()].rstrip().endswith("->")
         for p in callee.parameters[given:]:
             if p.name not in written:
-                default = f"{p.name} = {p.default.span.text}" if p.default else p.name
-                yield Completion(p.name, "argument", default, insert=f"{p.name} = ")
+                yield Completion(p.name, "argument", parameter_text(p), insert=f"{p.name} = ")
 
 
 def _unnamed(written: str) -> int:

@@ -20,6 +20,11 @@ from nnspec.train.files import BROKEN, broken, check_size, on_command_line, pack
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 GREY, COLOURED = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 MAX_PIXELS = 2**26
+ORIENTATION = 0x0112
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",
+}  # fmt: skip
+"""What turns a photograph as it was taken, by its EXIF orientation; from 5 on its height becomes its width."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class _Folder:
 
     def pixels(self, paths: list[Path]) -> np.ndarray:
         """All images as bytes [n, channels, height, width]: grey if all are, else red, green and blue; or as the source says."""
-        found = [self.opened(path, lambda image: (image.mode, image.size[::-1])) for path in paths]
+        found = [self.opened(path, lambda image: (image.mode, _upright_size(image))) for path in paths]
         height, width = self.source.options["size"] or found[0][1]
         for path, (_, size) in zip(paths, found, strict=True):
             if size != (height, width) and not self.source.options["size"]:
@@ -116,7 +121,9 @@ class _Folder:
         return out
 
     def bytes_of(self, image: Any, channels: int, height: int, width: int) -> np.ndarray:
+        turn = UPRIGHT.get(_orientation(image))
         plain = image.convert("L" if channels == 1 else "RGB")
+        plain = plain.transpose(self.pillow.Transpose[turn]) if turn else plain
         if plain.size != (width, height):
             plain = plain.resize((width, height), self.pillow.Resampling.BILINEAR)
         return np.moveaxis(np.asarray(plain).reshape(height, width, channels), 2, 0)
@@ -133,5 +140,17 @@ class _Folder:
                     message = f"{path} cannot be read: its pixels are of the kind {image.mode}, and those of 8 bits are read"
                     raise self.fault("E309", message, "save it with 8 bits for each channel, grey or in colours")
                 return use(image)
-        except (*BROKEN, self.pillow.DecompressionBombError) as error:
+        except (*BROKEN, TypeError, self.pillow.DecompressionBombError) as error:  # a TIFF may have a fraction for its height
             raise broken(path, error, self.source.span) from None
+
+
+def _orientation(image: Any) -> int:
+    """How it lies by its EXIF data, which may hold anything: 1 is upright, as Pillow itself makes a TIFF."""
+    found = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
+    return found if isinstance(found, int) else 1
+
+
+def _upright_size(image: Any) -> tuple[int, int]:
+    """Height and width."""
+    width, height = image.size
+    return (width, height) if _orientation(image) in range(5, 9) else (height, width)

@@ -15,7 +15,7 @@ from nnspec.graph.types import Dim, count, show
 from nnspec.ops import OPS
 
 
-@builtin("one_hot(y, size = classes)")
+@builtin("one_hot(y, size = _)")
 def _one_hot(a: Arguments) -> Value:
     y = _labels(a, "y")
     size = a.get("size", y.classes)

@@ -17,7 +17,7 @@ AXES = {1: "width", 2: "height, width", 3: "depth, height, width"}
 
 
 def _pads(a: Arguments, sizes: Shape, kernel: Any, stride: Numbers, dilation: Numbers) -> Numbers:
-    """Those before every axis, then those after: `valid` pads nothing, `same` so that stride 1 keeps the size, a number pads every side."""
+    """Those before every axis, then those after: `valid` pads nothing, `same` as ONNX's SAME_UPPER, a number every side."""
     pad = a.get("pad", Choice("valid"))
     if isinstance(pad, Choice) and pad.name == "valid":
         return (0,) * (2 * len(kernel))
@@ -84,7 +84,7 @@ def _share(channels: Dim, groups: int) -> Dim:
     return channels // groups if isinstance(channels, int) else channels
 
 
-@builtin("convolve(x, W, stride = one, pad = valid, dilation = one, groups = one)")
+@builtin("convolve(x, W, stride = 1, pad = valid, dilation = 1, groups = 1)")
 def _convolve(a: Arguments) -> Value:
     x, groups = _image(a), a.whole("groups", a.get("groups", 1))
     w, axes = _kernel(a, x, "units, channels / groups", (1, _share(x.shape[0], groups))), len(x.shape) - 1
@@ -95,7 +95,7 @@ def _convolve(a: Arguments) -> Value:
     return _over("conv", x, w.var, strides=stride, pads=pads, dilations=dilation, groups=groups).at(a.span)
 
 
-@builtin("convolve_transpose(x, W, stride = one, pad = valid, output_pad = zero, dilation = one, groups = one)")
+@builtin("convolve_transpose(x, W, stride = 1, pad = valid, output_pad = 0, dilation = 1, groups = 1)")
 def _convolve_transpose(a: Arguments) -> Value:
     """The gradient of a convolution for its image, with x as the gradient of its output."""
     x = _image(a)

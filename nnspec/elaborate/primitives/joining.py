@@ -30,7 +30,7 @@ def _add(a: Arguments) -> Value:
     return total
 
 
-@builtin("concat(*xs, axis = first)")
+@builtin("concat(*xs, axis = 0)")
 def _concat(a: Arguments) -> Value:
     xs = _tensors(a, "concat")
     if len({len(x.shape) for x in xs}) > 1 or not xs[0].shape:
@@ -38,7 +38,7 @@ def _concat(a: Arguments) -> Value:
     return _joined(a, xs, _axis(a, len(xs[0].shape)))
 
 
-@builtin("stack(*xs, axis = first)")
+@builtin("stack(*xs, axis = 0)")
 def _stack(a: Arguments) -> Value:
     xs = _tensors(a, "stack")
     if len({x.shape for x in xs}) > 1:

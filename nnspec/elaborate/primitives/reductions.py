@@ -17,22 +17,22 @@ def _reduction(a: Arguments, op: str) -> Value:
     return batch.reduce(op, a.tensor("x"), a.get("axis"), keep, a.at("axis")).at(a.span)
 
 
-@builtin("sum(x, axis = all, keep = false)")
+@builtin("sum(x, axis = _, keep = false)")
 def _sum(a: Arguments) -> Value:
     return _reduction(a, "sum")
 
 
-@builtin("mean(x, axis = all, keep = false)")
+@builtin("mean(x, axis = _, keep = false)")
 def _mean(a: Arguments) -> Value:
     return _reduction(a, "mean")
 
 
-@builtin("max(x, y = none, axis = all, keep = false)")
+@builtin("max(x, y = _, axis = _, keep = false)")
 def _max(a: Arguments) -> Value:
     return _larger(a, "max", "maximum")
 
 
-@builtin("min(x, y = none, axis = all, keep = false)")
+@builtin("min(x, y = _, axis = _, keep = false)")
 def _min(a: Arguments) -> Value:
     return _larger(a, "min", "minimum")
 
@@ -52,7 +52,7 @@ def _of_one_value(a: Arguments, reduction: str, word: str) -> Fault:
     return fault("E104", f"`{reduction}` of two values goes element by element, and has no `{word}`", a.at(word), help=help_)
 
 
-@builtin("argmax(x, axis = last)")
+@builtin("argmax(x, axis = -1)")
 def _argmax(a: Arguments) -> Value:
     if not a.tensor("x").shape:
         message = "the position of the largest is asked for, and this is one number, of shape []"
@@ -60,12 +60,12 @@ def _argmax(a: Arguments) -> Value:
     return _along(a, "argmax", batch.common_dtype(a.e.graph, [a.tensor("x")]))
 
 
-@builtin("cumsum(x, axis = last)")
+@builtin("cumsum(x, axis = -1)")
 def _cumsum(a: Arguments) -> Value:
     return _along(a, "cumsum", batch.common_dtype(a.e.graph, [a.bound["x"]]), reverse=False)
 
 
-@builtin("rank_of(x, axis = last)")
+@builtin("rank_of(x, axis = -1)")
 def _rank_of(a: Arguments) -> Value:
     return _along(a, "rank_of", a.e.graph.dtype)
 

@@ -83,7 +83,7 @@ def _reshape(a: Arguments) -> Value:
     return batch.reshape(t, shape, a.span)
 
 
-@builtin("squeeze(x, axis = all_of_length_1)")
+@builtin("squeeze(x, axis = _)")
 def _squeeze(a: Arguments) -> Value:
     """Without the axes of length 1, or without those that are named, which must be that."""
     t = a.tensor("x")
@@ -97,12 +97,12 @@ def _squeeze(a: Arguments) -> Value:
     return batch.reshape(t, tuple(size for i, size in enumerate(t.shape) if i not in single), a.span)
 
 
-@builtin("transpose(x, axes = last_two)")
+@builtin("transpose(x, axes = _)")
 def _transpose(a: Arguments) -> Value:
     return batch.transpose(a.tensor("x"), a.get("axes"), a.span)
 
 
-@builtin("along(v, x, axis = first)")
+@builtin("along(v, x, axis = 0)")
 def _along(a: Arguments) -> Value:
     """A vector laid along one axis of x, so that it broadcasts over the others."""
     v, x = a.tensor("v"), a.tensor("x")
@@ -110,13 +110,13 @@ def _along(a: Arguments) -> Value:
     return batch.reshape(v, (*v.shape, *(1,) * (len(x.shape) - axis - len(v.shape))), a.span)
 
 
-@builtin("reverse(x, axis = first)")
+@builtin("reverse(x, axis = 0)")
 def _reverse(a: Arguments) -> Value:
     t = a.tensor("x")
     return t.moved(OPS["flip"](t.var, axis=a.one_axis(t, "axis", 0)), a.span)
 
 
-@builtin("positions(x, axis = first)")
+@builtin("positions(x, axis = 0)")
 def _positions(a: Arguments) -> Value:
     """The numbers 0, 1, 2, ... along an axis: a vector of its length, the same for every example."""
     t = a.tensor("x")
