@@ -264,6 +264,27 @@ def test_a_list_of_numbers_is_an_output(engine: str, tmp_path: Path) -> None:
     net.export(tmp_path / "m.onnx")
 
 
+OF_SIZES = {
+    "[1, 2] * shape(x)[0]": [5, 10],
+    "shape(x) * 2": [10, 6],
+    "2 - shape(x)": [-3, -1],
+    "shape(x) / 2": [2.5, 1.5],
+    "[1.5, 2] * shape(x)[0]": [7.5, 10],
+    "shape(x) % 2": [1, 1],
+    "max([1, 8], shape(x)[0])": [5, 8],
+    "[[1, 2], [3, shape(x)[0]]]": [[1, 2], [3, 5]],
+    "if shape(x)[0] > [2, 9] then 1 else 0": [1, 0],
+    "shape(reshape(x, [shape(x)[0], 3, 1] * [1, 1, 1]))": [5, 3, 1],
+}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "reference", "ort"])
+def test_a_list_beside_a_size_that_the_data_tell_is_computed_element_by_element(engine: str) -> None:
+    outputs = ", ".join(f"y{i} = {formula}" for i, formula in enumerate(OF_SIZES))
+    out = nnspec.loads(f"model M {{ input x: [T, 3]  output {outputs} }}", engine=engine)(x=np.zeros((1, 5, 3)))
+    assert [value.tolist() for value in out.values()] == list(OF_SIZES.values())
+
+
 def test_lists_that_do_not_fit_are_pointed_at() -> None:
     (d,) = Compilation(Source("spec.nn", "let a = [1, 2] + [1, 2, 3] model M { input x: [] output y = x + a }"), {}).diagnostics
     assert (d.code, d.message) == ("E201", "lists of 2 and 3 elements do not fit together")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnspec.diagnostics import Span, fault
-from nnspec.elaborate.lists import are_truths, flat
+from nnspec.elaborate.lists import are_truths, flat, with_sizes
 from nnspec.elaborate.remedies import channels_last, fewer_axes, laid_out_alike, of_one_number, of_product
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
@@ -35,12 +35,22 @@ def lift(graph: Graph, value: Value, dtype: str, span: Span) -> Tensor:
     if isinstance(value, bool | int | float):
         kind = "bool" if isinstance(value, bool) else dtype
         return Tensor(graph.constant(float(value) if kind.startswith("float") else value, kind), False, span)
+    if with_sizes([value]):
+        return _listed(graph, [lift(graph, v, dtype, span) for v in value], span)
     if isinstance(value, tuple):
         listed = Tensor(graph.constant(numbers(value, span), "bool" if are_truths(value) else dtype), False, span)
         _check_rank(listed.shape, span)
         return listed
     help_ = "it is drawn next to a tensor, in its shape: `0 * x + normal(0, 1)`" if isinstance(value, Applied) else ""
     raise fault("E106", f"expected a tensor or a number, got {describe(value)}", span, help=help_)
+
+
+def _listed(graph: Graph, rows: Sequence[Tensor], span: Span) -> Tensor:
+    """The rows of a list, some of which are known only when it runs."""
+    if len({r.shape for r in rows}) > 1:
+        raise fault("E208", "the rows of this list are not equally long", span)
+    parts = [OPS["reshape"](r.var, shape=(1, *r.shape)) for r in rows]
+    return Tensor(OPS["concat"](*parts, axis=0), False, span)
 
 
 def numbers(value: Value, span: Span) -> Any:

@@ -24,6 +24,8 @@ from nnspec.syntax.commas import part_of_number
 MAX_BITS = 63
 TOO_LARGE = "this number is too large for the graph"
 ABOUT_IS_EXPECTED = "it belongs to `expect`; how near values of a model are, a formula says as `abs(x - y) < 0.01`"
+OF_SIZES = ("add", "sub", "mul", "neg")
+"""What makes sizes of sizes."""
 SIGNS = {op: sign for sign, op in BINARY.items()}
 
 
@@ -133,6 +135,10 @@ class Elaborator(Calls):
             return (values[0] == values[1]) == (op.name == "equal")
         if lists.are_numbers(values):
             return lists.elementwise(values, lambda row: self.on_numbers(op, row, spans, span), span)
+        if lists.with_sizes(values):
+            if op.name in OF_SIZES and all(map(is_dim, lists.flat(tuple(values)))):
+                return lists.elementwise(values, lambda row: self.on_numbers(op, row, spans, span), span)
+            return batch.pointwise(self.graph, op, values, spans, span)
         for value, at in zip(values, spans, strict=True):
             if type(value) not in PLAIN and not is_dim(value):
                 raise fault("E106", f"`{SIGNS.get(op.name, op.name)}` takes numbers or tensors, not {describe(value)}", at)
@@ -164,7 +170,7 @@ class Elaborator(Calls):
 
     def on_sizes(self, op: Op, values: list[Value], span: Span) -> Value:
         """Sizes add, subtract and multiply as sizes; anything else makes a number of the graph."""
-        if op.name in ("add", "sub", "mul", "neg") and all(is_dim(v) for v in values):
+        if op.name in OF_SIZES and all(is_dim(v) for v in values):
             return op.on_numbers(*values)
         return batch.pointwise(self.graph, op, values, [span] * len(values), span)
 

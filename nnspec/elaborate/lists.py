@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.values import Value
+from nnspec.graph import Size
 
 
 def are_numbers(values: Sequence[Value]) -> bool:
     """Whether all are numbers, truths or nested lists of them, and one is a list."""
     return any(isinstance(v, tuple) for v in values) and all(map(_is_numbers, values))
+
+
+def with_sizes(values: Sequence[Value]) -> bool:
+    """Whether all are numbers, sizes or nested lists of them, and a list is among them and a size that is known only at run time."""
+    found = list(flat(tuple(values))) if any(isinstance(v, tuple) for v in values) else []
+    return any(isinstance(v, Size) for v in found) and all(isinstance(v, int | float | Size) for v in found)
 
 
 def is_list_beside_number(values: Sequence[Value]) -> bool:

@@ -15,7 +15,7 @@ from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.library import Definitions
-from nnspec.elaborate.lists import are_numbers
+from nnspec.elaborate.lists import are_numbers, with_sizes
 from nnspec.elaborate.names import check_called, value_of
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.remember import Remembering
@@ -245,7 +245,7 @@ class _ModelWork:
         if value is not None:
             self.formula(ast.Assign(name.span, (name,), value))
         tensor = value_of(name, self.scope, self.e.definitions)
-        if are_numbers([tensor]):
+        if are_numbers([tensor]) or with_sizes([tensor]):
             tensor = batch.lift(self.e.graph, tensor, self.e.graph.dtype, name.span)
         if not isinstance(tensor, Tensor):
             self.scope.names[name.id] = POISON
