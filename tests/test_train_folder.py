@@ -190,3 +190,30 @@ def test_the_command_writes_the_folder_and_its_script_trains(
 @pytest.mark.parametrize("options", [["--with-data", "-o", "m.onnx"], ["--train-step", "--data", "x.npz"], []])
 def test_options_that_do_not_belong_together_are_refused(options: list[str]) -> None:
     assert CliRunner().invoke(export, ["xor", *options]).exit_code == 2
+
+
+WATCHED = """
+model M {
+  input  x: [4]
+  target y: class(3)
+  z = x -> dense(3)
+  output z
+  loss   cross_entropy(z, y)
+  metric accuracy(z, y)
+  metric perplexity(z, y)
+  metric f1(z, y)
+}
+train { epochs 2  validation 0.1  batch 8  optimizer adam  stop early(val.WATCHED, patience = 2) }
+"""
+
+
+@pytest.mark.parametrize(("watched", "is_there"), [("perplexity", False), ("accuracy", True)])
+def test_a_metric_of_all_examples_at_once_is_said_not_to_be_there(watched: str, is_there: bool, tmp_path: Path) -> None:
+    net, told = nnspec.loads(WATCHED.replace("WATCHED", watched)), list[Diagnostic]()
+    proof = net.export_training(tmp_path, on_warning=told.append)
+    said = json.loads((tmp_path / "step.json").read_text())["evaluate"]
+    assert set(said["outputs"]) == {"loss", "cross_entropy", "accuracy"} and said["left_out"] == list(proof.left_out_metrics) == ["perplexity", "f1"]
+    assert "evaluate.onnx has no `perplexity`, `f1`: of all examples at once" in proof.sentence
+    (doubt,) = told
+    assert doubt.code == "W590" and ("and evaluate.onnx, are there to stop by" in (doubt.help or "")) is is_there
+    assert (f"`{watched}` is of all examples at once" in (doubt.help or "")) is not is_there

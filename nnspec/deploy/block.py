@@ -15,7 +15,7 @@ from nnspec.deploy.models import Models
 from nnspec.deploy.proof import random_batches
 from nnspec.deploy.schedule import EPOCH_END, EXAMPLES, PREFIX, is_watchful, rates
 from nnspec.deploy.standing import Standing
-from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, rate_name, whole_step
+from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, of_all_at_once, rate_name, whole_step
 from nnspec.diagnostics import Diagnostic
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.training import Training
@@ -24,9 +24,10 @@ from nnspec.record import dataclass
 from nnspec.train.schedule import base_rate
 
 Array = np.ndarray[Any, np.dtype[Any]]
+TO_THE_END = "`train.py` trains to the end and keeps the last weights"
 OUTSIDE = {
     "augment": "`train.py` shows the examples as they are: change them before, or train with `nnspec train`",
-    "stop": "`train.py` trains to the end and keeps the last weights; `loss`, and evaluate.onnx, are there to stop by",
+    "stop": f"{TO_THE_END}; `loss`, and evaluate.onnx, are there to stop by",
     "validation": "the schedule watches the loss of the training data instead of `val.loss`",
 }
 """What a train block may ask for that no step computes, and what is done instead."""
@@ -53,7 +54,16 @@ def doubts(spec: Compilation) -> Iterator[Diagnostic]:
     for number, training in enumerate(spec.trainings):
         for name in left_out(spec, number):
             message = f"the exported training does nothing of `{name}`"
-            yield Diagnostic("W590", message, training.spans.get(name, training.span), help=OUTSIDE[name], level="warning")
+            help_ = _stopping(spec, training) if name == "stop" else OUTSIDE[name]
+            yield Diagnostic("W590", message, training.spans.get(name, training.span), help=help_, level="warning")
+
+
+def _stopping(spec: Compilation, training: Training) -> str:
+    """What is done instead of stopping, and where there is what is stopped by."""
+    watched = training.stop.metric.removeprefix("val.") if training.stop else ""
+    if watched in of_all_at_once(spec):
+        return f"{TO_THE_END}; `{watched}` is of all examples at once, to be had of what predict.onnx gives for them"
+    return OUTSIDE["stop"]
 
 
 @dataclass(frozen=True)

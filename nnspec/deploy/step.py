@@ -68,6 +68,11 @@ def evaluation(spec: Compilation) -> Graph:
     return graph.only(outputs_of(graph, LOSS, "metric"), "evaluate")
 
 
+def of_all_at_once(spec: Compilation) -> list[str]:
+    """The metrics that are no means over examples, and so none over batches: what is exported has none of them."""
+    return [public.partition(":")[2] for public in wholedata.split(spec.model.graph)[1].outputs]
+
+
 def source(graph: Graph, name: str, type: Type) -> Var:
     """An input of that name."""
     return graph.source(OPS["input"], name, type)

@@ -20,7 +20,7 @@ from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
 from nnspec.deploy.proof import sizes_tried
 from nnspec.deploy.standing import Standing
-from nnspec.deploy.step import evaluation
+from nnspec.deploy.step import evaluation, of_all_at_once
 from nnspec.diagnostics import fault, printable
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.files import plain
@@ -34,7 +34,7 @@ from nnspec.train.check import listing
 from nnspec.weights import content, places, read
 
 Array = np.ndarray[Any, np.dtype[Any]]
-INIT, STATE, MANIFEST = "init.onnx", "state.safetensors", "step.json"
+INIT, EVALUATE, STATE, MANIFEST = "init.onnx", "evaluate.onnx", "state.safetensors", "step.json"
 ALWAYS = {"train.py": "train.py.txt", "README.md": "training.md"}
 """What every such folder holds, by the names that the package has for it."""
 FORMAT = 3
@@ -49,11 +49,14 @@ class TrainingProof:
     difference: float
     compared: str
     left_out: tuple[str, ...]
+    left_out_metrics: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
-        path = printable(str(self.path))
-        return f"{path}: {', '.join(self.files)}; in onnxruntime equal to the reference within {self.difference:.1e} {self.compared}"
+        path, metrics = printable(str(self.path)), printable(listing(self.left_out_metrics))
+        equal = f"in onnxruntime equal to the reference within {self.difference:.1e} {self.compared}"
+        lacks = f"; {EVALUATE} has no {metrics}: of all examples at once, and no mean over batches" if metrics else ""
+        return f"{path}: {', '.join(self.files)}; {equal}{lacks}"
 
 
 def export_training(
@@ -83,7 +86,7 @@ def export_training(
     write_all(folder, contents)
     left_out = dict.fromkeys(name for stage in manifest["stages"] for name in stage["left_out"])
     compared = sizes_tried(fields_of(spec))
-    return TrainingProof(folder, tuple(contents), models.difference, compared, tuple(left_out))
+    return TrainingProof(folder, tuple(contents), models.difference, compared, tuple(left_out), tuple(of_all_at_once(spec)))
 
 
 def _refuse_strangers(folder: Path, names: Collection[str]) -> None:
@@ -124,7 +127,7 @@ def _manifest(
         "state": STATE,
         "init": INIT,
         "predict": _used(models, "predict.onnx", graph_of(spec), standing.arrays),
-        "evaluate": _used(models, "evaluate.onnx", evaluation(spec), standing.arrays),
+        "evaluate": _used(models, EVALUATE, evaluation(spec), standing.arrays) | {"left_out": of_all_at_once(spec)},
         "fields": {n: _type(t, labels.get(n, ())) for n, t in fields_of(spec).items()},
         "must_hold": must_hold(spec) | {b["loss_is_finite"]: f"the loss became %({b['loss']})s in step %({STEP})d" for b in blocks},
         "stage": standing.stage,
