@@ -220,3 +220,39 @@ def test_columns_called_by_their_places_are_an_input_and_make_a_model_of_raw_fie
     assert data.train["x"].shape == (2, 2, 2)
     (tmp_path / "t.csv").write_text("x,x_0,y\n1,2,0\n")
     assert read(source("csv", "t.csv"), {"x": port(1)}, tmp_path)["x"].tolist() == [[1]]
+
+
+CHARACTERS = """
+let characters = 4
+model Next {
+  input  text: class(characters)[T]
+  target last: class(DECLARED)
+  output z = one_hot(text)[-1] -> dense(DECLARED)
+  loss   cross_entropy(z, last)
+}
+train { data text("none.txt", window = 3)  epochs 1  optimizer adam }
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "characters", "port", "said"),
+    [
+        ("characters", 4, "text", "`characters` says how many there are: `--set characters=3`"),
+        ("4", 3, "last", "declare it class(3)"),
+    ],
+)
+def test_another_text_takes_as_many_classes_as_it_has_characters(
+    declared: str, characters: int, port: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.txt").write_text("abc" * 40)
+    with pytest.raises(nnspec.SpecError, match=rf"`{port}` is class\(4\)") as error:
+        nnspec.loads(CHARACTERS.replace("DECLARED", declared), characters=characters).dataset(str(tmp_path / "t.txt"))
+    assert error.value.diagnostics[0].help == said
+    assert nnspec.loads(CHARACTERS.replace("DECLARED", "characters"), characters=3).dataset(str(tmp_path / "t.txt")).labels["last"]
+
+
+def test_a_character_that_nothing_ends_with_is_called_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("ab" * 50 + "?\nab" + "ab" * 50)
+    net = nnspec.loads(CHARACTERS.replace("DECLARED", "characters"))
+    (warning,) = net.fit(path=str(tmp_path / "t.txt"), progress=nnspec.Progress(on_warning=lambda _: None)).warnings
+    assert (warning.code, warning.help) == ("W115", "missing: `\\u000a`, `?`; see how the data are cut")

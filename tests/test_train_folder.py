@@ -212,7 +212,10 @@ def test_a_metric_of_all_examples_at_once_is_said_not_to_be_there(watched: str, 
     net, told = nnspec.loads(WATCHED.replace("WATCHED", watched)), list[Diagnostic]()
     proof = net.export_training(tmp_path, on_warning=told.append)
     said = json.loads((tmp_path / "step.json").read_text())["evaluate"]
-    assert set(said["outputs"]) == {"loss", "cross_entropy", "accuracy"} and said["left_out"] == list(proof.left_out_metrics) == ["perplexity", "f1"]
+    assert set(said["outputs"]) == {"loss", "cross_entropy", "accuracy"} and said["left_out"] == list(proof.left_out_metrics) == [
+        "perplexity",
+        "f1",
+    ]
     assert "evaluate.onnx has no `perplexity`, `f1`: of all examples at once" in proof.sentence
     (doubt,) = told
     assert doubt.code == "W590" and ("and evaluate.onnx, are there to stop by" in (doubt.help or "")) is is_there

@@ -179,7 +179,7 @@ def _checked(wish: Wish, parts: Parts, readers: Readers) -> Fields:
 
 
 def _in_memory(wish: Wish, parts: Parts, readers: Readers) -> Fields:
-    keep_labels(wish.source, parts.labels, wish.ports, wish.labels)
+    keep_labels(wish.source, parts.labels, wish.ports, wish.labels, wish.spec)
     closed = wish.gaps.closed(_all_rows(parts, readers, wish.gaps))
     whence = Whence(parts.table, numbers=closed.numbers)
     return bound(wish.source, closed.readers, wish.ports, wish.dtype, wish.labels, whence)
@@ -254,7 +254,7 @@ class _Loader:
             some = next(s for s in map(gaps.closed, tall.stretches(names_read(source, self.inputs))) if s.rows)
         else:
             some = gaps.closed(_all_rows(parts, parts.train, gaps))
-        keep_labels(source, parts.labels, self.inputs, self.labels)
+        keep_labels(source, parts.labels, self.inputs, self.labels, self.training.span.source)
         fields = bound(source, some.readers, self.inputs, self.dtype, self.labels, Whence(parts.table, numbers=some.numbers))
         made = [name for name in self.inputs if source.name != "inline" and (_is_made(source, name, gaps) or named.get(name, name) != name)]
         names = sorted(names_read(source, {name: self.inputs[name] for name in made}) & some.readers.keys())
@@ -266,7 +266,7 @@ class _Loader:
         return Sample(at(rows, raw), at(rows, fields), {name: items(source, name) for name in made}, means)
 
     def wish(self, source: DataSource, gaps: Gaps) -> Wish:
-        return Wish(source, self.ports, self.dtype, self.labels, gaps)
+        return Wish(source, self.ports, self.dtype, self.labels, gaps, self.training.span.source)
 
     def gaps(self, source: DataSource, parts: Parts) -> Gaps:
         """What is done about missing values; the means of the examples that are trained on are learnt here, if none are known."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Span
+from nnspec.diagnostics import Diagnostic, Span, printable
 from nnspec.elaborate.training import Training
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Node
@@ -19,16 +19,17 @@ from nnspec.run.fractions import Fractions
 from nnspec.run.stored import in_parts
 from nnspec.train.binding import items
 from nnspec.train.check import Fields, examples, listing
+from nnspec.train.labels import Labels
 from nnspec.train.schedule import LearningRate
 
 POINTS, FEW_STEPS = 200, 1024
 ROUNDING = 1e-9
 
 
-def doubts(spec: Compilation, stage: int, data: Fields, epochs: int, steps: int) -> Iterator[Diagnostic]:
+def doubts(spec: Compilation, stage: int, data: Fields, labels: Labels, epochs: int, steps: int) -> Iterator[Diagnostic]:
     training = spec.trainings[stage]
     yield from _batch_of_one(spec, training, examples(data))
-    yield from _labels_never_seen(spec, training, data)
+    yield from _labels_never_seen(spec, training, data, labels)
     yield from _labels_of_another_kind(spec, data)
     yield from _equal_by_rounding(spec, training, data)
     yield from _rates(spec, stage, epochs, steps, ceil(examples(data) / training.batch))
@@ -56,14 +57,16 @@ def _is_over_the_batch(node: Node) -> bool:
     return node.op.name == "mean" and node.role == "forward" and 0 in node.attributes["axes"]
 
 
-def _labels_never_seen(spec: Compilation, training: Training, data: Fields) -> Iterator[Diagnostic]:
+def _labels_never_seen(spec: Compilation, training: Training, data: Fields, labels: Labels) -> Iterator[Diagnostic]:
     """W115: a class of which the training data have no example."""
     for name, type in spec.model.targets.items():
         if type.classes and type.rank == 1 and name in data:
             unseen = sorted(set(range(type.classes)).difference(*(np.unique(part).tolist() for part in in_parts(data[name]))))
             if unseen:
                 message = f"the training data have no example of {_classes(unseen)} of `{name}`, a class({type.classes})"
-                help_ = f"missing: {listing(map(str, unseen))}; declare as many as there are, numbered from 0, or see how the data are cut"
+                missing = [printable(labels[name][number]) if name in labels else str(number) for number in unseen]
+                declared = "" if name in labels else "declare as many as there are, numbered from 0, or "
+                help_ = f"missing: {listing(missing)}; {declared}see how the data are cut"
                 notes = ((spec.model.spans[name], "declared here"),)
                 yield Diagnostic("W115", message, _place(training, "data"), notes=notes, help=help_, level="warning")
 

@@ -151,7 +151,8 @@ class Stage:
                 self.progress.on_warning(warning)
 
         if not self.at.step:
-            for doubt in doubts(self.engine.spec, self.at.stage, self.data.train, self.length.epochs, self.length.steps):
+            data = self.data
+            for doubt in doubts(self.engine.spec, self.at.stage, data.train, data.labels, self.length.epochs, self.length.steps):
                 warn(doubt)
 
         def record(look: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from nnspec import limits, resources
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.files import writing
 from nnspec.graph import Type
@@ -39,13 +39,17 @@ def most_in_memory() -> int:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of a source: the fields of these ports, without gaps; `labels` learns what their class numbers stand for."""
+    """What is asked of a source: the fields of these ports, without gaps; `labels` learns what their class numbers stand for.
+
+    The ports are those of a model in a `spec`, where that is there to be changed.
+    """
 
     source: DataSource
     ports: Mapping[str, Type]
     dtype: str
     labels: dict[str, list[str]]
     gaps: Gaps
+    spec: Source | None = None
 
 
 def laid_out(wish: Wish, table: Path | None, tall: Tall, which: Array | None = None, number: int = 1) -> list[Fields]:
