@@ -12,11 +12,10 @@ from nnspec.compile import Compilation
 from nnspec.derivation.recurrence import Recurrence
 from nnspec.derivation.step import GRADIENT, LOSS, Step
 from nnspec.derivation.values import Values, values_of
-from nnspec.gradcheck import Checked, compare, example
+from nnspec.gradcheck import BATCHES, Checked, compare, example
 from nnspec.run import reference
 
 Array = np.ndarray[Any, np.dtype[Any]]
-BATCHES = 3
 
 
 def forward(values: Values, feeds: Mapping[str, Any]) -> dict[str, Array]:
@@ -93,7 +92,7 @@ def _through_time(loop: Recurrence, known: Mapping[str, Array], gradient: Array,
 def check(spec: Compilation, parameter: str, losses: Collection[str] = ()) -> Checked:
     """The derivative of all losses, or of some, by one parameter beside finite differences, in float64 on a small random batch.
 
-    A batch may lie where some relu bends, and finite differences mean nothing there; then others are tried.
+    A batch may lie where some relu bends, and finite differences mean nothing there; then others are tried, beside it.
     """
     spec = replace(spec, dtype="float64").checked()
     tried = [_check(spec, parameter, losses, 0)]
@@ -104,7 +103,8 @@ def check(spec: Compilation, parameter: str, losses: Collection[str] = ()) -> Ch
 
 def _check(spec: Compilation, parameter: str, losses: Collection[str], seed: int) -> Checked:
     random = np.random.default_rng(seed)
-    values, feeds = values_of(spec, losses), example(spec, seed, random)
+    values, feeds = values_of(spec, losses), example(spec, seed, random, beside=seed > 0)
     known = forward(values, feeds)
     gradient = backward(values, known)[parameter] / max(known[LOSS].size, 1)
-    return compare(spec, feeds, parameter, gradient, random, [f"loss:{name}" for name in losses or spec.model.losses])
+    found = compare(spec, feeds, parameter, gradient, random, [f"loss:{name}" for name in losses or spec.model.losses])
+    return replace(found, beside=seed > 0)
