@@ -348,8 +348,10 @@ def test_a_normalisation_out_of_its_range_is_an_error(layer: str) -> None:
         ("sgd(0.1)  schedule warmup(-1)", "n is -1"),
         ("sgd(0.1)  schedule one_cycle(rise = 2)", "rise is 2"),
         ("sgd(0.1)  schedule one_cycle(divide = 0)", "divide is 0"),
-        ("sgd(0.1)  schedule one_cycle(final_divide = -1)", "divide is -1"),
-        ("sgd(0.1)  schedule on_plateau(patience = -1)", "n is -1"),
+        ("sgd(0.1)  schedule one_cycle(final_divide = -1)", "final_divide is -1"),
+        ("sgd(0.1)  schedule on_plateau(patience = -1)", "patience is -1"),
+        ("sgd(0.1)  schedule cosine(warmup = -1)", "warmup is -1"),
+        ("sgd(0.1)  schedule linear(final = -1)", "final is -1"),
         ("mine(lr = 0.1, share = 2)", "share is 2"),
     ],
 )

@@ -103,16 +103,23 @@ def require(e: Elaborator, s: ast.Expect, scope: Scope) -> None:
     if not isinstance(holds, bool):
         raise fault("E107", "what a definition expects of its arguments is known when the spec is compiled", s.condition.span)
     if not holds:
+        asked = next((c for c in reversed(e.calls) if not c.name.startswith("_")), e.calls[-1])
         used = [n for n in scope.names if re.search(rf"\b{n}\b", s.condition.span.text)]
         names = sorted(n for n in used if n in scope.spans)
-        given = ", ".join(f"{n} is {describe(scope.names[n])}" for n in names)
+        said = {n: _outside(scope.spans[n], n) if e.calls[-1] is not asked else n for n in names}
+        given = ", ".join(f"{said[n]} is {describe(scope.names[n])}" for n in names)
+        condition = re.sub(r"\b[^\W\d]\w*\b", lambda m: said.get(m[0], m[0]), s.condition.span.text)
         at = scope.spans[names[0]] if names else s.condition.span
-        asked = next((c for c in reversed(e.calls) if not c.name.startswith("_")), e.calls[-1])
         sizes = ((n, sized_so(e.calls[-1], n, scope)) for n in used if n not in names)
         notes = tuple(note for n, found in sizes if found for note in batch.made(*found, at, what=n))
         values = {n: scope.names[n] for n in names}
         help_ = _size_is_known(asked, values) or as_many_as_logits(values)
-        raise fault("E207", f"`{asked.name}` expects {s.condition.span.text}", at, label=given, notes=notes, help=help_)
+        raise fault("E207", f"`{asked.name}` expects {condition}", at, label=given, notes=notes, help=help_)
+
+
+def _outside(argument: Span, name: str) -> str:
+    """What the argument of a helper is called by who called it, if it is a name there."""
+    return argument.text if argument.text.isidentifier() else name
 
 
 def _size_is_known(asked: Function, given: Mapping[str, Value]) -> str:
