@@ -232,6 +232,11 @@ MUST = {
         "the second of two": f"{trained('sgd(0.1)')}\ntrain more {{ epochs 1  optimizer still(0.1) }}",
     },
     "W126": {"by its place": trained("sgd(-0.1)"), "by its name": trained("adam(lr = -1e-3)")},
+    "W137": {
+        "another name": model("input x: [T, 2]", "output y = scan e in x with h = zeros(2) { k = h + e }"),
+        "one of two": model("input x: [T, 2]", "y, z = scan e in x with h = zeros(2), k = 0 { h = h + e + k }", "output y, z"),
+        "in a layer": "layer l(x: [T, n]) = scan e in x with h = zeros(n) { g = e }\n" + model("input x: [T, 2]", "output y = x -> l"),
+    },
     "W136": {
         "classes": segmenter("class(3)[6, 8]", "augment image -> noise(1) -> shift(1) -> flip"),
         "amounts": segmenter("[2, 6, 8]", "augment image -> elastic(3, 4)"),

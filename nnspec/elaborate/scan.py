@@ -50,6 +50,7 @@ class OneStep:
 
 def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
     """The sequence of each carried value after every step."""
+    _check_names(tree)
     sequence, origin = _sequence(e, tree, scope)
     starts = {c.name or "": _start(e, c, scope) for c in tree.carried}
     undo = e.undoing(scope) if any(s.dtype != e.graph.dtype or s.may_be_whole for s in starts.values()) else None
@@ -65,6 +66,17 @@ def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
     found = e.repeat(step, origin.shape[0], drawn)
     values = tuple(Tensor(v, True, tree.span) for v in found)
     return values[0] if len(values) == 1 else values
+
+
+def _check_names(tree: ast.Scan) -> None:
+    """Each has its own."""
+    first = {tree.item.id: tree.item.span}
+    for c in tree.carried:
+        name, place = c.name or "", Span(c.span.source, c.span.start, c.span.start + len(c.name or ""))
+        if name in first:
+            what = "the element that is walked" if name == tree.item.id else "carried already"
+            raise fault("E105", f"`{name}` is {what}, and cannot be carried, too", place, notes=((first[name], "first here"),))
+        first[name] = place
 
 
 @dataclass(frozen=True)

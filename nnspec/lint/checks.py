@@ -12,6 +12,7 @@ from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_o
 from nnspec.lint.labels import classes_as_signs
 from nnspec.lint.left_behind import targets_left_behind
 from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
+from nnspec.lint.loops import carried_without_a_step
 from nnspec.lint.losses import (
     class_as_an_amount,
     log_of_what_may_be_negative,
@@ -60,6 +61,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     classes_as_signs,
     said_and_true_swapped,
     targets_left_behind,
+    carried_without_a_step,
 )
 
 

@@ -91,6 +91,14 @@ HERE = (
     Slip("E004", re.compile(r"‖"), r"`\g<0>` is a sign of mathematics", "a length is written `sqrt(sum(x ^ 2))`"),
     Slip("E004", re.compile(r"∞"), r"`\g<0>` is a sign of mathematics", "a bound that is no bound is a large number, such as `1e30`"),
     Slip("E004", re.compile(r"(?<=[\w)\]])'"), r"`\g<0>` is a sign of mathematics", "a matrix is turned by `transpose(x)`"),
+    Slip(
+        "E004", re.compile(r"\bscan\s+[^\W\d]\w*(?:\s*,\s*[^\W\d]\w*)+(?=\s+in\b)"), "a `scan` walks one sequence",
+        "several stand side by side, `scan e in concat(a, b, axis = 1) with ..`: `e[:n]` is then of the first, where that is [T, n]",
+    ),
+    Slip(
+        "E004", re.compile(r"->\s*(?P<place>scan)\s+[^\W\d]\w*\s+in\b"), "a `scan` is no stage of a pipeline",
+        "it says itself what it walks: `hs = scan e in x with h = h0 { .. }`",
+    ),
     _sign(r":=", "a name gets its value by `=`", "="),
     _sign(r"(?<![=!<>~])==(?!=)", "`==` compares two values; a name gets its value by `=`", "="),
     Slip("E004", re.compile(r"\b(fn|layer|init|schedule)\b([^\n{}>]*?)\s*=>"), "a formula follows `=`, not `=>`", fix=r"\1\2 ="),

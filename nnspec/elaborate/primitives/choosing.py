@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.lists import are_whole, flat
 from nnspec.elaborate.primitives.table import ROUNDING, Arguments, builtin
@@ -78,17 +78,23 @@ def _take_from_each(x: Tensor, i: Tensor) -> Tensor:
 
 
 def _take_each(a: Arguments, x: Tensor, i: Tensor) -> Tensor:
-    """Numbers of each example from a vector of its own are picked; rows are chosen by a product with one-hot rows."""
+    """Rows of each example's own: by a product with one-hot rows where their count is known, or number by number."""
     rows, row = x.shape[0], x.shape[1:]
-    if not row:
-        laid = batch.reshape(x, (*(1,) * len(i.shape), rows), a.span)
-        return x.moved(OPS["pick"](OPS["expand"](laid.var, shape=(BATCH, *i.shape, rows)), i.var))
-    if not isinstance(rows, int) or x.dtype != a.e.graph.dtype:
-        raise fault("E202", f"from every example, rows can be taken of numbers with a known count of rows, not of {describe(x)}", a.at("x"),
-                    notes=batch.origins([x], [a.at("x")]))  # fmt: skip
+    if not row or not isinstance(rows, int) or x.dtype != a.e.graph.dtype:
+        return _pick_each(x, i, a.span)
     chosen = batch.reshape(Tensor(OPS["one_hot"](i.var, size=rows, dtype=x.dtype), i.batched), (count(i.shape), rows), a.span)
     taken = batch.matmul(a.e.graph, chosen, batch.reshape(x, (rows, count(row)), a.span), [a.span] * 2, a.span)
     return batch.reshape(taken, (*i.shape, *row), a.span)
+
+
+def _pick_each(x: Tensor, i: Tensor, span: Span) -> Tensor:
+    """The same number by number, with the rows behind all other axes."""
+    rows, row = x.shape[0], x.shape[1:]
+    behind = OPS["transpose"](x.var, axes=(0, *range(2, len(x.shape) + 1), 1)) if row else x.var
+    laid = batch.reshape(x.moved(behind), (*(1,) * len(i.shape), *row, rows), span)
+    chosen = batch.reshape(i, (*i.shape, *(1,) * len(row)), span)
+    shape = (BATCH, *i.shape, *row)
+    return x.moved(OPS["pick"](OPS["expand"](laid.var, shape=(*shape, rows)), OPS["expand"](chosen.var, shape=shape)))
 
 
 def _row_numbers(a: Arguments, x: Tensor) -> Tensor:
