@@ -72,6 +72,24 @@ def test_a_loop_is_a_scan_again(name: str, tmp_path: Path) -> None:
     assert part in body_of(exported(f"model M {{ input x: [T, 2]  {text} }}", tmp_path))
 
 
+NESTED = {
+    "its result is carried": "d = scan r in x with p = zeros(2) { c = scan j in stack(p, r, axis = 1) with l = 1 {"
+    " l = j[1] * 0.3 + min(l, j[0]) }  p = c * 0.9 }",
+    "three deep, each reads all around it": "d = scan a in x with p = zeros(2) { q = scan b in x with l = a {"
+    " z = scan c in x with m = b { m = m * 0.5 + c * l + p }  l = tanh(z[-1] + l) }  p = q[-1] }",
+    "with layers and parameters at every depth": "param w: [2, 2] ~ he_normal  d = scan a in x with p = zeros(2) {"
+    " q = scan b in x with l = zeros(2) { l = dense(b + l, 2) + p @ w }  p = dense(q[-1] + a, 2) }",
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_a_loop_within_a_loop_is_a_scan_within_a_scan(name: str, tmp_path: Path) -> None:
+    model = exported(f"model M {{ input x: [T, 2]  {NESTED[name]}  output d }}", tmp_path)
+    assert body_of(model).count("scan ") == NESTED[name].count("scan ")
+    x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    assert distance(nnspec.load(model.with_suffix(".nn"))(x)["d"], Session(model).run({"x": x})["d"]) < CLOSE
+
+
 def test_outputs_keep_their_order_though_a_loop_s_has_its_statement_last(tmp_path: Path) -> None:
     text = "hs = scan v in x with h = zeros(2) { h = h / 2 + v }  output first = hs  output second = x -> gru(3)"
     assert "second = x -> gru(3) output first = hs, second" in body_of(exported(f"model M {{ input x: [T, 2]  {text} }}", tmp_path))

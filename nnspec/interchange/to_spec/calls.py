@@ -77,6 +77,11 @@ class Call:
         return bool(self.weights or self.parts)
 
     @property
+    def around(self) -> tuple[Call, ...]:
+        """What the body of a loop is given of the values around it."""
+        return self.inputs[1 + len(self.loop.carried) :] if self.loop else ()
+
+    @property
     def value(self) -> Any:
         """Of a number or list."""
         return self.settings["value"]
@@ -102,12 +107,15 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """The body of a `scan`: stand-ins for the element of a step, for what is carried and for what it is `given`, and what is carried on."""
+    """The body of a `scan`: stand-ins for the element of a step, for what is carried and for what it is `given`, and what is carried on.
+
+    What is given stands last among the inputs of the call.
+    """
 
     item: Call
     carried: tuple[Call, ...]
     results: tuple[Call, ...]
-    given: Mapping[Call, Call]
+    given: tuple[Call, ...]
 
 
 def number(value: float | int | bool) -> Call:

@@ -48,8 +48,8 @@ def scanned(step: Step, inside: Inside) -> list[Value]:
     more = results[carrying:]  # what is yielded and not carried is carried without being read
     starts = [*(c.start for c in carries), *(_nothing(step, r) for r in more)]
     stand_ins = [*(c.at_step.call for c in carries), *(_stand_in(step, r.shape, r.dtype) for r in more)]
-    loop = _loop(item, stand_ins, results)
-    scan = replace(step.call("scan", sequence, *starts, *loop.given, shape=()), loop=loop, parts=tuple(layers_in(loop)))
+    loop, around = _loop(item, stand_ins, results)
+    scan = replace(step.call("scan", sequence, *starts, *around, shape=()), loop=loop, parts=tuple(layers_in(loop)))
     every = [step.call("steps", scan, shape=(sequence.shape[0], *r.shape), number=i) for i, r in enumerate(results)]
     last = [v.with_call(indexed(step, every[i], {0: -1}, v.call.shape)) for i, v in enumerate(after)]
     return [*last, *(_over_steps(step, every[results.index(v.call)], v, i) for i, v in enumerate(rows))]
@@ -142,8 +142,8 @@ def _explicit(step: Step, read: Read) -> Value:
     return value
 
 
-def _loop(item: Call, carried: Sequence[Call], results: Sequence[Call]) -> Loop:
-    """The body by itself: what it reads of the model around it comes in by stand-ins."""
+def _loop(item: Call, carried: Sequence[Call], results: Sequence[Call]) -> tuple[Loop, tuple[Call, ...]]:
+    """The body by itself, and what it reads of the model around it, which comes in by stand-ins."""
     inner, outer = {item, *carried}, dict[Call, Call]()
     new: dict[Call, Call] = {c: c for c in inner}
     for c in ordered(results):
@@ -154,7 +154,7 @@ def _loop(item: Call, carried: Sequence[Call], results: Sequence[Call]) -> Loop:
             if i not in inner and i.name not in WRITTEN_OUT:
                 outer.setdefault(i, replace(i, name="input", inputs=(), settings={}, weights={}, loop=None, parts=(), block=None))
         new[c] = c.over(*(outer.get(i) or new.get(i, i) for i in c.inputs))
-    return Loop(item, tuple(carried), tuple(new.get(r, r) for r in results), outer)
+    return Loop(item, tuple(carried), tuple(new.get(r, r) for r in results), tuple(outer.values())), tuple(outer)
 
 
 def _nothing(step: Step, like: Call) -> Call:

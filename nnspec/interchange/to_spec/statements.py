@@ -104,7 +104,9 @@ def _loop(call: Call, loop: Loop, expressions: Expressions, taken: Names) -> str
     item = inside.give("x_t")
     begun = ", ".join(f"{n} = {expressions.text(s, CHOICE)}" for n, s in zip(carried, starts, strict=True))
     names = {loop.item: item, **dict(zip(loop.carried, carried, strict=True))}
-    body = _steps(loop, names | {inner: expressions.text(outer) for outer, inner in loop.given.items()}, carried, inside)
+    body = _steps(
+        loop, names | {inner: expressions.text(outer) for outer, inner in zip(call.around, loop.given, strict=True)}, carried, inside
+    )
     expressions.seen += [call] if body.layers else []
     return f"{', '.join(targets)} = scan {item} in {walked} with {begun} {{\n" + "\n".join(body.lines) + "\n}"
 
@@ -122,9 +124,10 @@ def names_of_the_language(*more: str) -> Names:
 
 
 def layers_in(loop: Loop) -> list[Call]:
-    """The layers of a body, in the order in which the language calls them."""
-    inner = (loop.item, *loop.carried, *loop.given.values())
-    return _steps(loop, {c: f"v{i}" for i, c in enumerate(inner)}, [f"v{1 + i}" for i in range(len(loop.carried))], Names()).layers
+    """The layers of a body, in the order in which the language calls them, those of a loop within it among them."""
+    inner = (loop.item, *loop.carried, *loop.given)
+    body = _steps(loop, {c: f"v{i}" for i, c in enumerate(inner)}, [f"v{1 + i}" for i in range(len(loop.carried))], Names())
+    return [layer for call in body.layers for layer in (call.parts if call.loop else (call,))]
 
 
 def _steps(loop: Loop, given: Mapping[Call, str], carried: Sequence[str], taken: Names) -> Body:
@@ -137,7 +140,11 @@ def _steps(loop: Loop, given: Mapping[Call, str], carried: Sequence[str], taken:
     expressions, body = Expressions(names), Body(calls)
     handed_on = {r: taken.give(f"{n}_next") for r, n in own.items() if r in loop.carried and names[r] != n}
     body.lines = [f"{n} = {names[r]}" for r, n in handed_on.items()]
-    body.lines += [f"{names[c]} = {expressions.definition(c)}" for c in calls if c in names and c not in given]
+    for c in (c for c in calls if (c in names or c.loop) and c not in given):
+        if c.loop:
+            body.lines.append(_loop(c, c.loop, expressions, taken))
+        elif c.name != "steps":
+            body.lines.append(f"{names[c]} = {expressions.definition(c)}")
     body.lines += [f"{n} = {handed_on.get(r) or expressions.text(r)}" for r, n in own.items() if r not in at_once and names.get(r) != n]
     body.layers = expressions.seen
     return body
@@ -154,8 +161,7 @@ def _named(calls: list[Call], results: list[Call], given: Mapping[Call, str], ou
     often = uses((c for c in calls if c.name != "turned"), results)
     chosen = {*outputs, *(c for c in calls if (often[c] > 1 and c.name not in WRITTEN_OUT) or c.name in (*OWNED, "steps"))}
     for call in calls:
-        if call.loop:
-            chosen |= call.loop.given.keys()
+        chosen |= {*call.around}
         if call.name in LEVELS or call.name == "if":
             chosen |= {i for i in call.inputs if _length(i, chosen, given) > LONG}
     return [c for c in calls if c in chosen and c not in given and c.loop is None]
