@@ -62,6 +62,22 @@ SCANS = {
         "param g: [2] = 0",
     ),
     "one number": ("hs = scan v in x with s = 1 { s = s / 2 + v[0] }  output y = hs", "with h = 1 {"),
+    "products of each step's own numbers": (
+        "s = scan v in x with s = zeros(2, 2) { s = 0.9 * s + reshape(v, [2, 1]) * reshape(v, [1, 2]) }  output y = s",
+        "(x -> reshape([T, 2, 1])) * (x -> reshape([T, 1, 2]))",
+    ),
+    "a number that chooses rows": (
+        "h, k = scan v in x with h = zeros(2), k = 0 { h = tanh(h + take([[1, 2], [3, 4]], round(k)) + v)  k = argmax(h) }  output y = h",
+        "round -> embedding(2, 2)",
+    ),
+    "numbers that are rounded": (
+        "h, k = scan v in x with h = zeros(2), k = zeros(2) { h = tanh(h + take([1, 2], round(k)) + v)  k = clip(h, 0, 1) }  output y = h",
+        "round",
+    ),
+    "a start of several numbers": (
+        "hs = scan v in x with p = one_hot(range(0, 2), 2) { p = p * 0.5 + v }  output y = hs",
+        "h: [2, 2] = 0",
+    ),
     "the last value": ("hs = scan v in x with h = ones(2) { h = h / 2 + v }  output y = hs[-1]", "output y = hs[-1]"),
 }
 

@@ -147,8 +147,9 @@ def _gather(step: Step, table: Read, i: Read) -> Value:
 
 
 def _class_numbers(step: Step, i: Call) -> Call:
-    """What is computed of whole numbers may be any number to the language, unless it is rounded."""
-    return step.call("round", i, shape=i.shape) if i.name in COMPUTED else i
+    """What is computed of whole numbers, or carried by a loop, may be any number to the language, unless it is rounded."""
+    carried = i.name == "input" and i not in step.ports
+    return step.call("round", i, shape=i.shape) if carried or i.name in COMPUTED else i
 
 
 @rule("GatherElements")

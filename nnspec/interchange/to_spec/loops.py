@@ -63,10 +63,11 @@ def _carry(step: Step, start: Read | None, at: int) -> Carry:
     if isinstance(start, Known):
         value = _constant_start(step, start, at)
     else:
-        value = step.explicit(at)
+        value = step.value(at)
         if value.batch is None and () in value.axes:
             alone = value.axes.index(())
-            value = Value(value.call, (*value.axes[:alone], (BATCH_AXIS,), *value.axes[alone + 1 :]))
+            value = replace(value, axes=(*value.axes[:alone], (BATCH_AXIS,), *value.axes[alone + 1 :]))
+        value = _explicit(step, value)
     if value.batch is None:
         raise step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
     return Carry(value.call, value.with_call(_stand_in(step, value.call.shape, value.call.dtype)))

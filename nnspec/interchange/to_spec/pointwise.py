@@ -27,6 +27,7 @@ OPERATORS = {
 SEVERAL = {"Sum": "+", "Max": "max", "Min": "min", "Mean": "+"}
 TRUTHS = ("<", "<=", ">", ">=", "==", "and", "or", "not")
 SELU = (1.6732632423543772, 1.0507009873554805)
+ROUNDED = ("ceil", "floor", "round")
 WHOLE, TRUTH = (6, 7), 9
 """The numbers of ONNX for int32, int64 and bool."""
 
@@ -49,6 +50,10 @@ def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis,
     for laid in (inputs, [_without_ones(i) for i in inputs] if None in explicit else ()):
         if laid and all(_goes_with(i, first) for i in laid):
             return [i.call if isinstance(i, Value) else step.constant(i, () if i.array.size == 1 else None) for i in laid], first.axes
+    if apart := _apart(inputs):
+        split, first_of, number = apart
+        calls, axes = aligned(step, split)
+        return calls, (*axes[:first_of], sum(axes[first_of : first_of + number], ()), *axes[first_of + number :])
     places = {v.batch - v.rank for v in explicit if v and v.batch is not None}
     if None in explicit or len(places) > 1:
         raise step.mixed()
@@ -56,6 +61,26 @@ def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis,
     at = rank + places.pop() if places else None
     numbers = iter(range(rank))
     return [beside(step, i, at, rank) for i in inputs], tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
+
+
+def _apart(inputs: Sequence[Read]) -> tuple[list[Read], int, int] | None:
+    """Values in all of which the batch lies together with the same sizes, with an axis for each of these; where, and how many they are."""
+    values = [i.arranged() if isinstance(i, Value) else i for i in inputs]
+    together = {(v.rank, v.batch, v.sizes(v.batch)) for v in values if isinstance(v, Value) and v.batch is not None}
+    if len(together) != 1 or any(isinstance(v, Value) and v.batch is None for v in values):
+        return None
+    [(rank, at, sizes)] = together
+    behind, ones = rank - at - 1, (1,) * (len(sizes) - 1)
+    if len(sizes) == 1 or any(isinstance(k, Known) and k.array.ndim > behind and k.array.shape[-1 - behind] != 1 for k in values):
+        return None
+    return [_split(v, at, behind, ones) for v in values], at, len(sizes)
+
+
+def _split(i: Read, at: int, behind: int, ones: tuple[int, ...]) -> Read:
+    if isinstance(i, Value):
+        return replace(i, axes=(*i.axes[:at], *((a,) for a in i.axes[at]), *i.axes[at + 1 :]))
+    before, after = i.array.shape[: max(i.array.ndim - behind, 0)], i.array.shape[max(i.array.ndim - behind, 0) :]
+    return replace(i, array=i.array.reshape((*before, *(ones if before else ()), *after)))
 
 
 def _without_ones(i: Read) -> Read:
@@ -117,6 +142,8 @@ def _same(step: Step, x: Read, *_: Read) -> Read:
 @rule("Cast", "CastLike")
 def _cast(step: Step, x: Read, *_: Read) -> Value:
     value, to = step.value(), step.attr("to", 1)
+    if to in WHOLE and value.call.name in ROUNDED:
+        return value.with_call(replace(value.call, dtype="int"))
     if to in WHOLE and value.call.dtype == "float":
         raise step.fault("numbers of the data that are cut to whole ones have no form in the language")
     if to == TRUTH:

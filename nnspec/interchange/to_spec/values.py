@@ -60,7 +60,11 @@ class Value:
     @property
     def shape(self) -> Shape:
         """With the batch, as the model has it."""
-        return tuple(count(BATCH if a == BATCH_AXIS else self.call.shape[a] for a in axis) for axis in self.axes)
+        return tuple(count(self.sizes(i)) for i in range(self.rank))
+
+    def sizes(self, axis: int) -> tuple[Dim, ...]:
+        """What lies together in an axis of the model."""
+        return tuple(BATCH if a == BATCH_AXIS else self.call.shape[a] for a in self.axes[axis])
 
     @property
     def order(self) -> tuple[int, ...]:
