@@ -60,7 +60,8 @@ def from_onnx(
 
     Inputs and outputs are called as in the model, and a leading dimension without a number is the batch; a model without one is taken as
     it stands. Its arrays of floats are the parameters, by their names there; plain numbers and arrays of whole numbers are constants, and
-    the statistics of batch normalisation are states, which no training changes. `constants` are values for inputs that shapes depend on.
+    the statistics of batch normalisation are states, which no training changes: it normalises with them, as torch does after `eval()`.
+    `constants` are values for inputs that shapes depend on.
 
     `loss` is a formula of the language, or the name of an output that is one; `target` declares what it compares with, one or several;
     `metric` is a formula, or several; and `train` holds the lines of a train block. In them, what is no letter, digit or `_` in a name is

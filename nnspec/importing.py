@@ -35,7 +35,7 @@ SPEC, WEIGHTS = ".nn", ".safetensors"
 
 @dataclass(frozen=True)
 class Imported:
-    """The files that were written, and how far their outputs were from the model's, over the largest output."""
+    """The files that were written, and how far their outputs were from the model's, over the largest output; `normalised`: over batches."""
 
     model: Path
     spec: Path
@@ -45,13 +45,16 @@ class Imported:
     difference: float
     batches: tuple[int, ...]
     bits: int = 32
+    normalised: bool = False
 
     @property
     def sentence(self) -> str:
         files = f"{self.spec} and {self.weights.name}" if self.weights else f"{self.spec}"
         holds = f"{self.numbers:,} numbers in {self.arrays} arrays" if self.weights else "no weights"
         equal = f"equal to {self.model} in onnxruntime within {self.difference:.1e} at batch {' and '.join(map(str, self.batches))}"
-        return printable(f"{files}: {holds}; {equal}") + (f"; what has {self.bits} bits there is float32 here" if self.bits != 32 else "")
+        single = f"; what has {self.bits} bits there is float32 here" if self.bits != 32 else ""
+        learnt = "; in training `batchnorm` takes the mean and variance of each batch, and learns those of the file anew"
+        return printable(f"{files}: {holds}; {equal}") + single + (learnt if self.normalised else "")
 
 
 def import_model(model: Path, spec: Path) -> Imported:
@@ -75,7 +78,8 @@ def import_model(model: Path, spec: Path) -> Imported:
         raise fault("E532", f"the spec of `{model}` and onnxruntime differ by {far:.2g} of the largest output")
     _write(spec, weights, found)
     numbers = sum(w.size for w in found.weights.values())
-    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, far, batches, bits)
+    normalised = re.search(r"\bbatchnorm\b", found.text) is not None
+    return Imported(model, spec, weights if found.weights else None, len(found.weights), numbers, far, batches, bits, normalised)
 
 
 def _with_a_way_out(refused: Diagnostic, model: Path) -> Diagnostic:

@@ -63,6 +63,22 @@ def test_so_does_one_of_the_newer_exporter(name: str, tmp_path: Path) -> None:
     check_against_torch(e, taken(e, tmp_path, dynamo=True)[0], tmp_path)
 
 
+def test_batch_normalisation_trains_as_eval_in_a_file_and_as_train_in_a_spec(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval()
+    x, t = torch.randn(8, 3), torch.randn(8, 2)
+    e, learning = Example(model, x, "x", ("out",)), {"target": "t: [2]", "loss": "mse(out, t)"}
+    spec, done = taken(e, tmp_path)
+    assert done.normalised and "in training `batchnorm` takes the mean and variance of each batch" in done.sentence
+    text = (tmp_path / "net.nn").read_text().rstrip().removesuffix("}")
+    (tmp_path / "learning.nn").write_text(f"{text}  target {learning['target']}  loss {learning['loss']}\n}}\n")
+    for net, mode in ((nnspec.load(tmp_path / "model.onnx", **learning), "eval"), (nnspec.load(tmp_path / "learning.nn"), "train")):
+        theirs = nn.functional.mse_loss(getattr(copy.deepcopy(model), mode)()(x), t)
+        loss, _ = net.gradients(x=x.numpy(), t=t.numpy())
+        assert distance(np.float32(loss), theirs.detach().numpy()) < CLOSE
+    assert spec.states.keys() == {"batchnorm.mu", "batchnorm.var"}
+
+
 @pytest.mark.parametrize("order", ["p, h, q", "h, p, q", "q, p, h"])
 def test_outputs_stay_in_the_order_of_the_file(order: str, tmp_path: Path) -> None:
     formulas = "h = tanh(x -> dense(3))  p = softmax(h -> dense(2))  q = identity(x)"
