@@ -15,6 +15,10 @@ from helpers import run
 from torch_models import example, export, outputs
 
 import nnspec
+from nnspec.cli.export import export as written_again
+from nnspec.diagnostics import Fault
+from nnspec.interchange.from_onnx.table import RULES
+from nnspec.ops import pointwise as p
 from nnspec.train.cells import Cells
 from nnspec.train.predictions import write
 from nnspec.train.sources import TABLES
@@ -83,6 +87,13 @@ def test_a_model_is_put_on_8_bit_numbers_that_are_calibrated_on_a_file(folder: P
     assert "QuantizeLinear" in {n.op_type for n in model.graph.node} and model.producer_name == "nnspec"
     right, before = (np.mean(p.argmax(1) == np.arange(9) % 3) for p in (log_p, theirs(folder)))
     assert f"accuracy {before:.4g} before and {right:.4g} after it was quantized" in done.stdout, done.stderr
+
+
+def test_an_export_holds_what_is_read_against_the_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, "Relu", lambda c, x: p.abs(x))
+    with pytest.raises(Fault, match=r"what is read of .* and onnxruntime differ by") as refused:
+        written_again.main([str(folder / "mlp.onnx"), "-o", str(tmp_path / "again.onnx")], standalone_mode=False)
+    assert refused.value.diagnostic.code == "E532" and not list(tmp_path.iterdir())
 
 
 def test_graph_draws_a_box_for_each_node_and_the_way_back(folder: Path) -> None:

@@ -52,6 +52,10 @@ def export(source: str, pairs: tuple[str, ...], data: str | None, path: str | No
     _refuse_strangers(train_step, data, how)
     own = DOUBLE if how["dtype"] == DOUBLE else None
     net = api.open(source) if Path(source).is_dir() else Net(compilation(source, pairs, own))
+    if net.spec.given and not Path(source).is_dir():
+        from nnspec.agreement import check_reading
+
+        check_reading(Path(source), net.spec.given(net.spec.dtype))
     if train_step:
         _training(net, path or f"{Path(source).stem if source != '-' else net.name.lower()}-step", data, how)
     elif path:

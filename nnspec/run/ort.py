@@ -20,6 +20,7 @@ from nnspec.memory import is_exhausted
 Array = np.ndarray[Any, np.dtype[Any]]
 VERSION: str = onnxruntime.__version__
 FATAL_ONLY = 4
+KINDS = {"tensor(float)": "float32", "tensor(double)": "float64"}  # the others are called as in NumPy
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 REFUSALS: tuple[type[Exception], ...] = (
@@ -55,6 +56,7 @@ class Session:
             self._session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
         self.device = device
         self.inputs = [i.name for i in self._session.get_inputs()]
+        self.kinds = {i.name: KINDS.get(i.type, i.type[len("tensor(") : -1]) for i in self._session.get_inputs()}
         self.outputs = [o.name for o in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
