@@ -79,6 +79,16 @@ def test_batch_normalisation_trains_as_eval_in_a_file_and_as_train_in_a_spec(tmp
     assert spec.states.keys() == {"batchnorm.mu", "batchnorm.var"}
 
 
+@pytest.mark.parametrize("affine", [False, True])
+def test_a_normalisation_of_each_example_is_trained_where_it_is_in_torch(affine: bool, tmp_path: Path) -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.InstanceNorm2d(6, affine=affine), nn.GroupNorm(3, 6)).eval()
+    e = Example(layers, torch.randn(2, 3, 5, 6), "x", ("y",))
+    net, _ = taken(e, tmp_path)
+    check_against_torch(e, net, tmp_path)
+    assert len(net.params) == len([*layers.parameters()])
+    assert ("instancenorm(affine = false)" in (tmp_path / "net.nn").read_text()) is not affine
+
+
 @pytest.mark.parametrize("order", ["p, h, q", "h, p, q", "q, p, h"])
 def test_outputs_stay_in_the_order_of_the_file(order: str, tmp_path: Path) -> None:
     formulas = "h = tanh(x -> dense(3))  p = softmax(h -> dense(2))  q = identity(x)"

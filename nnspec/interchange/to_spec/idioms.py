@@ -43,10 +43,11 @@ def _groupnorm(call: Call) -> Call | None:
     before = norm.inputs[0].inputs[0] if norm.name == "instancenorm" and norm.inputs[0].name == "reshape" else None
     if before is None or before.shape != call.shape or any(p.name != "param" or p.shape != _per_channel(call) for p in (gamma, beta)):
         return None
-    if np.any(norm.weights["gamma"] != 1) or np.any(norm.weights["beta"] != 0):
+    if norm.weights and (np.any(norm.weights["gamma"] != 1) or np.any(norm.weights["beta"] != 0)):
         return None
+    eps = {n: v for n, v in norm.settings.items() if n == "eps"}
     weights = {n: p.weights[""].reshape(-1) for n, p in (("gamma", gamma), ("beta", beta))}
-    return replace(call, name="groupnorm", inputs=(before,), settings={"groups": norm.shape[0], **norm.settings}, weights=weights)
+    return replace(call, name="groupnorm", inputs=(before,), settings={"groups": norm.shape[0], **eps}, weights=weights)
 
 
 def _per_channel(call: Call) -> tuple[object, ...]:

@@ -173,7 +173,11 @@ def _batchnorm(step: Step, x: Read, *_: Read) -> Value:
 
 @rule("InstanceNormalization")
 def _instancenorm(step: Step, x: Read, *_: Read) -> Value:
-    return _channels_first(step, "instancenorm", {n: step.array(1 + i, n) for i, n in enumerate(("gamma", "beta"))})
+    weights = {n: step.array(1 + i, n) for i, n in enumerate(("gamma", "beta"))}
+    named = any(step.known(i, "scale").name for i in (1, 2))
+    if not named and np.all(weights["gamma"] == 1) and not np.any(weights["beta"]):  # constants, which nothing trains
+        return _channels_first(step, "instancenorm", {}, affine=False)
+    return _channels_first(step, "instancenorm", weights)
 
 
 @rule("GroupNormalization")
