@@ -32,6 +32,8 @@ LOOPS = {
     "a fraction in what was whole": ("y = scan e in k with s = k[0] { s = s + 0.5 * e }", "float32", None),
     "by way of what else is carried": ("y, z = scan e in k with s = 0, r = 0 { s = s + e + r  r = 0.5 * e }", "float32", None),
     "whole beside a fraction": ("y, z = scan e in k with s = 0, r = 0 { s = s + e  r = 0.5 * e }", "int64", np.cumsum(K, 1)),
+    "a derivative": ("y = scan e in k with s = 0 { s = s + grad(s^2, s) + 0 * e }", "float32", [[0, 0, 0]] * 2),
+    "a size": ("y = scan e in k with s = T { s = s + e }", "int64", np.cumsum(K, 1) + 3),
     "numbers": ("y = scan e in x with s = 0 { s = s + e }", "float32", np.cumsum(X, 1)),
     "constants": ("y = scan e in x with s = 0 { s = s + 1 }", "float32", [[1, 2, 3]] * 2),
 }
@@ -51,7 +53,7 @@ def test_what_is_carried_is_of_the_kind_that_it_is_given(name: str, engine: str)
         assert np.array_equal(y, expected)
 
 
-NO_SPEC = ("a list", "truths", "in a loop", "whole beside a fraction")
+NO_SPEC = ("a list", "truths", "in a loop", "whole beside a fraction", "a derivative", "a size")
 """What an import refuses, or writes as numbers, as a spec walks whole numbers and fractions side by side as such."""
 
 

@@ -7,8 +7,9 @@ anew as long as one is given what it was not thought to be.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from nnspec.elaborate import batch, lists
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_statements
 from nnspec.elaborate.values import Applied, Function, Tensor, Value, describe
-from nnspec.graph import Dim, Var
+from nnspec.graph import Dim, Size, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import OPS
@@ -53,11 +54,9 @@ def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
     _check_names(tree)
     sequence, origin = _sequence(e, tree, scope)
     starts = {c.name or "": _start(e, c, scope) for c in tree.carried}
-    undo = e.undoing(scope) if any(s.dtype != e.graph.dtype or s.may_be_whole for s in starts.values()) else None
-    while others := _others(step := _one_step(e, tree, scope, sequence, origin, starts), starts):
-        assert undo
-        undo()
-        starts |= others
+    make = partial(_one_step, e, tree, scope, sequence, origin)
+    floats = all(s.dtype == e.graph.dtype and not s.may_be_whole for s in starts.values())
+    step = make(starts) if floats else _settled(e, scope, starts, make)
     new = list(islice(e.graph, step.before, None))
     varying = e.graph.dependents([step.item.at_step.name, *(c.at_step.name for c in step.carried.values())])
     if any(n.name in varying and not n.type.has_batch for n in new):
@@ -91,8 +90,27 @@ class _Start:
     dtype: str
     may_be_whole: bool = False
 
+    def of_floats(self, e: Elaborator) -> _Start:
+        return replace(self, dtype=e.graph.dtype, may_be_whole=False)
+
     def var(self, e: Elaborator) -> Var:
         return batch.repeated(batch.as_dtype(batch.lift(e.graph, self.value, self.dtype, self.span), self.dtype)).var
+
+
+def _settled(e: Elaborator, scope: Scope, starts: dict[str, _Start], make: Callable[[dict[str, _Start]], OneStep]) -> OneStep:
+    """A step that gives what is carried what it was thought to be; floats, where the formulas take nothing else, as a derivative."""
+    undo = e.undoing(scope)
+    try:
+        while others := _others(step := make(starts), starts):
+            undo()
+            starts = starts | others
+        return step
+    except Fault as error:
+        undo()
+        try:
+            return make({name: start.of_floats(e) for name, start in starts.items()})
+        except Fault:
+            raise error from None
 
 
 def _one_step(e: Elaborator, tree: ast.Scan, scope: Scope, sequence: Var, origin: Tensor, starts: Mapping[str, _Start]) -> OneStep:
@@ -154,7 +172,7 @@ def _start(e: Elaborator, c: ast.Argument, scope: Scope) -> _Start:
         help_ = f"say its shape: `{c.name} = {value.name}(n)`"
         raise fault("E106", f"`{c.name}` starts as {describe(value)}, of no shape", c.value.span, help=help_)
     dtype = batch.kind_of(e.graph, value)
-    return _Start(value, c.value.span, dtype, dtype == e.graph.dtype and lists.are_whole(value))
+    return _Start(value, c.value.span, dtype, dtype == e.graph.dtype and (isinstance(value, Size) or lists.are_whole(value)))
 
 
 def _next(e: Elaborator, inner: Scope, name: str, start: Var, tree: ast.Scan) -> Var:
