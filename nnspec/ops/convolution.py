@@ -8,13 +8,15 @@ from typing import Any
 
 from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
-from nnspec.ops import winograd
+from nnspec.ops import depthwise, winograd
 from nnspec.ops.columns import Kernel, Rows, Windows, correlate, full_channels_last, in_turn, only
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
 
 def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
     kernel = w.shape[2:]
+    if depthwise.fits(w.shape, groups):
+        return in_turn(depthwise.correlate(out, x, w, strides, pads, dilations))
     if winograd.fits(kernel, strides, dilations, groups, w.shape[:2], out.shape[2:]):
         return in_turn(winograd.correlate(out, x, Kernel(w, groups), pads[:2]))
     seen = Windows(x, kernel, strides, pads, dilations, out.shape[2:], groups)
@@ -24,6 +26,8 @@ def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilatio
 def conv_weight_grad_into(
     out: Any, x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
 ) -> Call:
+    if depthwise.fits(out.shape, groups):
+        return in_turn(depthwise.weight_grad(out, x, g, strides, pads, dilations))
     total, grid = Kernel(out, groups), g.shape[2:]
     if winograd.fits(kernel, strides, dilations, groups, out.shape[:2], grid):
         return in_turn(winograd.weight_grad(total, x, g, pads[:2]))
@@ -38,6 +42,8 @@ def conv_weight_grad_into(
 
 
 def conv_input_grad_into(out: Any, g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
+    if depthwise.fits(w.shape, groups):
+        return in_turn(depthwise.input_grad(out, g, w, strides, pads, dilations))
     kernel = w.shape[2:]
     around = tuple(d * (k - 1) - p for d, k, p in zip(dilations * 2, kernel * 2, pads, strict=True))
     if {*strides} != {1} or min(around) < 0:

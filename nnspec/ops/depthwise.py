@@ -1,0 +1,104 @@
+"""Convolution of every channel by itself: for each place of the kernel a pass over some images, which stay in the cache meanwhile.
+
+There is one product for a number that is read, too few for BLAS. Pixels side by side are one long row with their channels, and so is the
+weight of each, laid out once a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from math import prod
+from typing import Any
+
+from nnspec.blas import Call, accumulated_product, product
+from nnspec.lazy import np
+from nnspec.ops.columns import Rows, channels_last, full_channels_last
+from nnspec.ops.dense import ones
+from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
+
+CHUNK_BYTES = 1 << 18
+"""Padded images of a chunk; what is computed of them is about as large."""
+
+
+def fits(weights: Numbers, groups: int) -> bool:
+    """Whether each channel has a kernel of its own."""
+    return groups > 1 and weights[:2] == (groups, 1)
+
+
+class Depthwise:
+    """Chunks of padded images x, what each place of the kernel sees of them, and its weights; `grid` says how many windows there are."""
+
+    def __init__(self, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, grid: Numbers) -> None:
+        channels, kernel = x.shape[1], w.shape[2:]
+        padded = padded_shape((1, *x.shape[1:]), pads)
+        self.number = len(x)
+        self.chunk = min(len(x), max(1, CHUNK_BYTES // (prod(padded) * x.itemsize)))
+        self.whole = full_channels_last((self.chunk, *padded[1:]), 0, x.dtype)
+        self.image = inside(self.whole, pads)
+        self.seen = [_in_rows(channels_last(self.whole[place])) for place in offsets(kernel, strides, dilations, grid)]
+        self.laid = np.empty((len(self.seen), self.seen[0].shape[-1] // channels, channels), x.dtype)
+        self.weights = self.laid.reshape(len(self.seen), -1)
+        self.aside = np.empty(self.seen[0].shape, x.dtype)
+        self.of_places = w.reshape(channels, -1).T  # [places, channels]
+
+    def load(self) -> Call:
+        return partial(np.copyto, self.laid, self.of_places[:, None])
+
+    def parts(self) -> Iterator[tuple[slice, int]]:
+        """Chunks of the images, and how many they have."""
+        for start in range(0, self.number, self.chunk):
+            stop = min(start + self.chunk, self.number)
+            yield slice(start, stop), stop - start
+
+
+def correlate(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[Call]:
+    """Every window of every channel times its weights."""
+    d = Depthwise(x, w, strides, pads, dilations, out.shape[2:])
+    calls = [d.load()]
+    for part, number in d.parts():
+        rows, aside = Rows(out[part], 1), d.aside[:number]
+        total = rows.rows.reshape(aside.shape)
+        calls.append(partial(np.copyto, d.image[:number], x[part]))
+        for place, (seen, weights) in enumerate(zip(d.seen, d.weights, strict=True)):
+            calls.append(partial(np.multiply, seen[:number], weights, aside if place else total))
+            calls += [partial(np.add, total, aside, total)] if place else []
+        calls += rows.store()
+    return calls
+
+
+def input_grad(out: Any, g: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[Call]:
+    """The gradient of every window times its weights, added up where the windows overlap."""
+    d = Depthwise(out, w, strides, pads, dilations, g.shape[2:])
+    calls = [d.load()]
+    for part, number in d.parts():
+        rows, aside = Rows(g[part], 1), d.aside[:number]
+        calls += [*rows.load(), partial(d.whole[:number].fill, 0)]
+        for seen, weights in zip(d.seen, d.weights, strict=True):
+            target = seen[:number]
+            calls.append(partial(np.multiply, rows.rows.reshape(aside.shape), weights, aside))
+            calls.append(partial(np.add, target, aside, target))
+        calls.append(partial(np.copyto, out[part], d.image[:number]))
+    return calls
+
+
+def weight_grad(out: Any, x: Any, g: Any, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[Call]:
+    """What each place of the kernel sees times the gradient of its window, added up over all windows."""
+    d = Depthwise(x, out, strides, pads, dilations, g.shape[2:])
+    calls: list[Call] = []
+    for part, number in d.parts():
+        rows, aside = Rows(g[part], 1), d.aside[:number]
+        calls += [*rows.load(), partial(np.copyto, d.image[:number], x[part])]
+        matrix = aside.reshape(-1, d.weights.shape[1])
+        add = accumulated_product if part.start else product
+        for seen, total in zip(d.seen, d.weights, strict=True):
+            calls.append(partial(np.multiply, seen[:number], rows.rows.reshape(aside.shape), aside))
+            calls.append(add(ones(len(matrix), x.dtype)[None], matrix, total[None]))
+    sums = np.empty(d.of_places.shape, x.dtype)
+    return [*calls, partial(np.add.reduce, d.laid, 1, None, sums), partial(np.copyto, out, sums.T.reshape(out.shape))]
+
+
+def _in_rows(seen: Any) -> Any:
+    """[n, *grid, c] with the pixels of a row and their channels as one axis, where they lie side by side."""
+    rows = seen.reshape(*seen.shape[:-2], -1)
+    return rows if np.shares_memory(rows, seen) else seen
