@@ -336,18 +336,18 @@ def test_what_is_no_image_is_refused(stage: str, shape: str) -> None:
     [
         ("crop(3)", "E205.* nothing lies from 3 up to 2"),
         ("crop(-1)", "E106.* a whole number from 0, not -1"),
-        ("crop([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("crop([1, 1, 1])", r"E207.* size\(by\) == axes"),
         ("conv(2, 0)", "E106.* a size is a whole number from 1, not 0"),
         ("conv(2, [3, 1.5])", "E106.* a size is a whole number from 1, not 1.5"),
         ("pad(-1)", "E106.* a whole number from 0, not -1"),
-        ("pad([1, 1, 1])", r"E207.* size\(number\) == axes"),
+        ("pad([1, 1, 1])", r"E207.* size\(by\) == axes"),
         ("flatten -> pad(1)", r"E202.* expected \[channels, n, \*s\]"),
         ("flatten -> upsample(2)", r"E202.* expected \[channels, n, \*s\]"),
         ("upsample(1.5)", "E106.* a shape is a list of sizes"),
         ("upsample(0)", "E106.* whole numbers from 1"),
         ("flatten -> crop(1)", r"E202.* expected \[channels, n, \*s\]"),
         ("flatten -> global_avgpool", r"E202.* expected \[channels, n, \*s\]"),
-        ("conv(2, [3, 3, 3])", r"E207.* size\(number\) == axes"),
+        ("conv(2, [3, 3, 3])", r"E207.* size\(kernel\) == axes"),
     ],
 )
 def test_an_image_has_positions_and_an_argument_a_number_for_each_axis(stage: str, message: str) -> None:
