@@ -14,11 +14,11 @@ from nnspec.diagnostics import Diagnostic, fault
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.loop import Loop
-from nnspec.graph.types import size_names
 from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.engine import first_values
+from nnspec.run.lengths import fitting
 from nnspec.run.undefined import undefined
 from nnspec.slopes import slope
 
@@ -99,7 +99,9 @@ def example(spec: Compilation, seed: int, random: np.random.Generator, *, beside
     weights = {n: _off_zero(v, random) if n in model.parameters else v for n, v in first_values(spec, seed).items()}
     if beside:
         weights |= {n: weights[n] * (1 + NUDGE * random.standard_normal(weights[n].shape)) for n in model.parameters}
-    feeds: dict[str, Any] = {n: random_values(t, random) for n, t in (model.inputs | model.targets).items()}
+    ports = model.inputs | model.targets
+    sizes = next(fitting([spec.gradients], ports, (LENGTH,)))
+    feeds: dict[str, Any] = {n: random_values(t.bound({"batch": EXAMPLES, **sizes}), random) for n, t in ports.items()}
     return feeds | {SEED: seed, STEP: 1, **weights}
 
 
@@ -108,10 +110,9 @@ def _off_zero(values: Array, random: np.random.Generator) -> Array:
     return values if values.any() else np.asarray(0.1 * random.standard_normal(values.shape))
 
 
-def random_values(type: Type, random: np.random.Generator, examples: int = EXAMPLES) -> Array:
-    """A batch that an input of this type could hold."""
-    sizes = dict.fromkeys(size_names(type.shape), LENGTH) | {"batch": examples}
-    shape = type.bound(sizes).numbers
+def random_values(type: Type, random: np.random.Generator) -> Array:
+    """What an input of this type, of which every size is known, could hold."""
+    shape = type.numbers
     if type.dtype == "int64":
         return random.integers(0, type.classes or 2, shape)
     return random.random(shape) < 0.5 if type.dtype == "bool" else random.standard_normal(shape)

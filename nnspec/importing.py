@@ -14,7 +14,7 @@ from nnspec.compile import Compilation
 from nnspec.deploy.comparison import Run, difference, never_finite, nothing_compared, settled
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import LARGEST_OF_HALF
-from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, random_batches
+from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, lengths_of, random_batches
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault, printable
 from nnspec.files import write_whole, writing
 from nnspec.imported import of_file
@@ -104,9 +104,10 @@ def _difference(found: Written, model: Path, halves: Collection[str], rng: np.ra
     batches = (fixed,) if fixed else BATCHES
     graph = graph_of(Compilation(Source("spec", found.text), {}))
     runs: list[Run] = []
-    tried = [*random_batches(inputs_of(graph), rng, batches)]
+    inputs = inputs_of(graph)
+    tried = [*random_batches(inputs, rng, lengths_of([graph], inputs, {}), batches)]
     for feeds in tried:
-        check_values(graph, reference.sizes_of(inputs_of(graph), feeds))
+        check_values(graph, reference.sizes_of(inputs, feeds))
     try:
         session = Session(str(model), optimise=False)  # some optimisations change what the model says
         names = {f"output:{our}": their for our, their in zip(found.outputs, session.outputs, strict=True)}

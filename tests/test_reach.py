@@ -84,3 +84,11 @@ def test_what_a_short_sequence_has_no_value_for_is_an_error_at_its_place(formula
         [found] = caught.value.diagnostics
         assert (found.code, found.message, found.help) == ("E205", message, f"in this data `T` is {length}")
         assert found.span and found.span.line == 6
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("formula", ["m = transpose(v) -> conv_transpose(2, 3, pad = 4)", "m = zeros(T - 6)"])
+def test_a_size_below_zero_has_its_place(formula: str, engine: str) -> None:
+    ours = nnspec.loads(f"model M {{ input x: [T, 4]  v = 2 * x  {formula}  output m }}", engine=engine)
+    with pytest.raises(SpecError, match=r"E205.*an axis would have -3 elements(.|\n)*`T` is 3"):
+        ours(x=examples(3))

@@ -269,7 +269,7 @@ def randomised(net: nnspec.Net) -> Tensors:
 def test_a_layer_and_all_its_gradients_equal_torch(layer: Layer) -> None:
     net = nnspec.loads(layer.of_fixed_length(), dtype="float64").init(0)
     parameters = randomised(net)
-    x = random_values(net.inputs["x"], np.random.default_rng(0))
+    x = random_values(net.inputs["x"].bound({"batch": 3, "T": 4}), np.random.default_rng(0))
     y = layer.torch(parameters, torch.tensor(x) + parameters["s"] if x.dtype.kind == "f" else torch.tensor(x))
     np.testing.assert_allclose(net(x=x)["y"], y.detach(), RTOL, ATOL)
     ((y**2 + 3 * y).sum() / len(y) + 0 * parameters["s"].sum()).backward()

@@ -12,7 +12,6 @@ from nnspec.compile import Compilation
 from nnspec.deploy.beginning import beginning, memory_of
 from nnspec.deploy.examples import QUESTIONS, fields_of
 from nnspec.deploy.models import Models
-from nnspec.deploy.proof import random_batches
 from nnspec.deploy.schedule import EPOCH_END, EXAMPLES, PREFIX, is_watchful, rates
 from nnspec.deploy.standing import Standing
 from nnspec.deploy.step import BEGUN, FINITE, LOSS, NEXT, of_all_at_once, rate_name, whole_step
@@ -103,7 +102,7 @@ class Block:
         carried = {public.removeprefix(NEXT): name for public, name in outputs.items() if public.startswith(NEXT)}
         read, ports = self.models.inputs(step), fields_of(self.spec)
         fields = [n for n in read if n in ports]
-        batch = next(random_batches({n: ports[n] for n in fields}, self.models.rng))
+        batch = next(self.models.batches({n: ports[n] for n in fields}))
         each = [n for n in (*fields, rate_name(self.spec)) if n in read]  # without parameters there is nothing to learn at a rate
         self.models.add_epoch(epoch, step, carried, each, {n: (given | batch)[n] for n in read})
         return {

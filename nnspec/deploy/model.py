@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.deploy.proof import inputs_of, proved, random_batches, sizes_tried
+from nnspec.deploy.proof import inputs_of, lengths_of, proved, random_batches, sizes_tried
 from nnspec.diagnostics import Fault, fault, printable
 from nnspec.files import whole, write, writing
 from nnspec.graph import Graph
@@ -21,6 +21,7 @@ from nnspec.interchange.simplify import simplified
 from nnspec.interchange.to_onnx import DEFAULT_OPSET, Model, to_onnx
 from nnspec.record import dataclass
 from nnspec.run.ort import Session
+from nnspec.run.reference import sizes_of
 from nnspec.train.check import examples as number_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -67,12 +68,13 @@ def export(
     """
     simple, inside = simplified(graph, weights)
     inputs = inputs_of(graph)
-    batches = [*random_batches(inputs, np.random.default_rng(seed))]
     seen = {n: np.asarray(examples[n], t.dtype) for n, t in inputs.items() if n in examples}
+    lengths = lengths_of([graph], inputs, sizes_of(inputs, seen))
+    batches = [*random_batches(inputs, np.random.default_rng(seed), lengths)]
     if seen:
         batches.append({**batches[0], **seen})  # what no data have is a number for all examples, as the seed
     feeds = ({**weights, **batch} for batch in batches)
-    tried = sizes_tried(inputs) + (f", and on {number_of(seen)} examples of the data" if seen else "")
+    tried = sizes_tried(inputs, lengths) + (f", and on {number_of(seen)} examples of the data" if seen else "")
     make = partial(to_onnx, simple, inside, metadata=metadata, opset=opset)
     if is_too_large(inside.values()):
         if half:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from nnspec.deploy.proof import LARGEST_DIFFERENCE, LARGEST_OF_STEP, compared, inputs_of, random_batches, tried, within
-from nnspec.graph import Graph
+from nnspec.deploy.proof import LARGEST_DIFFERENCE, LARGEST_OF_STEP, Lengths, compared, inputs_of, random_batches, tried, within
+from nnspec.graph import Graph, Type
 from nnspec.interchange.careful import CAREFUL
 from nnspec.interchange.epoch import over_batches
 from nnspec.interchange.prove import check
 from nnspec.interchange.to_onnx import Model, to_onnx
+from nnspec.run.lengths import ALIKE, names_of
 from nnspec.run.ort import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -21,10 +22,13 @@ STEPS = 2
 
 
 class Models:
-    """Proved models by the names of their files, and the largest difference there was; `dtype` is that of the numbers in them."""
+    """Proved models by the names of their files, and the largest difference there was; `dtype` is that of the numbers in them.
 
-    def __init__(self, opset: int, metadata: Mapping[str, str], dtype: str) -> None:
-        self.opset, self.metadata, self.dtype = opset, metadata, dtype
+    The `lengths` are those of the sequences that they are proved on.
+    """
+
+    def __init__(self, opset: int, metadata: Mapping[str, str], dtype: str, lengths: Lengths) -> None:
+        self.opset, self.metadata, self.dtype, self.lengths = opset, metadata, dtype, lengths
         self.files: dict[str, Model] = {}
         self.difference = 0.0
         self.rng = np.random.default_rng(0)
@@ -38,13 +42,18 @@ class Models:
         self._prove(name, graph, model, given)
         return dict(zip(graph.outputs, (o.name for o in model.graph.output), strict=True))
 
+    def batches(self, types: Mapping[str, Type]) -> Iterator[dict[str, Array]]:
+        """Random values of these types; sizes that are not those of a sequence are any."""
+        small, large = ({**dict.fromkeys(names_of(types), usual), **sizes} for usual, sizes in zip(ALIKE, self.lengths, strict=False))
+        return random_batches(types, self.rng, (small, large))
+
     def inputs(self, name: str) -> list[str]:
         return [i.name for i in self.files[name].graph.input]
 
     def _prove(self, name: str, graph: Graph, model: Model, given: Mapping[str, Array]) -> None:
         check(model)
         drawn = {n: t for n, t in inputs_of(graph).items() if n not in given}
-        feeds = ({**given, **batch} for batch in (random_batches(drawn, self.rng) if drawn else [{}]))
+        feeds = ({**given, **batch} for batch in (self.batches(drawn) if drawn else [{}]))
         runs = tried(graph, model.SerializeToString(), feeds)
         pairs = (pair for run in runs for pair in zip(run.got, run.expected, strict=True))
         self.difference = max(self.difference, compared(pairs, within(LARGEST_OF_STEP, self.dtype)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from nnspec.deploy.comparison import ROUNDING, Run, difference, distance, largest, never_finite, nothing_compared, settled
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Type
-from nnspec.graph.types import BATCH_NAME, size_names
+from nnspec.graph.types import BATCH_NAME
 from nnspec.run import reference
+from nnspec.run.lengths import Sizes, fitting, names_of
 from nnspec.run.ort import REFUSALS, Session
 from nnspec.run.room import check_values
 
@@ -21,8 +23,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_DIFFERENCE = 1e-4
 # Of a training step: where relu and max pools decide by the last bit, two ways of adding up come to 4.8e-4 (GoogLeNet, 41 draws).
 LARGEST_OF_STEP = 1e-3
-# Each run-time size takes both lengths of its pair.
-BATCHES, LENGTHS = (1, 7), (3, 5)
+BATCHES = (1, 7)
+MOST_OTHERS = 50
+
+Lengths = tuple[Sizes, Sizes]
+"""Those of all sequences in the small batch, and in the large one."""
 
 
 def proved(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]], most: float | None = None, help: str = "") -> float:
@@ -48,8 +53,9 @@ def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Arra
         check_values(graph, reference.sizes_of(sources_of(graph), values))
     try:
         session = Session(content)
-        answers = ((values, session.run({n: values[n] for n in session.inputs})) for values in feeds)
-        return [Run(v, [got[o] for o in session.outputs], [*reference.run(graph, v).values()]) for v, got in answers]
+        # First by the definition, which knows the place of what has no value.
+        answers = ((v, [*reference.run(graph, v).values()], session.run({n: v[n] for n in session.inputs})) for v in feeds)
+        return [Run(values, [got[o] for o in session.outputs], expected) for values, expected, got in answers]
     except REFUSALS as error:
         raise fault("E505", f"onnxruntime refuses the model: {' '.join(str(error).split())}") from error
 
@@ -67,19 +73,27 @@ def _small_enough(far: float, most: float, help: str = "") -> float:
     raise fault("E505", "onnxruntime and the definition differ in shape, or in what is a finite number", help=help)
 
 
-def random_batches(types: Mapping[str, Type], rng: np.random.Generator, batches: tuple[int, ...] = BATCHES) -> Iterator[dict[str, Array]]:
+def lengths_of(graphs: Sequence[Graph], types: Mapping[str, Type], data: Sizes) -> Lengths:
+    """The shorter for a small batch and the longer for a large one: each another where that fits, or else twice the same."""
+    found = fitting(graphs, types, data=data)
+    one = next(found)
+    other = next((sizes for sizes in islice(found, MOST_OTHERS) if not one.items() & sizes.items()), one)
+    small, large = sorted((one, other), key=lambda sizes: sum(sizes.values()))
+    return small, large
+
+
+def random_batches(
+    types: Mapping[str, Type], rng: np.random.Generator, lengths: Lengths, batches: tuple[int, ...] = BATCHES
+) -> Iterator[dict[str, Array]]:
     """Values of these types: a batch of each size, with other lengths of all sequences."""
-    names = set().union(*(size_names(t.shape) for t in types.values()))
-    for batch, length in zip(batches, LENGTHS, strict=False):
-        sizes = {n: batch if n == BATCH_NAME else length for n in names}
-        yield {name: _random_value(type.bound(sizes), rng) for name, type in types.items()}
+    for batch, sizes in zip(batches, lengths, strict=False):
+        yield {name: _random_value(type.bound({**sizes, BATCH_NAME: batch}), rng) for name, type in types.items()}
 
 
-def sizes_tried(types: Mapping[str, Type]) -> str:
+def sizes_tried(types: Mapping[str, Type], lengths: Lengths) -> str:
     """At which sizes two such batches are compared."""
-    lengths = sorted(set().union(*(size_names(t.shape) for t in types.values())) - {BATCH_NAME})
-    pairs = {BATCH_NAME: BATCHES, **dict.fromkeys(lengths, LENGTHS)}
-    return f"at {', '.join(f'{name} {small} and {large}' for name, (small, large) in pairs.items())}"
+    tried = {BATCH_NAME: BATCHES, **{name: [sizes[name] for sizes in lengths] for name in names_of(types)}}
+    return f"at {', '.join(f'{name} ' + ' and '.join(map(str, dict.fromkeys(sizes))) for name, sizes in tried.items())}"
 
 
 def sources_of(graph: Graph) -> dict[str, Type]:

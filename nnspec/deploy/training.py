@@ -18,7 +18,7 @@ from nnspec.deploy.examples import QUESTIONS, fields_of, must_hold, questions
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
-from nnspec.deploy.proof import sizes_tried
+from nnspec.deploy.proof import Lengths, lengths_of, sizes_tried
 from nnspec.deploy.standing import Standing
 from nnspec.deploy.step import evaluation, of_all_at_once
 from nnspec.diagnostics import fault, printable
@@ -29,6 +29,7 @@ from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
+from nnspec.run.reference import sizes_of
 from nnspec.strict_json import loads
 from nnspec.train.check import listing
 from nnspec.weights import content, places, read
@@ -73,7 +74,8 @@ def export_training(
 
     `data` is what each train block trains on, to be written too.
     """
-    models, state, names = Models(opset, metadata, spec.dtype), content(standing.arrays), _names_of(spec, data or [{}] * len(spec.stages))
+    models, state = Models(opset, metadata, spec.dtype, _lengths(spec, data)), content(standing.arrays)
+    names = _names_of(spec, data or [{}] * len(spec.stages))
     manifest = _manifest(spec, standing, models, metadata, labels, names) | {"arrays": places(state)}
     contents = {
         **{name: _npz(part) for name, part in zip(names, data, strict=False)},
@@ -85,8 +87,14 @@ def export_training(
     _refuse_strangers(folder, contents)
     write_all(folder, contents)
     left_out = dict.fromkeys(name for stage in manifest["stages"] for name in stage["left_out"])
-    compared = sizes_tried(fields_of(spec))
+    compared = sizes_tried(fields_of(spec), models.lengths)
     return TrainingProof(folder, tuple(contents), models.difference, compared, tuple(left_out), tuple(of_all_at_once(spec)))
+
+
+def _lengths(spec: Compilation, data: Sequence[Mapping[str, Array]]) -> Lengths:
+    """Those that fit the network in use and every phase of its training."""
+    graphs = [spec.inference, *(phase.forward for stage in spec.stages for phase in stage)]
+    return lengths_of(graphs, fields_of(spec), sizes_of(fields_of(spec), data[0] if data else {}))
 
 
 def _refuse_strangers(folder: Path, names: Collection[str]) -> None:

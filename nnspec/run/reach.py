@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from nnspec.diagnostics import fault
-from nnspec.graph import Graph, Mismatch, Type
+from nnspec.graph import Graph, Mismatch, Size, Type
 from nnspec.graph.types import BATCH_NAME, bind, count
 from nnspec.ops.arrange import cut
 from nnspec.ops.image import conv
@@ -18,15 +18,20 @@ from nnspec.ops.reduce import argmax, max, mean, min
 def check_reach(graph: Graph, sizes: Mapping[str, int]) -> None:
     """A Fault (E205) at the first node that has no value for these sizes, the steps of loops included."""
     for node in graph:
-        absence = ABSENCES.get(node.op.name)
-        if absence is None:
-            continue
-        inputs = [graph[i].type.bound(sizes) for i in node.inputs]
-        if why := absence(*inputs, **{key: bind(value, sizes) for key, value in node.attrs}):
+        absence, why = ABSENCES.get(node.op.name), ""
+        if absence:
+            inputs = [graph[i].type.bound(sizes) for i in node.inputs]
+            why = absence(*inputs, **{key: bind(value, sizes) for key, value in node.attrs})
+        if why := why or _below_nothing(node.type, sizes):
             known = " and ".join(f"`{name}` is {size}" for name, size in sizes.items() if name != BATCH_NAME)
             raise fault("E205", why, node.span, help=known and f"in this data {known}")
         if node.op is scan:
             check_reach(node.attributes["body"].body, sizes)
+
+
+def _below_nothing(type: Type, sizes: Mapping[str, int]) -> str:
+    below = next((n for d in type.shape if isinstance(d, Size) and (n := d.bind(sizes)) < 0), 0)
+    return f"an axis would have {below} elements" if below else ""
 
 
 def _beyond(x: Type, axis: int, start: int, stop: int) -> str:
