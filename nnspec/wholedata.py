@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
+from nnspec.double import in_double
 from nnspec.graph import BATCH, Graph, Node
-from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
 from nnspec.step import outputs_of
 
-EXAMPLES, DOUBLE = "examples", "float64"
+EXAMPLES = "examples"
 
 
 def split(graph: Graph) -> tuple[Graph, Graph]:
@@ -23,28 +19,7 @@ def split(graph: Graph) -> tuple[Graph, Graph]:
     whole = {public: n for public, n in outputs_of(graph, "metric").items() if not _is_mean(graph, n)}
     read = {name: f"{EXAMPLES}:{number}" for number, name in enumerate(_read(graph, whole))}
     each = graph.only({**{p: n for p, n in graph.outputs.items() if p not in whole}, **{public: n for n, public in read.items()}})
-    return each, _in_double(graph, f"{graph.name} metrics", whole, read)
-
-
-def _in_double(graph: Graph, name: str, outputs: Mapping[str, str], read: Mapping[str, str]) -> Graph:
-    """What computes these outputs in float64, given the values that it is to `read` as inputs of these names."""
-
-    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        type = replace(node.type, dtype=_doubled(node.type.dtype))
-        if node.name in read:
-            return new.source(OPS["input"], read[node.name], type).name
-        return new.add(node.op, inputs, {k: _doubled(v) for k, v in node.attrs}, type, node.name)
-
-    made = graph.rebuilt(rule, outputs, name)
-    made.dtype = _doubled(made.dtype)
-    return made
-
-
-def _doubled(value: Any) -> Any:
-    """A kind of number, or a loop over numbers, in double precision; anything else as it is."""
-    if isinstance(value, Loop):
-        return Loop(_in_double(value.body, value.body.name, value.body.outputs, {}))
-    return DOUBLE if value == "float32" else value
+    return each, in_double(graph, f"{graph.name} metrics", whole, read)
 
 
 def _is_mean(graph: Graph, metric: str) -> bool:

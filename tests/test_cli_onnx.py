@@ -265,3 +265,29 @@ def test_values_of_a_model_of_a_fixed_batch_have_their_bytes(tmp_path: Path) -> 
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "four", ports[:1], ports[1:], [weight])), tmp_path / "four.onnx")
     rows = [line.split() for line in run("check", "four.onnx", cwd=tmp_path).stdout.splitlines()]
     assert [row[-1] for row in rows if row[0] in ("h", "z", "four")] == ["48", "48", "96"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_training_says_its_results_also_where_no_model_is_written(as_json: bool, tmp_path: Path) -> None:
+    (tmp_path / "net.nn").write_text("""
+model M {
+  input  x: [2]
+  target y: [1]
+  output z = sin(1e9 * exp(x -> dense(1)))
+  loss   mse(z, y)
+}
+train {
+  data      { x = [[1, 2], [2, 1]], y = [[2], [4]] }
+  epochs    2
+  optimizer sgd(lr = 1e-30)
+}
+""")
+    done = run("train", "net.nn", "--run", "r", *["--json"] * as_json, cwd=tmp_path)
+    assert done.returncode == 1 and "error[E505]: r/model.onnx is not written: onnxruntime and the definition differ by" in done.stderr
+    assert "net.nn:5:14" in done.stderr and "`nnspec export r -o model.onnx` tries again" in done.stderr
+    if as_json:
+        said = json.loads(done.stdout)
+        assert said["final"]["loss"] > 0 and said["onnx"] is None and [d["code"] for d in said["diagnostics"]] == ["E505"]
+    else:
+        assert "training: loss" in done.stdout and done.stdout.rstrip().endswith("run directory: r")
+    assert run("eval", "r", cwd=tmp_path).returncode == 0 and not (tmp_path / "r" / "model.onnx").exists()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import nnspec
 from nnspec.compile import Compilation
@@ -191,6 +192,7 @@ def test_a_failing_export_leaves_the_file_that_was_there(tmp_path: Path, monkeyp
     path = tmp_path / "m.onnx"
     path.write_bytes(b"before")
     monkeypatch.setattr(proof_module, "LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr(proof_module, "LARGEST_OF_ROUGH", -1.0)
     with pytest.raises(Fault, match="differ by"):
         proved(IMAGES, path)
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
@@ -221,6 +223,36 @@ def test_what_is_right_to_float32_only_is_refused_in_float64(tmp_path: Path, mon
     rounded = {"erf": lambda o, x: o.cast(o.node("Erf", o.cast(x, "float32")), "float64")}
     monkeypatch.setattr(lowering, "IN_DOUBLE", {**lowering.IN_DOUBLE, **rounded})
     assert code_of(lambda: export(c.deployed, weights_of(c), tmp_path / "m.onnx")) == "E505"
+
+
+def chaotic(layers: int) -> Compilation:
+    """A network of which every layer makes what rounding does larger, several times over."""
+    stages = f"repeat({layers}) {{ dense(64, init = normal(0, 1)) -> tanh }} -> dense(3)"
+    return compiled(f"model M {{ input x: [64]  output y = x -> {stages} }}")
+
+
+@pytest.mark.parametrize("layers", [4, 14])
+def test_what_float32_cannot_hold_to_more_is_written_as_near_to_float64_as_it_comes(layers: int, tmp_path: Path) -> None:
+    c = chaotic(layers)
+    weights = {n: v.astype(c.dtype) for n, v in weights_of(c).items()}
+    proof, x = export(c.deployed, weights, tmp_path / "m.onnx"), np.random.default_rng(1).normal(size=(5, 64)).astype("float32")
+    assert (proof.difference > 1e-4) == (layers == 14)
+    h = torch.tensor(x, dtype=torch.float64)
+    for name, w in weights.items():
+        if name.endswith(".W"):
+            z = h @ torch.tensor(w, dtype=torch.float64) + torch.tensor(weights[name[:-1] + "b"], dtype=torch.float64)
+            h = torch.tanh(z)
+    assert np.abs(Session(tmp_path / "m.onnx").run({"x": x})["y"] - z.numpy()).max() < 0.1 * np.abs(z.numpy()).max()
+
+
+@pytest.mark.parametrize(("layers", "by"), [(1, 1e-3), (14, 0.2)])
+def test_a_model_that_is_farther_off_than_rounding_goes_is_refused(layers: int, by: float, tmp_path: Path) -> None:
+    c = chaotic(layers)
+    weights = {n: v.astype(c.dtype) for n, v in weights_of(c).items()}
+    last = [n for n in weights if n.endswith(".W")][-1]
+    content = to_onnx(c.deployed, {**weights, last: weights[last] * np.float32(1 + by)}).SerializeToString()
+    feeds = {**weights, "x": np.random.default_rng(1).normal(size=(5, 64)).astype("float32")}
+    assert code_of(lambda: proof_module.proved(c.deployed, content, [feeds])) == "E505"
 
 
 def test_a_missing_or_misshapen_weight_is_refused(tmp_path: Path) -> None:

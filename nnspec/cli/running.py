@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from nnspec.cli.failure import diagnostics_of, document
 from nnspec.cli.judging import answer, metrics_text
 from nnspec.cli.options import STDIN, compilation, hush, settings_of
 from nnspec.cli.progress import shown
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Source, printable
+from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, printable
+from nnspec.memory import is_exhausted
 from nnspec.net import Net
 from nnspec.record import dataclass
 from nnspec.strict_json import dumps
@@ -55,8 +57,10 @@ def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes)
     return replace(spec, settings=settings), folder, Wishes(**{**asked, **given}, changes={**said["changes"], **wishes.changes})
 
 
-def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None = None, *, resume: bool = False) -> dict[str, Any]:
-    """Train into a run directory; the document of `train --json`."""
+def train_run(
+    spec: Compilation, name: str, wishes: Wishes, folder: Path | None = None, *, resume: bool = False
+) -> tuple[dict[str, Any], Sequence[Diagnostic]]:
+    """Train into a run directory; the document of `train --json`, and why no model was written where none was."""
     started = time.perf_counter()
     spec = spec.with_training(**wishes.changes)
     net = Net(spec, wishes.engine or "auto", wishes.device or "cpu", wishes.threads)
@@ -74,8 +78,8 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
     measured = {"held out": test, "trained on": seen}
     rundir.keep_judged(folder, int(net.engine.steps_done), measured)
     final = history.final
-    proof = net.export(folder / rundir.MODEL, examples=telling({n: last.train[n] for n in net.inputs}), measured=measured)
-    return {
+    onnx, refused = _exported(net, folder, examples=telling({n: last.train[n] for n in net.inputs}), measured=measured)
+    result = {
         "run": str(folder),
         "epochs": [e.as_json() for e in history.epochs],
         "final": as_lists(final.metrics) if final else {},
@@ -87,8 +91,25 @@ def train_run(spec: Compilation, name: str, wishes: Wishes, folder: Path | None 
         "engine_choice": net.engine.choice or None,
         "stopped": history.stopped or None,
         "warnings": [w.as_json() for w in (*spec.warnings, *history.warnings)],
-        "onnx": proof.sentence,
+        "onnx": onnx,
     }
+    return result | (document(refused) if refused else {}), refused
+
+
+def _exported(net: Net, folder: Path, **more: Any) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """What is said of the model of a run, or why it is not written: the run itself is whole then."""
+    try:
+        return net.export(folder / rundir.MODEL, **more).sentence, ()
+    except (SpecError, Fault) as error:
+        found = diagnostics_of(error)
+    except Exception as error:
+        if not is_exhausted(error):
+            raise
+        found = (Diagnostic("E580", "out of memory"),)
+    again = f"`nnspec export {shlex.quote(str(folder))} -o {rundir.MODEL}` tries again"
+    path = printable(str(folder / rundir.MODEL))
+    said = (replace(d, message=f"{path} is not written: {d.message}", help="; ".join(filter(None, (d.help, again)))) for d in found)
+    return None, tuple(said)
 
 
 def _so_far(stop: Interrupted) -> dict[str, Any]:
@@ -113,7 +134,7 @@ def report(result: Mapping[str, Any]) -> str:
     if result["stopped"]:
         lines.append(f"stopped early: {result['stopped']}")
     lines += [metrics_text(part.replace("_", " "), result[part]) for part in ("training_data", "test") if result[part]]
-    lines += [result["onnx"], f"run directory: {printable(result['run'])}"]
+    lines += [*filter(None, [result["onnx"]]), f"run directory: {printable(result['run'])}"]
     return "\n".join(lines)
 
 

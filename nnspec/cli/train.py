@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from nnspec.cli.failure import exit_code
 from nnspec.cli.options import DATA, IMPORT, JSON, SET, SET_ONNX, compilation, options, say, trained
 from nnspec.diagnostics import fault
 from nnspec.elaborate.training import MAX_SEED
@@ -58,10 +60,13 @@ def train(
     if spec.checked().warnings:
         say(spec.warnings)
     try:
-        result = train_run(spec, Path(file).stem, wishes, folder, resume=resume)
+        result, refused = train_run(spec, Path(file).stem, wishes, folder, resume=resume)
     except Interrupted as stop:
         interrupted(stop, as_json=as_json)
     click.echo(dumps(result, indent=2) if as_json else report(result))
+    if refused:
+        say(refused)
+        sys.exit(exit_code(refused))
 
 
 @click.command(name="eval")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.double import DOUBLE, in_double
 from nnspec.graph import Graph
 from nnspec.record import dataclass
 from nnspec.run import reference
@@ -17,7 +18,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SMALLEST_SCALE = 1e-2
 # How often all values are moved by a rounding, to see what of a small output is rounding.
 NUDGES = 3
-ROUNDING, TINY = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
+# How much farther than that the results of other orders of summing are.
+AS_FAR = 2
+TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,33 @@ def difference(graph: Graph, runs: Sequence[Run]) -> float:
     return largest(distance(*both) for run in runs for both in zip(run.got, run.expected, floors, strict=True))
 
 
+def farthest(graph: Graph, runs: Sequence[Run]) -> str:
+    """The node of the output that is farthest from what was expected."""
+    far = [[distance(*both) for both in zip(run.got, run.expected, strict=True)] for run in runs]
+    return [*graph.outputs.values()][int(np.argmax(np.max(far, axis=0)))]
+
+
+def is_rounding(graph: Graph, runs: Sequence[Run], most: float) -> bool:
+    """Whether each result is as near to the true one as its precision comes, and no farther from it than `most`.
+
+    It comes as near as the definition does in it, or as a result of which every value that goes in was moved by a rounding. What is true
+    is what double precision makes of single.
+    """
+    for run in runs:
+        for got, expected, truth, moved in zip(run.got, run.expected, _true(graph, run), _moved(graph, [run]), strict=True):
+            allowed = max(distance(expected, truth), moved / max(_size(truth), SMALLEST_SCALE))
+            if not distance(got, truth) <= min(AS_FAR * allowed, most):
+                return False
+    return True
+
+
+def _true(graph: Graph, run: Run) -> Sequence[Array]:
+    if graph.dtype == DOUBLE:
+        return run.expected
+    feeds = {n: np.asarray(v, DOUBLE) if v.dtype == graph.dtype else v for n, v in run.feeds.items()}
+    return [*reference.run(in_double(graph, graph.name, graph.outputs, {}), feeds).values()]
+
+
 def largest(distances: Iterable[float]) -> float:
     return float(np.max([0.0, *distances]))  # NaN stays NaN
 
@@ -88,7 +118,7 @@ def _floors(graph: Graph, runs: Sequence[Run]) -> list[float]:
     """What each output is at least compared with: no more than it comes to in some run, or than the terms that cancel in it."""
     sizes = [max(map(_size, values)) for values in zip(*(run.expected for run in runs), strict=True)]
     if min(sizes, default=SMALLEST_SCALE) < SMALLEST_SCALE:
-        sizes = [max(own, moved / ROUNDING) for own, moved in zip(sizes, _moved(graph, runs), strict=True)]
+        sizes = [max(own, moved / _rounding(graph.dtype)) for own, moved in zip(sizes, _moved(graph, runs), strict=True)]
     return [min(size, SMALLEST_SCALE) for size in sizes]
 
 
@@ -104,7 +134,11 @@ def _moved(graph: Graph, runs: Sequence[Run]) -> list[float]:
 def _nudged(values: Array, rng: np.random.Generator) -> Array:
     if values.dtype.kind != "f":
         return values
-    return np.asarray(values * (1 + ROUNDING * rng.choice([-1, 1], values.shape)), values.dtype)
+    return np.asarray(values * (1 + _rounding(values.dtype) * rng.choice([-1, 1], values.shape)), values.dtype)
+
+
+def _rounding(dtype: str | np.dtype[Any]) -> float:
+    return float(np.finfo(dtype).eps)
 
 
 def _apart(a: Array, b: Array) -> Array:
