@@ -171,6 +171,23 @@ def test_fewer_epochs_than_are_done_are_refused_and_as_many_are_its_end(tmp_path
     fit(line(tmp_path), tmp_path, resume=True, epochs=3)
 
 
+def test_epochs_are_those_of_each_train_block_and_blocks_that_are_over_stay_as_they_are(tmp_path: Path) -> None:
+    text = LINE.replace("train {", "train first {") + "train second { batch 2  epochs 2  optimizer sgd(lr = 0.01) }"
+    (tmp_path / "line.nn").write_text(text.replace("batch 2", 'data npz("d.npz")  batch 2'))
+    (tmp_path / "more.nn").write_text("fn more(x) = 2 * x")
+    np.savez(tmp_path / "d.npz", **DATA)
+    run("train", "line.nn", "--run", "r", cwd=tmp_path)
+    more = run("train", "r", "--resume", "--epochs", "4", cwd=tmp_path)
+    assert "what was trained before train block `second` stays as it is" in more.stderr
+    assert [line.split("  ")[0] for line in more.stderr.splitlines() if "epoch " in line and "loss" in line] == [
+        "second: epoch 6/7",
+        "second: epoch 7/7",
+    ]
+    fewer = run("train", "r", "--resume", "--epochs", "3", cwd=tmp_path)
+    assert fewer.returncode == 1
+    assert "train block `second` of r has done 4 epochs, and 3 of each train block are asked for" in fewer.stderr
+
+
 # ---- one writer
 
 

@@ -24,10 +24,12 @@ from nnspec.record import dataclass
 from nnspec.strict_json import dumps
 from nnspec.train import rundir
 from nnspec.train.checkpoint import SPEC
+from nnspec.train.data import Dataset
 from nnspec.train.epoch import as_lists
 from nnspec.train.interrupt import Interrupted
 from nnspec.train.loop import length
 from nnspec.train.pictures import draw_run
+from nnspec.train.standing import Standing
 from nnspec.train.telling import telling
 
 
@@ -66,8 +68,7 @@ def train_run(
     net = Net(spec, wishes.engine or "auto", wishes.device or "cpu", wishes.threads)
     datasets = net.datasets(wishes.data, note=lambda text: click.echo(text, err=True))
     folder = folder or rundir.fresh(name if name != STDIN else spec.model.name.lower())
-    epochs = sum(length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True))
-    with rundir.none_left_empty(folder), shown(epochs) as progress:
+    with rundir.none_left_empty(folder), shown(_last_epoch(spec, datasets, folder if resume else None)) as progress:
         history = net.fit_datasets(datasets, progress, folder, resume=resume, path=wishes.data)
     draw_run(folder, spec, history.epochs, net.params)
     last = datasets[-1]
@@ -94,6 +95,13 @@ def train_run(
         "onnx": onnx,
     }
     return result | (document(refused) if refused else {}), refused
+
+
+def _last_epoch(spec: Compilation, datasets: Sequence[Dataset], run: Path | None) -> int:
+    """The number of the last epoch, unless a block stops early; of a run that goes on, those that are over count as they were."""
+    at = rundir.standing(run) if run else Standing()
+    lengths = [length(t, d).epochs for t, d in zip(spec.trainings, datasets, strict=True)]
+    return at.epochs_before + sum(lengths[at.stage :])
 
 
 def _exported(net: Net, folder: Path, **more: Any) -> tuple[str | None, tuple[Diagnostic, ...]]:

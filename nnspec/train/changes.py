@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -18,7 +18,7 @@ Said = Mapping[str, Any]
 VERSIONS = ("nnspec_version", "python", "numpy", "onnxruntime", "blas", "machine")
 
 
-def refuse_changed(run: str, before: Said, now: Said, trained: str, source: Source) -> None:
+def refuse_changed(run: str, before: Said, now: Said, trained: str, source: Source, blocks: Sequence[Training]) -> None:
     """A Fault where there is no training to go on with (E543), or the spec (E542) or the data (E544) is another one."""
     if "training" not in before:
         raise fault("E543", f"{run} holds weights, and no training to go on with", help=f'write `start from "{run}"` to train from them')
@@ -28,7 +28,7 @@ def refuse_changed(run: str, before: Said, now: Said, trained: str, source: Sour
     for what, was, wanted in _choices(before, now):
         if str(was) != str(wanted):
             raise fault("E542", f"{run} was begun with {_shown(what, was)}, not {_shown(what, wanted)}", help=goes_on)
-    refuse_shorter(run, before["training"]["epoch"], now["changes"].get("epochs"))
+    _refuse_shorter(run, before["training"], now["changes"].get("epochs"), blocks)
     for number, (old, new) in enumerate(zip(before["data"], now["data"], strict=True), 1):
         block = f" of train block {number}" if len(now["data"]) > 1 else ""
         for part, field in _other_fields(old, new):
@@ -36,11 +36,17 @@ def refuse_changed(run: str, before: Said, now: Said, trained: str, source: Sour
             raise fault("E544", f"`{field}` of the {part} data{block} is not what {run} is trained on", help=help_)
 
 
-def refuse_shorter(run: str, done: int, wanted: int | None) -> None:
-    """A Fault (E543) where a run has more epochs than are wanted: those that are done count."""
+def _refuse_shorter(run: str, at: Said, wanted: int | None, blocks: Sequence[Training]) -> None:
+    """A Fault (E543) where the train block that goes on has more epochs than are wanted of each: those that are done count."""
+    done = at["epoch"]
     if wanted is not None and wanted < done:
+        what, of = (f"{_block(at, blocks)} of {run}", "of each train block") if len(blocks) > 1 else (run, "in all")
         help_ = f"the epochs that are done count: ask for more than {done}, or leave it out"
-        raise fault("E543", f"{run} has done {done} epochs, and {wanted} in all are asked for", help=help_)
+        raise fault("E543", f"{what} has done {done} epochs, and {wanted} {of} are asked for", help=help_)
+
+
+def _block(at: Said, blocks: Sequence[Training]) -> str:
+    return f"train block `{blocks[at['stage']].name or at['stage'] + 1}`"
 
 
 def _choices(before: Said, now: Said) -> Iterator[tuple[str, Any, Any]]:
@@ -94,7 +100,7 @@ def renumbered(training: Training, before: Labels, now: Labels) -> Iterator[Diag
             yield Diagnostic("W546", message, training.start.span, help=help_, level="warning")
 
 
-def warned(run: str, before: Said, now: Said, *, rate_follows: bool) -> Iterator[Diagnostic]:
+def warned(run: str, before: Said, now: Said, blocks: Sequence[Training], *, rate_follows: bool) -> Iterator[Diagnostic]:
     """Warnings: what goes on, but not as it would have; `rate_follows` where the learning rate hangs on how long a training is."""
     if before["engine"] != now["engine"] or before["threads"] != now["threads"]:
         was, wanted = (f"{said['engine']} with --threads {said['threads']}" for said in (before, now))
@@ -106,6 +112,8 @@ def warned(run: str, before: Said, now: Said, *, rate_follows: bool) -> Iterator
         was, wanted = before["changes"].get(name), now["changes"].get(name)
         if was != wanted:
             help_ = "the learning rate follows the new length from here on" if rate_follows else ""
+            if before["training"]["stage"]:
+                help_ = "; ".join(filter(None, (f"what was trained before {_block(before['training'], blocks)} stays as it is", help_)))
             message = f"{run} was begun with {_shown(name, was)}, and goes on with {_shown(name, wanted)}"
             yield Diagnostic("W543", message, help=help_, level="warning")
 

@@ -134,9 +134,9 @@ def resumed(folder: Path, engine: Engine, said: Said, choosing: bool, warn: Call
         if choosing:
             engine.use(before["engine"])
             engine.choice = before["engine_choice"]
-        now = {**manifest(engine), **said}
-        refuse_changed(str(folder), before, now, spec.source.text, engine.spec.source)
-        for warning in (*checkpoint.skipped, *warned(str(folder), before, now, rate_follows=follows_length(engine.spec))):
+        now, blocks = {**manifest(engine), **said}, engine.spec.trainings
+        refuse_changed(str(folder), before, now, spec.source.text, engine.spec.source, blocks)
+        for warning in (*checkpoint.skipped, *warned(str(folder), before, now, blocks, rate_follows=follows_length(engine.spec))):
             warn(warning)
         run = Run(folder, engine, said, interrupts)
         at = run.take_up(checkpoint)

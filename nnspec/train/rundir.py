@@ -16,7 +16,7 @@ from nnspec.files import plain, sync, write, write_whole, writing
 from nnspec.source import path_of, source_of
 from nnspec.strict_json import dumps, loads
 from nnspec.train.checkpoint import SPEC, sources
-from nnspec.train.commit import Checkpoint, committed, discard, manifest_of, newest
+from nnspec.train.commit import Checkpoint, committed, discard, manifest_of, newest, step_of
 from nnspec.train.epoch import Epoch, as_lists, from_lists, of_number
 from nnspec.train.standing import Standing, has_ended
 
@@ -157,6 +157,12 @@ def opened(folder: Path) -> tuple[Compilation, Checkpoint]:
     if sources(spec) != said["sources"]:
         raise fault("E503", f"{folder / SPEC}, or what it imports, is not the spec that these weights were trained with")
     return spec, checkpoint
+
+
+def standing(folder: Path) -> Standing:
+    """Where a run is that goes on, as its last checkpoint says; at its beginning where that is not known."""
+    said = [manifest_of(folder, step_of(path)) for path in committed(folder)[-1:]]
+    return Standing.from_json(said[0]["training"]) if said and "training" in said[0] else Standing()
 
 
 def doubts(folder: Path, spec: Compilation, checkpoint: Checkpoint) -> Iterator[Diagnostic]:
