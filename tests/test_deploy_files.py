@@ -54,6 +54,7 @@ def test_large_weights_lie_in_a_file_of_their_own(net: nnspec.Net, tmp_path: Pat
 def test_large_weights_that_are_not_proved_leave_nothing_behind(net: nnspec.Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external, "LARGEST_FILE", 500)
     monkeypatch.setattr(proof_module, "LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr(proof_module, "LARGEST_OF_ROUGH", -1.0)
     with pytest.raises(SpecError, match="differ by"):
         net.export(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
