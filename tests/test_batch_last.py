@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from helpers import distance
 
 from nnspec.graph import BATCH, Graph, Type
+from nnspec.interchange import batch_last
 from nnspec.interchange.batch_last import FORMS
 from nnspec.interchange.to_onnx import to_onnx
 from nnspec.ops import OPS
@@ -70,6 +73,31 @@ def test_convolution_and_its_gradients(case: str) -> None:
     check("conv", x, w, **a)
     check("conv_input_grad", g, w, size=image[1:], **a)
     check("conv_weight_grad", x, g, kernel=kernel, **a)
+
+
+@pytest.mark.parametrize("largest", [1, 300])
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_in_pieces_they_are_the_same(case: str, largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_last, "MANY", 0)
+    monkeypatch.setattr(batch_last, "LARGEST", largest)
+    test_convolution_and_its_gradients(case)
+
+
+@pytest.mark.parametrize("op", ["conv", "conv_input_grad", "conv_weight_grad"])
+def test_what_is_gathered_for_a_convolution_is_no_larger_than_a_few_images(op: str) -> None:
+    images, kernels = Type("float32", (16, 16, 96, 96)), Type("float32", (16, 16, 3, 3))
+    a = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
+    types, more = {
+        "conv": ((images, kernels), {}),
+        "conv_input_grad": ((images, kernels), {"size": (96, 96)}),
+        "conv_weight_grad": ((images, images), {"kernel": (3, 3)}),
+    }[op]
+    graph = Graph()
+    sources = [graph.source(OPS["input"], f"x{i}", type) for i, type in enumerate(types)]
+    graph.outputs["y"] = graph.call(OPS[op], *sources, **a, **more).name
+    model = onnx.shape_inference.infer_shapes(to_onnx(graph, None, sizes={}, forms=FORMS))
+    sizes = [prod(d.dim_value for d in v.type.tensor_type.shape.dim) for v in model.graph.value_info]
+    assert max(sizes) < 1.5 * batch_last.LARGEST < 9 * prod(images.numbers)
 
 
 @pytest.mark.parametrize("case", POOLS)

@@ -8,7 +8,7 @@ onnxruntime cancels both. All sizes have to be numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 from typing import Any
 
@@ -18,6 +18,8 @@ from nnspec.interchange.lowering import Array, Lowering
 from nnspec.ops.windows import Numbers, grid_of
 
 NOWHERE = -1
+MANY, LARGEST, MOST_PIECES = 1 << 24, 1 << 22, 64
+"""From how many numbers on they are gathered in pieces, how large these are, about, and how many at most."""
 
 
 def _last(o: Lowering, x: str) -> str:
@@ -86,31 +88,53 @@ def _sizes(o: Lowering, x: str) -> tuple[int, int, Numbers]:
     return batch, channels, tuple(size)
 
 
-def _columns(o: Lowering, x: str, places: Array, groups: int) -> str:
-    """[channels * places, windows * batch] of an image."""
+def _columns(o: Lowering, x: str, places: Array, groups: int, more: int = 0) -> Iterator[tuple[slice, str]]:
+    """[channels * places, windows * batch] of an image, by pieces of the windows: as a whole it is many times the image."""
     batch, channels, size = _sizes(o, x)
     rows = _reshape(o, _last(o, x), channels, prod(size), batch)
+    if np.array_equal(places, np.arange(prod(size))[None]):
+        yield slice(0, prod(size)), _matrix(o, rows, groups, channels)
+        return
     if (places == NOWHERE).any():
-        rows = _rows(o, _with_zeros(o, rows), np.where(places == NOWHERE, prod(size), places))
-    elif not np.array_equal(places, np.arange(prod(size))[None]):
-        rows = _rows(o, rows, places)
-    return _matrix(o, rows, groups, channels * len(places))
+        rows, places = _with_zeros(o, rows), np.where(places == NOWHERE, prod(size), places)
+    for part in _pieces(channels * places.size * batch, places.shape[1], more):
+        yield part, _matrix(o, _rows(o, rows, places[:, part]), groups, channels * len(places))
+
+
+def _pieces(numbers: int, length: int, more: int = 0) -> Iterator[slice]:
+    """Where to part so many numbers along an axis of a length, so that no part is large; where there are parts, so many `more`."""
+    count = min(-(-numbers // LARGEST), MOST_PIECES, length) if numbers > MANY else 1
+    ends = np.linspace(0, length, count + (more if count > 1 else 0) + 1).astype(int).tolist()
+    return (slice(start, end) for start, end in pairwise(ends) if start < end)
+
+
+def _along(o: Lowering, x: str, axis: int, start: int, end: int) -> str:
+    return o.node("Slice", x, o.ints((start,)), o.ints((end,)), o.ints((axis,)))
+
+
+def _joined(o: Lowering, parts: Sequence[str], axis: int) -> str:
+    return o.node("Concat", *parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
 def conv(o: Lowering, x: str, w: str, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
     batch, _, size = _sizes(o, x)
     units, _, kernel = _sizes(o, w)
     grid = _numbers(grid_of(o.type(x).shape, kernel, strides, pads, dilations))
-    columns = _columns(o, x, _places(size, grid, kernel, strides, pads, dilations), groups)
-    y = o.node("MatMul", _matrix(o, w, groups, units), columns)
-    return _first(o, _reshape(o, y, units, *grid, batch), len(grid) + 2)
+    weights, places = _matrix(o, w, groups, units), _places(size, grid, kernel, strides, pads, dilations)
+    parts = [o.node("MatMul", weights, columns) for _, columns in _columns(o, x, places, groups)]
+    return _first(o, _reshape(o, _joined(o, parts, -1), units, *grid, batch), len(grid) + 2)
 
 
 def conv_weight_grad(o: Lowering, x: str, g: str, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
-    _, channels, size = _sizes(o, x)
+    batch, channels, size = _sizes(o, x)
     _, units, grid = _sizes(o, g)
-    columns = _columns(o, x, _places(size, grid, kernel, strides, pads, dilations), groups)
-    w = o.node("MatMul", _matrix(o, _last(o, g), groups, units), _turned(o, columns, groups))
+    slopes, places, parts = _matrix(o, _last(o, g), groups, units), _places(size, grid, kernel, strides, pads, dilations), list[str]()
+    # In other pieces than those of the way forward, which onnxruntime would keep until here.
+    for part, columns in _columns(o, x, places, groups, more=1):
+        whole = part == slice(0, prod(grid))
+        those = slopes if whole else _along(o, slopes, 2 if groups > 1 else 1, part.start * batch, part.stop * batch)
+        parts.append(o.node("MatMul", those, _turned(o, columns, groups)))
+    w = o.node("Sum", *parts) if len(parts) > 1 else parts[0]
     return _reshape(o, w, units, channels // groups, *kernel)
 
 
@@ -119,17 +143,24 @@ def conv_input_grad(o: Lowering, g: str, w: str, size: Numbers, strides: Numbers
     _, part, kernel = _sizes(o, w)
     # One window more, of zeros, for the pixels that fewer windows see than others.
     windows = _with_zeros(o, _reshape(o, _last(o, g), units, prod(grid), batch))
-    seen = o.node("MatMul", _turned(o, _matrix(o, w, groups, units), groups), _matrix(o, windows, groups, units))
+    weights, slopes = _turned(o, _matrix(o, w, groups, units), groups), _matrix(o, windows, groups, units)
     places = np.pad(_places(size, grid, kernel, strides, pads, dilations), ((0, 0), (0, 1)), constant_values=NOWHERE)
-    rows = _reshape(o, seen, part * groups, places.size, batch)
-    return _added_up(o, rows, _readers(places, prod(size), prod(grid)), size)
+    readers, images, each = _readers(places, prod(size), prod(grid)), list[str](), len(places)
+    for piece in _pieces(part * places.size * batch, part) if groups == 1 else [slice(0, part)]:
+        own = weights if piece == slice(0, part) else _along(o, weights, 0, piece.start * each, piece.stop * each)
+        rows = _reshape(o, o.node("MatMul", own, slopes), (piece.stop - piece.start) * groups, places.size, batch)
+        images.append(_added_up(o, rows, readers))
+    return _as_image(o, _joined(o, images, 0), size)
 
 
-def _added_up(o: Lowering, x: str, readers: Array, size: Numbers) -> str:
-    """An image whose pixels are sums of the rows of [channels, rows, batch] that a table has for each."""
+def _added_up(o: Lowering, x: str, readers: Array) -> str:
+    """The pixels of an image, as sums of the rows of [channels, rows, batch] that a table has for each."""
     rows = _rows(o, x, readers)
-    whole = o.reduce("ReduceSum", _reshape(o, rows, 0, *readers.shape, -1), (1,), False) if len(readers) > 1 else rows
-    return _first(o, _reshape(o, whole, 0, *size, -1), len(size) + 2)
+    return o.reduce("ReduceSum", _reshape(o, rows, 0, *readers.shape, -1), (1,), False) if len(readers) > 1 else rows
+
+
+def _as_image(o: Lowering, pixels: str, size: Numbers) -> str:
+    return _first(o, _reshape(o, pixels, 0, *size, -1), len(size) + 2)
 
 
 def _numbers(shape: Sequence[Any]) -> Numbers:
@@ -172,7 +203,7 @@ def max_pool_grad(o: Lowering, g: str, x: str, y: str, kernel: Numbers, strides:
     readers = _readers(places, prod(size), places.size)
     if (readers == places.size).any():
         taken.append(o.constant(np.zeros((channels, 1, batch)), dtype))
-    return _added_up(o, o.node("Concat", *taken, axis=1), readers, size)
+    return _as_image(o, _added_up(o, o.node("Concat", *taken, axis=1), readers), size)
 
 
 def _shares(o: Lowering, places: Array, grid: Numbers, dtype: str) -> str:
@@ -194,7 +225,7 @@ def avg_pool_grad(o: Lowering, g: str, size: Numbers, kernel: Numbers, strides: 
     share = o.node("Mul", _last(o, g), _shares(o, places, grid, o.type(g).dtype))
     windows = np.pad(places, ((0, 0), (0, 1)), constant_values=NOWHERE)
     readers = _readers(windows, prod(size), prod(grid)) % windows.shape[1]
-    return _added_up(o, _with_zeros(o, _reshape(o, share, channels, prod(grid), batch)), readers, size)
+    return _as_image(o, _added_up(o, _with_zeros(o, _reshape(o, share, channels, prod(grid), batch)), readers), size)
 
 
 FORMS: Mapping[str, Callable[..., str]] = {
