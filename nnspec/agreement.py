@@ -8,7 +8,7 @@ import numpy as np
 
 from nnspec.deploy.comparison import Run, difference, settled
 from nnspec.deploy.model import LARGEST_OF_HALF
-from nnspec.deploy.proof import LARGEST_DIFFERENCE, random_batches
+from nnspec.deploy.proof import LARGEST_DIFFERENCE, lengths_of, random_batches
 from nnspec.diagnostics import fault
 from nnspec.elaborate.given import Given
 from nnspec.interchange.dequantized import is_quantized
@@ -21,7 +21,7 @@ from nnspec.run.ort import REFUSALS, Session
 def check_reading(path: Path, read: Given) -> None:
     """E532 where the outputs of one example differ; with a file that onnxruntime does not take as it stands nothing is compared."""
     model, graph = load(path), read.graph
-    feeds = next(random_batches(read.inputs, np.random.default_rng(0)))
+    feeds = next(random_batches(read.inputs, np.random.default_rng(0), lengths_of([graph], read.inputs, {})))
     try:
         session = Session(path, optimise=False)  # some optimisations change what the model says
         if session.kinds.keys() != feeds.keys():  # some are constants here
