@@ -16,8 +16,9 @@ _pool: ContextVar[dict[object, Any] | None] = ContextVar("pool", default=None)
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """What is prepared inside runs in turn, and has its scratch memory in common."""
-    token = _pool.set({})
+    """What is prepared inside runs in turn, and has its scratch memory in common; with what is around, where that does, too."""
+    around = _pool.get()
+    token = _pool.set({} if around is None else around)
     try:
         yield
     finally:

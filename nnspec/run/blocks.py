@@ -13,7 +13,7 @@ import numpy as np
 from nnspec.blas import Call
 from nnspec.graph import Node
 from nnspec.graph.types import ITEM_BYTES
-from nnspec.ops.aside import aside, shared
+from nnspec.ops.aside import aside
 from nnspec.plan.blocks import Region
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -47,11 +47,10 @@ class Blocks:
 
     def bind(self, calls: list[Call], call: Callable[[Node, Array, list[Array]], None]) -> None:
         """Add to the calls: what is laid out once, then, by `call`, every operation for every block."""
-        with shared():
-            calls += self._lay_out()
-            for block in self.blocks:
-                for node in self.members:
-                    call(node, self._part(node.name, block), [self._part(i, block) for i in node.inputs])
+        calls += self._lay_out()
+        for block in self.blocks:
+            for node in self.members:
+                call(node, self._part(node.name, block), [self._part(i, block) for i in node.inputs])
 
     def _bytes_of_one(self) -> int:
         """The bytes of one element of everything."""
@@ -64,7 +63,7 @@ class Blocks:
         for name in self.read:
             x = self.arrays[name]
             if x.size > 1 and x.shape != self.shape and all(self._of(x, block).shape == x.shape for block in self.blocks):
-                self.wide[name] = aside(_extent(self.blocks[0]), x.dtype, self.order, name)
+                self.wide[name] = aside(_extent(self.blocks[0]), x.dtype, self.order, ("wide", len(self.wide)))
                 yield partial(np.copyto, self.wide[name], x)
 
     def _part(self, name: str, block: Block) -> Array:

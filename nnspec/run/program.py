@@ -13,6 +13,7 @@ from nnspec.graph import Graph, Node, Type
 from nnspec.graph.types import bind
 from nnspec.lazy import real
 from nnspec.ops.arrange import concat, cut
+from nnspec.ops.aside import shared
 from nnspec.ops.loop import part, scan
 from nnspec.ops.pointwise import descend
 from nnspec.plan.blocks import Region
@@ -100,11 +101,12 @@ class Program:
         self.arrays: dict[str, Array] = {}
         self.calls: list[Callable[[], Any]] = []
         self.moves: list[Move] = []
-        for node in self.plan.order:
-            if region := self.plan.regions.get(node.name):
-                self._bind_region(region, memory, node)
-            else:
-                self.arrays[node.name] = self._bind(node, memory)
+        with shared():
+            for node in self.plan.order:
+                if region := self.plan.regions.get(node.name):
+                    self._bind_region(region, memory, node)
+                else:
+                    self.arrays[node.name] = self._bind(node, memory)
         self.calls += in_passes(self.moves)
         self.calls += [partial(np.copyto, memory[target], self.arrays[name]) for name, target in self.plan.copies]
         self._run = quietly(self.calls)
