@@ -27,11 +27,12 @@ from op_checks import (
 )  # fmt: skip
 
 from nnspec.diagnostics import Fault
-from nnspec.graph import Op
-from nnspec.interchange.to_onnx import OPSETS
+from nnspec.graph import Graph, Op, Type
+from nnspec.interchange.to_onnx import OPSETS, to_onnx
 from nnspec.lazy import real
 from nnspec.ops import OPS
 from nnspec.run import reference
+from nnspec.run.ort import Session
 
 ROWS = list(OPS.values())
 
@@ -51,6 +52,14 @@ SINGLE_ONLY = (
 """What stands for formulas that an export in float64 leaves as they are, as `test_double` sees."""
 
 
+WHOLE = (
+    "add", "sub", "mul", "neg", "mod", "quotient", "stop_gradient", "square", "abs", "sign", "relu", "gate", "maximum", "minimum", "clip",
+    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "where", "cast", "cumsum", "reshape", "expand", "transpose",
+    "flip", "cut", "pad", "concat", "pick", "take", "put_rows", "top", "scatter", "matmul", "sum", "prod", "max", "min", "argmax",
+)  # fmt: skip
+"""The rows that compute whole numbers from whole numbers, but for powers."""
+
+
 def is_broadcasting(row: Op) -> bool:
     return row.pointwise and len(row.inputs) > 1
 
@@ -63,6 +72,32 @@ def test_examples_are_true(row: Op) -> None:
         got = reference.run(graph, feeds)["out"]
         assert (str(got.dtype), got.shape) == (out.type.dtype, out.type.shape)
         np.testing.assert_allclose(got, c.expected, rtol=0, atol=c.tolerance + 1e-12)
+
+
+def large(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Whole numbers around powers of 2, from 1 to what has room in 64 bits, and none is 0."""
+    return rng.choice([-1, 1], shape) * (2 ** rng.choice([2, 31, 53, 61], shape) + rng.integers(-1, 2, shape))
+
+
+@rows(lambda r: r.name in WHOLE)
+def test_onnxruntime_computes_large_whole_numbers_exactly(row: Op) -> None:
+    rng = np.random.default_rng(0)
+    for c in cases(row) * 20:
+        chosen = [p.type.base == "int" and row.name != "quotient" for p in row.declared(len(c.inputs))]
+        given = c.arrays("float32").items()
+        feeds = {n: a if a.dtype == bool or keeps else large(rng, a.shape) for (n, a), keeps in zip(given, chosen, strict=True)}
+        graph, _ = c.graph(feeds, "int64")
+        got = Session(to_onnx(graph, {}).SerializeToString()).run(feeds)["out"]
+        np.testing.assert_array_equal(got, reference.run(graph, feeds)["out"], strict=True)
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 3, 39, (0, 3, 62), (0, 0, 0)])
+def test_onnxruntime_takes_whole_numbers_to_powers_exactly(exponent: Any) -> None:
+    graph, x = Graph(), [3, -2, 2]
+    y = graph.call(OPS["pow"], graph.source(OPS["input"], "x", Type("int64", (3,))), graph.constant(exponent, "int64"))
+    graph.outputs["y"] = y.name
+    got = Session(to_onnx(graph, {}).SerializeToString()).run({"x": np.array(x)})["y"]
+    assert got.tolist() == [a**b for a, b in zip(x, exponent if isinstance(exponent, tuple) else [exponent] * 3, strict=True)]
 
 
 @rows(lambda r: r.grad)

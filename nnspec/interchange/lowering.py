@@ -17,12 +17,14 @@ from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import BoundLoop, Loop
 from nnspec.graph.types import bind
 from nnspec.interchange.double import DOUBLE, IN_DOUBLE
+from nnspec.interchange.whole import OF_WHOLE, WHOLE
 from nnspec.ops.loop import parts
 from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Forms = Mapping[str, Callable[..., str]]
 PRODUCTS = ("Gemm", "MatMul")
+OWN: Mapping[str, Forms] = {DOUBLE: IN_DOUBLE, WHOLE: OF_WHOLE}
 
 
 def onnx_type(dtype: str) -> int:
@@ -41,7 +43,7 @@ class Origin:
 class Lowering:
     """ONNX nodes and constants of one graph; equal ones are written once. Given numbers for them, it has no sizes that vary.
 
-    `forms` are written instead of the facets of the ops they are named after, and those of `IN_DOUBLE` in float64.
+    `forms` are written instead of the facets of the ops they are named after, and those of `OWN` for some kinds of numbers.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Lowering:
         self._types.setdefault(value, self.bound(node.type))
 
     def _facet(self, node: Node) -> str | Callable[..., str] | None:
-        own = IN_DOUBLE.get(node.op.name, node.op.onnx) if node.type.dtype == DOUBLE else node.op.onnx
+        own = OWN.get(node.type.dtype, {}).get(node.op.name, node.op.onnx)
         return self.forms.get(node.op.name, own)
 
     def bound(self, type: Type) -> Type:
@@ -136,6 +138,10 @@ class Lowering:
             self.constants[self._known[key][0]] = array
         return self._known[key][0]
 
+    def known(self, x: str) -> Array | None:
+        """The numbers of a constant."""
+        return self.outer.known(x) if self.outer else self.constants.get(x)
+
     def ints(self, values: tuple[int, ...]) -> str:
         return self.constant(values, "int64")
 
@@ -147,7 +153,7 @@ class Lowering:
 
     def quotient(self, x: str, y: str) -> str:
         """x / y; onnxruntime joins a Div of 1 with the product that reads it, and loses a value where both factors are such."""
-        one = self.constants.get(x)
+        one = self.known(x)
         return self.node("Reciprocal", y) if one is not None and one.shape == () and one == 1 else self.node("Div", x, y)
 
     def squeeze(self, x: str, axis: int) -> str:

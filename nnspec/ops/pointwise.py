@@ -197,12 +197,8 @@ def _relu_into(out: Any, x: Any) -> Callable[[], Any]:
     return partial(np.maximum, rows, np.zeros(rows.shape[-1:], x.dtype), out=to)
 
 
-def _onnx_relu(o: Any, x: str) -> str:
-    return str(o.node("Relu", x) if o.type(x).is_float else o.node("Max", x, o.zero(x)))
-
-
 relu = unary("relu", "max(x, 0); the gradient at 0 is 0.", lambda x: np.maximum(x, np.zeros((), x.dtype)), lambda g, y, x: (gate(g, y),),
-             _onnx_relu, "relu([-1, 2]) == [0, 2]", prepare=_relu_into, scalar=lambda x: max(x, 0), **_FLAT)  # fmt: skip
+             "Relu", "relu([-1, 2]) == [0, 2]", prepare=_relu_into, scalar=lambda x: max(x, 0), **_FLAT)  # fmt: skip
 
 
 def _gate_into(out: Any, g: Any, y: Any) -> Callable[[], Any]:

@@ -183,7 +183,6 @@ RULES: dict[str, Rule] = {
     "CastLike": lambda c, x, like: as_kind(x, like.type.dtype),
     "Where": _same(p.where),
     "Xor": _same(p.not_equal),
-    "Relu": _same(p.relu),
     "Identity": lambda c, x: x,
     "Dropout": _dropout,
     "Clip": _clip,
