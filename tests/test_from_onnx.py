@@ -67,6 +67,40 @@ def test_gradients_are_those_of_torch() -> None:
         np.testing.assert_allclose(grads[name], tensor.grad, rtol=1e-4, atol=1e-6)
 
 
+AT_A_CORNER: dict[str, Any] = {
+    "y = ReduceL2(h, one)": lambda h: h.norm(dim=1, keepdim=True),
+    "s = ReduceL2(h, one)  e = Constant<value_float = 1e-12>()  c = Max(s, e)  y = Div(h, c)": lambda h: torch.nn.functional.normalize(
+        h, dim=1
+    ),
+    "y = LpNormalization<axis = 1>(h)": lambda h: torch.nn.functional.normalize(h, dim=1),
+    "y = LpNormalization<axis = 1, p = 1>(h)": lambda h: torch.nn.functional.normalize(h, 1, dim=1),
+    "i = Unsqueeze(h, one)  y = LpPool<kernel_shape = [2], strides = [2]>(i)": lambda h: torch.nn.functional.lp_pool1d(h[:, None], 2, 2),
+    "i = Unsqueeze(h, one)  y = GlobalLpPool<p = 3>(i)": lambda h: h.pow(3).sum(1, keepdim=True).pow(1 / 3),
+    "m = ReduceMean(h, one)  d = Sub(h, m)  q = Mul(d, d)  v = ReduceMean(q, one)  y = Sqrt(v)": lambda h: h.std(1, unbiased=False),
+    "k = Constant<value_float = 2.0>()  e = Constant<value_float = 0.5>()  q = Pow(h, k)  s = ReduceSum(q, one)  y = Pow(s, e)": lambda h: (
+        h.norm(dim=1)
+    ),
+    "y = ReduceProd(h, one)": lambda h: h.prod(1),
+}
+"""Nodes that have no gradient for a row of zeros, or none by a formula, and what they are in torch."""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+@pytest.mark.parametrize("nodes", AT_A_CORNER)
+def test_gradients_at_a_corner_are_finite_and_those_of_torch(nodes: str, engine: str) -> None:
+    head = "net (float[N, 4] x) => (float[N, k] y) <float[4] w = {1, 1, 1, 1}, float[4] b = {0, 0, 0, 0}, int64[1] one = {1}>"
+    m = model(f"{head} {{ a = Mul(x, w)  z = Add(a, b)  h = Relu(z)  {nodes} }}")
+    x = np.array([[-1, -2, -3, -1], [0, 2, 3, 4], [1, 2, 3, 4], [-1, 1, 2, -1]], np.float32)
+    found, grads = nnspec.from_onnx(m, loss="sum(y^3 + y)", engine=engine).gradients(x=x)
+    w, b = torch.ones(4, requires_grad=True), torch.zeros(4, requires_grad=True)
+    y = AT_A_CORNER[nodes](torch.relu(torch.tensor(x) * w + b))
+    loss = (y**3 + y).sum() / len(x)
+    loss.backward()
+    assert found == pytest.approx(loss.item(), rel=1e-5)
+    for name, theirs in (("w", w.grad), ("b", b.grad)):
+        np.testing.assert_allclose(grads[name], theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
 def test_it_learns_in_every_engine(engine: str) -> None:
     net = nnspec.from_onnx(TWO_LAYERS, engine=engine, **LEARNING)

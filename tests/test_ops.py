@@ -26,6 +26,7 @@ from op_checks import (
     second_order,
 )  # fmt: skip
 
+from nnspec.autodiff import gradients
 from nnspec.diagnostics import Fault
 from nnspec.graph import Graph, Op, Type
 from nnspec.interchange.to_onnx import OPSETS, to_onnx
@@ -72,6 +73,25 @@ def test_examples_are_true(row: Op) -> None:
         got = reference.run(graph, feeds)["out"]
         assert (str(got.dtype), got.shape) == (out.type.dtype, out.type.shape)
         np.testing.assert_allclose(got, c.expected, rtol=0, atol=c.tolerance + 1e-12)
+
+
+def slopes(op: str, inputs: dict[str, Any], **attributes: Any) -> dict[str, Any]:
+    """The gradients of the sum of an op for its inputs of floats."""
+    graph = Graph()
+    given = {n: np.asarray(v, "float32" if n != "i" else "int64") for n, v in inputs.items()}
+    sources = [graph.source(OPS["input"], n, Type(str(v.dtype), v.shape)) for n, v in given.items()]
+    wrt = [n for n in given if n != "i"]
+    value = graph.call(OPS[op], *sources, **attributes)
+    graph.outputs = {n: g.name for n, g in zip(wrt, gradients(graph, value.name, wrt), strict=True)}
+    return {n: g.tolist() for n, g in reference.run(graph, given).items()}
+
+
+def test_a_factor_that_is_0_gets_the_product_of_the_others() -> None:
+    rows = [[0, 2, 3], [0, 0, 5], [1, 2, 3]]
+    assert slopes("prod", {"x": rows}, axes=(1,), keep=False) == {"x": [[6, 0, 0], [0, 0, 0], [6, 3, 2]]}
+    assert slopes("prod", {"x": rows}, axes=(0, 1), keep=True) == {"x": np.zeros((3, 3)).tolist()}
+    given = {"x": [2, 0, 3], "i": [0, 0, 2, 1], "v": [0, 5, 0, 7]}
+    assert slopes("scatter", given, how="mul") == {"x": [0, 7, 0], "v": [10, 0, 3, 0]}
 
 
 def large(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:

@@ -10,8 +10,8 @@ from nnspec.graph import Absent, Mismatch, Op, Shape, Type, Var
 from nnspec.graph.op import nowhere
 from nnspec.graph.types import Dim, count, show
 from nnspec.lazy import np, real
-from nnspec.ops.arrange import reshape
-from nnspec.ops.pointwise import cast, equal
+from nnspec.ops.arrange import expand, reshape
+from nnspec.ops.pointwise import cast, equal, where
 
 
 def _check(i: Any, have: int, what: str) -> None:
@@ -234,14 +234,19 @@ def _scatter(x: Any, i: Any, v: Any, how: str) -> Any:
 
 
 def _scatter_grad(g: Var, out: Var, x: Var, i: Var, v: Var, how: str) -> tuple[Var | None, ...]:
-    """Products share by what the factor leaves of them; the largest and smallest go to all that are equal to them."""
+    """A factor gets the product of the others; the largest and smallest go to all that are equal to them."""
     if how == "set":
         return scatter(g, i, v * 0.0, how="set"), None, take(g, i)
     if how == "add":
         return g, None, take(g, i)
-    if how == "mul":
-        return g * out / x, None, take(g * out, i) / v
     dtype = g.type.dtype
+    if how == "mul":
+        one, zero = (expand(x.graph.constant(n, dtype), shape=x.type.shape) for n in (1.0, 0.0))
+        missing = equal(v, 0.0)
+        rest, mine = where(missing, 1.0, v), cast(missing, dtype=dtype)
+        alone = equal(take(scatter(zero, i, mine, how="add"), i), mine)
+        others = take(g * scatter(x, i, rest, how="mul"), i) / rest
+        return g * scatter(one, i, v, how="mul"), None, where(alone, others, 0.0)
     return g * cast(equal(x, out), dtype=dtype), None, take(g, i) * cast(equal(v, take(out, i)), dtype=dtype)
 
 

@@ -13,7 +13,7 @@ from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
 from nnspec.ops.dense import ones, sums_as_product
-from nnspec.ops.pointwise import cast, equal, exp
+from nnspec.ops.pointwise import cast, equal, exp, where
 from nnspec.ops.source import size_of
 
 Axes = tuple[int, ...]
@@ -107,11 +107,20 @@ mean = Op(
     meets=along_axes,
 )
 
-prod = Op(
+
+def _prod_grad(g: Var, y: Var, x: Var, axes: Axes, keep: bool) -> tuple[Var]:
+    """Each factor gets the product of the others, that of those other than 0 where it is the only one that is 0."""
+    zero = equal(x, 0.0)
+    rest, mine = where(zero, 1.0, x), cast(zero, dtype=x.type.dtype)
+    alone = equal(sum(mine, axes=axes, keep=True), mine)
+    return (_spread(g, x, axes) * where(alone, prod(rest, axes=axes, keep=True) / rest, 0.0),)
+
+
+prod: Op = Op(
     "prod(x: [*s], axes, keep) -> [*r]",
-    "The product over axes; its gradient needs factors other than 0.",
+    "The product over axes; its second derivative needs factors other than 0.",
     kernel=lambda x, axes, keep: np.prod(x, axis=axes, keepdims=keep),
-    grad=lambda g, y, x, axes, keep: (_spread(g * y, x, axes) / x,),
+    grad=_prod_grad,
     onnx=_onnx("ReduceProd"),
     examples=("prod([[1, 2], [3, 4]], axes = [1], keep = false) == [2, 12]",),
     shape=reduced,

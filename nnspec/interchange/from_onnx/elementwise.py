@@ -10,6 +10,7 @@ from typing import Any
 from nnspec.graph import Op, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import aligned, as_kind, full
+from nnspec.interchange.from_onnx.roots import power, square_root
 from nnspec.ops import OPS
 from nnspec.ops import pointwise as p
 from nnspec.ops.error import erf
@@ -53,7 +54,7 @@ def _mod(c: Call, x: Var, y: Var) -> Var:
 def _pow(c: Call, x: Var, y: Var) -> Var:
     if _whole(x) and not _whole(y):
         return as_kind(as_kind(x, y.type.dtype) ** y, x.type.dtype)
-    return x ** as_kind(y, x.type.dtype)
+    return power(x, as_kind(y, x.type.dtype))
 
 
 def _cast(c: Call, x: Var) -> Var:
@@ -179,6 +180,7 @@ RULES: dict[str, Rule] = {
     "Div": _div,
     "Mod": _mod,
     "Pow": _pow,
+    "Sqrt": lambda c, x: square_root(x),
     "Cast": _cast,
     "CastLike": lambda c, x, like: as_kind(x, like.type.dtype),
     "Where": _same(p.where),

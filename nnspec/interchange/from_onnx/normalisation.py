@@ -7,6 +7,7 @@ from functools import reduce
 from nnspec.graph import Var
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import aligned, as_kind, between, full, gathered, swapped
+from nnspec.interchange.from_onnx.roots import root
 from nnspec.ops import pointwise as p
 from nnspec.ops import reduce as r
 from nnspec.ops.arrange import pad, reshape
@@ -86,8 +87,8 @@ def _lrn(c: Call, x: Var) -> Var:
 def _lp_normalisation(c: Call, x: Var) -> Var:
     """A row of zeros stays one."""
     axes = (c.axis_of(x, -1),)
-    size = r.sum(p.abs(x), axes=axes, keep=True) if c.attr("p", 2) == 1 else p.sqrt(r.sum(p.square(x), axes=axes, keep=True))
-    return p.where(p.equal(size, 0.0), 0.0, x / size)
+    size = r.sum(p.abs(x), axes=axes, keep=True) if c.attr("p", 2) == 1 else root(r.sum(p.square(x), axes=axes, keep=True))
+    return x / p.where(p.equal(size, 0.0), 1.0, size)
 
 
 # ---- losses

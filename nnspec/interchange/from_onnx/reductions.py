@@ -10,6 +10,7 @@ from nnspec.graph import Var
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import as_value, elements, full, swapped
+from nnspec.interchange.from_onnx.roots import root
 from nnspec.ops import pointwise as p
 from nnspec.ops import reduce as r
 from nnspec.ops.along import cumsum
@@ -127,7 +128,7 @@ RULES: dict[str, Rule] = {
     "ReduceMin": _extreme(r.min, math.inf),
     "ReduceLogSumExp": _log_sum_exp,
     "ReduceL1": _formula(p.abs, r.sum),
-    "ReduceL2": _formula(p.square, r.sum, p.sqrt),
+    "ReduceL2": _formula(p.square, r.sum, root),
     "ReduceSumSquare": _formula(p.square, r.sum),
     "ReduceLogSum": _formula(lambda x: x, r.sum, p.log),
     "ArgMax": _arg(1),

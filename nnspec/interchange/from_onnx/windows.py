@@ -13,6 +13,7 @@ from nnspec.graph import Shape, Size, Type, Var
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import aligned, around, as_value, between, counting, every, flat, full
+from nnspec.interchange.from_onnx.roots import root
 from nnspec.ops import pointwise as p
 from nnspec.ops import reduce as r
 from nnspec.ops.arrange import concat, reshape, transpose
@@ -199,7 +200,7 @@ def _lp_pool(c: Call, x: Var) -> Var:
 
 def _norm(c: Call, total: Callable[[Var], Var], x: Var) -> Var:
     power = float(c.attr("p", 2))
-    return total(p.abs(x) ** power) ** (1.0 / power) if power != 2 else p.sqrt(total(p.square(x)))
+    return root(total(p.abs(x) ** power), 1.0 / power) if power != 2 else root(total(p.square(x)))
 
 
 def _spatial(x: Var) -> tuple[int, ...]:
