@@ -253,3 +253,17 @@ def test_the_error_function_in_float32_is_that_of_python_and_never_beyond_one() 
     OPS["erf"].prepare(out, x)()
     np.testing.assert_allclose(out, [math.erf(v) for v in x], atol=4e-7)
     assert set(out[np.abs(x) >= 4]) == {-1, 1} and np.abs(out).max() == 1
+
+
+@pytest.mark.parametrize("shape", [(1 << 23,), (2, 1 << 22), (1 << 17, 3), (32, 4096, 3), (1 << 13, 8), (70001,)], ids=str)
+@pytest.mark.parametrize("op", ["sum", "mean"])
+@pytest.mark.parametrize("axes", ["first", "last", "all"])
+def test_long_sums_are_as_exact_as_sums_of_sums(op: str, shape: tuple[int, ...], axes: str) -> None:
+    x = np.random.default_rng(0).random(shape, np.float32)
+    chosen = {"first": tuple(range(max(1, x.ndim - 1))), "last": (x.ndim - 1,), "all": tuple(range(x.ndim))}[axes]
+    exact = getattr(np, op)(x, chosen, np.float64)
+    out = np.empty(exact.shape, np.float32)
+    run = real(OPS[op].prepare)(out, x, axes=chosen, keep=False)
+    for _ in range(2):
+        run()
+        np.testing.assert_allclose(out, exact, rtol=6e-7)

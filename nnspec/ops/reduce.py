@@ -12,7 +12,7 @@ from nnspec.graph.op import along_axes, along_axis
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
-from nnspec.ops.dense import ones, sums_as_product
+from nnspec.ops.dense import divisor, ones, sums_as_product
 from nnspec.ops.pointwise import cast, equal, exp, where
 from nnspec.ops.source import size_of
 
@@ -67,8 +67,32 @@ def _sum_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
     factors = sums_as_product(x, axes)
     if factors and out.flags.c_contiguous:
         # A product with ones: NumPy's own sum takes up to five times as long.
-        return product(*factors, out.reshape(-1))
+        return _total(*factors, out.reshape(-1))
     return _reduce_into(np.add)(out, x, axes, keep)
+
+
+MANY, PART = (1 << 13, 1 << 16), (64, 1024)
+"""Numbers from which on sums of sums take no longer, and how many are summed first or last: of columns, and of rows."""
+
+
+def _total(a: Any, b: Any, out: Any) -> Callable[[], Any]:
+    """a @ b, one of them ones; where they are many in two products, as of a sum of sums little is rounded away (Higham 2002, 4.2)."""
+    length, rows = len(b), a.ndim == 2
+    part = divisor(length, PART[rows])
+    if length < MANY[rows] or part == length:
+        return product(a, b, out)
+    several = length // part
+    sums = np.empty(out.size * (several if rows else part), out.dtype)
+    if rows:
+        first, last = product(a.reshape(-1, part), b[:part], sums), product(sums.reshape(-1, several), b[:several], out)
+    else:
+        first, last = product(a[:several], b.reshape(several, -1), sums), product(a[:part], sums.reshape(part, -1), out)
+
+    def run() -> None:
+        first()
+        last()
+
+    return run
 
 
 def _onnx(kind: str) -> Callable[..., str]:
