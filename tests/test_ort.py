@@ -273,3 +273,24 @@ def test_a_batch_whose_examples_meet_before_the_end_stays_whole(monkeypatch: pyt
     net.engine._planner.threads = 2
     net.step(**batch_of(net, 16))
     assert not any(isinstance(bound.program, PartedSessions) for bound in net.engine._programs.values())
+
+
+SUMS = """
+model Sums {
+  input  x: [3, 256, 256]
+  target y: [3, 256, 256]
+  output z = x -> batchnorm(momentum = 0)
+  loss   mse(x, y)
+}
+train { steps 1  optimizer sgd(lr = 0) }
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_losses_and_statistics_of_millions_of_numbers_are_those_of_double_precision(threads: int) -> None:
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((16, 3, 256, 256)) < 0.03, 0.1, 0.98).astype(np.float32)
+    y = rng.random(x.shape, np.float32)
+    net, exact = nnspec.loads(SUMS, engine="ort", threads=threads), x.astype(float)
+    assert net.step(x=x, y=y) == pytest.approx(np.mean((exact - y) ** 2), rel=1e-6)
+    np.testing.assert_allclose(net.states["batchnorm.mu"], exact.mean((0, 2, 3)), rtol=3e-6)

@@ -13,6 +13,7 @@ from nnspec.graph import Graph, Type
 from nnspec.graph.loop import Loop
 from nnspec.graph.types import BATCH_NAME
 from nnspec.interchange.batch_last import FORMS
+from nnspec.interchange.long_sums import LONG_SUMS
 from nnspec.interchange.names import place_of
 from nnspec.interchange.numbered import NUMBERED
 from nnspec.interchange.to_onnx import to_onnx
@@ -31,7 +32,7 @@ ELSEWHERE = "the engine `numpy` computes every graph"
 def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", threads: int | None = None) -> Session:
     """A session of a graph for fixed sizes, its parameters and states among the inputs; a Fault (E506) if onnxruntime has none."""
     try:
-        model = to_onnx(rewrite(in_pieces(graph), "sessions"), None, sizes=sizes, forms={**FORMS, **NUMBERED})
+        model = to_onnx(rewrite(in_pieces(graph), "sessions"), None, sizes=sizes, forms={**FORMS, **NUMBERED, **LONG_SUMS})
     except Fault as error:
         raise fault("E506", error.diagnostic.message, error.diagnostic.span, help=ELSEWHERE) from None
     content = model.SerializeToString()
