@@ -221,7 +221,7 @@ def test_what_is_right_to_float32_only_is_refused_in_float64(tmp_path: Path, mon
     c = compiled("model M { input x: [4]  output y = x -> dense(3) -> gelu }", "float64")
     assert export(c.deployed, weights_of(c), tmp_path / "m.onnx").difference < 1e-15
     rounded = {"erf": lambda o, x: o.cast(o.node("Erf", o.cast(x, "float32")), "float64")}
-    monkeypatch.setattr(lowering, "IN_DOUBLE", {**lowering.IN_DOUBLE, **rounded})
+    monkeypatch.setattr(lowering, "OWN", {"float64": {**lowering.OWN["float64"], **rounded}})
     assert code_of(lambda: export(c.deployed, weights_of(c), tmp_path / "m.onnx")) == "E505"
 
 
