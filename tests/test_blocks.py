@@ -188,6 +188,16 @@ def test_where_a_choice_leaves_an_infinite_gradient_out_it_stays_out() -> None:
         np.testing.assert_array_equal(reference.run(graph, feeds)["grad"], [[0, 1, 0]])
 
 
+def test_a_choice_within_a_choice_leaves_it_out_too() -> None:
+    graph = Graph(dtype="float64")
+    x, g = (graph.source(OPS["input"], name, Type("float64", (BATCH, 3))) for name in "xg")
+    outer, inner = positive(x), graph.call(OPS["greater"], x, 1.0)
+    with graph.at(role="backward"):
+        graph.outputs["y"] = (where(outer, where(inner, g * x, 0.0), g * 2.0) + where(outer, where(inner, g, 0.0), g)).name
+    feeds = {"x": np.array([[0.5, 2.0, -3.0]]), "g": np.array([[np.inf, 1.0, 1.0]])}
+    np.testing.assert_array_equal(reference.run(with_slopes(graph), feeds)["y"], [[0, 3, 3]])
+
+
 def test_a_sum_of_what_has_nothing_in_common_stays() -> None:
     graph = Graph(dtype="float64")
     a, b, c, d = (graph.source(OPS["input"], name, Type("float64", (BATCH,))) for name in "abcd")

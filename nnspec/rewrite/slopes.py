@@ -92,6 +92,7 @@ class _Sum:
             for i, chosen, other in ((1, second, True), (2, first, False)):
                 if _is_zero(self.graph[node.inputs[i]]):
                     return {name: (node.inputs[0], other) for name, side in chosen.items() if side == EVERYWHERE}
+            return {name: EVERYWHERE for name in first.keys() & second.keys() if first[name] == second[name] == EVERYWHERE}
         both = {name: _joined(first[name], second[name]) for name in first.keys() & second.keys()}
         return {name: side for name, side in both.items() if side != NOWHERE}
 
