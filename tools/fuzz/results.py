@@ -10,7 +10,8 @@ import numpy as np
 
 import nnspec
 from nnspec.compile import Compilation
-from nnspec.gradcheck import EXAMPLES, random_values
+from nnspec.gradcheck import EXAMPLES, LENGTH, random_values
+from nnspec.graph.types import BATCH_NAME, size_names
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
@@ -38,8 +39,9 @@ class Distances:
 
 
 def random_batch(spec: Compilation, seed: int, examples: int = EXAMPLES) -> Fields:
-    rng = np.random.default_rng(seed)
-    return {name: random_values(port, rng, examples) for name, port in (spec.model.inputs | spec.model.targets).items()}
+    rng, ports = np.random.default_rng(seed), spec.model.inputs | spec.model.targets
+    sizes = dict.fromkeys(size_names(tuple(port.shape for port in ports.values())), LENGTH) | {BATCH_NAME: examples}
+    return {name: random_values(port.bound(sizes), rng) for name, port in ports.items()}
 
 
 def inputs_of(net: nnspec.Net, batch: Fields) -> Fields:
