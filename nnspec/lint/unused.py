@@ -22,9 +22,11 @@ def unused_values(network: Network) -> Iterator[Diagnostic]:
     wiring, needed, graph = network.in_use, network.needed, network.model.graph
     rows = [r for r in network.model.rows if r.value.var.name not in needed and not wiring.readers[r.value.var.name]]
     used = graph.needed(graph.outputs.values()) if rows else set()
+    values = {row.value.var.name for row in rows}
+    read = {value for value in values if any(network.words[name] > 1 for name in network.names.get(value, ()))}
     for row in rows:
         value = row.value.var.name
-        if not any(network.words[name] > 1 for name in network.names.get(value, ())):
+        if value not in read:
             idle = sorted(_made_of(graph, value, used) & network.model.parameters.keys() - needed)
             help_ = "leave it out, or make it an `output` or part of a loss"
             label = f"{_listed(idle)} are never trained" if len(idle) > 1 else ""
