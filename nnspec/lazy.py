@@ -1,4 +1,4 @@
-"""NumPy, imported when first used: a spec is checked without it, though the op rows name its functions."""
+"""Modules imported when first used: a spec is checked without NumPy and the kernels, though the op rows name their functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["np", "real"]
+__all__ = ["Module", "np", "real"]
 
 
 class _Deferred:
@@ -24,7 +24,9 @@ class _Deferred:
         return self.resolve()(*args, **kwargs)
 
 
-class _Module:
+class Module:
+    """A module that is not imported before one of its functions is called."""
+
     def __init__(self, name: str) -> None:
         self._name = name
 
@@ -37,11 +39,11 @@ class _Module:
 
 
 def real(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function itself, once NumPy may be imported."""
+    """The function itself, once its module may be imported."""
     return function.resolve() if isinstance(function, _Deferred) else function
 
 
 if TYPE_CHECKING:
     import numpy as np
 else:
-    np = _Module("numpy")
+    np = Module("numpy")

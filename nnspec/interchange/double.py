@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnspec.double import DOUBLE
 from nnspec.graph import Shape
 from nnspec.graph.types import count
 from nnspec.ops.error import BORDER, FAR, NEAR, ONE_FROM
@@ -22,7 +23,6 @@ from nnspec.record import dataclass
 if TYPE_CHECKING:
     from nnspec.interchange.lowering import Lowering
 
-DOUBLE = "float64"
 LAST = -(2**63)
 """Where a slice ends that goes down to the first."""
 

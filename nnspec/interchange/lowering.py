@@ -13,10 +13,11 @@ import onnx
 from onnx import helper
 
 from nnspec.diagnostics import fault
+from nnspec.double import DOUBLE
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import BoundLoop, Loop
 from nnspec.graph.types import bind
-from nnspec.interchange.double import DOUBLE, IN_DOUBLE
+from nnspec.interchange.double import IN_DOUBLE
 from nnspec.interchange.whole import OF_WHOLE, WHOLE
 from nnspec.ops.loop import parts
 from nnspec.record import dataclass

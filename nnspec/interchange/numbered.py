@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nnspec.interchange.double import DOUBLE, IN_DOUBLE
+from nnspec.double import DOUBLE
+from nnspec.interchange.double import IN_DOUBLE
 from nnspec.interchange.lowering import Lowering
 from nnspec.ops import OPS
 

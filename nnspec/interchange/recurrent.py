@@ -9,12 +9,12 @@ from functools import cache
 from typing import Any
 
 from nnspec.diagnostics import Source
+from nnspec.double import DOUBLE
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import elaborate_model
 from nnspec.elaborate.scope import Scope
 from nnspec.graph import Dim, Graph, Node, Size
 from nnspec.graph.loop import Loop
-from nnspec.interchange.double import DOUBLE
 from nnspec.ops import OPS
 from nnspec.ops.loop import scan
 from nnspec.record import dataclass

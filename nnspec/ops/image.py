@@ -4,13 +4,17 @@ depth, height, width]`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnspec.graph import Mismatch, Op, Shape, Type, Var
 from nnspec.graph.types import Dim, count, show
-from nnspec.lazy import np
-from nnspec.ops.convolution import conv_input_grad_into, conv_into, conv_weight_grad_into
+from nnspec.lazy import Module, np
 from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached, windows
+
+if TYPE_CHECKING:
+    from nnspec.ops import convolution
+else:
+    convolution = Module("nnspec.ops.convolution")
 
 
 def _conv_shape(x: Type, w: Type, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Shape:
@@ -106,7 +110,7 @@ conv: Op = Op(
         f"conv([[[[[1, 2]], [[3, 4]]]]], [[[[[1, 0, 2]], [[0, 1, 0]]]]], {_CUBE}) == [[[[[0], [5]]]]]",
     ),
     shape=_conv_shape,
-    prepare=conv_into,
+    prepare=convolution.conv_into,
     strided=True,
     images=True,
     flops=_conv_flops,
@@ -124,7 +128,7 @@ conv_input_grad: Op = Op(
         f"conv_input_grad([[[1, 2], [0, 3]]], [[[1, 10]], [[0, 1]]], size = [4], {_LINE}) == [[[0, 12, 0, 23]]]",
     ),
     shape=lambda g, w, size, groups, **_: (g.shape[0], w.shape[1] * groups, *size),
-    prepare=conv_input_grad_into,
+    prepare=convolution.conv_input_grad_into,
     strided=True,
     images=True,
     flops=lambda out, g, w, **_: 2 * count(g.shape) * count(w.shape[1:]),
@@ -143,7 +147,7 @@ conv_weight_grad: Op = Op(
         f"conv_weight_grad([[[1, 2, 3, 4]]], [[[1, 2], [0, 3]]], kernel = [2], {_LINE}) == [[[4, 10]], [[6, 12]]]",
     ),
     shape=lambda x, g, kernel, groups, **_: (g.shape[1], x.shape[1] // groups, *kernel),
-    prepare=conv_weight_grad_into,
+    prepare=convolution.conv_weight_grad_into,
     strided=True,
     flops=lambda out, x, g, **_: 2 * count(g.shape) * count(out.shape[1:]),
     meets=lambda x, g, **_: [range(x.rank), range(g.rank)],
