@@ -1,7 +1,7 @@
 """The catalogue: one row an op, in the module of its kind."""
 
 from nnspec.graph.op import OPS
-from nnspec.ops import along, arrange, composite, error, image, index, linear, loop, pointwise, pool, recurrent, reduce, source
+from nnspec.ops import along, arrange, composite, error, image, index, linear, loop, planes, pointwise, pool, recurrent, reduce, source
 
 __all__ = [
     "OPS",
@@ -13,6 +13,7 @@ __all__ = [
     "index",
     "linear",
     "loop",
+    "planes",
     "pointwise",
     "pool",
     "recurrent",

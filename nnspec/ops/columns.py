@@ -12,7 +12,7 @@ from typing import Any
 
 from nnspec.blas import Call, product
 from nnspec.lazy import np
-from nnspec.ops.windows import Numbers, inside, padded_shape, windows
+from nnspec.ops.windows import Images, Numbers, in_planes, inside, padded_shape, windows
 
 # Windows of a chunk of images stay in the second-level cache, with what they are multiplied by and what becomes of them.
 CHUNK_BYTES = 1 << 19
@@ -40,49 +40,66 @@ def full_channels_last(shape: Numbers, value: float, dtype: Any) -> Any:
 
 
 class Windows:
-    """The windows of the images x as matrices [groups, images * grid, kernel * channels], for a chunk of images in memory of its own."""
+    """The windows of images as matrices [groups, images * grid, kernel * channels], for a chunk of images in memory of its own.
 
-    def __init__(self, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, grid: Numbers, groups: int) -> None:
-        n, c, *size = x.shape
-        self.x, self.pads, self.grid, self.groups = x, pads, grid, groups
+    Their rows are in the order of images of the grid, if these lie in `planes`.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        kernel: Numbers,
+        strides: Numbers,
+        pads: Numbers,
+        dilations: Numbers,
+        grid: Numbers,
+        groups: int,
+        planes: Numbers = (),
+    ) -> None:
+        x = images.memory
+        n, c = x.shape[:2]
+        self.images, self.pads, self.grid, self.groups = images, pads, grid, groups
         self.kernel, self.strides, self.dilations = kernel, strides, dilations
+        self.planes = planes or (1,) * len(grid)
+        self.lattice = (*self.planes, *(m // b for m, b in zip(grid, self.planes, strict=True)))
         self.width = prod(kernel) * c // groups
         self.chunk = min(n, max(1, CHUNK_BYTES // (prod(grid) * self.width * groups * x.itemsize)))
-        self.plain = not any(pads) and {*kernel, *strides, groups} == {1} and channels_last(x).flags.c_contiguous
+        as_they_lie = {*kernel, *strides, groups} == {1} and not any(pads) and images.planes == planes
+        self.plain = as_they_lie and channels_last(x).flags.c_contiguous
         self.narrow = groups == 1 and kernel[-1] * c < NARROW
         if not self.plain:
             full = np.full if self.narrow else full_channels_last
-            self.padded = full(padded_shape((self.chunk, c, *size), pads), 0, x.dtype) if any(pads) else None
-            self.memory = np.empty(self.chunk * prod(grid) * self.width * groups, x.dtype)
+            padded = full(padded_shape((self.chunk, c, *images.size), pads), 0, x.dtype) if any(pads) or images.planes else None
+            self.padded, self.memory = padded, np.empty(self.chunk * prod(grid) * self.width * groups, x.dtype)
 
     def chunks(self) -> Iterator[slice]:
-        return (slice(i, min(i + self.chunk, len(self.x))) for i in range(0, len(self.x), self.chunk))
+        return (slice(i, min(i + self.chunk, len(self.images))) for i in range(0, len(self.images), self.chunk))
 
     def gathered(self, part: slice) -> tuple[list[Call], Any]:
         """What lays out the windows of some images, and the matrices where they then are."""
-        x = self.x[part]
+        images = self.images[part]
+        x = images.memory
         if self.plain:
             return [], channels_last(x).reshape(1, -1, self.width)
         calls: list[Call] = []
         if self.padded is not None:
-            calls.append(partial(np.copyto, inside(self.padded[: len(x)], self.pads), x))
             x = self.padded[: len(x)]
+            calls.append(images.copied_to(inside(x, self.pads)))
         calls.append(partial(np.copyto, self.columns(len(x)), self._seen(x)))
         return calls, self.matrices(len(x))
 
     def _seen(self, x: Any) -> Any:
         """The windows as a view of padded images, laid out as `columns`."""
-        seen = windows(x, self.kernel, self.strides, self.dilations, self.grid)
-        axes = len(self.kernel)
+        seen = in_planes(windows(x, self.kernel, self.strides, self.dilations, self.grid), self.planes)
         grouped = seen.reshape(len(x), self.groups, -1, *seen.shape[2:])
-        return grouped.transpose(1, 0, *range(3, 3 + 2 * axes), 2)
+        return grouped.transpose(1, 0, *range(3, grouped.ndim), 2)
 
     def columns(self, images: int) -> Any:
-        """[groups, images, *grid, *kernel, channels], of the memory."""
-        shape = (self.groups, images, *self.grid, *self.kernel, self.width // prod(self.kernel))
+        """[groups, images, *lattice, *kernel, channels], of the memory."""
+        shape = (self.groups, images, *self.lattice, *self.kernel, self.width // prod(self.kernel))
         if not self.narrow:
             return self._used(images).reshape(shape)
-        ahead = 2 + len(self.grid)
+        ahead = 2 + len(self.lattice)
         turned = self._used(images).reshape(*shape[ahead:], *shape[:ahead])
         return turned.transpose(*range(len(shape) - ahead, len(shape)), *range(len(shape) - ahead))
 

@@ -10,28 +10,28 @@ from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
 from nnspec.ops import depthwise, winograd
 from nnspec.ops.columns import Kernel, Rows, Windows, correlate, full_channels_last, in_turn, only
-from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
+from nnspec.ops.windows import Images, Numbers, in_planes, inside, offsets, padded_shape
 
 
-def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
-    kernel = w.shape[2:]
+def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int = 1, planes: Numbers = ()) -> Call:
     if depthwise.fits(w.shape, groups):
         return in_turn(depthwise.correlate(out, x, w, strides, pads, dilations))
-    if winograd.fits(kernel, strides, dilations, groups, w.shape[:2], out.shape[2:]):
-        return in_turn(winograd.correlate(out, x, Kernel(w, groups), pads[:2]))
-    seen = Windows(x, kernel, strides, pads, dilations, out.shape[2:], groups)
+    kernel, images, given = w.shape[2:], Images(x), Images(out, planes)
+    if winograd.fits(kernel, strides, dilations, groups, w.shape[:2], given.size):
+        return in_turn(winograd.correlate(given, images, Kernel(w, groups), pads[:2]))
+    seen = Windows(images, kernel, strides, pads, dilations, given.size, groups, planes)
     return in_turn(correlate(out, seen, Kernel(w, groups)))
 
 
 def conv_weight_grad_into(
-    out: Any, x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int
+    out: Any, x: Any, g: Any, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int = 1, planes: Numbers = ()
 ) -> Call:
     if depthwise.fits(out.shape, groups):
         return in_turn(depthwise.weight_grad(out, x, g, strides, pads, dilations))
-    total, grid = Kernel(out, groups), g.shape[2:]
-    if winograd.fits(kernel, strides, dilations, groups, out.shape[:2], grid):
-        return in_turn(winograd.weight_grad(total, x, g, pads[:2]))
-    seen = Windows(x, kernel, strides, pads, dilations, grid, groups)
+    total, images, given = Kernel(out, groups), Images(x), Images(g, planes)
+    if winograd.fits(kernel, strides, dilations, groups, out.shape[:2], given.size):
+        return in_turn(winograd.weight_grad(total, images, given, pads[:2]))
+    seen = Windows(images, kernel, strides, pads, dilations, given.size, groups, planes)
     calls: list[Call] = []
     for part in seen.chunks():
         gather, matrices = seen.gathered(part)
@@ -41,36 +41,38 @@ def conv_weight_grad_into(
     return in_turn([*calls, total.store()])
 
 
-def conv_input_grad_into(out: Any, g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> Call:
+def conv_input_grad_into(
+    out: Any, g: Any, w: Any, size: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int = 1, planes: Numbers = ()
+) -> Call:
     if depthwise.fits(w.shape, groups):
         return in_turn(depthwise.input_grad(out, g, w, strides, pads, dilations))
-    kernel = w.shape[2:]
+    kernel, given = w.shape[2:], Images(g, planes)
     around = tuple(d * (k - 1) - p for d, k, p in zip(dilations * 2, kernel * 2, pads, strict=True))
     if {*strides} != {1} or min(around) < 0:
-        return in_turn(_scattered(out, g, w, strides, pads, dilations, groups))
+        into = Windows(Images(out), kernel, strides, pads, dilations, given.size, groups, planes)
+        return in_turn(_scattered(out, g, Kernel(w, groups), into))
     # Where windows move by one pixel, the gradient of a pixel is a window of g.
     turned = Kernel(w, groups, back=True)
     if winograd.fits(kernel, strides, dilations, groups, w.shape[:2], size):
-        return in_turn(winograd.correlate(out, g, turned, around[:2]))
-    return in_turn(correlate(out, Windows(g, kernel, strides, around, dilations, size, groups), turned))
+        return in_turn(winograd.correlate(Images(out), given, turned, around[:2]))
+    return in_turn(correlate(out, Windows(given, kernel, strides, around, dilations, size, groups), turned))
 
 
-def _scattered(out: Any, g: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> list[Call]:
+def _scattered(out: Any, g: Any, kernel: Kernel, into: Windows) -> list[Call]:
     """The gradient of every window, added up where the windows overlap."""
-    into, kernel = Windows(out, w.shape[2:], strides, pads, dilations, g.shape[2:], groups), Kernel(w, groups)
-    whole = full_channels_last(padded_shape((into.chunk, *out.shape[1:]), pads), 0, g.dtype)
+    whole = full_channels_last(padded_shape((into.chunk, *out.shape[1:]), into.pads), 0, g.dtype)
     calls = [kernel.load()]
     for part in into.chunks():
-        rows, images = Rows(g[part], groups), whole[: part.stop - part.start]
+        rows, images = Rows(g[part], into.groups), whole[: part.stop - part.start]
         calls += [*rows.load(), product(only(rows.matrices), only(kernel.matrices.mT), only(into.matrices(len(images))))]
-        calls += [partial(images.fill, 0), *_overlapping(images, into), partial(np.copyto, out[part], inside(images, pads))]
+        calls += [partial(images.fill, 0), *_overlapping(images, into), partial(np.copyto, out[part], inside(images, into.pads))]
     return calls
 
 
 def _overlapping(images: Any, into: Windows) -> Iterator[Call]:
     columns = into.columns(len(images))
-    axes = len(into.kernel)
+    axes = len(into.lattice)
     for place, seen in zip(np.ndindex(*into.kernel), offsets(into.kernel, into.strides, into.dilations, into.grid), strict=True):
-        part = columns[(*(slice(None),) * (2 + axes), *place)]  # [groups, images, *grid, channels]
-        target = images[seen].reshape(len(images), into.groups, -1, *into.grid)
+        part = columns[(*(slice(None),) * (2 + axes), *place)]  # [groups, images, *lattice, channels]
+        target = in_planes(images[seen], into.planes).reshape(len(images), into.groups, -1, *into.lattice)
         yield partial(np.add, target, part.transpose(1, 0, 2 + axes, *range(2, 2 + axes)), target)

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from typing import Any
 
+from nnspec.blas import Call
 from nnspec.graph import Mismatch, Shape, Size, Type
 from nnspec.graph.types import Dim
 from nnspec.lazy import np
@@ -95,3 +97,40 @@ def windows(x: Any, kernel: Numbers, strides: Numbers, dilations: Numbers, grid:
     seen = np.lib.stride_tricks.sliding_window_view(x, reach, axis=tuple(range(2, x.ndim)))
     steps = (*(slice(0, (n - 1) * s + 1, s) for n, s in zip(grid, strides, strict=True)), *(slice(None, None, d) for d in dilations))
     return seen[(slice(None), slice(None), *steps)]
+
+
+def in_planes(x: Any, planes: Numbers) -> Any:
+    """[n, c, *planes, *size / planes, ...], a view of images [n, c, *size, ...]: pixels so far apart along each axis are in one plane."""
+    axes = len(planes)
+    split = [m for n, b in zip(x.shape[2 : 2 + axes], planes, strict=True) for m in (n // b, b)]
+    seen = x.reshape(*x.shape[:2], *split, *x.shape[2 + axes :])
+    return seen.transpose(0, 1, *range(3, 2 + 2 * axes, 2), *range(2, 2 + 2 * axes, 2), *range(2 + 2 * axes, seen.ndim))
+
+
+class Images:
+    """Images [n, c, *size] in memory; those that lie in so many planes along each axis are [n, c, planes, *size / planes]."""
+
+    def __init__(self, memory: Any, planes: Numbers = ()) -> None:
+        self.memory, self.planes = memory, planes
+        self.size = tuple(n * b for n, b in zip(memory.shape[3:], planes, strict=True)) if planes else memory.shape[2:]
+
+    def __len__(self) -> int:
+        return len(self.memory)
+
+    def __getitem__(self, part: slice) -> Images:
+        return Images(self.memory[part], self.planes)
+
+    def beside(self, plain: Any) -> tuple[Any, Any]:
+        """Them, and others that lie pixel by pixel, both seen in the same order."""
+        if not self.planes:
+            return self.memory, plain
+        seen = in_planes(plain, self.planes)
+        return self.memory.reshape(seen.shape), seen
+
+    def copied_to(self, plain: Any) -> Call:
+        images, other = self.beside(plain)
+        return partial(np.copyto, other, images)
+
+    def copied_from(self, plain: Any) -> Call:
+        images, other = self.beside(plain)
+        return partial(np.copyto, images, other)

@@ -11,8 +11,8 @@ from typing import Any
 
 from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
-from nnspec.ops.columns import Kernel, channels_last
-from nnspec.ops.windows import Numbers
+from nnspec.ops.columns import Kernel
+from nnspec.ops.windows import Images, Numbers
 
 IN, OUT = 6, 4
 """Pixels along a side of what a tile reads and gives."""
@@ -47,14 +47,14 @@ def _tiles(pixels: int) -> int:
 
 
 class Tiles:
-    """Tiles of the images [n, c, *size] as [side * side, tiles, c], for a chunk of images."""
+    """Tiles of images as [side * side, tiles, c], for a chunk of them."""
 
-    def __init__(self, x: Any, grid: Numbers, side: int, before: Numbers, chunk: int) -> None:
-        self.image, self.grid, self.side, self.before, self.chunk = channels_last(x), grid, side, before, chunk
+    def __init__(self, images: Images, grid: Numbers, side: int, before: Numbers, chunk: int) -> None:
+        self.images, self.grid, self.side, self.before, self.chunk = images, grid, side, before, chunk
         self.down, self.across = (_tiles(n) for n in grid)
-        c, edge = x.shape[1], side - OUT
-        self.padded = np.zeros((chunk, OUT * self.down + edge, OUT * self.across + edge, c), x.dtype)
-        self.laid = np.empty(side * side * chunk * self.down * self.across * c, x.dtype)
+        c, edge, dtype = images.memory.shape[1], side - OUT, images.memory.dtype
+        self.padded = np.zeros((chunk, OUT * self.down + edge, OUT * self.across + edge, c), dtype)
+        self.laid = np.empty(side * side * chunk * self.down * self.across * c, dtype)
 
     def _seen(self, images: int) -> Any:
         """The tiles as a view of the padded images, [side, side, images, down, across, c]."""
@@ -63,9 +63,8 @@ class Tiles:
         return np.lib.stride_tricks.as_strided(self.padded, shape, (y, x, n, OUT * y, OUT * x, c))
 
     def _inside(self, images: int) -> Any:
-        _, height, width, _ = self.image.shape
-        top, left = self.before
-        return self.padded[:images, top : top + height, left : left + width]
+        (height, width), (top, left) = self.images.size, self.before
+        return np.moveaxis(self.padded[:images, top : top + height, left : left + width], -1, 1)
 
     def laid_out(self, images: int) -> Any:
         channels = self.padded.shape[-1]
@@ -75,19 +74,15 @@ class Tiles:
     def load(self, part: slice) -> list[Call]:
         images = part.stop - part.start
         seen = self._seen(images)
-        return [
-            partial(np.copyto, self._inside(images), self.image[part]),
-            partial(np.copyto, self.laid_out(images).reshape(seen.shape), seen),
-        ]
+        laid = self.laid_out(images).reshape(seen.shape)
+        return [self.images[part].copied_to(self._inside(images)), partial(np.copyto, laid, seen)]
 
     def store(self, part: slice) -> list[Call]:
         """Of tiles that do not overlap."""
         images = part.stop - part.start
         seen = self._seen(images)
-        return [
-            partial(np.copyto, seen, self.laid_out(images).reshape(seen.shape)),
-            partial(np.copyto, self.image[part], self._inside(images)),
-        ]
+        laid = self.laid_out(images).reshape(seen.shape)
+        return [partial(np.copyto, seen, laid), self.images[part].copied_from(self._inside(images))]
 
 
 def _flat(matrices: Any) -> Any:
@@ -102,15 +97,21 @@ def _parts(images: int, chunk: int) -> Iterator[slice]:
     return (slice(i, min(i + chunk, images)) for i in range(0, images, chunk))
 
 
-def correlate(out: Any, x: Any, kernel: Kernel, before: Numbers) -> list[Call]:
+def _tiled(x: Images, before: Numbers, given: Images) -> tuple[Tiles, Tiles]:
+    """Tiles of what is read, with so many zeros above and to the left, and of what is given."""
+    channels, itemsize = max(x.memory.shape[1], given.memory.shape[1]), x.memory.itemsize
+    chunk = _chunk(len(x), given.size, channels, itemsize)
+    return Tiles(x, given.size, IN, before, chunk), Tiles(given, given.size, OUT, (0, 0), chunk)
+
+
+def correlate(out: Images, x: Images, kernel: Kernel, before: Numbers) -> list[Call]:
     """The convolution of x, with so many zeros above and to the left, into out."""
-    grid, dtype = out.shape[2:], x.dtype
-    chunk = _chunk(len(x), grid, max(x.shape[1], out.shape[1]), x.itemsize)
-    seen, given = Tiles(x, grid, IN, before, chunk), Tiles(out, grid, OUT, (0, 0), chunk)
+    dtype = x.memory.dtype
+    seen, given = _tiled(x, before, out)
     weights = np.empty((IN * IN, *kernel.laid.shape[-2:]), dtype)
-    read, sums = (np.empty((IN * IN, chunk * seen.down * seen.across, c), dtype) for c in kernel.laid.shape[-2:])
+    read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in kernel.laid.shape[-2:])
     calls = [kernel.load(), product(_both_ways(_G, 24, dtype), kernel.laid.reshape(9, -1), _flat(weights))]
-    for part in _parts(len(x), chunk):
+    for part in _parts(len(x), seen.chunk):
         tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
         v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
         calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v)), product(v, weights, m)]
@@ -118,16 +119,15 @@ def correlate(out: Any, x: Any, kernel: Kernel, before: Numbers) -> list[Call]:
     return calls
 
 
-def weight_grad(total: Kernel, x: Any, g: Any, before: Numbers) -> list[Call]:
+def weight_grad(total: Kernel, x: Images, g: Images, before: Numbers) -> list[Call]:
     """The gradient of such a convolution for its weights."""
-    grid, dtype = g.shape[2:], x.dtype
-    chunk = _chunk(len(x), grid, max(x.shape[1], g.shape[1]), x.itemsize)
-    seen, given = Tiles(x, grid, IN, before, chunk), Tiles(g, grid, OUT, (0, 0), chunk)
-    channels = x.shape[1], g.shape[1]
-    read, sums = (np.empty((IN * IN, chunk * seen.down * seen.across, c), dtype) for c in channels)
+    dtype = x.memory.dtype
+    seen, given = _tiled(x, before, g)
+    channels = x.memory.shape[1], g.memory.shape[1]
+    read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in channels)
     weights = np.empty((IN * IN, *channels), dtype)
     calls: list[Call] = []
-    for part in _parts(len(x), chunk):
+    for part in _parts(len(x), seen.chunk):
         tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
         v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
         calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v))]

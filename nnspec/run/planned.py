@@ -81,8 +81,12 @@ class Bound:
         return self.program
 
 
+def _as_it_is(graph: Graph) -> Graph:
+    return graph
+
+
 class Planner:
-    """Binds graphs to memory. With no `threads` at all a program is one, made by `make_program`.
+    """Binds graphs to memory, `arranged` for its programs. With no `threads` at all a program is one, made by `make_program`.
 
     `exact` is for a number of threads that was asked for: how busy the machine is then changes nothing, nor any bit of a result.
     """
@@ -90,11 +94,18 @@ class Planner:
     make_parted = PartedProgram
 
     def __init__(
-        self, make_program: Callable[..., Runnable], threads: int, grads: Flat, parameters: Mapping[str, Type], *, exact: bool
+        self,
+        make_program: Callable[..., Runnable],
+        threads: int,
+        grads: Flat,
+        parameters: Mapping[str, Type],
+        *,
+        exact: bool,
+        arranged: Callable[[Graph], Graph] = _as_it_is,
     ) -> None:
         self.make_program, self.threads, self.grads, self.parameters = make_program, threads, grads, parameters
-        self.exact = exact
-        self._known: dict[tuple[Any, ...], tuple[Graph, list[slice], Cut | None]] = {}
+        self.exact, self.arranged = exact, arranged
+        self._known: dict[tuple[Any, ...], tuple[Graph, Graph, list[slice], Cut | None]] = {}
 
     def forget(self) -> None:
         self._known.clear()
@@ -106,11 +117,10 @@ class Planner:
         given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in kept}
         memory = {**memory, **inputs}
         definition = partial(self.defined, graph, sizes, memory)
-        parts, found = self._divided(graph, sizes)
+        arranged, parts, found = self._divided(graph, sizes)
         if found is None:
-            return Bound(
-                self.make_program(graph, sizes, memory, given), inputs, [self.grads], self._threads_of_products(graph, sizes), definition
-            )
+            program, threads = self.make_program(arranged, sizes, memory, given), self._threads_of_products(arranged, sizes)
+            return Bound(program, inputs, [self.grads], threads, definition)
         grads = [self.grads, *(Flat(self.parameters, graph.dtype) for _ in parts[1:])]
         shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
         return Bound(self.make_parted(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1, definition)
@@ -121,15 +131,16 @@ class Planner:
 
     def parts(self, graph: Graph, sizes: Mapping[str, int]) -> list[slice]:
         """The parts in which a batch should be computed."""
-        return self._divided(graph, sizes)[0]
+        return self._divided(graph, sizes)[1]
 
     def divide(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
         return parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes)
 
-    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
+    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> tuple[Graph, list[slice], Cut | None]:
         key = id(graph), tuple(sizes.items())
         if key not in self._known:  # the graph is kept with it, so that its number stays its own
-            self._known[key] = graph, *self.divide(graph, sizes)
+            arranged = self.arranged(graph)
+            self._known[key] = graph, arranged, *self.divide(arranged, sizes)
         return self._known[key][1:]
 
     def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:
