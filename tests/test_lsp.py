@@ -161,6 +161,13 @@ def test_a_name_that_would_change_the_meaning_is_refused(piece: str, new: str, m
         renamed(SPEC, piece, 0, new)
 
 
+@pytest.mark.parametrize("name", ["h", "a", "n", "e"])
+def test_a_mistake_elsewhere_is_none_of_the_name(name: str) -> None:
+    """Whatever letters and words its message has."""
+    text = f"model M {{\n  input x: [3]\n  {name} = x + 1\n  z = {name} -> dens(2)\n  q = {name}[7]\n  output z\n}}\n"
+    assert len(document(text).mistakes) == 2 and document(renamed(text, f"{name} =", 0, "there")).mistakes
+
+
 BLOCKS = """\
 let width = 4
 fn twice(x) = 2 * relu(x)
@@ -492,12 +499,12 @@ async def test_a_session_over_two_files(client: LanguageClient, tmp_path: Path) 
     assert {uri.rpartition("/")[2]: len(found) for uri, found in edits.changes.items()} == {"blocks.nn": 1, "more.nn": 2, "net.nn": 1}
 
 
-def ended(*messages: dict[str, Any]) -> tuple[int, str]:
-    """What the server ends with after these messages, and all it has said to them."""
+def ended(*messages: dict[str, Any]) -> tuple[int, str, str]:
+    """What the server ends with after these messages, all it has said to them, and what besides."""
     bodies = [json.dumps({"jsonrpc": "2.0", **m}) for m in messages]
     said = "".join(f"Content-Length: {len(body)}\r\n\r\n{body}" for body in bodies)
     done = subprocess.run([sys.executable, "-m", "nnspec", "lsp"], input=said, capture_output=True, text=True, cwd=ROOT, check=False)
-    return done.returncode, done.stdout
+    return done.returncode, done.stdout, done.stderr
 
 
 INITIALIZE = {"id": 1, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}}
@@ -519,5 +526,13 @@ def test_the_exit_code_says_whether_a_shutdown_was_asked_for() -> None:
     [((INITIALIZE,), -32602, "is not open, and cannot be read: No such file or directory"), ((), -32002, "`initialize` comes first")],
 )
 def test_what_cannot_be_answered_is_told_without_a_traceback(before: tuple[dict[str, Any], ...], code: int, message: str) -> None:
-    out = ended(*before, HOVER, EXIT)[1]
-    assert f'"code":{code}' in out.replace(" ", "") and message in out and "Traceback" not in out
+    _, out, beside = ended(*before, HOVER, EXIT)
+    assert f'"code":{code}' in out.replace(" ", "") and message in out and "Traceback" not in out + beside
+
+
+def test_a_refused_name_is_an_answer_and_no_failure() -> None:
+    uri = "file:///nosuch/net.nn"
+    opened = {"method": "textDocument/didOpen", "params": {"textDocument": {"uri": uri, "languageId": "nn", "version": 1, "text": SPEC}}}
+    rename = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 5}, "newName": "1a"}
+    _, out, beside = ended(INITIALIZE, opened, {"id": 2, "method": "textDocument/rename", "params": rename}, SHUTDOWN, EXIT)
+    assert "`1a` cannot be a name" in out and beside == ""

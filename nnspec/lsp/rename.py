@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -48,11 +49,12 @@ def _meant(document: Document, offset: int, others: list[Document]) -> tuple[Doc
 def _check(places: Places, concerned: list[Document], symbol: Symbol, new: str) -> None:
     """All files mean the same with the new name: no other mistakes, no other name in its place."""
     texts = {d.path: replaced(d.source.text, places.get(d, []), new) for d in concerned}
+    named = re.compile(rf"(?<!\w)({re.escape(symbol.name)}|{re.escape(new)})(?!\w)")
     for before in concerned:
         after = _with(before, texts)
-        known = {(d.code, d.message.replace(symbol.name, new)) for d in before.compilation.diagnostics}
+        known = {(d.code, named.sub("", d.message)) for d in before.compilation.diagnostics}
         for d in after.compilation.diagnostics:
-            if (d.code, d.message) not in known:
+            if (d.code, named.sub("", d.message)) not in known:
                 raise Fault(d)
         if after.names.groups() != before.names.groups():
             raise fault("E105", f"`{new}` is the name of something else in {before.source.name}", symbol.span)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
 from lsprotocol import types as lsp
-from pygls.exceptions import JsonRpcInvalidParams, JsonRpcServerNotInitialized
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams, JsonRpcServerNotInitialized
 from pygls.lsp.server import LanguageServer
 from pygls.uris import from_fs_path, to_fs_path
 
@@ -132,10 +133,16 @@ def _diagnostic(d: Diagnostic) -> lsp.Diagnostic:
 
 def server() -> Server:
     """A server with all it can do."""
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_failure)
     ls = Server()
     for features in (_ending, _watching, _answering, _overview, _editing):
         features(ls)
     return ls
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Whether pygls has more to log than that a request was refused, which its answer says."""
+    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
 
 
 def _ending(ls: Server) -> None:
