@@ -111,3 +111,33 @@ def test_lines_of_another_language_are_each_a_mistake_also_one_after_the_other(s
 
 def test_a_condition_over_two_lines_is_one_statement_after_a_mistake() -> None:
     assert len(diagnostics(model("a = x -> dense(3", "b = (sum(a) == 3) and", "  sum(x) == 4", "output b"))) == 1
+
+
+def marked(spec: str) -> list[tuple[str, str]]:
+    return [(d.code, d.span.text if d.span else "") for d in diagnostics(spec)]
+
+
+def test_the_mistakes_of_a_train_block_are_all_said_at_once() -> None:
+    lines = "data { x = [[1, 2, 3, 4]], q = [1], r = [2] }", "epochs 1", "optimizer adam(lr = 1e-3, beta_1 = 0.9)"
+    against_model = "schedule cosine(warmup = -1)", "stop early(val.los, patience = 3)", "freeze conv1, dense, conv2", "minimize msee, ms"
+    spec = model("output y = x -> dense(1)", "loss mse(y, 0)") + "\n" + "\n".join(("train {", *lines, *against_model, "}"))
+    words = ["[1]", "[2]", "beta_1", "val.los", "conv1", "conv2", "msee", "ms"]
+    assert [text for code, text in marked(spec) if code != "E207"] == words
+    assert [code for code, _ in marked(spec)] == ["E307", "E307", "E102", "E207", "E402", "E101", "E101", "E101", "E101"]
+
+
+def test_an_optimizer_and_a_schedule_are_checked_beside_mistakes_of_the_model_and_of_other_blocks() -> None:
+    spec = model("output y = x -> dens(1)", "loss mse(y, 0)") + "\ntrain a {\n  epocs 3\n  optimizer adam(beta1 = 2)\n}"
+    spec += "\ntrain b {\n  epochs 3\n  optimizer sgd(lr = 0.1)\n  schedule cosine(warmup = -1)\n  freeze nothing\n}"
+    assert found_in(spec) == [("E101", 3), ("E111", 7), ("E207", 8), ("E207", 13)]
+
+
+def test_what_an_optimizer_needs_of_what_cannot_be_read_is_not_missed() -> None:
+    spec = "fn f(x) = = x\noptimizer o(lr) {\n  w <- w - f(lr) * g\n}\n" + model("output x", "loss sum(x)")
+    assert marked(spec + "\ntrain {\n  epochs 3\n  optimizer o(lr = 1)\n}") == [("E001", "=")]
+
+
+def test_a_sign_that_stands_twice_is_one_mistake_and_loses_nothing() -> None:
+    (d,) = diagnostics(model("h = x -> -> relu", "output h"))
+    assert (d.code, d.help, d.fix and d.fix.text) == ("E001", "it stands here twice: leave one out", "")
+    assert marked(model("h = = x -> dense(3)", "output y = h -> dens(3)")) == [("E001", "="), ("E101", "dens")]

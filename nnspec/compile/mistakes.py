@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean
-from nnspec.elaborate.training import Training, check_against_model
+from nnspec.elaborate.training import Check, Training, checks_against_model
 from nnspec.elaborate.uncalled import mistakes_in
 from nnspec.elaborate.update import check_optimizer, schedule_graph
+from nnspec.elaborate.values import Poisoned
 
 if TYPE_CHECKING:
     from nnspec.compile.compilation import Compilation
@@ -72,13 +74,14 @@ def _mistakes(spec: Compilation) -> Iterator[Diagnostic]:
     """What is wrong with what the text means; raises a Fault where no more can be said."""
     found = list(_in_use(spec))  # which foresees what would be too much
     fitting = spec.fitting_model[1] if spec.fitting_model else []
-    found += [*spec.training_model[1], *fitting, *spec.train_blocks[1]]
+    found += [*spec.training_model[1], *fitting]
+    is_whole = not found and not spec.parsed[1]
+    trainings = [d for training in spec.trainings for d in _of_training(spec, training, is_whole)]
+    found += [*spec.train_blocks[1], *trainings]
     yield from found
     if not found and not spec.parsed[1]:
         yield from in_uncalled(spec)
         _check_size(spec)
-        for training in spec.trainings:
-            _check_training(spec, training)
         spec.saved  # noqa: B018  # looks every file up
         yield from _of_tests(spec)
         yield from (d for d in spec.doubts if d.level == "error")
@@ -113,10 +116,27 @@ def _check_size(spec: Compilation) -> None:
         raise limits.exceeded("parameters", message, node.span if node else owned[largest].span)
 
 
-def _check_training(spec: Compilation, training: Training) -> None:
-    if training.optimizer:
-        check_optimizer(spec.definitions, training.optimizer)
-        check_against_model(training, spec.model)
-        if training.schedule:
-            schedule_graph(spec.definitions, training.schedule)
-        spec.training_model[0].needs_loss("there is nothing to train", spec.model.span)
+def _of_training(spec: Compilation, training: Training, is_whole: bool) -> Iterator[Diagnostic]:
+    """What is wrong with the optimizer and the schedule of a train block; and with what it says of the model, once that is whole."""
+    checks = [
+        partial(check, spec.definitions, of)
+        for check, of in ((check_optimizer, training.optimizer), (schedule_graph, training.schedule))
+        if of
+    ]
+    found = list(_by(checks))
+    if is_whole:
+        found += _by(checks_against_model(training, spec.model))
+    if is_whole and not found:
+        found += _by([partial(spec.training_model[0].needs_loss, "there is nothing to train", spec.model.span)])
+    yield from found
+
+
+def _by(checks: Iterable[Check]) -> Iterator[Diagnostic]:
+    """What is wrong by each of several checks; one that hangs on a mistake that is said already is silent."""
+    for check in checks:
+        try:
+            check()
+        except Fault as error:
+            yield error.diagnostic
+        except Poisoned:
+            pass

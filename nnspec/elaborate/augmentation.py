@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from nnspec.diagnostics import Span, fault, meant
@@ -99,21 +99,20 @@ def _amount(amount: Amount, e: ast.Expr, number: Callable[[ast.Expr], float]) ->
     return value
 
 
-def check_augmentations(augmentations: Iterable[Augmentation], inputs: Mapping[str, Type], targets: Mapping[str, Type]) -> None:
+def check_augmentation(a: Augmentation, inputs: Mapping[str, Type], targets: Mapping[str, Type]) -> None:
     """What is augmented has to be an input, of numbers, and an image where pixels move; what moves along lies on it pixel by pixel."""
-    for a in augmentations:
-        if a.input not in inputs:
-            behind = {"help": f"a target moves with its image, which stands in front: `augment image, {a.input} -> flip`"}
-            more = behind if a.input in targets else meant(a.input, inputs)
-            raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, **more)
-        type = inputs[a.input]
-        if not type.is_float:
-            raise fault("E202", f"`{a.kind}` changes float inputs; `{a.input}` is not", a.span)
-        if a.kind in MOVES and type.rank != IMAGE_RANK:
-            message = f"`{a.kind}` moves images, [channels, height, width]; `{a.input}` is {show(type.shape[1:])}"
-            raise fault("E202", message, a.span)
-        _keeps_in_sight(a, type)
-        _move_along(a, {**inputs, **targets})
+    if a.input not in inputs:
+        behind = {"help": f"a target moves with its image, which stands in front: `augment image, {a.input} -> flip`"}
+        more = behind if a.input in targets else meant(a.input, inputs)
+        raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, **more)
+    type = inputs[a.input]
+    if not type.is_float:
+        raise fault("E202", f"`{a.kind}` changes float inputs; `{a.input}` is not", a.span)
+    if a.kind in MOVES and type.rank != IMAGE_RANK:
+        message = f"`{a.kind}` moves images, [channels, height, width]; `{a.input}` is {show(type.shape[1:])}"
+        raise fault("E202", message, a.span)
+    _keeps_in_sight(a, type)
+    _move_along(a, {**inputs, **targets})
 
 
 def _move_along(a: Augmentation, ports: Mapping[str, Type]) -> None:

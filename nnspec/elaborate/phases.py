@@ -75,25 +75,34 @@ def _word(e: ast.Expr) -> Word:
 def losses_of(phase: PhaseChoice, losses: Sequence[str]) -> tuple[str, ...]:
     """The losses of the model that a phase minimises."""
     for word in phase.minimize:
-        if word.text not in losses:
-            there = f"there are {', '.join(losses)}" if losses else ""
-            raise fault("E101", f"the model has no loss `{word.text}`", word.span, **meant(word.text, losses, word.span, there))
+        check_loss(word, losses)
     return tuple(dict.fromkeys(w.text for w in phase.minimize)) or tuple(losses)
+
+
+def check_loss(word: Word, losses: Sequence[str]) -> None:
+    if word.text not in losses:
+        there = f"there are {', '.join(losses)}" if losses else ""
+        raise fault("E101", f"the model has no loss `{word.text}`", word.span, **meant(word.text, losses, word.span, there))
 
 
 def trained_by(phase: PhaseChoice, parameters: Collection[str]) -> tuple[str, ...]:
     """The parameters that a phase trains."""
     for word in (*phase.update, *phase.freeze):
-        if not any(word.matches(n) for n in parameters):
-            words = [*map(as_word, parameters)]
-            there = f"there are {', '.join(sorted(_tops(words)))}"
-            more = meant(word.text, paths(words), word.span, there)
-            raise fault("E101", f"no parameter matches `{word.text}`", word.span, **more)
+        check_parameter(word, parameters)
     updated = [n for n in parameters if not phase.update or any(w.matches(n) for w in phase.update)]
     trained = tuple(n for n in updated if not any(w.matches(n) for w in phase.freeze))
     if not trained and phase.freeze:
         raise fault("E110", "every parameter is frozen, so there is nothing to train", phase.freeze[0].span)
     return trained
+
+
+def check_parameter(word: Word, parameters: Collection[str]) -> None:
+    """There is one that a name or pattern means."""
+    if not any(word.matches(n) for n in parameters):
+        words = [*map(as_word, parameters)]
+        there = f"there are {', '.join(sorted(_tops(words)))}"
+        more = meant(word.text, paths(words), word.span, there)
+        raise fault("E101", f"no parameter matches `{word.text}`", word.span, **more)
 
 
 def paths(parameters: Iterable[str]) -> set[str]:

@@ -192,13 +192,12 @@ class SourceReader:
         raise fault("E106", f"`{name}` is {' or '.join(f'`{word}`' for word in option.words)}", e.span, **help_)
 
 
-def check_fields(source: DataSource, ports: Collection[str]) -> None:
-    """What a source makes fields for has to be an input or target of the model."""
-    for name in source.fields:
-        if name not in ports:
-            known = f"they are {', '.join(f'`{p}`' for p in ports)}"
-            help_ = OF_SOURCES.get(name) or did_you_mean(name, [*ports, *source.options]) or known
-            raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=help_)
+def check_field(source: DataSource, name: str, ports: Collection[str]) -> None:
+    """What a source makes a field for has to be an input or target of the model."""
+    if name not in ports:
+        known = f"they are {', '.join(f'`{p}`' for p in ports)}"
+        help_ = OF_SOURCES.get(name) or did_you_mean(name, [*ports, *source.options]) or known
+        raise fault("E307", f"the model has no input or target `{name}`", source.spans.get(name, source.span), help=help_)
 
 
 def _file(e: ast.Expr) -> dict[str, Any]:

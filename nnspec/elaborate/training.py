@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
+from functools import partial
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
 from nnspec.elaborate import foreign, vocabulary
-from nnspec.elaborate.augmentation import Augmentation, check_augmentations, read_augmentations
+from nnspec.elaborate.augmentation import Augmentation, check_augmentation, read_augmentations
 from nnspec.elaborate.directions import DIRECTIONS, LOW
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.folding import folded
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
-from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, losses_of, trained_by
+from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, check_loss, check_parameter, trained_by
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.sources import DataSource, SourceReader, check_fields
+from nnspec.elaborate.sources import DataSource, SourceReader, check_field
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_number
 from nnspec.graph import Graph
 from nnspec.record import dataclass
@@ -32,6 +33,8 @@ STOPS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 """Ways to stop: their arguments, those that must be given, and an example."""
 PENALTIES, CLIPS = ("l1", "l2"), ("norm", "value")
 MAX_SEED = 2**32 - 1
+Check = Callable[[], object]
+"""What raises a Fault where something is wrong, whatever else is."""
 
 
 @dataclass(frozen=True)
@@ -298,20 +301,28 @@ def watchable(model: Model) -> list[str]:
     return ["loss", "val.loss", *(f"val.{m}" for m in model.metrics if model.is_number(m)), *(f"val.{n}" for n in model.single_losses)]
 
 
-def check_against_model(training: Training, model: Model) -> None:
+def checks_against_model(training: Training, model: Model) -> Iterator[Check]:
     """What a train block names has to be in the model: losses and parameters, the inputs it augments, the metric it watches."""
-    losses = [n for phase in training.phases for n in losses_of(phase, model.losses)]
     for phase in training.phases:
-        trained_by(phase, model.parameters)
-    watched = [*watchable(model), *(losses if len(training.phases) > 1 or len(losses) > 1 else ())]
+        yield from (partial(check_loss, word, model.losses) for word in phase.minimize)
+        yield from (partial(check_parameter, word, model.parameters) for word in (*phase.update, *phase.freeze))
+        yield partial(trained_by, phase, model.parameters)
+    yield partial(_check_watched, training, model)
+    yield from (partial(check_augmentation, a, model.inputs, model.targets) for a in training.augment)
+    for source in (training.data, training.validation, training.test):
+        if isinstance(source, DataSource):
+            yield from (partial(check_field, source, name, (*model.inputs, *model.targets)) for name in source.fields)
+
+
+def _check_watched(training: Training, model: Model) -> None:
+    """The metric that decides when to stop is one, or one of the losses that are minimised in turn."""
+    named = {word.text for phase in training.phases for word in phase.minimize}
+    minimised = [n for n in model.losses if n in named] if named else model.losses
+    watched = [*watchable(model), *(minimised if len(training.phases) > 1 or len(minimised) > 1 else ())]
     if training.stop and training.stop.metric and training.stop.metric not in watched:
         metric, place = training.stop.metric, training.stop.span
         more = meant(metric, watched, place, f"there are {', '.join(watched)}")
         raise fault("E402", f"there is no metric `{metric}` to watch", place, **more)
-    check_augmentations(training.augment, model.inputs, model.targets)
-    for source in (training.data, training.validation, training.test):
-        if isinstance(source, DataSource):
-            check_fields(source, [*model.inputs, *model.targets])
 
 
 def learning_rate(optimizer: Applied, e: Elaborator) -> float:

@@ -147,7 +147,7 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
         return _product(span, accepted)
     if sign := _missing(token, accepted):
         return _without(sign, span, token)
-    if token.type in ("EQ", "COLON") and expected == "expected a value":
+    if token.type in ("EQ", "COLON") and expected == "expected a value" and word_of_definition(source.text, at) == "train":
         beside = source.text[span.start - 1 : span.start] + source.text[span.end : span.end + 1]
         fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ")
         return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=fix)
@@ -155,7 +155,7 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
         return _superfluous(span)
     if token in STATEMENT_WORDS and accepted >= _IN_TRAINING:
         return Diagnostic("E001", f"`{token}` stands in a model, not among the settings of a training", span)
-    more = _definition(token, span) if expected == "expected a definition" else {}
+    more = _definition(token, span) if expected == "expected a definition" else _twice(token, span)
     if token.type == "LPAR" and (opened := _CALLED.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
         more["help"] = _IN_BRACES[opened["word"]]
     if token.type in _OPERATORS and (named := _OUTPUT_NAME.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
@@ -165,6 +165,13 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
         more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)
+
+
+def _twice(token: Token, span: Span) -> dict[str, Any]:
+    """What is said of a sign or word that stands behind itself."""
+    if not re.search(rf"(?<!\w){re.escape(token)}[ \t]*\Z", _line_before(span)):
+        return {}
+    return {"help": "it stands here twice: leave one out", "fix": Fix(Span(span.source, span.start, span.end), "")}
 
 
 def _named_output(source: Source, start: int) -> dict[str, Any]:

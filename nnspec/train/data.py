@@ -12,7 +12,7 @@ import numpy as np
 from nnspec import resources
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.fields import Formula
-from nnspec.elaborate.sources import DataSource, check_fields
+from nnspec.elaborate.sources import DataSource, check_field
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.limits import GIB
@@ -305,7 +305,8 @@ class _Loader:
         raise fault("E302", "this train block has no data", place, help="write for example `data digits`, or give `--data FILE`")
 
     def opened(self, source: DataSource, data: str | None) -> Parts:
-        check_fields(source, self.ports)
+        for name in source.fields:
+            check_field(source, name, self.ports)
         return _opened(source, self.ports, self.folder, data, self.dtype, self.labels)
 
     def watches(self, source: DataSource) -> bool:
