@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -73,6 +74,15 @@ def test_examples_are_true(row: Op) -> None:
         got = reference.run(graph, feeds)["out"]
         assert (str(got.dtype), got.shape) == (out.type.dtype, out.type.shape)
         np.testing.assert_allclose(got, c.expected, rtol=0, atol=c.tolerance + 1e-12)
+
+
+def test_a_class_among_many_is_written_in_the_memory_of_its_row() -> None:
+    classes = np.array([19_999, 0, 7])
+    tracemalloc.start()
+    found = real(OPS["one_hot"].kernel)(classes, 20_000, "float32")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * found.nbytes and [np.flatnonzero(row).tolist() for row in found] == [[19_999], [0], [7]]
 
 
 def slopes(op: str, inputs: dict[str, Any], **attributes: Any) -> dict[str, Any]:
