@@ -95,9 +95,8 @@ def name_in(path: Path, parameter: str, shape: tuple[int, ...], span: Span) -> s
     return found
 
 
-def names_in(path: Path, wanted: Mapping[str, tuple[int, ...]], span: Span) -> set[str]:
-    """Those of a model's parameters and states that a file has; they have the shapes that the model gives them."""
-    known = shapes(path, span)
+def names_in(path: Path, known: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], span: Span) -> set[str]:
+    """Those of a model's parameters and states that are `known` in a file; they have the shapes that the model gives them."""
     found = wanted.keys() & known.keys()
     if not found:
         raise fault("E503", f"nothing in {path.name} has the name of a parameter or state of the model", span)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from error_pages import MEASURED, codes, halves, pages, used
 from helpers import GALLERY, ROOT, run
+from safetensors.numpy import save_file
 from std_models import library
 from warned import MUST, MUST_NOT, TRAINED, image, model, vector
 
@@ -109,6 +111,33 @@ def test_a_page_that_measures_says_what_a_reader_will_measure(page: Path) -> Non
         test = net.dataset().test
         assert test
         assert 100 * net.evaluate(test)["accuracy"] == pytest.approx(percent, abs=3)
+
+
+def of_weights(body: str, folder: Path, **arrays: Any) -> list[str]:
+    """What is said of a model that starts from a file of these arrays."""
+    save_file({n: np.asarray(a, np.float32) for n, a in arrays.items()}, folder / "w.safetensors")
+    spec = Compilation(Source("net.nn", f'model M from "w.safetensors" {{ input x: [2]  {body}  loss mse(y, x) }}'), {}, folder=folder)
+    assert not spec.diagnostics
+    return [f"{d.code} {d.message}" for d in spec.warnings]
+
+
+def test_a_bias_counts_that_was_saved_with_the_mean_of_what_has_it(tmp_path: Path) -> None:
+    layer = {"dense.W": np.eye(2), "dense.b": [1, 2]}
+    norm = {"batchnorm.gamma": [1, 1], "batchnorm.beta": [0, 0], "batchnorm.mu": [1, 2], "batchnorm.var": [1, 1]}
+    plain, without = "output y = x -> dense(2) -> batchnorm", "output y = x -> dense(2, bias = false) -> batchnorm"
+    assert of_weights(plain, tmp_path, **layer, **norm) == []
+    [said] = of_weights(without, tmp_path, **layer, **norm)
+    assert said == "W547 the model has no parameter for `dense.b` of w.safetensors, and has one for `dense.W`"
+    assert [s[:4] for s in of_weights(plain, tmp_path, **norm)] == ["W106"]  # the layer starts afresh
+
+
+def test_arrays_of_other_layers_may_be_left_in_a_file(tmp_path: Path) -> None:
+    body = "output y = x -> dense(2) as body -> relu -> dense(2) as head"
+    own = {"body.W": np.eye(2), "body.b": [1, 2]}
+    assert of_weights(body, tmp_path, **own, **{"old.W": np.eye(2), "old.b": [0, 0], "step": [3]}) == []
+    assert of_weights(body, tmp_path, **own, **{"body.gain": [3], "body.scale": [3]})[0].startswith(
+        "W547 the model has no parameter for `body.gain` and 1"
+    )
 
 
 FIXES = {

@@ -34,7 +34,7 @@ from nnspec.syntax import ast
 from nnspec.syntax.ast import Definition
 from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
-from nnspec.weights import name_in, names_in
+from nnspec.weights import name_in, names_in, shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +232,7 @@ class Compilation:
     def doubts(self) -> list[Diagnostic]:
         """What the checks of a whole network say; some of it is a mistake."""
         training = rewrite(self.training_model[0].graph, "stability", "algebra")
-        return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions))
+        return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions, self.saved, self.files))
 
     def checked(self) -> Compilation:
         """Itself, or SpecError with everything that is wrong."""
@@ -351,17 +351,23 @@ class Compilation:
         if self.imports_from:
             return {}
         owned = self.model.owned
-        found = {n: w for saved in {o.weights: None for o in owned.values() if o.weights} for n, w in self._saved_for_all(saved).items()}
+        found = {n: w for saved in self.files for n, w in self._saved_for_all(saved).items()}
         for name, wish in files_of(self.definitions, owned, self.dtype).items():
             path = self._file_of(wish)
             found[name] = path, name_in(path, name, owned[name].type.numbers, wish.span)
         return found
 
+    @cached_property
+    def files(self) -> dict[Saved, dict[str, tuple[int, ...]]]:
+        """What the files have that whole models start from."""
+        wishes = {o.weights: None for o in self.model.owned.values() if o.weights and not self.imports_from}
+        return {wish: shapes(self._file_of(wish), wish.span) for wish in wishes}
+
     def _saved_for_all(self, saved: Saved) -> dict[str, tuple[Path, str]]:
         """Of what a model owns, that which the file it starts from has; the rest starts as it says."""
         path = self._file_of(saved)
         own = [o for o in self.model.owned.values() if o.weights == saved]
-        names = names_in(path, {saved.name_of(o.name): o.type.numbers for o in own}, saved.span)
+        names = names_in(path, self.files[saved], {saved.name_of(o.name): o.type.numbers for o in own}, saved.span)
         return {o.name: (path, saved.name_of(o.name)) for o in own if saved.name_of(o.name) in names}
 
     def _file_of(self, saved: Saved) -> Path:

@@ -52,7 +52,7 @@ def bias_before_normalisation(network: Network) -> Iterator[Diagnostic]:
     """W106: a mean that is subtracted takes with it what was added alike to all it is the mean of."""
     wiring = network.in_training
     for node in wiring.graph:
-        if node.op.name == "sub" and (bias := _taken_away(wiring, node)):
+        if node.op.name == "sub" and (bias := _taken_away(wiring, node)) and bias not in network.saved:  # whose mean may be saved, too
             span = wiring.graph[bias].span
             message = f"the bias `{bias}` does nothing: the normalisation after it subtracts it again with the mean"
             fix = _without_bias(span)

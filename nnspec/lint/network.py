@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from nnspec.autodiff import receivers
@@ -12,7 +12,7 @@ from nnspec.diagnostics import Span, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.training import Training
-from nnspec.elaborate.values import Applied, Owned, Tensor
+from nnspec.elaborate.values import Applied, Owned, Saved, Tensor
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind, count, size_names
 from nnspec.record import dataclass
@@ -135,12 +135,17 @@ class Wiring:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """`training` is the training graph after stability and algebra, so that an activation is one node, whoever wrote its formula."""
+    """`training` is the training graph after stability and algebra, so that an activation is one node, whoever wrote its formula.
+
+    `saved` are the parameters and states that start from files, `files` what is in those that a whole model starts from.
+    """
 
     model: Model
     training: Graph
     trainings: Sequence[Training]
     definitions: Definitions
+    saved: Collection[str]
+    files: Mapping[Saved, Collection[str]]
 
     @cached_property
     def in_use(self) -> Wiring:
