@@ -95,6 +95,66 @@ def test_hover_says_shape_and_meaning(piece: str, nth: int, parts: list[str]) ->
     assert text and all(part in text for part in parts), text
 
 
+INSIDE = """\
+layer twice(x, n) {
+  param W: [_, n] ~ he_normal
+  h = x @ W
+  return relu(h)
+}
+
+model M {
+  input  s: [T, 3]
+  target y: [2]
+  h  = s -> twice(4) -> twice(5)
+  hs = scan e in h with h = zeros(2), k = 0 {
+    z = 2 * h + e[0]
+    h = z
+    k = k + 1
+  }
+  output q = hs[0][-1]
+  loss mse(q, y)
+}
+
+train {
+  epochs 3
+  stop   early(loss, patience = 1)
+  data   { s = [[[1, 2, 3]]], y = [[1, 2]] }  # the epochs
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("piece", "shown"),
+    [
+        ("W:", "W: [3, 4] or [4, 5]"),
+        ("W\n", "W: [3, 4] or [4, 5]"),
+        ("n)", "n: 4 or 5"),
+        ("h = x", "h: [T, 4] or [T, 5] = x @ W"),
+        ("e in", "e: [5]"),
+        ("e[0]", "e: [5]"),
+        ("z =", "z: [2]"),
+        ("h = z\n", "h: [2]"),
+        ("h = zeros", "h: [2]"),
+        ("h with", "h: [T, 5] = s -> twice(4) -> twice(5)"),
+        ("epochs 3", "epochs 10"),
+        ("stop", "stop early(val.loss, patience = 3)"),
+        ("data", "data SOURCE"),
+        ("scan", "hs = scan x_t in x with h = h0"),
+        ("loss mse", "any axes of `e` are averaged"),
+        ("param", "is trained and starts drawn from an init"),
+    ],
+)
+def test_hover_says_what_is_inside_and_what_words_mean(piece: str, shown: str) -> None:
+    text = hover(document(INSIDE), INSIDE.index(piece))
+    assert text and shown in text, text
+
+
+def test_hover_says_nothing_of_words_in_comments_and_texts() -> None:
+    text = INSIDE + 'test "train the loss" of M { expect loss == 0 }\n'
+    for piece in ("epochs\n", "train the"):
+        assert hover(document(text), text.index(piece)) is None
+
+
 def test_hover_says_nothing_where_no_name_is() -> None:
     assert hover(document(SPEC), SPEC.index("{")) is None
 
@@ -288,6 +348,44 @@ SCANNED = "model M {\n  input s: [T, 2]\n  hs = scan v in s with c = zeros(3) {\
 def test_the_names_of_the_model_are_offered_where_a_value_is_due(text: str, offered: set[str]) -> None:
     found = labels(text)
     assert offered <= set(found) and "_" not in found
+
+
+def test_an_argument_is_offered_what_its_default_is_one_of() -> None:
+    layer = "init mine = normal(0, 1)\nlayer f(x, start = he_normal) = x -> dense(3, init = start, bias = true)\n"
+    inits = set(labels("layer f(x) {\n  param W: [2] ~ §\n  return x\n}"))
+    own = labels(layer + MODEL.replace("§", "z = h -> f(start = §)\n  output z\n}"))
+    assert own[0] == "mine" and set(own) == {"mine", *inits} and "he_normal" in inits
+    assert labels(layer.replace("= start", "= §"))[:2] == ["mine", "x"] and "start" in labels(layer.replace("= start", "= §"))
+    assert labels(MODEL.replace("§", "z = h -> dense(3, init = §)\n  output z\n}")) == sorted(inits)
+    assert set(labels(MODEL.replace("§", "z = s -> conv(3, 3, pad = §)\n  output z\n}"))) == {"same", "valid"}
+    assert "relu" in labels(SPEC.replace("act = tanh", "act = §"))
+
+
+@pytest.mark.parametrize(
+    ("written", "offered"),
+    [
+        ("train { §", SETTINGS),
+        ("train { epochs 3 §", SETTINGS),
+        ("train { opt§", SETTINGS),
+        ("train { optimizer adam(lr = 1e-3) §", SETTINGS),
+        ("train { epochs 3 data iris seed 1 st§ }", SETTINGS),
+        ("train { start §", ["from"]),
+        ("train { penalty l2(1e-4), §", ["l1", "l2"]),
+    ],
+)
+def test_settings_are_offered_wherever_one_may_begin(written: str, offered: Sequence[str]) -> None:
+    assert labels(TRAINED + written) == list(offered)
+
+
+def test_what_an_expectation_asks_is_offered() -> None:
+    for written in ("expect §", "expect params < 100 and §", "expect re§"):
+        assert {"params", "flops", "memory", "receptive_field", "depends", "shape", "h"} <= set(
+            labels(MODEL.replace("§", f"{written}\n}}"))
+        )
+    found = labels(TESTING.replace("§", "given x = [1, 2, 3, 4]\n  expect §"))
+    assert {"loss", "z"} <= set(found) and "flops" not in found
+    assert "flops" not in labels("fn f(x, k) {\n  expect §\n  return k * x\n}")
+    assert "flops" not in labels(MODEL.replace("§", "expect params < 9\n  z = §\n  output z\n}"))
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,16 @@ from nnspec.elaborate.values import Function, Tensor, Value, describe
 from nnspec.graph import Size
 from nnspec.syntax import ast
 
+MEASURES = ("params", "flops", "memory")
+RECEPTIVE_FIELD, DEPENDS, PARAMS = FUNCTIONS = ("receptive_field(v)", "depends(v, p)", "params(layer)")
+
 
 def check_expectation(e: Elaborator, model: Scope, reports: Mapping[str, str], s: ast.Expect) -> None:
     """Hold the condition of an `expect` against the model elaborated so far; `reports` are the nodes of its outputs, losses and metrics."""
     facts = Facts(e.graph, e.owned)
     functions = Scope(model, model.frame, _functions(e, facts))
     outputs = [node for public, node in reports.items() if public.startswith("output:")]
-    counts = {"params": facts.parameters(), "flops": facts.flops(outputs), "memory": facts.memory(reports.values())}
+    counts = dict(zip(MEASURES, (facts.parameters(), facts.flops(outputs), facts.memory(reports.values())), strict=True))
     scope = Scope(functions, model.frame, dict(counts))
     owned = len(e.owned)
     values = [folded(e.evaluate(v, scope)) for v in _sides(s.condition)]
@@ -55,7 +58,7 @@ def _holds(e: Elaborator, condition: ast.Expr, values: list[Value]) -> Value:
 
 
 def _functions(e: Elaborator, facts: Facts) -> dict[str, Value]:
-    """`receptive_field(v)`, `depends(v, p)` and `params(layer)`."""
+    """What `FUNCTIONS` says, over one model."""
 
     def depends(a: Arguments) -> Value:
         return _value(a, "p").var.name in e.graph.needed([_value(a, "v").var.name])
@@ -72,9 +75,9 @@ def _functions(e: Elaborator, facts: Facts) -> dict[str, Value]:
         return facts.parameters(owned)
 
     rows = (
-        make_builtin("receptive_field(v)", lambda a: facts.receptive_field(_value(a, "v").var.name)),
-        make_builtin("depends(v, p)", depends),
-        make_builtin("params(layer)", parameters_of),
+        make_builtin(RECEPTIVE_FIELD, lambda a: facts.receptive_field(_value(a, "v").var.name)),
+        make_builtin(DEPENDS, depends),
+        make_builtin(PARAMS, parameters_of),
     )
     return {row.name: row for row in rows}
 

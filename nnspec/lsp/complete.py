@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 
-from nnspec.diagnostics import Source, uncommented
-from nnspec.doc import CALLED
+from nnspec.diagnostics import Source
+from nnspec.doc import CALLED, named
 from nnspec.elaborate.arguments import parameter_text
+from nnspec.elaborate.expectations import FUNCTIONS, MEASURES
 from nnspec.elaborate.initial import INIT_NAMES
 from nnspec.elaborate.phases import PHASE_SETTINGS, paths
 from nnspec.elaborate.training import Training, watchable
@@ -16,7 +17,8 @@ from nnspec.elaborate.update import SCALARS, SCHEDULE_NAMES, VECTORS
 from nnspec.elaborate.values import Builtin, Function
 from nnspec.lsp.completion import Completion, arguments, library
 from nnspec.lsp.document import Document
-from nnspec.lsp.settings import model_of, of_setting
+from nnspec.lsp.settings import is_due, model_of, of_setting
+from nnspec.syntax import ast
 from nnspec.syntax.words import DEFINITION_WORDS, STATEMENT_WORDS
 
 LOOK_BACK = 2000
@@ -25,6 +27,8 @@ _WORD = re.compile(r"[^\W\d]\w*\Z")
 _STAGE = re.compile(r"->\s*\Z|[\[{,]\s*\Z")
 _CALL = re.compile(r"([^\W\d]\w*)\s*\Z")
 _NAMED = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
+_VALUE = re.compile(r"([^\W\d]\w*)\s*=\s*\Z")
+_EXPECT = re.compile(r"\bexpect\b[^{}\n]*\Z")
 _OPENS = re.compile(rf"^({'|'.join(DEFINITION_WORDS)})\b[^{{}}]*\{{", re.M)
 _DOTTED = re.compile(r"(?<![\w.])([^\W\d][\w.]*)\.\Z")
 _STEPS = re.compile(r"\bsteps\s+\S+\s+with\s*\Z")
@@ -33,36 +37,33 @@ _OUTPUT = re.compile(r"^[ \t]*output\s+(?:\w+\s*,\s*)*\Z", re.M)
 _ONE_LINE = re.compile(r"^(schedule|init)\b[^={}]*=", re.M)
 KNOWN = {"optimizer": (*VECTORS, *SCALARS), "schedule": SCHEDULE_NAMES, "init": INIT_NAMES}
 SETTINGS = (*(f.name for f in fields(Training) if f.name not in ("span", "name", "phases", "spans")), *PHASE_SETTINGS)
-OF_WORD = {"optimizer": ("optimizer",), "schedule": ("schedule",), "~": ("init",)}
+OF_WORD = {"optimizer": "optimizer", "schedule": "schedule", "~": "init"}
 
 
 def completions(document: Document, offset: int) -> list[Completion]:
     """The likely ones first by their kind: arguments in a call, stages after an arrow, words where a statement begins."""
     before = _WORD.sub("", document.source.text[max(0, offset - LOOK_BACK) : offset])
     line = before.rpartition("\n")[2]
-    if _is_no_code(line):
+    if not document.is_code(offset):
         return []
-    kinds = next((kinds for word, kinds in OF_WORD.items() if before.rstrip().endswith(word)), None)
-    if kinds:
-        return list(library(*kinds))
+    kind = next((kind for word, kind in OF_WORD.items() if before.rstrip().endswith(word)), None)
+    if kind:
+        return list(_of_kind(document, offset, kind))
     opened = [m for m in _OPENS.finditer(before) if before.count("{", m.start()) > before.count("}", m.start())]
     if not line.strip() and not before.rstrip().endswith(("->", "(", ",", "=", "[")):
         return list(_words(before, opened[-1][1] if opened else ""))
     whole = _with_a_name(document, offset)
     if dotted := _DOTTED.search(before):
         return list(_members(whole, offset, dotted[1]))
-    values = of_setting(whole, before[opened[-1].end() :]) if opened and opened[-1][1] == "train" else None
-    if values is not None:
-        return list(values)
+    if opened and opened[-1][1] == "train":
+        block = before[opened[-1].end() :]
+        if is_due(block):
+            return list(_words(before, "train"))
+        if (values := of_setting(whole, block)) is not None:
+            return list(values)
     if _STEPS.search(before):
         return list(library("optimizer"))
     return _in_formula(whole, offset, before, opened[-1][1] if opened else "")
-
-
-def _is_no_code(line: str) -> bool:
-    """Whether a line ends in a comment, or in a text in quotes."""
-    code = uncommented(f"{line}.")
-    return not code.endswith(".") or code.count('"') % 2 == 1
 
 
 def _with_a_name(document: Document, offset: int) -> Document:
@@ -82,11 +83,31 @@ def _in_formula(document: Document, offset: int, before: str, kind: str) -> list
     names = [Completion(n, k) for n, k in kinds.items()]
     if _OUTPUT.search(before):
         return names
+    if wanted := _kind_wanted(document, before):
+        return list(_of_kind(document, offset, wanted))
+    if _EXPECT.search(before):
+        names = [*_askable(kind), *names]
     if _STAGE.search(before):
         called = [c for c in names if c.kind in (*CALLED, "model", "share", "argument")]
         others = [] if before.rstrip().endswith("->") else [c for c in names if c not in called]
         return [*_arguments(document, before), *called, *others, *library(*CALLED)]
     return [*_arguments(document, before), *names, *library(*CALLED, "constant", "choice")]
+
+
+def _of_kind(document: Document, offset: int, kind: str) -> Iterator[Completion]:
+    """What is of a kind: the file's own, an argument that may stand for one, and the library's."""
+    visible = document.names.visible(offset)
+    yield from (Completion(n, s.kind) for n, s in visible.items() if s.kind in (kind, "argument") and n != NAME)
+    yield from library(kind)
+
+
+def _askable(kind: str) -> Iterator[Completion]:
+    """What expectations ask of a model, and in a test of the example that is given."""
+    if kind == "test":
+        yield Completion("loss", "value")
+    if kind == "model":
+        yield from (Completion(name, "value") for name in MEASURES)
+        yield from (Completion(signature.partition("(")[0], "fn", signature) for signature in FUNCTIONS)
 
 
 def _members(document: Document, offset: int, owner: str) -> Iterator[Completion]:
@@ -108,17 +129,31 @@ def _words(before: str, kind: str) -> Iterator[Completion]:
 
 def _arguments(document: Document, before: str) -> Iterator[Completion]:
     """The arguments of the call around the place that it does not have yet; a pipeline gives the first."""
-    opened = _open_bracket(before)
-    call = _CALL.search(before, 0, opened) if opened is not None else None
-    if opened is None or call is None:
-        return
-    callee = document.compilation.definitions.meaning(call[1])
-    if isinstance(callee, Function | Builtin):
+    if called := _called(document, before):
+        callee, call, opened = called
         written = set(_NAMED.findall(before[opened:]))
         given = _unnamed(before[opened + 1 :]) + before[: call.start()].rstrip().endswith("->")
         for p in callee.parameters[given:]:
             if p.name not in written:
                 yield Completion(p.name, "argument", parameter_text(p), insert=f"{p.name} = ")
+
+
+def _kind_wanted(document: Document, before: str) -> str:
+    """The kind of the default of the argument whose value is due, where that is an init or a choice of a few words."""
+    written, called = _VALUE.search(before), _called(document, before)
+    if not written or not called:
+        return ""
+    default = next((p.default for p in called[0].parameters if p.name == written[1]), None)
+    kinds = {e.kind for e in named(default.id)} if isinstance(default, ast.Name) else set()
+    return next((kind for kind in ("init", "choice") if kind in kinds), "")
+
+
+def _called(document: Document, before: str) -> tuple[Function | Builtin, re.Match[str], int] | None:
+    """What the call around a place calls, where it is written, and where its parenthesis opens."""
+    opened = _open_bracket(before)
+    call = _CALL.search(before, 0, opened) if opened is not None else None
+    callee = document.compilation.definitions.meaning(call[1]) if call else None
+    return (callee, call, opened) if opened is not None and call and isinstance(callee, Function | Builtin) else None
 
 
 def _unnamed(written: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, uncommented
 from nnspec.elaborate.model import Model
+from nnspec.lsp.inside import Inside, insides
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.names import Names, names_of
@@ -57,6 +58,17 @@ class Document:
     @cached_property
     def names(self) -> Names:
         return names_of(self.compilation.parsed[0], self.compilation.imported)
+
+    @cached_property
+    def insides(self) -> list[Inside]:
+        """What names are in the definitions and loops that its models use."""
+        return insides(self.compilation)
+
+    def is_code(self, offset: int) -> bool:
+        """Whether a place is in no comment, and in no text in quotes."""
+        line = self.source.text[:offset].rpartition("\n")[2]
+        code = uncommented(f"{line}.")
+        return code.endswith(".") and code.count('"') % 2 == 0
 
     @property
     def first_mistakes(self) -> list[Diagnostic]:

@@ -1,24 +1,30 @@
-"""What the name at a place is: its shape and formula, its signature and meaning, and where it is defined."""
+"""What the name at a place is: its shape and formula, its signature and meaning, where it is defined; and what a word means."""
 
 from __future__ import annotations
 
+import re
+
+from nnspec import reference
 from nnspec.diagnostics import Fault, Span
-from nnspec.doc import Entry, about
+from nnspec.doc import WORDS, Entry, about, listed
 from nnspec.elaborate.library import of_library
 from nnspec.elaborate.values import Row, Tensor, describe
 from nnspec.lsp.document import Document
 from nnspec.syntax import ast
 from nnspec.syntax.names import CALLED, Occurrence, Symbol
+from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 
 LIBRARY_KINDS = ("layer", "fn", "init", "optimizer", "schedule", "model")
+KEYWORDS = {*WORDS, *STATEMENT_WORDS, *OTHER_WORDS} - {"nnspec"}
+USES = 4
+"""Of a definition, with values of their own, that are shown."""
+_WORD = re.compile(r"\w+(?!\w|\s*=(?!=))")
 
 
 def hover(document: Document, offset: int) -> str | None:
-    """Markdown about the name at a place."""
+    """Markdown about the name or word at a place."""
     found = document.names.at(offset)
-    if found is None:
-        return None
-    parts = [_shape(document, found), *_meaning(document, found)]
+    parts = [_inside(document, found) or _shape(document, found), *_meaning(document, found)] if found else _of_language(document, offset)
     return "\n\n".join(filter(None, parts)) or None
 
 
@@ -49,6 +55,19 @@ def _shape(document: Document, found: Occurrence) -> str:
     return _code(f"{row.span.one_line} gives {describe(row.value)}") if row else ""
 
 
+def _inside(document: Document, found: Occurrence) -> str:
+    """The values of a name of a definition or loop, as its uses have it."""
+    symbol = found.symbol
+    around = [i for i in document.insides if symbol and i.span.covers(symbol.span) and symbol.name in i.names]
+    if not symbol or not around:
+        return ""
+    inmost = min((i.span for i in around), key=lambda s: s.end - s.start)
+    values = list(dict.fromkeys(i.names[symbol.name] for i in around if i.span == inmost))
+    more = [f"{len(values) - USES} more"] if len(values) > USES else []
+    formula = _formula(document, symbol)
+    return _code(f"{found.name}: {' or '.join([*values[:USES], *more])}{f' = {formula}' if formula else ''}")
+
+
 def _is_called_in(row: Row, found: Occurrence) -> bool:
     return row.span.source is found.span.source and row.span.start == found.span.start
 
@@ -74,6 +93,20 @@ def _meaning(document: Document, found: Occurrence) -> list[str]:
         if isinstance(d, ast.Definition | ast.Let) and d.name.span == found.symbol.span:
             return [_code(d.span.text), d.doc]
     return [] if found.symbol.kind in ("value", "output", "stage", "input", "target") else [f"{found.symbol.kind} `{found.name}`"]
+
+
+def _of_language(document: Document, offset: int) -> list[str]:
+    """What the reference says of the setting or word at a place."""
+    trainings = (d for d in document.compilation.parsed[0].definitions if isinstance(d, ast.Train))
+    settings = (s.name for d in trainings for s in d.settings if s.name.span.start <= offset <= s.name.span.end)
+    if setting := next(settings, None):
+        entries = [e for e in listed() if (e.kind, e.name) == ("setting", setting.id) or e.kind == setting.id == "stop"]
+        return [part for e in entries for part in _entry(e)]
+    word = next((m for m in _WORD.finditer(document.source.text) if m.start() <= offset <= m.end()), None)
+    if word is None or word[0] not in KEYWORDS or not document.is_code(word.start()):
+        return []
+    said = reference.word(word[0])
+    return [_code(said.written), said.meaning]
 
 
 def _library(name: str) -> list[str]:

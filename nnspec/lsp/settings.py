@@ -17,8 +17,17 @@ from nnspec.syntax.words import SETTING_WORDS
 
 _SETTING = re.compile(rf"(?<!\S)({'|'.join(sorted({*SETTING_WORDS, *PHASE_SETTINGS}))})\b(?!\s*[=,)])")
 _CALLS = re.compile(r"([^\W\d]\w*)?\s*([({])[^(){}]*\Z")
+_WHOLE = re.compile(r"[\w\"\])}]\s+\Z")
+_GOES_ON = re.compile(r"\b(?:from|with)\s+\Z")
 WORDS = {"penalty": PENALTIES, "clip": CLIPS, "start": ("from",)}
 OF_LIBRARY = {"optimizer": "optimizer", "schedule": "schedule", "stop": "stop", **dict.fromkeys(OF_DATA, "source")}
+
+
+def is_due(block: str) -> bool:
+    """Whether the beginning of a train block ends where another setting may begin."""
+    settings = [m for m in _SETTING.finditer(block) if _is_outside(block[: m.start()])]
+    value = block[settings[-1].end() :] if settings else ""
+    return not settings or bool(_WHOLE.search(value) and _is_outside(value) and not _GOES_ON.search(value))
 
 
 def of_setting(document: Document, block: str) -> Iterator[Completion] | None:
