@@ -25,7 +25,8 @@ from nnspec.drawing.backward import _operations
 from nnspec.picture.diagram import Box, Diagram
 from nnspec.picture.figure import Figure, Shape, figure_of
 from nnspec.picture.formats import WRITERS
-from nnspec.picture.layers import crossings, rows_of
+from nnspec.picture.labels import OVERLAP, Drawn, Label, places
+from nnspec.picture.layers import Rows, crossings, rows_of
 from nnspec.picture.look import NOTE, TITLE, width
 from nnspec.picture.place import nondecreasing, weighted_median
 
@@ -162,6 +163,32 @@ def test_boxes_do_not_overlap_and_hold_their_text_and_edges_go_down(name: str, b
 def test_a_chain_is_a_straight_line() -> None:
     xs = {round(x, 3) for line in figure_of(picture("mnist_mlp")).lines for x0, _, x1, _ in line.stretches for x in (x0, x1)}
     assert len(xs) == 1
+
+
+def test_crossings_are_those_of_all_pairs_of_edges() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        ends = rng.integers(0, 6, (12, 2)).tolist()
+        rows = Rows([[f"a{i}" for i in range(6)], [f"b{i}" for i in range(6)]])
+        rows.below = {f"a{i}": [f"b{k}" for j, k in ends if j == i] for i in range(6)}
+        assert crossings(rows) == sum((i - k) * (j - m) < 0 for (i, j), (k, m) in combinations(ends, 2))
+
+
+def test_a_label_stands_where_it_meets_least_of_what_is_drawn() -> None:
+    rng = np.random.default_rng(0)
+    points = [(x, y) for x, y in rng.uniform(0, 120, (300, 2)).tolist()]
+    drawn, labels = Drawn(points, 100), list[Label]()
+
+    def harm(o: Label) -> int:
+        met = sum(o.left < p.right and p.left < o.right and abs(o.y - p.y) < NOTE for p in labels)
+        return sum(map(o.holds, points)) + OVERLAP * ((o.left < 0 or o.right > 100) + met)
+
+    for x, y, down in rng.uniform(0, 120, (40, 3)).tolist():
+        stretches = ((x, y, x + 9, y + down), (x + 9, y + down + 5, x, y + down + 30))
+        fewest = min(map(harm, places("[8, 8]", stretches)))
+        label = drawn.placed("[8, 8]", stretches)
+        assert harm(label) == fewest
+        labels.append(label)
 
 
 def test_crossings_that_need_not_be_are_taken_away() -> None:

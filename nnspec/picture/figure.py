@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from nnspec.picture.again import GAP, LANE, ROOM, Again, Door, ways
 from nnspec.picture.diagram import Box, Diagram, Edge
-from nnspec.picture.labels import Label, Stretches, along, placed, sampled
+from nnspec.picture.labels import Drawn, Label, Stretches, along, sampled
 from nnspec.picture.layers import Place, Rows, rows_of
 from nnspec.picture.look import NOTE, TITLE, short, width
 from nnspec.picture.place import columns_of
@@ -199,11 +199,12 @@ def _labelled(lines: list[Line], again: Sequence[Again], shapes: Mapping[str, Sh
     """The first line with each value says its shape."""
     points = [p for line in lines for p in sampled(line.stretches)]
     points += [p for way in again for start, end in pairwise(way.corners) for p in along(start, end)]
+    drawn = Drawn(points, right)
     labelled: list[Line] = []
     said = set[str]()
     for line in lines:
-        e, labels = line.edge, [o.label for o in labelled if o.label]
+        e = line.edge
         new = not line.is_back and e.value not in said and shapes[e.source].box.role != "port"
         said.add(e.value)
-        labelled.append(replace(line, label=placed(e.label, line.stretches, points, labels, right)) if new else line)
+        labelled.append(replace(line, label=drawn.placed(e.label, line.stretches)) if new else line)
     return tuple(labelled)

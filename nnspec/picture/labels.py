@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from math import inf
 
 from nnspec.picture.look import NOTE, width
 from nnspec.record import dataclass
@@ -25,36 +28,71 @@ class Label:
 
     def holds(self, point: Point) -> bool:
         """Whether a point is where the text is."""
-        return self.left < point[0] < self.left + width(self.text, NOTE) and self.y - NOTE < point[1] < self.y + 2
+        return self.left < point[0] < self.right and self.y - NOTE < point[1] < self.y + 2
+
+    @cached_property
+    def width(self) -> float:
+        return width(self.text, NOTE)
+
+    @cached_property
+    def left(self) -> float:
+        return self.x - ASIDE - self.width if self.on_left else self.x + ASIDE
 
     @property
-    def left(self) -> float:
-        return self.x - ASIDE - width(self.text, NOTE) if self.on_left else self.x + ASIDE
-
-    def meets(self, other: Label) -> bool:
-        """Whether two texts lie on each other."""
-        apart = self.left + width(self.text, NOTE) <= other.left or other.left + width(other.text, NOTE) <= self.left
-        return not apart and abs(self.y - other.y) < NOTE
+    def right(self) -> float:
+        return self.left + self.width
 
 
-def placed(text: str, stretches: Stretches, points: Sequence[Point], others: Iterable[Label], right: float) -> Label:
-    """The label of a line, at its beginning or else at its end, where it meets least; `points` are those of all lines."""
-    others = list(others)
-    return min(_places(text, stretches), key=lambda label: _harm(label, points, others, right))
+class Drawn:
+    """What is drawn already: the `points` of all lines, and labels, which are found by how far down they stand."""
+
+    def __init__(self, points: Iterable[Point], right: float) -> None:
+        self.right = right
+        self._points: dict[int, list[Point]] = {}
+        self._labels: dict[int, list[Label]] = {}
+        for point in points:
+            self._points.setdefault(_strip(point[1]), []).append(point)
+        for strip in self._points.values():
+            strip.sort()
+
+    def placed(self, text: str, stretches: Stretches) -> Label:
+        """The label of a line, at its beginning or else at its end, where it meets least."""
+        label = min(places(text, stretches), key=self._harm)
+        self._labels.setdefault(_strip(label.y), []).append(label)
+        return label
+
+    def _harm(self, label: Label) -> int:
+        outside = label.left < 0 or label.right > self.right
+        return self._held(label) + OVERLAP * (outside + self._met(label))
+
+    def _held(self, label: Label) -> int:
+        """How many points are where the text is."""
+        found = 0
+        for number in range(_strip(label.y - NOTE), _strip(label.y + 2) + 1):
+            strip = self._points.get(number, [])
+            near = strip[bisect_right(strip, (label.left, inf)) : bisect_left(strip, (label.right, -inf))]
+            found += sum(map(label.holds, near))
+        return found
+
+    def _met(self, label: Label) -> int:
+        """How many texts it would lie on."""
+        others = (o for number in range(_strip(label.y) - 1, _strip(label.y) + 2) for o in self._labels.get(number, ()))
+        return sum(label.left < o.right and o.left < label.right and abs(label.y - o.y) < NOTE for o in others)
 
 
-def _places(text: str, stretches: Stretches) -> Iterator[Label]:
+def _strip(y: float) -> int:
+    """The part of the picture, from top to bottom, that is as high as a text."""
+    return int(y // NOTE)
+
+
+def places(text: str, stretches: Stretches) -> Iterator[Label]:
+    """Where the label of a line may stand, the best place first."""
     x, y, *_ = stretches[0]
     yield from (Label(text, x, y + NOTE + down, on_left) for down in (4, 1) for on_left in (False, True))
     *_, x, y = stretches[-1]
     yield from (Label(text, x, y - 5, on_left) for on_left in (False, True))
     if len(stretches) > 1:
         yield from (Label(text, x0, y0, on_left) for x0, y0, *_ in stretches[1:] for on_left in (False, True))
-
-
-def _harm(label: Label, points: Sequence[Point], others: Sequence[Label], right: float) -> int:
-    outside = label.left < 0 or label.left + width(label.text, NOTE) > right
-    return sum(map(label.holds, points)) + OVERLAP * (outside + sum(map(label.meets, others)))
 
 
 def sampled(stretches: Stretches) -> Iterator[Point]:

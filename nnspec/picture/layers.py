@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import field
 from itertools import pairwise
@@ -119,8 +120,9 @@ def crossings(rows: Rows) -> int:
         met: list[int] = []
         for place in row:
             ends = [at[b] for b in rows.below.get(place, ())]
-            total += sum(m > e for e in ends for m in met)
-            met += ends
+            total += sum(len(met) - bisect_right(met, e) for e in ends)
+            for e in ends:
+                insort(met, e)
     return total
 
 
