@@ -186,18 +186,18 @@ MISTAKES = {
         "expected a class number, got [3]", "class(N)",
     ),
     "a rate in quotes": Mistake(
-        training("  epochs 3", '  optimizer sgd("0.1")'), "E106", 8, 'sgd("0.1")', "the learning rate is a number"
+        training("  epochs 3", '  optimizer sgd("0.1")'), "E106", 8, '"0.1"', "the learning rate is a number"
     ),
     "a state that becomes a matrix": Mistake(
         "optimizer o(lr, a = [[1, 2], [3, 4]]) {\n  state s = 0\n  s <- s + a * g\n  w <- w - lr * s\n}\n"
         + training("  epochs 3", "  optimizer o(0.1)"), "E202", 3, "s + a * g", "this is [2, 2], in the place of [2]", "have one shape",
     ),
     "a setting that is drawn": Mistake(
-        training("  epochs 3", "  optimizer momentum(lr = 1, mu = sum(random(2)))"), "E106", 8, "momentum(lr = 1, mu = sum(random(2)))",
+        training("  epochs 3", "  optimizer momentum(lr = 1, mu = sum(random(2)))"), "E106", 8, "sum(random(2))",
         "`mu` of the optimizer `momentum` is a number, not []",
     ),
     "an init that asks for the data": Mistake(
-        model("param W: [4, 2] ~ normal(0, x)", "output y = x @ W"), "E106", 3, "normal(0, x)", "`std` of the init `normal` is a number"
+        model("param W: [4, 2] ~ normal(0, x)", "output y = x @ W"), "E106", 3, "x", "`std` of the init `normal` is a number"
     ),
     "an expectation of a number": Mistake(
         model("output x", "expect receptive_field(3) == 1"), "E106", 4, "3", "not 3"
@@ -358,7 +358,42 @@ def test_a_normalisation_out_of_its_range_is_an_error(layer: str) -> None:
 def test_an_optimizer_or_schedule_says_what_its_arguments_must_be(optimizer: str, label: str) -> None:
     mine = "optimizer mine(lr, share) { expect share < 1  w <- w - lr * share * g }\n"
     (d,) = diagnostics(mine + training("  epochs 3", f"  optimizer {optimizer}"))
-    assert (d.code, d.label, d.help) == ("E207", label, "") and d.span and d.span.text == optimizer.rsplit("  schedule ", maxsplit=1)[-1]
+    assert (d.code, d.label, d.help) == ("E207", label, "") and d.span and d.span.text == label.rpartition(" ")[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "marked"),
+    [
+        ('output y = x -> dropout("a")', '"a"'),
+        ('output y = x -> dense(2, init = normal(0, "a"))', '"a"'),
+        ("output y = x -> dense(2, init = normal(0, -1))", "-1"),
+        ('output y = reshape(x, [1, 2, 2]) -> conv(4, "2")', '"2"'),
+        ('output y = reshape(x, [1, 2, 2]) -> conv(4, kernel = "2")', '"2"'),
+        ("output y = reshape(x, [1, 2, 2]) -> conv(4, 1, groups = 2)", "2"),
+        ("output y = x -> layernorm(axis = relu)", "relu"),
+        ("output y = x + rank(relu)", "relu"),
+        ('output y = x + shape("x")[0]', '"x"'),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_marked_itself_and_no_sign_of_the_library_is_spoken_of(line: str, marked: str) -> None:
+    (d,) = diagnostics(model(line))
+    assert d.code in ("E106", "E207") and d.span and d.span.text == marked and "`<" not in d.message
+
+
+def test_of_an_optimizer_over_several_lines_the_argument_is_marked_where_it_stands() -> None:
+    spec = training(
+        "  epochs 3",
+        "  optimizer adam(",
+        "    lr = 1e-3,",
+        '    beta1 = "0.9",',
+        "    eps = 1e-8",
+        "  )",
+        '  schedule cosine(warmup = "c")',
+    )
+    assert [(d.message, d.span and (d.span.line, d.span.text)) for d in diagnostics(spec)] == [
+        ('expected a number, got "0.9"', (10, '"0.9"')),
+        ('expected a number, got "c"', (13, '"c"')),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ MISTAKES = {
     "a named kernel": Mistake(image("conv(4, kernel = 9)"), "E206", 3, "9", "the kernel reaches over 9, the image has 8", IMAGE),
     "a pooling too many": Mistake(image("maxpool(4) -> maxpool(3)"), "E206", 3, "3", "the kernel reaches over 3, the image has 2", IMAGE),
     "groups that do not divide": Mistake(
-        image("conv(4, 3) -> conv(4, 3, groups = 3)"), "E106", 3, "conv(4, 3, groups = 3)", "a size is a whole number from 1"
+        image("conv(4, 3) -> conv(4, 3, groups = 3)"), "E106", 3, "3", "a size is a whole number from 1"
     ),
     "units that the groups do not divide": Mistake(
         image("conv(4, 3) -> conv(6, 3, groups = 4)"), "E202", 3, "4", "6 units do not divide into 4 groups"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -49,6 +50,9 @@ DERIVATIVE = "grad"
 FRAMES = 40
 """Of Python, for a call in a formula of the language."""
 UNCHANGED = nullcontext()
+OF_VALUES = ("E106", "E107")
+"""Said of a value by itself, and not of how it fits another."""
+_WORD, _ARITHMETIC = re.compile(r"[^\W\d]\w*"), re.compile(r"[\w\s.+*/%^-]+")
 
 
 @dataclass
@@ -202,7 +206,7 @@ class Calls(ABC):
             self.last_name = self.last_name if callee.kind == "shared pipeline" else callee.name
             return result
         if callee.kind not in CALLED_IN_FORMULAS:
-            return Applied(callee, bound, span)
+            return Applied(callee, bound, span, spans)
         if callee.kind == "fn" and all(type(v) in PLAIN for v in bound.values()):
             return self._of_numbers(callee, bound, spans, scope.frame, span)
         owns = callee.kind == "layer"
@@ -274,11 +278,11 @@ class Calls(ABC):
         if applied.function.weighs and "fan_in" not in known:
             raise _for_parameters(applied, known["shape"])
         try:
-            value = self.run_function(applied.function, {**applied.arguments, **known}, {}, frame, applied.span)
+            value = self.run_function(applied.function, {**applied.arguments, **known}, dict(applied.spans), frame, applied.span)
         except Fault as error:
-            raise blame(error, {}, applied.span) from None
+            raise blame(error, applied.spans, applied.span) from None
         if isinstance(value, Function) and value.kind == "init":
-            value = Applied(value, bind(value, [], applied.span)[0], applied.span)
+            value = _applied(value, [], applied.span)
         return self.sample(value, known, frame) if isinstance(value, Applied) else value
 
     def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:
@@ -290,7 +294,7 @@ class Calls(ABC):
         value = self.meant(kind, name, scope, e.span.source.library) if name else self.evaluate(callee, scope)
         if isinstance(value, Function) and (found := value if value.kind == kind else self.definitions.find(kind, value.name)):
             arguments = [(a, folded(self.evaluate(a.value, scope))) for a in written]
-            return _before_data(Applied(found, bind(found, arguments, e.span)[0], e.span))
+            return _before_data(_applied(found, arguments, e.span))
         if isinstance(value, Applied) and value.function.kind == kind:
             if callee is not e:
                 raise fault("E104", f"`{name}` has its arguments already", e.span, help=f"write `{name}` alone")
@@ -315,11 +319,17 @@ class Calls(ABC):
         return value
 
 
+def _applied(f: Function, written: list[tuple[ast.Argument, Value]], span: Span) -> Applied:
+    bound, spans = bind(f, written, span)
+    return Applied(f, bound, span, spans)
+
+
 def _before_data(applied: Applied) -> Applied:
     """What is done when there is no example, and so has arguments that no example changes."""
     for name, value in applied.arguments.items():
         if not is_constant(value):
-            raise fault("E106", f"`{name}` of the {applied.kind} `{applied.name}` is a number, not {describe(value)}", applied.span)
+            place = applied.spans.get(name, applied.span)
+            raise fault("E106", f"`{name}` of the {applied.kind} `{applied.name}` is a number, not {describe(value)}", place)
     return applied
 
 
@@ -341,6 +351,14 @@ def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
     d = error.diagnostic
     if d.span and (not d.span.source.library or (d.span.source is call.source and call.start <= d.span.start and d.span.end <= call.end)):
         return error
-    word = "kernel" if d.code == "E206" else d.span.text if d.span else ""
     notes = tuple(n for n in d.notes if not n[0].source.library)
-    return Fault(replace(d, span=arguments.get(word, call), notes=notes))
+    return Fault(replace(d, span=_blamed(d, arguments) or call, notes=notes))
+
+
+def _blamed(d: Diagnostic, arguments: Mapping[str, Span]) -> Span | None:
+    """The argument that is what is wrong, or the only one that it is computed from."""
+    word = "kernel" if d.code == "E206" else d.span.text if d.span else ""
+    if word in arguments or d.code not in OF_VALUES or not _ARITHMETIC.fullmatch(word):
+        return arguments.get(word)
+    named = [name for name in dict.fromkeys(_WORD.findall(word)) if name in arguments]
+    return arguments[named[0]] if len(named) == 1 else None

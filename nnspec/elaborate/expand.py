@@ -141,6 +141,8 @@ class Elaborator(Calls):
             return batch.pointwise(self.graph, op, values, spans, span)
         for value, at in zip(values, spans, strict=True):
             if type(value) not in PLAIN and not is_dim(value):
+                if at.source.library:  # whose signs the user has not written
+                    raise fault("E106", f"expected a number, got {describe(value)}", at)
                 raise fault("E106", f"`{SIGNS.get(op.name, op.name)}` takes numbers or tensors, not {describe(value)}", at)
         try:
             if any(isinstance(v, Size) for v in values):

@@ -332,5 +332,5 @@ def learning_rate(optimizer: Applied, e: Elaborator) -> float:
         default = next((p.default for p in optimizer.function.definition.parameters if p.name == "lr"), None)
         given = e.evaluate(default, optimizer.function.scope) if default else 1.0
     if isinstance(given, Tensor) or not is_number(given):
-        raise fault("E106", f"the learning rate is a number, not {describe(given)}", optimizer.span)
+        raise fault("E106", f"the learning rate is a number, not {describe(given)}", optimizer.spans.get("lr", optimizer.span))
     return float(given)

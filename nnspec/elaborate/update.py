@@ -56,7 +56,7 @@ def apply_optimizer(
 def _scope(e: Elaborator, optimizer: Applied, known: Mapping[str, Var]) -> Scope:
     f = optimizer.function
     e.calls.append(f)
-    scope = Scope(f.scope, Frame(), {}, dict.fromkeys(optimizer.arguments, optimizer.span), OF_OPTIMIZERS)
+    scope = Scope(f.scope, Frame(), {}, dict(optimizer.spans), OF_OPTIMIZERS)
     for p in f.definition.parameters:
         if p.name in optimizer.arguments:
             scope.names[p.name] = optimizer.arguments[p.name]
@@ -132,7 +132,7 @@ def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
         lookahead(graph, definitions, optimizer, w, states, scalars)
         apply_optimizer(graph, definitions, optimizer, w, g, states, scalars)
     except Fault as error:
-        raise blame(error, {}, optimizer.span) from None
+        raise blame(error, optimizer.spans, optimizer.span) from None
 
 
 VECTORS, SCALARS = ("w", "g"), ("lr", "t")
@@ -147,9 +147,9 @@ def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
     own = {p.name for p in schedule.function.definition.parameters}
     known = {n: Tensor(graph.source(OPS["input"], n, Type("float64")), False) for n in SCHEDULE_NAMES if n not in own}
     try:
-        value: Value = e.run_function(schedule.function, {**schedule.arguments, **known}, {}, Frame(), schedule.span)
+        value: Value = e.run_function(schedule.function, {**schedule.arguments, **known}, dict(schedule.spans), Frame(), schedule.span)
     except Fault as error:
-        raise blame(error, {}, schedule.span) from None
+        raise blame(error, schedule.spans, schedule.span) from None
     result = batch.as_float(graph, value, schedule.span)
     if result.shape:
         raise fault("E106", f"the schedule `{schedule.name}` does not give one number", schedule.span)

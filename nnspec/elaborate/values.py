@@ -127,11 +127,12 @@ class Builtin(Called):
 
 @dataclass(frozen=True)
 class Applied:
-    """An init, optimizer or schedule with its arguments, to be evaluated where its turn comes."""
+    """An init, optimizer or schedule with its arguments and where each was written, to be evaluated where its turn comes."""
 
     function: Function
     arguments: Mapping[str, Value]
     span: Span
+    spans: Mapping[str, Span] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from nnspec.diagnostics import Fix, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.primitives.table import Arguments, builtin
-from nnspec.elaborate.values import Tensor, Value, describe, is_dim
+from nnspec.elaborate.values import Builtin, Function, Tensor, Value, describe, is_dim
 from nnspec.graph import Dim, Shape
 from nnspec.graph.types import broadcast, count, show
 from nnspec.ops import OPS
@@ -22,6 +22,8 @@ LEFT = -1
 
 def _shape_of(a: Arguments) -> Shape:
     x = a.bound["x"]
+    if isinstance(x, str | Function | Builtin):
+        raise fault("E106", f"expected a tensor or a number, got {describe(x)}", a.at("x"))
     return x.shape if isinstance(x, Tensor) else value_shape(x)
 
 
