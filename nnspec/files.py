@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
-from nnspec.diagnostics import Fault, Span, fault
+from nnspec.diagnostics import Fault, Span, fault, suggest
 
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 """What no other name of a file would help against: a full disk, a folder that may not be written."""
@@ -17,6 +17,16 @@ MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 RIGHTS = "write elsewhere, or have the right to write there"
 REMEDIES = {errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.EROFS: "write elsewhere, as nothing can be written there"}
 """What to do where it is not room that is missing."""
+
+
+def nearly(path: Path) -> str | None:
+    """The name of what lies beside the end of a path that leads nowhere, is called nearly so, and of the same kind by its name."""
+    try:
+        beside = [] if path.exists() else list(path.parent.iterdir())
+    except (OSError, ValueError):
+        return None
+    near = suggest(path.stem, {other.stem for other in beside if other.suffix == path.suffix and not other.name.startswith(".")})
+    return near and near + path.suffix
 
 
 def aside(path: Path) -> Path:

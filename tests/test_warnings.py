@@ -140,6 +140,36 @@ def test_arrays_of_other_layers_may_be_left_in_a_file(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("wish", "meant"),
+    [
+        ('data csv("irsi.csv")', "iris.csv"),
+        ('data csv("data/irsi.csv")', None),  # no such folder
+        ('data csv("sub/trian.csv")', "sub/train.csv"),
+        ('data csv("sub/test.csv")', None),
+        ('data csv("iris.npz")', None),
+        ('data csv("nope.csv")', None),
+        ('data csv("iris.csv")', None),
+        ('data iris  validation npz("sub/trains.npz")', "sub/train.npz"),
+        ('data images("pet/")', "pets"),
+        ('data iris  start from "runs/mlp-2"', "runs/mlp-1"),
+        ('data iris  start from "runs/gpt-2"', None),
+        ("data csv(place)", "iris.csv"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_what_lies_beside_it(tmp_path: Path, wish: str, meant: str | None) -> None:
+    for name in ("iris.csv", "sub/train.csv", "sub/train.npz", "pets/cat/1.png", "runs/mlp-1/run.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    model = 'let place = "iirs.csv" model M { input x: [4]  target y: [4]  output z = x -> dense(4)  loss mse(z, y) }'
+    spec = Compilation(Source("net.nn", f"{model} train {{ {wish}  epochs 1  optimizer adam }}"), {}, folder=tmp_path)
+    assert not spec.diagnostics
+    assert [(d.code, d.help) for d in spec.warnings] == ([("W548", f"did you mean `{meant}`?")] if meant else [])
+    for d in spec.warnings:
+        if "place" not in wish:
+            assert d.fix and meant and spec.source.text[d.fix.span.start : d.fix.span.end] in wish and d.fix.text == meant
+
+
 FIXES = {
     "an activation is put between": (vector("dense(16) -> dense(4)"), "dense(16) -> relu -> dense(4)"),
     "the bias is left out": (image("conv(8, 3) -> batchnorm -> relu -> flatten -> dense(10)"), "conv(8, 3, bias = false)"),

@@ -23,7 +23,7 @@ from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, elaborate_training
 from nnspec.elaborate.values import POISON, Saved
-from nnspec.files import contained
+from nnspec.files import contained, nearly
 from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
@@ -232,7 +232,11 @@ class Compilation:
     def doubts(self) -> list[Diagnostic]:
         """What the checks of a whole network say; some of it is a mistake."""
         training = rewrite(self.training_model[0].graph, "stability", "algebra")
-        return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions, self.saved, self.files))
+        return lint.warnings(lint.Network(self.model, training, self.trainings, self.definitions, self.saved, self.files, self._nearly))
+
+    def _nearly(self, path: str) -> str | None:
+        """What lies in the spec's folder nearly where a path leads nowhere; a run takes nothing from there."""
+        return None if self.imports_from else nearly(self.folder / path)
 
     def checked(self) -> Compilation:
         """Itself, or SpecError with everything that is wrong."""

@@ -23,6 +23,7 @@ from nnspec.lint.losses import (
 from nnspec.lint.network import Network
 from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero, rates_of_zero, rates_that_nobody_reads_or_writes
 from nnspec.lint.order import said_and_true_swapped
+from nnspec.lint.paths import paths_nearly_right
 from nnspec.lint.saved import arrays_left_in_the_file
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
@@ -64,6 +65,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     targets_left_behind,
     carried_without_a_step,
     arrays_left_in_the_file,
+    paths_nearly_right,
 )
 
 

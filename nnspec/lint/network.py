@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from nnspec.autodiff import receivers
@@ -138,6 +138,7 @@ class Network:
     """`training` is the training graph after stability and algebra, so that an activation is one node, whoever wrote its formula.
 
     `saved` are the parameters and states that start from files, `files` what is in those that a whole model starts from.
+    `nearly` says of a path in the spec that leads nowhere what is there by nearly that name.
     """
 
     model: Model
@@ -146,6 +147,7 @@ class Network:
     definitions: Definitions
     saved: Collection[str]
     files: Mapping[Saved, Collection[str]]
+    nearly: Callable[[str], str | None]
 
     @cached_property
     def in_use(self) -> Wiring:
