@@ -228,7 +228,8 @@ class Net:
         run: str | Path | None = None,
         resume: bool = False,
     ) -> History:
-        """Train by the spec's train blocks, on their own data or on the arrays given ({input or target: array}); `epochs` is of each.
+        """Train by the spec's train blocks, on their own data or on the arrays given ({input or target: array}); `epochs` is of each, in
+        place of its epochs or steps.
 
         Of arrays, as of a file, so much is held out as the blocks say by `validation` and `test`, and read what they name for them;
         `dataset(data=arrays).test` is what is kept for the end. Arrays for `validation` stand in the place of the spec's, with its own

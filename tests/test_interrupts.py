@@ -132,7 +132,7 @@ def test_a_resumed_run_is_as_it_was_begun_but_for_what_is_said_anew(folder: Path
     assert [e["epoch"] for e in document["epochs"]] == [1, 2, 3, 4]
     assert (document["run"], document["engine"], document["engine_choice"]) == ("runs/net-1", "numpy", None)
     said = newest(folder / "runs/net-1").manifest
-    assert (said["changes"], said["settings"], said["threads"]) == ({"epochs": 4, "seed": 5}, {"width": "4"}, 1)
+    assert (said["changes"], said["settings"], said["threads"]) == ({"epochs": 4, "steps": None, "seed": 5}, {"width": "4"}, 1)
 
 
 @pytest.mark.parametrize(

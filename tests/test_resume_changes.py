@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import warnings
 from pathlib import Path
@@ -169,6 +171,19 @@ def test_fewer_epochs_than_are_done_are_refused_and_as_many_are_its_end(tmp_path
     said = refused(line(tmp_path), tmp_path, "E543", epochs=2)
     assert "has done 3 epochs, and 2 in all are asked for" in said and "ask for more than 3" in said
     fit(line(tmp_path), tmp_path, resume=True, epochs=3)
+
+
+def test_epochs_asked_for_stand_in_place_of_the_steps_of_the_spec_also_where_a_run_goes_on(tmp_path: Path) -> None:
+    text = LINE.replace("epochs 3", "steps 4  schedule cosine()  data { x = [[1, 2]], y = [[3]] }").replace("batch 2", "batch 1")
+    (tmp_path / "line.nn").write_text(text)
+    (tmp_path / "more.nn").write_text("fn more(x) = 2 * x")
+    for command, epochs in (("line.nn --run r --epochs 6", range(1, 7)), ("r --resume --epochs 9", range(1, 10))):
+        done = run("train", *command.split(), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        logged = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+        assert [e["epoch"] for e in logged] == [*epochs]
+    assert "epoch 9/9" in done.stderr
+    assert logged[-1]["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi * 8 / 9)) / 2, rel=1e-6)
 
 
 def test_epochs_are_those_of_each_train_block_and_blocks_that_are_over_stay_as_they_are(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_in_float64_the_weights_are_the_same_too(name: str, tmp_path: Path, monk
         np.testing.assert_allclose(trained[parameter], value, rtol=0, atol=1e-10 * largest, err_msg=parameter)
 
 
-@pytest.mark.parametrize("schedule", ["", "schedule cosine", "steps 17  schedule cosine", "schedule on_plateau(patience = 1)"])
+@pytest.mark.parametrize(
+    "schedule", ["", "schedule cosine", "steps 17  schedule cosine", "steps 999  schedule cosine", "schedule on_plateau(patience = 1)"]
+)
 def test_a_whole_training_ends_with_the_same_weights_whatever_the_schedule(
     schedule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -284,6 +284,21 @@ def test_steps_limit_the_training(length: str) -> None:
     assert [e.step for e in history.epochs] == [7, 10]
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "one_cycle"])
+@pytest.mark.parametrize("length", ["epochs 2 steps 1000", "epochs 9 steps 14", "steps 14"])
+def test_a_schedule_lies_over_the_steps_that_there_are_whichever_of_epochs_and_steps_ends_first(length: str, schedule: str) -> None:
+    def rates(length: str) -> list[float]:
+        text = SMALL.replace("epochs 4", length).replace("SETTINGS", f"schedule {schedule}")
+        return [e.lr for e in nnspec.loads(text).fit(some_data()).epochs]
+
+    assert rates(length) == rates("epochs 2")
+
+
+def test_the_last_rate_of_a_cosine_cut_short_by_epochs_is_that_of_its_formula() -> None:
+    history = nnspec.loads(SMALL.replace("epochs 4", "epochs 2 steps 1000").replace("SETTINGS", "schedule cosine")).fit(some_data())
+    assert history.epochs[-1].lr == pytest.approx(0.01 * (1 + np.cos(np.pi * 13 / 14)) / 2, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [

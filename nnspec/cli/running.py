@@ -41,7 +41,7 @@ class Wishes:
     engine: str | None = None
     device: str | None = None
     threads: int | None = None
-    changes: Mapping[str, int] = field(default_factory=dict)
+    changes: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes) -> tuple[Compilation, Path | None, Wishes]:

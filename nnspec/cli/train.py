@@ -18,7 +18,7 @@ from nnspec.strict_json import dumps
 @click.command()
 @click.argument("file", metavar="F|RUN")
 @options(DATA, SET, JSON)
-@click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's.")
+@click.option("--epochs", type=click.IntRange(1), help="Of every train block, instead of the spec's epochs or steps.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Instead of the spec's.")
 @click.option(
     "--engine",
@@ -49,7 +49,7 @@ def train(
     from nnspec.cli.running import Wishes, interrupted, report, taken_up, train_run
     from nnspec.train.interrupt import Interrupted
 
-    changes = {k: v for k, v in {"epochs": epochs, "seed": seed}.items() if v is not None}
+    changes = ({} if epochs is None else {"epochs": epochs, "steps": None}) | ({} if seed is None else {"seed": seed})
     wishes = Wishes(data, engine, device, threads, changes)
     begun = taken_up(file, pairs, run, wishes) if resume else (compilation(file, pairs), Path(run) if run else None, wishes)
     spec, folder, wishes = begun

@@ -27,7 +27,7 @@ def first_counts(graph: Graph, spec: Compilation, stage: int, name: str, *, epoc
     """What a schedule goes by before the first step of a train block that begins with this epoch; `name` is the rate of that step."""
     training, number = spec.trainings[stage], partial(graph.constant, dtype="float64")
     an_epoch = OPS["ceil"](count(graph, EXAMPLES) / float(training.batch))
-    left = reduce(OPS["minimum"], _ends(training, an_epoch))
+    left = _steps(training, an_epoch)
     zero, base = number(0.0), number(base_rate(spec, stage))
     rate = _rate(graph, spec, stage, {"epoch": zero, "step": zero, "rate": base, "stale": zero}, an_epoch)
     counts = dict(zip(COUNTED, (zero, rate, zero, number(NO_LOSS), zero, zero, left), strict=True))
@@ -78,16 +78,19 @@ def _rate(graph: Graph, spec: Compilation, stage: int, now: dict[str, Var], an_e
     if training.schedule is None:
         return base
     formula = schedule_graph(spec.definitions, training.schedule)
-    values = {"lr": base, **now, **_length(graph, training, an_epoch)}
+    values = {"lr": base, **now, **_length(training, an_epoch)}
     moved = graph.insert(formula, formula.outputs.values(), {n: v.name for n, v in values.items()})
     return graph.var(moved[formula.outputs["lr"]])
 
 
-def _length(graph: Graph, training: Training, an_epoch: Var) -> dict[str, Var]:
-    """The epochs and steps of a training, of which one follows from the other where it is not said."""
-    steps = graph.constant(float(training.steps), "float64") if training.steps else an_epoch * float(training.epochs or 1)
-    epochs = graph.constant(float(training.epochs), "float64") if training.epochs else OPS["ceil"](steps / an_epoch)
-    return {"epochs": epochs, "steps": steps}
+def _length(training: Training, an_epoch: Var) -> dict[str, Var]:
+    """The epochs and steps of a train block, by its epochs or steps, whichever ends first."""
+    steps = _steps(training, an_epoch)
+    return {"epochs": OPS["ceil"](steps / an_epoch), "steps": steps}
+
+
+def _steps(training: Training, an_epoch: Var) -> Var:
+    return reduce(OPS["minimum"], _ends(training, an_epoch))
 
 
 def _ends(training: Training, an_epoch: Var) -> Iterator[Var]:

@@ -79,10 +79,10 @@ class Length:
 
 
 def length(training: Training, data: Dataset) -> Length:
-    """By the train block's epochs or steps, whichever ends first."""
+    """By the train block's epochs or steps, whichever ends first: what a schedule lies over is the run that there is."""
     an_epoch = ceil(examples(data.train) / training.batch)
-    steps = training.steps or (training.epochs or 1) * an_epoch
-    return Length(training.epochs or ceil(steps / an_epoch), steps, an_epoch)
+    steps = min(filter(None, (training.steps, (training.epochs or 0) * an_epoch)))
+    return Length(ceil(steps / an_epoch), steps, an_epoch)
 
 
 class Stage:
