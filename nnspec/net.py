@@ -175,7 +175,8 @@ class Net:
     def __call__(self, *single: Any, **inputs: Any) -> dict[str, Array]:
         """The outputs, by name, for a batch of inputs; as in use, not as in training. One input needs no name.
 
-        An input that no output is made of, as the weight of an example in a loss, may be left out.
+        An input that no output is made of, as the weight of an example in a loss, may be left out. What is drawn at random in use, too, is
+        the same in every call; `predict` can draw anew.
         """
         if single:
             inputs = self._feed.named(single)
@@ -184,8 +185,11 @@ class Net:
             return {n.removeprefix("output:"): v.copy() for n, v in self.engine.outputs(fields).items()}
 
     @as_spec_error()
-    def gradients(self, **fields: Any) -> tuple[float, dict[str, Array]]:
+    def gradients(self, *, step: Any = None, **fields: Any) -> tuple[float, dict[str, Array]]:
         """Mean loss of a batch and its gradient for every parameter: (loss, {name: array}); as in training, so states of layers move.
+
+        Random formulas, as those of dropout, draw anew in each call, as in each step; those of a certain `step`, which are counted from 0,
+        are always the same.
 
         >>> import nnspec
         >>> net = nnspec.load("mazur", dtype="float64")
@@ -196,7 +200,7 @@ class Net:
         self.spec.model.needs_loss("there are no gradients")
         batch = self._checked(fields, self.inputs | self.targets)
         with self.engine.lock:
-            loss, gradients = self.engine.gradients(batch)
+            loss, gradients = self.engine.gradients(batch, None if step is None else _numbered(step))
             return loss, {n: g.copy() for n, g in gradients.items()}
 
     @as_spec_error()
@@ -331,7 +335,7 @@ class Net:
     def evaluate(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Loss and metrics over a whole data set: {"loss": .., "accuracy": ..}; an array for a metric that is more than one number.
 
-        What the spec holds out is `net.dataset().test`.
+        What the spec holds out is `net.dataset().test`. What is drawn at random in use, too, is the same in every call.
         """
         from nnspec.train.loop import evaluate
 
@@ -341,16 +345,23 @@ class Net:
         return evaluate(self.engine, self._checked(data, self.inputs | self.targets))
 
     @as_spec_error()
-    def predict(self, data: Any) -> Any:
+    def predict(self, data: Any, *, step: int = 0) -> Any:
         """Outputs for many examples: from {input: array}, or from one array where there is one input (then one output gives one array).
 
-        An input that no output is made of may be left out.
+        An input that no output is made of may be left out. What is drawn at random in use, too, is the same in every call, and another for
+        another `step`.
+
+        >>> import nnspec
+        >>> noisy = nnspec.loads("model Noisy { input x: []  output y = x + normal(0, 1) }")
+        >>> answers = [noisy.predict([0.5], step=k)[0] for k in (0, 0, 1)]
+        >>> bool(answers[0] == answers[1] != answers[2])
+        True
         """
         from nnspec.train.loop import predict
 
         single = not isinstance(data, Mapping)
         fields = self._feed.named([data]) if single else data
-        outputs = predict(self.engine, self._checked_in_use(fields))
+        outputs = predict(self.engine, self._checked_in_use(fields), _numbered(step))
         return next(iter(outputs.values())) if single and len(outputs) == 1 else outputs
 
     # ---- keeping
@@ -489,6 +500,13 @@ class Net:
     def _needs_training(self) -> None:
         self.spec.model.needs_loss("there is nothing to train")
         self._feed.needs_train_block()
+
+
+def _numbered(step: Any) -> int:
+    """The number of a step that random formulas draw as in."""
+    if not isinstance(step, int) or not 0 <= step <= MAX_SEED:
+        raise fault("E106", f"`step` is a whole number from 0 to {MAX_SEED:,}, not {step!r}")
+    return step
 
 
 def made_again(spec: Compilation, asked: tuple[Any, ...], known: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Net:

@@ -128,6 +128,61 @@ def test_dropout_draws_anew_each_step_and_not_in_use() -> None:
     assert all(abs(loss - 500) < 50 for loss in losses)
 
 
+NOISY = """
+model Noisy {
+  input x: [20]
+  param w: [20] = 1
+  output o = sum(dropout(x, 0.5) * w)
+  output drawn = x * bernoulli(0.5)
+  loss o
+}
+train { epochs 1  seed 5  optimizer sgd(lr = 0.1) }
+"""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_a_loop_by_hand_draws_as_steps_do(engine: str) -> None:
+    by_hand, by_steps = (nnspec.loads(NOISY, engine=engine, threads=1) for _ in range(2))
+    masks, x = set(), np.ones((1, 20), np.float32)
+    for _ in range(6):
+        loss, gradients = by_hand.gradients(x=x)
+        by_hand.params["w"][...] -= np.float32(0.1) * gradients["w"]
+        masks.add(tuple(gradients["w"] > 0))
+        assert loss == pytest.approx(by_steps.step(x=x), rel=1e-5)
+        np.testing.assert_allclose(by_hand.params["w"], by_steps.params["w"], rtol=1e-5)
+    assert len(masks) == 6
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_gradients_of_a_certain_step_are_always_the_same(engine: str) -> None:
+    net, x = nnspec.loads(NOISY, engine=engine, threads=1), np.ones((3, 20), np.float32)
+    anew = [net.gradients(x=x)[1]["w"] for _ in range(3)]
+    again = [net.gradients(x=x, step=step)[1]["w"] for step in (0, 1, 2, 0)]
+    np.testing.assert_array_equal(again, [*anew, anew[0]])
+    assert (net.gradients(x=x)[1]["w"] == net.gradients(x=x, step=3)[1]["w"]).all()
+    np.testing.assert_array_equal(net.init(5).gradients(x=x)[1]["w"], anew[0])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_use_repeats_and_draws_anew_for_another_step(engine: str) -> None:
+    net, x = nnspec.loads(NOISY, engine=engine, threads=1), np.ones((300, 20), np.float32)
+    for step in (0, 7):
+        np.testing.assert_array_equal(*(net.predict({"x": x}, step=step)["drawn"] for _ in range(2)))
+    passes = np.array([net.predict({"x": x}, step=step)["drawn"] for step in range(200)])
+    np.testing.assert_allclose(passes.mean(0), 0.5, atol=5 * 0.5 / 200**0.5)  # of each number by itself
+    assert (passes.std(0) > 0.4).all()
+    np.testing.assert_array_equal(*(net(x=x)["drawn"] for _ in range(2)))
+    np.testing.assert_array_equal(net(x=x[:9])["drawn"], net.predict({"x": x[:9]}, step=0)["drawn"])
+
+
+@pytest.mark.parametrize("step", [-1, 0.5, "a", 2**32])
+def test_what_is_no_number_of_a_step_is_refused(step: Any) -> None:
+    net, x = nnspec.loads(NOISY), np.ones((1, 20))
+    for use in (net.gradients, lambda x, step: net.predict({"x": x}, step=step)):
+        with pytest.raises(SpecError, match=r"E106.*`step` is a whole number from 0"):
+            use(x=x, step=step)
+
+
 def test_the_seeded_generator_is_uniform_and_steps_and_places_are_unrelated() -> None:
     draw = OPS["random"].kernel
     streams = [draw(seed, step, stream, (100_000,), "float64") for seed, step, stream in [(0, 0, 1), (0, 1, 1), (1, 0, 1), (0, 0, 2)]]

@@ -76,6 +76,7 @@ class Engine:
         self.seed, self.steps_done = np.zeros((), np.int64), np.zeros((), np.int64)
         self.stage, self.stage_start, self.losses = 0, 0, dict[str, float]()
         self._draw = np.zeros((), np.int64)
+        self.unstepped = 0  # how often gradients were taken by themselves, each time with other random numbers
         self._programs: dict[tuple[Any, ...], Bound] = {}
         self._optimizer: dict[str, Flat] = {}
         self._updates: dict[tuple[Any, ...], Update] = {}
@@ -135,7 +136,7 @@ class Engine:
         for name, value in first_values(self.spec, seed).items():
             np.copyto((self.params | self.states)[name], value)
         self.seed[...] = seed
-        self.steps_done[...] = 0
+        self.steps_done[...], self.unstepped = 0, 0
         self._turn_to(0)
 
     @alone
@@ -161,7 +162,7 @@ class Engine:
     @alone
     def resume(self, stage: int, stage_start: int, steps_done: int, seed: int) -> None:
         """Stand where a checkpoint was taken, ready to be given its arrays."""
-        self.steps_done[...], self.seed[...] = steps_done, seed
+        self.steps_done[...], self.seed[...], self.unstepped = steps_done, seed, 0
         self._turn_to(stage)
         self.stage_start = stage_start
 
@@ -218,13 +219,17 @@ class Engine:
         return reference.run(graph, known, sizes=self._sizes(fields))
 
     @alone
-    def gradients(self, fields: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
-        """Mean loss of the spec and its gradients, without penalties; the gradients are live views."""
-        self._draw[...] = self.steps_done
+    def gradients(self, fields: Mapping[str, Array], draw: int | None = None) -> tuple[float, dict[str, Array]]:
+        """Mean loss of the spec and its gradients, without penalties; the gradients are live views.
+
+        Random formulas draw as in the step of this number, or else anew in each call, as they do in each step.
+        """
+        self._draw[...] = self.steps_done + self.unstepped if draw is None else draw
         bound = self._bound(self.spec.gradients, "gradients", fields)
         loss = self._losses(bound, steps.outputs_of(self.spec.gradients, "loss"), fields)
         for share in bound.grads[1:]:
             np.add(self._grads.buffer, share.buffer, self._grads.buffer)
+        self.unstepped += draw is None
         self.settle()
         return loss, self.gradient_views
 

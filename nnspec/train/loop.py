@@ -250,13 +250,16 @@ def evaluate(
     return {n.rpartition(":")[2]: found[n] for n in wanted if n in found}
 
 
-def predict(engine: Engine, fields: Fields) -> Fields:
-    """The outputs for every example, by name: computed in batches, each straight into its place."""
+def predict(engine: Engine, fields: Fields, step: int = 0) -> Fields:
+    """The outputs for every example, by name: computed in batches, each straight into its place.
+
+    Random formulas draw by the place of the batch, and other numbers for another `step`.
+    """
     number, found = examples(fields), dict[str, Array]()
     with engine.lock:
         for start in _starts(number):
             part = {n: v[start : start + EVALUATION_BATCH] for n, v in fields.items()}
-            for public, value in engine.outputs(part, draw=start).items():
+            for public, value in engine.outputs(part, draw=start + step).items():
                 name = public.removeprefix("output:")
                 rows = engine.spec.model.outputs[name].shape[:1] == (BATCH,)
                 if name not in found:
