@@ -173,6 +173,26 @@ def test_fewer_epochs_than_are_done_are_refused_and_as_many_are_its_end(tmp_path
     fit(line(tmp_path), tmp_path, resume=True, epochs=3)
 
 
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [
+        ("early(val.loss, patience = 2)", "val.loss has not improved for 2 epochs; the best weights are kept"),
+        ("plateau(loss, patience = 2)", "loss has been level for 2 epochs"),
+        ("converged(weights = 1)", "no weight moved further than 0"),
+    ],
+)
+def test_more_epochs_of_a_run_that_has_stopped_early_are_refused_with_its_reason(tmp_path: Path, stop: str, reason: str) -> None:
+    text = LINE.replace("epochs 3", f"epochs 8  stop {stop}").replace("lr = 0.1", "lr = 0")
+    fit(line(tmp_path, text), tmp_path)
+    done = len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    assert done < 8
+    said = refused(line(tmp_path, text), tmp_path, "E543", epochs=20)
+    assert f"has stopped early, after epoch {done}: {reason}" in said and "start from" in said
+    before = contents(tmp_path / "run")
+    fit(line(tmp_path, text), tmp_path, resume=True)
+    assert contents(tmp_path / "run") == before
+
+
 def test_epochs_asked_for_stand_in_place_of_the_steps_of_the_spec_also_where_a_run_goes_on(tmp_path: Path) -> None:
     text = LINE.replace("epochs 3", "steps 4  schedule cosine()  data { x = [[1, 2]], y = [[3]] }").replace("batch 2", "batch 1")
     (tmp_path / "line.nn").write_text(text)

@@ -29,6 +29,7 @@ def refuse_changed(run: str, before: Said, now: Said, trained: str, source: Sour
         if str(was) != str(wanted):
             raise fault("E542", f"{run} was begun with {_shown(what, was)}, not {_shown(what, wanted)}", help=goes_on)
     _refuse_shorter(run, before["training"], now["changes"].get("epochs"), blocks)
+    _refuse_stopped(run, before, now)
     for number, (old, new) in enumerate(zip(before["data"], now["data"], strict=True), 1):
         block = f" of train block {number}" if len(now["data"]) > 1 else ""
         for part, field in _other_fields(old, new):
@@ -43,6 +44,14 @@ def _refuse_shorter(run: str, at: Said, wanted: int | None, blocks: Sequence[Tra
         what, of = (f"{_block(at, blocks)} of {run}", "of each train block") if len(blocks) > 1 else (run, "in all")
         help_ = f"the epochs that are done count: ask for more than {done}, or leave it out"
         raise fault("E543", f"{what} has done {done} epochs, and {wanted} {of} are asked for", help=help_)
+
+
+def _refuse_stopped(run: str, before: Said, now: Said) -> None:
+    """A Fault (E543) where more epochs are wanted of what has stopped by its own rule, which longer trainings do, too."""
+    at, (was, wanted) = before["training"], (said["changes"].get("epochs") for said in (before, now))
+    if at["reason"] and wanted not in (None, was) and wanted > at["epoch"]:
+        help_ = f'a longer training stops there, too; to train its weights on, write `start from "{run}"` in a train block'
+        raise fault("E543", f"{run} has stopped early, after epoch {at['epochs_before'] + at['epoch']}: {at['reason']}", help=help_)
 
 
 def _block(at: Said, blocks: Sequence[Training]) -> str:
