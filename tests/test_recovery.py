@@ -141,3 +141,41 @@ def test_a_sign_that_stands_twice_is_one_mistake_and_loses_nothing() -> None:
     (d,) = diagnostics(model("h = x -> -> relu", "output h"))
     assert (d.code, d.help, d.fix and d.fix.text) == ("E001", "it stands here twice: leave one out", "")
     assert marked(model("h = = x -> dense(3)", "output y = h -> dens(3)")) == [("E001", "="), ("E101", "dens")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [
+        (model("z x -> dense(3) -> relu", "output y = softmax(z)", "loss sum(z * y)"), "E001"),
+        (
+            model("digit target: class(3)", "z = x -> dense(3)", "output z", "loss cross_entropy(z, digit)", "metric accuracy(z, digit)"),
+            "E001",
+        ),
+        (model("prm W: [4, 2] ~ normal", "output y = x @ W"), "E001"),
+        (model("h… = x -> dense(3)", "output y = h"), "E001"),
+        (model("h, n scan e in x with s = 0, k = 0 { s = s + e  k = k + 1 }", "output y = h * n"), "E001"),
+        (model("if sum(x) > 0 { y = 2 * x  z = x } else { y = x }", "w = y + 1", "output w, z"), "E107"),
+        (
+            model("if wrong { param W: [4] ~ ones  y = x -> dense(2) as e } else { output y = x }", "loss sum(y * W)", "metric sum(e)"),
+            "E101",
+        ),
+    ],
+)
+def test_a_name_that_is_lost_with_its_statement_is_not_missed(spec: str, code: str) -> None:
+    assert [c for c, _ in marked(spec)] == [code]
+
+
+def test_lines_side_by_side_that_do_not_begin_as_statements_are_each_a_mistake() -> None:
+    assert found_in(model("inptu z: [3]", "prm V: [4, 3] ~ normal", "otput h = x @ V", "output y = h + z")) == [
+        ("E001", 3),
+        ("E001", 4),
+        ("E001", 5),
+    ]
+
+
+def test_what_a_test_does_not_give_is_said_once_and_not_where_what_it_gives_is_wrong() -> None:
+    spec = model("target t: [1]", "output y = x -> dense(1)", "loss mse(y, t)")
+    asks = "  expect loss ~= 3\n  expect 2 * loss ~= 3\n  expect y ~= [3]\n  steps 1 with sgd(lr = 1)\n"
+    assert marked(f'{spec}\ntest "nothing" of M {{\n{asks}}}') == [("E103", "loss ~= 3")]
+    wrong = "  given x = [[1, 2]]\n  given t = [1]\n", "  given z = 1, t = [1]\n", "  given x = [wrong]\n"
+    assert [len(marked(f'{spec}\ntest "wrong" of M {{\n{given}{asks}}}')) for given in wrong] == [1, 1, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Fault, Fix, Span, fault
@@ -20,6 +20,7 @@ from nnspec.elaborate.values import POISON, Function, Poisoned, Tensor, Value, d
 from nnspec.graph.types import show
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+from nnspec.syntax.trees import trees
 
 if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
@@ -130,6 +131,26 @@ def _size_is_known(asked: Function, given: Mapping[str, Value]) -> str:
 
 
 def branch(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
+    """The statements that are to be run; where it cannot be told which, what either would name stays silent."""
+    try:
+        return _chosen(e, s, scope)
+    except (Fault, Poisoned, RecursionError):
+        scope.names.update(dict.fromkeys(_named_in(s), POISON))
+        raise
+
+
+def _named_in(s: ast.If) -> Iterator[str]:
+    for inner in trees((s.then, s.otherwise)):
+        match inner:
+            case ast.Assign(names=names):
+                yield from (n.id for n in names)
+            case ast.Port(name=name) | ast.ParamDecl(name=name) | ast.Share(name=name) | ast.Stage(label=ast.Name() as name):
+                yield name.id
+            case ast.Output(items=items):
+                yield from (n.id for n, value in items if value is not None)
+
+
+def _chosen(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]:
     condition = folded(e.evaluate(s.condition, scope))
     if isinstance(condition, bool):
         return s.then if condition else s.otherwise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nnspec.autodiff import gradients
-from nnspec.diagnostics import Diagnostic, Span, fault, meant
+from nnspec.diagnostics import Diagnostic, Fault, Span, fault, meant
 from nnspec.elaborate import batch
 from nnspec.elaborate.expand import Elaborator, half_digit
 from nnspec.elaborate.library import Definitions
@@ -15,7 +15,7 @@ from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.training import learning_rate
 from nnspec.elaborate.update import check_optimizer
-from nnspec.elaborate.values import Applied, Tensor, Value, describe
+from nnspec.elaborate.values import Applied, Poisoned, Tensor, Value, describe
 from nnspec.graph import Op, Shape, Size, Type
 from nnspec.graph.types import bind, show, size_names
 from nnspec.ops import OPS
@@ -84,6 +84,7 @@ class _Reader:
         self.scope = Scope(model.scope, model.scope.frame, self._names())
         self.ports = model.inputs | model.targets
         self.examples: dict[str, Shape] = {}
+        self.missed: set[str] = set()
 
     def _names(self) -> dict[str, Value]:
         """What a condition knows besides the formulas of the model: losses and metrics, states as they are stored, and `grad`."""
@@ -115,23 +116,24 @@ class _Reader:
     # ---- given
 
     def given(self, s: ast.Given) -> Given:
-        values = {}
-        for a in s.values:
-            assert a.name
-            values[a.name] = self.value(a.name, a)
-        self.check_sizes(s)
+        try:
+            values = {a.name or "": self.value(a.name or "", a) for a in s.values}
+            self.check_sizes(s)
+        except (Fault, Poisoned):
+            self.missed |= self.ports.keys()
+            raise
         return Given(values)
 
     def value(self, name: str, a: ast.Argument) -> Value:
         type = self.type_of(name, a)
         value = batch.numbers(self.e.evaluate(a.value, self.file), a.value.span)
         shape = value_shape(value)
-        self.examples |= {name: shape} if name in self.ports else {}
         if not (len(shape) == len(type.shape) and all(map(_fits, shape, type.shape))):
             help_ = "a test gives one example, without a batch" if len(shape) > len(type.shape) else ""
             raise fault("E208", f"`{name}` is {show(type.shape)} and is given {show(shape)}", a.value.span, help=help_)
         for number in flat(value):
             _check_element(name, type, number, a)
+        self.examples |= {name: shape} if name in self.ports else {}
         return value
 
     def type_of(self, name: str, a: ast.Argument) -> Type:
@@ -189,9 +191,15 @@ class _Reader:
         return tensor
 
     def check_given(self, node: str, what: str, place: ast.Tree) -> None:
+        """Every input and target that a value needs is given; which is not is said once."""
         missing = sorted(self.model.graph.needed([node]) & set(self.ports) - set(self.examples))
+        if missing and self.missed.issuperset(missing):
+            raise Poisoned
         if missing:
-            raise fault("E103", f"{what} needs `{missing[0]}`, which is not given", place.span, help=f"write `given {missing[0]} = ..`")
+            self.missed |= {*missing}
+            names, are = " and ".join(f"`{n}`" for n in missing), "is" if len(missing) == 1 else "are"
+            help_ = f"write `given {', '.join(f'{n} = ..' for n in missing)}`"
+            raise fault("E103", f"{what} needs {names}, which {are} not given", place.span, help=help_)
 
 
 class _Asker(Elaborator):

@@ -10,11 +10,14 @@ from nnspec.syntax.slips import MAX_LOOK_BACK, WORDS
 from nnspec.syntax.words import DEFINITION, DEFINITION_WORDS, STATEMENT_WORDS
 
 STATEMENT = re.compile(rf"^[ \t]*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*\s*(?:=(?!=)|<-)|\}})", re.M)
-_OTHERWISE = re.compile(r"^[ \t]*[^\W\d]\w*\s*(?::=?|==)", re.M)
+_OTHERWISE = re.compile(r"^[ \t]*[^\W\d]\w*(?:[ \t]+[^\W\d]\w*)?\s*(?::=?|==?)", re.M)
 """How statements begin in other languages."""
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
-_FIRST_WORDS = rf"^[ \t]*[^\W\d]\w*[ \t]+([^\W\d]\w*)|\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+([^\W\d]\w*)"
+_FIRST_WORDS = (
+    r"^[ \t]*(?!(?:[^\W\d]\w*)\s*(?:[(.]|->))([^\W\d]\w*+)(?:[ \t]+([^\W\d]\w*))?"
+    rf"|\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+([^\W\d]\w*)"
+)
 _DEFINED = re.compile(rf"{_FIRST_WORDS}|\b\d*+([^\W\d]\w*+)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
 
 
