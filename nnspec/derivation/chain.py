@@ -100,10 +100,11 @@ class Chain:
             return self.signs.name(output).text
         if is_long(step.graph, output):
             return self.signs.call(step.written, [self.signs.name(n) for n in step.reads]).text
-        if step.graph[output].op.name == "reshape" and not Formula(step.graph, {}, self.signs).says_nothing(step.graph[output]):
-            return self.signs.call(step.written.partition("(")[0], [self.signs.name(n) for n in step.reads]).text
         names = {n: self.signs.name(n) for n in step.reads}
-        return Formula(step.graph, names, self.signs).of(output).text
+        formula, layer = Formula(step.graph, names, self.signs), step.written.partition("(")[0]
+        if step.graph[output].op.name == "reshape" != layer and not formula.says_nothing(step.graph[output]):
+            return self.signs.call(layer, [*names.values()]).text
+        return formula.of(output).text
 
     def ways(self) -> int:
         """How many ways lead from the parameter to the loss."""
@@ -168,5 +169,11 @@ class Chain:
         if is_long(graph, output):
             return Term(self.product([moment(by), name, LOSS] if name != LOSS else [by, LOSS]), PRODUCT)
         names: Mapping[str, Term] = {n: self.signs.name(moment(n)) for n in step.reads} | {graph.outputs["value"]: self.signs.name(name)}
-        of_example = not graph[output].type.has_batch and by not in self.values.pooled
-        return Formula(graph, {**names, "gradient": incoming}, self.signs, of_example).term(output)
+        formula = Formula(graph, {**names, "gradient": incoming}, self.signs)
+        return formula.share(output) if self.is_of_one_example(step, by) else formula.term(output)
+
+    def is_of_one_example(self, step: Step, by: str) -> bool:
+        """Whether the derivative by what is made of parameters alone is that of the loss of one example, and not of all."""
+        pooled = self.values.pooled
+        shared = not step.type_of(by).has_batch and by not in pooled
+        return shared and LOSS not in pooled and (step.type.has_batch or step.name in pooled)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from functools import cached_property
 
 from nnspec.derivation.signs import PRODUCT, SUM, Piece, Signs, Term
-from nnspec.graph import BATCH, Dim, Graph, Node
-from nnspec.graph.types import count
+from nnspec.derivation.sums import REDUCTIONS, is_over_the_batch, sums_of
+from nnspec.graph import BATCH, Dim, Graph, Node, Shape
+from nnspec.graph.types import BATCH_NAME, broadcast, count
 from nnspec.ops.operators import BINARY
+from nnspec.ops.reduce import kept
 from nnspec.record import dataclass
 
 INFIX = {op: sign for sign, op in BINARY.items()}
 PRODUCTS = ("mul", "neg", "div", "gate")
-REDUCTIONS = ("sum", "mean", "max", "min", "logsumexp")
 MOST_NODES = 40
 ONE = Term("1")
 """The derivative of the loss by itself."""
@@ -23,13 +25,13 @@ ONE = Term("1")
 class Formula:
     """Writes nodes of a graph; those in `names` as their names, axes as those of one example.
 
-    What examples share gets a sum over them, which is not written: `of_example` says that there is none in between.
+    A sum over the examples is written, but for those that are `left_out`: what is written is one example's share then.
     """
 
     graph: Graph
     names: Mapping[str, Term]
     signs: Signs
-    of_example: bool = True
+    left_out: Set[str] = frozenset()
 
     def of(self, name: str) -> Term:
         """The formula of a node, whatever it is called itself."""
@@ -38,7 +40,20 @@ class Formula:
     def term(self, name: str) -> Term:
         return self.names.get(name) or self.written(self.graph[name])
 
+    def share(self, name: str) -> Term:
+        """What the shares of all examples add up to a value."""
+        if sums := sums_of(self.graph, name):
+            return replace(self, left_out=sums).term(name)
+        return self.signs.product(1.0, [self.term(name)], [self.signs.name(BATCH_NAME)])
+
     def written(self, node: Node) -> Term:
+        """The formula of a node, with the sum over the examples where it has one in it, as the product of two matrices may."""
+        inside = self.of_one_example(node)
+        if node.op.name in REDUCTIONS or node.name in self.left_out or not is_over_the_batch(self.graph, node):
+            return inside
+        return self.signs.call("batch_sum", [inside])
+
+    def of_one_example(self, node: Node) -> Term:
         signs = self.signs
         if node.op.name in PRODUCTS:
             return signs.product(*self.factors(node))
@@ -67,16 +82,21 @@ class Formula:
             case "pad":
                 return self.padded(node, terms[0])
             case "exp" if self.graph[node.inputs[0]].op.name == "log_softmax":
-                return signs.call("softmax", [self.term(self.graph[node.inputs[0]].inputs[0])])
+                inner = self.graph[node.inputs[0]]
+                return signs.call("softmax", [self.term(inner.inputs[0]), *self.along(inner)])
             case "one_hot":
                 return replace(signs.call("one_hot", terms), adds_to_one=True)
             case "where":
                 return signs.choice(*terms)
             case "sum" if (taken := self.factors_of(node.inputs[0]))[0] < 0:
                 return signs.sum([(-1, self.reduced(node, signs.product(-taken[0], *taken[1:])))])
-            case "reshape" if self.is_column(node):
-                shape = node.type.shape[node.type.has_batch :]
-                return signs.call("reshape", [terms[0], Term(f"[{', '.join(self.size(d).text for d in shape)}]")])
+            case "reshape":
+                x = self.graph[node.inputs[0]]
+                whole = terms[0] if self.shape_of(x) == x.type.shape else signs.call("expand", [terms[0], self.shape(x)])
+                return signs.call("reshape", [whole, self.shape(node)])
+            case "transpose":
+                axes = [a - (BATCH in node.type.shape[:1]) for a in node.attributes["axes"] if node.type.shape[a] != BATCH]
+                return signs.call("transpose", [terms[0], Term(str(axes))])
             case other if other in REDUCTIONS:
                 return self.reduced(node, terms[0])
             case "maximum" | "minimum":
@@ -85,8 +105,42 @@ class Formula:
                 return signs.infix(INFIX["mod"], terms[0], terms[1], PRODUCT)
             case other if other in INFIX:
                 return signs.infix(INFIX[other], terms[0], terms[1])
+            case "cumsum" if node.attributes["reverse"]:
+                turned = signs.call("reverse", [terms[0], *self.along(node, 0)])
+                return signs.call("reverse", [signs.call("cumsum", [turned, *self.along(node)]), *self.along(node, 0)])
+            case "flip":
+                return signs.call("reverse", [terms[0], *self.along(node, 0)])
+            case "concat":
+                return signs.call("stack" if self.stacks(node) else "concat", [*terms, *self.along(node, 0)])
             case other:
-                return signs.call(other, terms)
+                return signs.call(other, [*terms, *self.along(node)])
+
+    def shape(self, node: Node) -> Term:
+        return Term(f"[{', '.join(self.size(d).text for d in _of_example(node.type.shape))}]")
+
+    def shape_of(self, node: Node) -> Shape | None:
+        """The shape that a formula seems to have: it does not show along which axes a value is repeated."""
+        if node.name in self.names or not (node.op.pointwise or node.op.name == "expand"):
+            return node.type.shape
+        shapes = [self.shape_of(self.graph[i]) for i in node.inputs]
+        return broadcast(*filter(None, shapes))
+
+    def along(self, node: Node, usual: int = -1) -> list[Term]:
+        """The axis of one example that an operation goes along, where it is not the usual one."""
+        axis = node.attributes.get("axis")
+        shape = self.graph[node.inputs[0]].type.shape if node.inputs else ()
+        axes = [a - (BATCH in shape[:1]) for a in node.attributes.get("axes", () if axis is None else (axis,))]
+        return [self.axis(axes)] if axes and axes != [usual % len(_of_example(shape))] else []
+
+    def stacks(self, node: Node) -> bool:
+        """Whether what is laid one after another has got the axis for that."""
+        axis = node.attributes["axis"] - (BATCH in node.type.shape[:1])
+        return all(self.has_got(self.graph[i], axis) for i in node.inputs)
+
+    def has_got(self, x: Node, axis: int) -> bool:
+        x = self.graph[x.inputs[0]] if x.op.name == "expand" else x
+        shape = _of_example(x.type.shape)
+        return x.op.name == "reshape" and _of_example(self.graph[x.inputs[0]].type.shape) == shape[:axis] + shape[axis + 1 :]
 
     def known(self, node: Node) -> Term:
         """A value that is made of nothing else: numbers, a size, or positions."""
@@ -117,8 +171,8 @@ class Formula:
                 number, above, below = self.factors_of(node.inputs[0])
                 open_ = self.signs.infix(">", self.term(node.inputs[1]), self.signs.number(0))
                 return number, [*above, open_], below
-            case "expand" | "reshape" if node.op.name == "expand" or self.says_nothing(node):
-                return self.factors_of(node.inputs[0])
+            case "expand" | "reshape" if unchanged := self.unchanged(node):
+                return self.factors_of(unchanged)
             case "sum":
                 number, above, below = self.factors_of(node.inputs[0])
                 of_classes = node.attributes["axes"] == (self.graph[node.inputs[0]].type.rank - 1,)
@@ -160,6 +214,8 @@ class Formula:
         match node.op.name:
             case "expand" | "cast":
                 return node.inputs[0]
+            case "cut" if node.type.shape == self.graph[node.inputs[0]].type.shape and node.role == "backward":
+                return node.inputs[0]
             case "reshape" if self.says_nothing(node) and not self.is_column(node):
                 return node.inputs[0]
             case "transpose" if self.swaps_last(node):
@@ -181,26 +237,54 @@ class Formula:
         return BATCH in longer[:merged] and longer[merged:] == shorter[1:] and count(longer[:merged]) == shorter[0]
 
     def is_column(self, node: Node) -> bool:
-        """Whether numbers that hang on nothing are laid along another axis than the last."""
-        moved = node.op.name == "reshape" and node.type.shape[-1:] == (1,) != self.graph[node.inputs[0]].type.shape[-1:]
-        return moved and not any(self.graph[n].op.is_source for n in self.graph.needed([node.name]))
+        """Whether numbers are laid along another axis than the last, as nothing beside them shows: they are known, or span a table."""
+        if node.type.shape[-1:] != (1,) or self.graph[node.inputs[0]].type.shape[-1:] == (1,) or len(_of_example(node.type.shape)) < 2:
+            return False
+        tables = [r for r in self.graph if node.name in r.inputs and r.op.pointwise]
+        spans = node.type.rank > 1 + node.type.has_batch and any(
+            all(self.graph[i].type.shape != r.type.shape for i in r.inputs) for r in tables
+        )
+        return spans or not any(self.graph[n].op.is_source for n in self.graph.needed([node.name]))
 
     def reduced(self, node: Node, x: Term) -> Term:
-        """A reduction over axes of one example; gradients of what all examples share are sums over them, of which one is shown."""
-        shape = self.graph[node.inputs[0]].type.shape
+        """A reduction over axes of one example, and over the examples."""
+        shape, axes = self.axes_of(node)
         batched = BATCH in shape[:1]
-        axes = [a - batched for a in node.attributes["axes"] if not (batched and a == 0)]
-        if batched and 0 in node.attributes["axes"] and not axes:
-            return x if node.op.name == "sum" and self.of_example else self.signs.call(f"batch_{node.op.name}", [x])
-        whole = len(axes) == len(shape) - batched
+        if of_example := [a - batched for a in axes if shape[a] != BATCH]:
+            x = self.over_axes(node, x, of_example, whole=len(of_example) == len(shape) - batched)
+        over_all = BATCH in (shape[a] for a in axes) and node.name not in self.left_out
+        return self.signs.call(f"batch_{node.op.name}", [x]) if over_all else x
+
+    def axes_of(self, node: Node) -> tuple[Shape, list[int]]:
+        """The axes of a reduction and the shape that has them, before its examples were laid one after the other."""
+        x, axes = self.graph[node.inputs[0]], node.attributes["axes"]
+        if x.op.name != "reshape" or BATCH in x.type.shape[:1] or not x.type.has_batch or not self.says_nothing(x):
+            return x.type.shape, [*axes]
+        shape = self.graph[x.inputs[0]].type.shape
+        more = len(shape) - x.type.rank
+        return shape, [*(range(more + 1) if 0 in axes else ()), *(a + more for a in axes if a)]
+
+    def over_axes(self, node: Node, x: Term, axes: list[int], *, whole: bool) -> Term:
         arguments = [x] if whole else [x, self.axis(axes)]
-        if node.attributes["keep"] and not whole and axes != [*range(len(axes))]:  # or the other axes would move up to others
+        keeps = node.attributes["keep"] or node.name in self.kept
+        if keeps and not whole and axes != [*range(len(axes))]:  # or the other axes would move up to others
             arguments.append(Term(f"{self.signs.name('keep').text} = {self.signs.name('true').text}", SUM))
         return self.signs.call(node.op.name, arguments)
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """The reductions whose axes are put back as axes of length 1."""
+        found = ((self.graph[n.inputs[0]], n.type.shape) for n in self.graph if n.op.name == "reshape")
+        reductions = ((n, shape) for n, shape in found if n.op.name in REDUCTIONS)
+        return frozenset(n.name for n, shape in reductions if kept(self.graph[n.inputs[0]].type, n.attributes["axes"]) == shape)
 
     def axis(self, axes: Sequence[int]) -> Term:
         text = str(axes[0]) if len(axes) == 1 else f"[{', '.join(map(str, axes))}]"
         return Term(f"{self.signs.name('axis').text} = {text}", SUM)
+
+
+def _of_example(shape: Shape) -> Shape:
+    return tuple(d for d in shape if d != BATCH)
 
 
 def _is_written(place: Dim, node: Node) -> bool:

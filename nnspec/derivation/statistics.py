@@ -13,7 +13,7 @@ def statistics(graph: Graph, value: str, inside: Set[str]) -> Iterator[tuple[str
     """Letters and nodes of the statistics inside of a formula: of every quotient by the root of a mean."""
     needed = graph.needed([value]) & inside
     for node in [n for n in graph if n.name in needed and n.op.name == "div"]:
-        if variance := _under_root(graph, _seen(graph, node.inputs[1])):
+        if (variance := _under_root(graph, _seen(graph, node.inputs[1]))) in needed:
             means = [m for m in graph.needed([variance]) & inside if graph[m].op.name == "mean" and m != variance]
             tops = [m for m in graph.nodes if m in means and not _only_averaged(graph, m, needed)]
             yield from (("μ", m) for m in tops)

@@ -127,8 +127,9 @@ class _Naming:
                 if body := self.loop(item):
                     yield from self.recurrence(value, item, body)
                 else:
-                    yield from self.noise(value, item.nodes)
-                    yield from self.statistics(value, item)
+                    inside = item.nodes & self.graph.needed([value], self.names)
+                    yield from self.noise(value, inside)
+                    yield from self.statistics(value, inside)
                     if written_as(self.graph, value, item) == DERIVATIVE:
                         yield from self.long(value, item.nodes)
                     yield from self.step(value, self.name(value, item), written_as(self.graph, value, item))
@@ -205,9 +206,9 @@ class _Naming:
                 for step in self.step(node, self.numbered(letter), distribution[0]):
                     yield replace(step, drawn=distribution)
 
-    def statistics(self, value: str, item: Item) -> Iterator[Step]:
+    def statistics(self, value: str, inside: Set[str]) -> Iterator[Step]:
         """Mean, variance and what they normalise, where a value has them in its formula."""
-        for letter, node in statistics(self.graph, value, item.nodes):
+        for letter, node in statistics(self.graph, value, inside):
             if node not in self.names:
                 yield from self.step(node, self.numbered(letter), self.graph[node].op.name)
 
