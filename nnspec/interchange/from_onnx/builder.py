@@ -18,9 +18,11 @@ from nnspec.interchange.from_onnx.call import Call, Frame, Values
 from nnspec.interchange.from_onnx.functions import body_of, left_out
 from nnspec.interchange.from_onnx.known import LARGEST, Known
 from nnspec.interchange.from_onnx.listing import Listing
+from nnspec.interchange.from_onnx.moves import wrapped
 from nnspec.interchange.from_onnx.ports import dtype_of
 from nnspec.interchange.from_onnx.table import RULES
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.narrow import leaving
 from nnspec.interchange.read import PRODUCER, attributes, domain_of, initialisers, opset_of, states_of
 from nnspec.ops.arrange import reshape
 from nnspec.ops.pointwise import cast
@@ -44,6 +46,7 @@ class Builder:
         self.known = Known(self.graph)
         self.frame = Frame({}, {}, opset_of(model))
         self.weights: dict[str, Array] = {}
+        self.leaving = leaving(model)
         self.steps: list[tuple[onnx.NodeProto, Span, tuple[str, ...]]] = []
         self._depth = 0
 
@@ -144,10 +147,15 @@ class Builder:
             raise call.fault("E524", f"it is not as the standard has it: {error}") from error
         for name, value in zip(node.output, outputs, strict=False):
             if name and value is not None:
-                frame.values[name] = value
+                frame.values[name] = self.cut(value, self.leaving[name]) if name in self.leaving else value
         for number, name in enumerate(node.output):
             if name and name not in frame.values:
                 raise call.fault("E521", f"its output {number + 1}, `{name}`, is not imported")
+
+    def cut(self, x: Var, dtype: str) -> Var:
+        """What a kind of few bits holds of whole numbers; sizes are never beyond it."""
+        known = self.known(x)
+        return x if x.type.dtype != "int64" or (known is not None and known.dtype == object) else wrapped(x, dtype)
 
     def value(self, name: str, frame: Frame) -> Var | None:
         if name and name not in frame.values:

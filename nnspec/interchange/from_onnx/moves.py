@@ -9,9 +9,10 @@ import numpy as np
 from nnspec.graph import Dim, Graph, Shape, Size, Var
 from nnspec.graph.types import count
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.narrow import limits
 from nnspec.ops.arrange import concat, cut, expand, flip, pad, reshape, transpose
 from nnspec.ops.index import take
-from nnspec.ops.pointwise import cast, less, where
+from nnspec.ops.pointwise import cast, less, mod, where
 from nnspec.ops.source import iota, size_of
 
 
@@ -159,3 +160,9 @@ def flat(x: Var) -> Var:
 
 def as_kind(x: Var, dtype: str) -> Var:
     return x if x.type.dtype == dtype else cast(x, dtype=dtype)
+
+
+def wrapped(x: Var, dtype: str) -> Var:
+    """The whole numbers that are left of x in so few bits."""
+    low, high = limits(dtype)
+    return mod(x - low, high - low + 1) + low if low else mod(x, high + 1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.graph.types import broadcast
+from nnspec.interchange.narrow import limits
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.idioms import improved
 from nnspec.interchange.to_spec.step import Read, Step, plain, rule
@@ -28,8 +29,8 @@ SEVERAL = {"Sum": "+", "Max": "max", "Min": "min", "Mean": "+"}
 TRUTHS = ("<", "<=", ">", ">=", "==", "and", "or", "not")
 SELU = (1.6732632423543772, 1.0507009873554805)
 ROUNDED = ("ceil", "floor", "round")
-WHOLE, TRUTH = (6, 7), 9
-"""The numbers of ONNX for int32, int64 and bool."""
+WHOLE, TRUTH = (2, 3, 4, 5, 6, 7, 12), 9
+"""The numbers of ONNX for whole numbers of 8 to 64 bits, and bool."""
 
 
 def apply(step: Step, name: str, *inputs: Read | None, **settings: Any) -> Value:
@@ -40,6 +41,15 @@ def apply(step: Step, name: str, *inputs: Read | None, **settings: Any) -> Value
         raise step.fault(f"{' and '.join(str(list(map(str, c.shape))) for c in calls)} do not broadcast")
     dtype = "bool" if name in TRUTHS else "float" if any(c.dtype == "float" for c in calls) else calls[-1].dtype
     return Value(improved(step.call(name, *calls, shape=shape, dtype=dtype, **settings)), axes)
+
+
+def wrapped(step: Step, x: Read, dtype: str) -> Value:
+    """The whole numbers that are left of x in so few bits."""
+    (low, high), number = limits(dtype), x
+    if low:
+        number = apply(step, "+", number, Known(np.asarray(-low)))
+    left = apply(step, "%", number, Known(np.asarray(high - low + 1)))
+    return apply(step, "-", left, Known(np.asarray(-low))) if low else left
 
 
 def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis, ...]]:
@@ -242,7 +252,8 @@ _ZERO, _ONE = Known(np.asarray(0)), Known(np.asarray(1))
 @rule(*OPERATORS)
 def _operator(step: Step, x: Read, y: Read) -> Value:
     if step.node.op_type == "Div" and all(_whole(i) for i in (x, y)):
-        return apply(step, "floor", apply(step, "/", x, y))
+        quotient = apply(step, "/", x, y)
+        return apply(step, "*", apply(step, "sign", quotient), apply(step, "floor", apply(step, "abs", quotient)))
     return apply(step, OPERATORS[step.node.op_type], x, y)
 
 

@@ -11,6 +11,7 @@ import onnx
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.names import Names
+from nnspec.interchange.narrow import leaving
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of, states_of
 from nnspec.interchange.to_spec import layers, loops, own, pointwise, recurrent, reductions, resizing, shaping, slicing, windows
 from nnspec.interchange.to_spec.calls import Call, Place
@@ -63,6 +64,7 @@ class _Tracer:
         self.values: dict[str, Read] = {}
         self.reads = _reads(model.graph)
         self.names, self.draws = Names(), draws_of(model.graph)
+        self.leaving = leaving(model)
         self.ports: dict[str, Port] = {}
         self.inputs: dict[str, Call] = {}
 
@@ -77,9 +79,7 @@ class _Tracer:
                 self.input(info)
         self.values |= {name: Known(np.zeros(0)) for name in self.draws.drawn}
         for node in (n for n in self.model.graph.node if n.output[0] not in self.draws.inside):
-            for name, value in zip(node.output, self.outputs(node), strict=False):
-                if name and value is not None:
-                    self.values[name] = value
+            self.node(node)
         results = dict(self.results())
         own.refuse_numbers(results.values())
         return Traced(self.inputs, self.ports, results)
@@ -119,6 +119,12 @@ class _Tracer:
 
     # ---- nodes
 
+    def node(self, node: onnx.NodeProto) -> None:
+        for name, value in zip(node.output, self.outputs(node), strict=False):
+            if name and value is not None:
+                leaves = name in self.leaving and isinstance(value, Value) and value.call.dtype == "int"
+                self.values[name] = pointwise.wrapped(self.step(node), value, self.leaving[name]) if leaves else value
+
     def outputs(self, node: onnx.NodeProto) -> Sequence[Read | None]:
         step = self.step(node)
         if node.op_type == "Reshape" and node.input[0] in self.draws.drawn:
@@ -145,7 +151,7 @@ class _Tracer:
         arrays = {n: Known(a, n if a.dtype.kind == "f" else "") for n, a in initialisers(graph).items()}
         self.values, self.reads = {**self.values, **arrays, **given}, _reads(graph) + self.reads
         for node in graph.node:
-            self.values |= {n: v for n, v in zip(node.output, self.outputs(node), strict=False) if n and v is not None}
+            self.node(node)
         found = [self.values[o.name] for o in graph.output]
         self.values, self.reads = outer
         return found
