@@ -17,10 +17,12 @@ from nnspec.deploy.model import LARGEST_OF_HALF
 from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, lengths_of, random_batches
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault, printable
 from nnspec.files import write_whole, writing
+from nnspec.graph import BATCH, Type
 from nnspec.imported import of_file
 from nnspec.interchange.dequantized import is_quantized
 from nnspec.interchange.read import load
 from nnspec.interchange.single import half_inputs, is_double, is_half
+from nnspec.interchange.to_spec.chance import GENERATOR
 from nnspec.interchange.to_spec.spec import Written, written
 from nnspec.interchange.to_spec.trace import fixed_batch
 from nnspec.record import dataclass
@@ -104,7 +106,7 @@ def _difference(found: Written, model: Path, halves: Collection[str], rng: np.ra
     batches = (fixed,) if fixed else BATCHES
     graph = graph_of(Compilation(Source("spec", found.text), {}))
     runs: list[Run] = []
-    inputs = inputs_of(graph)
+    inputs = {**_unread(found), **inputs_of(graph)}
     tried = [*random_batches(inputs, rng, lengths_of([graph], inputs, {}), batches)]
     for feeds in tried:
         check_values(graph, reference.sizes_of(inputs, feeds))
@@ -120,6 +122,12 @@ def _difference(found: Written, model: Path, halves: Collection[str], rng: np.ra
     if unknown := never_finite(graph, runs):
         raise fault("E532", nothing_compared(unknown))
     return difference(graph, runs), batches
+
+
+def _unread(found: Written) -> dict[str, Type]:
+    """The inputs of the model itself: nothing may read some of them, but they have to be fed."""
+    kinds = {n: p.dtype.name if p.dtype.kind in "fb" else "int64" for n, p in found.ports.items() if n not in GENERATOR}
+    return {n: Type(kind, (BATCH, *found.ports[n].shape)) for n, kind in kinds.items()}
 
 
 def _renamed(found: Written, feeds: Mapping[str, Array], halves: Collection[str]) -> dict[str, Array]:

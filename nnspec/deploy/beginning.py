@@ -26,7 +26,8 @@ def first_values(spec: Compilation, stage: int) -> Graph:
     moved = graph.insert(spec.initial, spec.initial.outputs.values(), {SEED: seed.name, STEP: graph.constant(0, "int64").name})
     graph.outputs = {n: moved[node] for n, node in spec.initial.outputs.items()}
     for name in spec.saved:
-        graph.outputs[name] = graph.source(OPS["param"], name, spec.parameter_types[name]).name
+        owned = spec.model.owned[name]
+        graph.outputs[name] = graph.source(OPS[owned.kind], name, owned.type).name
     for name, (type, number) in memory_of(spec, stage).items():
         graph.outputs[name] = OPS["expand"](graph.constant(number), shape=type.shape).name
     graph.outputs[STEP] = graph.constant(0, "int64").name

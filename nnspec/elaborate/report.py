@@ -63,6 +63,15 @@ class Facts:
         return widest if is_image else None
 
     @cached_property
+    def computed(self) -> set[str]:
+        """What hangs on an input, but for the inputs themselves."""
+        return self.graph.dependents(self._inputs) - self._inputs
+
+    @cached_property
+    def _inputs(self) -> set[str]:
+        return {n.name for n in self.graph if n.role == "input"}
+
+    @cached_property
     def _sights(self) -> dict[str, dict[str, Axes]]:
         return sights(self.graph)
 
@@ -144,7 +153,7 @@ def table(facts: Facts, rows: Iterable[Row]) -> list[TableRow]:
             facts.flops_of(row.nodes),
             size_of(row.value.var.type) if single or row.value.batched else 0,
             max(
-                (graph[n].type for n in (*row.nodes, row.value.var.name) if not graph[n].op.is_source and graph[n].op.name != "scan"),
+                (graph[n].type for n in (*row.nodes, row.value.var.name) if n in facts.computed and graph[n].op.name != "scan"),
                 key=comparable,
                 default=row.value.var.type,
             ),

@@ -16,6 +16,7 @@ from nnspec.record import dataclass
 
 NARROW = ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 Range = tuple[float, float]
+MALFORMED = (LookupError, TypeError, ValueError)
 ANY: Range = (-math.inf, math.inf)
 COUNTED: Range = (0, MAX_DIMENSION)
 TRUTH: Range = (0, 1)
@@ -72,7 +73,7 @@ def _kinds(graph: onnx.GraphProto) -> Iterator[str]:
 
 def _name(element: int) -> str:
     """What NumPy calls an element type of ONNX; nothing for those that are no numbers."""
-    known = element not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
+    known = element in onnx.TensorProto.DataType.values() and element not in (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING)
     return onnx.helper.tensor_dtype_to_np_dtype(element).name if known else ""
 
 
@@ -98,7 +99,10 @@ class _Walk:
         for body in (a.g for a in node.attribute if a.type == a.GRAPH):
             self.leaving_of(body)
         for number, name in enumerate(node.output):
-            found = self.output(node, settings, number)
+            try:
+                found = self.output(node, settings, number)
+            except MALFORMED:  # refused where it is read
+                found = UNKNOWN
             if found.dtype not in NARROW:
                 self.kinds[name] = found
                 continue

@@ -95,7 +95,7 @@ class Builder:
         """A number or array that stays as it is; a large one of floats is owned, under this name."""
         values = np.asarray(value)
         if values.size > LARGEST_CONSTANT and values.dtype.kind == "f" and name:
-            return self.owned(name, values, state)
+            return self.owned(name, values.astype(dtype), state)
         if not values.size:  # nested tuples would forget what lies behind an axis of length 0
             return reshape(self.graph.constant((), dtype), shape=values.shape)
         return self.graph.constant(_nested(np.asarray(values, dtype).tolist()), dtype)

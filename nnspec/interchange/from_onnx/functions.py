@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 from onnx import defs, helper
 
-from nnspec.graph import Size, Type
+from nnspec.graph import Size, Type, Var
 from nnspec.interchange.from_onnx.call import Call
 from nnspec.interchange.lowering import onnx_type
 from nnspec.interchange.read import DEFAULT_DOMAINS, attributes, domain_of
@@ -45,9 +45,17 @@ def left_out(call: Call) -> str:
     """The first input that ONNX requires of an operator and a node does not have."""
     if not defs.has(call.node.op_type, call.opset):
         return ""
-    required = [i for i in defs.get_schema(call.node.op_type, call.opset).inputs if i.option != i.option.Optional]
-    there = call.inputs + (None,) * len(required)
-    return next((i.name for i, value in zip(required, there, strict=False) if value is None), "")
+    inputs = enumerate(defs.get_schema(call.node.op_type, call.opset).inputs)
+    return next((i.name for at, i in inputs if _there(i, call.inputs[at:]) < _needed(i)), "")
+
+
+def _needed(input: Any) -> int:
+    return int({input.option.Optional: 0, input.option.Variadic: input.min_arity}.get(input.option, 1))
+
+
+def _there(input: Any, given: Sequence[Var | None]) -> int:
+    """How many values stand for an input, of which the last of an operator may take all that are left."""
+    return sum(v is not None for v in (given if input.option == input.option.Variadic else given[:1]))
 
 
 def _defined(schema: Any, call: Call, version: int) -> onnx.FunctionProto | None:

@@ -87,7 +87,7 @@ def _steps(b: Builder, graph: Graph) -> tuple[Step, ...]:
         output = "".join(node.output[:1])
         value = b.frame.values.get(output)
         if value is not None and value.name in graph.nodes:
-            arrays = tuple(i for i in node.input if i in b.weights)
+            arrays = tuple(i for i in node.input if i in b.weights and i in graph.nodes)  # others were used up in reading
             found.append(Step(output, value.name, span, tuple(n for n in added if n in graph.nodes), arrays))
     return tuple(found)
 

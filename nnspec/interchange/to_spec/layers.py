@@ -17,7 +17,7 @@ from nnspec.interchange.to_spec.slicing import element, indexed
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, plain, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value
 
-EPSILON = 1e-5
+EPSILON, MOMENTUM = 1e-5, 0.9
 COMPUTED = ("+", "-", "*", "%", "cumsum", "max", "min", "sum")
 
 
@@ -27,7 +27,7 @@ COMPUTED = ("+", "-", "*", "%", "cumsum", "max", "min", "sum")
 def dense(step: Step, x: Value, w: Array, b: Array | None = None) -> Value:
     """x W + b over the last axis, which has to lie by itself."""
     x = x.arranged()
-    if x.axes[-1] != (len(x.call.shape) - 1,):
+    if x.axes[-1] != (len(x.call.shape) - 1,) or BATCH_AXIS in x.axes[-1]:
         explicit = x.explicit()
         if explicit is None or explicit.axes[-1][0] < 0:
             raise step.mixed()
@@ -168,7 +168,8 @@ def _batchnorm(step: Step, x: Read, *_: Read) -> Value:
     step.refuse(training_mode=0, spatial=1)
     names = ("gamma", "beta", "mu", "var")
     weights = {n: step.array(1 + i, n) for i, n in enumerate(names)}
-    return _channels_first(step, "batchnorm", weights)
+    momentum = plain(float(step.attr("momentum", MOMENTUM)))
+    return _channels_first(step, "batchnorm", weights, **({} if momentum == MOMENTUM else {"momentum": momentum}))
 
 
 @rule("InstanceNormalization")
