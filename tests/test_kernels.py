@@ -15,8 +15,9 @@ from nnspec import blas
 from nnspec.deploy import distance
 from nnspec.graph import Op
 from nnspec.lazy import real
-from nnspec.ops import OPS, columns, winograd
+from nnspec.ops import OPS, columns, pooling, winograd
 from nnspec.ops.dense import in_rows, sums_as_product
+from nnspec.ops.windows import padded_shape
 from nnspec.run.rows import WORTH_IT, in_long_rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -93,21 +94,40 @@ POOLS: dict[str, dict[str, Any]] = {
     "side by side, not all covered": {"kernel": (3, 2), "strides": (3, 2), "pads": (0, 0, 0, 0)},
     "one pixel": {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)},
     "overlapping": {"kernel": (3, 3), "strides": (2, 2), "pads": (1, 1, 1, 1)},
+    "overlapping all around": {"kernel": (5, 4), "strides": (1, 1), "pads": (2, 1, 2, 2)},
+    "along one axis": {"kernel": (1, 3), "strides": (1, 2), "pads": (0, 1, 0, 1)},
+    "with gaps": {"kernel": (2, 1), "strides": (3, 2), "pads": (1, 0, 0, 0)},
+    "pads only, with windows that see nothing else": {"kernel": (1, 1), "strides": (1, 1), "pads": (1, 0, 2, 1)},
+    "all of it": {"kernel": (8, 7), "strides": (8, 7), "pads": (0, 0, 0, 0)},
 }
 
 
+@pytest.mark.parametrize("images_of_a_chunk", [1, 2, 9])
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("case", POOLS)
-def test_pooling_and_its_gradient_are_as_defined_with_ties_too(case: str, last: bool) -> None:
-    x = np.round(images(3, 4, 8, 7, last=last))  # whole numbers: many are equal
-    y = OPS["max_pool"].kernel(x, **POOLS[case])
+def test_pools_and_their_gradients_are_as_defined_with_ties_too(
+    case: str, last: bool, images_of_a_chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how, x = POOLS[case], np.round(images(3, 4, 8, 7, last=last))  # whole numbers: many are equal
+    monkeypatch.setattr(pooling, "CHUNK_BYTES", images_of_a_chunk * 8 * int(np.prod(padded_shape((1, *x.shape[1:]), how["pads"]))))
+    y = OPS["max_pool"].kernel(x, **how)
     g = images(*y.shape, last=last)
-    for op, inputs in (("max_pool", (x,)), ("max_pool_grad", (g, x, y))):
-        expected = OPS[op].kernel(*inputs, **POOLS[case])
+    size = {"size": x.shape[2:]}
+    for op, inputs, more in (
+        ("max_pool", (x,), {}),
+        ("max_pool_grad", (g, x, y), {}),
+        ("avg_pool", (x,), {}),
+        ("avg_pool_grad", (g,), size),
+    ):
+        if op == "avg_pool" and case.startswith("pads only"):
+            return  # the mean of nothing
+        expected = OPS[op].kernel(*inputs, **more, **how)
         out = empty_like(expected.shape, last)
-        OPS[op].prepare(out, *inputs, **POOLS[case])()  # type: ignore[misc]  # these rows have it
-        assert np.array_equal(out, expected), op
-    spread = OPS["max_pool_grad"].kernel(g, x, y, **POOLS[case])
+        run = OPS[op].prepare(out, *inputs, **more, **how)  # type: ignore[misc]  # these rows have it
+        for _ in range(2):
+            run()
+            np.testing.assert_allclose(out, expected, atol=1e-12, err_msg=op)
+    spread = OPS["max_pool_grad"].kernel(g, x, y, **how)
     assert np.isclose(spread.sum(), g.sum())
 
 

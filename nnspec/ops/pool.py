@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnspec.blas import Call
 from nnspec.graph import Mismatch, Op, Shape, Size, Type
 from nnspec.graph.types import count
-from nnspec.lazy import np
-from nnspec.ops.columns import full_channels_last, in_turn
+from nnspec.lazy import Module, np
 from nnspec.ops.windows import Numbers, grid_of, inside, offsets, padded, padded_shape, unreached, within_images
+
+if TYPE_CHECKING:
+    from nnspec.ops import pooling
+else:
+    pooling = Module("nnspec.ops.pooling")
 
 
 def _grid(shape: Shape, kernel: Numbers, strides: Numbers, pads: Numbers) -> Shape:
@@ -36,93 +39,27 @@ def _pool_shape(x: Type, kernel: Numbers, strides: Numbers, pads: Numbers) -> Sh
     return (*x.shape[:2], *grid)
 
 
-class _Padded:
-    """A padded image in memory of its own, and the slices of it that the places of a window see."""
-
-    def __init__(self, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers, grid: Numbers, value: float) -> None:
-        self.whole = full_channels_last(padded_shape(x.shape, pads), value, x.dtype) if any(pads) else x
-        self.image = inside(self.whole, pads)
-        self.slices = [self.whole[place] for place in _places(kernel, strides, grid)]
-
-    def take(self, x: Any) -> None:
-        """Put an image between the pads, if there are any."""
-        if self.whole is not x:
-            np.copyto(self.image, x)
-
-
 def _max_pool(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
     return np.max(_seen(x, kernel, strides, pads, -np.inf), axis=0)
 
 
-def _max_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
-    p = _Padded(x, kernel, strides, pads, out.shape[2:], -np.inf)
-    first, second, *others = p.slices if len(p.slices) > 1 else p.slices * 2
-    take = [partial(p.take, x)] if any(pads) else []
-    larger: list[Call] = [partial(np.maximum, out, part, out=out) for part in others]
-    return in_turn([*take, partial(np.maximum, first, second, out=out), *larger])
-
-
 def _max_pool_grad(g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
-    out = np.empty_like(x)
-    _max_pool_grad_into(out, g, x, y, kernel, strides, pads)()
-    return out
-
-
-def _max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
-    if kernel == strides and not any(pads):
-        return _routed(out, g, x, y, kernel)
-    seen = _Padded(x, kernel, strides, pads, y.shape[2:], -np.inf)
-    into = _Padded(np.empty_like(x), kernel, strides, pads, y.shape[2:], 0.0)
-    free, hit, part = np.empty_like(y, bool), np.empty_like(y, bool), np.empty_like(g)
-
-    def run() -> None:
-        seen.take(x)
-        into.whole.fill(0)
-        free.fill(True)
-        for value, target in zip(seen.slices, into.slices, strict=True):
-            np.equal(value, y, hit)
-            np.logical_and(hit, free, hit)
-            np.greater(free, hit, free)  # free and not hit: the first of equal ones takes all
-            np.multiply(g, hit, part)
-            np.add(target, part, target)
-        np.copyto(out, into.image)
-
-    return run
-
-
-def _routed(out: Any, g: Any, x: Any, y: Any, kernel: Numbers) -> Call:
-    """Where windows do not overlap, each pixel gets all of the gradient of its window or nothing."""
-    values, targets = (_Padded(image, kernel, kernel, (0,) * 2 * len(kernel), y.shape[2:], 0.0).slices for image in (x, out))
-    hit, taken = np.empty_like(y, bool), np.empty_like(y, bool)
-    covered = all(n == k * windows for n, k, windows in zip(x.shape[2:], kernel, y.shape[2:], strict=True))
-    calls: list[Call] = [] if covered else [partial(out.fill, 0)]
-    for i, (value, target) in enumerate(zip(values, targets, strict=True)):
-        if i == 0:
-            calls += [partial(np.equal, value, y, taken), partial(np.multiply, g, taken, target)]
-        elif i == len(values) - 1:
-            calls += [partial(np.logical_not, taken, hit), partial(np.multiply, g, hit, target)]
-        else:
-            calls += [partial(np.equal, value, y, hit), partial(np.greater, hit, taken, hit), partial(np.logical_or, taken, hit, taken)]
-            calls.append(partial(np.multiply, g, hit, target))
-    return in_turn(calls)
+    whole, free = np.zeros(padded_shape(x.shape, pads), x.dtype), np.ones(y.shape, bool)
+    places = _places(kernel, strides, y.shape[2:])
+    for value, place in zip(_seen(x, kernel, strides, pads, -np.inf), places, strict=True):
+        hit = (value == y) & free
+        free &= ~hit
+        whole[place] += g * hit
+    return inside(whole, pads)
 
 
 def _pick_max(x: Any, at: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
-    out = np.empty_like(y)
-    _pick_max_into(out, x, at, y, kernel, strides, pads)()
+    out, free = np.zeros_like(y), np.ones(y.shape, bool)
+    for value, candidate in zip(_seen(x, kernel, strides, pads, 0.0), _seen(at, kernel, strides, pads, -np.inf), strict=True):
+        hit = (candidate == y) & free
+        free &= ~hit
+        out += value * hit
     return out
-
-
-def _pick_max_into(out: Any, x: Any, at: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
-    def run() -> None:
-        out.fill(0)
-        free = np.ones(y.shape, bool)
-        for value, candidate in zip(_seen(x, kernel, strides, pads, 0.0), _seen(at, kernel, strides, pads, -np.inf), strict=True):
-            hit = (candidate == y) & free
-            np.logical_and(free, ~hit, free)
-            np.add(out, value * hit, out)
-
-    return run
 
 
 def _onnx_pool(o: Any, kind: str, x: str, kernel: Numbers, strides: Numbers, pads: Numbers, **more: Any) -> str:
@@ -160,7 +97,7 @@ max_pool = Op(
         "max_pool([[[[[1, 2]], [[3, 0]]]]], kernel = [2, 1, 1], strides = [1, 1, 1], pads = [0, 0, 0, 0, 0, 0]) == [[[[[3, 2]]]]]",
     ),
     shape=_pool_shape,
-    prepare=_max_pool_into,
+    prepare=pooling.max_pool_into,
     strided=True,
     images=True,
     smooth=False,
@@ -180,7 +117,7 @@ max_pool_grad: Op = Op(
         " == [[[[1, 0, 6, 0]]]]",
         "max_pool_grad([[[1, 2]]], [[[3, 1, 4, 4]]], [[[4, 4]]], kernel = [3], strides = [2], pads = [0, 1]) == [[[0, 0, 3, 0]]]",
     ),
-    prepare=_max_pool_grad_into,
+    prepare=pooling.max_pool_grad_into,
     strided=True,
     images=True,
     choosing=("x", "y"),
@@ -197,7 +134,6 @@ pick_max: Op = Op(
         " == [[[[6]]]]",
         "pick_max([[[5, 6, 7, 8]]], [[[3, 1, 4, 4]]], [[[4, 4]]], kernel = [3], strides = [2], pads = [0, 1]) == [[[7, 7]]]",
     ),
-    prepare=_pick_max_into,
     strided=True,
     images=True,
     choosing=("at", "y"),
@@ -215,38 +151,20 @@ def _avg_pool(x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
     return total / pixels_seen(x.shape[2:], kernel, strides, pads, x.dtype)
 
 
-def _avg_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
-    p = _Padded(x, kernel, strides, pads, out.shape[2:], 0.0)
-    counts = pixels_seen(x.shape[2:], kernel, strides, pads, x.dtype)
-
-    def run() -> None:
-        p.take(x)
-        np.copyto(out, p.slices[0])
-        for part in p.slices[1:]:
-            np.add(out, part, out)
-        np.divide(out, counts, out)
-
-    return run
+def _avg_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
+    return pooling.avg_pool_into(out, x, pixels_seen(x.shape[2:], kernel, strides, pads, x.dtype), kernel, strides, pads)
 
 
 def _avg_pool_grad(g: Any, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> Any:
-    out = np.empty((*g.shape[:2], *size), g.dtype)
-    _avg_pool_grad_into(out, g, size, kernel, strides, pads)()
-    return out
+    share = g / pixels_seen(size, kernel, strides, pads, g.dtype)
+    whole = np.zeros(padded_shape((*g.shape[:2], *size), pads), g.dtype)
+    for place in _places(kernel, strides, g.shape[2:]):
+        whole[place] += share
+    return inside(whole, pads)
 
 
-def _avg_pool_grad_into(out: Any, g: Any, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> Callable[[], Any]:
-    into = _Padded(np.empty_like(out), kernel, strides, pads, g.shape[2:], 0.0)
-    counts, share = pixels_seen(out.shape[2:], kernel, strides, pads, g.dtype), np.empty_like(g)
-
-    def run() -> None:
-        np.divide(g, counts, share)
-        into.whole.fill(0)
-        for part in into.slices:
-            np.add(part, share, part)
-        np.copyto(out, into.image)
-
-    return run
+def _avg_pool_grad_into(out: Any, g: Any, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
+    return pooling.avg_pool_grad_into(out, g, pixels_seen(size, kernel, strides, pads, g.dtype), kernel, strides, pads)
 
 
 def _onnx_avg_pool_grad(o: Any, g: str, size: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers) -> str:
