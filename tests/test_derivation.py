@@ -423,7 +423,7 @@ def test_lines_are_no_longer_than_the_terminal_is_wide(width: int) -> None:
 # ---- LaTeX
 
 DOCUMENTS = [("mazur", "W1"), ("siamese", "enc.dense.W"), ("lenet", "conv.W"), ("gpt", "embedding.W"), ("sparse_autoencoder", "patterns")]
-DOCUMENTS += [("char_lstm", "lstm.R"), ("rnn_series", "rnn.W")]
+DOCUMENTS += [("char_lstm", "lstm.R"), ("rnn_series", "rnn.W"), ("heat", "net.dense.W"), ("gan", "maker.Generator.dense.W")]
 
 
 def document(name: str, parameter: str) -> str:
@@ -453,7 +453,20 @@ def test_a_document_compiles(name: str, parameter: str, tmp_path: Path) -> None:
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"], cwd=tmp_path, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stdout.decode("latin-1")[-2000:]
+    said = done.stdout.decode("latin-1")
+    assert done.returncode == 0, said[-2000:]
+    assert "Overfull" not in said
+
+
+def test_a_wide_formula_goes_on_in_the_next_line_between_its_terms() -> None:
+    """And says the same; what cannot be broken has a page that is as wide."""
+    chain = Chain(values_of(nnspec.load("heat").spec), "net.dense.W", Latex())
+    text = latex(chain, check(gallery("mazur"), "W1"))
+    on = " \\\\\n  &\\quad {}"
+    assert text.count(on + " + ") >= 3 and "paperwidth" in text
+    for e in (*chain.forward(), chain.rule(), *chain.backward()):
+        assert f"  {e.left} &= {e.right}" in text.replace(on, "")
+    assert "landscape" in document("mazur", "W1")
 
 
 def test_letters_of_the_literature_are_letters_of_latex() -> None:

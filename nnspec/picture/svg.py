@@ -9,7 +9,7 @@ from nnspec.diagnostics import printable
 from nnspec.picture.again import Again, rounded
 from nnspec.picture.diagram import Diagram
 from nnspec.picture.figure import LINE_HEIGHT, PAD, Figure, Line, Shape, figure_of
-from nnspec.picture.labels import ASIDE, Label
+from nnspec.picture.labels import Label
 from nnspec.picture.look import AGAIN_LINE, BACKWARD_LINE, COLORS, FAINT, FONT, INK, LINE, NOTE, PAPER, TITLE
 
 MARGIN = 20.0
@@ -114,8 +114,8 @@ def _way(way: Again, x: float, y: float) -> str:
 
 
 def _label(label: Label, x: float, y: float) -> Iterator[str]:
-    """Text that a line may pass behind."""
-    at, anchor = (x + label.x - ASIDE, "end") if label.on_left else (x + label.x + ASIDE, "start")
-    place = f'x="{at:.1f}" y="{y + label.y:.1f}" font-size="{NOTE}" text-anchor="{anchor}"'
-    yield f'<text {place} fill="{PAPER}" stroke="{PAPER}" stroke-width="3" stroke-linejoin="round">{escape(label.text)}</text>'
-    yield f'<text {place} fill="{FAINT}">{escape(label.text)}</text>'
+    """Text on a ground of its own, behind which a line may pass."""
+    at, anchor = (x + label.right, "end") if label.on_left else (x + label.left, "start")
+    ground = f'x="{x + label.left - 1:.1f}" y="{y + label.y - NOTE:.1f}" width="{label.width + 2:.1f}" height="{NOTE + 3}"'
+    yield f'<rect {ground} rx="2" fill="{PAPER}"/>'
+    yield f'<text x="{at:.1f}" y="{y + label.y:.1f}" font-size="{NOTE}" text-anchor="{anchor}" fill="{FAINT}">{escape(label.text)}</text>'
