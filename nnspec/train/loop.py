@@ -40,14 +40,41 @@ Array = np.ndarray[Any, np.dtype[Any]]
 EVALUATION_BATCH = 250
 
 
-@dataclass
 class Progress:
-    """What a listener is told: `on_batch(epoch, steps done in it, steps in it, loss)`, `on_epoch`, `on_note(other news)`, `on_warning`."""
+    """What a listener is told, by functions given here or by the methods of a subclass.
 
-    on_batch: Callable[[int, int, int, float], None] = lambda *_: None
-    on_epoch: Callable[[Epoch], None] = lambda _: None
-    on_note: Callable[[str], None] = lambda _: None
-    on_warning: Callable[[Diagnostic], None] = warn
+    The `loss` that `on_batch` is told after each step is the mean over the examples of the epoch so far.
+
+    >>> import nnspec
+    >>> heard = []
+    >>> progress = nnspec.Progress(on_epoch=lambda epoch: heard.append(epoch.number))
+    >>> _ = nnspec.load("mazur").fit(epochs=3, progress=progress)
+    >>> heard
+    [1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        on_batch: Callable[[int, int, int, float], None] | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
+        on_warning: Callable[[Diagnostic], None] | None = None,
+    ) -> None:
+        given = {"on_batch": on_batch, "on_epoch": on_epoch, "on_note": on_note, "on_warning": on_warning}
+        vars(self).update({name: function for name, function in given.items() if function})
+
+    def on_batch(self, epoch: int, done: int, steps: int, loss: float) -> None:
+        """After each step: the number of the epoch, how many of its steps are done, how many it has, and its mean loss so far."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """After each epoch."""
+
+    def on_note(self, note: str) -> None:
+        """Of other news."""
+
+    def on_warning(self, warning: Diagnostic) -> None:
+        """Of what is probably not meant; a warning of Python's, where nobody listens."""
+        warn(warning)
 
 
 @dataclass
