@@ -15,6 +15,16 @@ def needs(what: str, kinds: type | tuple[type, ...], value: object, help: str = 
         raise fault("E106", f"{what}, not {_shown(value)}", help=help)
 
 
+def needs_rate(lr: Any, dtype: str) -> float:
+    """A learning rate as a number; a Fault (E106) for what is none, or none of this type."""
+    import numpy as np
+
+    value = np.asarray(lr)
+    if value.ndim or value.dtype.kind not in "fiu" or not abs(value) <= np.finfo(dtype).max:
+        raise fault("E106", f"`lr` is a number of {dtype}, not {lr!r}")
+    return float(value)
+
+
 def needs_names(fields: Any, help: str = "") -> None:
     """A Fault (E106) for what has no arrays by name: a dict has, and so have an opened npz file and a data frame."""
     import numpy as np

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from nnspec.arguments import needs
+from nnspec.arguments import needs, needs_rate
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, as_spec_error, did_you_mean, fault, warn
 from nnspec.elaborate.training import MAX_SEED
@@ -211,7 +211,7 @@ class Net:
         the rate is `lr`, or the base rate.
         """
         self._needs_training()
-        rate = self._base_rates[self.engine.stage] if lr is None else lr
+        rate = self._base_rates[self.engine.stage] if lr is None else needs_rate(lr, self.spec.dtype)
         return self.engine.step(self._checked(fields, self.inputs | self.targets), rate)
 
     @cached_property

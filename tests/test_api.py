@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import nnspec
 from nnspec import SpecError
 from nnspec.train import predictions
+from nnspec.train.epoch import Epoch
 from nnspec.train.loop import EVALUATION_BATCH
 
 LINE = """
@@ -317,6 +319,64 @@ def test_who_listens_to_a_training_is_told_of_every_step_and_epoch() -> None:
     progress = nnspec.Progress(on_batch=lambda _, done, *__: steps.append(done), on_epoch=lambda epoch: epochs.append(epoch.number))
     nnspec.loads(LINE).fit({"x": X, "y": Y}, progress=progress)
     assert (steps, epochs) == ([1, 1, 1], [1, 2, 3])
+
+
+class Told(nnspec.Progress):
+    """Hears by its methods."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.batches: list[tuple[int, int, int, float]] = []
+        self.epochs: list[int] = []
+
+    def on_batch(self, epoch: int, done: int, steps: int, loss: float) -> None:
+        self.batches.append((epoch, done, steps, loss))
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        self.epochs.append(epoch.number)
+
+
+def test_the_methods_of_a_subclass_are_told_too_and_the_loss_is_the_mean_of_the_epoch_so_far() -> None:
+    spec = "model M { input x: []  param w: [] = 0  output o = x + w  loss o } train { batch 2  epochs 2  optimizer sgd(lr = 1e-30) }"
+    told, examples = Told(), [0.0, 10.0, 20.0, 30.0, 70.0]
+    nnspec.loads(spec).fit({"x": examples}, progress=told)
+    assert [b[:3] for b in told.batches] == [(epoch, done, 3) for epoch in (1, 2) for done in (1, 2, 3)] and told.epochs == [1, 2]
+    for losses in ([b[3] for b in told.batches[:3]], [b[3] for b in told.batches[3:]]):
+        first, both = losses[0] * 2, losses[1] * 4
+        assert losses[2] == pytest.approx(np.mean(examples))
+        sums = {a + b for a, b in combinations(examples, 2)}
+        assert first in sums and both - first in sums and sum(examples) - both in examples
+
+
+def test_what_is_given_stands_in_place_of_a_method() -> None:
+    heard: list[int] = []
+    told = Told(on_epoch=lambda epoch: heard.append(epoch.number))
+    nnspec.loads(LINE).fit({"x": X, "y": Y}, progress=told)
+    assert (told.epochs, heard, len(told.batches)) == ([], [1, 2, 3], 3)
+
+
+def test_warnings_are_python_s_unless_someone_listens() -> None:
+    net = nnspec.loads(LINE.replace("epochs 3", "epochs 1  schedule warmup(9)").replace("train {", "train { batch 1 "))
+    with pytest.warns(UserWarning, match="W116") as caught:
+        net.fit({"x": X, "y": Y})
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("lr", [float("nan"), float("inf"), 1e39, "a", "0.1", [0.1], True, 10**400, 1j])
+def test_a_rate_that_is_no_number_is_refused_and_the_weights_stay(lr: Any) -> None:
+    net = nnspec.loads(LINE)
+    with pytest.raises(SpecError, match=f"E106.*`lr` is a number of float32, not {re.escape(repr(lr))}"):
+        net.step(lr=lr, x=X, y=Y)
+    assert net.params["w"] == 1 and int(net.engine.steps_done) == 0
+
+
+@pytest.mark.parametrize("lr", [0.25, np.float32(0.25), np.array(0.25)])
+def test_a_rate_is_any_one_number(lr: Any) -> None:
+    net = nnspec.loads(LINE)
+    net.step(lr=float(lr), x=X, y=Y)
+    again = nnspec.loads(LINE)
+    again.step(lr=lr, x=X, y=Y)
+    assert again.params["w"] == net.params["w"] != 1
 
 
 def test_a_data_frame_gives_arrays_by_name() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +161,42 @@ def test_weights_that_are_lost_behind_a_finite_loss_are_not_said_to_be_the_loss(
     spec = "optimizer div(lr) { w <- w - lr * g / (0 * g) }\n" + SPEC.format("  output z\n  loss mse(z, y)", "div(0.1)", 4)
     with pytest.raises(SpecError, match=r"E401.*the optimizer left weights that are no numbers in epoch 1, step 1, from a loss of \d"):
         nnspec.loads(spec).fit()
+
+
+GROWING = """model M {
+  input  x: [2]
+  target y: []
+  z = x -> standardize -> dense(3, bias = false) -> batchnorm -> dense(1) -> squeeze
+  output z
+  loss   mse(z, y)
+}
+train {
+  data      { x = [[900, 1], [0, 0], [700, -1], [2, 3]], y = [1, 0, 0, 1] }
+  epochs    300
+  optimizer OPTIMIZER
+}"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_largest_weight_is_one_that_is_trained_and_no_statistic(engine: str) -> None:
+    net = nnspec.loads(GROWING.replace("OPTIMIZER", "sgd(lr = 1e38)"), engine=engine)
+    with pytest.raises(SpecError, match="E401") as caught:
+        net.fit()
+    named = re.findall(r"the largest weight before it is \S+, in `(.*?)`", str(caught.value))
+    assert len(named) == 1 and named[0] in net.params
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("optimizer", "code", "said"),
+    [
+        ("sgd(lr = 1e39)", "E106", "the learning rate is larger than any number of float32"),
+        ("sgd(lr = 1e-6)  schedule step_decay(1e46, 1)", "E401", "the learning rate became inf in epoch 2, step 2"),
+    ],
+)
+def test_a_rate_that_is_no_float32_is_said_to_be_none(engine: str, optimizer: str, code: str, said: str) -> None:
+    with warnings.catch_warnings(record=True) as caught, pytest.raises(SpecError, match=f"{code}.*{said}"):
+        warnings.simplefilter("always")
+        nnspec.loads(GROWING.replace("OPTIMIZER", optimizer), engine=engine).fit()
+    assert not [w for w in caught if issubclass(w.category, RuntimeWarning)]
+    assert nnspec.loads(GROWING.replace("OPTIMIZER", "sgd(lr = 1e39)  schedule step_decay(1e-45, 1)"), dtype="float64").engine

@@ -27,7 +27,7 @@ def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int 
     if moment and training.schedule and not isfinite(moment.lr):
         return _no_rate(training.schedule, moment.lr, when)
     span = training.optimizer.span if training.optimizer else None
-    return (found.diagnostic(f" any more {when}") if found else None) or _grown(moment, loss, when, span)
+    return (found.diagnostic(f" any more {when}") if found else None) or _grown(trail, moment, loss, when, span)
 
 
 def _no_rate(schedule: Applied, lr: float, when: str) -> Diagnostic:
@@ -48,16 +48,17 @@ def _undefined(trail: Trail, moment: Moment) -> Undefined | None:
     return None
 
 
-def _grown(moment: Moment | None, loss: float, when: str, span: Span | None) -> Diagnostic:
+def _grown(trail: Trail, moment: Moment | None, loss: float, when: str, span: Span | None) -> Diagnostic:
     """E401: the numbers have grown beyond what floats hold."""
     losses = moment.losses[-SHOWN:] if moment else (loss,)
-    largest = max((float(np.abs(v).max()), n) for n, v in moment.arrays.items() if v.size) if moment and moment.arrays else (0.0, "")
+    weights = {n: moment.arrays[n] for n in trail.engine.params} if moment else {}
+    size, name = max(((float(np.abs(v).max()), n) for n, v in weights.items() if v.size), default=(0.0, ""))
     label = f"the last losses: {', '.join(f'{v:.3g}' for v in losses)}" if len(losses) > 1 else ""
-    weights = f"; the largest weight before it is {largest[0]:.3g}, in `{largest[1]}`" if largest[1] else ""
+    largest = f"; the largest weight before it is {size:.3g}, in `{name}`" if name else ""
     help_ = "a smaller learning rate, or `clip norm(1.0)`, usually helps"
     if isfinite(losses[-1]):
         what = f"the optimizer left weights that are no numbers {when}, from a loss of {losses[-1]:.4g}"
         help_ = f"{help_}; so does an optimizer whose formula divides by no 0"
     else:
         what = f"the loss became {losses[-1]} {when}"
-    return Diagnostic("E401", f"{what}{weights}", span, label, help=help_)
+    return Diagnostic("E401", f"{what}{largest}", span, label, help=help_)

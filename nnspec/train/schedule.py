@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import copysign, inf
 from typing import Any
 
 import numpy as np
 
 from nnspec.compile import Compilation
+from nnspec.diagnostics import fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.training import learning_rate
 from nnspec.elaborate.update import SCHEDULE_NAMES, schedule_graph
@@ -19,7 +21,11 @@ def base_rate(spec: Compilation, stage: int = 0) -> float:
     """The learning rate of a train block's optimizer, before any schedule."""
     optimizer = spec.trainings[stage].optimizer
     assert optimizer
-    return learning_rate(optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
+    rate = learning_rate(optimizer, Elaborator(Graph("lr"), spec.definitions, training=True))
+    if abs(rate) > float(np.finfo(spec.dtype).max):
+        message = f"the learning rate is larger than any number of {spec.dtype}"
+        raise fault("E106", message, optimizer.spans.get("lr", optimizer.span), help="write for example `lr = 1e-3`")
+    return rate
 
 
 def follows_length(spec: Compilation) -> bool:
@@ -38,6 +44,7 @@ class LearningRate:
     def __init__(self, spec: Compilation, epochs: int, steps: int, stage: int = 0) -> None:
         schedule, self.base = spec.trainings[stage].schedule, base_rate(spec, stage)
         self.best: float | None = None
+        self.most = float(np.finfo(spec.dtype).max)
         self.memory = {n: np.zeros(()) for n in SCHEDULE_NAMES}
         start = {"lr": self.base, "rate": self.base, "epochs": epochs, "steps": steps}
         for name, value in start.items():
@@ -60,6 +67,8 @@ class LearningRate:
         self.memory["epoch"][...], self.memory["step"][...] = epoch, step
         self.program.run()
         rate = float(self.program.output("lr"))
+        if abs(rate) > self.most:
+            rate = copysign(inf, rate)
         if rate != self.memory["rate"]:
             self.memory["stale"][...] = 0
         self.memory["rate"][...] = rate
