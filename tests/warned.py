@@ -154,6 +154,8 @@ MUST = {
         "after the last layer": vector("dense(4) -> dropout(0.5)"),
         "before the softmax": image("flatten -> dense(10) -> dropout(0.2)"),
         "the classic form": vector("dense(4) -> dropout_classic(0.5)"),
+        "behind what is drawn in use": model("input x: [8]", "output z = (x * bernoulli(0.5)) -> dropout(0.5)"),
+        "a formula while training": model("input x: [8]", "output z = if training then x * bernoulli(0.5) else x"),
     },
     "W131": {
         "the other way round": model("input x: []", U, "output d = grad(x, u)", "loss (d - u)^2"),
@@ -377,6 +379,8 @@ MUST_NOT = {
     "Xavier with relu behind a normalisation": vector("dense(16, false, xavier_normal) -> batchnorm -> relu -> dense(4)"),
     "a value for an expectation": vector("dense(4)", "h = 2 * x", "expect shape(h) == [8]"),
     "a target for a metric": vector("dense(4)", "target other: [4]", "metric mae(z, other)"),
+    "what is switched off in use, too": model("input x: [8]", "output z = sum(x * bernoulli(0.5))"),
+    "a share of it that is kept in use, too": model("input x: [8]", "output z = 2 * (x * (if random(x) < 0.5 then 1 else 0)) + 1"),
     "dropout before the last layer": vector("dense(16) -> relu -> dropout(0.5) -> dense(4)"),
     "a code with dropout that is an output": model(
         "input x: [8]", "code = x -> dense(16) -> relu -> dropout(0.5)", "recon = code -> dense(8)", "output code, recon",

@@ -24,18 +24,21 @@ def shown(epochs: int) -> Iterator[Progress]:
         yield _lines(epochs)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
-    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    whole = Column(no_wrap=True, min_width=len(f"epoch {epochs}/{epochs}"))  # also where little fits beside it
+    number = TextColumn("epoch {task.fields[done]}/{task.total}", table_column=whole)
+    columns = (number, BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=epochs)
+        task = bar.add_task("", total=epochs, done=0)
 
         def on_batch(epoch: int, done: int, of: int, loss: float) -> None:
-            bar.update(task, completed=epoch - 1 + done / of, description=f"loss {loss:.4f}")
+            bar.update(task, completed=epoch - 1 + done / of, done=epoch - 1, description=f"loss {loss:.4f}")
 
         def on_epoch(epoch: Epoch) -> None:
-            bar.update(task, completed=epoch.number, description=_line(epoch))
+            bar.update(task, completed=epoch.number, done=epoch.number, description=_line(epoch))
 
         yield Progress(on_batch, on_epoch, lambda text: bar.console.print(printable(text), markup=False), _warn)
 

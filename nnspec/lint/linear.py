@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.graph import Node, Shape
@@ -106,23 +106,24 @@ def _normalised_at(node: Node, bias: Span | None) -> tuple[tuple[Span, str], ...
 
 
 def dropout_on_the_output(network: Network) -> Iterator[Diagnostic]:
-    """W113: what is switched off at random with no layer after it that could make up for it."""
-    wiring = network.in_training
+    """W113: what is switched off at random, and not in use, too, with no layer after it that could make up for it."""
+    wiring, in_use = network.in_training, network.in_use
+    meant = {node.span for node in in_use.graph if _is_dropout(in_use, node)}
     for public, name in wiring.graph.outputs.items():
-        if public.startswith("output:") and (dropped := _dropped(wiring, name)):
+        if public.startswith("output:") and (dropped := _dropped(wiring, name, meant)):
             message = f"the output `{public.removeprefix('output:')}` is switched off at random while training, and no layer comes after"
             help_ = "put the dropout before the last layer, `-> dropout(0.5) -> dense(10)`, or leave it out"
             yield Diagnostic("W113", message, dropped.span, help=help_, level="warning")
 
 
-def _dropped(wiring: Wiring, name: str) -> Node | None:
-    """The dropout of a value with no product between it and the value, unless it is on the way to another."""
+def _dropped(wiring: Wiring, name: str, meant: Collection[Span | None]) -> Node | None:
+    """The dropout of a value with no product between it and the value, unless it is on the way to another, or is `meant`."""
     waiting, seen = [name], set[str]()
     while waiting:
         node = wiring.graph[waiting.pop()]
         if node.name in seen or node.name in wiring.products or node.op.name == "scan":
             continue
-        if _is_dropout(wiring, node) and not wiring.graph.dependents([node.name]) & wiring.products.keys():
+        if _is_dropout(wiring, node) and node.span not in meant and not wiring.graph.dependents([node.name]) & wiring.products.keys():
             return node
         seen.add(node.name)
         waiting += node.inputs
