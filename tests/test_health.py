@@ -214,7 +214,7 @@ def test_looking_takes_at_most_a_small_share_of_a_training(monkeypatch: pytest.M
 def test_looking_changes_no_bit_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     net, other = (nnspec.load("iris", threads=1) for _ in range(2))
     net.fit(epochs=3)
-    monkeypatch.setattr("nnspec.train.health.Health._look", lambda self, epoch: None)
+    monkeypatch.setattr("nnspec.train.health.Health._look", lambda *_, **__: None)
     other.fit(epochs=3)
     assert all((net.params[n] == other.params[n]).all() for n in net.params)
 
@@ -319,6 +319,20 @@ def test_a_run_that_is_interrupted_again_and_again_has_every_look_once(tmp_path:
     nnspec.load("iris", threads=1).fit(epochs=6, run=tmp_path / "r", resume=True)
     looks = looks_of(tmp_path / "r")
     assert looks == sorted(set(looks)) and (looks[0], looks[-1]) == (0, 6)
+
+
+def test_where_looks_take_no_time_those_of_an_interrupted_run_are_those_of_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+    nnspec.load("iris", threads=1, engine="numpy").fit(epochs=6, run=tmp_path / "whole")
+    for after in (1, 4, 11, 9):
+        with pytest.raises(Interrupted):
+            net = nnspec.load("iris", threads=1, engine="numpy")
+            net.fit(epochs=6, run=tmp_path / "r", resume=(tmp_path / "r").exists(), progress=Stopping(after))
+    nnspec.load("iris", threads=1, engine="numpy").fit(epochs=6, run=tmp_path / "r", resume=True)
+    assert looks_of(tmp_path / "r") == [0, 1, 2, 3, 4, 5, 6]
+    assert (tmp_path / "r" / "health.jsonl").read_bytes() == (tmp_path / "whole" / "health.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"[]\n", b'{"epoch": "x"}\n', b'{"epo'])

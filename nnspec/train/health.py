@@ -23,7 +23,7 @@ class Health:
     """`begin` before the first step of a train block, `after` each epoch, `finish` at the end.
 
     `tell` is given each warning once, `record` all that is seen. `fresh` says that the block begins with new weights and one loss, which
-    is to fall. Of a block that goes on, `epochs` and `steps` are those it has done.
+    is to fall. Of a block that goes on, `epochs` and `steps` are those it has done, and what it begins with is not recorded.
     """
 
     probe: Probe
@@ -39,9 +39,9 @@ class Health:
     spent: float = 0.0
     started: float = 0.0
 
-    def begin(self, epoch: int = 0) -> None:
+    def begin(self, epoch: int = 0, *, recorded: bool = True) -> None:
         self.started = time.perf_counter()
-        self.first = self._look(epoch)
+        self.first = self._look(epoch, recorded=recorded)
 
     def after(self, epoch: int) -> None:
         self.epochs += 1
@@ -60,10 +60,11 @@ class Health:
                 self.said.add(warning.code)
                 self.tell(warning)
 
-    def _look(self, epoch: int) -> Look:
+    def _look(self, epoch: int, *, recorded: bool = True) -> Look:
         started = time.perf_counter()
         look = self.probe.look()
-        self.record({"epoch": epoch, **look.as_json()})
+        if recorded:
+            self.record({"epoch": epoch, **look.as_json()})
         self.last = epoch
         self.say(self._warnings(look))
         self.seconds = time.perf_counter() - started

@@ -154,7 +154,7 @@ class Stage:
         """Add the epochs to what there is."""
         at, health = self.at, self.health(history)
         at.kept = None
-        health.begin(self.at.epochs_before + self.at.epoch)
+        health.begin(at.epochs_before + at.epoch, recorded=not (self.kept and self.kept.begun is at))
         while at.epoch < self.length.epochs and at.step < self.length.steps and not at.reason:
             epoch = self.epoch()
             history.epochs.append(epoch)

@@ -239,9 +239,9 @@ def log_health(folder: Path, look: Mapping[str, Any]) -> None:
 
 
 def cut_health(folder: Path, epoch: int) -> None:
-    """Leave out what was seen from an epoch on, where it is looked at again, and a line that is not whole."""
+    """Leave out what was seen after an epoch, where it is looked at again, and a line that is not whole."""
     lines = plain(folder / HEALTH).read_bytes().splitlines(keepends=True) if (folder / HEALTH).exists() else []
-    write_whole(folder / HEALTH, b"".join(line for line in lines if line.endswith(b"\n") and _epoch_of(line) < epoch))
+    write_whole(folder / HEALTH, b"".join(line for line in lines if line.endswith(b"\n") and _epoch_of(line) <= epoch))
 
 
 def _epoch_of(look: bytes) -> float:
