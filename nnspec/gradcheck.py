@@ -12,6 +12,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, fault
 from nnspec.elaborate.primitives import SEED, STEP
+from nnspec.finite_differences import slope
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.loop import Loop
 from nnspec.ops import OPS
@@ -20,7 +21,6 @@ from nnspec.run import reference
 from nnspec.run.engine import first_values
 from nnspec.run.lengths import fitting
 from nnspec.run.undefined import undefined
-from nnspec.slopes import slope
 
 Array = np.ndarray[Any, np.dtype[Any]]
 EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8

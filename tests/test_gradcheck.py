@@ -10,9 +10,9 @@ import pytest
 
 import nnspec
 from nnspec.compile import Compilation
+from nnspec.finite_differences import slope
 from nnspec.gradcheck import Checked, compare, example, gradcheck
 from nnspec.run import reference
-from nnspec.slopes import slope
 
 EDIT_DISTANCE = """
 model M {

@@ -17,7 +17,7 @@ from nnspec.double import DOUBLE
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
 from nnspec.graph.loop import BoundLoop, Loop
 from nnspec.graph.types import bind
-from nnspec.interchange.double import IN_DOUBLE
+from nnspec.interchange.double_forms import IN_DOUBLE
 from nnspec.interchange.whole import OF_WHOLE, WHOLE
 from nnspec.ops.loop import parts
 from nnspec.record import dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from nnspec.double import DOUBLE
-from nnspec.interchange.double import IN_DOUBLE
+from nnspec.interchange.double_forms import IN_DOUBLE
 from nnspec.interchange.lowering import Lowering
 from nnspec.ops import OPS
 
