@@ -86,6 +86,25 @@ def test_a_gap_of_other_data_is_closed_by_what_the_spec_says(command: tuple[str,
     assert found.code == "E306" and "in the data block of the spec, `missing = drop`" in found.help and ".csv" not in found.help
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "marked", "help_"),
+    [
+        ("x = [[1, 2], [-1, 1e39], [3, 4]], t = [0, 1, 2]", "E306", "1e39", "its largest number is 3.4e+38"),
+        ("x = [[1, 2], [-1e39, 1], [3, 4]], t = [0, 1, 2]", "E306", "-1e39", "its largest number is 3.4e+38"),
+        ("x = [[1, 2], [3, 4], [5, 6]], t = [0, 1, 7]", "E305", "7", ""),
+        ("x = [[1, 2], [3, 4]], t = [0.5, 1]", "E305", "0.5", "whole"),
+        ("x = [[1, 2], [3, 4], [1e39, 5], [6, 7]], t = [0, 1, 2, 0] ", "E306", "1e39", ""),
+    ],
+)
+def test_a_number_of_the_spec_that_does_not_fit_is_marked_itself(data: str, code: str, marked: str, help_: str) -> None:
+    model = "model M { input x: [2]  target t: class(3)  output z = x -> dense(3)  loss cross_entropy(z, t) }"
+    net = nnspec.loads(f"{model} train {{ data {{ {data} }} epochs 1 validation 0.4 optimizer adam }}")
+    with pytest.raises(nnspec.SpecError) as raised:
+        net.fit()
+    (found,) = raised.value.diagnostics
+    assert (found.code, found.span and found.span.text) == (code, marked) and help_ in found.help and "fill in" not in found.help
+
+
 @pytest.mark.usefixtures("own_columns")
 def test_predictions_without_data_say_that_they_are_of_examples_held_out() -> None:
     table = np.genfromtxt("m.csv", delimiter=",", skip_header=1, usecols=(0, 1))

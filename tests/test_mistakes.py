@@ -573,3 +573,11 @@ def test_only_what_can_stand_in_a_formula_is_offered_there() -> None:
 def test_a_setting_that_belongs_elsewhere_is_sent_there(setting: str) -> None:
     (d,) = diagnostics(training(*WELL, f"  {setting} 1"))
     assert (d.code, d.help, d.fix) == ("E111", vocabulary.ELSEWHERE[setting], None)
+
+
+@pytest.mark.parametrize(
+    ("line", "help_"), [("h = None", "nothing"), ("h = x * None", "nothing"), ("h = x -> dense(3, bias = None)", "true or false")]
+)
+def test_none_is_not_taken_for_a_truth(line: str, help_: str) -> None:
+    (d,) = diagnostics(model(line, "output x"))
+    assert d.code == "E101" and help_ in d.help and "false`" not in d.help and d.fix is None

@@ -247,6 +247,64 @@ def test_what_others_write_is_shown_as_it_is_written_here(lines: list[str], mark
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
+        ("h = x -> dense(4) -> relu + x", "h = (x -> dense(4) -> relu) + x"),
+        ("h = x -> dense(4, bias = false)\n  -> relu * 2", "h = (x -> dense(4, bias = false)\n  -> relu) * 2"),
+        ("loss x -> dense(1) - 3", "loss (x -> dense(1)) - 3"),
+        ("output p softmax(x)", "output p = softmax(x)"),
+        ("output p x -> softmax", "output p = x -> softmax"),
+        ("h = x\noutput x h", "h = x\noutput x, h"),
+        ("h = = x", "h = x"),
+        ("h = x -> dense(0x10)", "h = x -> dense(16)"),
+        ("h = x -> dense(0b11, bias = false)", "h = x -> dense(3, bias = false)"),
+        ("h = x -> dense(1_000 bias = false)", "h = x -> dense(1_000, bias = false)"),
+        ("h = max(1e3 x)", "h = max(1e3 x)"),
+        ("input z -> [3]", "input z : [3]"),
+    ],
+)
+def test_a_fix_that_is_offered_makes_what_was_meant(written: str, meant: str) -> None:
+    done = repaired(Source("spec.nn", model(written, "output y = x")), lambda source: Compilation(source, {}).diagnostics)
+    assert done.source.text.split() == model(meant, "output y = x").split()
+
+
+def test_a_pipeline_that_may_go_on_behind_a_sign_is_put_into_parentheses_by_the_author() -> None:
+    (d,) = diagnostics(model("h = x -> relu + x -> tanh", "output h"))
+    assert d.fix and (d.fix.text, d.fix.safe) == ("(x -> relu)", False) and "`(x -> relu) + ...`" in d.help
+    (d,) = diagnostics("model M { input x: [4]  h = x -> relu + x  output h }")
+    assert d.fix is None and "`(x -> relu) + ...`" in d.help
+
+
+def test_a_let_gets_its_value_by_its_sign_whatever_stands_there() -> None:
+    for sign in ("<-", "->", ":", "~"):
+        (d,) = diagnostics(f"let a {sign} 3\n" + model("output y = x * a"))
+        assert (d.message, d.fix and d.fix.text) == (f"`=` belongs here, not `{sign}`", "=")
+
+
+def test_a_number_to_another_base_in_a_setting_is_one_mistake_where_it_stands() -> None:
+    lines = "epochs 0x10", "batch 0b11", "optimizer adam(lr = 0.1)", "stop early(loss, patience = 0o7)", "seed 0 # 0x10"
+    found = diagnostics(training(*lines))
+    assert [(d.span and d.span.text, d.help) for d in found] == [("0x10", "write `16`"), ("0b11", "write `3`"), ("0o7", "write `7`")]
+    done = repaired(Source("spec.nn", training(*lines)), lambda source: Compilation(source, {}).diagnostics)
+    assert done.diagnostics == () and "epochs 16" in done.source.text and "# 0x10" in done.source.text
+
+
+@pytest.mark.parametrize(
+    ("block", "marked", "help_"),
+    [
+        ("model:\n  - dense: 3\n  - relu", "model:", "`model Net {"),
+        ("model: # a comment\n  layers:\n    - dense: 3", "model:", "`model Net {"),
+        ("model M:\n  input x: [3]\n  output y = x", "model M:", "`model M { ... }`"),
+        ("layer f(x, n):\n  return x -> dense(n)", "layer f(x, n):", "`layer f(x, n) { ... }`"),
+        ("train:\n  epochs: 3\n  optimizer: adam", "train:", "`train { ... }`"),
+    ],
+)
+def test_a_block_by_its_indent_is_one_mistake_that_shows_the_braces(block: str, marked: str, help_: str) -> None:
+    (d, *others) = diagnostics(f"{block}\n" + ("" if block.startswith("model") else model("output x")))
+    assert d.span and (d.code, d.span.text) == ("E004", marked) and help_ in d.help and not others
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
         ("h = x * 0,5 + 1,25", "h = x * 0.5 + 1.25"),
         ("h = x * 1,2,3", "h = x * 1,2,3"),
         ("input t: [2], u: class(3), v: [4]", "input t: [2]\ninput u: class(3)\ninput v: [4]"),

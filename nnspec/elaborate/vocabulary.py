@@ -71,7 +71,7 @@ SAME = {
     "drop": "dropna skip omit remove ignore",
     # ---- values
     "true": "yes on",
-    "false": "no off none",
+    "false": "no off",
 }
 """The same in other words."""
 
@@ -139,6 +139,7 @@ WITHOUT = (
 """What there is nothing for, and nothing like it may be put in its place."""
 
 SAID = {
+    **dict.fromkeys(("none", "null", "nil"), "no name stands for nothing: what has no value is left out"),
     "e": "e^x is written `exp(x)`, and e itself `exp(1)`",
     "inf": "a bound that is no bound is a large number, such as `1e30`",
     "activation": "an activation is a stage of its own: `x -> dense(8) -> relu`",

@@ -7,6 +7,7 @@ from collections.abc import Set
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable, uncommented
+from nnspec.syntax.advice import NAMES_ARGUMENT, definition, line_before, misplaced, named_output
 from nnspec.syntax.commas import comma_number
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement, word_of_definition
@@ -24,7 +25,7 @@ _PORT = re.compile(r"\s*(?P<kind>input|target)\s")
 _TYPED = re.compile(r"\s*(?P<name>[^\W\d]\w*)\s*:")
 _JOINS = re.compile(r"\w")
 _CALLED = re.compile(r"\b(?P<word>train|test)\s*\Z")
-_FACTOR, _NAMES_ARGUMENT = re.compile(r"(?<![\w.])\d[\d_.]*[ \t]*\Z"), re.compile(r"\s*=(?!=)")
+_FACTOR = re.compile(r"(?<![\w.])\d[\d_.]*[ \t]*\Z")
 _IN_BRACES = {
     "train": "its settings stand in braces: `train { data ..  epochs 3  optimizer adam(lr = 1e-3) }`",
     "test": 'a test has a title and a model: `test "by hand" of Net { given x = ..  expect .. }`',
@@ -42,10 +43,11 @@ _IN_BRACKETS = re.compile(r"\(.*\)")
 _OUTPUT_NAME = re.compile(r"\boutput\s+(?:[^\n]*,)?\s*(?P<name>[^\W\d]\w*)\s*\Z")
 _WIDE, _WIDER = re.compile("[\uff01-\uff5e]"), 0xFEE0
 """ASCII once more, for texts in Chinese or Japanese, so many places further on."""
-_FOR_OUTPUTS = ("p", "result", "out")
-_OUTPUT = re.compile(r"\s*output\b")
+_OUTPUTS = re.compile(r"\boutput\s+(?:[^\W\d]\w*\s*,\s*)*[^\W\d]\w*[ \t]+\Z")
 _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
 BRACKETS = "()[]{}"
+_BETWEEN = ("EQ", "COLON", "LARROW", "ARROW", "TILDE")
+"""What stands between a name and its value, in one kind of statement or another."""
 _IN_TRAINING = {"OPTIMIZER", "SCHEDULE", "RBRACE"}
 _OPERATORS = ("ARROW", "LPAR", "PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "DOT", "LSQB")
 
@@ -155,11 +157,11 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
         return _superfluous(span)
     if token in STATEMENT_WORDS and accepted >= _IN_TRAINING:
         return Diagnostic("E001", f"`{token}` stands in a model, not among the settings of a training", span)
-    more = _definition(token, span) if expected == "expected a definition" else _twice(token, span)
+    more = definition(token, span) if expected == "expected a definition" else misplaced(token, span)
     if token.type == "LPAR" and (opened := _CALLED.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
         more["help"] = _IN_BRACES[opened["word"]]
     if token.type in _OPERATORS and (named := _OUTPUT_NAME.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
-        more |= _named_output(source, named.start("name"))
+        more |= named_output(source, named.start("name"))
     if token == "as":
         more["help"] = "`as` names a stage behind `->`: `x -> dense(3) as first`"
     if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
@@ -167,32 +169,9 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)
 
 
-def _twice(token: Token, span: Span) -> dict[str, Any]:
-    """What is said of a sign or word that stands behind itself."""
-    if not re.search(rf"(?<!\w){re.escape(token)}[ \t]*\Z", _line_before(span)):
-        return {}
-    return {"help": "it stands here twice: leave one out", "fix": Fix(Span(span.source, span.start, span.end), "")}
-
-
-def _named_output(source: Source, start: int) -> dict[str, Any]:
-    """What is said of an output that is a formula without a name; the formula goes on to the end of the line."""
-    formula = Span(source, start, start + len(source.text[start:].split("\n", 1)[0])).one_line.rstrip(" }")
-    name = next((n for n in _FOR_OUTPUTS if not re.search(rf"\b{n}\b", source.text)), None)
-    fix = Fix(Span(source, start, start), f"{name} = ", safe=False) if name else None
-    return {"help": f"an output has a name: `output {name or '...'} = {formula}`", "fix": fix}
-
-
-def _definition(token: Token, span: Span) -> dict[str, Any]:
-    """What is said where a definition is due: by which word it begins, or how a value stands outside of them."""
-    if not _NAMES_ARGUMENT.match(span.source.text, span.end):
-        return meant(str(token), DEFINITION_WORDS, span)
-    help_ = f"a value for the whole file is written `let {token} = ...`; formulas stand in models, layers and functions"
-    return {"help": help_, "fix": Fix(Span(span.source, span.start, span.start), "let ")}
-
-
 def _is_factor(source: Source, start: int, end: int) -> bool:
     """Whether a word stands behind a number, as a product is written by hand, and names no argument."""
-    return bool(_FACTOR.search(source.text, max(0, start - MAX_LOOK_BACK), start)) and not _NAMES_ARGUMENT.match(source.text, end)
+    return bool(_FACTOR.search(source.text, max(0, start - MAX_LOOK_BACK), start)) and not NAMES_ARGUMENT.match(source.text, end)
 
 
 def _product(word: Span, accepted: Set[str]) -> Diagnostic:
@@ -213,11 +192,11 @@ def _missing(token: Token, accepted: Set[str]) -> str:
 
 def _without(sign: str, span: Span, token: Token) -> Diagnostic:
     """The sign before the token, or in its place."""
-    if token.type in ("EQ", "COLON") and sign in ("=", ":"):
+    if token.type in _BETWEEN and sign in ("=", ":"):
         message = f"`{sign}` belongs here, not `{token}`"
         return Diagnostic("E006", message, span, help=f"write `{sign}`", fix=Fix(span, sign))
     message = f"`{sign}` is missing before `{printable(str(token))}`"
-    if sign == "," and token.type == "NAME" and not _NAMES_ARGUMENT.match(span.source.text, span.end) and _is_made(span):
+    if sign == "," and token.type == "NAME" and not NAMES_ARGUMENT.match(span.source.text, span.end) and _is_made(span):
         return Diagnostic("E006", message, span, help=f"write `,` before it; {_of_values(span)}")
     if sign != "," and _starts_statement(span, token):
         end = _end_before(span)
@@ -233,7 +212,7 @@ def _starts_statement(span: Span, token: Token) -> bool:
     return (
         token in STATEMENT_WORDS
         or token.type == "RBRACE"
-        or (token.type == "NAME" and bool(_NAMES_ARGUMENT.match(span.source.text, span.end)))
+        or (token.type == "NAME" and bool(NAMES_ARGUMENT.match(span.source.text, span.end)))
     )
 
 
@@ -245,7 +224,7 @@ def _before(sign: str, span: Span) -> Diagnostic:
 
 def _of_values(span: Span) -> str:
     """What may be meant by two values side by side: a product, or a call where nothing makes the first."""
-    before = re.search(r"([^\W\d][\w.]*)[ \t]+\Z", _line_before(span))
+    before = re.search(r"([^\W\d][\w.]*)[ \t]+\Z", line_before(span))
     if before and not _is_made(Span(span.source, span.start - len(before[0]), span.start - len(before[0]) + len(before[1]))):
         return f"the arguments of a call stand in brackets: `{before[1]}({span.text})`"
     return f"a product is written `* {span.text}`, of matrices `@ {span.text}`; a stage follows by `->`"
@@ -255,10 +234,6 @@ def _is_made(word: Span) -> bool:
     """Whether the text makes a value of that name: a port, a parameter, a formula, or an argument."""
     made = _MAKES.format(word=re.escape(word.text))
     return bool(re.search(made, word.source.text, re.M))
-
-
-def _line_before(span: Span) -> str:
-    return span.source.line(span.line)[: span.begin[1] - 1]
 
 
 def _end_before(span: Span) -> Span:
@@ -281,10 +256,10 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
             return Diagnostic("E005", f"`{word}` is a word of other languages", span, help=WORDS[word])
         if declared := _DECLARED.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
             return _before("~" if declared["kind"] == "param" else "=", span)
-        named = _OUTPUT.match(source.text, start_of_statement(source.text, span.start)) and "=" not in _line_before(span)
+        named = _OUTPUTS.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start)
         if not named and _is_made(span):
             return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=_of_values(span))
-        sign = "," if named else " ->"
+        sign = " ->" if not named else " =" if token.type in _OPERATORS else ","
         fix = Fix(_end_before(span), sign)  # right at the word before, whose mistake it is if that has no value
         help_ = f"did you mean `{sign.strip()} {word}`?"
         return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=help_, fix=fix)

@@ -11,13 +11,16 @@ from nnspec.syntax.brackets import balanced
 from nnspec.syntax.explain import explain
 from nnspec.syntax.lalr import Unexpected
 from nnspec.syntax.recovery import blanked, lost_names, statement_around
+from nnspec.syntax.slips import decimal
 
 MAX_ERRORS = 50
 
 
 def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]) -> tuple[Spec, list[Diagnostic]]:
     """What is left of the text from `start` on when `read` can read it, and what was wrong with it."""
+    written, numbers = decimal(source, written, start)
     text, found = balanced(source, written, start, MAX_ERRORS)
+    found = numbers + found
     while True:
         try:
             spec = read(text)

@@ -8,9 +8,11 @@ from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.record import dataclass
 
 MAX_LOOK_BACK = 400
+OF_ANOTHER_BASE = re.compile(r'"[^"\n]*"|#[^\n]*|(?<![\w.])(?P<number>0(?:[xX][0-9a-fA-F]{1,16}|[oO][0-7]{1,16}|[bB][01]{1,64}))(?![\w.])')
 _QUOTES = "“”„«»‘’'`"
 _COMPARES = "(?:<=?(?!-)|>=?|[=!]=)"
 _OPERAND = r"[\w.]++(?:\[[^\[\]\n]*\]|\([^()\n]*\))?"
+_NUMBER = r"\d+(?:_\d+)*(?:\.\d+(?:_\d+)*)?(?:e[-+]?\d+)?"
 _OWN_SIGN = "a sign of other languages"
 _MARKS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0307": "dot", "\u0308": "ddot", "\u20d7": "vec"}
 """What is said of a letter with a mark above it; most letters have no sign of their own with it, as `ŷ` has."""
@@ -53,6 +55,14 @@ HERE = (
     Slip(
         "E004", re.compile(r"\b(train|model|layer|optimizer|test)\b([^\n{}:=]*?)\s*[:=]\s*\{"), r"`\g<0>` has a sign too many",
         fix=r"\1\2 {",
+    ),
+    Slip(
+        "E004", re.compile(r"^model[ \t]*:(?=[ \t]*(?:#[^\n]*)?$)", re.M), r"`\g<0>` is how other languages begin a block",
+        "a model has a name, and its statements stand in braces: `model Net { input x: [4]  output y = x -> dense(3) }`",
+    ),
+    Slip(
+        "E004", re.compile(r"^((?:model|layer|fn|train|optimizer|test)\b[^\n{}:=#]*?)[ \t]*:(?=[ \t]*(?:#[^\n]*)?$)", re.M),
+        r"`\g<0>` is how other languages begin a block", r"what belongs to it stands in braces: `\1 { ... }`",
     ),
     Slip(
         "E004", re.compile(r"\b(output|loss|metric|return)\s*:[ \t]*"), r"`\1` has no `:`", "its value follows at once: leave it out",
@@ -217,7 +227,7 @@ BEFORE = (
         r"`\g<0>` is no type", "what is one of ten classes is `class(10)`",
     ),
     Slip(
-        "E004", re.compile(r"(?<![\w.])\d[\d_.]*[^\W\d]\w*(?=\s*\Z)"), r"`\g<0>` is no number",
+        "E004", re.compile(rf"(?<![\w.])(?!{_NUMBER}\s*\Z)\d[\d_.]*[^\W\d]\w*(?=\s*\Z)"), r"`\g<0>` is no number",
         "a number is written `10`, `0.5` or `1e-3`",
     ),
 )  # fmt: skip
@@ -240,6 +250,20 @@ WORDS = {
     "elif": "write `else if c { ... }`",
 }
 """Words that begin a line in other languages."""
+
+
+def decimal(source: Source, text: str, start: int) -> tuple[str, list[Diagnostic]]:
+    """The text from `start` on with other programs' numbers to the base of 16, 8 or 2 in its own; a name may go on behind their 0."""
+    found: list[Diagnostic] = []
+
+    def read(m: re.Match[str]) -> str:
+        if not m["number"]:
+            return m[0]
+        span, ten = Span(source, start + m.start(), start + m.end()), str(int(m[0], 0))
+        found.append(Diagnostic("E004", f"`{m[0]}` is no number", span, help=f"write `{ten}`", fix=Fix(span, ten)))
+        return ten.ljust(len(m[0]))[: len(m[0])]
+
+    return OF_ANOTHER_BASE.sub(read, text), found
 
 
 def slip_at(source: Source, at: int) -> Diagnostic | None:

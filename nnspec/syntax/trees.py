@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
+from nnspec.diagnostics import Span
 from nnspec.syntax import ast
+from nnspec.syntax.parser import parse_piece
 
 
 def trees(tree: Any) -> Iterator[ast.Tree]:
@@ -19,3 +21,16 @@ def trees(tree: Any) -> Iterator[ast.Tree]:
         elif isinstance(tree, ast.Tree):
             yield tree
             todo += reversed([getattr(tree, f.name) for f in fields(tree) if f.name != "span"])
+
+
+def number_in(lists: Span, at: Sequence[int]) -> Span | None:
+    """Where a number of written lists stands, by its index in each; nothing where something else is written."""
+    piece = parse_piece(lists.text)
+    for i in at:
+        if not isinstance(piece, ast.List) or i >= len(piece.items):
+            return None
+        piece = piece.items[i]
+    number = piece.operand if isinstance(piece, ast.Unary) else piece
+    if piece is None or not isinstance(number, ast.Number):
+        return None
+    return Span(lists.source, lists.start + piece.span.start, lists.start + piece.span.end)

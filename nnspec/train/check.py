@@ -16,6 +16,7 @@ from nnspec.graph.types import bind, show, size_names
 from nnspec.record import dataclass
 from nnspec.run.fractions import Fractions
 from nnspec.run.stored import Stored
+from nnspec.syntax.trees import number_in
 from nnspec.train.cells import KINDS, NOT_FINITE_HELP, as_truths, not_a_number, quoted
 from nnspec.train.files import missing_help
 
@@ -106,8 +107,11 @@ class Checker:
         shapes = {name: self.shape(name, values, sizes) for name, values in arrays.items()}
         return {name: self.convert(name, values).reshape(shapes[name]) for name, values in arrays.items()}
 
-    def fault(self, code: str, name: str, message: str, **more: Any) -> Fault:
-        return fault(code, self.origins.get(name, "") + message, self.spans.get(name, self.span), **more)
+    def fault(self, code: str, name: str, message: str, at: tuple[int, ...] = (), **more: Any) -> Fault:
+        """The mistake of the data of a port; of the number `at` a place, where the spec itself has the numbers."""
+        span = self.spans.get(name, self.span)
+        written = number_in(span, (self.whence.row(at[0]) - 1, *at[1:])) if span and at else None
+        return fault(code, self.origins.get(name, "") + message, written or span, **more)
 
     def place(self, at: tuple[int, ...]) -> str:
         """Rows and columns, counted from 1."""
@@ -222,7 +226,9 @@ class Checker:
             missing = np.isnan(values)
             table = self.whence.table if missing[at] else None
             help_ = missing_help(table, int(missing.sum()), is_number=True, span=self.span) if table else NOT_FINITE_HELP
-            raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {shown(values[at])} {why}", help=help_)
+            if np.isfinite(values[at]):
+                help_ = f"its largest number is {np.finfo(self.dtype).max:.3g}: write the values in a larger unit, or remove the row"
+            raise self.fault("E306", name, f"`{name}`, {self.place(at)}: {shown(values[at])} {why}", at, help=help_)
         return converted
 
     def whole(self, name: str, values: np.ndarray) -> np.ndarray:
@@ -237,7 +243,7 @@ class Checker:
             between = "the number of a class is whole" if self.ports[name].classes and low < values[at] < high else ""
             code = "E305" if np.isfinite(values[at]) else "E306"
             message = f"`{name}`, {self.place(at)}: {shown(values[at])}, and {takes}"
-            raise self.fault(code, name, message, help="class numbers start at 0: subtract 1 from each" if from_one else between)
+            raise self.fault(code, name, message, at, help="class numbers start at 0: subtract 1 from each" if from_one else between)
         return _as(values, self.ports[name].dtype)
 
     def numbered(self, name: str, values: np.ndarray) -> np.ndarray:

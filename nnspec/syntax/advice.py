@@ -1,0 +1,65 @@
+"""What is offered beside a sign or word that cannot stand where it does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from nnspec.diagnostics import Fix, Source, Span, meant
+from nnspec.syntax.lalr import Token
+from nnspec.syntax.recovery import start_of_statement
+from nnspec.syntax.slips import MAX_LOOK_BACK
+from nnspec.syntax.words import DEFINITION_WORDS
+
+NAMES_ARGUMENT = re.compile(r"\s*=(?!=)")
+_FOR_OUTPUTS = ("p", "result", "out")
+_JOINS_VALUES = ("PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "PERCENT")
+_STAGE, _MORE_STAGES = re.compile(r"(->\s*[^\W\d][\w.]*(?:\([^()]*\))?)\s*\Z"), re.compile(r"[^\n]*->")
+_PIPED = re.compile(
+    r"\s*(?:(?:output\s+)?[^\W\d]\w*\s*=(?!=)|return\b|(?:loss|metric)\s+(?:[^\W\d]\w*\s*=(?!=))?)\s*(?P<pipe>(?:(?!->).)+->.*?)\s*", re.S
+)
+
+
+def definition(token: Token, span: Span) -> dict[str, Any]:
+    """What is said where a definition is due: by which word it begins, or how a value stands outside of them."""
+    if not NAMES_ARGUMENT.match(span.source.text, span.end):
+        return meant(str(token), DEFINITION_WORDS, span)
+    help_ = f"a value for the whole file is written `let {token} = ...`; formulas stand in models, layers and functions"
+    return {"help": help_, "fix": Fix(Span(span.source, span.start, span.start), "let ")}
+
+
+def misplaced(token: Token, span: Span) -> dict[str, Any]:
+    """What is said of a sign or word by what stands before it."""
+    return _twice(token, span) or (_after_stage(span) if token.type in _JOINS_VALUES else {})
+
+
+def _twice(token: Token, span: Span) -> dict[str, Any]:
+    """What is said of a sign or word that stands behind itself."""
+    if not re.search(rf"(?<!\w){re.escape(token)}[ \t]*\Z", line_before(span)):
+        return {}
+    return {"help": "it stands here twice: leave one out", "fix": Fix(Span(span.source, span.start, span.end), "")}
+
+
+def _after_stage(sign: Span) -> dict[str, Any]:
+    """What is said of a sign that takes values behind a pipeline; where another follows it may reach further."""
+    text = sign.source.text
+    stage = _STAGE.search(text, max(0, sign.start - MAX_LOOK_BACK), sign.start)
+    if stage is None:
+        return {}
+    piped = _PIPED.fullmatch(text, start_of_statement(text, sign.start), sign.start)
+    pipe = Span(sign.source, *piped.span("pipe")) if piped else None
+    help_ = f"inside of a formula a pipeline stands in parentheses: `({pipe.one_line if pipe else f'x {stage[1]}'}) {sign.text} ...`"
+    fix = Fix(pipe, f"({pipe.text})", safe=not _MORE_STAGES.match(text, sign.end)) if pipe else None
+    return {"help": help_, "fix": fix}
+
+
+def named_output(source: Source, start: int) -> dict[str, Any]:
+    """What is said of an output that is a formula without a name; the formula goes on to the end of the line."""
+    formula = Span(source, start, start + len(source.text[start:].split("\n", 1)[0])).one_line.rstrip(" }")
+    name = next((n for n in _FOR_OUTPUTS if not re.search(rf"\b{n}\b", source.text)), None)
+    fix = Fix(Span(source, start, start), f"{name} = ", safe=False) if name else None
+    return {"help": f"an output has a name: `output {name or '...'} = {formula}`", "fix": fix}
+
+
+def line_before(span: Span) -> str:
+    return span.source.line(span.line)[: span.begin[1] - 1]
