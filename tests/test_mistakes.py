@@ -581,3 +581,35 @@ def test_a_setting_that_belongs_elsewhere_is_sent_there(setting: str) -> None:
 def test_none_is_not_taken_for_a_truth(line: str, help_: str) -> None:
     (d,) = diagnostics(model(line, "output x"))
     assert d.code == "E101" and help_ in d.help and "false`" not in d.help and d.fix is None
+
+
+OWN = """layer block(x, units) = x -> dense(units) -> relu
+layer two(x, wide) {
+  y = x -> block(wide)
+  return y -> block(units = wide)
+}
+fn half(x, by) = x / by
+fn again(x, by) {
+  by = relu
+  return x + by
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "marked", "note"),
+    [
+        ("h = x -> block(-3)", "-3", "units"),
+        ('h = x -> block(units = "24")', '"24"', "units"),
+        ("h = x -> two(1.5)", "1.5", "units"),
+        ('h = half(3, by = "a") * x', '"a"', "by"),
+        ("h = half(3, 0) * x", "x / by", None),  # neither alone is wrong
+        ("h = again(3, 2) * x", "by", None),  # it is another value there
+    ],
+)
+def test_what_a_definition_of_the_user_is_given_wrong_is_marked_where_it_is_given(line: str, marked: str, note: str | None) -> None:
+    (d,) = diagnostics(OWN + model(line, "output x"))
+    assert d.span and (d.span.text, [(place.text, said) for place, said in d.notes]) == (
+        marked,
+        [(note, "it is used here")] if note else [],
+    )

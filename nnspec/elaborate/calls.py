@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -18,6 +16,7 @@ from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
+from nnspec.elaborate.blame import blame, given_so
 from nnspec.elaborate.folding import folded, is_constant
 from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
@@ -50,9 +49,6 @@ DERIVATIVE = "grad"
 FRAMES = 40
 """Of Python, for a call in a formula of the language."""
 UNCHANGED = nullcontext()
-OF_VALUES = ("E106", "E107")
-"""Said of a value by itself, and not of how it fits another."""
-_WORD, _ARITHMETIC = re.compile(r"[^\W\d]\w*"), re.compile(r"[\w\s.+*/%^-]+")
 
 
 @dataclass
@@ -195,7 +191,7 @@ class Calls(ABC):
         try:
             result = self._invoke(callee, bound, spans, scope, span, label)
         except Fault as error:
-            raise swapped(callee, bound, spans, span) or blame(error, spans, span) from None
+            raise swapped(callee, bound, spans, span) or given_so(blame(error, spans, span), callee, spans) from None
         return result.at(span) if isinstance(result, Tensor) else result
 
     def _invoke(
@@ -344,21 +340,3 @@ def _since(names: dict[str, Any], mark: int, shown: Set[str]) -> tuple[str, ...]
     """The names that have been entered since there were so many, but for those that are shown."""
     last = list(islice(reversed(names), max(0, len(names) - mark)))[::-1]
     return tuple([n for n in last if n not in shown] if shown else last)
-
-
-def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
-    """A mistake found inside a library definition, moved to the argument it speaks of, or else to the call."""
-    d = error.diagnostic
-    if d.span and (not d.span.source.library or (d.span.source is call.source and call.start <= d.span.start and d.span.end <= call.end)):
-        return error
-    notes = tuple(n for n in d.notes if not n[0].source.library)
-    return Fault(replace(d, span=_blamed(d, arguments) or call, notes=notes))
-
-
-def _blamed(d: Diagnostic, arguments: Mapping[str, Span]) -> Span | None:
-    """The argument that is what is wrong, or the only one that it is computed from."""
-    word = "kernel" if d.code == "E206" else d.span.text if d.span else ""
-    if word in arguments or d.code not in OF_VALUES or not _ARITHMETIC.fullmatch(word):
-        return arguments.get(word)
-    named = [name for name in dict.fromkeys(_WORD.findall(word)) if name in arguments]
-    return arguments[named[0]] if len(named) == 1 else None

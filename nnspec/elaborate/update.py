@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nnspec.diagnostics import Fault, fault, instead
 from nnspec.elaborate import batch
-from nnspec.elaborate.calls import blame
+from nnspec.elaborate.blame import blame
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.foreign import OF_OPTIMIZERS
 from nnspec.elaborate.library import Definitions
