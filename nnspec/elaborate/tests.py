@@ -116,8 +116,12 @@ class _Reader:
     # ---- given
 
     def given(self, s: ast.Given) -> Given:
+        """What is given; where that is wrong, nothing is said to be missing."""
         try:
-            values = {a.name or "": self.value(a.name or "", a) for a in s.values}
+            values = {}
+            for a in s.values:
+                assert a.name
+                values[a.name] = self.value(a.name, a)
             self.check_sizes(s)
         except (Fault, Poisoned):
             self.missed |= self.ports.keys()

@@ -16,7 +16,7 @@ _FOR_OUTPUTS = ("p", "result", "out")
 _JOINS_VALUES = ("PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "PERCENT")
 _STAGE, _MORE_STAGES = re.compile(r"(->\s*[^\W\d][\w.]*(?:\([^()]*\))?)\s*\Z"), re.compile(r"[^\n]*->")
 _PIPED = re.compile(
-    r"\s*(?:(?:output\s+)?[^\W\d]\w*\s*=(?!=)|return\b|(?:loss|metric)\s+(?:[^\W\d]\w*\s*=(?!=))?)\s*(?P<pipe>(?:(?!->).)+->.*?)\s*", re.S
+    r"\s*(?:(?:output\s+)?[^\W\d]\w*\s*=(?!=)|return\b|(?:loss|metric)\s+(?:[^\W\d]\w*\s*=(?!=))?)\s*(?P<pipe>(?:(?!->).)+->.*)", re.S
 )
 
 
@@ -46,7 +46,7 @@ def _after_stage(sign: Span) -> dict[str, Any]:
     stage = _STAGE.search(text, max(0, sign.start - MAX_LOOK_BACK), sign.start)
     if stage is None:
         return {}
-    piped = _PIPED.fullmatch(text, start_of_statement(text, sign.start), sign.start)
+    piped = _PIPED.fullmatch(text, start_of_statement(text, sign.start), stage.end(1))
     pipe = Span(sign.source, *piped.span("pipe")) if piped else None
     help_ = f"inside of a formula a pipeline stands in parentheses: `({pipe.one_line if pipe else f'x {stage[1]}'}) {sign.text} ...`"
     fix = Fix(pipe, f"({pipe.text})", safe=not _MORE_STAGES.match(text, sign.end)) if pipe else None

@@ -20,7 +20,7 @@ def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]
     """What is left of the text from `start` on when `read` can read it, and what was wrong with it."""
     written, numbers = decimal(source, written, start)
     text, found = balanced(source, written, start, MAX_ERRORS)
-    found = numbers + found
+    found = [*numbers[:MAX_ERRORS], *found]
     while True:
         try:
             spec = read(text)

@@ -15,7 +15,7 @@ _OTHERWISE = re.compile(r"^[ \t]*[^\W\d]\w*(?:[ \t]+[^\W\d]\w*)?\s*(?::=?|==?)",
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
 _FIRST_WORDS = (
-    r"^[ \t]*(?!(?:[^\W\d]\w*)\s*(?:[(.]|->))([^\W\d]\w*+)(?:[ \t]+([^\W\d]\w*))?"
+    r"^[ \t]*(?![^\W\d]\w*\s*(?:[(.]|->))([^\W\d]\w*+)(?:[ \t]+([^\W\d]\w*))?"
     rf"|\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+([^\W\d]\w*)"
 )
 _DEFINED = re.compile(rf"{_FIRST_WORDS}|\b\d*+([^\W\d]\w*+)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
