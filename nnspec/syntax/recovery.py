@@ -14,9 +14,10 @@ _OTHERWISE = re.compile(r"^[ \t]*[^\W\d]\w*(?:[ \t]+[^\W\d]\w*)?\s*(?::=?|==?)",
 """How statements begin in other languages."""
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
+_KEYWORDS = "|".join(("as", *STATEMENT_WORDS, *WORDS))
 _FIRST_WORDS = (
-    r"^[ \t]*(?![^\W\d]\w*\s*(?:[(.]|->))([^\W\d]\w*+)(?:[ \t]+([^\W\d]\w*))?"
-    rf"|\b(?:as|{'|'.join((*STATEMENT_WORDS, *WORDS))})\s+([^\W\d]\w*)"
+    rf"^[ \t]*+[:=]?[ \t]*+(?!(?:{_KEYWORDS})\b|[^\W\d]\w*\s*(?:[(.]|->))([^\W\d]\w*+)(?:[ \t]+([^\W\d]\w*))?"
+    rf"|\b(?:{_KEYWORDS})\b\s*+[:=]?\s*+([^\W\d]\w*)"
 )
 _DEFINED = re.compile(rf"{_FIRST_WORDS}|\b\d*+([^\W\d]\w*+)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
 
