@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from test_import import check_against_torch
@@ -82,3 +83,49 @@ def test_layers_that_only_start_alike_are_their_own(tmp_path: Path) -> None:
     net = nn.Sequential(nn.LayerNorm(6), nn.Linear(6, 6), nn.LayerNorm(6)).eval()
     import_model(export(Example(net, torch.randn(2, 6), "x", ("y",)), tmp_path / "m.onnx"), tmp_path / "m.nn")
     assert "share" not in (tmp_path / "m.nn").read_text()
+
+
+# ---- what is trained
+
+AFFINE = """<ir_version: 9, opset_import: ["": 17]>
+m (float[batch, 4] x) => (float[batch, 1] y) {
+  a = MatMul(x, w)  h = Add(a, b)  r = Relu(h)  c = MatMul(r, w2)  d = Mul(c, t)  y = Add(d, b2)
+}"""
+ROW = """<ir_version: 9, opset_import: ["": 17]>
+m (float[batch, 4] x) => (float[batch, 4] y) <int64 which = {1}> { row = Gather(kinds, which)  y = Add(x, row) }"""
+
+
+def saved(text: str, folder: Path, **arrays: np.ndarray) -> Path:
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(a.astype(np.float32), n) for n, a in arrays.items())
+    onnx.save(model, folder / "m.onnx")
+    return folder / "m.onnx"
+
+
+def gradients(net: nnspec.Net) -> list[list[float]]:
+    """Those of all that is trained, by size and value and not by name."""
+    rng = np.random.default_rng(1)
+    _, found = net.gradients(x=rng.normal(size=(5, 4)).astype(np.float32), z=rng.normal(size=(5, 1)).astype(np.float32))
+    return sorted((g.ravel().tolist() for g in found.values()), key=lambda g: (len(g), g))
+
+
+@pytest.mark.parametrize("bias", [(8,), (1, 8), (1,)])
+def test_what_is_trained_of_a_file_is_trained_of_its_spec(bias: tuple[int, ...], tmp_path: Path) -> None:
+    """Whatever shape its tool gives a bias, and also where it is a single number."""
+    shapes = {"w": (4, 8), "b": bias, "w2": (8, 1), "t": (1,), "b2": (1, 1)}
+    rng = np.random.default_rng(0)
+    file = saved(AFFINE, tmp_path, **{n: rng.normal(size=shape) for n, shape in shapes.items()})
+    import_model(file, tmp_path / "m.nn")
+    text = (tmp_path / "m.nn").read_text()
+    assert ("x -> dense(8) -> relu" in text) == (bias != (1,))
+    (tmp_path / "m.nn").write_text(text.replace("output y", "target z: [1]  loss mse(y, z)  output y"))
+    ours, theirs = gradients(nnspec.load(tmp_path / "m.nn")), gradients(nnspec.load(file, target="z: [1]", loss="mse(y, z)"))
+    assert [len(g) for g in ours] == [len(g) for g in theirs] == sorted((32, 8, 1, 1, bias[-1]))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_row_of_a_table_is_trained(tmp_path: Path) -> None:
+    """As that of the kind of token, which exporters choose by a constant number."""
+    import_model(saved(ROW, tmp_path, kinds=np.arange(8).reshape(2, 4)), tmp_path / "m.nn")
+    assert {n: a.tolist() for n, a in nnspec.load(tmp_path / "m.nn").params.items()} == {"kinds": [4, 5, 6, 7]}

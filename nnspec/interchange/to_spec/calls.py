@@ -44,7 +44,8 @@ class Argument:
 class Call:
     """A layer, function or operator with its tensors, settings and weights; `slot` is its number among those of a block.
 
-    An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number` and `list` their value as settings.
+    An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number` and `list` their value as settings;
+    a number with a path is one that the file trains.
     A `scan` has its sequence, the starts of what it carries and what its body is given as inputs; `steps` is one of its sequences.
     `turned` are the weights of a layer, transposed; a use of a layer that is `shared` has its name, and owns nothing.
     """

@@ -17,6 +17,7 @@ from nnspec.interchange.to_spec.step import Step
 from nnspec.interchange.to_spec.values import Known
 
 SEEN_ANOTHER_WAY = ("Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Flatten")
+OF_TABLE = ("Gather", "Slice", "Split")
 REFUSALS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 """What the reference raises where it has no code for a node, or NumPy none for its types."""
 SAME_SHAPE = ("Identity", "Cast")
@@ -46,9 +47,11 @@ def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
         if any(k.spread for k in given):
             raise step.fault("what it computes is known but for its shape, which shows only at run time") from None
         raise step.fault(f"ONNX's reference cannot compute this constant: {' '.join(str(error).split())}") from None
-    if first and step.node.op_type in SEEN_ANOTHER_WAY:
+    if first and step.node.op_type in (*SEEN_ANOTHER_WAY, *OF_TABLE):
         return [Known(np.asarray(a), first.name, fixed=first.fixed) for a in arrays]
-    return [Known(np.asarray(a), whole=first if step.node.op_type == "Expand" else None) for a in arrays]
+    if step.node.op_type == "Expand":
+        return [Known(np.asarray(a), whole=first) for a in arrays]
+    return list(map(Known, map(np.asarray, arrays)))
 
 
 def _named(step: Step) -> dict[str, Known]:

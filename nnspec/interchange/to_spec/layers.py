@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,10 @@ def _gemm(step: Step, x: Read, w: Read, c: Read | None = None) -> Value:
     array = (w.array.T if step.attr("transB", 0) else w.array) * np.asarray(alpha, w.array.dtype)
     if c is None:
         return dense(step, value, array)
-    bias = step.array(2, "C")
-    if bias.size not in (1, array.shape[1]):
-        return apply(step, "+", dense(step, value, array), Known(bias * np.asarray(beta, bias.dtype)))
-    return dense(step, value, array, np.broadcast_to(bias.reshape(-1) * np.asarray(beta, bias.dtype), array.shape[1:]))
+    bias = step.array(2, "C") * np.asarray(beta, w.array.dtype)
+    if bias.size != array.shape[1]:
+        return apply(step, "+", dense(step, value, array), replace(step.known(2, "C"), array=bias))
+    return dense(step, value, array, bias.reshape(-1))
 
 
 @rule("Add")
@@ -95,8 +96,9 @@ def _add(step: Step, x: Read, y: Read) -> Value:
             continue
         call, b = product.call, other.array
         units = call.shape[-1:]
-        if call.name == "dense" and "b" not in call.weights and b.shape == units and product.axes[-1] == (len(call.shape) - 1,):
-            return product.with_call(_dense(step, call.inputs[0], {**call.weights, "b": b}))
+        alike = b.ndim <= product.rank and b.shape == (*(1,) * (b.ndim - 1), *units)
+        if call.name == "dense" and "b" not in call.weights and alike and product.axes[-1] == (len(call.shape) - 1,):
+            return product.with_call(_dense(step, call.inputs[0], {**call.weights, "b": b.reshape(-1)}))
     return positioned(step, x, y) or apply(step, "+", x, y)
 
 

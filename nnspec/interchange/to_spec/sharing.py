@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from nnspec.graph import Shape
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.names import Names
 from nnspec.interchange.to_spec.calls import Call, ordered
@@ -12,6 +15,19 @@ from nnspec.interchange.to_spec.modules import label
 
 OWNERS = ("dense", "embedding")
 SMALLEST = 2  # axes: vectors may be the same by chance, all zeros or ones
+
+
+def learnt(results: Sequence[Call]) -> list[Call]:
+    """The results with parameters in the place of the numbers that are trained, where these are no part of a formula that has a name."""
+    new: dict[Call, Call] = {}
+    owned: dict[tuple[str, object, Shape], Call] = {}
+    for c in ordered(results):
+        if c.name == "number" and c.place.path:
+            weights = {"": np.full(c.shape, c.value, np.float32)}  # type: ignore[arg-type]  # all sizes are 1
+            new[c] = owned.setdefault((c.place.path, c.value, c.shape), replace(c, name="param", settings={}, weights=weights))
+        else:
+            new[c] = c.over(*(new[i] for i in c.inputs))
+    return [new[r] for r in results]
 
 
 def tied(results: Sequence[Call]) -> list[Call]:

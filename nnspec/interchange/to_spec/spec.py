@@ -18,7 +18,7 @@ from nnspec.interchange.single import in_single
 from nnspec.interchange.to_spec.blocks import layers_of, with_blocks
 from nnspec.interchange.to_spec.calls import Block, Call, ordered
 from nnspec.interchange.to_spec.expressions import value
-from nnspec.interchange.to_spec.sharing import shared, tied
+from nnspec.interchange.to_spec.sharing import learnt, shared, tied
 from nnspec.interchange.to_spec.statements import Body, names_of_the_language, write
 from nnspec.interchange.to_spec.trace import Port, trace
 from nnspec.interchange.to_spec.transformers import composed
@@ -44,7 +44,7 @@ def written(model: onnx.ModelProto, *, name: str, origin: str, weights_file: str
     """The spec of a model; E530 and E531 name the node that has no form in the language."""
     traced = trace(in_single(dequantized(model)))
     taken = names_of_the_language(*traced.inputs, *traced.outputs, *_sizes(traced.ports))
-    results = tied(composed(list(traced.outputs.values())))
+    results = tied(learnt(composed(list(traced.outputs.values()))))
     found = with_blocks(results, taken)
     found.results = shared(found.results, taken)
     blocks = {b: _body(b, body) for b, body in found.bodies.items()}

@@ -163,7 +163,8 @@ class Step:
             raise self.fault("a size of the data is computed with")
         array = np.asarray(k.array).reshape(shape if shape is not None else k.array.shape)  # type: ignore[arg-type]  # all are numbers
         if array.size == 1:
-            return replace(number(plain(array.reshape(-1)[0])), shape=(1,) * array.ndim)
+            place = replace(self.place, path="" if k.fixed else k.name)
+            return replace(number(plain(array.reshape(-1)[0])), shape=(1,) * array.ndim, place=place)
         kind = {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
         port = next((p for p in self.ports if array.size in p.shape), None) if kind == "int" and array.size > LONGEST_LIST else None
         if port and np.array_equal(array.reshape(-1), np.arange(array.size)):

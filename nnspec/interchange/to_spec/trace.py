@@ -10,6 +10,7 @@ import onnx
 
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
+from nnspec.interchange.lowering import Array
 from nnspec.interchange.names import Names
 from nnspec.interchange.narrow import leaving
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of, states_of
@@ -71,7 +72,7 @@ class _Tracer:
     def run(self) -> Traced:
         arrays, states = initialisers(self.model.graph), states_of(self.model)
         for name, array in arrays.items():
-            self.values[name] = Known(array, name if array.dtype.kind == "f" else "", fixed=name in states)
+            self.values[name] = Known(array, _trained(name, array), fixed=name in states)
         for info in self.model.graph.input:
             if self.draws.drawn and info.name in GENERATOR:
                 self.ports[info.name] = Port(info.name, np.dtype(np.int64), (), None)
@@ -148,7 +149,7 @@ class _Tracer:
     def inside(self, graph: onnx.GraphProto, given: Mapping[str, Read]) -> list[Read]:
         """The outputs of a graph within a node, which sees all that the node sees."""
         outer = self.values, self.reads
-        arrays = {n: Known(a, n if a.dtype.kind == "f" else "") for n, a in initialisers(graph).items()}
+        arrays = {n: Known(a, _trained(n, a)) for n, a in initialisers(graph).items()}
         self.values, self.reads = {**self.values, **arrays, **given}, _reads(graph) + self.reads
         for node in graph.node:
             self.node(node)
@@ -188,6 +189,11 @@ class _Tracer:
         if name not in self.values:
             raise fault("E530", f"`{name}` is read and never computed: a graph within a graph has no form in the language")
         return self.values[name]
+
+
+def _trained(name: str, array: Array) -> str:
+    """The name of an array of floats, which is trained; a single number without axes is a constant."""
+    return name if array.dtype.kind == "f" and array.ndim else ""
 
 
 def _reads(graph: onnx.GraphProto) -> Counter[str]:
