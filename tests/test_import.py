@@ -294,6 +294,37 @@ def test_a_length_that_the_exporter_wrote_down_is_said_to_be_one(shape: str, tmp
         nnspec.load(tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("x", ["7, batch, 2", "T, batch, 2", "7, 3, 2"])
+def test_steps_in_the_place_of_the_batch_are_said_to_be(x: str, tmp_path: Path) -> None:
+    m = onnx.parser.parse_model(f"""<ir_version: 9, opset_import: ["": 20]>
+    m (float[{x}] x) => (float[a, b, c, d] y) {{ y = LSTM<hidden_size = 1>(x, w, r) }}""")
+    m.graph.initializer.extend(onnx.numpy_helper.from_array(np.ones((1, 4, n), np.float32), k) for k, n in (("w", 2), ("r", 1)))
+    onnx.save(m, tmp_path / "m.onnx")
+    with pytest.raises(Fault) as error:
+        import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert error.value.diagnostic.code == "E531" and "`batch_first=True`" in error.value.diagnostic.help
+    if x.startswith("T"):
+        with pytest.raises(SpecError, match="batch_first"):
+            nnspec.load(tmp_path / "m.onnx")
+
+
+def test_dropout_in_training_is_refused_as_it_is_by_load(tmp_path: Path) -> None:
+    node = helper.make_node("Dropout", ["x", "rate", "on"], ["y"])
+    onnx.save(model(node, x=["batch", 3], y=["batch", 3], rate=np.float32(0.5), on=np.array(True)), tmp_path / "m.onnx")
+    for take in (lambda: import_model(tmp_path / "m.onnx", tmp_path / "m.nn"), lambda: nnspec.load(tmp_path / "m.onnx")):
+        with pytest.raises((Fault, SpecError), match="dropout in training draws from a generator that the file does not say"):
+            take()
+
+
+def test_inputs_and_outputs_that_get_another_name_are_said(tmp_path: Path) -> None:
+    m = model(helper.make_node("Relu", ["x"], ["y"]), x=["batch", 3], y=["batch", 3])
+    m.graph.node[0].input[0] = m.graph.input[0].name = "model/x:0"
+    m.graph.node[0].output[0] = m.graph.output[0].name = "39"
+    onnx.save(m, tmp_path / "m.onnx")
+    done = run("import", "m.onnx", "-o", "m.nn", cwd=tmp_path)
+    assert "; `model/x:0` is called `model_x_0`; `39` is called `y`" in done.stdout, done.stderr
+
+
 def test_a_model_that_is_not_proved_equal_leaves_no_files(tmp_path: Path) -> None:
     nodes = [helper.make_node("Exp", ["x"], ["e"]), helper.make_node("Mul", ["e", "much"], ["m"]), helper.make_node("Sin", ["m"], ["y"])]
     onnx.save(model(*nodes, x=["batch", 2], y=["batch", 2], much=np.float32(1e9)), tmp_path / "m.onnx")

@@ -228,6 +228,51 @@ def test_attention_within_windows_is_that_of_one_example(fixed: bool, dynamo: bo
     check_at_another_batch(e, taken(e, tmp_path, dynamo) if fixed else of_any_batch(e, tmp_path, dynamo))
 
 
+MASKED = """<ir_version: 9, opset_import: ["": 20]>
+m (float[batch, T, 4] x, bool[batch, T] hidden) => (float[batch, T, 4] y)
+<float lowest = {-inf}, float zero = {0}, int64[1] one = {1}> {
+  turned = Transpose<perm = [0, 2, 1]>(x)  fits = MatMul(x, turned)  each = Unsqueeze(hidden, one)
+  mask = Where(each, lowest, zero)  seen = Add(fits, mask)  p = Softmax(seen)  PROBABILITIES  y = MatMul(q, x)
+}"""
+
+
+@pytest.mark.parametrize(("probabilities", "empty"), [("q = Identity(p)", None), ("none = IsNaN(p)  q = Where(none, zero, p)", 0)])
+def test_what_is_masked_is_not_seen_and_what_is_masked_altogether_is_what_its_guard_says(
+    probabilities: str, empty: float | None, tmp_path: Path
+) -> None:
+    """Without a guard it is no number in the file, and nothing that a spec would be compared with."""
+    onnx.save(onnx.parser.parse_model(MASKED.replace("PROBABILITIES", probabilities)), tmp_path / "m.onnx")
+    import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    x, hidden = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32), np.zeros((3, 5), bool)
+    hidden[0, 2:], hidden[2] = True, True
+    y = nnspec.load(tmp_path / "m.nn")(x=x, hidden=hidden)["y"]
+    for i, seen in ((0, x[0, :2]), (1, x[1])):
+        p = torch.softmax(torch.tensor(x[i] @ seen.T), dim=-1).numpy()
+        np.testing.assert_allclose(y[i], p @ seen, rtol=1e-4, atol=1e-5)
+    assert np.isfinite(y).all() and (empty is None or (y[2] == empty).all())
+
+
+COUNTED = """<ir_version: 9, opset_import: ["": 20]>
+m (int64[batch, T] ids) => (float[batch, T, 3] y)
+<int64[1] zero = {0}, int64[1] one = {1}, int64[1, 8] table = {0, 1, 2, 3, 4, 5, 6, 7}> {
+  shape = Shape(ids)  length = Slice(shape, one, one2)  at = Slice(table, zero, length, one, one)
+  words = Gather(embedding, ids)  places = Gather(positions, at)  y = Add(words, places)
+}"""
+
+
+def test_a_table_of_numbers_that_is_cut_to_the_length_of_the_data_counts_its_steps(tmp_path: Path) -> None:
+    """As the positions of BERT."""
+    model = onnx.parser.parse_model(COUNTED)
+    words, places = (np.random.default_rng(i).normal(size=(8, 3)).astype(np.float32) for i in range(2))
+    arrays = {"embedding": words, "positions": places, "one2": np.array([2])}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in arrays.items())
+    onnx.save(model, tmp_path / "m.onnx")
+    import_model(tmp_path / "m.onnx", tmp_path / "m.nn")
+    assert "ids -> embedding(8, 3) -> learned_positional(8)" in (tmp_path / "m.nn").read_text()
+    ids = np.array([[3, 1, 7], [0, 0, 2]])
+    np.testing.assert_allclose(nnspec.load(tmp_path / "m.nn")(ids=ids)["y"], words[ids] + places[:3], rtol=1e-6)
+
+
 class Strided(nn.Module):
     """A pooled image seen by strides, as torch's newer exporter writes it in ConvNeXt."""
 

@@ -26,6 +26,10 @@ def import_(model: str, output: str, as_json: bool) -> None:
     if as_json:
         weights = str(done.weights) if done.weights else None
         files = {"model": str(done.model), "spec": str(done.spec), "weights": weights}
-        click.echo(dumps({**files, "arrays": done.arrays, "numbers": done.numbers, "difference": done.difference}, indent=2))
+        click.echo(
+            dumps(
+                {**files, "arrays": done.arrays, "numbers": done.numbers, "difference": done.difference, "renamed": done.renamed}, indent=2
+            )
+        )
     else:
         click.echo(done.sentence)

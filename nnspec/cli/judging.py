@@ -23,7 +23,8 @@ from nnspec.train.sources import IDX_SOURCES
 def needs_measure(net: Net, name: str) -> None:
     """A Fault (E110) without a loss or metric to judge by."""
     if not net.spec.model.losses and not net.spec.model.metrics:
-        help_ = "an ONNX model is given them by `--set loss=..`, `--set metric=..`"
+        given = "an ONNX model is given them by `--set loss=..`, `--set metric=..`"
+        help_ = given if net.spec.given else "a model says them: `metric accuracy(logits, y)`, of an output and a target"
         raise fault("E110", f"`{name}` has neither a loss nor a metric", help=help_)
 
 

@@ -41,6 +41,14 @@ def settled(run: Run) -> Run:
     return replace(run, got=[_with_rows(theirs, lost, ours) if theirs.shape == ours.shape else theirs for theirs, ours in both])
 
 
+def where_defined(run: Run) -> Run:
+    """A run of which examples count as got where that is no number, as what has no weight that is left."""
+    lost = _without_number(run.got)
+    if not lost.any():
+        return run
+    return replace(run, expected=[_with_rows(ours, lost, theirs) for theirs, ours in zip(run.got, run.expected, strict=True)])
+
+
 def _without_number(outputs: Sequence[Array]) -> Array:
     """Of every example whether some output of it has a NaN; of none where outputs are not of the same examples."""
     if len({values.shape[:1] for values in outputs}) != 1 or not outputs[0].ndim:

@@ -236,6 +236,14 @@ class Elaborator(Calls):
             return value
         at, written = indices[0], e.indices[-len(indices)]
         _known_number(at, written, e.target)
+        if isinstance(at, slice) and any(isinstance(bound, Size) for bound in (at.start, at.stop)):
+            help_ = "a parameter or an input can be cut by it"
+            raise fault(
+                "E205",
+                f"numbers that are written out are not cut by `{written.span.text}`, which shows at run time",
+                written.span,
+                help=help_,
+            )
         try:
             found = value[at]
         except (TypeError, IndexError):

@@ -17,3 +17,4 @@ def written_down(given: Shape, wanted: Sequence[Dim]) -> str:
 
 
 HELP = "the exporter has written down the length of its example: give the input that length, or export the model so that it stays open"
+BATCH_FIRST = "the first axis of an input is that of its examples: where it has the steps, export the model with `batch_first=True`"

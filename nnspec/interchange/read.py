@@ -160,6 +160,12 @@ def initialisers(graph: onnx.GraphProto) -> dict[str, Array]:
     return {t.name: array(t) for t in graph.initializer}
 
 
+def hides_by_infinity(model: onnx.ModelProto) -> bool:
+    """Whether it has minus infinity for what is masked, so that what is masked altogether is no number."""
+    constants = (a.t for n in model.graph.node for a in n.attribute if n.op_type == "Constant" and a.name == "value")
+    return any(a.dtype.kind == "f" and bool(np.isneginf(a).any()) for a in map(array, (*model.graph.initializer, *constants)))
+
+
 def array(tensor: onnx.TensorProto) -> Array:
     return np.asarray(numpy_helper.to_array(tensor))
 

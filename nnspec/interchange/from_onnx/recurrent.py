@@ -8,6 +8,7 @@ from nnspec.graph import Dim, Size, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.elementwise import ACTIVATIONS
 from nnspec.interchange.from_onnx.moves import as_kind, between, counting, full, joined, squeezed, unsqueezed
+from nnspec.interchange.lengths import BATCH_FIRST
 from nnspec.loops import Carried, Item, close, of_step, stand_in
 from nnspec.ops import pointwise as p
 from nnspec.ops.arrange import expand, reshape, transpose
@@ -186,7 +187,8 @@ def _closed(inputs: Var, starts: Sequence[Var], lengths: Var | None, length: Dim
 def _unrolled(c: Call, inputs: Var, starts: Sequence[Var], length: Dim, backwards: bool, step: Step) -> tuple[Var, list[Var]]:
     """The steps one after another, where there is no batch that a loop could be over."""
     if isinstance(length, Size):
-        raise c.fault("E523", f"the number of steps, `{length}`, is known only at run time, and the second axis of its input is no batch")
+        message = f"the number of steps, `{length}`, is known only at run time, and the second axis of its input is no batch"
+        raise c.fault("E523", message, help=BATCH_FIRST)
     rows: list[Var] = []
     state = tuple(starts)
     for t in reversed(c.steps(length)) if backwards else c.steps(length):

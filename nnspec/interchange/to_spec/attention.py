@@ -10,7 +10,7 @@ import numpy as np
 
 from nnspec.graph.types import bind, size_names
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.calls import INFINITE, Call, number
 from nnspec.interchange.to_spec.values import transposed
 
 COMPARISONS = {
@@ -53,8 +53,28 @@ def _unguarded(call: Call) -> Call:
     if call.name != "if":
         return call
     condition, then, otherwise = call.inputs
-    guards = condition.name == "!=" and set(condition.inputs) == {otherwise} and then.name == "number" and then.value == 0
-    return otherwise if guards else call
+    if condition.name == ">" and then.inputs and then.inputs[0] is condition.inputs[0] and _is(condition.inputs[1], HIDDEN):
+        return then if _is(otherwise, 0) else call
+    return otherwise if condition.name == "!=" and set(condition.inputs) == {otherwise} and _is(then, 0) else call
+
+
+def _is(call: Call, value: float) -> bool:
+    return call.name == "number" and bool(call.value == value)
+
+
+def guarded(call: Call) -> Call | None:
+    """Where all is hidden by minus infinity there are no probabilities, and torch has zeros for them: they are zero wherever it hides."""
+    probabilities = _unguarded(call)
+    if probabilities is call or probabilities.name != "softmax" or call.inputs[0].name != "!=" or not _hides(probabilities.inputs[0]):
+        return None
+    [fits] = probabilities.inputs
+    seen = replace(call, name=">", inputs=(fits, number(HIDDEN)), dtype="bool")
+    return replace(call, inputs=(seen, probabilities, number(0)))
+
+
+def _hides(fits: Call) -> bool:
+    """Whether there is minus infinity in what is added up."""
+    return INFINITE in fits.settings or (fits.name in ("+", "if", *MOVES) and any(map(_hides, fits.inputs)))
 
 
 def _multiplied(call: Call, factor: float) -> Call | None:

@@ -11,8 +11,10 @@ from nnspec.graph import Shape
 from nnspec.interchange.lowering import Array
 from nnspec.record import dataclass
 
-LEAVES = ("input", "number", "list", "param", "state")
-WRITTEN_OUT = ("number", "list")
+LEAVES = ("input", "number", "list", "size", "param", "state")
+INFINITE = "infinite"
+"""A setting of numbers that stand for minus infinity."""
+WRITTEN_OUT = ("number", "list", "size")
 """Those that stand where they are read, and have no name."""
 
 
@@ -44,8 +46,8 @@ class Argument:
 class Call:
     """A layer, function or operator with its tensors, settings and weights; `slot` is its number among those of a block.
 
-    An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number` and `list` their value as settings;
-    a number with a path is one that the file trains.
+    An operator has its sign for a name; `if` has the condition first; `[]` has its indices, `number`, `list` and `size` their
+    value as settings; a number with a path is one that the file trains.
     A `scan` has its sequence, the starts of what it carries and what its body is given as inputs; `steps` is one of its sequences.
     `turned` are the weights of a layer, transposed; a use of a layer that is `shared` has its name, and owns nothing.
     """
@@ -84,7 +86,7 @@ class Call:
 
     @property
     def value(self) -> Any:
-        """Of a number or list."""
+        """Of a number, list or size."""
         return self.settings["value"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnspec.elaborate.library import of_library
 from nnspec.elaborate.primitives import builtins
-from nnspec.interchange.to_spec.calls import Argument, Call
+from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Argument, Call
 
 # How tightly operators bind, as in the grammar.
 PIPE, CHOICE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGNED, POWER, POSTFIX = range(11)
@@ -56,7 +56,7 @@ class Expressions:
         if call.name == "if":
             condition, then, otherwise = (self.text(i, OR) for i in call.inputs)
             return f"if {condition} then {then} else {otherwise}", CHOICE
-        if call.name in ("number", "list"):
+        if call.name in WRITTEN_OUT:
             text = value(call.value)
             return text, SIGNED if text.startswith("-") else POSTFIX
         if call.name == "turned":

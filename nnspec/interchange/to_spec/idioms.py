@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.interchange.to_spec.attention import attended
+from nnspec.interchange.to_spec.attention import attended, guarded
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_expression
@@ -31,7 +31,7 @@ def improved(call: Call) -> Call:
             made = _made(right, bindings, call)
             if made:
                 return improved(made)
-    return attended(call) or _groupnorm(call) or call
+    return attended(call) or _groupnorm(call) or guarded(call) or call
 
 
 def _groupnorm(call: Call) -> Call | None:

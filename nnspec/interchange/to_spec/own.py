@@ -10,7 +10,7 @@ import numpy as np
 from nnspec.diagnostics import fault
 from nnspec.graph import BATCH, Dim
 from nnspec.graph.types import count
-from nnspec.interchange.to_spec.calls import Call, ordered
+from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, ordered
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, reshaped
 
@@ -109,8 +109,12 @@ def _beside_number(i: Value, length: Dim) -> Value | None:
         return None
     for own, numbers in (total.inputs, total.inputs[::-1]):
         product = _bare(own)
-        if product.name == "*" and {_bare(c).name for c in product.inputs} == {NUMBER, "number"} and numbers.shape == total.shape:
-            factor = next((c.value for c in product.inputs if c.name == "number"), None)
+        if (
+            product.name == "*"
+            and {_bare(c).name for c in product.inputs} == {NUMBER} | ({"number"} if isinstance(length, int) else {"size"})
+            and numbers.shape == total.shape
+        ):
+            factor = next((c.value for c in product.inputs if c.name in WRITTEN_OUT), None)
             return _same_for_all(explicit.with_call(numbers)) if factor == length else None
     return None
 

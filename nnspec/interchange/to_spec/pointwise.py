@@ -146,6 +146,8 @@ def _function(step: Step, x: Read) -> Value:
 def _same(step: Step, x: Read, *_: Read) -> Read:
     if step.node.op_type == "Dropout" and step.has(1):
         raise step.fault("the mask of a dropout has no form in the language")
+    if step.node.op_type == "Dropout" and step.given(2) and step.array(2, "training_mode").item():
+        raise step.fault("dropout in training draws from a generator that the file does not say", help="export the model for use")
     return x
 
 
@@ -294,7 +296,8 @@ def _where(step: Step, condition: Read, x: Read, y: Read) -> Value:
 def _finite(i: Read) -> Read:
     """What is masked by minus infinity gets a large negative number, as in the library's attention: softmax makes 0 of both."""
     if isinstance(i, Known) and i.array.dtype.kind == "f" and np.any(i.array < LOWEST):
-        return Known(np.maximum(i.array, LOWEST).astype(i.array.dtype), spread=i.spread)
+        infinite = bool(np.isneginf(i.array).all())
+        return Known(np.maximum(i.array, LOWEST).astype(i.array.dtype), spread=i.spread, infinite=infinite)
     return i
 
 

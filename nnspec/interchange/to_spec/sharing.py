@@ -23,7 +23,7 @@ def learnt(results: Sequence[Call]) -> list[Call]:
     owned: dict[tuple[str, object, Shape], Call] = {}
     for c in ordered(results):
         if c.name == "number" and c.place.path:
-            weights = {"": np.full(c.shape, c.value, np.float32)}  # type: ignore[arg-type]  # all sizes are 1
+            weights = {"": np.full((1,) * len(c.shape), c.value, np.float32)}
             new[c] = owned.setdefault((c.place.path, c.value, c.shape), replace(c, name="param", settings={}, weights=weights))
         else:
             new[c] = c.over(*(new[i] for i in c.inputs))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from nnspec.graph import Dim
+import numpy as np
+
+from nnspec.graph import Dim, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
@@ -124,16 +127,29 @@ def turned(step: Step, x: Call, axis: int = 0) -> Call:
 
 def _first_rows(step: Step, table: Known) -> Value:
     """As many of the first elements of a table as there are steps in the data."""
-    made = step.made(table)
     starts, ends = step.ints("starts", 1) or (), step.dims("ends", 2) or ()
-    axes = step.axes(made.rank, 3) or tuple(range(len(starts)))
+    axes = step.axes(table.array.ndim, 3) or tuple(range(len(starts)))
     if any(starts) or any(s != 1 for s in step.ints("steps", 4) or ()):
         raise step.fault("where it begins depends on the sizes of the data")
+    if positions := _counted(step, table.array, axes, ends):
+        return positions
+    made = step.made(table)
     call = made.call
     for axis, end in zip(axes, ends, strict=True):
+        if call.name == "list" and isinstance(end, Size):
+            raise step.fault(f"numbers it has for `{end}` steps of the data have no form in the language")
         if not _is_whole(call.shape[axis], 0, end, 1):
             call = indexed(step, call, {axis: slice(None, end)}, (*call.shape[:axis], end, *call.shape[axis + 1 :]))
     return made.with_call(call)
+
+
+def _counted(step: Step, table: Array, axes: Sequence[int], ends: Sequence[Dim]) -> Value | None:
+    """The numbers 0, 1, 2, ... of the steps of the data, as the first ones of a table that counts to the longest."""
+    *ones, longest = table.shape
+    port = next((p for p in step.ports if ends[-1] in p.shape), None)
+    if axes != (len(ones),) or set(ones) - {1} or not port or not np.array_equal(table.reshape(-1), np.arange(longest)):
+        return None
+    return Value(step.counting(port, ends[-1]), (*((),) * len(ones), (0,)))
 
 
 def element(step: Step, value: Value, indices: Array) -> Value:

@@ -11,8 +11,9 @@ import onnx
 
 from nnspec.diagnostics import Fault, fault
 from nnspec.graph import Dim, Shape, Size
+from nnspec.interchange.lengths import BATCH_FIRST
 from nnspec.interchange.lowering import Array
-from nnspec.interchange.to_spec.calls import Call, Place, number
+from nnspec.interchange.to_spec.calls import INFINITE, Call, Place, number
 from nnspec.interchange.to_spec.values import Axis, Known, Value, reshaped
 from nnspec.record import dataclass
 
@@ -21,6 +22,7 @@ Result = Read | Sequence[Read | None]
 Rule = Callable[..., Result]
 LONGEST_LIST = 16
 LONGEST_WHOLE = 256  # whole numbers have no other form: what is longer would be no text to read
+RECURRENT = ("GRU", "LSTM", "RNN")
 RULES: dict[str, Rule] = {}
 """`rule(step, *inputs)` gives the outputs of a node of that operator; an input that is left out is None."""
 
@@ -143,9 +145,15 @@ class Step:
         return found
 
     def mixed(self) -> Fault:
-        one = "a spec speaks of one example at a time"
-        export = "export the model with a batch of any size, as `dynamic_axes` or `dynamic_shapes` of torch.onnx.export say it"
-        return fault("E531", f"{self.label}: examples of a batch would meet here", help=export if self.fixed_batch else one)
+        return fault("E531", f"{self.label}: examples of a batch would meet here", help=self._of_batches())
+
+    def _of_batches(self) -> str:
+        """How a model says what its examples are: in the first axis of its inputs, where sequences may have their steps."""
+        if self.node.op_type in RECURRENT or (self.fixed_batch and any(isinstance(d, Size) for p in self.ports for d in p.shape)):
+            return BATCH_FIRST
+        if self.fixed_batch:
+            return "export the model with a batch of any size, as `dynamic_axes` or `dynamic_shapes` of torch.onnx.export say it"
+        return "a spec speaks of one example at a time"
 
     def example_axes(self, value: Value, axes: Sequence[int]) -> tuple[int, ...]:
         """Axes of the model as those of the call of an explicit value; the batch is none of them."""
@@ -160,11 +168,12 @@ class Step:
 
     def constant(self, k: Known, shape: Shape | None = None) -> Call:
         if k.has_sizes:
-            raise self.fault("a size of the data is computed with")
+            return self.size(k)
         array = np.asarray(k.array).reshape(shape if shape is not None else k.array.shape)  # type: ignore[arg-type]  # all are numbers
         if array.size == 1:
             place = replace(self.place, path="" if k.fixed else k.name)
-            return replace(number(plain(array.reshape(-1)[0])), shape=(1,) * array.ndim, place=place)
+            found = replace(number(plain(array.reshape(-1)[0])), shape=(1,) * array.ndim, place=place)
+            return replace(found, settings={**found.settings, INFINITE: True}) if k.infinite else found
         kind = {"f": "float", "b": "bool"}.get(array.dtype.kind, "int")
         port = next((p for p in self.ports if array.size in p.shape), None) if kind == "int" and array.size > LONGEST_LIST else None
         if port and np.array_equal(array.reshape(-1), np.arange(array.size)):
@@ -177,6 +186,13 @@ class Step:
         weights = {"": array.astype(np.float32)}
         owned = Call("param" if k.name and not k.fixed else "state", weights=weights, shape=array.shape, batched=False, place=place)
         return owned if kind == "float" else replace(self.call("!=", owned, number(0), shape=array.shape, dtype="bool"), batched=False)
+
+    def size(self, k: Known) -> Call:
+        """One size of the data, which formulas can compute with; how many examples there are no example knows."""
+        [found] = k.ints if len(k.ints) == 1 else [None]
+        if not isinstance(found, Size) or "batch" in found.names:
+            raise self.fault("a size of the data is computed with")
+        return Call("size", settings={"value": found}, shape=(1,) * k.array.ndim, dtype="int", batched=False, place=self.place)
 
 
 def axis_setting(axis: int, usual: int, written: int | None = None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Known:
     """Numbers that the file has or that follow from it, sizes of the data among them; `spread`: one number, repeated to any shape.
 
     `name` is that of an array that is trained, or, where it is `fixed`, of a state; `shape` that of a spread number, where it is known;
-    `whole` is what was repeated to make these.
+    `whole` is what was repeated to make these, `infinite` says of large negative numbers that they stand for minus infinity.
     """
 
     array: Array
@@ -36,6 +36,7 @@ class Known:
     shape: Shape = ()
     whole: Known | None = None
     fixed: bool = False
+    infinite: bool = False
 
     @property
     def ints(self) -> tuple[Dim, ...]:
