@@ -16,7 +16,8 @@ from nnspec.deploy import distance
 from nnspec.graph import Op
 from nnspec.lazy import real
 from nnspec.ops import OPS, columns, pooling, winograd
-from nnspec.ops.dense import in_rows, sums_as_product
+from nnspec.ops.dense import in_rows
+from nnspec.ops.totals import sums_as_product
 from nnspec.ops.windows import padded_shape
 from nnspec.run.rows import WORTH_IT, in_long_rows
 
@@ -287,3 +288,36 @@ def test_long_sums_are_as_exact_as_sums_of_sums(op: str, shape: tuple[int, ...],
     for _ in range(2):
         run()
         np.testing.assert_allclose(out, exact, rtol=6e-7)
+
+
+def with_gaps(array: Array) -> Array:
+    """The same numbers with others between them in memory."""
+    wide = np.full([n + 2 for n in array.shape], np.nan, array.dtype)
+    wide[tuple(slice(1, -1) for _ in array.shape)] = array
+    return wide[tuple(slice(1, -1) for _ in array.shape)]
+
+
+@pytest.mark.parametrize("laid", [np.array, with_gaps], ids=["whole", "with gaps"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((70_001, 2), (0,)),
+        ((3, 70_001), (1,)),
+        ((10_007, 2, 7), (0, 2)),
+        ((2, 70_001, 2), (1,)),
+        ((307, 2, 311), (2, 0)),
+        ((3, 1 << 20), (0, 1)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("op", ["sum", "mean"])
+def test_equal_numbers_are_not_rounded_the_same_way_at_every_step_of_a_long_sum(
+    op: str, shape: tuple[int, ...], axes: tuple[int, ...], laid: Callable[[Array], Array]
+) -> None:
+    x = laid(np.full(shape, 1 / 128_000, np.float32))
+    exact = getattr(np, op)(x, axes, np.float64)
+    for keep in (False, True):
+        out = np.empty(np.sum(x, axes, keepdims=keep).shape, np.float32)
+        real(OPS[op].prepare)(out, x, axes=axes, keep=keep)()
+        np.testing.assert_allclose(out.reshape(exact.shape), exact, rtol=1e-5)
+    np.testing.assert_allclose(real(OPS[op].kernel)(x, axes, False), exact, rtol=1e-7)

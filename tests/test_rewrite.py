@@ -309,6 +309,16 @@ LIGHTER = {
         lambda x, b, z: OPS["sum"](x * b + z * (b * b), axes=(0, 2, 3), keep=False) + OPS["sum"](x, axes=(0, 2, 3), keep=False),
         {"sum": 2},
     ),
+    "a sum of what is laid over it": (
+        lambda x, b, z: (
+            OPS["sum"](OPS["expand"](b, shape=IMAGES.shape), axes=(0, 1, 3), keep=False) * OPS["sum"](x, axes=(0, 1, 3), keep=False)
+        ),
+        {"sum": 2, "size_of": 1},
+    ),
+    "a mean of what is laid over it": (
+        lambda x, b, z: x * OPS["mean"](OPS["expand"](b, shape=IMAGES.shape), axes=(0, 2), keep=True),
+        {"mean": 0, "sum": 0},
+    ),
     "a factor that varies along the sum stays": (lambda x, b, z: OPS["sum"](x * b, axes=(1,), keep=False), {"sum": 1, "mul": 1}),
 }
 

@@ -133,3 +133,22 @@ def test_parameters_after_ten_float32_steps_equal_torch(optimizer: str) -> None:
         torch_loss("mlp", theirs, batch).backward()
         stepper.step()
     assert max(distance(v, theirs[n].detach()) for n, v in ours.params.items()) < 1e-5
+
+
+CRITICS = {
+    "mean(z)": lambda z: z.mean(),
+    "mean(relu(4 - z))": lambda z: F.relu(4 - z).mean(),
+    "-sum(z, axis = [-1, -2])": lambda z: -z.sum((1, 2)).mean(),
+}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+@pytest.mark.parametrize("length", [1000, 1009, 50_021])
+@pytest.mark.parametrize("loss", CRITICS)
+def test_a_gradient_that_is_the_same_for_many_is_not_rounded_at_each_of_them(loss: str, length: int, engine: str) -> None:
+    ours = nnspec.loads(f"model M {{ input x: [T, 2]  z = x -> dense(2)  output z  loss {loss} }}", engine=engine)
+    x = torch.rand(9, length, 2, generator=torch.Generator().manual_seed(0))
+    w, b = (torch.tensor(ours.params[f"dense.{n}"], dtype=torch.float64).requires_grad_() for n in "Wb")
+    CRITICS[loss](x.double() @ w + b).backward()
+    gradients = ours.gradients(x=x.numpy())[1]
+    assert distance(gradients["dense.b"], b.grad) < 1e-5 and distance(gradients["dense.W"], w.grad) < 1e-5

@@ -108,10 +108,6 @@ def _pieces(numbers: int, length: int, more: int = 0) -> Iterator[slice]:
     return (slice(start, end) for start, end in pairwise(ends) if start < end)
 
 
-def _along(o: Lowering, x: str, axis: int, start: int, end: int) -> str:
-    return o.node("Slice", x, o.ints((start,)), o.ints((end,)), o.ints((axis,)))
-
-
 def _joined(o: Lowering, parts: Sequence[str], axis: int) -> str:
     return o.node("Concat", *parts, axis=axis) if len(parts) > 1 else parts[0]
 
@@ -132,7 +128,7 @@ def conv_weight_grad(o: Lowering, x: str, g: str, kernel: Numbers, strides: Numb
     # In other pieces than those of the way forward, which onnxruntime would keep until here.
     for part, columns in _columns(o, x, places, groups, more=1):
         whole = part == slice(0, prod(grid))
-        those = slopes if whole else _along(o, slopes, 2 if groups > 1 else 1, part.start * batch, part.stop * batch)
+        those = slopes if whole else o.along(slopes, 2 if groups > 1 else 1, part.start * batch, part.stop * batch)
         parts.append(o.node("MatMul", those, _turned(o, columns, groups)))
     w = o.node("Sum", *parts) if len(parts) > 1 else parts[0]
     return _reshape(o, w, units, channels // groups, *kernel)
@@ -147,7 +143,7 @@ def conv_input_grad(o: Lowering, g: str, w: str, size: Numbers, strides: Numbers
     places = np.pad(_places(size, grid, kernel, strides, pads, dilations), ((0, 0), (0, 1)), constant_values=NOWHERE)
     readers, images, each = _readers(places, prod(size), prod(grid)), list[str](), len(places)
     for piece in _pieces(part * places.size * batch, part) if groups == 1 else [slice(0, part)]:
-        own = weights if piece == slice(0, part) else _along(o, weights, 0, piece.start * each, piece.stop * each)
+        own = weights if piece == slice(0, part) else o.along(weights, 0, piece.start * each, piece.stop * each)
         rows = _reshape(o, o.node("MatMul", own, slopes), (piece.stop - piece.start) * groups, places.size, batch)
         images.append(_added_up(o, rows, readers))
     return _as_image(o, _joined(o, images, 0), size)

@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from nnspec.graph import Shape
-from nnspec.graph.types import count
+from nnspec.graph.types import Dim, count
 from nnspec.interchange.lowering import OWN, Lowering
 from nnspec.ops import OPS
 from nnspec.ops.dense import divisor
 from nnspec.ops.reduce import reduced
+from nnspec.ops.totals import MOST
 
 LONG, PART, GROUPS = 1 << 13, 1024, 64
-"""Numbers from which on two stages take no longer; how many in a row are a part, and how many parts rows are put in."""
+"""Numbers from which on two stages take no longer; how many in a row are a part, and how many parts rows are put in at least."""
 
 
-def _in_stages(o: Lowering, x: str, axes: tuple[int, ...], keep: bool, *, op: str, kind: str) -> str:
+def _in_stages(o: Lowering, x: str, axes: tuple[int, ...], keep: bool, *, op: str) -> str:
     """Axes beside each other at a time, the last first, and long ones in two stages."""
     type = o.type(x)
     length = count(type.shape[a] for a in axes)
@@ -27,10 +28,9 @@ def _in_stages(o: Lowering, x: str, axes: tuple[int, ...], keep: bool, *, op: st
     value, shape = x, type.shape
     for first, last in _runs(axes):
         before, behind = shape[:first], shape[last + 1 :]
-        groups, part = _parts(shape[first : last + 1], behind)
-        value = o.reduce(kind, o.reshape(value, (*before, groups, part, *behind)), (first + 1,), False)
-        value, shape = o.reduce(kind, value, (first,), False), (*before, *behind)
-    return o.reshape(value, reduced(type, axes, keep))
+        value, shape = _total(o, value, before, count(shape[first : last + 1]), behind), (*before, *behind)
+    total = o.reshape(value, reduced(type, axes, keep))
+    return str(o.node("Div", total, o.constant(length, type.dtype)) if op == "mean" else total)
 
 
 def _runs(axes: tuple[int, ...]) -> Iterator[tuple[int, int]]:
@@ -42,19 +42,25 @@ def _runs(axes: tuple[int, ...]) -> Iterator[tuple[int, int]]:
             last = max((a for a in axes if a < axis), default=axis)
 
 
-def _parts(shape: Shape, behind: Shape) -> Shape:
-    """How many parts these axes have, and how much is in each: of rows, or of columns with something behind."""
-    length = count(shape)
+def _total(o: Lowering, x: str, before: Shape, length: Dim, behind: Shape) -> str:
+    """The sum over the axes between these: of parts, and of their sums with what is left over."""
     assert isinstance(length, int)  # what is long has a known length
-    if count(behind) == 1:
-        part = divisor(length, PART)
-        return length // part, part
-    groups = divisor(length, GROUPS)
-    return groups, length // groups
+    axis, (groups, part) = len(before), _parts(length, count(behind) == 1)
+    whole, parts = groups * part, (*before, groups, part, *behind)
+    if whole == length:
+        return o.reduce("ReduceSum", o.reduce("ReduceSum", o.reshape(x, parts), (axis + 1,), False), (axis,), False)
+    x = o.reshape(x, (*before, length, *behind))
+    sums = o.reduce("ReduceSum", o.reshape(o.along(x, axis, 0, whole), parts), (axis + 1,), False)
+    return o.reduce("ReduceSum", o.node("Concat", sums, o.along(x, axis, whole, length), axis=axis), (axis,), False)
 
 
-LONG_SUMS: Mapping[str, Callable[..., str]] = {
-    "sum": partial(_in_stages, op="sum", kind="ReduceSum"),
-    "mean": partial(_in_stages, op="mean", kind="ReduceMean"),
-}
+def _parts(length: int, rows: bool) -> tuple[int, int]:
+    """How many parts there are, and how much is in each: of rows, or of columns; none is left over where that can be."""
+    least = PART if rows else max(GROUPS, length // MOST)
+    even = divisor(length, least)
+    number = least if even == length > MOST else even
+    return (length // number, number) if rows else (number, length // number)
+
+
+LONG_SUMS: Mapping[str, Callable[..., str]] = {op: partial(_in_stages, op=op) for op in ("sum", "mean")}
 """By the name of the op."""

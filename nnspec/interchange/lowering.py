@@ -173,7 +173,11 @@ class Lowering:
 
     def channels(self, x: str, start: int, count: int) -> str:
         """Part of axis 1."""
-        return self.node("Slice", x, self.ints((start,)), self.ints((start + count,)), self.ints((1,)))
+        return self.along(x, 1, start, start + count)
+
+    def along(self, x: str, axis: int, start: int, end: int) -> str:
+        """A stretch of an axis."""
+        return self.node("Slice", x, self.ints((start,)), self.ints((end,)), self.ints((axis,)))
 
     def output(self, name: str) -> str:
         """The value of a node as an output. Of two Transposes that a product reads, onnxruntime removes both, though one is an output."""

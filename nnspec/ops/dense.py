@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from math import prod
 from typing import Any
 
 from nnspec.lazy import np
@@ -49,21 +48,3 @@ def ones(length: int, dtype: Any) -> Any:
     array = np.ones(length, dtype)
     array.flags.writeable = False
     return array
-
-
-def sums_as_product(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any] | None:
-    """Two factors whose product is the sum over the axes, where they are the first or the last in memory and what is left has its order."""
-    laid = in_memory_order(x)
-    if laid is None or x.dtype.kind != "f" or not x.size:
-        return None
-    order = [a for a in memory_order(x) if x.shape[a] != 1]
-    summed = [a for a in order if a in axes]
-    left = [a for a in order if a not in axes]
-    if not summed or left != sorted(left):
-        return None
-    length = prod(x.shape[a] for a in summed)
-    if order[: len(summed)] == summed:
-        return ones(length, x.dtype), laid.reshape(length, -1)
-    if order[len(left) :] == summed:
-        return laid.reshape(-1, length), ones(length, x.dtype)
-    return None

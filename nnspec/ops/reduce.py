@@ -12,11 +12,10 @@ from nnspec.graph.op import along_axes, along_axis
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
-from nnspec.ops.dense import divisor, ones, sums_as_product
+from nnspec.ops.dense import ones
 from nnspec.ops.pointwise import cast, equal, exp, where
 from nnspec.ops.source import size_of
-
-Axes = tuple[int, ...]
+from nnspec.ops.totals import Axes, exactly, sum_into
 
 
 def reduced(x: Type, axes: Axes, keep: bool) -> Shape:
@@ -49,7 +48,7 @@ def _reduce_into(ufunc: Any) -> Callable[..., Callable[[], Any]]:
 
 
 def _mean_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
-    total, number = _sum_into(out, x, axes, keep), x.size / (out.size or 1)
+    total, number = sum_into(out, x, axes, keep), x.size / (out.size or 1)
     array = np.asarray(number, x.dtype)
 
     def run() -> None:
@@ -63,38 +62,6 @@ def _mean_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
     return run_one if out.ndim == 0 else run
 
 
-def _sum_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
-    factors = sums_as_product(x, axes)
-    if factors and out.flags.c_contiguous:
-        # A product with ones: NumPy's own sum takes up to five times as long.
-        return _total(*factors, out.reshape(-1))
-    return _reduce_into(np.add)(out, x, axes, keep)
-
-
-MANY, PART = (1 << 13, 1 << 16), (64, 1024)
-"""Numbers from which on sums of sums take no longer, and how many are summed first or last: of columns, and of rows."""
-
-
-def _total(a: Any, b: Any, out: Any) -> Callable[[], Any]:
-    """a @ b, one of them ones; where they are many in two products, as of a sum of sums little is rounded away (Higham 2002, 4.2)."""
-    length, rows = len(b), a.ndim == 2
-    part = divisor(length, PART[rows])
-    if length < MANY[rows] or part == length:
-        return product(a, b, out)
-    several = length // part
-    sums = np.empty(out.size * (several if rows else part), out.dtype)
-    if rows:
-        first, last = product(a.reshape(-1, part), b[:part], sums), product(sums.reshape(-1, several), b[:several], out)
-    else:
-        first, last = product(a[:several], b.reshape(several, -1), sums), product(a[:part], sums.reshape(part, -1), out)
-
-    def run() -> None:
-        first()
-        last()
-
-    return run
-
-
 def _onnx(kind: str) -> Callable[..., str]:
     return lambda o, x, axes, keep: str(o.reduce(kind, x, axes, keep))
 
@@ -106,12 +73,12 @@ def _work(out: Type, x: Type, **_: Any) -> Dim:
 sum = Op(
     "sum(x: [*s], axes, keep) -> [*r]",
     "The sum over axes.",
-    kernel=lambda x, axes, keep: np.sum(x, axis=axes, keepdims=keep),
+    kernel=lambda x, axes, keep: exactly(np.sum, x, axes, keep),
     grad=lambda g, y, x, axes, keep: (_spread(g, x, axes),),
     onnx=_onnx("ReduceSum"),
     examples=("sum([[1, 2], [3, 4]], axes = [0], keep = false) == [4, 6]", "sum([[1, 2], [3, 4]], axes = [0, 1], keep = true) == [[10]]"),
     shape=reduced,
-    prepare=_sum_into,
+    prepare=sum_into,
     strided=True,
     flops=_work,
     meets=along_axes,
@@ -120,7 +87,7 @@ sum = Op(
 mean = Op(
     "mean(x: [*s], axes, keep) -> [*r]",
     "The mean over axes.",
-    kernel=lambda x, axes, keep: np.mean(x, axis=axes, keepdims=keep),
+    kernel=lambda x, axes, keep: exactly(np.mean, x, axes, keep),
     grad=lambda g, y, x, axes, keep: (_spread(g / size_var(g, _number(x.type, axes)), x, axes),),
     onnx=_onnx("ReduceMean"),
     examples=("mean([[1, 2], [3, 4]], axes = [0], keep = false) == [2, 3]", "mean([1, 3], axes = [0], keep = true) == [2]"),

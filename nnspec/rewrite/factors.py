@@ -10,13 +10,13 @@ from functools import reduce
 from itertools import pairwise
 from operator import mul as times
 
-from nnspec.graph import Graph, Node, Type, Var
-from nnspec.graph.types import broadcast
+from nnspec.graph import Graph, Node, Shape, Type, Var
+from nnspec.graph.types import broadcast, count
 from nnspec.ops.arrange import concat, cut, expand, reshape
 from nnspec.ops.index import one_hot
 from nnspec.ops.linear import matmul
 from nnspec.ops.pointwise import add, div, mul, neg, sub
-from nnspec.ops.reduce import mean, sum
+from nnspec.ops.reduce import mean, size_var, sum
 
 MAX_REWRITES_OF_A_NODE = 20
 WIDE = 64
@@ -107,7 +107,7 @@ def _merged(node: Node, x: Var) -> Var | None:
     first = inner.attributes["axes"]
     left = [i for i in range(x.graph[inner.inputs[0]].type.rank) if inner.attributes["keep"] or i not in first]
     axes = tuple(sorted({*first, *(left[a] for a in node.attributes["axes"])}))
-    return _shaped(_best(node.op(x.graph.var(inner.inputs[0]), axes=axes, keep=False)), node)
+    return _shaped(_best(node.op(x.graph.var(inner.inputs[0]), axes=axes, keep=False)), node.type.shape)
 
 
 def _taken_out(node: Node, x: Var) -> Var | None:
@@ -120,15 +120,29 @@ def _taken_out(node: Node, x: Var) -> Var | None:
         return None
     keep = node.attributes["keep"] or any(f.type.shape for f in factors)
     total = _best(node.op(reduce(times, rest), axes=axes, keep=keep))
-    return _shaped(reduce(_product, factors, total), node)
+    return _shaped(reduce(_product, factors, total), node.type.shape)
 
 
 def _product(x: Var, y: Var) -> Var:
     return _best(x * y)
 
 
-def _shaped(value: Var, node: Node) -> Var:
-    return value if value.type.shape == node.type.shape else reshape(value, shape=node.type.shape)
+def _shaped(value: Var, shape: Shape) -> Var:
+    return value if value.type.shape == shape else reshape(value, shape=shape)
+
+
+def _of_repeated(node: Node, x: Var) -> Var | None:
+    """The sum of a value that is laid over axes is as many times the value, with no rounding on the way; its mean is the value."""
+    axes, inner = node.attributes["axes"], x.graph.var(x.node.inputs[0]) if x.node.op is expand else x
+    over = [a for a in axes if _is_same_along(inner, x.type, (a,))]
+    if x.node.op is not expand or not over:
+        return None
+    missing = x.type.rank - inner.type.rank
+    own = tuple(a - missing for a in axes if a not in over)
+    once = node.op(inner, axes=own, keep=False) if own else inner
+    once = _shaped(once, tuple(d for a, d in enumerate(inner.type.shape, missing) if a not in axes))
+    total = once if node.op is mean else _product(once, size_var(once, count(x.type.shape[a] for a in over)))
+    return _shaped(expand(total, shape=tuple(d for a, d in enumerate(x.type.shape) if a not in axes)), node.type.shape)
 
 
 def _of_one_hot(node: Node, x: Var) -> Var | None:
@@ -233,6 +247,6 @@ RULES: dict[str, tuple[Callable[..., Var | None], ...]] = {
     sub.name: (_in_common,),
     mul.name: (_by_ones, _gathered),
     neg.name: (_negated,),
-    sum.name: (_sum_of_joined, _of_one_hot, _merged, _taken_out, _parted, _unkept),
-    mean.name: (_merged, _taken_out, _unkept),
+    sum.name: (_sum_of_joined, _of_repeated, _of_one_hot, _merged, _taken_out, _parted, _unkept),
+    mean.name: (_of_repeated, _merged, _taken_out, _unkept),
 }
