@@ -12,6 +12,7 @@ import nnspec
 from nnspec.diagnostics import SpecError
 from nnspec.gradcheck import gradcheck
 from nnspec.importing import import_model
+from nnspec.run import recent
 from nnspec.run.ort import Session
 
 MODEL = "model M {{ input x: [2, T]  {more}  output y = {formula} }}"
@@ -96,3 +97,35 @@ def test_a_wrong_number_of_a_row_has_its_place_also_in_a_loop(tmp_path: Path) ->
     with pytest.raises(SpecError, match="E205") as refused:
         nnspec.loads(spec).export(tmp_path / "m.onnx")
     assert refused.value.diagnostics[0].span
+
+
+SEQUENCES = "model M { input x: [T, 3]  z = (x -> gru(4))[-1] -> dense(1)  output z  loss sum(z^2) }  train { epochs 1  optimizer adam }"
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_of_many_lengths_the_last_are_kept_and_nothing_else_changes(engine: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths, found = [1, 2, 3, 1, 4, 1, 5, 6, 2, 1, 7], []
+    for most in (3, 100):
+        monkeypatch.setattr(recent, "MOST", most)
+        net = nnspec.loads(SEQUENCES, engine=engine, threads=threads).init(0)
+        for length in lengths:
+            net.step(x=X[0, 0, :24].repeat(length).reshape(8, length, 3))
+        assert len(net.engine._programs) == min(most, len(set(lengths)))
+        found.append({name: array.copy() for name, array in net.params.items()})
+    for name, array in found[0].items():
+        np.testing.assert_array_equal(array, found[1][name])
+
+
+def test_what_was_read_last_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "MOST", 2)
+    kept = recent.Recent[str, int]()
+    kept["a"], kept["b"] = 1, 2
+    assert kept["a"] == 1
+    kept["c"] = 3
+    assert list(kept) == ["a", "c"]
+    monkeypatch.setattr(recent, "MOST", 100)
+    monkeypatch.setattr(recent, "free", lambda: 0)
+    for number in range(20):
+        kept[str(number)] = number
+    assert len(kept) == recent.FEW

@@ -30,6 +30,7 @@ from nnspec.run.flat import Flat
 from nnspec.run.planned import Bound, Planner
 from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
 from nnspec.run.reach import check_reach
+from nnspec.run.recent import Recent
 from nnspec.run.team import cores
 from nnspec.run.update import Buffers, Update
 from nnspec.step import Phase
@@ -77,10 +78,10 @@ class Engine:
         self.stage, self.stage_start, self.losses = 0, 0, dict[str, float]()
         self._draw = np.zeros((), np.int64)
         self.unstepped = 0  # how often gradients were taken by themselves, each time with other random numbers
-        self._programs: dict[tuple[Any, ...], Bound] = {}
+        self._programs: dict[tuple[Any, ...], Bound] = Recent()
         self._optimizer: dict[str, Flat] = {}
-        self._updates: dict[tuple[Any, ...], Update] = {}
-        self._steps: dict[tuple[Any, ...], Step] = {}
+        self._updates: dict[tuple[Any, ...], Update] = Recent()
+        self._steps: dict[tuple[Any, ...], Step] = Recent()
         self._lr, self._t = np.zeros((), self.dtype), np.zeros((), self.dtype)
         self.choice = ""  # what was said of it, where an engine was chosen among several
         self.asked_threads = threads

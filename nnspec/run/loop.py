@@ -86,10 +86,10 @@ def _calls(
     leaving = [places[_yielded_as(body, i)] for i in range(len(carried))]
     laid = {n.name for n in body.body if columns and n.type.rank == 2}
     plan = schedule(body.body, body.sizes, {public: f"new {public}" for public in places}, Layout(frozenset(), laid))
-    arena = np.empty(plan.arena_bytes, np.uint8)
+    arena, scratches = np.empty(plan.arena_bytes, np.uint8), dict[str, Array]()
     for t in steps:
         groups = zip(KINDS, (carried, [s[t] for s in sequences], given), strict=True)
         memory = {f"{kind}:{i}": array for kind, arrays in groups for i, array in enumerate(arrays)}
         memory |= {f"new {public}": place[t] for public, place in places.items()}
-        yield from Program(body.body, body.sizes, memory, plan=plan, arena=arena).calls
+        yield from Program(body.body, body.sizes, memory, plan=plan, arena=arena, laid=scratches).calls
         carried = [place[t] for place in leaving]

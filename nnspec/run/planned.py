@@ -19,6 +19,7 @@ from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Array, Runnable
+from nnspec.run.recent import Recent
 
 FEWEST_EXAMPLES = 4  # of a part of a batch
 WORTH_A_THREAD = 8e-5  # seconds of matrix products; what two threads hand to and fro takes longer below
@@ -105,7 +106,7 @@ class Planner:
     ) -> None:
         self.make_program, self.threads, self.grads, self.parameters = make_program, threads, grads, parameters
         self.exact, self.arranged = exact, arranged
-        self._known: dict[tuple[Any, ...], tuple[Graph, Graph, list[slice], Cut | None]] = {}
+        self._known: dict[tuple[Any, ...], tuple[Graph, Graph, list[slice], Cut | None]] = Recent()
 
     def forget(self) -> None:
         self._known.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from operator import add, mul, sub
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ class Program:
     """A graph for fixed sizes. All memory is allocated here; `run` computes every output anew from what the given memory holds.
 
     `memory` holds an array for every source of the graph and every name in `given` (see `plan.memory.schedule`).
-    With `plan` and `arena` it is one of several that never run at the same time.
+    With `plan` and `arena` it is one of several that never run at the same time; those of one plan share the arrays `laid` in it.
     """
 
     def __init__(
@@ -94,8 +94,9 @@ class Program:
         *,
         plan: Schedule | None = None,
         arena: Array | None = None,
+        laid: dict[str, Array] | None = None,
     ) -> None:
-        self.sizes = sizes
+        self.sizes, self._laid = sizes, {} if laid is None else laid
         self.plan = plan or schedule(graph, sizes, given or {})
         self.arena = scratch(self.plan.arena_bytes) if arena is None else arena
         self.arrays: dict[str, Array] = {}
@@ -109,7 +110,10 @@ class Program:
                     self.arrays[node.name] = self._bind(node, memory)
         self.calls += in_passes(self.moves)
         self.calls += [partial(np.copyto, memory[target], self.arrays[name]) for name, target in self.plan.copies]
-        self._run = quietly(self.calls)
+
+    @cached_property
+    def _run(self) -> Callable[[], Any]:
+        return quietly(self.calls)
 
     def run(self) -> None:
         self._run()
@@ -186,7 +190,9 @@ class Program:
         if isinstance(place, Given):
             return memory[place.name].reshape(type.shape)
         assert isinstance(place, Arena)
-        return array_in(self.arena, place, type, self.plan.layout.order(node.name, type.rank))
+        if node.name not in self._laid:
+            self._laid[node.name] = array_in(self.arena, place, type, self.plan.layout.order(node.name, type.rank))
+        return self._laid[node.name]
 
     def _call(self, node: Node, out: Array, inputs: list[Array], attributes: dict[str, Any]) -> Callable[[], Any]:
         op = node.op

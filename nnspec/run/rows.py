@@ -29,8 +29,8 @@ class LongRows:
 
 def in_long_rows(out: Array, inputs: Sequence[Array]) -> LongRows | None:
     """The same operation with its short rows repeated; None where it has none, or its inputs lie otherwise."""
-    laid = in_memory_order(out)
-    if laid is None or out.size < WORTH_IT:
+    laid = in_memory_order(out) if out.size >= WORTH_IT else None
+    if laid is None:
         return None
     order = memory_order(out)
     views = [np.broadcast_to(x, out.shape).transpose(order) for x in inputs]
