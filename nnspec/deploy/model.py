@@ -82,11 +82,11 @@ def export(
         return _with_data(path, make, partial(proved, graph, feeds=feeds), tried)
     single = make()
     model = halved(single) if half else single
-    check(model)
-    difference = proved(graph, model.SerializeToString(), feeds, LARGEST_OF_HALF if half else None, WIDER if half else "")
+    content = check(model)
+    difference = proved(graph, content, feeds, LARGEST_OF_HALF if half else None, WIDER if half else "")
     if half:
         _refuse_too_large(single, model, batches)
-    return written(path, model, difference, tried)
+    return written(path, model, content, difference, tried)
 
 
 def _refuse_too_large(single: Model, half: Model, batches: Iterable[Mapping[str, Array]]) -> None:
@@ -110,20 +110,20 @@ def _with_data(path: Path, make: Callable[..., Model], prove: Callable[..., floa
         model = make(store=store)
         data = store.finish(model)
         (folder / path.name).write_bytes(model.SerializeToString())
-        check(model, folder / path.name)
+        content = check(model, folder / path.name)
         difference, size = prove(content=folder / path.name), (folder / data).stat().st_size
         with whole(path.with_name(data)) as place:
             (folder / data).replace(place)
     try:
-        return written(path, model, difference, tried, f"{size:,} bytes of weights in {data} beside it")
+        return written(path, model, content, difference, tried, f"{size:,} bytes of weights in {data} beside it")
     except Fault:
         remove_unused(path.parent, [data])
         raise
 
 
-def written(path: Path, model: Model, difference: float, compared: str, *remarks: str) -> Proof:
-    """The proof of a model that is now a file; weights that only the one before had beside it are gone."""
-    content, before = model.SerializeToString(), data_of(path)
+def written(path: Path, model: Model, content: bytes, difference: float, compared: str, *remarks: str) -> Proof:
+    """The proof of a model whose content is now a file; weights that only the one before had beside it are gone."""
+    before = data_of(path)
     write(path, content)
     if before:
         remove_unused(path.parent, before)

@@ -51,10 +51,10 @@ class Models:
         return [i.name for i in self.files[name].graph.input]
 
     def _prove(self, name: str, graph: Graph, model: Model, given: Mapping[str, Array]) -> None:
-        check(model)
+        content = check(model)
         drawn = {n: t for n, t in inputs_of(graph).items() if n not in given}
         feeds = ({**given, **batch} for batch in (self.batches(drawn) if drawn else [{}]))
-        runs = tried(graph, model.SerializeToString(), feeds)
+        runs = tried(graph, content, feeds)
         pairs = (pair for run in runs for pair in zip(run.got, run.expected, strict=True))
         self.difference = max(self.difference, compared(pairs, within(LARGEST_OF_STEP, self.dtype)))
         self.files[name] = model
@@ -62,9 +62,9 @@ class Models:
     def add_epoch(self, name: str, step: str, carried: Mapping[str, str], each: Collection[str], feeds: Mapping[str, Array]) -> None:
         """The model that takes many steps, each with a value of its own of the inputs `each`, proved to do what they do one by one."""
         model = over_batches(self.files[step], carried, each)
-        check(model)
+        content = check(model)
         several = {n: np.stack([v] * STEPS) if n in each else v for n, v in feeds.items()}
-        done = Session(model.SerializeToString()).run(several)
+        done = Session(content).run(several)
         one, now = Session(self.files[step].SerializeToString()), dict(feeds)
         for _ in range(STEPS):
             outputs = one.run(now)

@@ -53,7 +53,7 @@ def export_quantized(
     each, whole = judged(spec, w.outputs, bright)
     numbers = {SEED: np.asarray(engine.seed), STEP: np.zeros((), np.int64)}
     single = to_onnx(*simplified(each, weights), metadata=metadata, opset=w.opset)
-    check(single)
+    before = check(single)
     public = dict(zip((o.name for o in single.graph.output), each.outputs, strict=True))
     kept = [name for name, wish in public.items() if wish.startswith("output:")]
 
@@ -61,7 +61,7 @@ def export_quantized(
         given = {**numbers, STEP: np.asarray(draw, np.int64), **given_as(fields, bright)}
         return {i.name: given[i.name] for i in single.graph.input}
 
-    before, nodes = single.SerializeToString(), _to_quantize(spec, single, kept)
+    nodes = _to_quantize(spec, single, kept)
     after = quantized(before, nodes, map(fed, _batches(data.train)))
     seen = data.test or data.validation or data.train
     reached = [_reached(engine, Session(content), public, fed, seen, whole) for content in (before, after)]
@@ -71,12 +71,12 @@ def export_quantized(
     if w.raw:
         ports = [i.name for i in model.graph.input]
         model = behind(to_onnx(*simplified(preparing(spec, ports, w.pixels, w.raw), {}), opset=w.opset), ports, model)
-    check(model)
+    content = check(model)
     graph = graph_of(spec, w.outputs, w.pixels, w.raw)
     shown = examples or given_as({n: v[:COMPARED] for n, v in seen.items()}, w.pixels)
     compared = {n: np.asarray(shown[n], t.dtype) for n, t in inputs_of(graph).items() if n in shown}
-    difference = proved(graph, model.SerializeToString(), [{**weights, **numbers, **compared}], most=np.inf)
-    return written(path, model, difference, f"on {number_of(compared)} examples", *remarks)
+    difference = proved(graph, content, [{**weights, **numbers, **compared}], most=np.inf)
+    return written(path, model, content, difference, f"on {number_of(compared)} examples", *remarks)
 
 
 def _to_quantize(spec: Compilation, model: Any, outputs: Sequence[str]) -> list[str]:

@@ -56,8 +56,8 @@ class Step:
 
 def first_values(spec: Compilation, seed: int) -> dict[str, Array]:
     """What every parameter and state starts with: drawn from the seed, read from its file, or what it came with."""
-    drawn = reference.run(spec.initial, {SEED: seed, STEP: 0})
-    return drawn | dict(spec.weights) | {name: read(path, saved) for name, (path, saved) in spec.saved.items()}
+    there = dict(spec.weights) | {name: read(path, saved) for name, (path, saved) in spec.saved.items()}
+    return there | reference.run(spec.initial, {SEED: seed, STEP: 0}, [n for n in spec.initial.outputs if n not in there])
 
 
 class Engine:

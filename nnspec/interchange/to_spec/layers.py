@@ -79,7 +79,8 @@ def _gemm(step: Step, x: Read, w: Read, c: Read | None = None) -> Value:
     value, alpha, beta = step.value(), step.attr("alpha", 1.0), step.attr("beta", 1.0)
     if not isinstance(w, Known) or step.attr("transA", 0):
         raise step.fault("only a product with weights has a form in the language")
-    array = (w.array.T if step.attr("transB", 0) else w.array) * np.asarray(alpha, w.array.dtype)
+    array = w.array.T if step.attr("transB", 0) else w.array
+    array = array if alpha == 1 else array * np.asarray(alpha, w.array.dtype)
     if c is None:
         return dense(step, value, array)
     bias = step.array(2, "C") * np.asarray(beta, w.array.dtype)
