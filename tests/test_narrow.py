@@ -77,6 +77,15 @@ def test_nothing_is_done_where_no_number_can_leave_its_kind(text: str) -> None:
     assert leaving(parser.parse_model(HEAD + text)) == {}
 
 
+def test_a_value_of_a_function_is_none_of_the_model_by_that_name() -> None:
+    head = '<ir_version: 10, opset_import: ["": 21, "own": 1]> m '
+    text = """(uint8[N, 2] x, int64[N, 2] z) => (uint8[N, 2] d, int64[N, 2] y) { d = Add(x, x)  y = own.twice(z) }
+        <domain: "own", opset_import: ["": 21]> twice (a) => (d) { d = Add(a, a) }"""
+    model = parser.parse_model(head + text)
+    found = nnspec.from_onnx(model)(x=np.array([[200, 3]]), z=np.array([[200, 3]]))
+    assert found["d"].tolist() == [[144, 6]] and found["y"].tolist() == [[400, 6]]
+
+
 def test_a_fraction_beyond_a_kind_is_a_number_of_the_kind(tmp_path: Path) -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { u = Cast<to = 2>(x)  y = Cast<to = 1>(u) }"
     [within, beyond] = nnspec.load(saved(text, tmp_path))(np.float32([[0, 2.7, 255.9, 7], [300.2, 256, 1e6, 511]]))["y"]

@@ -44,9 +44,8 @@ class Builder:
         self.listing = Listing(name, model.graph)
         self.graph = Graph(model.graph.name or "model", dtype)
         self.known = Known(self.graph)
-        self.frame = Frame({}, {}, opset_of(model))
+        self.frame = Frame({}, {}, opset_of(model), leaving(model))
         self.weights: dict[str, Array] = {}
-        self.leaving = leaving(model)
         self.steps: list[tuple[onnx.NodeProto, Span, tuple[str, ...]]] = []
         self._depth = 0
 
@@ -147,7 +146,7 @@ class Builder:
             raise call.fault("E524", f"it is not as the standard has it: {error}") from error
         for name, value in zip(node.output, outputs, strict=False):
             if name and value is not None:
-                frame.values[name] = self.cut(value, self.leaving[name]) if name in self.leaving else value
+                frame.values[name] = self.cut(value, frame.leaving[name]) if name in frame.leaving else value
         for number, name in enumerate(node.output):
             if name and name not in frame.values:
                 raise call.fault("E521", f"its output {number + 1}, `{name}`, is not imported")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -25,11 +26,15 @@ Rule = Callable[..., Values]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where nodes are read: the values so far by name, the attributes a function was called with, and the version of the operators."""
+    """Where nodes are read: the values so far by name, the attributes a function was called with, and the version of the operators.
+
+    `leaving` says, by name, of what kind of few bits a value is that may be beyond it.
+    """
 
     values: dict[str, Var | None]
     attributes: Mapping[str, Any]
     opset: int
+    leaving: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import onnx
 
 from nnspec.graph import Dim, Size, Var
-from nnspec.interchange.from_onnx.call import MOST_STEPS, Call, Frame, Rule
+from nnspec.interchange.from_onnx.call import MOST_STEPS, Call, Rule
 from nnspec.interchange.from_onnx.moves import between, joined, squeezed, swapped, unsqueezed
 from nnspec.interchange.read import initialisers
 from nnspec.loops import Carried, Item, close, of_step, stand_in
@@ -33,7 +34,7 @@ def _chosen(c: Call, condition: Var, a: Var | None, b: Var | None) -> Var | None
 
 def _run(c: Call, body: onnx.GraphProto, inputs: Sequence[Var | None]) -> list[Var | None]:
     """The outputs of a graph inside a node, which sees all that the node sees."""
-    frame = Frame({**c.frame.values, **dict(zip((i.name for i in body.input), inputs, strict=False))}, c.frame.attributes, c.opset)
+    frame = replace(c.frame, values={**c.frame.values, **dict(zip((i.name for i in body.input), inputs, strict=False))})
     for name, values in initialisers(body).items():
         frame.values[name] = c.builder.constant(values, c.builder.dtype(values.dtype, name), name)
     c.builder.nodes(body.node, frame)
