@@ -200,3 +200,75 @@ def test_a_rate_that_is_no_float32_is_said_to_be_none(engine: str, optimizer: st
         nnspec.loads(GROWING.replace("OPTIMIZER", optimizer), engine=engine).fit()
     assert not [w for w in caught if issubclass(w.category, RuntimeWarning)]
     assert nnspec.loads(GROWING.replace("OPTIMIZER", "sgd(lr = 1e39)  schedule step_decay(1e-45, 1)"), dtype="float64").engine
+
+
+def said_of(spec: str, engine: str = "numpy") -> Diagnostic:
+    with pytest.raises(SpecError) as caught:
+        nnspec.loads(spec, engine=engine).fit()
+    (diagnostic,) = caught.value.diagnostics
+    return diagnostic
+
+
+LOOP = """model M {{
+  input  x: [T]
+  target y: []
+  param  w: [] = 1
+  hs = scan e in x with h = {0} {{
+    {1}
+  }}
+  output z = hs[-1:] -> dense(1, bias = false) -> squeeze
+  loss mse(z, y + 0 * w)
+}}
+train {{ data {{ x = [[1, 2, 4, 9], [1, 1, 1, 1]], y = [1, 2] }}  batch 2  epochs 3  optimizer sgd(lr = 0.01) }}
+"""
+IN_A_LOOP = {
+    # h is 2 - 1, 1 - 2: its root is missing in the third step
+    "a square root of -1": ("2", "q = sqrt(h)\n    h = h - e + 0 * q", "E411", "sqrt(h)", "for 1 of 2 examples, in step 3 of the scan"),
+    "a logarithm of 0": ("0", "h = log(h) + e", "E411", "log(h)", "for 2 of 2 examples, in step 1 of the scan"),
+    "the derivative of this has a division of": ("w", "h = sqrt(h - h) + e", "E412", "sqrt(h - h)", "in step 4 of the scan"),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("reason", IN_A_LOOP)
+def test_in_a_loop_it_is_the_operation_of_the_step_that_made_it(reason: str, engine: str) -> None:
+    start, lines, code, place, label = IN_A_LOOP[reason]
+    said = said_of(LOOP.format(start, lines), engine)
+    assert (said.code, said.span.text if said.span else "") == (code, place)
+    assert reason in said.message and label in said.label
+
+
+def test_in_a_loop_within_a_loop_too() -> None:
+    lines = "ks = scan f in x with k = 1 { k = sqrt(k - 3) + f }\n    h = h + ks[-1] + e"
+    said = said_of(LOOP.format("0", lines))
+    assert (said.code, said.span.text if said.span else "") == ("E411", "sqrt(k - 3)") and "a square root of -2" in said.message
+
+
+@pytest.mark.parametrize("before", ["dense(4)", "dense(4) -> tanh", "dense(4) -> sigmoid -> tanh"])
+def test_a_derivative_is_blamed_on_its_own_formula_and_not_on_that_before_it(before: str) -> None:
+    lines = f"  h = x -> {before}\n  a = sqrt(h - h)\n  output p = (a -> dense(1))[0]\n  loss mse(p, y)"
+    said = blamed(lines)
+    assert (said.code, said.span.text if said.span else "") == ("E412", "sqrt(h - h)")
+
+
+def test_an_optimizer_is_blamed_in_its_formula() -> None:
+    centred = """optimizer centred(lr, rho = 0.5, eps = 1e-8) {
+  state m = 0
+  state v = 0
+  m <- rho * m + (1 - rho) * g
+  v <- rho * v + (1 - rho) * g^2
+  w <- w - lr * g / sqrt(m^2 - v - eps)
+}
+"""
+    said = said_of(centred + SPEC.format("  output z\n  loss mse(z, y)", "centred(0.1)", 4))
+    assert (said.code, said.span.text if said.span else "") == ("E401", "sqrt(m^2 - v - eps)")
+    assert "in epoch 1, step 1, from a loss of" in said.message and "a square root of -" in said.message
+
+
+def test_a_state_of_the_optimizer_is_that_of_the_step_that_went_wrong() -> None:
+    """v counts down from 2 by 1 in each step, and has no root in the third."""
+    counting = "optimizer counting(lr) {\n  state v = 2\n  v <- v - 1\n  w <- w - lr * g * sqrt(v)\n}\n"
+    said = said_of(counting + SPEC.format("  output z\n  loss mse(z, y)", "counting(0.01)", 4))
+    assert (said.code, said.span.text if said.span else "") == ("E401", "sqrt(v)")
+    assert "in epoch 3, step 3," in said.message
+    assert "a square root of -1" in said.message

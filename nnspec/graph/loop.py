@@ -70,6 +70,10 @@ class BoundLoop:
 
     def step(self, *values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The carries after a step and what it yields, from the carries before it, its items and what is given."""
-        feeds = {f"{kind}:{i}": v for kind, group in zip(KINDS, values, strict=True) for i, v in enumerate(group)}
-        done, outputs = walk(self.body, feeds, self.sizes), self.body.outputs.items()
+        done, outputs = self.values(*values), self.body.outputs.items()
         return [done[n] for p, n in outputs if p.startswith("carry:")], [done[n] for p, n in outputs if p.startswith("out:")]
+
+    def values(self, *values: Sequence[Any]) -> dict[str, Any]:
+        """All values of a step, by the names of their nodes."""
+        feeds = {f"{kind}:{i}": v for kind, group in zip(KINDS, values, strict=True) for i, v in enumerate(group)}
+        return walk(self.body, feeds, self.sizes)

@@ -104,7 +104,9 @@ class _Sum:
     def _left(self, name: str) -> Var | float:
         """What is left of a part without the factor."""
         if name not in self.lefts:
-            self.lefts[name] = 1.0 if name == self.factor else self._left_of(self.graph[name])
+            node = self.graph[name]
+            with self.new.at(span=node.span):
+                self.lefts[name] = 1.0 if name == self.factor else self._left_of(node)
         return self.lefts[name]
 
     def _left_of(self, node: Node) -> Var | float:

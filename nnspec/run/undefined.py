@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nnspec.diagnostics import Diagnostic
 from nnspec.graph import Graph, Node
+from nnspec.graph.types import bind
 from nnspec.graph.walk import walk
+from nnspec.ops import OPS
+from nnspec.ops.loop import order
 from nnspec.record import dataclass
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -43,45 +47,69 @@ AWAY = "the slope is infinite or undefined there: keep away from it, as `sqrt(ma
 
 @dataclass(frozen=True)
 class Undefined:
-    """The operation that gave the first value that is no number, the values around it, and whether the loss itself is one still."""
+    """The operation that gave the first value that is no number, the values around it, and what of the graph it was found to spoil.
+
+    Within a loop these are the values of the step that it is `at`, counted from 1.
+    """
 
     node: Node
     values: Mapping[str, Array]
-    spares_the_loss: bool
+    spoilt: str
+    at: int | None = None
 
     def diagnostic(self, when: str = "") -> Diagnostic | None:
-        """E411 or E412, where it is the operation's fault; None where a number has grown too large."""
+        """E411 or E412, or E401 of an optimizer, where it is the operation's fault; None where a number has grown too large."""
         node, bad = self.node, ~np.isfinite(self.values[self.node.name])
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         given = [float(np.broadcast_to(self.values[i], bad.shape)[at]) for i in node.inputs] if node.op.name in REASONS else []
         reason = next((r for r in REASONS.get(node.op.name, ()) if r.applies(*given)), None)
         if reason is None:
             return None
-        text, share = reason.text.format(*given), _share(bad, node)
+        text, label = reason.text.format(*given), _share(bad, node)
+        if self.at:
+            label = f"{label}, in step {self.at} of the scan".removeprefix(", ")
+        if node.role == "update":
+            message = f"the optimizer left weights that are no numbers{when}: there is {text}"
+            return Diagnostic("E401", message, node.span, help=reason.help)
         if node.role == "backward":
-            return Diagnostic("E412", f"the gradient is no number{when}: the derivative of this has {text}", node.span, share, help=AWAY)
-        if self.spares_the_loss:
+            return Diagnostic("E412", f"the gradient is no number{when}: the derivative of this has {text}", node.span, label, help=AWAY)
+        if self.spoilt != "loss":
             message = f"the gradient is no number{when}: there is {text}; the loss does not choose it, and 0 times its slope is no number"
-            return Diagnostic("E412", message, node.span, share, help=reason.help)
-        return Diagnostic("E411", f"the loss is no number{when}: there is {text}", node.span, share, help=reason.help)
+            return Diagnostic("E412", message, node.span, label, help=reason.help)
+        return Diagnostic("E411", f"the loss is no number{when}: there is {text}", node.span, label, help=reason.help)
 
 
 def undefined(graph: Graph, feeds: Mapping[str, Any], sizes: Mapping[str, int]) -> Undefined | None:
-    """What went wrong first, of a graph that gives a loss, its gradients, or both; None where all it gives are numbers."""
+    """What went wrong first, of a graph that gives a loss, its gradients, or new weights; None where all it gives are numbers."""
     with np.errstate(all="ignore"):
         values = walk(graph, feeds, sizes)
-    outputs = sorted(graph.outputs.items(), key=lambda o: o[0] != "loss")
-    wrong = next(((public, name) for public, name in outputs if not _finite(values[name])), None)
-    return Undefined(_origin(graph, values, wrong[1]), values, wrong[0] != "loss") if wrong else None
+        outputs = sorted(graph.outputs.items(), key=lambda o: o[0] != "loss")
+        wrong = next(((public, name) for public, name in outputs if not _finite(values[name])), None)
+        return _origin(Undefined(graph[wrong[1]], values, wrong[0]), graph, sizes) if wrong else None
 
 
-def _origin(graph: Graph, values: Mapping[str, Array], name: str) -> Node:
+def _origin(found: Undefined, graph: Graph, sizes: Mapping[str, int]) -> Undefined:
     """From a value that is no number back to the operation that made it of numbers."""
-    while True:
-        wrong = [i for i in graph[name].inputs if graph[i].op.name != "const" and not _finite(values[i])]
-        if not wrong:
-            return graph[name]
-        name = next((i for i in wrong if np.isnan(values[i]).any()), wrong[0])
+    node, values = found.node, found.values
+    while wrong := [i for i in node.inputs if graph[i].op.name != "const" and not _finite(values[i])]:
+        node = graph[next((i for i in wrong if np.isnan(values[i]).any()), wrong[0])]
+    found = replace(found, node=node)
+    return _in_loop(found, sizes) if node.op is OPS["scan"] else found
+
+
+def _in_loop(found: Undefined, sizes: Mapping[str, int]) -> Undefined:
+    """The same within the first step of a loop that gave what is no number."""
+    inputs = [found.values[i] for i in found.node.inputs]
+    a = {name: bind(value, sizes) for name, value in found.node.attrs}
+    body, carried, rest = a["body"], inputs[: a["carries"]], inputs[a["carries"] :]
+    sequences, given = rest[: a["items"]], rest[a["items"] :]
+    for t in order(a["length"], a["reverse"]):
+        values = body.values(carried, [s[t] for s in sequences], given)
+        if wrong := next((n for n in body.body.outputs.values() if not _finite(values[n])), None):
+            inner = _origin(replace(found, node=body.body[wrong], values=values, at=t + 1), body.body, sizes)
+            return replace(inner, node=replace(inner.node, role=found.node.role))
+        carried = [values[n] for public, n in body.body.outputs.items() if public.startswith("carry:")]
+    return found
 
 
 def _finite(value: Array) -> bool:
@@ -90,7 +118,7 @@ def _finite(value: Array) -> bool:
 
 def _share(bad: Array, node: Node) -> str:
     """For how many examples, where the value has a row for each."""
-    if not node.type.has_batch or not bad.ndim:
+    if not node.type.leads_with_batch or not bad.ndim:
         return ""
     rows: Array = np.atleast_1d(bad.reshape(bad.shape[0], -1).any(axis=1))
     return f"for {int(rows.sum())} of {rows.size} examples"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, isfinite
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy as np
 from nnspec.diagnostics import Diagnostic, Span
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.values import Applied
+from nnspec.optimization import LR, T
 from nnspec.run import reference
 from nnspec.run.engine import PHASE_SHIFT
 from nnspec.run.undefined import Undefined, undefined
 from nnspec.train.trail import Moment, Trail
 
 SHOWN = 4
+CHANGED, OPTIMIZER = ("param:", "state:", "opt:"), "optimizer/"
 
 
 def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int = 0) -> Diagnostic:
@@ -27,7 +30,12 @@ def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int 
     if moment and training.schedule and not isfinite(moment.lr):
         return _no_rate(training.schedule, moment.lr, when)
     span = training.optimizer.span if training.optimizer else None
-    return (found.diagnostic(f" any more {when}") if found else None) or _grown(trail, moment, loss, when, span)
+    if moment and found and found.node.role == "update":
+        said = found.diagnostic(f" {when}, from a loss of {moment.losses[-1]:.4g}")
+        said = replace(said, span=span) if said and said.span and said.span.source.library else said
+    else:
+        said = found.diagnostic(f" any more {when}") if found else None
+    return said or _grown(trail, moment, loss, when, span)
 
 
 def _no_rate(schedule: Applied, lr: float, when: str) -> Diagnostic:
@@ -37,15 +45,25 @@ def _no_rate(schedule: Applied, lr: float, when: str) -> Diagnostic:
 
 
 def _undefined(trail: Trail, moment: Moment) -> Undefined | None:
-    """What is no number first, from weights and a batch that were."""
+    """What is no number first, from weights and a batch that were: in a loss, a gradient, or what the optimizer makes of it."""
     model = trail.engine.spec.model
     fields = {n: np.asarray(moment.batch[n]) for n in moment.batch}
     sizes = reference.sizes_of(model.inputs | model.targets, fields)
+    now = {_in_a_step(n): v for n, v in moment.arrays.items()} | {SEED: moment.seed, LR: moment.lr, T: moment.number}
     for number, phase in enumerate(trail.engine.spec.stages[moment.stage]):
-        feeds = {**moment.arrays, **fields, SEED: moment.seed, STEP: moment.draw + (number << PHASE_SHIFT)}
-        if found := undefined(phase.objective, feeds, sizes):
+        now |= {**fields, STEP: moment.draw + (number << PHASE_SHIFT)}
+        if found := undefined(phase.objective, now, sizes) or undefined(phase.step, now, sizes):
             return found
+        changed = (public for public in phase.step.outputs if public.startswith(CHANGED))
+        now |= {public.partition(":")[2]: v for public, v in reference.run(phase.step, now, changed, sizes).items()}
     return None
+
+
+def _in_a_step(name: str) -> str:
+    """What the graph of a step calls an array: a state of the optimizer is one of a parameter."""
+    _, _, of_optimizer = name.partition(OPTIMIZER)
+    state, _, parameter = of_optimizer.partition("/")
+    return f"{parameter}.{state}" if of_optimizer else name
 
 
 def _grown(trail: Trail, moment: Moment | None, loss: float, when: str, span: Span | None) -> Diagnostic:

@@ -22,11 +22,15 @@ SECONDS, MOST_BYTES = 5.0, 1 << 25
 
 @dataclass(frozen=True)
 class Moment:
-    """A step that went wrong, with its rate and the weights and states before it; `back` counts the steps that were taken after it."""
+    """A step that went wrong, with its rate and all arrays before it; `back` counts the steps that were taken after it.
+
+    It draws as the step `draw`, and is the optimizer's `number`-th, from 1.
+    """
 
     stage: int
     seed: int
     draw: int
+    number: int
     batch: Batch
     arrays: Mapping[str, Array]
     lr: float
@@ -74,11 +78,12 @@ class Trail:
             np.copyto(value, self.arrays[name])
         losses: list[float] = []
         for number, (batch, lr) in enumerate(self.steps, 1):
-            before = {n: v.copy() for n, v in {**engine.params, **engine.states}.items()}
+            before = {n: v.copy() for n, v in engine.all_arrays().items()}
             losses.append(engine.step(batch, lr))
             if not (isfinite(losses[-1]) and all_finite(engine.params)):
                 draw = int(engine.steps_done) - 1
-                return Moment(engine.stage, int(engine.seed), draw, batch, before, lr, tuple(losses), len(self.steps) - number)
+                at = draw, draw + 1 - engine.stage_start
+                return Moment(engine.stage, int(engine.seed), *at, batch, before, lr, tuple(losses), len(self.steps) - number)
         return None
 
 
