@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from error_pages import MEASURED, codes, halves, pages, used
 from helpers import GALLERY, ROOT, run
 from safetensors.numpy import save_file
@@ -256,6 +257,23 @@ def test_logits_do_not_take_the_place_of_a_view_of_their_probabilities() -> None
     spec = model("input x: [8]", "target y: [2]", "z = x -> dense(2)", "output p = sigmoid(z)", "loss bce_logits(p[0], y[0])")
     (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
     assert wrong.fix and wrong.fix.text == "bce(p[0], y[0])"
+
+
+def test_e_to_the_logarithm_of_a_softmax_is_a_softmax() -> None:
+    spec = model("input x: [8]", "target y: class(3)", "output p = x -> dense(3) -> log_softmax -> exp", "loss cross_entropy(p, y)")
+    (wrong,) = Compilation(Source("spec.nn", spec), {}).diagnostics
+    assert wrong.code == "E410" and "takes the softmax of them again" in wrong.message
+    assert wrong.fix and codes(fixed(spec, wrong)) == []
+
+
+def test_the_divergence_of_what_is_said_from_what_is_true_is_that_of_torch() -> None:
+    spec = MUST["W134"]["a divergence from the model"]
+    (warning,) = warnings(spec)
+    assert warning.fix and warning.fix.text == "kl(y, p)" and warning.message.endswith("and gets `p` first")
+    net, x, y = nnspec.loads(fixed(spec, warning), dtype="float64"), np.eye(8)[:2], np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    said, true = torch.tensor(net(x=x)["p"]), torch.tensor(y)
+    expected = torch.nn.functional.kl_div(said.log(), true, reduction="batchmean").item()
+    assert net.gradients(x=x, y=y)[0] == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("squeezed", ["", " -> squeeze"])

@@ -79,6 +79,10 @@ MUST = {
             "input x: [8]", "target y: class(3)", "p = softmax(x -> dense(3))", "output p",
             "loss -log(pick(exp(p) / sum(exp(p)), y))",
         ),
+        "a softmax after a softmax": vector("dense(4) -> softmax -> softmax"),
+        "a sigmoid after a sigmoid": vector("dense(4) -> sigmoid -> sigmoid"),
+        "a sigmoid after one of one's own": f"fn act(x) = 1 / (1 + exp(-x))\n{vector('dense(4) -> act -> sigmoid')}",
+        "a softmax after the logarithm's way back": vector("dense(4) -> log_softmax -> exp -> softmax"),
         "a formula of sigmoid": logit("loss log(1 + exp(p)) - y * p"),
         "a probability above 0": logit("loss bce(p, y)", "metric accuracy = (p > 0) == (y > 0.5)"),
         "0 below a probability": logit("loss bce(p, y)", "metric accuracy = (y > 0.5) == (0 < p)"),
@@ -100,6 +104,10 @@ MUST = {
         "a number": model(
             "input x: [8]", "target y: [4]", "param W: [8, 8] = 0.5", "output z = relu(x @ W) -> dense(4)", "loss mse(z, y)"
         ),
+        "a number of one's own": f"init tenth = 0.1\n{vector('dense(16, init = tenth) -> relu -> dense(4)')}",
+        "a number made of sizes": f"init share = 1 / sqrt(fan_in)\n{vector('dense(16, init = share) -> relu -> dense(4)')}",
+        "a normal distribution of no width": vector("dense(16, init = normal(0, 0)) -> tanh -> dense(4)"),
+        "a uniform distribution of no width": vector("dense(16, init = uniform(0.1, 0.1)) -> tanh -> dense(4)"),
         "kernels": image("conv(8, 3, init = ones) -> relu -> flatten -> dense(10)"),
     },
     "W105": {
@@ -110,6 +118,7 @@ MUST = {
     "W106": {
         "a convolution": image("conv(8, 3) -> batchnorm -> relu -> flatten -> dense(10)"),
         "a dense layer": vector("dense(16) -> batchnorm -> relu -> dense(4)"),
+        "before groupnorm of one channel a group": image("conv(8, 3) -> groupnorm(8) -> relu -> flatten -> dense(10)"),
         "before instancenorm": image("conv(8, 3) -> instancenorm -> relu -> flatten -> dense(10)"),
     },
     "W107": {
@@ -168,6 +177,7 @@ MUST = {
     },
     "W134": {
         "a probability second": logit("loss bce(y, p)"),
+        "a divergence from the model": model("input x: [8]", "target y: [3]", "output p = x -> dense(3) -> softmax", "loss kl(p, y)"),
         "a logit second": logit("loss 0.5 * mean(bce_logits(y, z))"),
         "a part of a target": vector("dense(4)", "metric r2(y[0:2], z[0:2])"),
         "by their names": logit("loss bce(p, y)", "metric auc(y = z, scores = y)"),
@@ -354,6 +364,11 @@ MUST_NOT = {
     "a branch from zeros that is added": vector("dense(8) -> relu -> residual(more) -> relu -> dense(4)").replace(
         "model M", "layer more(x) = x -> dense(8) -> relu -> dense(8, init = zeros)\nmodel M"
     ),
+    "an init of one's own that draws": f"init thin = normal(0, 0.1)\n{vector('dense(16, init = thin) -> tanh -> dense(4)')}",
+    "an init of one's own that counts": "init steps = reshape(range(0, 128), [8, 16]) / 128\n"
+    + vector("dense(16, init = steps) -> tanh -> dense(4)"),
+    "groupnorm of several channels": image("conv(8, 3) -> groupnorm(4) -> relu -> flatten -> dense(10)"),
+    "a sigmoid of each layer": vector("dense(4) -> sigmoid -> dense(8) -> sigmoid -> dense(4)"),
     "one hidden unit from zeros": vector("dense(1, init = zeros) -> tanh -> dense(4)"),
     "weights written by hand": model(
         "input x: [2]", "target y: [2]", "param W: [2, 2] = [[0.15, 0.25], [0.20, 0.30]]", "output z = sigmoid(x @ W) -> dense(2)",

@@ -63,17 +63,26 @@ def bias_before_normalisation(network: Network) -> Iterator[Diagnostic]:
 def _taken_away(wiring: Wiring, centred: Node) -> str | None:
     """The parameter that `v - mean(v)` does not depend on, `v` being a sum with it."""
     value, mean = centred.inputs
-    made = wiring.graph[value]
-    chain = _mean_of(wiring, mean, value)
-    read = {n.name for n in wiring.readers[value]} - {*chain, centred.name}
-    if not chain or made.op.name != "add" or read or value in wiring.public:
+    seen, chain = wiring.graph[value], _mean_of(wiring, mean, value)
+    made = wiring.graph[seen.inputs[0]] if seen.op.name == "reshape" else seen
+    on_the_way = {*chain, centred.name, value}
+    read = {n.name for name in (value, made.name) for n in wiring.readers[name]} - on_the_way
+    if not chain or made.op.name != "add" or read or not wiring.public.isdisjoint((value, made.name)):
         return None
-    averaged = _spread(wiring.graph[mean].type.shape, made.type.rank)
+    averaged = _spread(wiring.graph[mean].type.shape, seen.type.rank)
     for part in made.inputs:
         parameter = wiring.parameter(part)
-        if parameter and averaged <= _spread(wiring.graph[part].type.shape, made.type.rank):
+        alike = _spread(wiring.graph[part].type.shape, made.type.rank)
+        if parameter and averaged <= _seen_otherwise(alike, made.type.shape, seen.type.shape):
             return parameter
     return None
+
+
+def _seen_otherwise(alike: set[int], shape: Shape, other: Shape) -> set[int]:
+    """The axes along which a value is the same everywhere, of another shape that it is seen in: those in front, and all others at once."""
+    front = next((i for i, (a, b) in enumerate(zip(shape, other, strict=False)) if a != b), min(len(shape), len(other)))
+    rest = alike.issuperset(range(front, len(shape)))
+    return {axis for axis in alike if axis < front} | ({*range(front, len(other))} if rest else set())
 
 
 def _mean_of(wiring: Wiring, name: str, value: str) -> list[str]:

@@ -9,11 +9,14 @@ from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import Node
 from nnspec.lint.network import Network, Wiring, call_at, name_of
+from nnspec.rewrite.rules import fits
 from nnspec.syntax import ast
 
-SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {"log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax")}
-"""What a loss that takes logits begins with, and what makes probabilities of them, first what it does itself."""
 PROBABILITIES = ("sigmoid", "softmax")
+SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {
+    "log_softmax": ("softmax", "sigmoid"), "softplus": ("sigmoid", "softmax"), **{name: (name,) for name in PROBABILITIES},
+}  # fmt: skip
+"""What takes logits, and what makes probabilities of them, first what it does itself: what a loss begins with, and these themselves."""
 OF_ONE_HALF = "a probability is above 0.5 where its logit is above 0: write `p > 0.5`"
 OF_LOGITS_TOO = ("softmax", "log_softmax", "argmax")
 """What reads logits as well as it reads numbers from 0 to 1 in their place."""
@@ -32,8 +35,8 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
     """E410 where a loss or metric of the library gets them, W102 where a formula does: softmax of softmax."""
     wiring = network.in_training
     for node in wiring.graph:
-        if node.role == "loss" and (made := _squashed(wiring, node)):
-            loss = _of_library(network, node.span, TAKE_LOGITS)
+        if (node.role == "loss" or node.op.name in PROBABILITIES) and (made := _squashed(wiring, node)):
+            loss = _of_library(network, node.span, TAKE_LOGITS) if node.role == "loss" else ""
             level, code = ("error", "E410") if loss else ("warning", "W102")
             help_, fix = _remedy(network, loss, node, made)
             yield Diagnostic(code, _said(loss, node, made), node.span, notes=_made_here(made), help=help_, fix=fix, level=level)
@@ -81,7 +84,7 @@ def _said(loss: str, node: Node, made: Node) -> str:
     again, subject = SQUASHED_AGAIN[node.op.name][0], f"`{loss}`" if loss else "this"
     if _of_each_class(node, made):
         return f"{subject} takes logits, which may be any numbers, and is given those of a sigmoid, from 0 to 1"
-    more = " again" if again == made.op.name else ""
+    more = " again" if made.op.name in (again, "exp") else ""
     return f"{subject} takes logits and is given probabilities: it takes the {again} of them{more}"
 
 
@@ -115,7 +118,8 @@ def _squashed(wiring: Wiring, node: Node) -> Node | None:
     if node.op.name not in SQUASHED_AGAIN:
         return None
     made = _maker(wiring, wiring.graph[node.inputs[0]])
-    return made if made.op.name in SQUASHED_AGAIN[node.op.name] else None
+    by = "softmax" if fits("exp(log_softmax(x))", wiring.graph, made.name) else made.op.name
+    return made if by in SQUASHED_AGAIN[node.op.name] else None
 
 
 def _of_library(network: Network, span: Span | None, names: Collection[str]) -> str:

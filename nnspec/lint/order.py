@@ -14,6 +14,8 @@ from nnspec.syntax import ast
 
 EITHER_WAY = ("mse", "half_mse", "mae", "huber", "log_cosh", "rmse", "hinge", "squared_hinge", "perceptron")
 """What these give is the same when both change places."""
+TRUE_FIRST = {"kl": ("p", "q")}
+"""The losses of the library that take what is true first, as it is written: D(p || q)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,16 @@ class Judged:
     said: ast.Expr
     true: ast.Expr
 
+    @property
+    def order(self) -> tuple[str, str]:
+        """What it takes first and second."""
+        return ("true", "said") if self.name in TRUE_FIRST else ("said", "true")
+
+    @property
+    def first(self) -> ast.Expr:
+        """What stands first, where they have changed places."""
+        return self.true if self.name in TRUE_FIRST else self.said
+
     def other_way_round(self) -> str:
         first, last = sorted((self.said.span, self.true.span), key=lambda s: s.start)
         text = self.span.text
@@ -35,7 +47,8 @@ def said_and_true_swapped(network: Network) -> Iterator[Diagnostic]:
     """W134: a target, or an input that is to be given again, where what the network says is due."""
     for call in _judged(network):
         if _is_told(network, call):
-            message = f"`{call.name}` takes what is said first and what is true second, and gets `{call.said.span.one_line}` first"
+            first, second = call.order
+            message = f"`{call.name}` takes what is {first} first and what is {second} second, and gets `{call.first.span.one_line}` first"
             better = call.other_way_round()
             fix = Fix(call.span, better, safe=False)
             yield Diagnostic("W134", message, call.span, help=f"write `{better}`", fix=fix, level="warning")
@@ -49,14 +62,15 @@ def _judged(network: Network) -> Iterator[Judged]:
         name = (ast.dotted(call.callee) if call else None) or ""
         found = network.definitions.find("fn", name)
         names = found.names if found and found.definition.span.source.library else ()
-        if call and names[1:2] == (TARGET,) and name not in EITHER_WAY:
+        if call and names and (names[1:2] == (TARGET,) or name in TRUE_FIRST) and name not in EITHER_WAY:
+            true, said = TRUE_FIRST.get(name, (TARGET, names[0]))
             given = {a.name or n: a.value for a, n in zip(call.arguments, names, strict=False)}
-            if names[0] in given and TARGET in given:
-                yield Judged(name, span, given[names[0]], given[TARGET])
+            if said in given and true in given:
+                yield Judged(name, span, given[said], given[true])
 
 
 def _is_told(network: Network, call: Judged) -> bool:
-    """Whether what stands first is known before anything is learnt or computed, and what stands second is not."""
+    """Whether what is to be said is known before anything is learnt or computed, and what is to be true is not."""
     wiring, model = network.in_use, network.model
     first, second = (_values(network, e) for e in (call.said, call.true))
     of_inputs = wiring.graph.dependents(model.inputs) | wiring.learnt

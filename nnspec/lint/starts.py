@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
+from nnspec.elaborate.initial import initial_values
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.values import Applied, Owned
+from nnspec.graph import Graph, Node
 from nnspec.lint.network import Network, Product, Wiring, from_library, layer_of
 
 FITTING: Mapping[str, tuple[str, ...]] = {"relu": ("he_normal", "he_uniform"), "sigmoid": ("xavier_normal", "xavier_uniform")}
@@ -28,20 +30,34 @@ def equal_weights(network: Network) -> Iterator[Diagnostic]:
     wiring = network.in_training
     for product in wiring.products.values():
         owned = network.start(product)
-        if owned and owned.type.rank >= 2 and _alike(owned.start) and _units(owned, product) > 1 and _is_hidden(wiring, product):
+        if owned and owned.type.rank >= 2 and _alike(network, owned) and _units(owned, product) > 1 and _is_hidden(wiring, product):
             message = f"the {_units(owned, product)} units of `{layer_of(owned.name)}` all start with the same weights"
             span = _written(owned, product) or product.span
             help_ = "let them be drawn: `he_normal`, or `xavier_uniform` before tanh"
             yield Diagnostic("W104", message, span, "and so they stay, or nearly so", help=help_, level="warning")
 
 
-def _alike(start: object) -> bool:
+def _alike(network: Network, owned: Owned) -> bool:
     """Whether a start gives every unit the same weights; what came with a value is not looked at."""
-    if start is None:
-        return False
-    if isinstance(start, Applied):
-        return from_library(start, "zeros", "ones", "constant")
-    return len(set(flat(start))) == 1
+    start = owned.start
+    if not isinstance(start, Applied):
+        return start is not None and len(set(flat(start))) == 1
+    if start.function.definition.span.source.library and start.span.text == start.name:
+        return from_library(start, "zeros", "ones")
+    graph = initial_values(network.definitions, {owned.name: owned}, network.training.dtype).graph
+    return owned.name in graph.outputs and _is_one_number(graph, graph[graph.outputs[owned.name]])
+
+
+def _is_one_number(graph: Graph, node: Node) -> bool:
+    """Whether a value is the same everywhere, as far as its formula shows."""
+    inputs = [graph[i] for i in node.inputs]
+    match node.op.name:
+        case "const":
+            return len(set(flat(node.attributes["value"]))) == 1
+        case "mul" if any(i.attributes.get("value") == 0 for i in inputs):
+            return True
+    spreads = node.op.pointwise or node.op.name in ("expand", "reshape", "size_of")
+    return spreads and all(_is_one_number(graph, i) for i in inputs)
 
 
 def _units(owned: Owned, product: Product) -> int:
