@@ -69,6 +69,11 @@ MUST = {
         "with a dropout between": vector("dense(16) -> dropout(0.5) -> dense(4)"),
         "convolution after convolution": image("conv(8, 3) -> conv(8, 3) -> relu -> flatten -> dense(10)"),
         "a mean of positions and then dense": image("conv(16, 8) -> global_avgpool -> dense(10)"),
+        "two layers side by side": vector("[dense(4), dense(4)] -> concat -> dense(4)"),
+        "two layers added": vector("[dense(8), dense(8, bias = false)] -> add -> dense(4)"),
+        "a layer added to what it is of": model(
+            "input x: [8]", "target y: [4]", "h = x -> dense(8)", "output z = (h + x) -> dense(4)", "loss mse(z, y)"
+        ),
         "a matrix of one's own": model(
             "input x: [8]", "target y: [4]", "param A: [8, 8] ~ he_normal", "param B: [8, 4] ~ he_normal",
             "h = 2 * (x @ A) + 1", "output z = h @ B", "loss mse(z, y)",
@@ -340,6 +345,14 @@ MUST_NOT = {
         "input x: [8]", "target y: [4]", "state A: [8, 8] = 0.1", "output z = x @ A -> dense(4)", "loss mse(z, y)"
     ),
     "two lists of numbers": model("input x: [2]", "output z = x @ [[1, 2, 3], [4, 5, 6]] @ [[1, 2], [3, 4], [5, 6]]"),
+    "layers of two inputs": model(
+        "input a: [8]", "input b: [8]", "target y: [4]", "output z = concat(a -> dense(8), b -> dense(8)) -> dense(4)", "loss mse(z, y)"
+    ),
+    "a layer beside one with an activation": vector("[dense(8), dense(8) -> relu] -> concat -> dense(4)"),
+    "two layers that make few numbers": vector("[dense(1), dense(2)] -> concat -> dense(8) -> relu -> dense(4)"),
+    "an activation added to a layer": model(
+        "input x: [8]", "target y: [4]", "h = x -> dense(8) -> relu", "output z = (h + x) -> dense(4)", "loss mse(z, y)"
+    ),
     "a narrow code": vector("dense(2) -> dense(8) -> relu -> dense(4)"),
     "a code that is an output": model(
         "input x: [8]", "code = x -> dense(16)", "recon = code -> dense(8)", "output code, recon", "loss mse(recon, x)"

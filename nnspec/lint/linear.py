@@ -9,18 +9,40 @@ from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.graph import Node, Shape
 from nnspec.lint.network import Network, Product, Wiring, name_of
 
+MIXING = ("add", "sub", "concat")
+
 
 def linear_after_linear(network: Network) -> Iterator[Diagnostic]:
     """W101: two linear layers are one. A narrower place between them is a reason, and so is anything else that reads it."""
     wiring = network.in_use
     for product in filter(wiring.is_learnt, wiring.products.values()):
-        before, way = wiring.origin(product.data)
-        if not before or not wiring.is_learnt(before) or _factored(product, before):
+        before, between, way = _before(wiring, product.data)
+        if not before or not all(map(wiring.is_learnt, before)) or _factored(product, *before):
             continue
-        if _read_once(wiring, way) and not _narrow(wiring, before, product, way):
-            message = f"nothing nonlinear stands between `{name_of(before)}` and `{name_of(product)}`: together they are one linear layer"
-            yield Diagnostic("W101", message, product.span, notes=_first(before), fix=_activation_after(before.span), level="warning",
+        if _read_once(wiring, way) and not _narrow(wiring, before[0], product, between):
+            names, together = "`, `".join(map(name_of, before)), "together they are one linear layer"
+            message = f"nothing nonlinear stands between `{names}` and `{name_of(product)}`: {together}"
+            fix = _activation_after(before[0].span) if len(before) == 1 else None
+            yield Diagnostic("W101", message, product.span, notes=_first(before[0]), fix=fix, level="warning",
                              help="put an activation between them, such as `-> relu`, or leave one of them out")  # fmt: skip
+
+
+def _before(wiring: Wiring, name: str) -> tuple[list[Product], list[str], list[str]]:
+    """The products of one value that another is affine in, the values after them all, and all on the way.
+
+    They may be joined or added to each other, and to that value itself.
+    """
+    product, way = wiring.origin(name)
+    if product:
+        return [product], way, way
+    node = wiring.graph[way[-1]]
+    ends = [wiring.origin(i) for i in wiring.data_of(node)] if node.op.name in MIXING else []
+    products = list(dict.fromkeys(p for p, _ in ends if p))
+    if len({p.data for p in products}) != 1 or any(p is None and products[0].data not in inner for p, inner in ends):
+        return [], way, way
+    data = products[0].data
+    inside = [v for p, inner in ends for v in (inner if p else inner[: inner.index(data)])]
+    return products, way, [*way, *inside]
 
 
 def _factored(*products: Product) -> bool:
