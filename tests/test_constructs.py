@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,78 @@ def test_repeat_of_none_is_the_value_itself() -> None:
 def test_an_inline_stage_has_one_name_for_all_of_it() -> None:
     n = net("output y = x -> { dense(3) -> relu -> dense(2) } as code -> dense(1)  expect shape(code) == [2]")
     assert [p for p in n.params if p.endswith("W")] == ["code.dense.W", "code.dense_2.W", "dense.W"]
+
+
+# ---- stages with a name
+
+NUMBERS = {"dense.W": np.arange(8.0).reshape(4, 2) / 8, "dense.b": np.array([0.5, -1.0])}
+
+
+def test_a_stage_may_be_called_like_its_layer() -> None:
+    n = net("output y = x -> dense(2) as dense -> relu -> dense(3)  output d = dense")
+    assert list(n.params) == ["dense.W", "dense.b", "dense_2.W", "dense_2.b"]
+    for name, value in NUMBERS.items():
+        n.params[name] = value
+    hidden = X @ NUMBERS["dense.W"] + NUMBERS["dense.b"]
+    out = n(x=X)
+    np.testing.assert_allclose(out["d"], hidden)
+    np.testing.assert_allclose(out["y"], np.maximum(hidden, 0) @ n.params["dense_2.W"] + n.params["dense_2.b"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "output y = x -> softmax as softmax -> relu",
+        "output y = x -> pair(2) as pair",
+        "output y = x -> batchnorm as batchnorm -> dense(2)",
+        "output y = x -> { dense(2) -> tanh } as dense -> dense(2)",
+        "output y = x -> repeat(2) { dense(4) -> tanh } as dense -> dense(2)",
+        "output y = x -> again(2)",
+        "output y = x -> [dense(2), dense(2)] as dense -> add",
+        "h = x -> dense(3)  output y = h -> tanh -> dense(3) as h -> relu",
+        "y = x -> dense(3) as y -> relu  output y",
+        "s = scan r in reshape(x, [2, 2]) with h = zeros(2) { h = r + h -> tanh as tanh }  output y = s",
+    ],
+)
+def test_a_name_of_a_stage_that_stands_in_its_own_pipeline_takes_nothing_away(body: str) -> None:
+    layers = "layer pair(x, n) = x -> dense(n) -> relu\nlayer again(x, n) = x -> dense(n) as x -> relu"
+    other = re.sub(r" as \w+", " as another", body)
+    n, same = net(body, layers), net(other, re.sub(r" as \w+", " as another", layers))
+    assert len(n.params) == len(same.params) and list(n(x=X)) == ["y"]
+    for name, value in zip(same.params, n.params.values(), strict=True):
+        same.params[name] = value
+    np.testing.assert_array_equal(n(x=X)["y"], same(x=X)["y"])
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ("target t: [2]  output y = x -> dense(2) as t  loss mse(y, t)", "E105", "`t` is a port of the model and cannot name a stage"),
+        ("output y = x -> dense(4) as x", "E105", "`x` is a port of the model and cannot name a stage"),
+        ("param W: [4] = 1  output y = x * W -> dense(2) as W", "E105", "`W` is a param and cannot name a stage"),
+        (
+            "target t: [4]  param t: [4] = 1  output y = x  loss mse(y, t)",
+            "E105",
+            "`t` is a port of the model and cannot be declared again",
+        ),
+        ("share x = dense(2)  output y = x + 1", "E105", "`x` is a port of the model and cannot be declared again"),
+        ("output y = x -> dense(2) -> dense(2) as dense", "E105", "`dense.W` is declared twice"),
+        ("output y = x -> add(code) -> dense(2) as code", "E101", "there is no `code` here"),
+        ("input t: [t]  output y = x", "E105", "`t` is a size of its own shape"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(body: str, code: str, words: str) -> None:
+    assert refused(body) == [(code, words)]
+
+
+def test_a_mistake_in_a_pipeline_is_said_once_though_its_stages_have_names() -> None:
+    found = refused("h = x -> [dens(2), dense(3) -> relu] -> add -> dense(2) as code -> relu  output y = h + code")
+    assert found == [("E101", "there is no `dens` here")]
+
+
+def test_a_port_or_parameter_of_a_model_may_have_the_name_of_a_let() -> None:
+    n = nnspec.loads("let x = 3  let units = 2  model M(units = units) { input x: [x]  output y = x -> dense(units) }").init(seed=0)
+    assert n.params["dense.W"].shape == (3, 2)
 
 
 # ---- share

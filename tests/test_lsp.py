@@ -201,6 +201,15 @@ def test_renaming_changes_every_place_and_leaves_the_spec_right(piece: str, nth:
     assert renamed(text, "other", 0, word) == SPEC
 
 
+def test_a_stage_called_like_its_layer_is_renamed_without_the_layer() -> None:
+    layer = "layer mix(x, n) = x -> relu -> dense(n)\n"
+    body = " h = x -> dense(8) as dense -> mix(n = 2) as mix\n output y = mix + (dense -> relu -> dense(2) -> mix(2))\n"
+    text = f"{layer}model M {{\n input x: [4]\n{body}}}\n"
+    changed = renamed(text, "dense ->", 0, "other")
+    assert changed == text.replace("as dense", "as other").replace("(dense", "(other") and document(changed).mistakes == []
+    assert renamed(text, "mix(x", 0, "other") == text.replace("mix(", "other(")
+
+
 @pytest.mark.parametrize("new", ["b₁", "β₁", "ŷ", "вес"])
 def test_what_the_language_calls_a_name_can_be_one(new: str) -> None:
     text = renamed(SPEC, "logits", 0, new)

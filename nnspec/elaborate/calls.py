@@ -82,6 +82,7 @@ class Calls(ABC):
         self.file = Scope()
         self.rows: list[Row] = []
         self.watched: Scope | None = None
+        self.ports: dict[str, Span] = {}
         self.last_name = ""
         self.reporting = ""
         self.owned: dict[str, Owned] = {}

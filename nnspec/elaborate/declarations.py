@@ -35,10 +35,26 @@ def not_pure(s: ast.ParamDecl) -> Fault:
     return fault("E108", f"a {s.kind} belongs to a layer or a model; a fn is a pure formula", s.span)
 
 
+def check_no_port(e: Elaborator, name: ast.Name, scope: Scope, cannot: str) -> None:
+    """A port of the model stays what the caller feeds."""
+    if scope is e.watched and name.id in e.ports:
+        note = (e.ports[name.id], "first here")
+        raise fault("E105", f"`{name.id}` is a port of the model and cannot {cannot}", name.span, notes=(note,))
+
+
+def check_not_owned(e: Elaborator, name: ast.Name, scope: Scope, cannot: str) -> None:
+    """A parameter or state stays what it was declared to be."""
+    owned = e.owned.get(scope.frame.join(name.id))
+    if owned and e.owns(scope):
+        help_ = f"write `{name.id} <- ...`" if owned.kind == "state" else "choose another name"
+        raise fault("E105", f"`{name.id}` is a {owned.kind} and cannot {cannot}", name.span, help=help_)
+
+
 def declare(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> None:
     """`param` and `state`: a node of its own, named by its path."""
     if not e.owns(scope):
         raise not_pure(s)
+    check_no_port(e, s.name, scope, "be declared again")
     if s.type and any(map(_is_open, s.type.dims)):
         e.graph.depends_on_all()
         scope.names[s.name.id] = e.unsized[scope.frame.join(s.name.id)] = _unsized(e, s, s.type, scope)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import reduce
 from operator import add
 
-from nnspec.diagnostics import Diagnostic, Span, fault, instead, meant
+from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
 from nnspec.elaborate import batch
 from nnspec.elaborate.declarations import declare, dimension, shape_of
 from nnspec.elaborate.directions import direction
@@ -21,7 +22,7 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.remember import Remembering
 from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import branch, run_statement
-from nnspec.elaborate.values import POISON, Applied, Builtin, Function, Owned, Row, Tensor, Value, describe
+from nnspec.elaborate.values import POISON, Applied, Builtin, Function, Owned, Poisoned, Row, Tensor, Value, describe
 from nnspec.graph import BATCH, Graph, Size, Type
 from nnspec.graph.origin import Origin
 from nnspec.ops import OPS
@@ -129,14 +130,22 @@ class _ModelWork:
 
     def run(self) -> None:
         for p in self.f.definition.parameters:
-            self.scope.names[p.name] = POISON
-            with self.e.recovering(p.span):
+            with self.e.recovering(p.span), self._named(p.name):
                 self.scope.names[p.name] = self._default(p)
         body = sorted(self.f.definition.body, key=_turn)
         self._run([s for s in body if not isinstance(s, ast.Expect)])
         if not self.e.diagnostics:  # or what is missing would not be counted
             self._run([s for s in body if isinstance(s, ast.Expect)])
         self._finish()
+
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        """A mistake that keeps a name from its value is said once, and not again where the name is used."""
+        try:
+            yield
+        except (Fault, Poisoned, RecursionError):
+            self.scope.names[name] = POISON
+            raise
 
     def _run(self, statements: Sequence[ast.Statement]) -> None:
         for statement in statements:
@@ -182,16 +191,18 @@ class _ModelWork:
             raise fault("E105", f"`{name}` is taken: it is {ALWAYS[name]}", s.name.span, help="choose another name")
         if name in self.scope.names:
             raise fault("E105", f"`{name}` is declared twice", s.name.span, notes=self._first(name))
-        self.scope.names[name] = POISON
-        if name in (SEED, STEP):
-            raise fault("E105", f"`{name}` is taken: the seeded generator is fed by that name", s.name.span)
-        type = self.port_type(s.type)
+        with self._named(name):
+            if name in (SEED, STEP):
+                raise fault("E105", f"`{name}` is taken: the seeded generator is fed by that name", s.name.span)
+            type = self.port_type(s.type)
+            if name in self.scope.names:
+                raise fault("E105", f"`{name}` is a size of its own shape", s.type.span, help="give the size another name")
         full = replace(type, shape=(BATCH, *type.shape)) if self.batched else type
         var = self.e.graph.source(OPS["input"], name, full)
         self.scope.names[name] = Tensor(var, self.batched, s.type.span, type.classes)
         places = [self.e.file.spans.get(d.span.text, d.span) for d in s.type.dims]
         self.e.graph.written[name] = tuple(Origin(place, place) for place in places)
-        self.scope.spans[name] = self.model.spans[name] = s.name.span
+        self.scope.spans[name] = self.model.spans[name] = self.e.ports[name] = s.name.span
         (self.model.inputs if s.kind == "input" else self.model.targets)[name] = full
 
     def _first(self, name: str) -> tuple[tuple[Span, str], ...]:
@@ -225,9 +236,6 @@ class _ModelWork:
         return Type(dtype, shape)
 
     def formula(self, s: ast.Assign) -> None:
-        for name in s.names:
-            if isinstance(self.scope.names.get(name.id), Tensor) and name.id in self.model.spans:
-                raise fault("E105", f"`{name.id}` is a port of the model and cannot be assigned", name.span, notes=self._first(name.id))
         marks = self.e.marks()
         run_statement(self.e, s, self.scope)
         if not isinstance(s.value, ast.Pipe):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch
+from nnspec.elaborate.declarations import check_no_port, check_not_owned
 from nnspec.elaborate.names import callee_of
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Builtin, Poisoned, Tensor, Value, describe
 from nnspec.syntax import ast
+from nnspec.syntax.trees import trees
 
 if TYPE_CHECKING:
     from nnspec.elaborate.expand import Elaborator
@@ -20,10 +22,10 @@ MAX_REPEATS = 10_000
 
 
 def pipe(e: Elaborator, tree: ast.Pipe, scope: Scope) -> Value:
-    scope.names.update({s.label.id: POISON for s in tree.stages if s.label})  # until they have a value
     try:
         value = _start(e, tree.head, scope)
     except (Fault, Poisoned):
+        _without_values(tree.stages, scope)
         _look_up_stages(e, tree.stages, scope)
         raise
     return run_stages(e, tree.stages, value, tree.head, scope)
@@ -54,9 +56,13 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
         e.budget.spend(stage.span)
         marks = e.marks()
         try:
+            if stage.label:
+                check_no_port(e, stage.label, scope, "name a stage")
+                check_not_owned(e, stage.label, scope, "name a stage")
             with e.at(stage.body.span):
                 value = _stage(e, stage, value, head, scope)
         except (Fault, Poisoned):
+            _without_values(stages[number - 1 :], scope)
             _look_up_stages(e, stages[number:], scope)
             raise
         if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
@@ -64,6 +70,11 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
         if stage.label:
             scope.names[stage.label.id], scope.spans[stage.label.id] = value, stage.label.span
     return value
+
+
+def _without_values(stages: tuple[ast.Stage, ...], scope: Scope) -> None:
+    """After a mistake what these stages are called has no value, which is no other mistake."""
+    scope.names.update({s.label.id: POISON for s in trees(stages) if isinstance(s, ast.Stage) and s.label})
 
 
 def _look_up_stages(e: Elaborator, stages: tuple[ast.Stage, ...], scope: Scope) -> None:

@@ -44,6 +44,8 @@ class Frame:
     def child(self, kind: str, label: str | None = None) -> str:
         """The path of a new layer in this one: `conv`, `conv_2`, ..., or its label."""
         if label:
+            if label == kind:
+                self.counts[kind] = self.counts.get(kind, 0) + 1
             return self.join(label)
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return self.join(kind if self.counts[kind] == 1 else f"{kind}_{self.counts[kind]}")

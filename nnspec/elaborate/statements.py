@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nnspec.diagnostics import Fault, Fix, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.arguments import signature_text
-from nnspec.elaborate.declarations import declare, shape_of, sized_so
+from nnspec.elaborate.declarations import check_no_port, check_not_owned, declare, shape_of, sized_so
 from nnspec.elaborate.folding import folded
 from nnspec.elaborate.lists import expected
 from nnspec.elaborate.names import unknown
@@ -90,6 +90,7 @@ def run_statement(e: Elaborator, s: ast.Statement, scope: Scope) -> Value | None
         case ast.Expect():
             require(e, s, scope)
         case ast.Share():
+            check_no_port(e, s.name, scope, "be declared again")
             e.graph.depends_on_all()
             scope.names[s.name.id], scope.spans[s.name.id] = shared(s, scope), s.name.span
             e.unused.add(s.name.id)
@@ -162,10 +163,8 @@ def _chosen(e: Elaborator, s: ast.If, scope: Scope) -> tuple[ast.Statement, ...]
 
 def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
     for name in s.names:
-        owned = e.owned.get(scope.frame.join(name.id))
-        if owned and e.owns(scope):
-            help_ = f"write `{name.id} <- ...`" if owned.kind == "state" else "choose another name"
-            raise fault("E105", f"`{name.id}` is a {owned.kind} and cannot be assigned with `=`", name.span, help=help_)
+        check_no_port(e, name, scope, "be assigned")
+        check_not_owned(e, name, scope, "be assigned with `=`")
     try:
         values = _unpack(e.formula(s.value, scope), s)
     except (Fault, Poisoned, RecursionError):

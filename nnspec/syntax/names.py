@@ -32,6 +32,13 @@ class Occurrence:
     symbol: Symbol | None
 
 
+@dataclass(frozen=True)
+class _Called:
+    """What stands where a function is due."""
+
+    callee: ast.Expr
+
+
 @dataclass
 class _Block:
     """Names that are known from here inwards."""
@@ -165,6 +172,12 @@ def _use(names: Names, block: _Block, name: str, span: Span) -> None:
     names.found.append(Occurrence(span, name, block.find(name)))
 
 
+def _function(names: Names, name: str, block: _Block) -> Symbol | None:
+    """What is called by a name: a stage is a value, which hides no function."""
+    symbol = block.find(name)
+    return names.definitions.get(name) if symbol and symbol.kind == "stage" else symbol
+
+
 def _sizes(names: Names, type_: ast.TypeExpr | None, block: _Block) -> None:
     """A size of a declared type that nothing defines is a name of its own."""
     for dim in type_.dims if type_ else ():
@@ -208,14 +221,19 @@ def _walk(names: Names, tree: Any, block: _Block) -> None:
             case ast.Star():
                 _use(names, block, tree.name, Span(tree.span.source, tree.span.end - len(tree.name), tree.span.end))
             case ast.Stage():
-                todo.append(tree.body)
                 if tree.label:
                     _bind(names, block, "stage", tree.label.id, tree.label.span)
+                todo.append(_Called(tree.body))
+            case ast.Call():
+                _arguments(names, tree, block)
+                todo += [*reversed(tree.arguments), _Called(tree.callee)]
+            case _Called(callee=ast.Name() as name):
+                names.found.append(Occurrence(name.span, name.id, _function(names, name.id, block)))
+            case _Called():
+                todo.append(tree.callee)
             case ast.Scan():
                 _scan(names, tree, block)
             case ast.Tree():
-                if isinstance(tree, ast.Call):
-                    _arguments(names, tree, block)
                 todo += reversed([getattr(tree, f.name) for f in fields(tree) if f.name != "span"])
 
 
@@ -233,7 +251,7 @@ def _scan(names: Names, scan: ast.Scan, block: _Block) -> None:
 
 def _arguments(names: Names, call: ast.Call, block: _Block) -> None:
     """`units = 3` in a call of a definition of this file is a name of that definition."""
-    callee = block.find(call.callee.id) if isinstance(call.callee, ast.Name) else None
+    callee = _function(names, call.callee.id, block) if isinstance(call.callee, ast.Name) else None
     definition = next(_definitions_of(names.spec, callee), None)
     for a in call.arguments:
         if a.name and definition:
