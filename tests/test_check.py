@@ -72,6 +72,16 @@ def test_fixes_are_written_into_the_file_and_said(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_mistake_of_a_file_that_others_import_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "blocks.nn").write_text("layer block(x, n) = x -> dense(n) -> relu6x\n", "utf-8")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.nn").write_text('import "blocks.nn"\nmodel M { input x: [4]  output y = x -> block(4) }\n', "utf-8")
+    done = run("check", "--json", ".", cwd=tmp_path)
+    (found,) = json.loads(done.stdout)
+    assert (found["code"], found["file"], done.returncode) == ("E101", "blocks.nn", 1)
+    assert json.loads(run("check", "--json", "b.nn", cwd=tmp_path).stdout) == [found]
+
+
 def test_a_file_without_safe_fixes_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "net.nn"
     path.write_text(PRODUCT, "utf-8")

@@ -59,6 +59,7 @@ def check(files: tuple[str, ...], pairs: tuple[str, ...], as_json: bool, deny: s
         found += mistakes
         if form == "text" and not any(d.level == "error" for d in mistakes):
             click.echo("\n".join([*([f"{printable(name)}:"] if len(names) > 1 else []), *([_table(spec)] if alone else [])]))
+    found = list(_once(found))
     _report(found if whole or form != "text" else list(_few_alike(found)), form)
     if (deny and found) or exit_code(found):
         sys.exit(1)
@@ -73,6 +74,16 @@ def _table(spec: Compilation) -> str:
     from nnspec.summary import summary
 
     return str(summary(spec))
+
+
+def _once(found: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """Without what was said of the same place before: a file may be checked for itself, and for those that import it."""
+    said = set[tuple[str, str, str]]()
+    for d in found:
+        key = (d.code, str(d.span), d.message)
+        if d.span is None or key not in said:
+            yield d
+        said.add(key)
 
 
 def _few_alike(found: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
