@@ -38,6 +38,15 @@ def uncommented(text: str) -> str:
     return _COMMENT.sub(lambda found: found[1] or " " * len(found[0]), text)
 
 
+def comments(text: str) -> Iterator[tuple[int, str]]:
+    """Each comment of a text of the language, with the place where it begins.
+
+    >>> list(comments('csv("#1.csv") # mine'))
+    [(14, '# mine')]
+    """
+    return ((found.start(), found[0]) for found in _COMMENT.finditer(text) if not found[1])
+
+
 @dataclass(frozen=True)
 class Source:
     """A text with the name a person knows it by; `library` when it is ours and not the user's."""

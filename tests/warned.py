@@ -286,9 +286,35 @@ MUST = {
             "input x: [8]", "target y: []", "target w: []", "output z = x -> dense(3)", "loss w * mean((z - y)^2)"
         ),
     },
+    "W138": {
+        "left behind": model("input x: [8]", "input mask: [8]", "target y: [8]", "output z = x -> dense(8)", "loss mse(z, y)"),
+        "only named in a comment": model("input x: [8]", "input mask: [8]  # mask of x", "output z = x * x"),
+        "only fed": model("input x: []", "input t: []", "output z = x * x") + "test \"t\" of M { given x = 1, t = 2  expect z == 1 }",
+        "only called so elsewhere": "model A { input t: [2]  output z = t }\n" + model("input x: [2]", "input t: [2]", "output z = x"),
+    },
+    "W139": {
+        "a slip": model("input x: [4]", "output z = x * x # nnspec: alow W101"),
+        "another word": model("input x: [4]", "# nnspec: ignore W101", "output z = x * x"),
+        "no word": model("input x: [4]", "# nnspec: W101", "output z = x * x"),
+        "no code": model("input x: [4]", "# nnspec: allow", "output z = x * x"),
+        "a reason and no code": model("input x: [4]", "# nnspec: allow this", "output z = x * x"),
+        "a code that there is not": model("input x: [4]", "# nnspec: allow W101, W999", "output z = x * x"),
+        "a letter for a digit": model("input x: [4]", "# nnspec: allow W1O1", "output z = x * x"),
+        "a small letter": model("input x: [4]", "# nnspec: allow w101: meant", "output z = x * x"),
+        "an error": model("input x: [4]", "# nnspec: allow E101", "output z = x * x"),
+        "too many digits": model("input x: [4]", "# nnspec: allow W1011", "output z = x * x"),
+        "beside a training": model("input x: [4]", "output z = x -> dense(4)", "loss mse(z, x)")
+        + "train { data { x = [[1, 2, 3, 4]] }  epochs 1  optimizer adam } # nnspec: allowed W101",
+    },
 }  # fmt: skip
 
 MUST_NOT = {
+    "an input that only a loss reads": model("input x: [4]", "input w: []", "output z = x -> dense(4)", "loss w * mse(z, x)"),
+    "an input whose size is read": model("input x: [4]", "input t: [6]", "output z = x * shape(t)[0]"),
+    "an input that is read in training": model("input x: [4]", "input r: [4]", "output z = if training then x + r else x"),
+    "a comment that speaks of the language": model("input x: [4]", "# nnspec: no W in it", "output z = x * x"),
+    "a comment in a text": model("input x: [4]", "# as in nnspec, allowances", 'output z = x * x'),
+    "several that are allowed": model("input x: [4]", "# nnspec: allow W101, W109: E101 is none", "output z = x * x"),
     "a mixture of normal distributions": model(
         "input x: [8]", "target y: []", "p = x -> dense(3) as logits -> softmax", "mu = x -> dense(3) as means",
         "sigma = x -> dense(3) as scales -> softplus", "output p, mu, sigma",

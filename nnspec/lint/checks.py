@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nnspec.diagnostics import Diagnostic
-from nnspec.lint.allow import allowed
+from nnspec.lint.allow import allowed, misread_comments
 from nnspec.lint.calls import channels_before_units, derivatives_of_nothing, weights_of_their_own
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
 from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
@@ -27,7 +27,7 @@ from nnspec.lint.paths import paths_nearly_right
 from nnspec.lint.saved import arrays_left_in_the_file
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
-from nnspec.lint.unused import losses_without_effect, unread_targets, untrained_parameters, unused_values
+from nnspec.lint.unused import losses_without_effect, unread_inputs, unread_targets, untrained_parameters, unused_values
 
 CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     linear_after_linear,
@@ -42,7 +42,9 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     unused_values,
     untrained_parameters,
     losses_without_effect,
+    unread_inputs,
     unread_targets,
+    misread_comments,
     dropout_on_the_output,
     targets_of_another_shape,
     class_as_an_amount,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
-from nnspec.diagnostics import Diagnostic, Span
+from nnspec.diagnostics import Diagnostic, Span, uncommented
 from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
 from nnspec.graph import Graph, Node
 from nnspec.lint.network import Network
 from nnspec.step import outputs_of
 
+_WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 UNNAMED = "loss"
 """What a loss is called that has no name, and is no call that has one."""
@@ -114,6 +116,16 @@ def _taken_for_numbers(network: Network, loss: Node) -> str:
     words = network.model.words
     numbers = dict.fromkeys(n for n in _NUMBER.findall(loss.span.text if loss.span else "") if n in words)
     return ", and ".join(f"`{n}` is a number here: the model's `{n}` is written `{words[n]}`" for n in numbers)
+
+
+def unread_inputs(network: Network) -> Iterator[Diagnostic]:
+    """W138: an input that nothing reads, and whose name stands only where it is declared."""
+    model = network.model
+    words = Counter(_WORD.findall(uncommented(model.span.text)))
+    for name in model.inputs:
+        if name not in network.needed and words[name] == 1 and name in model.spans:
+            help_ = "let a formula read it, or leave it out"
+            yield Diagnostic("W138", f"nothing reads the input `{name}`", model.spans[name], help=help_, level="warning")
 
 
 def unread_targets(network: Network) -> Iterator[Diagnostic]:
