@@ -207,6 +207,26 @@ def test_a_shared_pipeline_refuses_another_shape_and_more_arguments() -> None:
     assert [c for c, _ in refused("share e = dense(3)  y = e.dense.W  output x")] == ["E101"]
 
 
+@pytest.mark.parametrize(
+    ("stages", "halved"),
+    [
+        ("x -> dropout(0.5) as d -> dropout(0.5) as d -> dropout(0.5) as d", 3),
+        ("x -> repeat(3) { identity -> dropout(0.5) as d }", 3),
+        ("x -> repeat(3) { identity -> { dropout(0.5) -> identity } as d }", 3),
+        ("x -> dropout(0.5) as dropout_2 -> dropout(0.5) -> dropout(0.5)", 3),
+        ("x -> dropout(0.5) as dropout -> dropout(0.5) -> dropout(0.5)", 3),
+        ("x -> keep -> dropout(0.5) as keep -> dropout(0.5) as keep", 3),
+        ("x -> shared -> shared -> shared", 3),
+        ("x -> outer -> outer", 4),
+    ],
+)
+def test_layers_of_one_name_draw_apart(stages: str, halved: int) -> None:
+    layers = "layer keep(x) = x -> dropout(0.5)\nlayer twice(x) { share inner = dropout(0.5)  return x -> inner -> inner }"
+    body = f"share shared = dropout(0.5)  share outer = twice  output y = x  loss mean(({stages}) > 0)"
+    n = nnspec.loads(f"{layers}\nmodel M {{ input x: [10_000]  {body} }}", dtype="float64").init(seed=0)
+    assert abs(n.gradients(x=np.ones((1, 10_000)))[0] - 0.5**halved) < 0.015
+
+
 # ---- models as layers
 
 

@@ -139,7 +139,7 @@ class Calls(ABC):
     def undoing(self, scope: Scope) -> Callable[[], None]:
         """What undoes all that is done from here on in that scope; what was spent for it is spent."""
         changing: list[tuple[object, str]] = [(self, name) for name in ("owned", "unsized", "unused", "last_name", "diagnostics")]
-        changing += [(scope.frame, name) for name in ("counts", "draws")]
+        changing += [(scope.frame, name) for name in ("counts", "taken", "draws")]
         changing += [(outer, name) for outer in scope.chain() for name in ("names", "spans")]
         before, nodes = [copy(getattr(*part)) for part in changing], len(self.graph)
 

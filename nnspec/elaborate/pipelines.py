@@ -146,7 +146,7 @@ def _call(
 
 def _named(scope: Scope, label: str | None) -> Scope:
     """Where the layers of a pipeline in braces get their names: under its label, or beside the others."""
-    return Scope(scope, scope.frame.enter(scope.frame.join(label))) if label else scope
+    return Scope(scope, scope.frame.enter(scope.frame.child("", label))) if label else scope
 
 
 def _repeat(e: Elaborator, body: ast.Repeat, value: Value, head: ast.Expr, scope: Scope) -> Value:
@@ -175,7 +175,7 @@ def shared(s: ast.Share, scope: Scope) -> Builtin:
 
     def run(e: Elaborator, bound: dict[str, Value], spans: dict[str, Span], span: Span, _: Scope) -> Value:
         e.unused.discard(s.name.id)
-        frame = scope.frame.enter(scope.frame.join(s.name.id), shared=True, use=next(uses))
+        frame = scope.frame.enter(scope.frame.join(s.name.id), shared=True, use=(*scope.frame.use, next(uses)))
         try:
             value = run_stages(e, stages, bound["x"], ast.Name(spans.get("x", span), "x"), Scope(scope, frame))
         except Fault as error:

@@ -153,7 +153,7 @@ class Writer:
 
     def _step(self, done: object) -> Step | Owning | Ending | Showing | None:
         match done:
-            case Drawn(use=0):
+            case Drawn(use=()):
                 self.drawn = self._below(done.path), done.draw  # said of the next random numbers
                 return None
             case Made():

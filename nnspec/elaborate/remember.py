@@ -136,7 +136,7 @@ class Remembering(Elaborator):
         except Unlike:
             return self.run_function(*call)
         memory = self._memory(f, look)
-        if memory is None or frame.shared or self.graph.context.span is None:
+        if memory is None or frame.shared or frame.use or self.graph.context.span is None:
             return self.run_function(*call)
         kind: Hashable = (id(f), look.key, self._around)
         known = memory.get(kind)
@@ -166,10 +166,11 @@ class Remembering(Elaborator):
         few = self.budget.spent + known.spent + max(known.spent, known.seen.least) * self.budget.copies <= self.budget.most
         if not (shallow and few):
             return None
-        counts = dict(frame.counts) if known.layers else frame.counts
-        ground = Ground(frame, [frame.path, *map(frame.child, known.layers)], {})
-        if known.owned and any(ground.name(name) in self.owned for name in known.owned):
-            frame.counts = counts
+        before = (dict(frame.counts), dict(frame.taken)) if known.layers else (frame.counts, frame.taken)
+        layers = [*map(frame.child, known.layers)]
+        ground = Ground(frame, [frame.path, *layers], {})
+        if any(frame.taken[path] > 1 for path in layers) or any(ground.name(name) in self.owned for name in known.owned):
+            frame.counts, frame.taken = before
             return None
         return ground.paths
 

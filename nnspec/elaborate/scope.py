@@ -20,21 +20,25 @@ ABSENT = object()
 class Frame:
     """One call of a layer (or the model itself): the path of its name, and what it has named so far.
 
-    Inside a `share` parameters that are there already are used again; `use` counts its uses, which draw apart from each other.
+    Inside a `share` parameters that are there already are used again. Its uses draw apart from each other, as do layers of one name, of
+    which `taken` says how many there are: `use` says for each that is around which one it is.
     `weights` are those that the model starts from.
     """
 
     path: str = ""
     owns: bool = False
     shared: bool = False
-    use: int = 0
+    use: tuple[int, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
     draws: int = 0
     weights: Saved | None = None
 
     def enter(self, path: str, **changes: Any) -> Frame:
         """The frame of what is called inside, where numbering starts anew."""
-        inner = {"owns": self.owns, "shared": self.shared, "use": self.use, "weights": self.weights, **changes}
+        before = self.taken.get(path, 1) - 1
+        use = (*self.use, before) if before else self.use
+        inner = {"owns": self.owns, "shared": self.shared, "use": use, "weights": self.weights, **changes}
         return Frame(path, **inner)
 
     def of_definition(self, d: ast.Definition, path: str = "") -> Frame:
@@ -43,12 +47,11 @@ class Frame:
 
     def child(self, kind: str, label: str | None = None) -> str:
         """The path of a new layer in this one: `conv`, `conv_2`, ..., or its label."""
-        if label:
-            if label == kind:
-                self.counts[kind] = self.counts.get(kind, 0) + 1
-            return self.join(label)
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        return self.join(kind if self.counts[kind] == 1 else f"{kind}_{self.counts[kind]}")
+        if label in (None, kind):
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+        path = self.join(label or (kind if self.counts[kind] == 1 else f"{kind}_{self.counts[kind]}"))
+        self.taken[path] = self.taken.get(path, 0) + 1
+        return path
 
     def join(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -56,16 +59,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Random numbers, drawn in the frame of that path for the so-manieth time, in that use of it if it is shared."""
+    """Random numbers, drawn in the frame of that path for the so-manieth time, in that use of it if there are several."""
 
     path: str
     draw: int
-    use: int = 0
+    use: tuple[int, ...] = ()
 
     @property
     def stream(self) -> int:
         """The number that tells them from others."""
-        again = f"@{self.use}" if self.use else ""
+        again = "".join(f"@{n}" for n in self.use) if any(self.use) else ""
         return crc32(f"{self.path}#{self.draw}{again}".encode())
 
 
