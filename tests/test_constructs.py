@@ -145,6 +145,25 @@ def test_a_name_that_is_taken_is_refused(body: str, code: str, words: str) -> No
     assert refused(body) == [(code, words)]
 
 
+def test_no_name_of_a_stage_makes_anything_vanish() -> None:
+    spec = """layer block(v, n) = v -> dense(n) -> relu
+    model M {
+      input x: [4]  target t: class(3)
+      h = x -> block(8) -> { dense(8) -> tanh } -> layernorm
+      logits = h -> repeat(2) { identity -> block(8) } -> [dense(3), dense(3)] -> add
+      output probs = logits -> softmax, h
+      loss cross_entropy(logits, t)  metric accuracy(logits, t)
+    }"""
+    said = 0
+    for stage in re.finditer(r"-> (?:\w+(?:\(\w\))?(?: \{[^}]*\})?|\{[^}]*\}|\[[^]]*\])", spec):
+        for word in sorted({*re.findall(r"\b(?!layer|model|input|target|output|loss|metric|repeat)[a-z]\w*", spec)}):
+            c = Compilation(Source("m.nn", f"{spec[: stage.end()]} as {word}{spec[stage.end() :]}"), {})
+            said += bool(c.diagnostics)
+            there = [*c.model.outputs, *c.model.losses, *c.model.metrics, len(c.model.parameters)]
+            assert c.diagnostics or there == ["probs", "h", "cross_entropy", "accuracy", 14], (stage, word)
+    assert said
+
+
 def test_a_mistake_in_a_pipeline_is_said_once_though_its_stages_have_names() -> None:
     found = refused("h = x -> [dens(2), dense(3) -> relu] -> add -> dense(2) as code -> relu  output y = h + code")
     assert found == [("E101", "there is no `dens` here")]
