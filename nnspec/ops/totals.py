@@ -30,7 +30,7 @@ def sum_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
         # A product with ones: NumPy's own sum takes up to five times as long.
         return _total(*factors, out.reshape(-1))
     apart = _apart(x, axes)
-    if x.dtype.kind == "f" and prod(x.shape[a] for a in apart) >= MANY[0]:
+    if x.size and x.dtype.kind == "f" and prod(x.shape[a] for a in apart) >= MANY[0]:
         return _in_stages(out.squeeze(axes) if keep else out, x, axes, max(apart, key=lambda a: x.shape[a]))
     return partial(np.add.reduce, x, axes, None, out, keep)
 
