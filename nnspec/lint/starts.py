@@ -42,10 +42,17 @@ def _alike(network: Network, owned: Owned) -> bool:
     start = owned.start
     if not isinstance(start, Applied):
         return start is not None and len(set(flat(start))) == 1
-    if start.function.definition.span.source.library and start.span.text == start.name:
-        return from_library(start, "zeros", "ones")
+    if start.function.definition.span.source.library:
+        return from_library(start, "zeros", "ones", "constant") or _has_no_width(start)
     graph = initial_values(network.definitions, {owned.name: owned}, network.training.dtype).graph
     return owned.name in graph.outputs and _is_one_number(graph, graph[graph.outputs[owned.name]])
+
+
+def _has_no_width(start: Applied) -> bool:
+    """Whether an init of the library is a distribution of one number."""
+    given = start.arguments
+    between = from_library(start, "uniform") and "low" in given and given["low"] == given.get("high")
+    return between or (from_library(start, "normal", "truncated_normal") and given.get("std") == 0)
 
 
 def _is_one_number(graph: Graph, node: Node) -> bool:
