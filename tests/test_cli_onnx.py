@@ -291,3 +291,9 @@ train {
     else:
         assert "training: loss" in done.stdout and done.stdout.rstrip().endswith("run directory: r")
     assert run("eval", "r", cwd=tmp_path).returncode == 0 and not (tmp_path / "r" / "model.onnx").exists()
+
+
+def test_a_spec_without_a_measure_is_told_what_a_spec_writes(tmp_path: Path) -> None:
+    (tmp_path / "m.nn").write_text("model M { input x: [4]  output y = x -> dense(3) }")
+    done = run("export", "m.nn", "--quantize", "int8", "-o", "m.onnx", cwd=tmp_path)
+    assert done.returncode == 1 and "error[E110]" in done.stderr and "`metric accuracy(" in done.stderr and "--set" not in done.stderr

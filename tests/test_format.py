@@ -116,6 +116,21 @@ def test_the_graph_stays_the_same() -> None:
 
 PAIRS = {
     "spaces": ("fn f ( x,y = 2 )=x^ 2+-y*( 3 - x )", "fn f(x, y = 2) = x^2 + -y * (3 - x)\n"),
+    "an argument over several lines stands alone, also once it does": (
+        "fn f(x) = concat((x -> reshape([4, 2]))[:, 0], (x -> pad_axis(axis = 0, before = 0, afte"
+        "r = 1) -> reshape([4, 2, 8, 24]) -> reshape([4, 2, 8, 24]) -> reshape([4, 4]))[:, 0], axis = 1)",
+        "fn f(x) = concat(\n"
+        "  (x -> reshape([4, 2]))[:, 0],\n"
+        "  (\n"
+        "    x\n"
+        "      -> pad_axis(axis = 0, before = 0, after = 1)\n"
+        "      -> reshape([4, 2, 8, 24])\n"
+        "      -> reshape([4, 2, 8, 24])\n"
+        "      -> reshape([4, 4])\n"
+        "  )[:, 0],\n"
+        "  axis = 1\n"
+        ")\n",
+    ),
     "words of a paragraph stand in columns": (
         "model M { input x: [4]\n target y: class(3)\n output p = x -> f\n loss q = g(p,y)\n\n input z:[1] }",
         "model M {\n  input  x: [4]\n  target y: class(3)\n  output p = x -> f\n  loss   q = g(p, y)\n\n  input z: [1]\n}\n",

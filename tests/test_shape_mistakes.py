@@ -79,6 +79,10 @@ MISTAKES = {
         "model M {\n  input x: [3, 4]\n  output y = transpose(x, [x, 1])\n}", "E205", 3, "transpose(x, [x, 1])",
         "is not an order of the axes of [3, 4]",
     ),
+    "a list cut by a size of the data": Mistake(
+        "model M {\n  input x: [T]\n  output y = x + [1, 2, 3][:T]\n}", "E205", 3, ":T", "numbers that are written out are not cut by `:T`",
+        "a parameter or an input can be cut by it",
+    ),
     "a vector along an axis that is none": Mistake(
         "model M {\n  input x: [3, 4]\n  output y = x * along([1, 2, 3], x, axis = 2)\n}", "E205", 3, "2", "there is no axis 2",
         "-1 is the last",

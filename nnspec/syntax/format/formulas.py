@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nnspec.syntax.format.concrete import Between, Branch, Part, is_kind, parts
 from nnspec.syntax.format.document import Doc, Fill, Line, Nest, forced, group
@@ -93,6 +94,8 @@ class Formulas(ABC):
                 docs.append(self.formula(item))
         leave = self.between.line(items[-1], closer, flat=space)
         filled = opener == "(" or all(_is_atom(i) for i in items if i != ",")
+        several = [forced(doc) for doc in docs]  # which stand alone, as they did when they were first laid over several lines
+        places = [replace(p, hard=p.hard or any(several[i : i + 2])) for i, p in enumerate(places)]
         listed = Fill(tuple(docs), tuple(places)) if filled else (docs[0], *zip(places, docs[1:], strict=True))
         return group(str(opener), Nest((enter, listed)), leave, str(closer))
 
