@@ -14,6 +14,7 @@ from nnspec.syntax.words import DEFINITION_WORDS
 NAMES_ARGUMENT = re.compile(r"\s*=(?!=)")
 _FOR_OUTPUTS = ("p", "result", "out")
 _JOINS_VALUES = ("PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "PERCENT")
+_BRACKETS = frozenset("()[]{}")
 _STAGE, _MORE_STAGES = re.compile(r"(->\s*[^\W\d][\w.]*(?:\([^()]*\))?)\s*\Z"), re.compile(r"[^\n]*->")
 _PIPED = re.compile(
     r"\s*(?:(?:output\s+)?[^\W\d]\w*\s*=(?!=)|return\b|(?:loss|metric)\s+(?:[^\W\d]\w*\s*=(?!=))?)\s*(?P<pipe>(?:(?!->).)+->.*)", re.S
@@ -34,8 +35,8 @@ def misplaced(token: Token, span: Span) -> dict[str, Any]:
 
 
 def _twice(token: Token, span: Span) -> dict[str, Any]:
-    """What is said of a sign or word that stands behind itself."""
-    if not re.search(rf"(?<!\w){re.escape(token)}[ \t]*\Z", line_before(span)):
+    """What is said of a sign or word that stands behind itself; a bracket may, and goes with another."""
+    if token in _BRACKETS or not re.search(rf"(?<!\w){re.escape(token)}[ \t]*\Z", line_before(span)):
         return {}
     return {"help": "it stands here twice: leave one out", "fix": Fix(Span(span.source, span.start, span.end), "")}
 

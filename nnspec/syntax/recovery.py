@@ -17,7 +17,7 @@ _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
 _KEYWORDS = "|".join(("as", *STATEMENT_WORDS, *WORDS))
 _FIRST_WORDS = (
     rf"^[ \t]*+[:=]?[ \t]*+(?!(?:{_KEYWORDS})\b|[^\W\d]\w*\s*(?:[(.]|->))([^\W\d]\w*+)(?:[ \t]+([^\W\d]\w*))?"
-    rf"|\b(?:{_KEYWORDS})\b\s*+[:=]?\s*+([^\W\d]\w*)"
+    rf"|\b(?:((?:{_KEYWORDS})(?=\s*=(?!=)))|(?:{_KEYWORDS}))\b\s*+[:=]?\s*+([^\W\d]\w*)"
 )
 _DEFINED = re.compile(rf"{_FIRST_WORDS}|\b\d*+([^\W\d]\w*+)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
 
