@@ -85,7 +85,7 @@ def test_examples_in_another_order_have_the_same_loss_and_gradients(name: str) -
     if draws(n.spec):
         pytest.skip("the numbers it draws are those of a place in the batch")
     batch = random_batch(ports(n.spec), EXAMPLES)
-    agree(n.gradients(**batch), n.gradients(**rows(batch, [2, 0, 3, 1])))
+    agree(n.gradients(step=0, **batch), n.gradients(step=0, **rows(batch, [2, 0, 3, 1])))
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -94,9 +94,9 @@ def test_the_gradient_of_a_batch_is_the_mean_of_those_of_its_halves(name: str) -
     if draws(n.spec) or meets_batch(n.spec):
         pytest.skip("an example's loss depends on the others, or on its place")
     batch = random_batch(ports(n.spec), EXAMPLES)
-    halves = [n.gradients(**rows(batch, part)) for part in (slice(2), slice(2, 4))]
+    halves = [n.gradients(step=0, **rows(batch, part)) for part in (slice(2), slice(2, 4))]
     mean = {p: (halves[0][1][p] + halves[1][1][p]) / 2 for p in halves[0][1]}
-    agree(n.gradients(**batch), ((halves[0][0] + halves[1][0]) / 2, mean))
+    agree(n.gradients(step=0, **batch), ((halves[0][0] + halves[1][0]) / 2, mean))
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -107,8 +107,8 @@ def test_three_times_the_loss_has_three_times_the_gradients(name: str) -> None:
             a, b = report.value.span.start, report.value.span.end
             text = f"{text[:a]}3 * ({text[a:b]}){text[b:]}"
     batch = random_batch(ports(net(name).spec), EXAMPLES)
-    loss, gradients = net(name).gradients(**batch)
-    agree((3 * loss, {n: 3 * g for n, g in gradients.items()}), like(_without_tests(text), name).gradients(**batch))
+    loss, gradients = net(name).gradients(step=0, **batch)
+    agree((3 * loss, {n: 3 * g for n, g in gradients.items()}), like(_without_tests(text), name).gradients(step=0, **batch))
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -117,7 +117,7 @@ def test_names_do_not_matter(name: str) -> None:
     for word in _names_to_change(text):
         text = re.sub(rf"(?<![\w.]){word}(?![\w(])", f"{word}_renamed", text)
     batch = random_batch(ports(net(name).spec), EXAMPLES)
-    agree(net(name).gradients(**batch), like(text, name).gradients(**batch))
+    agree(net(name).gradients(step=0, **batch), like(text, name).gradients(step=0, **batch))
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -128,7 +128,7 @@ def test_statements_may_stand_in_any_order_in_which_names_come_before_their_use(
         one, two = (n(**{p: batch[p] for p in n.inputs}) for n in (net(name), other))
         assert all(distance(two[o], v) < EXACT for o, v in one.items())
     else:
-        agree(net(name).gradients(**batch), other.gradients(**batch))
+        agree(net(name).gradients(step=0, **batch), other.gradients(step=0, **batch))
 
 
 @pytest.mark.parametrize("name", GALLERY)
@@ -248,7 +248,7 @@ def same(one: str, two: str, shape: str = "[4]", copy: Any = lambda name, value,
         its[...] = copy(name, value, its)
     batch = random_batch(first.inputs, EXAMPLES)
     assert distance(second(**batch)["out"], first(**batch)["out"]) < EXACT
-    (loss, gradients), (other_loss, others) = first.gradients(**batch), second.gradients(**batch)
+    (loss, gradients), (other_loss, others) = first.gradients(step=0, **batch), second.gradients(step=0, **batch)
     moved = {n: copy(n, g, others[o]) for (n, g), o in zip(gradients.items(), others, strict=True)}
     agree((loss, moved), (other_loss, others))
 
@@ -291,5 +291,5 @@ def test_a_layer_that_is_shared_has_the_sum_of_the_gradients_of_its_copies() -> 
     for n in ("W", "b"):
         shared.params[f"f.dense.{n}"][...] = copies.params[f"dense_2.{n}"][...] = copies.params[f"dense.{n}"]
     batch = random_batch(shared.inputs, EXAMPLES)
-    (loss, gradients), (other, parts) = shared.gradients(**batch), copies.gradients(**batch)
+    (loss, gradients), (other, parts) = shared.gradients(step=0, **batch), copies.gradients(step=0, **batch)
     agree((loss, gradients), (other, {f"f.dense.{n}": parts[f"dense.{n}"] + parts[f"dense_2.{n}"] for n in ("W", "b")}))
