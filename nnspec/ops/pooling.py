@@ -16,8 +16,8 @@ from nnspec.lazy import np
 from nnspec.ops.columns import full_channels_last, in_turn
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
-CHUNK_BYTES = 1 << 19
-"""Padded images of a chunk."""
+CHUNK_BYTES = 1 << 21
+"""Padded images of a chunk; over smaller ones two threads would wait for each other to call."""
 
 
 class Stage:
