@@ -50,6 +50,11 @@ def test_stages_after_a_mistake_are_looked_up(pipeline: str, unknown: str) -> No
     assert len(found) == max(len(unknown.split()), 1 + ("pool_max" in pipeline))
 
 
+def test_arguments_behind_a_mistake_are_looked_up() -> None:
+    text = "model M { input x: [4] target y: [2]\n output h = x -> desne(2)\n loss mse(h, yy)\n loss other = mae(hh, yyy) }"
+    assert [d.span.text for d in diagnostics(text) if d.span] == ["desne", "yy", "hh", "yyy"]
+
+
 def test_a_wrong_let_stays_silent_where_it_is_used() -> None:
     found = diagnostics("let n = m\n" + model("output y = x -> dense(n)"))
     assert [(d.code, d.span.text if d.span else "") for d in found] == [("E101", "m")]

@@ -171,8 +171,18 @@ class Calls(ABC):
     def evaluated(
         self, callee: Function | Builtin, arguments: Sequence[ast.Argument], written: Sequence[ast.Argument], scope: Scope
     ) -> list[tuple[ast.Argument, Value]]:
-        """The values of some arguments of a call; `written` are all of them, in order."""
-        return [(a, self._argument(callee, written, a, scope)) for a in arguments]
+        """The values of some arguments of a call; `written` are all of them. Names behind a mistake have to be there all the same."""
+        values: list[tuple[ast.Argument, Value]] = []
+        try:
+            for a in arguments:
+                values.append((a, self._argument(callee, written, a, scope)))
+        except (Fault, Poisoned):
+            for later in arguments[len(values) + 1 :]:
+                if isinstance(later.value, ast.Name):
+                    with self.recovering(later.span):
+                        self._argument(callee, written, later, scope)
+            raise
+        return values
 
     def _argument(self, callee: Function | Builtin, written: Sequence[ast.Argument], a: ast.Argument, scope: Scope) -> Value:
         """Of a word that stands for nothing, where one of a few is due, these are offered."""
