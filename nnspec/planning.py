@@ -16,7 +16,7 @@ from nnspec.plan.layout import layout
 from nnspec.plan.memory import VALUE, Arena, Given, Inside, Own, Passing, Place, Schedule, View, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut
 from nnspec.record import dataclass
-from nnspec.rewrite.planes import in_planes
+from nnspec.rewrite.planes import with_planes
 from nnspec.run.planned import parts_of
 from nnspec.run.team import cores
 
@@ -198,7 +198,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def step_plan(spec: Compilation, sizes: Mapping[str, int]) -> StepPlan:
     """The plan of the first training step of a spec; `sizes` has a number for each that is known only at run time, but for the batch."""
-    return StepPlan(spec, in_planes(spec.first_stage[0].objective), sizes_of(spec, None, sizes))
+    return StepPlan(spec, with_planes(spec.first_stage[0].objective), sizes_of(spec, None, sizes))
 
 
 def memory_of(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, object]:

@@ -12,7 +12,7 @@ import torch
 from nnspec.autodiff import gradients
 from nnspec.graph import Graph, Type
 from nnspec.ops import OPS, columns, winograd
-from nnspec.rewrite.planes import IN_PLANES, in_planes
+from nnspec.rewrite.planes import IN_PLANES, with_planes
 from nnspec.run.program import Program
 from tests.helpers import compiled_text
 
@@ -65,7 +65,7 @@ def test_values_and_gradients_are_those_of_torch(case: str, even: bool, small: b
         rng.standard_normal(weights),
     )  # an even image has equal pixels in a window
     graph, given = pooled(x, w, *how)
-    arranged = in_planes(graph)
+    arranged = with_planes(graph)
     assert {n.op for n in arranged if n.inputs} >= {*IN_PLANES.values()} and not {n.op for n in arranged} & {*IN_PLANES}
     program = Program(arranged, {}, given, {})
     program.run()
@@ -89,10 +89,10 @@ train { data npz("a.npz")  optimizer sgd(lr=0.1)  epochs 1 }
 def names(spec: str, graph: str = "objective") -> set[str]:
     compilation = compiled_text("m.nn", spec, "float32")
     found = compilation.inference if graph == "inference" else compilation.first_stage[0].objective
-    return {n.op.name for n in in_planes(found)}
+    return {n.op.name for n in with_planes(found)}
 
 
-def test_every_operation_around_a_pool_is_in_planes() -> None:
+def test_every_operation_around_a_pool_is_with_planes() -> None:
     spec = SPEC % ("", "relu -> maxpool(2)", "h")
     assert {"conv_planes", "conv_planes_weight_grad", "max_plane", "max_plane_grad"} <= names(spec)
     assert {"conv_planes", "max_plane"} <= names(spec, "inference")
@@ -117,4 +117,4 @@ def test_an_image_that_is_an_output_stays_as_it_is() -> None:
     graph = compiled_text("m.nn", SPEC % ("", "maxpool(2)", "h"), "float32").first_stage[0].objective
     image = next(n.name for n in graph if n.op.name == "conv")
     graph.outputs["image"] = image
-    assert image in in_planes(graph).nodes and "conv_planes" not in {n.op.name for n in in_planes(graph)}
+    assert image in with_planes(graph).nodes and "conv_planes" not in {n.op.name for n in with_planes(graph)}

@@ -75,12 +75,6 @@ class Formula:
                 return signs.power(*terms)
             case "square":
                 return signs.power(terms[0], signs.number(2))
-            case "transpose" if self.swaps_last(node):
-                return signs.transposed(terms[0])
-            case "cut":
-                return signs.indexed(terms[0], self.slice(node))
-            case "pad":
-                return self.padded(node, terms[0])
             case "exp" if self.graph[node.inputs[0]].op.name == "log_softmax":
                 inner = self.graph[node.inputs[0]]
                 return signs.call("softmax", [self.term(inner.inputs[0]), *self.along(inner)])
@@ -90,13 +84,6 @@ class Formula:
                 return signs.choice(*terms)
             case "sum" if (taken := self.factors_of(node.inputs[0]))[0] < 0:
                 return signs.sum([(-1, self.reduced(node, signs.product(-taken[0], *taken[1:])))])
-            case "reshape":
-                x = self.graph[node.inputs[0]]
-                whole = terms[0] if self.shape_of(x) == x.type.shape else signs.call("expand", [terms[0], self.shape(x)])
-                return signs.call("reshape", [whole, self.shape(node)])
-            case "transpose":
-                axes = [a - (BATCH in node.type.shape[:1]) for a in node.attributes["axes"] if node.type.shape[a] != BATCH]
-                return signs.call("transpose", [terms[0], Term(str(axes))])
             case other if other in REDUCTIONS:
                 return self.reduced(node, terms[0])
             case "maximum" | "minimum":
@@ -108,6 +95,26 @@ class Formula:
             case "cumsum" if node.attributes["reverse"]:
                 turned = signs.call("reverse", [terms[0], *self.along(node, 0)])
                 return signs.call("reverse", [signs.call("cumsum", [turned, *self.along(node)]), *self.along(node, 0)])
+            case _:
+                return self.arranged(node, terms)
+
+    def arranged(self, node: Node, terms: list[Term]) -> Term:
+        """The formula of an operation that moves elements, or of any that is written as it is called."""
+        signs = self.signs
+        match node.op.name:
+            case "transpose" if self.swaps_last(node):
+                return signs.transposed(terms[0])
+            case "cut":
+                return signs.indexed(terms[0], self.slice(node))
+            case "pad":
+                return self.padded(node, terms[0])
+            case "reshape":
+                x = self.graph[node.inputs[0]]
+                whole = terms[0] if self.shape_of(x) == x.type.shape else signs.call("expand", [terms[0], self.shape(x)])
+                return signs.call("reshape", [whole, self.shape(node)])
+            case "transpose":
+                axes = [a - (BATCH in node.type.shape[:1]) for a in node.attributes["axes"] if node.type.shape[a] != BATCH]
+                return signs.call("transpose", [terms[0], Term(str(axes))])
             case "flip":
                 return signs.call("reverse", [terms[0], *self.along(node, 0)])
             case "concat":

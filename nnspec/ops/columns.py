@@ -30,6 +30,11 @@ def in_turn(calls: Sequence[Call]) -> Call:
     return run
 
 
+def chunks(number: int, most: int) -> Iterator[slice]:
+    """So many images, at most so many at a time."""
+    return (slice(i, min(i + most, number)) for i in range(0, number, most))
+
+
 def channels_last(x: Any) -> Any:
     return np.moveaxis(x, 1, -1)
 
@@ -73,7 +78,7 @@ class Windows:
             self.padded, self.memory = padded, np.empty(self.chunk * prod(grid) * self.width * groups, x.dtype)
 
     def chunks(self) -> Iterator[slice]:
-        return (slice(i, min(i + self.chunk, len(self.images))) for i in range(0, len(self.images), self.chunk))
+        return chunks(len(self.images), self.chunk)
 
     def gathered(self, part: slice) -> tuple[list[Call], Any]:
         """What lays out the windows of some images, and the matrices where they then are."""

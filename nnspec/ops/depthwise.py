@@ -13,7 +13,7 @@ from typing import Any
 
 from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
-from nnspec.ops.columns import Rows, channels_last, full_channels_last
+from nnspec.ops.columns import Rows, channels_last, chunks, full_channels_last
 from nnspec.ops.dense import ones
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
@@ -47,9 +47,7 @@ class Depthwise:
 
     def parts(self) -> Iterator[tuple[slice, int]]:
         """Chunks of the images, and how many they have."""
-        for start in range(0, self.number, self.chunk):
-            stop = min(start + self.chunk, self.number)
-            yield slice(start, stop), stop - start
+        return ((part, part.stop - part.start) for part in chunks(self.number, self.chunk))
 
 
 def correlate(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[Call]:

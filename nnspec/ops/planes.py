@@ -56,7 +56,7 @@ conv_planes = Op(
     prepare=convolution.conv_into,
     strided=True,
     images=True,
-    flops=lambda out, x, w, **_: 2 * count(out.shape) * count(w.shape[1:]),
+    flops=conv.flops,
     meets=conv.meets,
     why=_WHY,
 )
@@ -72,7 +72,7 @@ conv_planes_input_grad = Op(
     prepare=convolution.conv_input_grad_into,
     strided=True,
     images=True,
-    flops=lambda out, g, w, **_: 2 * count(g.shape) * count(w.shape[1:]),
+    flops=conv_input_grad.flops,
     meets=conv_input_grad.meets,
     why=_WHY,
 )
@@ -87,7 +87,7 @@ conv_planes_weight_grad = Op(
     shape=lambda x, g, kernel, **_: (g.shape[1], x.shape[1], *kernel),
     prepare=convolution.conv_weight_grad_into,
     strided=True,
-    flops=lambda out, x, g, **_: 2 * count(g.shape) * count(out.shape[1:]),
+    flops=conv_weight_grad.flops,
     meets=conv_weight_grad.meets,
     adds_up=True,
     why=_WHY,

@@ -13,7 +13,7 @@ from typing import Any
 
 from nnspec.blas import Call
 from nnspec.lazy import np
-from nnspec.ops.columns import full_channels_last, in_turn
+from nnspec.ops.columns import chunks, full_channels_last, in_turn
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
 CHUNK_BYTES = 1 << 21
@@ -64,7 +64,7 @@ class Pool:
         self.stages = _stages(self.padded_shape, kernel, strides, grid)
 
     def parts(self) -> Iterator[slice]:
-        return (slice(i, min(i + self.chunk, self.number)) for i in range(0, self.number, self.chunk))
+        return chunks(self.number, self.chunk)
 
     def padded(self, value: float) -> Any:
         """Memory for a chunk of padded images; None where there are no pads."""

@@ -4,14 +4,13 @@ Neural Networks (2016), as products of matrices over tiles of 6 x 6 pixels that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache, partial
 from math import prod
 from typing import Any
 
 from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
-from nnspec.ops.columns import Kernel
+from nnspec.ops.columns import Kernel, chunks
 from nnspec.ops.windows import Images, Numbers
 
 IN, OUT = 6, 4
@@ -93,10 +92,6 @@ def _chunk(images: int, grid: Numbers, channels: int, itemsize: int) -> int:
     return min(images, max(1, CHUNK_BYTES // (IN * IN * prod(map(_tiles, grid)) * channels * itemsize)))
 
 
-def _parts(images: int, chunk: int) -> Iterator[slice]:
-    return (slice(i, min(i + chunk, images)) for i in range(0, images, chunk))
-
-
 def _tiled(x: Images, before: Numbers, given: Images) -> tuple[Tiles, Tiles]:
     """Tiles of what is read, with so many zeros above and to the left, and of what is given."""
     channels, itemsize = max(x.memory.shape[1], given.memory.shape[1]), x.memory.itemsize
@@ -111,7 +106,7 @@ def correlate(out: Images, x: Images, kernel: Kernel, before: Numbers) -> list[C
     weights = np.empty((IN * IN, *kernel.laid.shape[-2:]), dtype)
     read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in kernel.laid.shape[-2:])
     calls = [kernel.load(), product(_both_ways(_G, 24, dtype), kernel.laid.reshape(9, -1), _flat(weights))]
-    for part in _parts(len(x), seen.chunk):
+    for part in chunks(len(x), seen.chunk):
         tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
         v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
         calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v)), product(v, weights, m)]
@@ -127,7 +122,7 @@ def weight_grad(total: Kernel, x: Images, g: Images, before: Numbers) -> list[Ca
     read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in channels)
     weights = np.empty((IN * IN, *channels), dtype)
     calls: list[Call] = []
-    for part in _parts(len(x), seen.chunk):
+    for part in chunks(len(x), seen.chunk):
         tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
         v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
         calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v))]

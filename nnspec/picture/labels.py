@@ -30,6 +30,10 @@ class Label:
         """Whether a point is where the text is."""
         return self.left < point[0] < self.right and self.y - NOTE < point[1] < self.y + 2
 
+    def meets(self, other: Label) -> bool:
+        """Whether two texts lie on each other."""
+        return self.left < other.right and other.left < self.right and abs(self.y - other.y) < NOTE
+
     @cached_property
     def width(self) -> float:
         return width(self.text, NOTE)
@@ -77,7 +81,7 @@ class Drawn:
     def _met(self, label: Label) -> int:
         """How many texts it would lie on."""
         others = (o for number in range(_strip(label.y) - 1, _strip(label.y) + 2) for o in self._labels.get(number, ()))
-        return sum(label.left < o.right and o.left < label.right and abs(label.y - o.y) < NOTE for o in others)
+        return sum(map(label.meets, others))
 
 
 def _strip(y: float) -> int:

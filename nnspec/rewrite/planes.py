@@ -20,7 +20,7 @@ IN_PLANES: Mapping[Op, Op] = {
 }
 
 
-def in_planes(graph: Graph) -> Graph:
+def with_planes(graph: Graph) -> Graph:
     """The graph with what can lie in planes lying so; nobody differentiates it again."""
     found = _found(graph)
 

@@ -21,7 +21,7 @@ from nnspec.elaborate.values import Owned
 from nnspec.graph import Graph, Type
 from nnspec.optimization import LR, T
 from nnspec.record import dataclass
-from nnspec.rewrite.planes import in_planes
+from nnspec.rewrite.planes import with_planes
 from nnspec.run import reference
 from nnspec.run.alone import alone
 from nnspec.run.batches import fill, shapes_of
@@ -99,8 +99,8 @@ class Engine:
             self._planner = self._sessions(types)
         else:
             exact = self.asked_threads is not None
-            arranged = {"arranged": in_planes} if name == "numpy" else {}
-            self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types, exact=exact, **arranged)
+            arrange = with_planes if name == "numpy" else None
+            self._planner = Planner(PROGRAMS[name], self.threads, self._grads, types, exact=exact, arrange=arrange)
         self._programs.clear()
         self._updates.clear()
         self._steps.clear()

@@ -82,12 +82,8 @@ class Bound:
         return self.program
 
 
-def _as_it_is(graph: Graph) -> Graph:
-    return graph
-
-
 class Planner:
-    """Binds graphs to memory, `arranged` for its programs. With no `threads` at all a program is one, made by `make_program`.
+    """Binds graphs to memory, each as `arrange` has it for programs. With no `threads` at all a program is one, made by `make_program`.
 
     `exact` is for a number of threads that was asked for: how busy the machine is then changes nothing, nor any bit of a result.
     """
@@ -102,13 +98,15 @@ class Planner:
         parameters: Mapping[str, Type],
         *,
         exact: bool,
-        arranged: Callable[[Graph], Graph] = _as_it_is,
+        arrange: Callable[[Graph], Graph] | None = None,
     ) -> None:
         self.make_program, self.threads, self.grads, self.parameters = make_program, threads, grads, parameters
-        self.exact, self.arranged = exact, arranged
-        self._known: dict[tuple[Any, ...], tuple[Graph, Graph, list[slice], Cut | None]] = Recent()
+        self.exact, self.arrange = exact, arrange
+        self._arranged: dict[int, tuple[Graph, Graph]] = {}
+        self._known: dict[tuple[Any, ...], Divided] = Recent()
 
     def forget(self) -> None:
+        self._arranged.clear()
         self._known.clear()
 
     def bind(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array], kept: Collection[str]) -> Bound:
@@ -118,7 +116,7 @@ class Planner:
         given = {n: n if n.startswith("grad:") else n.partition(":")[2] for n in kept}
         memory = {**memory, **inputs}
         definition = partial(self.defined, graph, sizes, memory)
-        arranged, parts, found = self._divided(graph, sizes)
+        arranged, (parts, found) = self._arranged_once(graph), self._divided(graph, sizes)
         if found is None:
             program, threads = self.make_program(arranged, sizes, memory, given), self._threads_of_products(arranged, sizes)
             return Bound(program, inputs, [self.grads], threads, definition)
@@ -132,17 +130,23 @@ class Planner:
 
     def parts(self, graph: Graph, sizes: Mapping[str, int]) -> list[slice]:
         """The parts in which a batch should be computed."""
-        return self._divided(graph, sizes)[1]
+        return self._divided(graph, sizes)[0]
 
     def divide(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
         return parts_of(graph, sizes, self.threads, self.grads.buffer.nbytes)
 
-    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> tuple[Graph, list[slice], Cut | None]:
-        key = id(graph), tuple(sizes.items())
-        if key not in self._known:  # the graph is kept with it, so that its number stays its own
-            arranged = self.arranged(graph)
-            self._known[key] = graph, arranged, *self.divide(arranged, sizes)
-        return self._known[key][1:]
+    def _arranged_once(self, graph: Graph) -> Graph:
+        """The graph as programs compute it, whatever the sizes."""
+        if id(graph) not in self._arranged:  # the graph is kept with it, so that its number stays its own
+            self._arranged[id(graph)] = graph, self.arrange(graph) if self.arrange else graph
+        return self._arranged[id(graph)][1]
+
+    def _divided(self, graph: Graph, sizes: Mapping[str, int]) -> Divided:
+        arranged = self._arranged_once(graph)
+        key = id(arranged), tuple(sizes.items())
+        if key not in self._known:
+            self._known[key] = self.divide(arranged, sizes)
+        return self._known[key]
 
     def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:
         """As many as have enough to do, and have a processor to do it on."""
