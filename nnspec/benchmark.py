@@ -105,7 +105,7 @@ def benchmark(spec: Compilation, engines: Sequence[str], batch: int | None = Non
 def random_batch(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, Array]:
     """A value for every input and target, classes among those there are."""
     rng = np.random.default_rng(0)
-    return {name: random_values(type.bound(sizes), rng) for name, type in (spec.model.inputs | spec.model.targets).items()}
+    return {name: random_values(type.bound(sizes), rng) for name, type in spec.model.ports.items()}
 
 
 # ---- engines

@@ -88,7 +88,7 @@ def undefined_in(spec: Compilation, seed: int = 0) -> Diagnostic | None:
     """Why the loss or a gradient is no number on that batch."""
     spec = replace(spec, dtype="float64").checked()
     feeds = example(spec, seed, np.random.default_rng(seed))
-    found = undefined(spec.gradients, feeds, reference.sizes_of(spec.model.inputs | spec.model.targets, feeds))
+    found = undefined(spec.gradients, feeds, reference.sizes_of(spec.model.ports, feeds))
     return found.diagnostic() if found else None
 
 
@@ -99,7 +99,7 @@ def example(spec: Compilation, seed: int, random: np.random.Generator, *, beside
     weights = {n: _off_zero(v, random) if n in model.parameters else v for n, v in first_values(spec, seed).items()}
     if beside:
         weights |= {n: weights[n] * (1 + NUDGE * random.standard_normal(weights[n].shape)) for n in model.parameters}
-    ports = model.inputs | model.targets
+    ports = model.ports
     sizes = next(fitting([spec.gradients], ports, (LENGTH,)))
     feeds: dict[str, Any] = {n: random_values(t.bound({"batch": EXAMPLES, **sizes}), random) for n, t in ports.items()}
     return feeds | {SEED: seed, STEP: 1, **weights}

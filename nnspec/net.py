@@ -198,7 +198,7 @@ class Net:
         (0.298371109, 0.082167041)
         """
         self.spec.model.needs_loss("there are no gradients")
-        batch = self._checked(fields, self.inputs | self.targets)
+        batch = self._checked(fields, self.spec.model.ports)
         with self.engine.lock:
             loss, gradients = self.engine.gradients(batch, None if step is None else _numbered(step))
             return loss, {n: g.copy() for n, g in gradients.items()}
@@ -212,7 +212,7 @@ class Net:
         """
         self._needs_training()
         rate = self._base_rates[self.engine.stage] if lr is None else needs_rate(lr, self.spec.dtype)
-        return self.engine.step(self._checked(fields, self.inputs | self.targets), rate)
+        return self.engine.step(self._checked(fields, self.spec.model.ports), rate)
 
     @cached_property
     def _base_rates(self) -> list[float]:
@@ -342,7 +342,7 @@ class Net:
         if data is None:
             help_ = "`test 0.2` in the train block holds some of it out"
             raise fault("E106", "there are no data to judge by: `net.dataset().test` is None where nothing is held out", help=help_)
-        return evaluate(self.engine, self._checked(data, self.inputs | self.targets))
+        return evaluate(self.engine, self._checked(data, self.spec.model.ports))
 
     @as_spec_error()
     def predict(self, data: Any, *, step: int = 0) -> Any:

@@ -26,7 +26,7 @@ LONGEST_NAME = 44
 
 def _named_sizes(spec: Compilation) -> set[str]:
     """The sizes of inputs and targets that are known only at run time, but for the batch."""
-    ports = (spec.model.inputs | spec.model.targets).values()
+    ports = spec.model.ports.values()
     return set().union(*(size_names(t.shape) for t in ports)) - {BATCH_NAME}
 
 
@@ -117,7 +117,7 @@ class StepPlan:
             "gradients": self._own_bytes(parts),
             "optimizer": self._own_bytes(states),
             "states": sum(o.type.bound(self.sizes).nbytes for o in self.spec.model.states.values()),
-            "batch": sum(t.bound(self.sizes).nbytes for t in (self.spec.model.inputs | self.spec.model.targets).values()),
+            "batch": sum(t.bound(self.sizes).nbytes for t in self.spec.model.ports.values()),
             "values": self._values(),
         }
         return {**found, "peak": sum(found.values())}

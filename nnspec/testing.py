@@ -92,7 +92,7 @@ class _Network:
         return {**self.weights, **self.example, **self.memory, SEED: 0, STEP: self.steps_done}
 
     def give(self, given: Given) -> None:
-        ports = self.spec.model.inputs | self.spec.model.targets
+        ports = self.spec.model.ports
         for name, value in given.values.items():
             if name in ports:
                 self.example = {**self.example, name: np.asarray([value], ports[name].dtype)}

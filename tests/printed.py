@@ -198,7 +198,7 @@ def read_all(spec: Compilation, fields: Mapping[str, Array], weights: Mapping[st
     of_each = {n for n, t in values.sources.items() if t.has_batch} | {s.name for s in values.steps if s.type.has_batch}
     shared = {n for n in known if n not in of_each | values.pooled}
     partials = {f"∂{LOSS}/∂{n}": g / several if n in shared else g for n, g in found.items()}
-    sizes = {**reference.sizes_of({**values.model.inputs, **values.model.targets}, fields), "batch": examples}
+    sizes = {**reference.sizes_of(values.model.ports, fields), "batch": examples}
     batched = frozenset(of_each | {f"∂{LOSS}/∂{n}" for n in of_each})
     reader, chain, left_out = Reader({**known, **partials}, batched, examples, sizes), Chain(values, "", _Choice()), []
     loops = [s for s in values.steps if not isinstance(s, Step)]

@@ -47,7 +47,7 @@ def in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", [n for n in GALLERY if compiled(n, "float64").model.losses])
 def test_steps_in_blocks_are_those_of_the_definition(name: str, threads: int) -> None:
     spec = compiled(name, "float64")
-    batch = random_batch({**spec.model.inputs, **spec.model.targets}, 5)
+    batch = random_batch(spec.model.ports, 5)
     definition, planned = started(spec, "reference", 1), started(spec, "numpy", threads)
     for _ in range(2):
         assert abs(planned.step(batch, 0.01) - definition.step(batch, 0.01)) < 1e-8
@@ -63,7 +63,7 @@ def conv_of(activation: str) -> Any:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations_of_large_images_are_those_of_torch(activation: str) -> None:
     spec = conv_of(activation)
-    batch = random_batch({**spec.model.inputs, **spec.model.targets}, 32)
+    batch = random_batch(spec.model.ports, 32)
     engine = started(spec, "numpy", 1)
     loss, found = engine.gradients(batch)
     w = {n: torch.tensor(v, requires_grad=True) for n, v in engine.params.items()}

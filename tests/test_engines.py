@@ -27,7 +27,7 @@ class Case:
         self.spec = compiled(name, dtype)
         self.definition, self.planned = (nnspec.Net(self.spec, e).init(seed=5) for e in ("reference", engine))
         self.inputs = random_batch(self.spec.model.inputs, 3)
-        self.batch = random_batch({**self.spec.model.inputs, **self.spec.model.targets}, 3)
+        self.batch = random_batch(self.spec.model.ports, 3)
         for net in (self.definition, self.planned):
             for key, array in net.engine.all_arrays().items():
                 if key.startswith("optimizer/"):
@@ -124,7 +124,7 @@ def test_one_optimizer_step_agrees(double: Case) -> None:
 
 def test_the_step_as_one_graph_is_what_the_engine_does(double: Case) -> None:
     feeds = double.feeds()
-    sizes = reference.sizes_of(double.spec.model.inputs | double.spec.model.targets, double.batch)
+    sizes = reference.sizes_of(double.spec.model.ports, double.batch)
     for number, phase in enumerate(double.spec.stages[0]):
         new = reference.run(phase.step, {**feeds, "step": number << PHASE_SHIFT}, sizes=sizes)
         feeds |= {n.split(":", 1)[1]: v for n, v in new.items() if n.startswith(("param:", "state:", "opt:"))}

@@ -29,7 +29,7 @@ TRAINED = [n for n in GALLERY if compiled(n, "float64").model.losses]
 
 
 def ports(spec: Compilation) -> dict[str, Any]:
-    return {**spec.model.inputs, **spec.model.targets}
+    return spec.model.ports
 
 
 @cache

@@ -32,7 +32,7 @@ def test_the_plan_of_parts_is_that_of_the_engine(name: str, sizes: dict[str, int
     plan = step_plan(spec, sizes)
     assert len(plan.divided[0]) == 2
     engine = Engine(spec, "numpy", threads=2)
-    batch = random_batch({**spec.model.inputs, **spec.model.targets}, plan.sizes["batch"])
+    batch = random_batch(spec.model.ports, plan.sizes["batch"])
     engine.gradients({n: v if not sizes else v[..., :1].repeat(64, -1) for n, v in batch.items()})
     (bound,) = engine._programs.values()
     assert isinstance(bound.program, PartedProgram)
@@ -43,7 +43,7 @@ def test_the_memory_that_is_planned_is_what_the_engine_takes(monkeypatch: pytest
     monkeypatch.setattr(planning, "cores", lambda: 1)
     spec = nnspec.load("deep_mlp").spec
     planned = step_plan(spec, {}).memory
-    batch = random_batch({**spec.model.inputs, **spec.model.targets}, spec.trainings[0].batch)
+    batch = random_batch(spec.model.ports, spec.trainings[0].batch)
     batch = {n: v.astype(spec.model.graph[n].type.dtype) for n, v in batch.items()}
     tracemalloc.start()
     engine = Engine(spec, "numpy", threads=1)

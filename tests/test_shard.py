@@ -48,7 +48,7 @@ def started(spec: Any, name: str, threads: int) -> Engine:
 @pytest.mark.usefixtures("in_parts")
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_a_step_is_the_same_on_any_number_of_threads(spec: Any, threads: int) -> None:
-    batch = random_batch({**spec.model.inputs, **spec.model.targets}, BATCH_SIZE)
+    batch = random_batch(spec.model.ports, BATCH_SIZE)
     definition, parted = started(spec, "reference", 1), started(spec, "numpy", threads)
     expected, loss = definition.gradients(batch), parted.gradients(batch)
     assert abs(loss[0] - expected[0]) < 1e-9 * max(1.0, abs(expected[0]))
@@ -62,7 +62,7 @@ def test_a_step_is_the_same_on_any_number_of_threads(spec: Any, threads: int) ->
 
 @pytest.mark.usefixtures("in_parts")
 def test_outputs_and_metrics_of_parts_are_joined(spec: Any) -> None:
-    batch = random_batch({**spec.model.inputs, **spec.model.targets}, BATCH_SIZE)
+    batch = random_batch(spec.model.ports, BATCH_SIZE)
     definition, parted = started(spec, "reference", 1), started(spec, "numpy", 2)
     for expected, values in ((definition.outputs(batch), parted.outputs(batch)), (definition.evaluate(batch), parted.evaluate(batch))):
         assert all(distance(values[n], v) < 1e-9 for n, v in expected.items())
@@ -73,7 +73,7 @@ def test_outputs_and_metrics_of_parts_are_joined(spec: Any) -> None:
 def test_batches_of_these_are_cut(name: str) -> None:
     spec = compiled(name, "float32")
     engine = started(spec, "numpy", 2)
-    engine.step(random_batch({**spec.model.inputs, **spec.model.targets}, BATCH_SIZE), 0.01)
+    engine.step(random_batch(spec.model.ports, BATCH_SIZE), 0.01)
     assert any(isinstance(b.program, PartedProgram) for b in engine._programs.values())
 
 
@@ -81,7 +81,7 @@ def test_batches_of_these_are_cut(name: str) -> None:
 @pytest.mark.parametrize("name", ["lenet", "gpt"])
 def test_a_run_is_bit_identical_when_repeated_with_the_same_threads(name: str) -> None:
     spec = compiled(name, "float32")
-    batch = random_batch({**spec.model.inputs, **spec.model.targets}, BATCH_SIZE)
+    batch = random_batch(spec.model.ports, BATCH_SIZE)
     found = []
     for _ in range(2):
         engine = started(spec, "numpy", 2)

@@ -97,7 +97,7 @@ def _calibrating(net: Net, source: str, data: str | None) -> Dataset:
     if net.spec.trainings:
         return net.dataset(data)
     needs_measure(net, source)
-    return Dataset(held_out(net, data, {**net.inputs, **net.targets})[1], None, None)
+    return Dataset(held_out(net, data, net.spec.model.ports)[1], None, None)
 
 
 def _prepared(net: Net, wishes: tuple[str, ...], data: str | None) -> dict[str, Any]:

@@ -79,6 +79,6 @@ def eval_(run: str, data: str | None, pairs: tuple[str, ...], as_json: bool) -> 
 
     net = trained(run, pairs)
     needs_measure(net, run)
-    part, fields = held_out(net, data, {**net.inputs, **net.targets})
+    part, fields = held_out(net, data, net.spec.model.ports)
     metrics = net.evaluate(fields)
     click.echo(dumps({"part": part, **as_lists(metrics)}, indent=2) if as_json else metrics_text(part, metrics))

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnspec.compile import Compilation
 from nnspec.deploy.beginning import beginning, memory_of
-from nnspec.deploy.examples import QUESTIONS, fields_of
+from nnspec.deploy.examples import QUESTIONS
 from nnspec.deploy.models import Models
 from nnspec.deploy.schedule import EPOCH_END, EXAMPLES, PREFIX, is_watchful, rates
 from nnspec.deploy.standing import Standing
@@ -100,7 +100,7 @@ class Block:
         outputs = self.models.add(step, recognised(whole_step(self.spec, self.number)), given)
         self._schedule(schedule, outputs[LOSS])
         carried = {public.removeprefix(NEXT): name for public, name in outputs.items() if public.startswith(NEXT)}
-        read, ports = self.models.inputs(step), fields_of(self.spec)
+        read, ports = self.models.inputs(step), self.spec.model.ports
         fields = [n for n in read if n in ports]
         batch = next(self.models.batches({n: ports[n] for n in fields}))
         each = [n for n in (*fields, rate_name(self.spec)) if n in read]  # without parameters there is nothing to learn at a rate

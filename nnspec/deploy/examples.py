@@ -19,7 +19,7 @@ def questions(spec: Compilation) -> Graph:
     A field has a size of its own for its rows, as those of another may be more.
     """
     graph = Graph("examples", spec.dtype)
-    fields = {n: graph.source(OPS["input"], n, _alone(n, t)) for n, t in fields_of(spec).items()}
+    fields = {n: graph.source(OPS["input"], n, _alone(n, t)) for n, t in spec.model.ports.items()}
     rows = {n: graph.call(OPS["size_of"], size=x.type.shape[0], dtype="int64") for n, x in fields.items()}
     first = next(iter(rows.values()))
     as_many = OPS["greater"](first, 0)
@@ -37,15 +37,10 @@ def questions(spec: Compilation) -> Graph:
 
 def must_hold(spec: Compilation) -> dict[str, str]:
     """The answers that have to be yes, and what to say where one is no; numbers are named as `%` of Python takes them."""
-    fields = fields_of(spec)
+    fields = spec.model.ports
     rows = ", ".join(f"%({ROWS}{n})d of {n}" for n in fields)
     classes = {f"{CLASSES}{n}": f"{n} has classes other than 0 to {t.classes - 1}" for n, t in fields.items() if t.classes}
     return {AS_MANY: f"there have to be examples, as many of each field: {rows}", **classes}
-
-
-def fields_of(spec: Compilation) -> dict[str, Type]:
-    """What examples are made of."""
-    return spec.model.inputs | spec.model.targets
 
 
 def _alone(name: str, type: Type) -> Type:

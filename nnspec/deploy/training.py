@@ -14,7 +14,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.deploy.beginning import first_values
 from nnspec.deploy.block import Block, suffix
-from nnspec.deploy.examples import QUESTIONS, fields_of, must_hold, questions
+from nnspec.deploy.examples import QUESTIONS, must_hold, questions
 from nnspec.deploy.interface import graph_of
 from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
@@ -87,14 +87,14 @@ def export_training(
     _refuse_strangers(folder, contents)
     write_all(folder, contents)
     left_out = dict.fromkeys(name for stage in manifest["stages"] for name in stage["left_out"])
-    compared = sizes_tried(fields_of(spec), models.lengths)
+    compared = sizes_tried(spec.model.ports, models.lengths)
     return TrainingProof(folder, tuple(contents), models.difference, compared, tuple(left_out), tuple(of_all_at_once(spec)))
 
 
 def _lengths(spec: Compilation, data: Sequence[Mapping[str, Array]]) -> Lengths:
     """Those that fit the network in use and every phase of its training."""
     graphs = [spec.inference, *(phase.forward for stage in spec.stages for phase in stage)]
-    return lengths_of(graphs, fields_of(spec), sizes_of(fields_of(spec), data[0] if data else {}))
+    return lengths_of(graphs, spec.model.ports, sizes_of(spec.model.ports, data[0] if data else {}))
 
 
 def _refuse_strangers(folder: Path, names: Collection[str]) -> None:
@@ -136,7 +136,7 @@ def _manifest(
         "init": INIT,
         "predict": _used(models, "predict.onnx", graph_of(spec), standing.arrays),
         "evaluate": _used(models, EVALUATE, evaluation(spec), standing.arrays) | {"left_out": of_all_at_once(spec)},
-        "fields": {n: _type(t, labels.get(n, ())) for n, t in fields_of(spec).items()},
+        "fields": {n: _type(t, labels.get(n, ())) for n, t in spec.model.ports.items()},
         "must_hold": must_hold(spec) | {b["loss_is_finite"]: f"the loss became %({b['loss']})s in step %({STEP})d" for b in blocks},
         "stage": standing.stage,
         "stages": blocks,

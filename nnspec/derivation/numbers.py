@@ -20,7 +20,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def forward(values: Values, feeds: Mapping[str, Any]) -> dict[str, Array]:
     """All values by name, from those of the sources; what has another value at every step has the steps as its second axis."""
-    sizes = reference.sizes_of({**values.model.inputs, **values.model.targets}, feeds)
+    sizes = reference.sizes_of(values.model.ports, feeds)
     known = {n: np.asarray(v) for n, v in feeds.items()}
     for step in values.steps:
         known |= _unrolled(step, known, sizes) if isinstance(step, Recurrence) else {step.name: _value(step, known, sizes)}
@@ -46,7 +46,7 @@ def _unrolled(loop: Recurrence, known: Mapping[str, Array], sizes: Mapping[str, 
 
 def backward(values: Values, known: Mapping[str, Array]) -> dict[str, Array]:
     """The derivative of the loss, added over the batch, by every value."""
-    sizes = reference.sizes_of({**values.model.inputs, **values.model.targets}, known)
+    sizes = reference.sizes_of(values.model.ports, known)
     found = {LOSS: np.ones_like(known[LOSS])}
     for step in reversed(values.steps):
         if step.name in found and isinstance(step, Recurrence):

@@ -68,7 +68,7 @@ def trace(spec: Compilation, fields: Mapping[str, Array], rate: float, training:
     if training:
         engine.fit_states(training)
     now = {n: v.copy() for n, v in {**engine.params, **engine.states}.items()} | _memory(spec) | {LR: rate, T: 1}
-    sizes, lines = reference.sizes_of({**spec.model.inputs, **spec.model.targets}, fields), list[Line]()
+    sizes, lines = reference.sizes_of(spec.model.ports, fields), list[Line]()
     for number, phase in enumerate(spec.first_stage):
         now |= {SEED: seed, STEP: number << PHASE_SHIFT, **fields}
         values = values_of(spec, phase.losses)

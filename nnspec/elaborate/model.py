@@ -59,6 +59,11 @@ class Model:
     """Whether it is another one before the whole training data, and whether it is another one in another phase."""
 
     @property
+    def ports(self) -> dict[str, Type]:
+        """All that an example has: inputs and targets."""
+        return self.inputs | self.targets
+
+    @property
     def parameters(self) -> dict[str, Owned]:
         return {n: o for n, o in self.owned.items() if o.kind == "param"}
 

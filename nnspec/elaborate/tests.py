@@ -82,7 +82,7 @@ class _Reader:
         self.e = _Asker(model, definitions)
         self.file = Scope(model.scope.parent)
         self.scope = Scope(model.scope, model.scope.frame, self._names())
-        self.ports = model.inputs | model.targets
+        self.ports = model.ports
         self.examples: dict[str, Shape] = {}
         self.missed: set[str] = set()
 

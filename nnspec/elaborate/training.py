@@ -311,7 +311,7 @@ def checks_against_model(training: Training, model: Model) -> Iterator[Check]:
     yield from (partial(check_augmentation, a, model.inputs, model.targets) for a in training.augment)
     for source in (training.data, training.validation, training.test):
         if isinstance(source, DataSource):
-            yield from (partial(check_field, source, name, (*model.inputs, *model.targets)) for name in source.fields)
+            yield from (partial(check_field, source, name, tuple(model.ports)) for name in source.fields)
 
 
 def _check_watched(training: Training, model: Model) -> None:

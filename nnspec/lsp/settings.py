@@ -67,7 +67,7 @@ def _of_model(document: Document, setting: str, value: str) -> Iterator[Completi
     if model is None:
         return iter(())
     if setting == "augment":
-        return _words("input", {**model.inputs, **model.targets} if "," in value else model.inputs)
+        return _words("input", model.ports if "," in value else model.inputs)
     return _words("value", model.losses if setting == "minimize" else sorted(paths(model.parameters)))
 
 

@@ -325,7 +325,7 @@ class Engine:
         return self._programs[key]
 
     def _sizes(self, fields: Mapping[str, Array]) -> dict[str, int]:
-        return reference.sizes_of(self.spec.model.inputs | self.spec.model.targets, fields)
+        return reference.sizes_of(self.spec.model.ports, fields)
 
     def _memory(self) -> dict[str, Array]:
         grads = {f"grad:{n}": v for n, v in self.gradient_views.items()}

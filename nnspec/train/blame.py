@@ -48,7 +48,7 @@ def _undefined(trail: Trail, moment: Moment) -> Undefined | None:
     """What is no number first, from weights and a batch that were: in a loss, a gradient, or what the optimizer makes of it."""
     model = trail.engine.spec.model
     fields = {n: np.asarray(moment.batch[n]) for n in moment.batch}
-    sizes = reference.sizes_of(model.inputs | model.targets, fields)
+    sizes = reference.sizes_of(model.ports, fields)
     now = {_in_a_step(n): v for n, v in moment.arrays.items()} | {SEED: moment.seed, LR: moment.lr, T: moment.number}
     for number, phase in enumerate(trail.engine.spec.stages[moment.stage]):
         now |= {**fields, STEP: moment.draw + (number << PHASE_SHIFT)}

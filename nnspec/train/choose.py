@@ -30,7 +30,7 @@ MARGIN = 0.9
 
 def choose(engine: Engine, batch: Mapping[str, Array], steps: int) -> bool:
     """Let the fastest engine train so many steps of such batches, and have it say why; whether others were tried."""
-    sizes = sizes_of(engine.spec.model.inputs | engine.spec.model.targets, batch)
+    sizes = sizes_of(engine.spec.model.ports, batch)
     graphs = [phase.objective for phase in engine.spec.stages[engine.stage]]
     expected = steps * sum(estimate(graph, sizes).alone(max(1, engine.threads)) for graph in graphs)
     if expected < WORTH_IT:

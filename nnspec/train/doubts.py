@@ -84,7 +84,7 @@ def _labels_of_another_kind(spec: Compilation, data: Fields) -> Iterator[Diagnos
 
 def _equal_by_rounding(spec: Compilation, training: Training, data: Fields) -> Iterator[Diagnostic]:
     """W135: a column of large numbers close to each other, of which examples have neighbours among the floats, or the same one."""
-    for name, type in {**spec.model.inputs, **spec.model.targets}.items():
+    for name, type in spec.model.ports.items():
         if name in data and type.is_float and type.rank in (1, 2) and not isinstance(data[name], Fractions):
             made_of = items(training.data, name) if training.data else (name,)
             for column, low, high in _crowded(data[name]):

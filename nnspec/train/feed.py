@@ -38,7 +38,7 @@ class Feed:
     @property
     def ports(self) -> Mapping[str, Type]:
         """Inputs and targets."""
-        return self.spec.model.inputs | self.spec.model.targets
+        return self.spec.model.ports
 
     def of_each_block(self, data: Fields | None, validation: Fields | None, path: str | None, note: Note) -> list[Dataset]:
         """The data of every train block; those that share their data share the arrays."""

@@ -73,7 +73,7 @@ class Probe:
     def of(cls, engine: Engine, stage: int, data: Fields) -> Probe:
         """Some of the examples, drawn once."""
         first = Rows(data, np.arange(1))
-        sizes = reference.sizes_of(engine.spec.model.inputs | engine.spec.model.targets, first)
+        sizes = reference.sizes_of(engine.spec.model.ports, first)
         graph, facts = engine.spec.model.graph, engine.spec.facts
         flops, size = (max(1, bind(figure(graph.outputs.values()), sizes)) for figure in (facts.flops, facts.memory))
         number = min(examples(data), MOST, max(LEAST, int(WORK / flops)), max(1, int(ROOM / size)))

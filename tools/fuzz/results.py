@@ -39,7 +39,7 @@ class Distances:
 
 
 def random_batch(spec: Compilation, seed: int, examples: int = EXAMPLES) -> Fields:
-    rng, ports = np.random.default_rng(seed), spec.model.inputs | spec.model.targets
+    rng, ports = np.random.default_rng(seed), spec.model.ports
     sizes = dict.fromkeys(size_names(tuple(port.shape for port in ports.values())), LENGTH) | {BATCH_NAME: examples}
     return {name: random_values(port.bound(sizes), rng) for name, port in ports.items()}
 
