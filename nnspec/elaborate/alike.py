@@ -40,7 +40,7 @@ class Look:
         if kind is tuple:
             return kind, *map(self.at, value)
         if kind is Function:
-            self.library = self.library and value.definition.span.source.library
+            self.library = self.library and value.of_library
             return id(value)
         if kind is Builtin and builtins().get(value.name) is value:
             return id(value)

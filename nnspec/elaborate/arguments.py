@@ -50,7 +50,7 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     if not callee.required <= bound.keys():
         missing = next(n for n in callee.names if n in callee.required and n not in bound)
         raise fault("E103", f"`{callee.name}` is missing `{missing}`", span, **_signature(callee))
-    if isinstance(callee, Function) and callee.definition.span.source.library:
+    if isinstance(callee, Function) and callee.of_library:
         _check_truths(callee, bound, spans, written)
     return bound, spans
 

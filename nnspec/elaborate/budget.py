@@ -110,5 +110,5 @@ class Budget:
     def _called(self, name: str, f: Function) -> int:
         """A name that the definition itself has is a parameter or a value of its own."""
         known = any(p.name == name for p in f.definition.parameters)
-        meant = None if known else self._meaning(name, f.definition.span.source.library)
+        meant = None if known else self._meaning(name, f.of_library)
         return 1 + (self.least(meant) if isinstance(meant, Function) else 0)

@@ -89,7 +89,7 @@ def _way(o: Owned) -> Hashable:
 
 
 def _is_of_library(o: Owned) -> bool:
-    return isinstance(o.start, Applied) and o.start.function.definition.span.source.library and Look(o.start.arguments).library
+    return isinstance(o.start, Applied) and o.start.function.of_library and Look(o.start.arguments).library
 
 
 def _place(o: Owned) -> Span:

@@ -134,7 +134,7 @@ def unknown(
 def _ordered_otherwise(name: str, guess: str, span: Span, definitions: Definitions) -> Function | None:
     """The layer of the library, if it is written as one of another framework whose arguments by place may stand in another order."""
     layer, text = definitions.find("layer", guess), span.source.text
-    if layer is None or not layer.definition.span.source.library or not _BY_PLACE.match(text, span.end):
+    if layer is None or not layer.of_library or not _BY_PLACE.match(text, span.end):
         return None
     alone = layer.parameters[1:2] and layer.parameters[1].name in vocabulary.FIRST and _ONE_BY_PLACE.match(text, span.end)
     alike = name.islower() and is_slip(name, guess)

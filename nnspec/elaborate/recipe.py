@@ -188,7 +188,7 @@ class Writer:
         return Owning(self._below(owned.name), replace(owned, weights=None), places, done.library)
 
     def _stays(self, start: Applied) -> bool:
-        return not self.everywhere or (start.span.source.library and start.function.definition.span.source.library)
+        return not self.everywhere or (start.span.source.library and start.function.of_library)
 
     def _written(self, place: Span | SizeOf) -> Span | Within | str | NumberedSize:
         if isinstance(place, SizeOf):

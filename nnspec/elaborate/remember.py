@@ -155,7 +155,7 @@ class Remembering(Elaborator):
 
     def _memory(self, f: Function, look: Look) -> Memory | None:
         """Where calls of a definition are remembered; those of one that is made for a single call nowhere."""
-        library = f.definition.span.source.library
+        library = f.of_library
         if library and look.library:
             return of_library()
         return self.definitions.remembered if library or self.definitions.own.get((f.kind, f.name)) is f else None

@@ -85,6 +85,10 @@ class Function(Called):
     def kind(self) -> str:
         return self.definition.kind
 
+    @property
+    def of_library(self) -> bool:
+        return self.definition.span.source.library
+
     @cached_property
     def fits(self) -> bool:
         """Whether it asks if the whole training data is before it."""

@@ -8,7 +8,7 @@ from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.lint.losses import TWO_CLASSES
-from nnspec.lint.network import Network, call_at
+from nnspec.lint.network import Network, loss_calls
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -40,15 +40,13 @@ class Labelled:
 
 def labelled(model: Model, definitions: Definitions) -> Iterator[Labelled]:
     """Each of them in the model's own lines."""
-    for span in dict.fromkeys(n.span for n in model.graph if n.role == "loss" and n.span and model.span.covers(n.span)):
-        call = call_at(span)
-        loss = (ast.dotted(call.callee) if call else None) or ""
-        found = definitions.find("fn", loss) if loss in SIGNED + SHARES else None
-        if call and found and found.definition.span.source.library:
+    for span, call, function in loss_calls(model, definitions):
+        if function.name in SIGNED + SHARES:
             given = next((a for i, a in enumerate(call.arguments) if a.name == "y" or (i == 1 and not a.name)), None)
             target = (ast.dotted(given.value) if given else None) or ""
             if given and target in model.targets:
-                yield Labelled(loss, target, Span(span.source, span.start + given.value.span.start, span.start + given.value.span.end))
+                place = given.value.span
+                yield Labelled(function.name, target, Span(span.source, span.start + place.start, span.start + place.end))
 
 
 def classes_as_signs(network: Network) -> Iterator[Diagnostic]:

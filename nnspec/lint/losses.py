@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import Node
-from nnspec.lint.network import Network, Wiring, call_at, name_of
+from nnspec.lint.network import Network, Wiring, call_at, library_call, name_of
 from nnspec.rewrite.rules import fits
 from nnspec.syntax import ast
 
@@ -124,10 +124,8 @@ def _squashed(wiring: Wiring, node: Node) -> Node | None:
 
 def _of_library(network: Network, span: Span | None, names: Collection[str]) -> str:
     """Which of these losses or metrics of the library is called there."""
-    call = call_at(span)
-    name = (ast.dotted(call.callee) if call else None) or ""
-    found = network.definitions.find("fn", name) if name in names else None
-    return name if found and found.definition.span.source.library else ""
+    _, found = library_call(span, network.definitions) or (None, None)
+    return found.name if found and found.name in names else ""
 
 
 def _of_logits(network: Network, call: Span | None, made: Node, given: str) -> Fix | None:

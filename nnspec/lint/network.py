@@ -12,7 +12,7 @@ from nnspec.diagnostics import Span, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.training import Training
-from nnspec.elaborate.values import Applied, Owned, Saved, Tensor
+from nnspec.elaborate.values import Applied, Function, Owned, Saved, Tensor
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind, count, size_names
 from nnspec.record import dataclass
@@ -195,6 +195,20 @@ def call_at(span: Span | None) -> ast.Call | None:
     return expression if isinstance(expression, ast.Call) else None
 
 
+def library_call(span: Span | None, definitions: Definitions) -> tuple[ast.Call, Function] | None:
+    """The call that a place is, and the function of the library that it calls, if so it is."""
+    call = call_at(span)
+    found = definitions.find("fn", ast.dotted(call.callee) or "") if call else None
+    return (call, found) if call and found and found.of_library else None
+
+
+def loss_calls(model: Model, definitions: Definitions) -> Iterator[tuple[Span, ast.Call, Function]]:
+    """Where losses and metrics call functions of the library, in the model's own lines."""
+    for span in dict.fromkeys(n.span for n in model.graph if n.role == "loss" and n.span and model.span.covers(n.span)):
+        if called := library_call(span, definitions):
+            yield span, *called
+
+
 def layer_of(parameter: str) -> str:
     """The layer a parameter belongs to, by its path; the parameter itself where it is the model's own."""
     return parameter.rpartition(".")[0] or parameter
@@ -209,4 +223,4 @@ def name_of(product: Product) -> str:
 
 def from_library(start: object, *names: str) -> bool:
     """Whether a parameter starts by one of these inits of the library."""
-    return isinstance(start, Applied) and start.name in names and start.function.definition.span.source.library
+    return isinstance(start, Applied) and start.name in names and start.function.of_library

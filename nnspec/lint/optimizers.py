@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Diagnostic, uncommented
-from nnspec.elaborate.values import Applied, is_number
+from nnspec.elaborate.values import is_number
 from nnspec.lint.network import Network
 from nnspec.syntax import ast
 
@@ -26,20 +26,16 @@ def optimizers_without_effect(network: Network) -> Iterator[Diagnostic]:
 def rates_of_zero(network: Network) -> Iterator[Diagnostic]:
     """W125: a rate of 0 in an optimizer of the library, where no schedule of one's own makes another of it."""
     for t in network.trainings:
-        if t.optimizer and t.optimizer.arguments.get("lr") == 0 and all(_of_library(a) for a in (t.optimizer, t.schedule) if a):
+        if t.optimizer and t.optimizer.arguments.get("lr") == 0 and all(a.function.of_library for a in (t.optimizer, t.schedule) if a):
             message = "a rate of 0 changes nothing: all parameters stay as they start"
             yield Diagnostic("W125", message, t.optimizer.span, help="write for example `lr = 1e-3`", level="warning")
-
-
-def _of_library(applied: Applied) -> bool:
-    return applied.function.definition.span.source.library
 
 
 def rates_below_zero(network: Network) -> Iterator[Diagnostic]:
     """W126: an optimizer of the library with a negative rate, so that the loss grows."""
     for optimizer in (t.optimizer for t in network.trainings if t.optimizer):
         rate = optimizer.arguments.get("lr", 0)
-        if is_number(rate) and rate < 0 and _of_library(optimizer):
+        if is_number(rate) and rate < 0 and optimizer.function.of_library:
             message = f"a rate of {rate:g} goes up the gradient, so that the loss grows"
             help_ = f"write `lr = {-rate:g}`; what is to grow is made a loss with a minus in front"
             yield Diagnostic("W126", message, optimizer.span, help=help_, level="warning")

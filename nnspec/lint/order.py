@@ -8,7 +8,7 @@ from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.arguments import TARGET
 from nnspec.elaborate.fields import names_in
 from nnspec.elaborate.values import Tensor
-from nnspec.lint.network import Network, call_at
+from nnspec.lint.network import Network, loss_calls
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -56,13 +56,9 @@ def said_and_true_swapped(network: Network) -> Iterator[Diagnostic]:
 
 def _judged(network: Network) -> Iterator[Judged]:
     """Each call in the model's own lines in which the order matters."""
-    model = network.model
-    for span in dict.fromkeys(n.span for n in model.graph if n.role == "loss" and n.span and model.span.covers(n.span)):
-        call = call_at(span)
-        name = (ast.dotted(call.callee) if call else None) or ""
-        found = network.definitions.find("fn", name)
-        names = found.names if found and found.definition.span.source.library else ()
-        if call and names and (names[1:2] == (TARGET,) or name in TRUE_FIRST) and name not in EITHER_WAY:
+    for span, call, function in loss_calls(network.model, network.definitions):
+        name, names = function.name, function.names
+        if names and (names[1:2] == (TARGET,) or name in TRUE_FIRST) and name not in EITHER_WAY:
             true, said = TRUE_FIRST.get(name, (TARGET, names[0]))
             given = {a.name or n: a.value for a, n in zip(call.arguments, names, strict=False)}
             if said in given and true in given:

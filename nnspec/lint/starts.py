@@ -42,7 +42,7 @@ def _alike(network: Network, owned: Owned) -> bool:
     start = owned.start
     if not isinstance(start, Applied):
         return start is not None and len(set(flat(start))) == 1
-    if start.function.definition.span.source.library:
+    if start.function.of_library:
         return from_library(start, "zeros", "ones", "constant") or _has_no_width(start)
     graph = initial_values(network.definitions, {owned.name: owned}, network.training.dtype).graph
     return owned.name in graph.outputs and _is_one_number(graph, graph[graph.outputs[owned.name]])

@@ -123,7 +123,7 @@ def _rates(spec: Compilation, stage: int, epochs: int, steps: int, an_epoch: int
     rate = LearningRate(spec, epochs, steps, stage)
     rates = {step: rate(step // an_epoch, step) for step in np.unique(np.linspace(0, steps - 1, POINTS, dtype=int)).tolist()}
     optimizer, step = spec.trainings[stage].optimizer, next((step for step, r in rates.items() if r < -ROUNDING * rate.base), None)
-    if step is not None and rate.base >= 0 and optimizer and optimizer.function.definition.span.source.library:
+    if step is not None and rate.base >= 0 and optimizer and optimizer.function.of_library:
         yield _below_zero(schedule, rates[step], f"epoch {step // an_epoch + 1}, step {step + 1}")
     else:
         yield from _schedule_longer_than_the_run(schedule, rate.base, list(rates.values()), epochs, steps)
