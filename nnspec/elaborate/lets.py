@@ -8,7 +8,7 @@ from nnspec.diagnostics import Diagnostic, Fault, Source, did_you_mean, fault
 from nnspec.elaborate.arguments import fits
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.folding import folded, is_constant
-from nnspec.elaborate.library import IN_ORDER, Definitions
+from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Value
 from nnspec.graph import Graph
@@ -27,7 +27,7 @@ class _Before(Elaborator):
         found = super().callee(e, scope)
         if e.span.source.library or (found.kind not in OF_A_MODEL and fits(found, e.arguments)):
             return found
-        others = (self.definitions.find(kind, found.name) for kind in IN_ORDER if kind not in OF_A_MODEL)
+        others = (self.definitions.find(kind, found.name) for kind in ast.KINDS if kind not in OF_A_MODEL)
         return next((f for f in others if f and fits(f, e.arguments)), found)
 
 

@@ -17,9 +17,7 @@ from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
 
-KINDS = ("fn", "layer", "model", "init", "optimizer", "schedule")
 CALLED_IN_FORMULAS = ("fn", "layer", "model")
-IN_ORDER = (*CALLED_IN_FORMULAS, "init", "optimizer", "schedule")
 
 
 @dataclass
@@ -46,25 +44,25 @@ class Definitions:
     def meaning(self, name: str, library: bool = False) -> Value | None:
         """What a name means in a formula: a function or layer, else an init, optimizer or schedule, else a primitive."""
         if not library:
-            for kind in IN_ORDER:
+            for kind in ast.KINDS:
                 if (kind, name) in self.own:
-                    return next(f for kind in IN_ORDER if (f := self.find(kind, name)))
+                    return next(f for kind in ast.KINDS if (f := self.find(kind, name)))
         return meaning_in_library(name, library)
 
     def names(self, *kinds: str) -> set[str]:
         library = (key for key in _places() if not key[1].startswith("_"))
-        defined = {name for kind, name in (*self.own, *library) if kind in (kinds or KINDS)}
+        defined = {name for kind, name in (*self.own, *library) if kind in (kinds or ast.KINDS)}
         return defined if kinds else defined | set(builtins())
 
     def nameable(self, in_model: bool) -> set[str]:
         """What a formula can name that no scope holds: in a `let` also optimizers and schedules."""
-        return self.names(*(k for k in KINDS if k not in ("model", *(("optimizer", "schedule") if in_model else ())))) | set(builtins())
+        return self.names(*(k for k in ast.KINDS if k not in ("model", *(("optimizer", "schedule") if in_model else ())))) | set(builtins())
 
 
 Key = tuple[str, str]
 """Kind and name."""
 
-_DEFINITION = re.compile(rf"(?:^#[^\n]*\n)*^({'|'.join(KINDS)}) (\w+)", re.M)
+_DEFINITION = re.compile(rf"(?:^#[^\n]*\n)*^({'|'.join(ast.KINDS)}) (\w+)", re.M)
 _SCOPE = Scope()
 
 
@@ -94,7 +92,7 @@ def of_library(kind: str, name: str) -> Function | None:
 @cache
 def meaning_in_library(name: str, within: bool) -> Value | None:
     """What a name means where the user has not defined it; names that begin with `_` mean something `within` the library only."""
-    found = None if name.startswith("_") and not within else next((f for kind in IN_ORDER if (f := of_library(kind, name))), None)
+    found = None if name.startswith("_") and not within else next((f for kind in ast.KINDS if (f := of_library(kind, name))), None)
     return found or builtins().get(name)
 
 

@@ -11,7 +11,7 @@ from nnspec.elaborate.library import of_library
 from nnspec.elaborate.values import Row, Tensor, describe
 from nnspec.lsp.document import Document
 from nnspec.syntax import ast
-from nnspec.syntax.names import CALLED, Occurrence, Symbol
+from nnspec.syntax.names import Occurrence, Symbol
 from nnspec.syntax.words import OTHER_WORDS, STATEMENT_WORDS
 
 LIBRARY_KINDS = ("layer", "fn", "init", "optimizer", "schedule", "model")
@@ -47,7 +47,7 @@ def _shape(document: Document, found: Occurrence) -> str:
     if model is None:
         return ""
     value = model.scope.names.get(found.name)
-    if isinstance(value, Tensor) and found.symbol and found.symbol.kind not in CALLED:
+    if isinstance(value, Tensor) and found.symbol and found.symbol.kind not in ast.KINDS:
         formula = _formula(document, found.symbol)
         return _code(f"{found.name}: {describe(value)}{f' = {formula}' if formula else ''}")
     rows = [r for r in model.rows if _is_called_in(r, found)]

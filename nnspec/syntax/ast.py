@@ -347,9 +347,13 @@ class Let(Tree):
     doc: str = ""
 
 
+KINDS = ("fn", "layer", "model", "init", "optimizer", "schedule")
+"""Of definitions, in the order in which a name stands for one in a formula."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Definition(Tree):
-    """A `fn`, `layer`, `model`, `optimizer`, `schedule` or `init`; an `= formula` body is one `Return`.
+    """One of the `KINDS`; an `= formula` body is one `Return`.
 
     `weights` is the file that a model starts from.
     """

@@ -11,7 +11,6 @@ from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 OF_DATA = ("data", "validation", "test")
-CALLED = ("fn", "layer", "model", "init", "optimizer", "schedule")
 
 
 @dataclass(frozen=True, eq=False)
