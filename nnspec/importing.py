@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from nnspec.compile import Compilation
-from nnspec.deploy.comparison import Run, difference, never_finite, nothing_compared, settled, where_defined
+from nnspec.deploy.comparison import difference, never_finite, nothing_compared, runs_of, settled, where_defined
 from nnspec.deploy.interface import graph_of
-from nnspec.deploy.model import LARGEST_OF_HALF
-from nnspec.deploy.proof import BATCHES, LARGEST_DIFFERENCE, inputs_of, lengths_of, random_batches
+from nnspec.deploy.proof import BATCHES, inputs_of, largest_for, lengths_of, random_batches
 from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, fault, printable
 from nnspec.files import write_whole, writing
 from nnspec.graph import BATCH, Type
 from nnspec.imported import of_file
-from nnspec.interchange.dequantized import is_quantized
+from nnspec.interchange.dequantized import bits_of
 from nnspec.interchange.read import hides_by_infinity, load
-from nnspec.interchange.single import half_inputs, is_double, is_half
+from nnspec.interchange.single import half_inputs
 from nnspec.interchange.to_spec.chance import GENERATOR
 from nnspec.interchange.to_spec.spec import Written, written
 from nnspec.interchange.to_spec.trace import fixed_batch
@@ -80,10 +79,10 @@ def import_model(model: Path, spec: Path) -> Imported:
         found = written(proto, name=model_name(spec), origin=origin, weights_file=weights.name)
     except Fault as error:
         raise Fault(_with_a_way_out(error.diagnostic, model)) from None
-    bits = 8 if is_quantized(proto) else 16 if is_half(proto) else 64 if is_double(proto) else 32
+    bits = bits_of(proto)
     hides = hides_by_infinity(proto)
     far, batches = _difference(found, model, half_inputs(proto), np.random.default_rng(0), hides=hides)
-    if not far <= (LARGEST_OF_HALF if bits < 32 else LARGEST_DIFFERENCE):
+    if not far <= largest_for(bits):
         refused = fault(
             "E532", f"the spec of `{model}` and onnxruntime differ by {far:.2g} of the largest output", help=HIDDEN if hides else ""
         )
@@ -120,7 +119,6 @@ def _difference(
     fixed = fixed_batch(found.ports)
     batches = (fixed,) if fixed else BATCHES
     graph = graph_of(Compilation(Source("spec", found.text), {}))
-    runs: list[Run] = []
     inputs = {**_unread(found), **inputs_of(graph)}
     tried = [*random_batches(inputs, rng, lengths_of([graph], inputs, {}), batches)]
     for feeds in tried:
@@ -128,13 +126,16 @@ def _difference(
     try:
         session = Session(str(model), optimise=False)  # some optimisations change what the model says
         names = {f"output:{our}": their for our, their in zip(found.outputs, session.outputs, strict=True)}
-        for feeds in tried:
-            ours = reference.run(graph, {**found.weights, **feeds})
-            theirs = session.run(_renamed(found, feeds, halves))
-            run = settled(Run({**found.weights, **feeds}, [theirs[names[public]] for public in ours], [*ours.values()]))
-            runs.append(where_defined(run) if hides else run)
+
+        def theirs(values: Mapping[str, Array]) -> list[Array]:
+            got = session.run(_renamed(found, values, halves))
+            return [got[names[public]] for public in graph.outputs]
+
+        runs = [*map(settled, runs_of(graph, ({**found.weights, **feeds} for feeds in tried), theirs))]
     except REFUSALS as error:
         raise fault("E532", f"onnxruntime refuses `{model}`: {' '.join(str(error).split())}") from error
+    if hides:
+        runs = [*map(where_defined, runs)]
     if unknown := never_finite(graph, runs):
         raise fault("E532", nothing_compared(unknown))
     return difference(graph, runs), batches

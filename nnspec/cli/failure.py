@@ -16,6 +16,7 @@ from nnspec.memory import guard_imports, is_exhausted
 WRONG, TROUBLE, RESOURCES, INTERRUPTED = 1, 2, 3, 130
 """Exit codes; for arguments that are wrong click says 2, too."""
 OUT_OF_RESOURCES = ("E540", "E580")
+OUT_OF_MEMORY = "out of memory"
 
 
 def run(command: Callable[[], object]) -> None:
@@ -39,7 +40,7 @@ def run(command: Callable[[], object]) -> None:
     except Exception as error:  # of whatever library it was that found no memory
         if not is_exhausted(error):
             raise
-        _out_of_resources("out of memory")
+        _out_of_resources(OUT_OF_MEMORY)
 
 
 @contextmanager
@@ -52,8 +53,15 @@ def trouble() -> Iterator[None]:
         _end(max(exit_code(found), TROUBLE), lambda: found, lambda: say(found))
 
 
-def diagnostics_of(error: SpecError | Fault) -> tuple[Diagnostic, ...]:
-    return error.diagnostics if isinstance(error, SpecError) else (error.diagnostic,)
+def diagnostics_of(error: Exception) -> tuple[Diagnostic, ...]:
+    """What was wrong, or that there was no more memory; any other exception is raised again."""
+    if isinstance(error, SpecError):
+        return error.diagnostics
+    if isinstance(error, Fault):
+        return (error.diagnostic,)
+    if is_exhausted(error):  # in whatever library it was
+        return (Diagnostic("E580", OUT_OF_MEMORY),)
+    raise error
 
 
 def exit_code(found: Sequence[Diagnostic]) -> int:

@@ -17,8 +17,7 @@ from nnspec.cli.judging import answer, metrics_text
 from nnspec.cli.options import STDIN, compilation, hush, settings_of
 from nnspec.cli.progress import shown
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Fault, Source, SpecError, printable
-from nnspec.memory import is_exhausted
+from nnspec.diagnostics import Diagnostic, Source, printable
 from nnspec.net import Net
 from nnspec.record import dataclass
 from nnspec.strict_json import dumps
@@ -108,12 +107,8 @@ def _exported(net: Net, folder: Path, **more: Any) -> tuple[str | None, tuple[Di
     """What is said of the model of a run, or why it is not written: the run itself is whole then."""
     try:
         return net.export(folder / rundir.MODEL, **more).sentence, ()
-    except (SpecError, Fault) as error:
-        found = diagnostics_of(error)
     except Exception as error:
-        if not is_exhausted(error):
-            raise
-        found = (Diagnostic("E580", "out of memory"),)
+        found = diagnostics_of(error)
     again = f"`nnspec export {shlex.quote(str(folder))} -o {rundir.MODEL}` tries again"
     path = printable(str(folder / rundir.MODEL))
     said = (replace(d, message=f"{path} is not written: {d.message}", help="; ".join(filter(None, (d.help, again)))) for d in found)

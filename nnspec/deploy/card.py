@@ -12,6 +12,7 @@ import numpy as np
 
 from nnspec.compile import Compilation
 from nnspec.deploy.model import Proof
+from nnspec.deploy.proof import inputs_of
 from nnspec.diagnostics import printable
 from nnspec.files import plain, write
 from nnspec.gallery import header
@@ -43,7 +44,7 @@ def write_card(
     path = proof.path.with_suffix(".md")
     if path.exists() and MARK not in plain(path).read_text("utf-8", "replace"):
         return None
-    inputs = {n.name: n.type for n in graph if n.op.name == "input"}
+    inputs = inputs_of(graph)
     outputs = {public.removeprefix("output:"): graph[node].type for public, node in graph.outputs.items()}
     parts = [
         f"# {_plain(spec.model.name)}\n\n{MARK}",

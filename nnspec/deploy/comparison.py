@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,16 @@ class Run:
     feeds: Mapping[str, Array]
     got: Sequence[Array]
     expected: Sequence[Array]
+
+
+def runs_of(graph: Graph, feeds: Iterable[Mapping[str, Array]], compute: Callable[[Mapping[str, Array]], Sequence[Array]]) -> Iterator[Run]:
+    """What `compute` gives for these values of all sources, beside what the definition does.
+
+    The definition goes first, as it knows the place of what has no value.
+    """
+    for values in feeds:
+        expected = [*reference.run(graph, values).values()]
+        yield Run(values, compute(values), expected)
 
 
 def settled(run: Run) -> Run:

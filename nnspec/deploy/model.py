@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.deploy.proof import inputs_of, lengths_of, proved, random_batches, sizes_tried
+from nnspec.deploy.proof import LARGEST_OF_HALF, inputs_of, lengths_of, proved, random_batches, sizes_tried
 from nnspec.diagnostics import Fault, fault, printable
 from nnspec.files import whole, write, writing
 from nnspec.graph import Graph
@@ -25,8 +25,6 @@ from nnspec.run.reference import sizes_of
 from nnspec.train.check import examples as number_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
-# Half precision has eleven bits, and an error of each operation adds to that of the next.
-LARGEST_OF_HALF = 2e-2
 WIDER = "numbers of half precision have 11 bits and end at 65,504: `standardize` what is larger, or write float32"
 
 

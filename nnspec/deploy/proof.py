@@ -18,6 +18,7 @@ from nnspec.deploy.comparison import (
     largest,
     never_finite,
     nothing_compared,
+    runs_of,
     settled,
 )
 from nnspec.diagnostics import Span, fault
@@ -31,6 +32,8 @@ from nnspec.run.room import check_values
 Array = np.ndarray[Any, np.dtype[Any]]
 # In float32; in float64 as many roundings.
 LARGEST_DIFFERENCE = 1e-4
+# Half precision has eleven bits, and an error of each operation adds to that of the next.
+LARGEST_OF_HALF = 2e-2
 # Of a training step: where relu and max pools decide by the last bit, two ways of adding up come to 4.8e-4 (GoogLeNet, 41 draws).
 LARGEST_OF_STEP = 1e-3
 # Of a network that single precision does not hold to that, whose results are as near to double precision as it comes.
@@ -62,6 +65,11 @@ def within(most: float, dtype: str) -> float:
     return most * float(np.finfo(dtype).eps / np.finfo(np.float32).eps)
 
 
+def largest_for(bits: int) -> float:
+    """How far a model on numbers of so many bits may be off."""
+    return LARGEST_OF_HALF if bits < 32 else LARGEST_DIFFERENCE
+
+
 def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Array]]) -> list[Run]:
     """A model in onnxruntime and its graph with these values of all sources."""
     feeds = [*feeds]
@@ -69,9 +77,7 @@ def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Arra
         check_values(graph, reference.sizes_of(sources_of(graph), values))
     try:
         session = Session(content)
-        # First by the definition, which knows the place of what has no value.
-        answers = ((v, [*reference.run(graph, v).values()], session.run({n: v[n] for n in session.inputs})) for v in feeds)
-        return [Run(values, [got[o] for o in session.outputs], expected) for values, expected, got in answers]
+        return [*runs_of(graph, feeds, lambda values: [*session.run({n: values[n] for n in session.inputs}).values()])]
     except REFUSALS as error:
         raise fault("E505", f"onnxruntime refuses the model: {' '.join(str(error).split())}") from error
 

@@ -9,9 +9,15 @@ import onnx
 from onnx import helper, numpy_helper
 
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.single import is_double, is_half
 
 ROUNDING, MEANING = "QuantizeLinear", "DequantizeLinear"
 AXIS = 1
+
+
+def bits_of(model: onnx.ModelProto) -> int:
+    """Of the smallest numbers that a model computes with."""
+    return 8 if is_quantized(model) else 16 if is_half(model) else 64 if is_double(model) else 32
 
 
 def is_quantized(model: onnx.ModelProto) -> bool:
