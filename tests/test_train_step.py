@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import nnspec
 from nnspec import gallery
-from nnspec.interchange.names import every_node
+from nnspec.interchange.nodes import every_node
 from nnspec.run.ort import Session
 from nnspec.train.data import Dataset
 from tools.batches import random_batch

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 
-from nnspec.interchange.names import PUBLIC, Names, bodies, every_node, rename
+from nnspec.interchange.names import PUBLIC, Names, rename
+from nnspec.interchange.nodes import bodies, every_node
 
 
 def behind(first: onnx.ModelProto, ports: Sequence[str], second: onnx.ModelProto) -> onnx.ModelProto:

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from nnspec.interchange.names import bodies, every_node
+from nnspec.interchange.nodes import bodies, every_node
 
 
 def cut_at(content: bytes, outputs: Collection[str]) -> onnx.ModelProto:

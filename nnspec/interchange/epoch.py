@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import onnx
 from onnx import helper
 
-from nnspec.interchange.names import bodies, every_node
+from nnspec.interchange.nodes import bodies, every_node
 
 STEPS = "steps"
 """The number of minibatches, a size that is known only at run time."""

@@ -8,6 +8,7 @@ import onnx
 from onnx import helper
 
 from nnspec.interchange.lowering import Lowering
+from nnspec.interchange.nodes import bodies, every_node
 
 PUBLIC = "output:"
 
@@ -56,19 +57,6 @@ def rename(nodes: Iterable[onnx.NodeProto], final: Mapping[str, str]) -> None:
         for body in bodies(node):
             for value in (*body.input, *body.output, *body.initializer):
                 value.name = final.get(value.name, value.name)
-
-
-def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs that a node runs: the body of a loop."""
-    return (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH)
-
-
-def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Those in the bodies of loops too."""
-    for node in nodes:
-        yield node
-        for body in bodies(node):
-            yield from every_node(body.node)
 
 
 def place_of(model: onnx.ModelProto, name: str) -> str:

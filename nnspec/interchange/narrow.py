@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import onnx
 from onnx import defs
 
 from nnspec.graph.types import MAX_DIMENSION
+from nnspec.interchange.nodes import bodies, kinds
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of
 from nnspec.record import dataclass
 
@@ -55,20 +56,7 @@ def leaving(model: onnx.ModelProto) -> dict[str, str]:
 
     Inputs of 64 bits are taken as the numbers of something, which 32 hold.
     """
-    return _Walk(opset_of(model)).leaving_of(model.graph) if any(kind in NARROW for kind in _kinds(model.graph)) else {}
-
-
-def _kinds(graph: onnx.GraphProto) -> Iterator[str]:
-    """The kinds of number that a graph takes, keeps and casts to."""
-    yield from (_name(i.type.tensor_type.elem_type) for i in graph.input)
-    yield from (_name(t.data_type) for t in graph.initializer)
-    for a in (a for node in graph.node for a in node.attribute):
-        if a.type == a.TENSOR:
-            yield _name(a.t.data_type)
-        elif a.name == "to":
-            yield _name(a.i)
-        for body in (a.g, *a.graphs) if a.type in (a.GRAPH, a.GRAPHS) else ():
-            yield from _kinds(body)
+    return _Walk(opset_of(model)).leaving_of(model.graph) if any(_name(kind) in NARROW for kind in kinds(model.graph)) else {}
 
 
 def _name(element: int) -> str:
@@ -96,7 +84,7 @@ class _Walk:
 
     def node(self, node: onnx.NodeProto) -> None:
         settings = attributes(node)
-        for body in (a.g for a in node.attribute if a.type == a.GRAPH):
+        for body in bodies(node):
             self.leaving_of(body)
         for number, name in enumerate(node.output):
             try:
@@ -137,7 +125,7 @@ class _Walk:
 
     def of_body(self, node: onnx.NodeProto, number: int) -> Kind:
         """What graphs within a node give is cut there."""
-        body = next(a.g for a in node.attribute if a.type == a.GRAPH)
+        body = next(bodies(node))
         at = number + (node.op_type == "Loop")
         dtype = self.kinds.get(body.output[at].name, UNKNOWN).dtype if at < len(body.output) else ""
         return Kind(dtype, limits(dtype) if dtype in NARROW else ANY)

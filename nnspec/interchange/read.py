@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.files import is_plain_file
 from nnspec.interchange.lowering import Array
+from nnspec.interchange.nodes import every_tensor
 from nnspec.strict_json import loads
 
 Tensors = Sequence[onnx.TensorProto]
@@ -143,16 +144,6 @@ def _stretch(data: Path, offset: int, length: int | None, path: Path) -> bytes:
             return f.read(wanted)
     except OSError as error:
         raise fault("E520", f"cannot read `{data}`: {error.strerror}") from None
-
-
-def every_tensor(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """The tensors written in a graph and in the graphs that its nodes run."""
-    yield from graph.initializer
-    for node in graph.node:
-        for a in node.attribute:
-            yield from (a.t, *a.tensors) if a.type in (a.TENSOR, a.TENSORS) else ()
-            for body in (a.g, *a.graphs) if a.type in (a.GRAPH, a.GRAPHS) else ():
-                yield from every_tensor(body)
 
 
 def initialisers(graph: onnx.GraphProto) -> dict[str, Array]:

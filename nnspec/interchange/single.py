@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, numpy_helper
 
+from nnspec.interchange.nodes import KIND, every_graph, kinds
+
 HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-KIND = "to"
 
 
 def is_half(model: onnx.ModelProto) -> bool:
     """Whether anything in it is of sixteen bits."""
-    kinds = (kind for graph in _graphs(model.graph) for kind in _kinds(graph))
-    return any(kind in HALVES for kind in kinds)
+    return any(kind in HALVES for kind in kinds(model.graph))
 
 
 def is_double(model: onnx.ModelProto) -> bool:
@@ -35,7 +33,7 @@ def in_single(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    for graph in _graphs(made.graph):
+    for graph in every_graph(made.graph):
         for tensor in graph.initializer:
             _widen(tensor)
         for info in (*graph.input, *graph.output, *graph.value_info):
@@ -52,22 +50,3 @@ def in_single(model: onnx.ModelProto) -> onnx.ModelProto:
 def _widen(tensor: TensorProto) -> None:
     if tensor.data_type in HALVES:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The graph and those that its nodes run."""
-    yield graph
-    for a in (a for node in graph.node for a in node.attribute):
-        for body in (a.g, *a.graphs) if a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
-            yield from _graphs(body)
-
-
-def _kinds(graph: onnx.GraphProto) -> Iterator[int]:
-    """The kinds of number that a graph takes, keeps and casts to."""
-    yield from (i.type.tensor_type.elem_type for i in graph.input)
-    yield from (t.data_type for t in graph.initializer)
-    for a in (a for node in graph.node for a in node.attribute):
-        if a.type == AttributeProto.TENSOR:
-            yield a.t.data_type
-        elif a.name == KIND:
-            yield a.i

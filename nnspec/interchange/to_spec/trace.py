@@ -13,6 +13,7 @@ from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.names import Names
 from nnspec.interchange.narrow import leaving
+from nnspec.interchange.nodes import bodies
 from nnspec.interchange.read import attributes, domain_of, initialisers, opset_of, states_of
 from nnspec.interchange.to_spec import layers, loops, own, pointwise, recurrent, reductions, resizing, shaping, slicing, windows
 from nnspec.interchange.to_spec.calls import Call, Place
@@ -199,7 +200,7 @@ def _trained(name: str, array: Array) -> str:
 def _reads(graph: onnx.GraphProto) -> Counter[str]:
     """How often each value is read, by the graphs within nodes too."""
     found = Counter([*(i for n in graph.node for i in n.input), *(o.name for o in graph.output)])
-    return sum((_reads(a.g) for n in graph.node for a in n.attribute if a.type == a.GRAPH), found)
+    return sum((_reads(body) for n in graph.node for body in bodies(n)), found)
 
 
 def _constant(step: Step) -> Known:
