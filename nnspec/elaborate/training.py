@@ -94,8 +94,12 @@ class Training:
     @property
     def fills(self) -> bool:
         """Whether a source says that means, of what is trained on, stand for missing values."""
-        sources = (self.data, self.validation, self.test)
-        return any(isinstance(s, DataSource) and s.options.get("missing") == "mean" for s in sources)
+        return any(s.options.get("missing") == "mean" for s in self.sources)
+
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """What is read: to train on, to watch, and to keep for the end."""
+        return tuple(s for s in (self.data, self.validation, self.test) if isinstance(s, DataSource))
 
     @property
     def tests_elsewhere(self) -> bool:
@@ -309,9 +313,8 @@ def checks_against_model(training: Training, model: Model) -> Iterator[Check]:
         yield partial(trained_by, phase, model.parameters)
     yield partial(_check_watched, training, model)
     yield from (partial(check_augmentation, a, model.inputs, model.targets) for a in training.augment)
-    for source in (training.data, training.validation, training.test):
-        if isinstance(source, DataSource):
-            yield from (partial(check_field, source, name, tuple(model.ports)) for name in source.fields)
+    for source in training.sources:
+        yield from (partial(check_field, source, name, tuple(model.ports)) for name in source.fields)
 
 
 def _check_watched(training: Training, model: Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import field
 from types import EllipsisType
@@ -169,6 +170,10 @@ class Graph:
             if node.name in wanted and node.name not in known:
                 wanted.update(node.inputs)
         return wanted
+
+    def readers(self) -> Counter[str]:
+        """How often each value is read by nodes, and given away as an output."""
+        return Counter([*(i for node in self for i in node.inputs), *self.outputs.values()])
 
     def forget(self) -> None:
         """From here on nodes are made anew, even where equal ones are there; but for sources."""

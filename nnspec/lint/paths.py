@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from nnspec.diagnostics import Diagnostic, Span, instead
-from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.lint.network import Network
 
@@ -21,8 +20,7 @@ def paths_nearly_right(network: Network) -> Iterator[Diagnostic]:
 
 
 def _paths(training: Training) -> Iterator[tuple[str, Span]]:
-    sources = (s for s in (training.data, training.validation, training.test) if isinstance(s, DataSource))
-    yield from ((s.path, s.span) for s in sources if s.path)
+    yield from ((s.path, s.span) for s in training.sources if s.path)
     if training.start:
         yield training.start.text, training.start.span
 

@@ -8,7 +8,6 @@ from dataclasses import field
 from math import prod
 
 from nnspec.graph import Graph, Node, Type
-from nnspec.graph.types import ITEM_BYTES
 from nnspec.ops.arrange import concat
 from nnspec.plan.blocks import Region, in_regions
 from nnspec.plan.layout import Layout
@@ -204,8 +203,7 @@ class _Placing:
             self.plan.places[joined] = Given(wanted) if wanted else self._take(self.plan.graph[joined])
 
     def _take(self, node: Node) -> Arena:
-        type = self.plan.types[node.name]
-        return self.free.take(max(1, prod(type.numbers)) * ITEM_BYTES[type.dtype])
+        return self.free.take(self.plan.types[node.name])
 
     def _reusable(self, node: Node, position: int, ends: dict[str, int]) -> Arena | None:
         """The memory of an input that nobody reads after this op, for ops on single elements."""
@@ -236,8 +234,7 @@ def crossing(pieces: Sequence[Graph], sizes: Mapping[str, int]) -> tuple[dict[st
             del living[public]
         for public, node in piece.outputs.items():
             if public.startswith(VALUE):
-                type = piece[node].type.bound(sizes)
-                places[public] = free.take(max(1, prod(type.numbers)) * ITEM_BYTES[type.dtype])
+                places[public] = free.take(piece[node].type.bound(sizes))
                 living[public] = max(number, last.get(public.removeprefix(VALUE), 0))
     return places, free.high
 
@@ -253,8 +250,8 @@ class _FreeList:
         self.stretches: list[tuple[int, int]] = []
         self.high = 0
 
-    def take(self, size: int) -> Arena:
-        size = -(-size // ALIGNMENT) * ALIGNMENT
+    def take(self, type: Type) -> Arena:
+        size = -(-max(1, type.nbytes) // ALIGNMENT) * ALIGNMENT
         fitting = [(length, offset) for offset, length in self.stretches if length >= size]
         if not fitting:
             self.high += size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import field
 from typing import Any
 
@@ -179,7 +178,7 @@ def start_with(graph: Graph) -> Graph:
 def _started(opened: Opened, node: Node) -> Var:
     length, body = node.attributes["length"], opened.body
     first = length - 1 if node.attributes["reverse"] else 0
-    readers = Counter(i for n in body for i in n.inputs) + Counter(body.outputs.values())
+    readers = body.readers()
     only = [n for n in body if n.op.name == "add" and all(readers[i] == 1 for i in n.inputs)]
     passed: dict[str, str] = {}
     for position, (carry, start) in enumerate(opened.carries):
@@ -212,7 +211,7 @@ def _padded(node: Node, axis: int, before: Dim) -> str:
 
 def _regrouped(body: Graph, known: set[str]) -> Graph:
     """`(x * a) * b` as `x * (a * b)`, and `x * a + x * b` as `x * (a + b)`, where a and b are known before the loop and x is not."""
-    readers = Counter(i for n in body for i in n.inputs) + Counter(body.outputs.values())
+    readers = body.readers()
     factors: dict[str, tuple[Var, Var]] = {}
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:

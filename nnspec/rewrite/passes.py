@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import takewhile
 
@@ -55,7 +54,7 @@ class Pass(ABC):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.readers = Counter([*(i for n in graph for i in n.inputs), *graph.outputs.values()])
+        self.readers = graph.readers()
         self.shared: set[str] = set()
         self.constants = Constants(graph)
 

@@ -19,7 +19,7 @@ from nnspec.rewrite.loops import Opened
 
 def in_pieces(graph: Graph) -> Graph:
     """The same with loops that cut neither their items, nor their products with what they are given, nor sums of such."""
-    readers = Counter(i for n in graph for i in n.inputs) + Counter(graph.outputs.values())
+    readers = graph.readers()
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         return _Cutting(Opened.of(new, node, inputs), readers).run(node).name if node.op is scan else new.copy_node(node, inputs)

@@ -185,6 +185,17 @@ class Engine:
         return {**self.params, **self.states, **optimizer}
 
     @alone
+    def copies(self) -> dict[str, Array]:
+        """The same as they are now, whatever is trained later."""
+        return {n: v.copy() for n, v in self.all_arrays().items()}
+
+    @alone
+    def put(self, arrays: Mapping[str, Array]) -> None:
+        """Have again what they were."""
+        for name, array in self.all_arrays().items():
+            np.copyto(array, arrays[name])
+
+    @alone
     def fit_states(self, fields: Mapping[str, Array]) -> None:
         """Set the states that are learnt from a whole data set at once."""
         if self.spec.fitting:

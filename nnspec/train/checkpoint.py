@@ -44,7 +44,7 @@ def standing_in(engine: Engine) -> dict[str, Any]:
     """A copy of all that another engine of the same spec needs to go on from here."""
     with engine.lock:
         at = {"stage": engine.stage, "stage_start": engine.stage_start, "step": int(engine.steps_done), "seed": int(engine.seed)}
-        return {"engine": engine.name, "at": at, "arrays": {n: v.copy() for n, v in engine.all_arrays().items()}}
+        return {"engine": engine.name, "at": at, "arrays": engine.copies()}
 
 
 def put_back(engine: Engine, kept: Mapping[str, Any]) -> None:

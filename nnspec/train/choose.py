@@ -69,7 +69,7 @@ def _windows_of(graph: Graph, node: Node, sizes: Mapping[str, int]) -> int:
 def _tried(engine: Engine, name: str, batch: Mapping[str, Array]) -> float | None:
     """The median seconds of a step in an engine, which leaves everything as it was; None if it cannot run the spec."""
     engine.use(name)
-    before = {n: v.copy() for n, v in engine.all_arrays().items()}
+    before = engine.copies()
     done, times = int(engine.steps_done), list[float]()
     try:
         engine.step(batch, 0.0, settled=False)
@@ -80,8 +80,6 @@ def _tried(engine: Engine, name: str, batch: Mapping[str, Array]) -> float | Non
     except Fault:
         return None
     finally:
-        engine.settle()
-        for n, array in engine.all_arrays().items():
-            np.copyto(array, before[n])
+        engine.put(before)
         engine.steps_done[...] = done
     return float(np.median(times))

@@ -79,14 +79,13 @@ class _Early:
         self.memory["waited"] += 1
         if value < (float("inf") if best is None else best):
             self.memory.update(best=value, waited=0, epoch=epoch.number)
-            self.arrays = {n: v.copy() for n, v in self.engine.all_arrays().items()}
+            self.arrays = self.engine.copies()
         late = self.memory["waited"] >= self.stop.patience
         return f"{self.watched.called} has not improved for {self.stop.patience} epochs; the best weights are kept" if late else ""
 
     def finish(self) -> int | None:
-        with self.engine.lock:
-            for name, value in self.arrays.items():
-                np.copyto(self.engine.all_arrays()[name], value)
+        if self.arrays:
+            self.engine.put(self.arrays)
         return self.memory["epoch"] if self.arrays else None
 
 

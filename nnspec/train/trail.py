@@ -74,11 +74,10 @@ class Trail:
         """The first step that gave a loss or weights that are no finite numbers, found by taking all of them again."""
         engine = Engine(self.engine.spec, self.engine.name, self.engine.threads or None, self.engine.device)
         engine.resume(*self.at)
-        for name, value in engine.all_arrays().items():
-            np.copyto(value, self.arrays[name])
+        engine.put(self.arrays)
         losses: list[float] = []
         for number, (batch, lr) in enumerate(self.steps, 1):
-            before = {n: v.copy() for n, v in engine.all_arrays().items()}
+            before = engine.copies()
             losses.append(engine.step(batch, lr))
             if not (isfinite(losses[-1]) and all_finite(engine.params)):
                 draw = int(engine.steps_done) - 1
