@@ -223,14 +223,19 @@ def _flip(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
     return Axis(axis.at, back and Track(back.first, back.last, -back.step))
 
 
-def _mixed(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
+def _axes(node: Node) -> tuple[int, ...]:
+    """Along which an operation works."""
+    a = node.attributes
+    return a["axes"] if "axes" in a else (a["axis"],)
+
+
+def _mixed(_: Graph, node: Node, __: str, axis: Axis) -> Axis:
     """Every position along some axes sees all of them."""
-    axes = node.attributes["axes"] if "axes" in node.attributes else (node.attributes["axis"],)
-    return Axis(axis.at) if axis.at in axes else axis
+    return Axis(axis.at) if axis.at in _axes(node) else axis
 
 
 def _reduced(graph: Graph, node: Node, name: str, axis: Axis) -> Axis:
-    axes = node.attributes["axes"] if "axes" in node.attributes else (node.attributes["axis"],)
+    axes = _axes(node)
     if axis.at is None or axis.at in axes:
         return Axis()
     return axis if node.attributes.get("keep") else replace(axis, at=axis.at - sum(a < axis.at for a in axes))

@@ -30,7 +30,7 @@ class Bindings:
         """Take the names in `dims` from a shape; Mismatch when they contradict it."""
         star = next((i for i, d in enumerate(dims) if isinstance(d, Star)), None)
         if len(shape) < len(dims) - (star is not None) or (star is None and len(shape) != len(dims)):
-            raise Mismatch(f"`{parameter}` is {show(shape)}, expected {self.pattern(dims)}", parameter)
+            raise self._mismatch(parameter, dims, shape)
         if star is None:
             self._dims(parameter, dims, shape, shape)
             return
@@ -41,10 +41,13 @@ class Bindings:
         self._dims(parameter, dims[star + 1 :], shape[middle:], shape)
         return
 
+    def _mismatch(self, parameter: str, dims: tuple[Expr | Star, ...], shape: Shape) -> Mismatch:
+        return Mismatch(f"`{parameter}` is {show(shape)}, expected {self.pattern(dims)}", parameter)
+
     def _dims(self, parameter: str, dims: tuple[Expr | Star, ...], values: Shape, shape: Shape) -> None:
         for dim, value in zip(dims, values, strict=True):
             if isinstance(dim, Number) and dim.value != value:
-                raise Mismatch(f"`{parameter}` is {show(shape)}, expected {self.pattern(dims)}", parameter)
+                raise self._mismatch(parameter, dims, shape)
             if isinstance(dim, Name) and dim.id != "_":
                 self._bind(parameter, dim.id, value)
 

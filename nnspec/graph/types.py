@@ -158,6 +158,11 @@ def count(shape: Iterable[Dim]) -> Dim:
     return total
 
 
+def replaced(shape: Shape, axis: int, dim: Dim) -> Shape:
+    """The shape with another dimension there."""
+    return (*shape[:axis], dim, *shape[axis + 1 :])
+
+
 def size_names(value: Any) -> set[str]:
     """The names of all sizes in a value, at any depth."""
     if isinstance(value, tuple):

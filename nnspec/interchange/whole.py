@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnspec.graph.types import replaced
+
 if TYPE_CHECKING:
     from nnspec.interchange.lowering import Lowering
 
@@ -59,7 +61,7 @@ def _reduced(o: Lowering, x: str, axes: tuple[int, ...], keep: bool, *, how: str
     value, shape = x, o.type(x).shape
     for axis in axes:
         number = o.node("Expand", _number(o, 0), o.shape(shape))
-        shape = (*shape[:axis], 1, *shape[axis + 1 :])
+        shape = replaced(shape, axis, 1)
         row = o.node("Expand", _number(o, start), o.shape(shape))
         value = o.node("ScatterElements", row, number, value, axis=axis, reduction=how)
     return value if keep or not axes else o.node("Squeeze", value, o.ints(axes))

@@ -25,14 +25,14 @@ OF_LIBRARY = {"optimizer": "optimizer", "schedule": "schedule", "stop": "stop", 
 
 def is_due(block: str) -> bool:
     """Whether the beginning of a train block ends where another setting may begin."""
-    settings = [m for m in _SETTING.finditer(block) if _is_outside(block[: m.start()])]
+    settings = _settings(block)
     value = block[settings[-1].end() :] if settings else ""
     return not settings or bool(_WHOLE.search(value) and _is_outside(value) and not _GOES_ON.search(value))
 
 
 def of_setting(document: Document, block: str) -> Iterator[Completion] | None:
     """What could be written at the end of the beginning of a train block; None where its last setting says nothing of it."""
-    settings = [m for m in _SETTING.finditer(block) if _is_outside(block[: m.start()])]
+    settings = _settings(block)
     if not settings:
         return None
     setting, value = settings[-1][1], block[settings[-1].end() :]
@@ -43,6 +43,10 @@ def of_setting(document: Document, block: str) -> Iterator[Completion] | None:
     if setting in OF_LIBRARY:
         return library(OF_LIBRARY[setting])
     return _words(setting, WORDS.get(setting, ()))
+
+
+def _settings(block: str) -> list[re.Match[str]]:
+    return [m for m in _SETTING.finditer(block) if _is_outside(block[: m.start()])]
 
 
 def _is_outside(before: str) -> bool:

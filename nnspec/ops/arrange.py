@@ -8,12 +8,8 @@ from typing import Any
 from nnspec.graph import Op, Shape, Type, Var
 from nnspec.graph.op import along_axis, nowhere
 from nnspec.graph.shapes import Mismatch
-from nnspec.graph.types import Dim, broadcast, count, show
+from nnspec.graph.types import Dim, broadcast, count, replaced, show
 from nnspec.lazy import np
-
-
-def _replaced(shape: Shape, axis: int, dim: Dim) -> Shape:
-    return (*shape[:axis], dim, *shape[axis + 1 :])
 
 
 def _expand_shape(x: Type, shape: Shape) -> Shape:
@@ -103,7 +99,7 @@ cut: Op = Op(
     grad=lambda g, out, x, axis, start, stop: (pad(g, axis=axis, before=start, after=x.type.shape[axis] - stop),),
     onnx=lambda o, x, axis, start, stop: o.node("Slice", x, o.shape((start,)), o.shape((stop,)), o.ints((axis,))),
     examples=("cut([1, 2, 3], axis = 0, start = 1, stop = 3) == [2, 3]",),
-    shape=lambda x, axis, start, stop: _replaced(x.shape, axis, stop - start),
+    shape=lambda x, axis, start, stop: replaced(x.shape, axis, stop - start),
     view=True,
     meets=along_axis,
 )
@@ -114,7 +110,7 @@ pad: Op = Op(
     grad=lambda g, out, x, axis, before, after: (cut(g, axis=axis, start=before, stop=before + x.type.shape[axis]),),
     onnx=_onnx_pad,
     examples=("pad([1, 2], axis = 0, before = 1, after = 2) == [0, 1, 2, 0, 0]",),
-    shape=lambda x, axis, before, after: _replaced(x.shape, axis, x.shape[axis] + before + after),
+    shape=lambda x, axis, before, after: replaced(x.shape, axis, x.shape[axis] + before + after),
     prepare=_pad_into,
     meets=along_axis,
 )
@@ -125,12 +121,12 @@ pad: Op = Op(
 def _concat_shape(*xs: Type, axis: int) -> Shape:
     first = xs[0].shape
     for x in xs[1:]:
-        if _replaced(x.shape, axis, 0) != _replaced(first, axis, 0):
+        if replaced(x.shape, axis, 0) != replaced(first, axis, 0):
             raise Mismatch(f"{show(first)} and {show(x.shape)} differ in more than axis {axis}, along which they are joined", "xs")
     total: Dim = 0
     for x in xs:
         total = x.shape[axis] + total
-    return _replaced(first, axis, total)
+    return replaced(first, axis, total)
 
 
 def _stretches(xs: Iterable[Any], axis: int) -> Iterator[tuple[Any, Any]]:

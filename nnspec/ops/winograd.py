@@ -4,6 +4,7 @@ Neural Networks (2016), as products of matrices over tiles of 6 x 6 pixels that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, partial
 from math import prod
 from typing import Any
@@ -99,16 +100,23 @@ def _tiled(x: Images, before: Numbers, given: Images) -> tuple[Tiles, Tiles]:
     return Tiles(x, given.size, IN, before, chunk), Tiles(given, given.size, OUT, (0, 0), chunk)
 
 
+def _in_chunks(seen: Tiles, given: Tiles, channels: Numbers) -> Iterator[tuple[slice, Any, Any, Any, Any]]:
+    """Of each chunk of images the tiles that are read and given, and both transformed, in memory that all chunks share."""
+    dtype = seen.laid.dtype
+    read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in channels)
+    for part in chunks(len(seen.images), seen.chunk):
+        tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
+        v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
+        yield part, tiles, made, v, m
+
+
 def correlate(out: Images, x: Images, kernel: Kernel, before: Numbers) -> list[Call]:
     """The convolution of x, with so many zeros above and to the left, into out."""
     dtype = x.memory.dtype
     seen, given = _tiled(x, before, out)
     weights = np.empty((IN * IN, *kernel.laid.shape[-2:]), dtype)
-    read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in kernel.laid.shape[-2:])
     calls = [kernel.load(), product(_both_ways(_G, 24, dtype), kernel.laid.reshape(9, -1), _flat(weights))]
-    for part in chunks(len(x), seen.chunk):
-        tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
-        v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
+    for part, tiles, made, v, m in _in_chunks(seen, given, kernel.laid.shape[-2:]):
         calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v)), product(v, weights, m)]
         calls += [product(_both_ways(_A, 1, dtype), _flat(m), _flat(made)), *given.store(part)]
     return calls
@@ -119,12 +127,9 @@ def weight_grad(total: Kernel, x: Images, g: Images, before: Numbers) -> list[Ca
     dtype = x.memory.dtype
     seen, given = _tiled(x, before, g)
     channels = x.memory.shape[1], g.memory.shape[1]
-    read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in channels)
     weights = np.empty((IN * IN, *channels), dtype)
     calls: list[Call] = []
-    for part in chunks(len(x), seen.chunk):
-        tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
-        v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
+    for part, tiles, made, v, m in _in_chunks(seen, given, channels):
         calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v))]
         calls += [*given.load(part), product(_both_ways(_A, 1, dtype).T, _flat(made), _flat(m))]
         if part.start:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field, fields
+from dataclasses import field
 from typing import Any
 
 from nnspec.diagnostics import Span
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+from nnspec.syntax.trees import pieces
 
 OF_DATA = ("data", "validation", "test")
 
@@ -233,7 +234,7 @@ def _walk(names: Names, tree: Any, block: _Block) -> None:
             case ast.Scan():
                 _scan(names, tree, block)
             case ast.Tree():
-                todo += reversed([getattr(tree, f.name) for f in fields(tree) if f.name != "span"])
+                todo += reversed(pieces(tree))
 
 
 def _scan(names: Names, scan: ast.Scan, block: _Block) -> None:

@@ -20,7 +20,12 @@ def trees(tree: Any) -> Iterator[ast.Tree]:
             todo += reversed(tree)
         elif isinstance(tree, ast.Tree):
             yield tree
-            todo += reversed([getattr(tree, f.name) for f in fields(tree) if f.name != "span"])
+            todo += reversed(pieces(tree))
+
+
+def pieces(tree: ast.Tree) -> list[Any]:
+    """What a tree is made of, in the order of the text."""
+    return [getattr(tree, f.name) for f in fields(tree) if f.name != "span"]
 
 
 def number_in(lists: Span, at: Sequence[int]) -> Span | None:

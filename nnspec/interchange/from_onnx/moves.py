@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nnspec.graph import Dim, Graph, Shape, Size, Var
-from nnspec.graph.types import count
+from nnspec.graph.types import count, replaced
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.narrow import limits
 from nnspec.ops.arrange import concat, cut, expand, flip, pad, reshape, transpose
@@ -43,10 +43,6 @@ def swapped(x: Var, axis: int, to: int) -> Var:
 def full(graph: Graph, value: float, shape: Shape, dtype: str) -> Var:
     """A value for every place of a shape."""
     return expand(graph.constant(value, dtype), shape=shape)
-
-
-def replaced(shape: Shape, axis: int, dim: Dim) -> Shape:
-    return (*shape[:axis], dim, *shape[axis + 1 :])
 
 
 def as_value(graph: Graph, dim: Dim) -> Var:

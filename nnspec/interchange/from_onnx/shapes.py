@@ -154,10 +154,15 @@ def _space_to_depth(c: Call, x: Var) -> Var:
     return reshape(apart, shape=(n, channels * b * b, height // b, width // b))
 
 
+def _across(x: Var) -> Var:
+    """For each element of a matrix how far it is to the right of the diagonal."""
+    height, width = x.type.shape[-2:]
+    return counting(x.graph, width) - reshape(counting(x.graph, height), shape=(height, 1))
+
+
 def _trilu(c: Call, x: Var, k: Var | None = None) -> Var:
     """The part above or below a diagonal, and zeros."""
-    height, width = x.type.shape[-2:]
-    across = counting(c.graph, width) - reshape(counting(c.graph, height), shape=(height, 1))
+    across = _across(x)
     diagonal = c.graph.constant(0, "int64") if k is None else reshape(k, shape=())
     kept = p.greater_equal(across, diagonal) if c.attr("upper", 1) else p.less_equal(across, diagonal)
     return p.where(kept, x, c.graph.constant(False if x.type.dtype == "bool" else 0, x.type.dtype))
@@ -199,9 +204,7 @@ def _range(c: Call, start: Var, limit: Var, delta: Var) -> Var:
 
 def _eye_like(c: Call, x: Var) -> Var:
     dtype = c.builder.dtype(c.attributes["dtype"], "dtype") if "dtype" in c.attributes else x.type.dtype
-    height, width = x.type.shape
-    across = counting(c.graph, width) - reshape(counting(c.graph, height), shape=(height, 1))
-    return as_kind(p.equal(across, c.attr("k", 0)), dtype)
+    return as_kind(p.equal(_across(x), c.attr("k", 0)), dtype)
 
 
 # ---- chosen by what is known

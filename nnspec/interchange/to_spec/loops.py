@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import onnx
 
+from nnspec.diagnostics import Fault
 from nnspec.graph import BATCH, Shape
 from nnspec.graph.types import count, show
 from nnspec.interchange.to_spec.calls import WRITTEN_OUT, Call, Loop, number, ordered
@@ -69,14 +70,18 @@ def _carry(step: Step, start: Read | None, at: int) -> Carry:
             value = replace(value, axes=(*value.axes[:alone], (BATCH_AXIS,), *value.axes[alone + 1 :]))
         value = _explicit(step, value)
     if value.batch is None:
-        raise step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
+        raise _of_no_example(step, at)
     return Carry(value.call, value.with_call(_stand_in(step, value.call.shape, value.call.dtype)))
+
+
+def _of_no_example(step: Step, at: int) -> Fault:
+    return step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
 
 
 def _constant_start(step: Step, start: Known, at: int) -> Value:
     dims = start.shape if start.spread else start.array.shape
     if not dims or dims[0] not in (1, BATCH):
-        raise step.fault(f"the start of what it carries, its input {at + 1}, is not of one example")
+        raise _of_no_example(step, at)
     shape = tuple(dims[1:])
     axes: tuple[Axis, ...] = ((BATCH_AXIS,), *((i,) for i in range(len(shape))))
     if start.spread and isinstance(value := plain(start.array[()]), int):  # a truth among them

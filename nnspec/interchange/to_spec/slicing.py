@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.graph import Dim, Size
+from nnspec.graph.types import replaced
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
@@ -26,7 +27,7 @@ def part(step: Step, x: Call, axis: int, start: int, stop: Dim) -> Call:
     whole = slice(None)
     stop_at = None if stop == x.shape[axis] else stop
     length = stop - start if isinstance(stop, int) or start else stop
-    return indexed(step, x, {axis: slice(start or None, stop_at)}, (*x.shape[:axis], length, *x.shape[axis + 1 :]), whole)
+    return indexed(step, x, {axis: slice(start or None, stop_at)}, replaced(x.shape, axis, length), whole)
 
 
 def indexed(step: Step, x: Call, by: dict[int, Any], shape: tuple[Dim, ...], whole: slice = slice(None)) -> Call:
@@ -42,7 +43,7 @@ def indexed(step: Step, x: Call, by: dict[int, Any], shape: tuple[Dim, ...], who
 def padded_axis(step: Step, x: Call, axis: int, before: int, after: int) -> Call:
     if not before and not after:
         return x
-    shape = (*x.shape[:axis], x.shape[axis] + (before + after), *x.shape[axis + 1 :])
+    shape = replaced(x.shape, axis, x.shape[axis] + (before + after))
     return step.call("pad_axis", x, shape=shape, axis=axis, before=before, after=after)
 
 
@@ -88,11 +89,11 @@ def cut(step: Step, x: Call, axis: int, start: int, end: Dim, by: int) -> Call:
             raise step.fault("it takes nothing")
         return part(step, x, axis, low, high)
     if start < 0 and (end == size or (isinstance(end, int) and end >= END)):
-        return indexed(step, x, {axis: slice(start, None)}, (*x.shape[:axis], -start, *x.shape[axis + 1 :]))
+        return indexed(step, x, {axis: slice(start, None)}, replaced(x.shape, axis, -start))
     if start >= 0:
         open_end = isinstance(end, int) and end >= END
         length = size - start if open_end else size - start + end if isinstance(end, int) and end < 0 else end - start
-        return indexed(step, x, {axis: slice(start or None, None if open_end else end)}, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
+        return indexed(step, x, {axis: slice(start or None, None if open_end else end)}, replaced(x.shape, axis, length))
     raise step.fault("where it ends depends on the sizes of the data")
 
 
@@ -113,7 +114,7 @@ def _every(step: Step, x: Call, axis: int, places: range) -> Call:
     end = min(places[0] + number * by, size)
     rows = padded_axis(step, part(step, x, axis, places[0], end), axis, 0, number * by - (end - places[0]))
     split = reshaped(rows, (*x.shape[:axis], number, by, *x.shape[axis + 1 :]))
-    return indexed(step, split, {axis + 1: 0}, (*x.shape[:axis], number, *x.shape[axis + 1 :]))
+    return indexed(step, split, {axis + 1: 0}, replaced(x.shape, axis, number))
 
 
 def turned(step: Step, x: Call, axis: int = 0) -> Call:
@@ -139,7 +140,7 @@ def _first_rows(step: Step, table: Known) -> Value:
         if call.name == "list" and isinstance(end, Size):
             raise step.fault(f"numbers it has for `{end}` steps of the data have no form in the language")
         if not _is_whole(call.shape[axis], 0, end, 1):
-            call = indexed(step, call, {axis: slice(None, end)}, (*call.shape[:axis], end, *call.shape[axis + 1 :]))
+            call = indexed(step, call, {axis: slice(None, end)}, replaced(call.shape, axis, end))
     return made.with_call(call)
 
 

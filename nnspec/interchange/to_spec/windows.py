@@ -7,6 +7,7 @@ from dataclasses import replace
 from operator import add
 from typing import Any
 
+from nnspec.diagnostics import Fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
@@ -38,6 +39,9 @@ class Window:
     def _count(self, n: Dim, i: int) -> Dim:
         span = n + (self.before[i] + self.after[i] - self.reach[i])
         return span // self.stride[i] + 1 if isinstance(span, int) or self.stride[i] == 1 else span  # refused by the language
+
+    def fault(self, step: Step) -> Fault:
+        return step.fault(f"the padding {self.before} and {self.after} has no form in the language")
 
     def is_same(self, sizes: Shape) -> bool:
         """Whether as many zeros lie around as the language's `same` puts there, the odd one at the end."""
@@ -145,7 +149,7 @@ def _conv_transpose(step: Step, x: Read, w: Read, b: Read | None = None) -> Valu
     # Less taken off the end is more at the end.
     more = tuple(m + b - a for m, b, a in zip(more, window.before, window.after, strict=True))
     if any(m < 0 or m - b >= s for m, b, s in zip(more, window.before, window.stride, strict=True)):
-        raise step.fault(f"the padding {window.before} and {window.after} has no form in the language")
+        raise window.fault(step)
     sizes = [_enlarged(step, n, i, window, more[i]) for i, n in enumerate(image.shape[1:])]
     units, weights = kernel.shape[1] * groups, {"W": kernel} | _bias(step)
     settings = (
@@ -178,7 +182,7 @@ def _pool(step: Step, x: Read) -> Value:
         if any(rest) and rest != _rest(step, image, window):
             raise step.fault("windows of which some begin in zeros that count (`ceil_mode`) have no form in the language")
     if window.before != window.after and not window.is_same(image.shape[1:]):
-        raise step.fault(f"the padding {window.before} and {window.after} has no form in the language")
+        raise window.fault(step)
     reaching = replace(window, after=tuple(map(add, window.after, rest))) if any(rest) else window
     shape = (image.shape[0], *reaching.over(image.shape[1:]))
     if mean and shape[1:] == (1,) * (len(shape) - 1) and window.kernel == image.shape[1:] and not any(window.before):
