@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -416,20 +415,10 @@ class Net:
         a folder that cannot be written (E504).
         """
         from nnspec.deploy.block import doubts
-        from nnspec.deploy.interface import preparation
-        from nnspec.deploy.standing import standing_of
         from nnspec.deploy.training import export_training
-        from nnspec.train.checkpoint import metadata
 
         self._needs_training()
-        fields, spec = [d.as_arrays().train for d in data], self._in(double)
-        with self.engine.lock:
-            standing = standing_of(self.engine, spec.dtype)
-        labels = {**self.labels, **(data[-1].labels if data else {})}
-        prepared = preparation(self.spec, learns=True)
-        about = metadata(self.engine) | ({"preprocessing": json.dumps(prepared)} if prepared else {})
-        how: dict[str, Any] = {"metadata": about, "data": fields, "labels": labels, "opset": opset}
-        proof = export_training(spec, standing, Path(folder), **how)
+        proof = export_training(self.engine, self._in(double), Path(folder), data=data, labels=self.labels, opset=opset)
         for doubt in doubts(self.spec):
             on_warning(doubt)
         return proof

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nnspec import lint, step, wholedata
-from nnspec.compile import mistakes
+from nnspec.compile import mistakes, starts
 from nnspec.diagnostics import Diagnostic, Source, SpecError, fault
 from nnspec.elaborate.answers import Answer, Continuation, answers, next_of
 from nnspec.elaborate.given import Given
-from nnspec.elaborate.initial import files_of, initial_values
+from nnspec.elaborate.initial import initial_values
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
@@ -23,7 +23,7 @@ from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, elaborate_training
 from nnspec.elaborate.values import POISON, Saved
-from nnspec.files import contained, nearly
+from nnspec.files import nearly
 from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
 from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
@@ -34,7 +34,6 @@ from nnspec.syntax import ast
 from nnspec.syntax.ast import Definition
 from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
-from nnspec.weights import name_in, names_in, shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +65,10 @@ class Compilation:
     @cached_property
     def imports(self) -> Imports:
         """The files that the spec imports, from its folder or where a run keeps them."""
-        return Imports(self.imports_from or self.folder, self._shown, opened=self.opened).gather(self.parsed[0])
+        return Imports(self.imports_from or self.folder, self.shown, opened=self.opened).gather(self.parsed[0])
 
     @property
-    def _shown(self) -> Path:
+    def shown(self) -> Path:
         """The folder of what is imported, as a person who named the spec knows it."""
         return self.imports_from or Path(self.source.name).parent
 
@@ -351,35 +350,13 @@ class Compilation:
 
     @cached_property
     def saved(self) -> dict[str, tuple[Path, str]]:
-        """The parameters that start from a file: which, and what they are called there. A run has its own weights of them."""
-        if self.imports_from:
-            return {}
-        owned = self.model.owned
-        found = {n: w for saved in self.files for n, w in self._saved_for_all(saved).items()}
-        for name, wish in files_of(self.definitions, owned, self.dtype).items():
-            path = self._file_of(wish)
-            found[name] = path, name_in(path, name, owned[name].type.numbers, wish.span)
-        return found
+        """The parameters that start from a file: which, and what they are called there."""
+        return starts.of_parameters(self)
 
     @cached_property
     def files(self) -> dict[Saved, dict[str, tuple[int, ...]]]:
         """What the files have that whole models start from."""
-        wishes = {o.weights: None for o in self.model.owned.values() if o.weights and not self.imports_from}
-        return {wish: shapes(self._file_of(wish), wish.span) for wish in wishes}
-
-    def _saved_for_all(self, saved: Saved) -> dict[str, tuple[Path, str]]:
-        """Of what a model owns, that which the file it starts from has; the rest starts as it says."""
-        path = self._file_of(saved)
-        own = [o for o in self.model.owned.values() if o.weights == saved]
-        names = names_in(path, self.files[saved], {saved.name_of(o.name): o.type.numbers for o in own}, saved.span)
-        return {o.name: (path, saved.name_of(o.name)) for o in own if saved.name_of(o.name) in names}
-
-    def _file_of(self, saved: Saved) -> Path:
-        """Where the file lies that a spec names, this one or one that it imports: each from its own folder."""
-        said = saved.span.source
-        return contained(
-            self.folder, (Path() if said == self.source else Path(said.name).parent.relative_to(self._shown)) / saved.file, saved.span
-        )
+        return starts.of_models(self)
 
     def with_training(self, **changes: object) -> Compilation:
         """The same spec with other settings in its train blocks."""

@@ -15,11 +15,11 @@ from nnspec.compile import Compilation
 from nnspec.deploy.beginning import first_values
 from nnspec.deploy.block import Block, suffix
 from nnspec.deploy.examples import QUESTIONS, must_hold, questions
-from nnspec.deploy.interface import graph_of
+from nnspec.deploy.interface import graph_of, preparation
 from nnspec.deploy.model import write_all
 from nnspec.deploy.models import Models
 from nnspec.deploy.proof import Lengths, lengths_of, sizes_tried
-from nnspec.deploy.standing import Standing
+from nnspec.deploy.standing import Standing, standing_of
 from nnspec.deploy.step import evaluation, of_all_at_once
 from nnspec.diagnostics import fault, printable
 from nnspec.elaborate.primitives import SEED, STEP
@@ -27,11 +27,13 @@ from nnspec.files import plain
 from nnspec.graph import Graph, Type
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.simplify import with_inputs_of
-from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
+from nnspec.run.engine import Engine
 from nnspec.run.reference import sizes_of
 from nnspec.strict_json import loads
 from nnspec.train.check import listing
+from nnspec.train.checkpoint import metadata
+from nnspec.train.data import Dataset
 from nnspec.weights import content, places, read
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -61,24 +63,23 @@ class TrainingProof:
 
 
 def export_training(
-    spec: Compilation,
-    standing: Standing,
-    folder: Path,
-    *,
-    metadata: Mapping[str, str],
-    data: Sequence[Mapping[str, Array]] = (),
-    labels: Mapping[str, Sequence[str]] = {},
-    opset: int = DEFAULT_OPSET,
+    engine: Engine, spec: Compilation, folder: Path, *, data: Sequence[Dataset], labels: Mapping[str, Sequence[str]], opset: int
 ) -> TrainingProof:
-    """Write the folder of a spec once all in it is proved right; `standing` is where `train.py` goes on from.
+    """Write the folder of a spec once all in it is proved right; where the engine stands is where `train.py` goes on from.
 
-    `data` is what each train block trains on, to be written too.
+    `data` is what each train block trains on, to be written too; `labels` are what the network calls its classes.
     """
-    models, state = Models(opset, metadata, spec.dtype, _lengths(spec, data)), content(standing.arrays)
-    names = _names_of(spec, data or [{}] * len(spec.stages))
-    manifest = _manifest(spec, standing, models, metadata, labels, names) | {"arrays": places(state)}
+    fields = [d.as_arrays().train for d in data]
+    with engine.lock:
+        standing = standing_of(engine, spec.dtype)
+    prepared = preparation(engine.spec, learns=True)
+    about = metadata(engine) | ({"preprocessing": json.dumps(prepared)} if prepared else {})
+    models, state = Models(opset, about, spec.dtype, _lengths(spec, fields)), content(standing.arrays)
+    names = _names_of(spec, fields or [{}] * len(spec.stages))
+    called = {**labels, **(data[-1].labels if data else {})}
+    manifest = _manifest(spec, standing, models, called, names) | {"arrays": places(state)}
     contents = {
-        **{name: _npz(part) for name, part in zip(names, data, strict=False)},
+        **{name: _npz(part) for name, part in zip(names, fields, strict=False)},
         **{name: model.SerializeToString() for name, model in models.files.items()},
         STATE: state,
         **{name: (files("nnspec.deploy") / own).read_bytes() for name, own in ALWAYS.items()},
@@ -118,7 +119,6 @@ def _manifest(
     spec: Compilation,
     standing: Standing,
     models: Models,
-    metadata: Mapping[str, str],
     labels: Mapping[str, Sequence[str]],
     data: Sequence[str],
 ) -> dict[str, Any]:
@@ -129,8 +129,8 @@ def _manifest(
     blocks = [Block(spec, i, standing, models).described() | {"data": data[i]} for i in range(len(spec.stages))]
     return {
         "format": FORMAT,
-        **metadata,
-        "preprocessing": json.loads(metadata.get("preprocessing", "[]")),
+        **models.metadata,
+        "preprocessing": json.loads(models.metadata.get("preprocessing", "[]")),
         "opset": models.opset,
         "state": STATE,
         "init": INIT,
