@@ -18,7 +18,7 @@ from nnspec.elaborate.scope import Drawn, Frame
 from nnspec.elaborate.statements import Updated
 from nnspec.elaborate.values import Applied, Choice, Owned, Row, Tensor, Value
 from nnspec.graph import Size, Type
-from nnspec.graph.graph import Attributes, Context, Made
+from nnspec.graph.node import Attributes, Context, Made
 from nnspec.graph.op import Op
 from nnspec.graph.origin import SizeOf
 from nnspec.record import dataclass

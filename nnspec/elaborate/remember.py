@@ -22,7 +22,7 @@ from nnspec.elaborate.scope import Drawn, Frame, Scope
 from nnspec.elaborate.statements import Updated, end_with
 from nnspec.elaborate.values import Builtin, Function, Owned, Row, Tensor, Value
 from nnspec.graph import Var
-from nnspec.graph.graph import Attributes, Context
+from nnspec.graph.node import Attributes, Context
 from nnspec.graph.origin import SizeOf
 from nnspec.syntax import ast
 

@@ -6,63 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
 from dataclasses import field
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from nnspec import limits
 from nnspec.diagnostics import Fault, Span, fault
+from nnspec.graph.node import Attributes, Context, Made, Node, kinds_of
 from nnspec.graph.op import OPS, Op
 from nnspec.graph.types import MAX_DIMENSION, Type, show, size_names
+from nnspec.graph.var import Var
 from nnspec.record import dataclass
 
 if TYPE_CHECKING:
     import networkx
 
     from nnspec.graph.origin import Origin, SizeOf
-
-Attributes = tuple[tuple[str, Any], ...]
-ROLES = ("input", "param", "state", "forward", "loss", "backward", "update")
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operation; `inputs` are names of nodes, `role` says which part of a training step it belongs to.
-
-    `kinds` are those of the values of its attributes, of which equal ones may be of several: 1, 1.0 and True.
-    """
-
-    op: Op
-    inputs: tuple[str, ...]
-    attrs: Attributes
-    type: Type
-    name: str
-    span: Span | None = None
-    role: str = "forward"
-    kinds: tuple[Any, ...] = field(default=(), repr=False)
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        return dict(self.attrs)
-
-
-class Context(NamedTuple):
-    """What a new node takes from where it is built."""
-
-    role: str = "forward"
-    span: Span | None = None
-    scope: str = ""
-
-
-class Made(NamedTuple):
-    """One `add`: what was asked for, and the name of the node that is it."""
-
-    op: Op
-    inputs: tuple[str, ...]
-    attrs: Attributes
-    kinds: tuple[Any, ...]
-    type: Type
-    wish: str | None
-    context: Context
-    name: str
 
 
 class _Within:
@@ -117,7 +74,7 @@ class Graph:
     def add(self, op: Op, inputs: tuple[str, ...], attrs: Mapping[str, Any], type: Type, name: str | None = None) -> str:
         """A node for the operation; the one that is there already, if an equal one is."""
         frozen = tuple(sorted(attrs.items()))
-        return self.place(op, inputs, frozen, _kinds(frozen), type, name)
+        return self.place(op, inputs, frozen, kinds_of(frozen), type, name)
 
     def place(self, op: Op, inputs: tuple[str, ...], attrs: Attributes, kinds: tuple[Any, ...], type: Type, name: str | None) -> str:
         """The same for attributes in order, and the kinds of their values."""
@@ -293,70 +250,3 @@ class Graph:
             self._last_number[wish] = self._last_number.get(wish, 1) + 1
             name = f"{wish}_{self._last_number[wish]}"
         return name
-
-
-def _kinds(attrs: Attributes) -> tuple[Any, ...]:
-    return tuple([_kind(value) for _, value in attrs])
-
-
-def _kind(value: Any) -> Any:
-    """What tells values apart that are equal as keys."""
-    return tuple(map(_kind, value)) if isinstance(value, tuple) else type(value)
-
-
-@dataclass(frozen=True)
-class Var:
-    """A node seen as a value: operators on it add nodes to its graph."""
-
-    graph: Graph
-    name: str
-
-    @property
-    def node(self) -> Node:
-        return self.graph.nodes[self.name]
-
-    @property
-    def type(self) -> Type:
-        return self.graph.nodes[self.name].type
-
-    def _op(self, name: str, *inputs: Any, **attrs: Any) -> Var:
-        return self.graph.call(OPS[name], *inputs, **attrs)
-
-    def __add__(self, other: Var | float) -> Var:
-        return self._op("add", self, other)
-
-    def __radd__(self, other: float) -> Var:
-        return self._op("add", other, self)
-
-    def __sub__(self, other: Var | float) -> Var:
-        return self._op("sub", self, other)
-
-    def __rsub__(self, other: float) -> Var:
-        return self._op("sub", other, self)
-
-    def __mul__(self, other: Var | float) -> Var:
-        return self._op("mul", self, other)
-
-    def __rmul__(self, other: float) -> Var:
-        return self._op("mul", other, self)
-
-    def __truediv__(self, other: Var | float) -> Var:
-        return self._op("div", self, other)
-
-    def __rtruediv__(self, other: float) -> Var:
-        return self._op("div", other, self)
-
-    def __pow__(self, other: Var | float) -> Var:
-        return self._op("pow", self, other)
-
-    def __neg__(self) -> Var:
-        return self._op("neg", self)
-
-    def __matmul__(self, other: Var) -> Var:
-        return self._op("matmul", self, other)
-
-    @property
-    def mT(self) -> Var:
-        """The last two axes exchanged."""
-        rank = self.type.rank
-        return self._op("transpose", self, axes=(*range(rank - 2), rank - 1, rank - 2))

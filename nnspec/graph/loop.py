@@ -7,7 +7,8 @@ from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
-from nnspec.graph.graph import Graph, Node
+from nnspec.graph.graph import Graph
+from nnspec.graph.node import Node
 from nnspec.graph.types import Dim, Sized, Type, size_names, with_batch
 from nnspec.graph.walk import walk
 from nnspec.record import dataclass

@@ -14,7 +14,7 @@ from nnspec.syntax.ast import Parameter, Signature
 from nnspec.syntax.parser import parse_signature
 
 if TYPE_CHECKING:
-    from nnspec.graph.graph import Var
+    from nnspec.graph.var import Var
 
 Kernel = Callable[..., Any]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Span
-from nnspec.graph.graph import Graph, Node
+from nnspec.graph.graph import Graph
+from nnspec.graph.node import Node
 from nnspec.record import dataclass
 
 WEIGHTS = {"conv": (1, 0), "conv_input_grad": (1, 1)}

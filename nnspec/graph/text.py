@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nnspec.graph.graph import Graph, Node
+from nnspec.graph.graph import Graph
 from nnspec.graph.loop import Loop
+from nnspec.graph.node import Node
 from nnspec.graph.op import OPS
 from nnspec.graph.types import Dim, Size, Type
 

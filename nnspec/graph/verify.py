@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import networkx
 
-from nnspec.graph.graph import ROLES, Graph, Node
+from nnspec.graph.graph import Graph
 from nnspec.graph.loop import Loop
+from nnspec.graph.node import ROLES, Node
 
 
 class InvalidGraph(Exception):
