@@ -67,12 +67,11 @@ def read_augmentations(values: Sequence[ast.Expr], number: Callable[[ast.Expr], 
 
 
 def _read_stage(input: str, e: ast.Expr, number: Callable[[ast.Expr], float]) -> Augmentation:
-    kind = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or e.span.text
+    callee, arguments = ast.called(e)
+    kind = ast.dotted(callee) or e.span.text
     if kind not in AUGMENTATIONS:
         known = f"known are {', '.join(AUGMENTATIONS)}"
-        place = e.callee.span if isinstance(e, ast.Call) else e.span
-        raise fault("E106", f"there is no augmentation `{kind}`", place, **meant(kind, AUGMENTATIONS, place, known))
-    arguments = e.arguments if isinstance(e, ast.Call) else ()
+        raise fault("E106", f"there is no augmentation `{kind}`", callee.span, **meant(kind, AUGMENTATIONS, callee.span, known))
     return Augmentation(input, kind, _amounts(kind, arguments, e.span, number), e.span)
 
 

@@ -1,4 +1,4 @@
-"""Calls: a definition or primitive with its arguments, run in a frame of its own; and inits, optimizers and schedules to be run later."""
+"""Calls: a definition or primitive with its arguments, run in a frame of its own."""
 
 from __future__ import annotations
 
@@ -13,34 +13,17 @@ from itertools import islice
 from typing import Any
 
 from nnspec import limits
-from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead
+from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.applied import of_shape
 from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
 from nnspec.elaborate.blame import blame, given_so
-from nnspec.elaborate.folding import folded, is_constant
-from nnspec.elaborate.foreign import is_safe, nearest
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
-from nnspec.elaborate.scope import ABSENT, Frame, Scope
+from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.submodels import as_layer
-from nnspec.elaborate.values import (
-    POISON,
-    Applied,
-    Builtin,
-    Function,
-    Owned,
-    Poison,
-    Poisoned,
-    Row,
-    Tensor,
-    Unsized,
-    Value,
-    describe,
-    is_dim,
-)  # fmt: skip
+from nnspec.elaborate.values import Applied, Builtin, Function, Owned, Poisoned, Row, Tensor, Unsized, Value
 from nnspec.graph import BATCH, Graph
-from nnspec.graph.types import show
-from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -197,7 +180,7 @@ class Calls(ABC):
         if isinstance(callee, Function) and callee.kind == "model":
             callee = as_layer(callee)
         if isinstance(callee, Function) and callee.kind == "init" and arguments and not callee.definition.parameters:
-            return self.of_shape(callee, arguments, scope, span)
+            return of_shape(self, callee, arguments, scope, span)
         bound, spans = bind(callee, arguments, span)
         try:
             result = self._invoke(callee, bound, spans, scope, span, label)
@@ -269,82 +252,6 @@ class Calls(ABC):
             else:
                 assert p.default is not None
                 inner.names[p.name] = self.evaluate(p.default, inner)
-
-    def of_shape(self, init: Function, sizes: list[tuple[ast.Argument, Value]], scope: Scope, span: Span) -> Tensor:
-        """`zeros(3, 4)`: what an init without arguments of its own gives for a shape."""
-        for argument, size in sizes:
-            if argument.name or not is_dim(size):
-                raise fault("E106", f"`{init.name}` takes sizes here, not {describe(size)}", argument.span)
-        shape = tuple(size for _, size in sizes)
-        drawn = self.sample(Applied(init, {}, span), {"shape": shape}, scope.frame)
-        t = batch.lift(self.graph, drawn, self.graph.dtype, span)
-        return t if t.shape == shape else Tensor(OPS["expand"](t.var, shape=shape), False, span)
-
-    def sample(self, applied: Applied, known: dict[str, Value], frame: Frame) -> Value:
-        """What an init draws, `known` being the names it may ask for; an init may be another with other arguments."""
-        if applied.function.weighs and "fan_in" not in known:
-            raise _for_parameters(applied, known["shape"])
-        try:
-            value = self.run_function(applied.function, {**applied.arguments, **known}, dict(applied.spans), frame, applied.span)
-        except Fault as error:
-            raise blame(error, applied.spans, applied.span) from None
-        if isinstance(value, Function) and value.kind == "init":
-            value = _applied(value, [], applied.span)
-        return self.sample(value, known, frame) if isinstance(value, Applied) else value
-
-    def as_kind(self, kind: str, e: ast.Expr, scope: Scope) -> Applied:
-        """An init, optimizer or schedule: `adam` or `adam(lr = 1e-3)`, of that kind even where a layer has the same name."""
-        if isinstance(e, ast.Conditional) and isinstance(chosen := self.evaluate(e.condition, scope), bool):
-            return self.as_kind(kind, e.then if chosen else e.otherwise, scope)
-        callee, written = (e.callee, e.arguments) if isinstance(e, ast.Call) else (e, ())
-        name = ast.dotted(callee)
-        value = self.meant(kind, name, scope, e.span.source.library) if name else self.evaluate(callee, scope)
-        if isinstance(value, Function) and (found := value if value.kind == kind else self.definitions.find(kind, value.name)):
-            arguments = [(a, folded(self.evaluate(a.value, scope))) for a in written]
-            return _before_data(_applied(found, arguments, e.span))
-        if isinstance(value, Applied) and value.function.kind == kind:
-            if callee is not e:
-                raise fault("E104", f"`{name}` has its arguments already", e.span, help=f"write `{name}` alone")
-            return _before_data(value)
-        word, known = value if isinstance(value, str) else name or "", sorted(self.definitions.names(kind))
-        guess = nearest(word, known)
-        more = instead(guess, callee.span, f"known are {', '.join(known)}", safe=bool(guess and is_safe(word, guess)))
-        if value is None:
-            raise fault("E101", f"there is no {kind} `{name}`", callee.span, **more)
-        raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, **more)
-
-    def meant(self, kind: str, name: str, scope: Scope, library: bool) -> Value:
-        """What a name stands for where one of that kind is due: an argument, a `let` that is no plain value, or a definition."""
-        try:
-            value = scope.names[name] if name in scope.names else scope.find(name, lambda v: isinstance(v, Function | Applied | Poison))
-        except KeyError:
-            found = self.definitions.find(kind, name, library) or self.definitions.meaning(name)
-            plain = scope.get(name)
-            return found or (None if plain is ABSENT else plain)
-        if value is POISON:
-            raise Poisoned
-        return value
-
-
-def _applied(f: Function, written: list[tuple[ast.Argument, Value]], span: Span) -> Applied:
-    bound, spans = bind(f, written, span)
-    return Applied(f, bound, span, spans)
-
-
-def _before_data(applied: Applied) -> Applied:
-    """What is done when there is no example, and so has arguments that no example changes."""
-    for name, value in applied.arguments.items():
-        if not is_constant(value):
-            place = applied.spans.get(name, applied.span)
-            raise fault("E106", f"`{name}` of the {applied.kind} `{applied.name}` is a number, not {describe(value)}", place)
-    return applied
-
-
-def _for_parameters(applied: Applied, like: Value) -> Fault:
-    """An init that asks for the fans of a parameter, in a formula."""
-    message = f"`{applied.name}` is for a parameter, whose rows and columns it asks for"
-    shape = like.shape if isinstance(like, Tensor) else like
-    return fault("E106", message, applied.span, help=f"write `param W: {show(shape)} ~ {applied.name}`, and `W` here")
 
 
 def _since(names: dict[str, Any], mark: int, shown: Set[str]) -> tuple[str, ...]:

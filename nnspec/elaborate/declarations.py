@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Fix, Span, fault
 from nnspec.elaborate import batch
+from nnspec.elaborate.applied import as_kind
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Applied, Function, Owned, Poisoned, Tensor, Unsized, Value, describe, is_dim
 from nnspec.graph import Dim, Shape, Size, Type
@@ -173,7 +174,7 @@ def _drawn(s: ast.ParamDecl, init: Span, name: str) -> Fault:
 
 def _start(e: Elaborator, s: ast.ParamDecl, start: ast.Expr, scope: Scope) -> Applied:
     if s.source == "~":
-        return e.as_kind("init", start, scope)
+        return as_kind(e, "init", start, scope)
     pretrained = e.definitions.find("init", "pretrained", library=True)
     assert pretrained
     return Applied(pretrained, {"file": e.evaluate(start, scope)}, start.span)

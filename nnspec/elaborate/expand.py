@@ -7,6 +7,7 @@ from math import inf
 
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch, lists
+from nnspec.elaborate.applied import sample
 from nnspec.elaborate.calls import PLAIN, Calls
 from nnspec.elaborate.folding import folded
 from nnspec.elaborate.names import unknown, value_of
@@ -181,7 +182,7 @@ class Elaborator(Calls):
         if like is None:
             help_ = f"write `(0 * x + {applied.span.text})`, x being a tensor of the shape that it is to have"
             raise fault("E106", f"`{applied.name}` needs a tensor beside it, whose shape it takes", applied.span, help=help_)
-        return self.sample(applied, {"shape": like}, self.frame)
+        return sample(self, applied, {"shape": like}, self.frame)
 
     def conditional(self, e: ast.Conditional, scope: Scope) -> Value:
         condition = self.evaluate(e.condition, scope)

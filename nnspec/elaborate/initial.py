@@ -9,6 +9,7 @@ from math import prod
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.alike import Look
+from nnspec.elaborate.applied import sample
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.primitives import SEED, STEP
@@ -101,7 +102,7 @@ def _initial(e: Elaborator, o: Owned) -> Var | Saved:
         value = batch.as_float(e.graph, o.start, o.span)
     else:
         known = dict(zip(INIT_NAMES, (o.type.shape, *fans(o.type.shape)), strict=True))
-        result = e.sample(o.start, known, Frame(o.name))
+        result = sample(e, o.start, known, Frame(o.name))
         if isinstance(result, Saved):
             return replace(result, span=_place(o))
         value = batch.as_float(e.graph, result, o.start.span)

@@ -137,11 +137,10 @@ class SourceReader:
         if isinstance(e, ast.Record):
             values = {f.name or "": folded(self.e.evaluate(f.value, self.scope)) for f in e.fields}
             return DataSource("inline", e.span, None, values, {f.name or "": f.value.span for f in e.fields})
-        name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or ""
-        place = e.callee.span if isinstance(e, ast.Call) else e.span
+        callee, arguments = ast.called(e)
+        name, place = ast.dotted(callee) or "", callee.span
         if name not in SOURCES:
             raise fault("E301", f"there is no data source `{name or e.span.text}`", place, **(_file(e) or meant(name, SOURCES, place)))
-        arguments = e.arguments if isinstance(e, ast.Call) else ()
         return _Call(self, name, e.span).read(arguments)
 
     def text(self, e: ast.Expr) -> str:

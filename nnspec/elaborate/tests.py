@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from nnspec.autodiff import gradients
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, meant
 from nnspec.elaborate import batch
+from nnspec.elaborate.applied import as_kind
 from nnspec.elaborate.expand import Elaborator, half_digit
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.lists import flat
@@ -167,7 +168,7 @@ class _Reader:
         count = self.e.evaluate(s.count, self.file)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise fault("E106", f"expected a whole number of steps from 1, got {describe(count)}", s.count.span)
-        optimizer = self.e.as_kind("optimizer", s.optimizer, self.file)
+        optimizer = as_kind(self.e, "optimizer", s.optimizer, self.file)
         rate = learning_rate(optimizer, self.e)
         check_optimizer(self.definitions, optimizer)
         self.model.needs_loss("there are no steps to take", s.span)

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
 from nnspec.elaborate import foreign, vocabulary
+from nnspec.elaborate.applied import as_kind
 from nnspec.elaborate.augmentation import Augmentation, check_augmentation, read_augmentations
 from nnspec.elaborate.directions import DIRECTIONS, LOW
 from nnspec.elaborate.expand import Elaborator
@@ -164,7 +165,7 @@ class _Reader:
             "epochs": self.whole,
             "steps": self.whole,
             "optimizer": self.optimizer,
-            "schedule": lambda e: self.e.as_kind("schedule", e, self.scope),
+            "schedule": lambda e: as_kind(self.e, "schedule", e, self.scope),
             "penalty": self.penalty,
             "clip": self.clip,
             "stop": self.stop,
@@ -211,7 +212,7 @@ class _Reader:
         return Word(s.origin, s.span)
 
     def optimizer(self, e: ast.Expr) -> Applied:
-        optimizer = self.e.as_kind("optimizer", e, self.scope)
+        optimizer = as_kind(self.e, "optimizer", e, self.scope)
         learning_rate(optimizer, self.e)  # a rate that is no number shows before training
         return optimizer
 
@@ -243,12 +244,12 @@ class _Reader:
 
     def choice(self, e: ast.Expr, known: tuple[str, ...], what: str) -> tuple[str, tuple[ast.Argument, ...]]:
         """`norm(1.0)`: a word of a fixed set, with arguments."""
-        name = ast.dotted(e.callee if isinstance(e, ast.Call) else e) or e.span.text
+        callee, arguments = ast.called(e)
+        name = ast.dotted(callee) or e.span.text
         if name not in known:
-            place = e.callee.span if isinstance(e, ast.Call) else e.span
             otherwise = " or ".join(f"`{k}({name})`" for k in known) if isinstance(e, ast.Number) else f"known are {', '.join(known)}"
-            raise fault("E106", f"there is no {what} `{name}`", place, **meant(name, known, place, otherwise))
-        return name, e.arguments if isinstance(e, ast.Call) else ()
+            raise fault("E106", f"there is no {what} `{name}`", callee.span, **meant(name, known, callee.span, otherwise))
+        return name, arguments
 
     def one_number(self, e: ast.Expr, known: tuple[str, ...], what: str, of: str) -> tuple[str, float]:
         name, arguments = self.choice(e, known, what)

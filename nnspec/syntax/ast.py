@@ -418,3 +418,8 @@ def dotted(e: Expr) -> str | None:
         base = dotted(e.target)
         return f"{base}.{e.name}" if base else None
     return None
+
+
+def called(e: Expr) -> tuple[Expr, tuple[Argument, ...]]:
+    """What is called, and with what; where nothing is, the expression itself."""
+    return (e.callee, e.arguments) if isinstance(e, Call) else (e, ())
