@@ -13,7 +13,9 @@ from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
 from nnspec.graph import Size, Type
 from nnspec.graph.types import BATCH
-from nnspec.train.data import Fields, read
+from nnspec.train.check import Fields
+from nnspec.train.data import Dataset, read
+from nnspec.train.loader import Loader
 
 SPEC = Span(Source("spec.nn", "train { data here }"), 13, 17)
 X_PLACE, Y_PLACE = Span(SPEC.source, 0, 1), Span(SPEC.source, 1, 2)
@@ -44,6 +46,10 @@ def mistake(act: Callable[[], Any]) -> Diagnostic:
     with pytest.raises(Fault) as caught:
         act()
     return caught.value.diagnostic
+
+
+def load(block: Training, inputs: dict[str, Type], targets: dict[str, Type], folder: Path, data: str | None = None) -> Dataset:
+    return Loader(block, inputs, targets, folder, data).load()
 
 
 def read_text(folder: Path, text: str, ports: dict[str, Type], **columns: Any) -> Fields:

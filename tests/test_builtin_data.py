@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_cases import IMAGE_PORTS, SPEC, inline, mistake, port, source, training
+from data_cases import IMAGE_PORTS, SPEC, inline, load, mistake, port, source, training
 from helpers import MNIST
 
 from nnspec.graph import Type
 from nnspec.run.fractions import Fractions
-from nnspec.train.data import load, read
+from nnspec.train.data import read
 from nnspec.train.sources import IDX_FILES
 
 

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from data_cases import FLOWERS, SPEC, X_PLACE, Y_PLACE, inline, mistake, port, read_text, source, training
+from data_cases import FLOWERS, SPEC, X_PLACE, Y_PLACE, inline, load, mistake, port, read_text, source, training
 
 import nnspec
 from nnspec.cli.main import cli
 from nnspec.diagnostics import Fault
 from nnspec.graph import Size, Type
-from nnspec.train.data import check, load, read, source_from_path
+from nnspec.train.check import check
+from nnspec.train.data import read
+from nnspec.train.sources import source_from_path
 
 # ---- binding
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
-from data_cases import FLOWERS, SPEC, X_PLACE, mistake, port, read_text, source, training
+from data_cases import FLOWERS, SPEC, X_PLACE, load, mistake, port, read_text, source, training
 
 from nnspec.diagnostics import Fault
 from nnspec.graph import Type
 from nnspec.train import tables
-from nnspec.train.data import Fields, load, read
+from nnspec.train.check import Fields
+from nnspec.train.data import read
 
 # ---- csv
 

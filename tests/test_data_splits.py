@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_cases import IMAGE_PORTS, X_PLACE, inline, mistake, port, source, training
+from data_cases import IMAGE_PORTS, X_PLACE, inline, load, mistake, port, source, training
 from helpers import ROOT
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, Source
-from nnspec.train.data import Dataset, load
+from nnspec.train.data import Dataset
 
 # ---- splits
 

@@ -13,7 +13,8 @@ import nnspec
 from nnspec.diagnostics import Fault, SpecError
 from nnspec.graph import Type
 from nnspec.limits import limited
-from nnspec.train.data import Fields, read
+from nnspec.train.check import Fields
+from nnspec.train.data import read
 from nnspec.train.sources import open_source
 
 TWO = {"x": port(2)}

@@ -14,10 +14,10 @@ from nnspec.diagnostics import fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
 from nnspec.net import Net
-from nnspec.train import data as data_sets
+from nnspec.train.data import read
 from nnspec.train.mistakes import judged
 from nnspec.train.pictures import draw_answers
-from nnspec.train.sources import IDX_SOURCES
+from nnspec.train.sources import IDX_SOURCES, source_for, source_from_path
 
 
 def needs_measure(net: Net, name: str) -> None:
@@ -35,10 +35,10 @@ def held_out(net: Net, data: str | None, ports: Mapping[str, Type], *, every_row
         folder, dtype = net.spec.folder, net.spec.dtype
         learns = net.spec.given is not None
         known = (dtype, net.labels, net.means)
-        return data, data_sets.read(source, ports, folder, data, *known, every_row=every_row, learns=learns, note=_told)
+        return data, read(source, ports, folder, data, *known, every_row=every_row, learns=learns, note=_told)
     own = net.spec.trainings[-1].data if net.spec.trainings else None
     if data and not (own and own.name in IDX_SOURCES):
-        data_sets.source_from_path(data)  # a mistake: it is no table
+        source_from_path(data)  # a mistake: it is no table
     if net.spec.given and not net.spec.trainings:
         raise fault("E302", f"there is no data for `{net.name}`", help="give `--data FILE`")
     dataset = net.dataset(data)
@@ -51,7 +51,7 @@ def _told(note: str) -> None:
 
 def source_of(net: Net, data: str) -> DataSource | None:
     """What a file of `--data` is read as; of a model that brings means they stand for missing values, as in a spec that says so."""
-    source = data_sets.source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data)
+    source = source_for(net.spec.trainings[-1].data if net.spec.trainings else None, data)
     if source and net.spec.given and net.means:
         return replace(source, options={"missing": "mean", **source.options})
     return source

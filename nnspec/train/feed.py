@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,14 @@ from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
 from nnspec.record import dataclass
-from nnspec.train.data import Dataset, Sample, check, divided, load, sample
+from nnspec.train.check import check
+from nnspec.train.data import Dataset, Note, Sample
+from nnspec.train.labels import Labels, lists
+from nnspec.train.loader import Loader
 from nnspec.train.standins import means_of_arrays, stand_ins
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fields = Mapping[str, Any]
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Feed:
     def sample(self, path: str | None) -> Sample:
         """A few examples of the last train block as their source has them, and as the model takes them."""
         self.needs_train_block()
-        training, path = self.spec.trainings[-1], path or self.path
-        return sample(training, self.inputs, self.spec.folder, path, self.spec.dtype, self.labels, self.means)
+        loader = self._loader(self.spec.trainings[-1], path or self.path, self.labels, self.means)
+        return replace(loader, targets={}).sample()  # a file to be scored may have none
 
     def _watching(self, training: Training, data: Fields | None, validation: Fields | None, path: str | None, note: Note) -> Dataset:
         """The data of a train block, with the arrays given for validation, if any."""
@@ -71,17 +73,20 @@ class Feed:
 
     def _of_block(self, training: Training, data: Fields | None, path: str | None, note: Note) -> Dataset:
         """The data of a train block, or these arrays in their place."""
-        spec = self.spec
         if data is not None:
             return self._divided(training, data)
-        return load(training, self.inputs, spec.model.targets, spec.folder, path or self.path, spec.dtype, self.labels, self.means, note)
+        return replace(self._loader(training, path or self.path, self.labels, self.means), note=note).load()
+
+    def _loader(self, training: Training, path: str | None, labels: Labels, means: Mapping[str, Any]) -> Loader:
+        spec, known = self.spec, lists(labels)
+        return Loader(training, spec.model.inputs, spec.model.targets, spec.folder, path, spec.dtype, known, means)
 
     def _divided(self, training: Training, data: Fields) -> Dataset:
         self.needs_examples()
         self._needs_names(data, self.ports)
         labels, means = self.texts, {**means_of_arrays(training, data, self.inputs), **self.means}
         fields = self.checked(data, self.ports, labels, means)
-        return divided(training, self.inputs, self.spec.model.targets, self.spec.folder, fields, self.spec.dtype, labels, means)
+        return self._loader(training, None, labels, means).divided(fields)
 
     def checked(
         self,
