@@ -92,7 +92,8 @@ def _yielding_all(loop: Loop) -> Loop:
     """The loop with every value of an example that is computed in it behind what it yields."""
     body = loop.body.only(loop.body.outputs)
     batch = loop.types("out:")[0].shape[0]
-    computed = [n.name for n in body if n.inputs and not n.op.view and n.type.is_float and n.type.shape[:1] == (batch,)]
+    values = [n for n in body if n.inputs and n.op is not scan and not n.op.view]  # of a scan its parts are values
+    computed = [n.name for n in values if n.type.is_float and n.type.shape[:1] == (batch,)]
     more = [n for n in computed if n not in body.outputs.values()]
     body.outputs |= {f"out:{i}": name for i, name in enumerate(more, len(loop.types("out:")))}
     return Loop(body)

@@ -137,6 +137,16 @@ layer gate(x: [T, n]) -> [T, 1] {
   return reshape(gates + hs, [T, 1])
 }
 
+# All that the loop inside yields is as many numbers as there are examples.
+layer once(x: [T, n]) -> [T, 1] {
+  param w: [] = 0.9
+  hs = scan x_t in x with h = 0 {
+    inner = scan e in x_t[:1] with k = h { k = tanh(w * k + e) }
+    h = inner[-1] + 0.5 * sum(x_t)
+  }
+  return reshape(hs, [T, 1])
+}
+
 fn row_of_zeros(x) = 0 * x[0]
 """
 NETS = {
@@ -154,6 +164,7 @@ NETS = {
     "matrices of all sorts": "x -> rows(x)",
     "weights and their transpose": "x -> tied(4)",
     "layers in a step": "x -> transforming",
+    "a number in a loop of one step in a loop": "x -> once",
     "a matrix in a loop in a loop": "stack(x, 2 * x, axis = 1) -> nested_matrices",
     "loops of matrices after each other": "x -> mixing -> rows(x) -> mixing",
 }
