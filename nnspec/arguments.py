@@ -25,7 +25,7 @@ def needs_rate(lr: Any, dtype: str) -> float:
     return float(value)
 
 
-def needs_names(fields: Any, help: str = "") -> None:
+def needs_names(fields: Any, help: str) -> None:
     """A Fault (E106) for what has no arrays by name: a dict has, and so have an opened npz file and a data frame."""
     import numpy as np
 

@@ -56,7 +56,7 @@ def batch_axis(shape: Shape) -> int:
     return next(i for i, d in enumerate(shape) if BATCH_NAME in size_names((d,)))
 
 
-def split_batch(shape: Shape, *between: Dim, rows: Dim = 1) -> Shape:
+def split_batch(shape: Shape, *between: Dim, rows: Dim) -> Shape:
     """A shape in which `c * batch` stands as two axes, c and batch, with others between them; or as three, c, batch, and the `rows` that
     each example has there.
     """

@@ -59,7 +59,7 @@ def taken_up(file: str, pairs: tuple[str, ...], run: str | None, wishes: Wishes)
 
 
 def train_run(
-    spec: Compilation, name: str, wishes: Wishes, folder: Path | None = None, *, resume: bool = False
+    spec: Compilation, name: str, wishes: Wishes, folder: Path | None, *, resume: bool = False
 ) -> tuple[dict[str, Any], Sequence[Diagnostic]]:
     """Train into a run directory; the document of `train --json`, and why no model was written where none was."""
     started = time.perf_counter()

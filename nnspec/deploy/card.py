@@ -31,11 +31,11 @@ def write_card(
     spec: Compilation,
     graph: Graph,
     *,
-    labels: Mapping[str, Sequence[str]] = {},
-    steps: int = 0,
-    prepared: Sequence[str] = (),
-    examples: Mapping[str, Array] = {},
-    measured: Mapping[str, Mapping[str, Any]] = {},
+    labels: Mapping[str, Sequence[str]],
+    steps: int,
+    prepared: Sequence[str],
+    examples: Mapping[str, Array],
+    measured: Mapping[str, Mapping[str, Any]],
 ) -> Path | None:
     """Put the card of an exported graph beside it, but not over a file that is no card; `measured` are metrics by the part of the data.
 

@@ -25,7 +25,7 @@ PLACING = {"cut", "reshape"}
 SIGNS = {op: sign for table in (UNARY, BINARY) for sign, op in table.items()}
 
 
-def drawing_of(model: Model, root: Part, depth: int, *, with_loss: bool = False) -> Drawing:
+def drawing_of(model: Model, root: Part, depth: int, *, with_loss: bool) -> Drawing:
     """The work on a model from its inputs to its outputs, or on to its losses; blocks are open down to `depth`."""
     ends = outputs_of(model.graph, "output", "loss") if with_loss else outputs_of(model.graph, "output")
     ends.pop("loss", None)  # their sum

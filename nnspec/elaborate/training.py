@@ -109,7 +109,7 @@ class Training:
 
 
 def elaborate_training(
-    block: ast.Train, definitions: Definitions, lets: Scope, before: Training | None = None
+    block: ast.Train, definitions: Definitions, lets: Scope, before: Training | None
 ) -> tuple[Training, list[Diagnostic]]:
     """The settings of a train block, and what is wrong with them; `before` is the block that runs before it."""
     reader, phases = _Reader(definitions, lets), PhaseReader()

@@ -20,7 +20,7 @@ SHOWN = 4
 CHANGED, OPTIMIZER = ("param:", "state:", "opt:"), "optimizer/"
 
 
-def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int = 0) -> Diagnostic:
+def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int) -> Diagnostic:
     """What to say of a step of a train block after which nothing is a number; there were epochs `before` it."""
     moment = trail.wrong()
     step -= moment.back if moment else 0

@@ -28,9 +28,7 @@ def known_texts(source: DataSource, labels: Labels) -> Sequence[str]:
     return next((texts for port, texts in labels.items() if source.fields.get(port, port) in named), ())
 
 
-def keep_labels(
-    source: DataSource, named: Labels, ports: Mapping[str, Type], labels: dict[str, list[str]], spec: Source | None = None
-) -> None:
+def keep_labels(source: DataSource, named: Labels, ports: Mapping[str, Type], labels: dict[str, list[str]], spec: Source | None) -> None:
     """Add to the labels what a source has `named`; a Fault (E305) where that is not as many as the port of a spec has classes."""
     for port, type in ports.items():
         chosen = source.fields.get(port, port)

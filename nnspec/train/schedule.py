@@ -17,7 +17,7 @@ from nnspec.graph import Graph
 from nnspec.run.program import Program
 
 
-def base_rate(spec: Compilation, stage: int = 0) -> float:
+def base_rate(spec: Compilation, stage: int) -> float:
     """The learning rate of a train block's optimizer, before any schedule."""
     optimizer = spec.trainings[stage].optimizer
     assert optimizer

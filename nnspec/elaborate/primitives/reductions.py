@@ -72,7 +72,7 @@ def _rank_of(a: Arguments) -> Value:
 
 def _along(a: Arguments, op: str, dtype: str, **attrs: Any) -> Value:
     t = batch.as_dtype(a.tensor("x"), dtype)
-    return Tensor(OPS[op](t.var, axis=a.one_axis(t, "axis"), **attrs), t.batched, a.span)
+    return Tensor(OPS[op](t.var, axis=a.one_axis(t), **attrs), t.batched, a.span)
 
 
 @builtin("batch_mean(x)")

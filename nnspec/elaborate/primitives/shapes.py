@@ -108,21 +108,21 @@ def _transpose(a: Arguments) -> Value:
 def _along(a: Arguments) -> Value:
     """A vector laid along one axis of x, so that it broadcasts over the others."""
     v, x = a.tensor("v"), a.tensor("x")
-    axis = a.one_axis(x, "axis", 0) - x.batched
+    axis = a.one_axis(x, 0) - x.batched
     return batch.reshape(v, (*v.shape, *(1,) * (len(x.shape) - axis - len(v.shape))), a.span)
 
 
 @builtin("reverse(x, axis = 0)")
 def _reverse(a: Arguments) -> Value:
     t = a.tensor("x")
-    return t.moved(OPS["flip"](t.var, axis=a.one_axis(t, "axis", 0)), a.span)
+    return t.moved(OPS["flip"](t.var, axis=a.one_axis(t, 0)), a.span)
 
 
 @builtin("positions(x, axis = 0)")
 def _positions(a: Arguments) -> Value:
     """The numbers 0, 1, 2, ... along an axis: a vector of its length, the same for every example."""
     t = a.tensor("x")
-    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[a.one_axis(t, "axis", 0)], dtype="int64")
+    numbers = a.e.graph.call(OPS["iota"], length=t.var.type.shape[a.one_axis(t, 0)], dtype="int64")
     return Tensor(numbers, False, a.span)
 
 
@@ -141,7 +141,7 @@ def _expand(a: Arguments) -> Value:
 def _pad_axis(a: Arguments) -> Value:
     """Zeros before and after x along one axis."""
     t = a.tensor("x")
-    axis = a.one_axis(t, "axis")
+    axis = a.one_axis(t)
     before, after = (a.whole(name, a.bound[name], 0) for name in ("before", "after"))
     return Tensor(OPS["pad"](t.var, axis=axis, before=before, after=after), t.batched, a.span)
 
@@ -150,4 +150,4 @@ def _pad_axis(a: Arguments) -> Value:
 def _cut_axis(a: Arguments) -> Value:
     """What a slice of any one axis is, where `x[:, 1:3]` has to say which it is."""
     t, start = a.tensor("x"), a.whole("start", a.bound["start"], 0)
-    return batch.index(t, a.one_axis(t, "axis") - t.batched, slice(start, a.bound["stop"]), a.span)[0]
+    return batch.index(t, a.one_axis(t) - t.batched, slice(start, a.bound["stop"]), a.span)[0]

@@ -50,11 +50,11 @@ class Arguments:
             raise fault("E106", f"`{name}` is a whole number from {least}, not {describe(value)}", self.at(name))
         return value
 
-    def one_axis(self, t: Tensor, name: str, default: int = -1) -> int:
+    def one_axis(self, t: Tensor, default: int = -1) -> int:
         """One axis of the node for a per-example axis, the last where nothing else is said."""
-        axes = batch.axes_of(t, self.get(name, default), self.at(name))
+        axes = batch.axes_of(t, self.get("axis", default), self.at("axis"))
         if len(axes) != 1:
-            raise fault("E205", f"`{name}` is one axis, not {len(axes)}", self.at(name))
+            raise fault("E205", f"`axis` is one axis, not {len(axes)}", self.at("axis"))
         return axes[0]
 
     def each(self, name: str, axes: int, default: Value = 1, least: int = 1) -> tuple[int, ...]:

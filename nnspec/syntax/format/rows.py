@@ -52,7 +52,7 @@ class Row:
 
 def aligned(rows: list[Row]) -> list[Row]:
     """Rows with their cells in columns: settings of a block, words of a paragraph, and lines of one shape."""
-    rows = _in_columns(rows, 0, lambda row: row.shape == "setting" and row.on_one_line)
+    rows = _in_columns(rows, lambda row: row.shape == "setting" and row.on_one_line)
     done = [row for paragraph in _paragraphs(rows) for row in _paragraph_aligned(paragraph)]
     return [row for paragraph in _paragraphs(done) for row in _comments_aligned(paragraph)]
 
@@ -70,7 +70,7 @@ def _paragraphs(rows: Sequence[Row]) -> Iterator[list[Row]]:
 
 
 def _paragraph_aligned(rows: list[Row]) -> list[Row]:
-    rows = _in_columns(rows, 0, lambda row: row.shape.partition(" ")[0] in WORDS)
+    rows = _in_columns(rows, lambda row: row.shape.partition(" ")[0] in WORDS)
     out: list[Row] = []
     for shape, run in groupby(rows, lambda row: row.shape if row.on_one_line else ""):
         lines = list(run)
@@ -104,9 +104,10 @@ def _sharing(rows: list[Row], index: int) -> tuple[int, int]:
     return len(rows), wide
 
 
-def _in_columns(rows: Sequence[Row], index: int, takes_part: Callable[[Row], bool]) -> list[Row]:
-    width = max((columns(r.cells[index]) for r in rows if takes_part(r)), default=0)
-    return [r.padded(index, width) if takes_part(r) else r for r in rows]
+def _in_columns(rows: Sequence[Row], takes_part: Callable[[Row], bool]) -> list[Row]:
+    """The same with the first cells of those that take part equally wide."""
+    width = max((columns(r.cells[0]) for r in rows if takes_part(r)), default=0)
+    return [r.padded(0, width) if takes_part(r) else r for r in rows]
 
 
 def _comments_aligned(rows: list[Row]) -> list[Row]:
