@@ -18,6 +18,8 @@ from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 SIGNATURE = ("inputs", "outputs")
+Row = tuple[str, str]
+"""A name, and what is said of it."""
 _WORD = re.compile(r'"[^"\n]*"|\w+|\S')
 
 
@@ -66,7 +68,12 @@ def _ports(types: Callable[[Model], Mapping[str, Type]]) -> Callable[[str, Compi
 def _layers(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
     """Stages that were taken out, put in or changed, in their order."""
     before, after = ([(row.name, f"{row.formula} {row.shape}") for row in s.table] for s in (a, b))
-    for kind, i0, i1, j0, j1 in _matched(*([" ".join(row) for row in rows] for rows in (before, after))):
+    yield from _in_order(part, before, after, [[" ".join(row) for row in rows] for rows in (before, after)])
+
+
+def _in_order(part: str, before: Sequence[Row], after: Sequence[Row], lines: Sequence[Sequence[str]]) -> Iterator[Change]:
+    """Rows whose lines stay, go and come."""
+    for kind, i0, i1, j0, j1 in _matched(*lines):
         if kind != "equal":
             yield from compared(part, dict(before[i0:i1]), dict(after[j0:j1]))
 
@@ -88,24 +95,32 @@ def _start(spec: Compilation, owned: Owned) -> str:
 
 
 def _losses(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
-    yield from compared(part, *(dict(_reports(s)) for s in (a, b)))
+    """Losses and metrics as they are written: those with a name by it, those without in their order."""
+    before, after = _reports(a), _reports(b)
+    yield from compared(part, *({f"{s.kind} {s.name.id}": s.value.span.one_line for s in found if s.name} for found in (before, after)))
+    for kind in ("loss", "metric"):
+        old, new = ([s.value.span.one_line for s in found if s.kind == kind and not s.name] for found in (before, after))
+        yield from _in_order(part, _numbered(kind, old), _numbered(kind, new), (old, new))
 
 
-def _reports(spec: Compilation) -> Iterator[tuple[str, str]]:
-    """The losses and metrics of the model as they are written."""
+def _reports(spec: Compilation) -> list[ast.Report]:
     model = spec.definitions.own["model", spec.model.name].definition
-    for number, s in enumerate(s for s in model.body if isinstance(s, ast.Report)):
-        yield f"{s.kind} {s.name.id if s.name else ''}".strip() + f" {number + 1}", s.value.span.one_line
+    return [s for s in model.body if isinstance(s, ast.Report)]
+
+
+def _numbered(kind: str, texts: Sequence[str]) -> list[Row]:
+    return [(f"{kind} {number}", text) for number, text in enumerate(texts, 1)]
 
 
 def _training(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
-    yield from compared(part, *(dict(_settings(s)) for s in (a, b)))
+    several = max(len(a.trainings), len(b.trainings)) > 1
+    yield from compared(part, *(dict(_settings(s, several)) for s in (a, b)))
 
 
-def _settings(spec: Compilation) -> Iterator[tuple[str, str]]:
-    """Every setting of every train block, by what it comes to."""
+def _settings(spec: Compilation, several: bool) -> Iterator[Row]:
+    """Every setting of every train block, by what it comes to, and by its block where there are several."""
     for number, training in enumerate(spec.trainings):
-        block = f"{training.name or number + 1}: " if len(spec.trainings) > 1 else ""
+        block = f"{training.name or number + 1}: " if several else ""
         yield from ((block + name, value) for name, value in settings(training))
 
 

@@ -35,7 +35,11 @@ def changed(*pairs: tuple[str, str]) -> str:
     for old, new in pairs:
         assert old in after
         after = after.replace(old, new)
-    return text(differences(*(Compilation(Source("net.nn", s), {}).checked() for s in (SPEC, after))))
+    return between(SPEC, after)
+
+
+def between(before: str, after: str) -> str:
+    return text(differences(*(Compilation(Source("net.nn", s), {}).checked() for s in (before, after))))
 
 
 @pytest.mark.parametrize("name", GALLERY)
@@ -83,6 +87,20 @@ def test_every_part_of_a_spec_is_compared() -> None:
     assert "layers\n  - relu: relu [8]\n  + tanh: tanh [8]\n" in changed(("relu", "tanh"))
 
 
+def test_a_loss_or_block_beside_another_leaves_the_other_as_it_was() -> None:
+    spec = SPEC.replace("}\ntrain", "  metric accuracy(logits, y)\n  loss mean(h)\n}\ntrain")
+    loss = "  loss   cross"
+    more = (
+        (loss, f"  loss e = mean(h^2)  metric mean(h){loss}", "+ loss e: mean(h^2)\n  + metric 1: mean(h)"),
+        (loss, f"  loss sum(h){loss}", "+ loss 1: sum(h)"),
+        ("  loss mean(h)\n", "", "- loss 2: mean(h)"),
+        ("  metric acc", "  metric a = acc", "+ metric a: accuracy(logits, y)\n  - metric 1: accuracy(logits, y)"),
+    )
+    for old, new, change in more:
+        assert between(spec, spec.replace(old, new)) == f"losses and metrics\n  {change}"
+    assert "adam" not in between(spec, spec + "train fine { data iris  epochs 7  optimizer sgd(lr = 0.1) }")
+
+
 def test_settings_are_shown_as_the_language_writes_them() -> None:
     more = 'freeze dense  penalty l2(0.1), l1(2)  clip norm(1)  start from "runs/a"  augment x -> noise(0.5)'
     shown = changed(("epochs 5", f"epochs 5  {more}"))
@@ -94,8 +112,8 @@ def test_settings_are_shown_as_the_language_writes_them() -> None:
 
 def test_a_number_that_is_named_shows_in_the_data_and_the_optimizer_by_what_it_is() -> None:
     spec = "let k = 40\n" + SPEC.replace("iris", "moons(n = k)").replace("x: [4]", "x: [2]").replace("class(3)", "class(2)")
-    a, b = (Compilation(Source("net.nn", s), {}).checked() for s in (spec, spec.replace("k = 40", "k = 50")))
-    assert text(differences(a, b)) == "training\n  - data: moons(n = 40, noise = 0.1)\n  + data: moons(n = 50, noise = 0.1)"
+    shown = between(spec, spec.replace("k = 40", "k = 50"))
+    assert shown == "training\n  - data: moons(n = 40, noise = 0.1)\n  + data: moons(n = 50, noise = 0.1)"
 
 
 def test_a_formula_inside_of_a_layer_or_a_number_that_is_named_is_shown_as_it_is_written() -> None:
