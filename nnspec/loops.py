@@ -12,7 +12,7 @@ from dataclasses import replace
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
 from nnspec.graph.loop import Loop
 from nnspec.graph.types import BATCH_NAME, Size, count, size_names, with_batch
-from nnspec.ops.arrange import concat, cut, expand, pad, reshape, transpose
+from nnspec.ops.arrange import concat, cut, expand, moved, pad, reshape, transpose
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
@@ -63,13 +63,6 @@ def split_batch(shape: Shape, *between: Dim, rows: Dim) -> Shape:
     axis = batch_axis(shape)
     behind = () if rows == 1 else (rows,)
     return (*shape[:axis], shape[axis] // BATCH // rows, *between, BATCH, *behind, *shape[axis + 1 :])
-
-
-def moved(value: Var, axis: int, to: int) -> Var:
-    """A value with one of its axes in another place."""
-    order = [i for i in range(value.type.rank) if i != axis]
-    order.insert(to, axis)
-    return transpose(value, axes=tuple(order))
 
 
 def apart(value: Var, loop: Loop, length: Dim) -> list[Var]:

@@ -10,13 +10,14 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.elaborate.update import optimizer_states
 from nnspec.graph import Graph
-from nnspec.graph.types import BATCH_NAME, size_names
+from nnspec.graph.types import BATCH_NAME
 from nnspec.plan.estimate import cost, estimate
 from nnspec.plan.layout import layout
 from nnspec.plan.memory import VALUE, Arena, Given, Inside, Own, Passing, Place, Schedule, View, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut
 from nnspec.record import dataclass
 from nnspec.rewrite.planes import with_planes
+from nnspec.run.lengths import names_of
 from nnspec.run.planned import parts_of
 from nnspec.run.team import cores
 
@@ -24,15 +25,9 @@ HEADINGS = ("value", "operation", "type", "memory", "bytes", "us")
 LONGEST_NAME = 44
 
 
-def _named_sizes(spec: Compilation) -> set[str]:
-    """The sizes of inputs and targets that are known only at run time, but for the batch."""
-    ports = spec.model.ports.values()
-    return set().union(*(size_names(t.shape) for t in ports)) - {BATCH_NAME}
-
-
 def sizes_of(spec: Compilation, batch: int | None, given: Mapping[str, int]) -> dict[str, int]:
     """A number for every size of the inputs and targets that is known only at run time; without one for the batch, that of training."""
-    names = _named_sizes(spec)
+    names = {*names_of(spec.model.ports)}
     for name in sorted(names ^ given.keys()):
         if name in names:
             raise fault("E103", f"`{name}` has no value", spec.model.span, help=f"it is a size known only at run time: --size {name}=64")
@@ -203,4 +198,4 @@ def step_plan(spec: Compilation, sizes: Mapping[str, int]) -> StepPlan:
 
 def memory_of(spec: Compilation, sizes: Mapping[str, int]) -> dict[str, object]:
     """What `compile --json` says of the memory of training; nothing where no step can be planned."""
-    return {} if _named_sizes(spec) - sizes.keys() or not spec.trainings else {"memory": step_plan(spec, sizes).memory}
+    return {} if {*names_of(spec.model.ports)} - sizes.keys() or not spec.trainings else {"memory": step_plan(spec, sizes).memory}

@@ -21,7 +21,7 @@ from nnspec.elaborate.values import Applied, Function, Tensor, Value, describe
 from nnspec.graph import Dim, Size, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, of_step, stand_in
-from nnspec.ops import OPS
+from nnspec.ops.arrange import moved
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -46,7 +46,7 @@ class OneStep:
         """The sequences of the carried values, by a loop; all of the formulas that waits for a step leaves the graph."""
         carried = list(self.carried.values())
         found = close(self.item.at_step.graph, carried, [self.item], length, [c.next for c in carried], drawn=drawn)
-        return [_exchanged(v) for v in found]
+        return [moved(v, 1, 0) for v in found]
 
 
 def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
@@ -156,13 +156,7 @@ def _sequence(e: Elaborator, tree: ast.Scan, scope: Scope) -> tuple[Var, Tensor]
     if not x.shape:
         raise fault("E204", "a `scan` walks the first axis, and this is one number", tree.sequence.span)
     x = batch.repeated(x)
-    return _exchanged(x.var), x
-
-
-def _exchanged(v: Var) -> Var:
-    """[batch, steps, ...] as [steps, batch, ...], or the other way round."""
-    exchanged: Var = OPS["transpose"](v, axes=(1, 0, *range(2, v.type.rank)))
-    return exchanged
+    return moved(x.var, 1, 0), x
 
 
 def _start(e: Elaborator, c: ast.Argument, scope: Scope) -> _Start:

@@ -169,3 +169,10 @@ concat = Op(
     strided=True,
     meets=along_axis,
 )
+
+
+def moved(x: Var, axis: int, to: int) -> Var:
+    """One axis in another place, the order of the others kept."""
+    order = [i for i in range(x.type.rank) if i != axis]
+    order.insert(to, axis)
+    return x if axis == to else transpose(x, axes=tuple(order))

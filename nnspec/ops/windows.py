@@ -79,10 +79,25 @@ def inside(padded: Any, pads: Numbers) -> Any:
     return padded[(..., *(slice(pads[i], padded.shape[2 + i] - pads[axes + i]) for i in range(axes)))]
 
 
+def reach(kernel: Numbers, dilations: Numbers) -> Numbers:
+    """How many pixels a window spans along each axis."""
+    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
+
+
+def same_pads(size: Shape, spans: Numbers, strides: Numbers) -> tuple[Numbers, Numbers]:
+    """Pads before and after by which there are as many windows as pixels, over the stride; an odd one goes after.
+
+    Along an axis whose size is known only at run time these are right for a stride of 1.
+    """
+    sides = zip(size, spans, strides, strict=True)
+    totals = [max((-(-n // s) - 1) * s + r - n, 0) if isinstance(n, int) else r - 1 for n, r, s in sides]
+    return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
+
+
 def unreached(size: Numbers, grid: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[int]:
     """How much of the padded image lies behind the last window along each axis."""
-    axes = zip(padded_shape((0, 0, *size), pads)[2:], grid, kernel, strides, dilations, strict=True)
-    return [n - ((windows - 1) * s + d * (k - 1) + 1) for n, windows, k, s, d in axes]
+    axes = zip(padded_shape((0, 0, *size), pads)[2:], grid, strides, reach(kernel, dilations), strict=True)
+    return [n - ((windows - 1) * s + spanned) for n, windows, s, spanned in axes]
 
 
 def not_cut_off(pads: Numbers, more: Numbers, strides: Numbers) -> Numbers:
@@ -93,8 +108,7 @@ def not_cut_off(pads: Numbers, more: Numbers, strides: Numbers) -> Numbers:
 
 def windows(x: Any, kernel: Numbers, strides: Numbers, dilations: Numbers, grid: Numbers) -> Any:
     """[n, c, *grid, *kernel], a view of padded images."""
-    reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True))
-    seen = np.lib.stride_tricks.sliding_window_view(x, reach, axis=tuple(range(2, x.ndim)))
+    seen = np.lib.stride_tricks.sliding_window_view(x, reach(kernel, dilations), axis=tuple(range(2, x.ndim)))
     steps = (*(slice(0, (n - 1) * s + 1, s) for n, s in zip(grid, strides, strict=True)), *(slice(None, None, d) for d in dilations))
     return seen[(slice(None), slice(None), *steps)]
 

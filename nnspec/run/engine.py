@@ -208,9 +208,7 @@ class Engine:
     @alone
     def outputs(self, fields: Mapping[str, Array], draw: int = 0) -> dict[str, Array]:
         """Outputs in use, not in training; valid until the next call. Another `draw` gives random formulas other numbers."""
-        self.settle()
-        self._draw[...] = draw
-        program = self._bound(self.spec.inference, "inference", fields).run(fields)
+        program = self._in_use(self.spec.inference, "inference", fields, draw)
         return {n: program.output(n) for n in self.spec.inference.outputs}
 
     @alone
@@ -219,9 +217,7 @@ class Engine:
 
         Another `draw` gives random formulas other numbers.
         """
-        self.settle()
-        self._draw[...] = draw
-        program = self._bound(self.spec.evaluation, "evaluation", fields).run(fields)
+        program = self._in_use(self.spec.evaluation, "evaluation", fields, draw)
         return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     @alone
@@ -324,6 +320,12 @@ class Engine:
         program = bound.run(fields)
         self.losses |= {n.removeprefix("loss:"): float(program.output(n)) for n in losses if n != "loss"}
         return float(program.output("loss"))
+
+    def _in_use(self, graph: Graph, kind: str, fields: Mapping[str, Array], draw: int) -> Runnable:
+        """The program of a graph that is not differentiated, once it has run."""
+        self.settle()
+        self._draw[...] = draw
+        return self._bound(graph, kind, fields).run(fields)
 
     def _bound(self, graph: Graph, kind: str, fields: Mapping[str, Array]) -> Bound:
         """The program of a graph for a batch of this shape."""

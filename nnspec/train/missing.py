@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.diagnostics import fault
+from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
 from nnspec.record import dataclass
@@ -104,9 +104,8 @@ def refuse_gaps(source: DataSource, stretch: Stretch, columns: frozenset[str]) -
     for name in sorted(columns & stretch.readers.keys()):
         gaps = _is_missing(stretch.readers[name]())
         if gaps.any():
-            row = stretch.before + int(np.argmax(gaps)) + 1
-            message = f"{stretch.table}, row {row}, column `{name}`: a value is missing, and every row is to get an answer"
-            raise fault("E306", message, source.span, help=f"{NOT_FINITE_HELP}; rows are dropped for training and judging only")
+            help_ = f"{NOT_FINITE_HELP}; rows are dropped for training and judging only"
+            raise _missing(source, stretch, name, gaps, "every row is to get an answer", help_)
 
 
 def refuse_unknown(source: DataSource, tall: Tall, columns: frozenset[str]) -> None:
@@ -115,9 +114,14 @@ def refuse_unknown(source: DataSource, tall: Tall, columns: frozenset[str]) -> N
         for name in sorted(columns & stretch.readers.keys()):
             values = stretch.readers[name]()
             if values.dtype.kind in NUMBERS and (gaps := _is_missing(values)).any():
-                row = stretch.before + int(np.argmax(gaps)) + 1
-                message = f"{stretch.table}, row {row}, column `{name}`: a value is missing, and what is trained on has no `{name}`"
-                raise fault("E306", message, source.span, help="the mean is that of the column of the same name; call both alike")
+                help_ = "the mean is that of the column of the same name; call both alike"
+                raise _missing(source, stretch, name, gaps, f"what is trained on has no `{name}`", help_)
+
+
+def _missing(source: DataSource, stretch: Stretch, name: str, gaps: Array, why: str, help: str) -> Fault:
+    """The first gap of a column, and why it matters."""
+    row = stretch.before + int(np.argmax(gaps)) + 1
+    return fault("E306", f"{stretch.table}, row {row}, column `{name}`: a value is missing, and {why}", source.span, help=help)
 
 
 def _is_missing(values: Array) -> Array:

@@ -13,6 +13,7 @@ from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.graph import BATCH
 from nnspec.graph.types import Dim, count, show
 from nnspec.ops import OPS
+from nnspec.ops.arrange import moved
 
 
 @builtin("one_hot(y, size = _)")
@@ -72,8 +73,7 @@ def _take(a: Arguments) -> Value:
 def _take_from_each(x: Tensor, i: Tensor) -> Tensor:
     """Rows of the same numbers from every example, with the batch behind them in the meantime."""
     rank, at = len(x.shape), len(i.shape)
-    rows_first = OPS["transpose"](x.var, axes=(1, 0, *range(2, rank + 1)))
-    taken = OPS["take"](rows_first, i.var)
+    taken = OPS["take"](moved(x.var, 1, 0), i.var)
     return x.moved(OPS["transpose"](taken, axes=(at, *range(at), *range(at + 1, at + rank))))
 
 

@@ -11,7 +11,7 @@ from nnspec.elaborate.values import Choice, Tensor, Unsized, Value, describe
 from nnspec.graph import Shape, Size, Var
 from nnspec.graph.types import Dim, show
 from nnspec.ops import OPS
-from nnspec.ops.windows import Numbers, beyond, not_cut_off
+from nnspec.ops.windows import Numbers, beyond, not_cut_off, reach, same_pads
 
 AXES = {1: "width", 2: "height, width", 3: "depth, height, width"}
 
@@ -22,8 +22,8 @@ def _pads(a: Arguments, sizes: Shape, kernel: Any, stride: Numbers, dilation: Nu
     if isinstance(pad, Choice) and pad.name == "valid":
         return (0,) * (2 * len(kernel))
     if isinstance(pad, Choice) and pad.name == "same":
-        totals = [_same(s, *rest) for s, *rest in zip(sizes, kernel, stride, dilation, strict=True)]
-        return (*(t // 2 for t in totals), *(t - t // 2 for t in totals))
+        before, after = same_pads(sizes, reach(kernel, dilation), stride)
+        return before + after
     if isinstance(pad, Choice):
         raise _no_pad(a, pad)
     if isinstance(pad, Tensor):
@@ -35,13 +35,6 @@ def _pads(a: Arguments, sizes: Shape, kernel: Any, stride: Numbers, dilation: Nu
 
 def _no_pad(a: Arguments, pad: Value, **more: str) -> Fault:
     return fault("E106", f"`pad` is same, valid or a number, not {describe(pad)}", a.at("pad"), **more)
-
-
-def _same(size: Any, kernel: int, stride: int, dilation: int) -> int:
-    if not isinstance(size, int):
-        return dilation * (kernel - 1)
-    windows = -(-size // stride)
-    return max((windows - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
 
 
 def _image(a: Arguments) -> Tensor:
@@ -120,8 +113,9 @@ def _size_before(a: Arguments, x: Tensor, w: Tensor, stride: Numbers, pads: Numb
         raise fault("E106", f"`output_pad` is less than {most}", a.at("output_pad"), help="nothing would reach the rest")
     if any(isinstance(n, Size) and s > 1 for n, s in zip(x.shape[1:], stride, strict=True)):
         raise fault("E202", f"steps of more than 1 over a size known only at run time, {show(x.shape)}, are not supported", a.at("x"))
-    reach = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
-    size = tuple((x.shape[1 + i] - 1) * stride[i] + reach[i] + more[i] - pads[i] - pads[axes + i] for i in range(axes))
+    kernel: Any = w.shape[2:]
+    seen = reach(kernel, dilation)
+    size = tuple((x.shape[1 + i] - 1) * stride[i] + seen[i] + more[i] - pads[i] - pads[axes + i] for i in range(axes))
     if any(isinstance(n, int) and n < 1 for n in size):
         raise fault("E206", f"the padding takes all of the result, which would be {show(size)}", a.at("pad"))
     return size

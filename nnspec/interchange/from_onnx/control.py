@@ -9,10 +9,10 @@ import onnx
 
 from nnspec.graph import Dim, Size, Var
 from nnspec.interchange.from_onnx.call import MOST_STEPS, Call, Rule
-from nnspec.interchange.from_onnx.moves import between, joined, squeezed, swapped, unsqueezed
+from nnspec.interchange.from_onnx.moves import between, joined, squeezed, unsqueezed
 from nnspec.interchange.read import initialisers
 from nnspec.loops import Carried, Item, close, of_step, stand_in
-from nnspec.ops.arrange import flip, reshape
+from nnspec.ops.arrange import flip, moved, reshape
 from nnspec.ops.pointwise import where
 from nnspec.record import dataclass
 
@@ -96,7 +96,7 @@ def _scan(c: Call, *inputs: Var) -> list[Var | None]:
     none = (0,) * (outputs - len(carried))
     scanned = _Scanned(
         carried,
-        tuple(swapped(s, a, 0) for s, a in zip(sequences, axes, strict=True)),
+        tuple(moved(s, a, 0) for s, a in zip(sequences, axes, strict=True)),
         c.attr("scan_input_directions", (0,) * items),
         c.attr("scan_output_directions", none),
         c.attr("scan_output_axes", none),
@@ -118,7 +118,7 @@ def _closed(c: Call, s: _Scanned) -> list[Var | None] | None:
     whole = close(c.graph, carried, items, s.length, [*after, *rows])
     last = [squeezed(between(v, 0, s.length - 1, s.length), [0]) for v in whole[: len(after)]]
     ordered = [flip(v, axis=0) if back else v for v, back in zip(whole[len(after) :], s.turned, strict=True)]
-    return [*last, *(swapped(v, 0, c.axis(a, v.type.rank)) for v, a in zip(ordered, s.axes, strict=True))]
+    return [*last, *(moved(v, 0, c.axis(a, v.type.rank)) for v, a in zip(ordered, s.axes, strict=True))]
 
 
 def _unrolled(c: Call, s: _Scanned) -> list[Var | None]:

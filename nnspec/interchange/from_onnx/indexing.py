@@ -17,10 +17,9 @@ from nnspec.interchange.from_onnx.moves import (
     full,
     gathered,
     number_of,
-    swapped,
 )
 from nnspec.ops import pointwise as p
-from nnspec.ops.arrange import expand, reshape
+from nnspec.ops.arrange import expand, moved, reshape
 from nnspec.ops.index import scatter, take
 
 
@@ -107,7 +106,7 @@ def _one_hot(c: Call, i: Var, _: Var, values: Var) -> Var:
     hot = p.equal(reshape(numbers, shape=(*i.type.shape, 1)), classes)
     off, on = (reshape(between(values, 0, n, n + 1), shape=()) for n in (0, 1))
     axis = c.attr("axis", -1)
-    return swapped(p.where(hot, on, off), i.type.rank, c.axis(axis, i.type.rank + 1))
+    return moved(p.where(hot, on, off), i.type.rank, c.axis(axis, i.type.rank + 1))
 
 
 RULES: dict[str, Rule] = {

@@ -10,7 +10,7 @@ from nnspec.graph import Dim, Graph, Shape, Size, Var
 from nnspec.graph.types import count, replaced
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.narrow import limits
-from nnspec.ops.arrange import concat, cut, expand, flip, pad, reshape, transpose
+from nnspec.ops.arrange import concat, cut, expand, flip, moved, pad, reshape, transpose
 from nnspec.ops.index import take
 from nnspec.ops.pointwise import cast, less, mod, where
 from nnspec.ops.source import iota, size_of
@@ -31,13 +31,6 @@ def squeezed(x: Var, axes: Sequence[int]) -> Var:
 def aligned(x: Var, axis: int, rank: int) -> Var:
     """A vector along one axis of so many."""
     return reshape(x, shape=(1,) * axis + x.type.shape + (1,) * (rank - axis - 1))
-
-
-def swapped(x: Var, axis: int, to: int) -> Var:
-    """One axis moved to another place, the order of the others kept."""
-    order = [i for i in range(x.type.rank) if i != axis]
-    order.insert(to, axis)
-    return x if order == sorted(order) else transpose(x, axes=tuple(order))
 
 
 def full(graph: Graph, value: float, shape: Shape, dtype: str) -> Var:
@@ -120,7 +113,7 @@ def gathered(x: Var, i: Var, axis: int) -> Var:
     """The slices of x of these numbers along an axis, in the place of that axis."""
     if axis == 0:
         return take(x, i)
-    front = take(swapped(x, axis, 0), i)
+    front = take(moved(x, axis, 0), i)
     order = tuple(range(i.type.rank, i.type.rank + axis)) + tuple(range(i.type.rank)) + tuple(range(i.type.rank + axis, front.type.rank))
     return transpose(front, axes=order)
 

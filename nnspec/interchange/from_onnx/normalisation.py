@@ -6,11 +6,11 @@ from functools import reduce
 
 from nnspec.graph import Var
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import aligned, as_kind, between, full, gathered, swapped
+from nnspec.interchange.from_onnx.moves import aligned, as_kind, between, full, gathered
 from nnspec.interchange.from_onnx.roots import root
 from nnspec.ops import pointwise as p
 from nnspec.ops import reduce as r
-from nnspec.ops.arrange import pad, reshape
+from nnspec.ops.arrange import moved, pad, reshape
 from nnspec.ops.index import pick
 
 GROUP_GAINS_BY_CHANNEL = 21
@@ -36,7 +36,7 @@ def _batch_norm(c: Call, x: Var, gain: Var, bias: Var, mean: Var, variance: Var)
         return (x - aligned(as_kind(mean, x.type.dtype), 1, rank)) * aligned(scale, 1, rank) + aligned(bias, 1, rank)
     axes = tuple(i for i in range(rank) if i != 1)
     of_batch = _moments(x, axes)
-    y = (x - of_batch[0]) / p.sqrt(of_batch[1] + epsilon) * aligned(gain, 1, rank) + aligned(bias, 1, rank)
+    y = _scaled((x - of_batch[0]) / p.sqrt(of_batch[1] + epsilon), gain, bias)
     keep = c.attr("momentum", 0.9)
     running = (old * keep + reshape(new, shape=old.type.shape) * (1 - keep) for old, new in zip((mean, variance), of_batch, strict=True))
     return y, *running
@@ -44,7 +44,12 @@ def _batch_norm(c: Call, x: Var, gain: Var, bias: Var, mean: Var, variance: Var)
 
 def _instance_norm(c: Call, x: Var, gain: Var, bias: Var) -> Var:
     y = _standard(x, tuple(range(2, x.type.rank)), c.attr("epsilon", EPSILON))
-    return y * aligned(gain, 1, x.type.rank) + aligned(bias, 1, x.type.rank)
+    return _scaled(y, gain, bias)
+
+
+def _scaled(y: Var, gain: Var, bias: Var) -> Var:
+    """By a number for each channel."""
+    return y * aligned(gain, 1, y.type.rank) + aligned(bias, 1, y.type.rank)
 
 
 def _layer_norm(c: Call, x: Var, gain: Var, bias: Var | None = None) -> tuple[Var, ...]:
@@ -65,9 +70,8 @@ def _group_norm(c: Call, x: Var, gain: Var, bias: Var) -> Var:
     apart = reshape(x, shape=(n, groups, channels // groups, *size))
     y = _standard(apart, tuple(range(2, apart.type.rank)), c.attr("epsilon", EPSILON))
     if c.opset < GROUP_GAINS_BY_CHANNEL:
-        y = y * aligned(gain, 1, y.type.rank) + aligned(bias, 1, y.type.rank)
-        return reshape(y, shape=x.type.shape)
-    return reshape(y, shape=x.type.shape) * aligned(gain, 1, x.type.rank) + aligned(bias, 1, x.type.rank)
+        return reshape(_scaled(y, gain, bias), shape=x.type.shape)
+    return _scaled(reshape(y, shape=x.type.shape), gain, bias)
 
 
 def _mean_variance(c: Call, x: Var) -> Var:
@@ -99,7 +103,7 @@ def _nll(c: Call, log_probs: Var, target: Var, weight: Var | None = None) -> Var
     ignored = c.attributes.get("ignore_index")
     there = None if ignored is None else p.not_equal(target, ignored)
     chosen = target if there is None else p.where(there, target, 0)
-    losses = -pick(swapped(log_probs, 1, log_probs.type.rank - 1), chosen)
+    losses = -pick(moved(log_probs, 1, log_probs.type.rank - 1), chosen)
     weights = full(c.graph, 1.0, losses.type.shape, losses.type.dtype) if weight is None else gathered(weight, chosen, 0)
     if there is not None:
         weights = p.where(there, weights, 0.0)

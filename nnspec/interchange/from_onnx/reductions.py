@@ -9,12 +9,12 @@ from typing import Any
 from nnspec.graph import Var
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import as_value, elements, full, swapped
+from nnspec.interchange.from_onnx.moves import as_value, elements, full
 from nnspec.interchange.from_onnx.roots import root
 from nnspec.ops import pointwise as p
 from nnspec.ops import reduce as r
 from nnspec.ops.along import cumsum
-from nnspec.ops.arrange import cut, flip, pad, reshape
+from nnspec.ops.arrange import cut, flip, moved, pad, reshape
 from nnspec.ops.index import one_hot, top
 
 SINCE_SOFTMAX_OF_ONE_AXIS = 13
@@ -48,7 +48,7 @@ def _formula(before: Callable[[Var], Var], op: Any, after: Callable[[Var], Var] 
 
 
 def _extreme(op: Any, nothing: float) -> Rule:
-    """The largest or smallest; over no elements at all it is infinite."""
+    """One that is infinite over no elements at all."""
 
     def rule(c: Call, x: Var, _: Var | None = None) -> Var:
         axes, keep = _axes(c, x), bool(c.attr("keepdims", 1))
@@ -58,13 +58,6 @@ def _extreme(op: Any, nothing: float) -> Rule:
         return op(x, axes=axes, keep=keep) if axes else x
 
     return rule
-
-
-def _log_sum_exp(c: Call, x: Var, _: Var | None = None) -> Var:
-    axes, keep = _axes(c, x), bool(c.attr("keepdims", 1))
-    if axes and count(x.type.shape[a] for a in axes) == 0:
-        return full(c.graph, -math.inf, r.reduced(x.type, axes, keep), x.type.dtype)
-    return r.logsumexp(x, axes=axes, keep=keep) if axes else x
 
 
 def _arg(sign: int) -> Rule:
@@ -95,12 +88,12 @@ def _over(op: Callable[..., Var]) -> Rule:
 
 def _hard_max_of(x: Var, axes: tuple[int, ...]) -> Var:
     first = (
-        swapped(x, axes[0], x.type.rank - 1)
+        moved(x, axes[0], x.type.rank - 1)
         if len(axes) == 1
         else reshape(x, shape=(*x.type.shape[: axes[0]], count(x.type.shape[axes[0] :])))
     )
     hot = one_hot(r.argmax(first, axis=first.type.rank - 1), size=first.type.shape[-1], dtype=x.type.dtype)
-    return swapped(hot, x.type.rank - 1, axes[0]) if len(axes) == 1 else reshape(hot, shape=x.type.shape)
+    return moved(hot, x.type.rank - 1, axes[0]) if len(axes) == 1 else reshape(hot, shape=x.type.shape)
 
 
 def _cumsum(c: Call, x: Var, _: Var) -> Var:
@@ -115,9 +108,9 @@ def _cumsum(c: Call, x: Var, _: Var) -> Var:
 def _top_k(c: Call, x: Var, _: Var | None = None) -> tuple[Var, ...]:
     axis = c.axis_of(x, -1)
     (k,) = c.ints("k", 1) or (1,)
-    last = swapped(x, axis, x.type.rank - 1)
+    last = moved(x, axis, x.type.rank - 1)
     numbers = top(last if c.attr("largest", 1) else -last, size=k)
-    return tuple(swapped(v, x.type.rank - 1, axis) for v in (elements(last, numbers, x.type.rank - 1), numbers))
+    return tuple(moved(v, x.type.rank - 1, axis) for v in (elements(last, numbers, x.type.rank - 1), numbers))
 
 
 RULES: dict[str, Rule] = {
@@ -126,7 +119,7 @@ RULES: dict[str, Rule] = {
     "ReduceProd": _reduction(r.prod),
     "ReduceMax": _extreme(r.max, -math.inf),
     "ReduceMin": _extreme(r.min, math.inf),
-    "ReduceLogSumExp": _log_sum_exp,
+    "ReduceLogSumExp": _extreme(r.logsumexp, -math.inf),
     "ReduceL1": _formula(p.abs, r.sum),
     "ReduceL2": _formula(p.square, r.sum, root),
     "ReduceSumSquare": _formula(p.square, r.sum),

@@ -11,9 +11,10 @@ import numpy as np
 
 from nnspec.graph import Dim, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import aligned, rows, swapped
+from nnspec.interchange.from_onnx.moves import aligned, rows
 from nnspec.interchange.lowering import Array
 from nnspec.ops import pointwise as p
+from nnspec.ops.arrange import moved
 from nnspec.ops.linear import matmul
 from nnspec.record import dataclass
 
@@ -166,8 +167,8 @@ def _weighted(c: Call, x: Var, axis: Axis, places: Array) -> Var:
     if axis.after * axis.before > LARGEST_MATRIX:
         raise c.fault("E521", f"an axis of {axis.before} is not resized to {axis.after}: the weights would be too many")
     last, matrix = x.type.rank - 1, weights_of(c.attr, axis, places)
-    product = matmul(swapped(x, axis.number, last), c.builder.constant(matrix, x.type.dtype, f"{c.node.output[0]}.weights"))
-    return swapped(product, last, axis.number)
+    product = matmul(moved(x, axis.number, last), c.builder.constant(matrix, x.type.dtype, f"{c.node.output[0]}.weights"))
+    return moved(product, last, axis.number)
 
 
 def weights_of(attr: Attr, axis: Axis, places: Array) -> Array:

@@ -11,10 +11,10 @@ import numpy as np
 
 from nnspec.graph import Var
 from nnspec.interchange.from_onnx.call import Call, Rule
-from nnspec.interchange.from_onnx.moves import as_kind, as_value, between, counting, joined, swapped, unsqueezed
+from nnspec.interchange.from_onnx.moves import as_kind, as_value, between, counting, joined, unsqueezed
 from nnspec.interchange.lowering import Array
 from nnspec.ops import pointwise as p
-from nnspec.ops.arrange import reshape, transpose
+from nnspec.ops.arrange import moved, reshape, transpose
 from nnspec.ops.index import take
 
 SINCE_AXIS_AS_INPUT = 20
@@ -33,11 +33,11 @@ def _dft(c: Call, x: Var, *_: Var | None) -> Var:
     [whole] = c.ints("dft_length", 1) or (2 * (n - 1) if inverse and onesided else n,)
     cos, sin = (c.builder.constant(m, x.type.dtype, f"{c.node.output[0]}.{k}") for k, m in _waves(n, whole, inverse, onesided).items())
     seen = between(x, at, 0, cos.type.numbers[0])
-    re, *im = (swapped(between(seen, parts, i, i + 1), at, parts) for i in range(kinds))
+    re, *im = (moved(between(seen, parts, i, i + 1), at, parts) for i in range(kinds))
     found = [re @ cos, re @ sin]
     if im:
         found = [found[0] - im[0] @ sin, found[1] + im[0] @ cos]
-    return joined([swapped(v, parts, at) for v in (found[:1] if inverse and onesided else found)], parts)
+    return joined([moved(v, parts, at) for v in (found[:1] if inverse and onesided else found)], parts)
 
 
 def _waves(n: int, whole: int, inverse: bool, onesided: bool) -> dict[str, Array]:
@@ -71,7 +71,7 @@ def _grid_sample(c: Call, x: Var, grid: Var) -> Var:
         for axis, (i, _) in enumerate(chosen):
             number = number + i * prod(sizes[axis + 1 :])
         total.append(take(pixels, number) * unsqueezed(weight, [weight.type.rank]))
-    return swapped(reduce(p.add, total), total[0].type.rank - 1, 1)
+    return moved(reduce(p.add, total), total[0].type.rank - 1, 1)
 
 
 def _place(c: Call, grid: Var, axis: int, size: int) -> Var:

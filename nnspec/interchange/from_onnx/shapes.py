@@ -13,7 +13,7 @@ from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import around, as_kind, as_value, between, counting, every, full, joined, rows, squeezed, unsqueezed
 from nnspec.interchange.lengths import HELP, written_down
 from nnspec.ops import pointwise as p
-from nnspec.ops.arrange import concat, expand, flip, reshape, transpose
+from nnspec.ops.arrange import concat, expand, flip, moved, reshape, transpose
 from nnspec.ops.index import take
 
 VERY_FAR = 1 << 31  # a slice that ends there ends at the end
@@ -222,13 +222,13 @@ def _reverse_sequence(c: Call, x: Var, lengths: Var) -> Var:
     batch_axis = c.attr("batch_axis", 1)
     if {batch_axis, c.attr("time_axis", 0)} != {0, 1}:
         raise c.fault("E524", "time and batch are its first two axes")
-    turned = x if batch_axis == 0 else transpose(x, axes=(1, 0, *range(2, x.type.rank)))
+    turned = moved(x, batch_axis, 0)
     n, length = turned.type.shape[:2]
     at, until = counting(c.graph, length), reshape(lengths, shape=(n, 1))
     numbers = p.where(p.less(at, until), until - 1 - at, at)
     first = reshape(counting(c.graph, n) * as_value(c.graph, length), shape=(n, 1))
     found = take(reshape(turned, shape=(n * length, *turned.type.shape[2:])), numbers + first)
-    return found if batch_axis == 0 else transpose(found, axes=(1, 0, *range(2, x.type.rank)))
+    return moved(found, 0, batch_axis)
 
 
 RULES: dict[str, Rule] = {

@@ -20,7 +20,7 @@ from nnspec.ops.arrange import concat, reshape, transpose
 from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.index import pick, put_rows
 from nnspec.ops.pool import avg_pool, max_pool
-from nnspec.ops.windows import Numbers, beyond, not_cut_off, window_count
+from nnspec.ops.windows import Numbers, beyond, not_cut_off, reach, same_pads, window_count
 from nnspec.record import dataclass
 
 
@@ -35,7 +35,7 @@ class Windows:
 
     @property
     def reach(self) -> Numbers:
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
+        return reach(self.kernel, self.dilations)
 
     @property
     def plain(self) -> bool:
@@ -55,13 +55,10 @@ def _windows(c: Call, x: Type, kernel: Numbers) -> Windows:
 
 def _same(c: Call, x: Type, seen: Windows, upper: bool) -> Numbers:
     """Pads by which there are as many windows as pixels, over the stride; an odd one goes behind, or in front."""
-    totals = []
-    for size, reach, stride in zip(x.shape[2:], seen.reach, seen.strides, strict=True):
+    for size, stride in zip(x.shape[2:], seen.strides, strict=True):
         if isinstance(size, Size) and stride > 1:
             raise c.fault("E523", f"`auto_pad` with strides needs to know the size `{size}`")
-        rest = 0 if isinstance(size, Size) else (size - 1) % stride
-        totals.append(max(0, reach - 1 - rest))
-    less, more = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
+    less, more = same_pads(x.shape[2:], seen.reach, seen.strides)
     return (*less, *more) if upper else (*more, *less)
 
 

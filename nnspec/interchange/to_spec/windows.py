@@ -14,7 +14,7 @@ from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.slicing import END, cut, padded_axis
 from nnspec.interchange.to_spec.step import Read, Step, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Value, of_example, reshaped, transposed
-from nnspec.ops.windows import beyond
+from nnspec.ops.windows import beyond, reach, same_pads
 from nnspec.record import dataclass
 
 
@@ -30,7 +30,7 @@ class Window:
 
     @property
     def reach(self) -> tuple[int, ...]:
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return reach(self.kernel, self.dilation)
 
     def over(self, sizes: Shape) -> tuple[Dim, ...]:
         """How many windows there are along each axis."""
@@ -45,11 +45,7 @@ class Window:
 
     def is_same(self, sizes: Shape) -> bool:
         """Whether as many zeros lie around as the language's `same` puts there, the odd one at the end."""
-        totals = [
-            max((-(-n // s) - 1) * s + r - n, 0) if isinstance(n, int) else r - 1
-            for n, s, r in zip(sizes, self.stride, self.reach, strict=True)
-        ]
-        return (self.before, self.after) == (tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals))
+        return (self.before, self.after) == same_pads(sizes, self.reach, self.stride)
 
 
 def window_of(step: Step, kernel: Sequence[int], sizes: Shape) -> Window:
@@ -59,19 +55,16 @@ def window_of(step: Step, kernel: Sequence[int], sizes: Shape) -> Window:
     pads = tuple(step.attr("pads", None) or (0,) * (2 * axes))
     auto = step.attr("auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        pads = _same(step, auto, sizes, [(k, s, d) for k, s, d in zip(kernel, stride, dilation, strict=True)])
+        pads = _same(step, sizes, reach(tuple(kernel), dilation), stride, auto == "SAME_UPPER")
     return Window(tuple(kernel), stride, dilation, pads[:axes], pads[axes:])
 
 
-def _same(step: Step, auto: str, sizes: Shape, axes: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:
+def _same(step: Step, sizes: Shape, seen: tuple[int, ...], stride: tuple[int, ...], upper: bool) -> tuple[int, ...]:
     """As many windows as the size over the stride."""
-    totals = []
-    for n, (k, s, d) in zip(sizes, axes, strict=True):
-        if isinstance(n, Size) and s > 1:
-            raise step.fault("its padding depends on the sizes of the data")
-        totals.append(max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0) if isinstance(n, int) else d * (k - 1))
-    small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
-    return (*small, *large) if auto == "SAME_UPPER" else (*large, *small)
+    if any(isinstance(n, Size) and s > 1 for n, s in zip(sizes, stride, strict=True)):
+        raise step.fault("its padding depends on the sizes of the data")
+    less, more = same_pads(sizes, seen, stride)
+    return (*less, *more) if upper else (*more, *less)
 
 
 def settings_of(w: Window, kernel: bool = True) -> dict[str, Any]:
