@@ -25,6 +25,8 @@ PAGES = [ROOT / "nnspec" / "errors" / f"{code}.md" for code in TRAINED] + pages(
 
 SPEC = """schedule falling(by = 1.5) = lr * (1 - by * max(epoch, by / 9 - 0.5))
 schedule share = lr / 2
+schedule factor = 0.9^epoch
+schedule whole = 0.01 * 0.9^epoch
 optimizer up(lr) {{ w <- w + lr * g }}
 model M {{
   input  x: [4]
@@ -80,6 +82,8 @@ SAYS: dict[str, tuple[dict[str, object], list[str]]] = {
     "a rate that falls below zero": ({"more": "  schedule falling\n"}, ["W126"]),
     "a rate that is below zero all along": ({"more": "  schedule falling(9)\n"}, ["W126"]),
     "a share of the rate": ({"more": "  schedule share\n"}, []),
+    "a factor in the place of a rate": ({"more": "  schedule factor\n", "optimizer": "adam"}, ["W133"]),
+    "a rate in the place of the optimizer's": ({"more": "  schedule whole\n", "optimizer": "adam"}, []),
     "an optimizer that goes up": ({"more": "  schedule falling(9)\n", "optimizer": "up(lr = 0.1)"}, []),
     "a schedule that is meant": ({"more": "  schedule warmup(100) # nnspec: allow W116: the first part of a longer run\n"}, []),
     "a rate that kills": ({"optimizer": "sgd(lr = 1e3)", "stages": "dense(8) -> relu -> dense(8) -> relu"}, ["W401"]),
@@ -102,6 +106,17 @@ def test_it_says(name: str) -> None:
 
 
 SECONDS, METRES = 1.7e9 + 600 * RANDOM.random(65), 5.4e6 + (500 * RANDOM.random(65)).round(2)
+
+
+def test_a_loss_that_does_not_fall_is_laid_to_what_gives_the_rate() -> None:
+    def blamed(schedule: str) -> list[str]:
+        spec = SPEC.format(stages="dense(8)", batch=65, epochs=5, optimizer="sgd(lr = 1e-9)", more=f"  schedule {schedule}\n", classes=3)
+        told = nnspec.loads("schedule still = 1e-9\n" + spec).fit({"x": X, "y": Y}, progress=Progress(on_warning=lambda _: None)).warnings
+        return [d.span.text for d in told if d.code == "W405" and d.span]
+
+    assert (blamed("share"), blamed("still")) == (["sgd(lr = 1e-9)"], ["still"])
+
+
 COLUMNS = {
     "seconds of ten minutes": (SECONDS, "float32"),
     "seconds of a day": (1.7e9 + 86400 * RANDOM.random(65), "float32"),

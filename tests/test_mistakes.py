@@ -75,6 +75,22 @@ MISTAKES = {
         model("output y = x -> dense"), "E103", 3, "dense", "`dense` is missing `units`", "dense(x, units, bias = true, init = he_normal)"
     ),
     "no learning rate": Mistake(training("  epochs 3", "  optimizer sgd"), "E103", 8, "sgd", "`sgd` is missing `lr`", "sgd(lr)"),
+    "a schedule that asks for the rate": Mistake(
+        "schedule s(lr, every = 2) = lr * 0.9^(epoch / every)\n" + training("  epochs 3", "  optimizer sgd(0.1)", "  schedule s"),
+        "E103", 10, "s", "`s` is missing `lr`", "a schedule knows `lr` without being given it: write `schedule s(every = 2)`",
+    ),
+    "an optimizer that asks for the gradient": Mistake(
+        "optimizer by(lr, g) { w <- w - lr * g }\n" + training("  epochs 3", "  optimizer by(0.1)"), "E103", 9,
+        "by(0.1)", "`by` is missing `g`", "an optimizer knows `g` without being given it: write `optimizer by(lr)`",
+    ),
+    "an optimizer without its rate": Mistake(
+        "optimizer by(lr) { w <- w - lr * g }\n" + training("  epochs 3", "  optimizer by"), "E103", 9,
+        "by", "`by` is missing `lr`", "its arguments are by(lr)",
+    ),
+    "an init that asks for the fan": Mistake(
+        "init he(fan_in) = normal(0, sqrt(2 / fan_in))\n" + model("output y = x -> dense(10, init = he)"), "E103", 4,
+        "he", "`he` is missing `fan_in`", "an init knows `fan_in` without being given it: write `init he`",
+    ),
     "a parameter without a start": Mistake(
         model("param W: [4, 2]", "output y = x @ W"), "E103", 3, "param W: [4, 2]", "does not say how it starts", "~ he_normal"
     ),

@@ -195,6 +195,9 @@ MUST = {
     "W133": {
         "a rate by another name": RATES + trained("by(0.1)  schedule cosine"),
         "a rate that nobody says": RATES + trained("bare"),
+        "a factor in the place of a rate": "schedule s = 0.9^epoch\n" + trained("sgd(lr = 0.001)  schedule s"),
+        "a schedule with a rate of its own": "schedule s(lr = 0.5) = lr * 0.9^epoch\n" + trained("adam(lr = 0.001)  schedule s"),
+        "a schedule that is given another": "schedule s(lr) = lr * 0.9^epoch\n" + trained("adam(0.001)  schedule s(lr = 0.5)"),
     },
     "W118": {
         "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
@@ -309,6 +312,10 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a schedule that goes on from the rate before": "schedule s = 0.9 * rate\n" + trained("sgd(0.1)  schedule s"),
+    "a schedule of the whole rate, where no other is given": "schedule s = 0.1 / (1 + epoch)\n" + trained("adam  schedule s"),
+    "a factor of one": "schedule s = 0.1 / (1 + epoch)\n" + trained("sgd(lr = 1)  schedule s"),
+    "a schedule with epochs of its own": "schedule s(epochs = 5) = lr * 0.5^(epoch / epochs)\n" + trained("sgd(0.1)  schedule s"),
     "an input that only a loss reads": model("input x: [4]", "input w: []", "output z = x -> dense(4)", "loss w * mse(z, x)"),
     "an input whose size is read": model("input x: [4]", "input t: [6]", "output z = x * shape(t)[0]"),
     "an input that is read in training": model("input x: [4]", "input r: [4]", "output z = if training then x + r else x"),

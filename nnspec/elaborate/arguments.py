@@ -9,7 +9,7 @@ from nnspec.diagnostics import Fault, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import CHOICES, UNSAID, Builtin, Function, Tensor, Value, describe, is_dim
+from nnspec.elaborate.values import CHOICES, KNOWN, UNSAID, Builtin, Function, Tensor, Value, describe, is_dim
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
@@ -49,10 +49,21 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
         bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
     if not callee.required <= bound.keys():
         missing = next(n for n in callee.names if n in callee.required and n not in bound)
-        raise fault("E103", f"`{callee.name}` is missing `{missing}`", span, **_signature(callee))
+        more = _signature(callee) | ({"help": help_} if (help_ := _known_anyway(callee, missing)) else {})
+        raise fault("E103", f"`{callee.name}` is missing `{missing}`", span, **more)
     if isinstance(callee, Function) and callee.of_library:
         _check_truths(callee, bound, spans, written)
     return bound, spans
+
+
+def _known_anyway(callee: Function | Builtin, missing: str) -> str:
+    """What is said of an optimizer, schedule or init that asks to be given what it knows; the rate of an optimizer is to be given."""
+    known = {*KNOWN.get(callee.kind, ())} - ({"lr"} if callee.kind == "optimizer" else set())
+    if missing not in known:
+        return ""
+    others = ", ".join(parameter_text(p) for p in callee.parameters if p.name not in known)
+    article, signature = "a" if callee.kind == "schedule" else "an", f"{callee.name}({others})" if others else callee.name
+    return f"{article} {callee.kind} knows `{missing}` without being given it: write `{callee.kind} {signature}`"
 
 
 def fits(callee: Function | Builtin, written: Sequence[ast.Argument]) -> bool:

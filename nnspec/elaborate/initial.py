@@ -16,14 +16,11 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.recipe import Unlike
 from nnspec.elaborate.remember import of_library
 from nnspec.elaborate.scope import Frame
-from nnspec.elaborate.values import Applied, Owned, Saved
+from nnspec.elaborate.values import INIT_NAMES, Applied, Owned, Saved
 from nnspec.graph import Graph, Shape, Type, Var
 from nnspec.graph.types import broadcast, show
 from nnspec.ops import OPS
 from nnspec.record import dataclass
-
-INIT_NAMES = ("shape", "fan_in", "fan_out")
-"""What initialisers speak of, besides their arguments."""
 
 
 def fans(shape: Shape) -> tuple[int, int]:

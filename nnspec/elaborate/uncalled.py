@@ -17,18 +17,13 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.names import TRUTHS, unknown
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import returns_nothing
-from nnspec.elaborate.update import SCHEDULE_NAMES
-from nnspec.elaborate.values import POISON, Builtin, Function
+from nnspec.elaborate.values import KNOWN, POISON, Builtin, Function
 from nnspec.syntax import ast
 from nnspec.syntax.names import Names, names_of
 from nnspec.syntax.trees import trees
 
 IN_CALLS = {*TRUTHS, "training", "fitting", "batch", "_"}
 """What a call makes known to the body of what it calls."""
-KNOWN: Mapping[str, tuple[str, ...]] = {
-    "layer": (), "fn": (), "init": ("shape", "fan_in", "fan_out"), "optimizer": ("w", "g", "t", "lr"), "schedule": SCHEDULE_NAMES,
-}  # fmt: skip
-"""The kinds of definitions, and what the bodies of each may ask for."""
 _WORD = re.compile(r"\w+")
 
 

@@ -12,7 +12,7 @@ from nnspec.elaborate.foreign import OF_OPTIMIZERS
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import assign, require
-from nnspec.elaborate.values import Applied, Tensor, Value, describe
+from nnspec.elaborate.values import SCALARS, SCHEDULE_NAMES, VECTORS, Applied, Tensor, Value, describe
 from nnspec.graph import Graph, Type, Var
 from nnspec.graph.types import broadcast
 from nnspec.ops import OPS
@@ -135,11 +135,6 @@ def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
         raise blame(error, optimizer.spans, optimizer.span) from None
 
 
-VECTORS, SCALARS = ("w", "g"), ("lr", "t")
-"""What optimizers speak of, besides their arguments and states: of a parameter, and of the step."""
-SCHEDULE_NAMES = ("lr", "epoch", "step", "epochs", "steps", "rate", "stale")
-
-
 def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
     """From base rate, epoch and step (both from 0), their totals, the rate before and the epochs without progress to a step's rate `lr`."""
     graph = Graph("schedule", "float64")
@@ -155,3 +150,14 @@ def schedule_graph(definitions: Definitions, schedule: Applied) -> Graph:
         raise fault("E106", f"the schedule `{schedule.name}` does not give one number", schedule.span)
     graph.outputs["lr"] = result.var.name
     return graph
+
+
+def read_by(definitions: Definitions, schedule: Applied) -> set[str]:
+    """Of what schedules speak of, that on which the rate of this one hangs."""
+    graph = schedule_graph(definitions, schedule)
+    return graph.needed(graph.outputs.values()) & {*SCHEDULE_NAMES}
+
+
+def starts_from_the_base(definitions: Definitions, schedule: Applied) -> bool:
+    """Whether its rate hangs on that of the optimizer, which is also that of the step before the first."""
+    return not read_by(definitions, schedule).isdisjoint(("lr", "rate"))

@@ -229,6 +229,16 @@ class Row:
     owned: tuple[str, ...]
 
 
+VECTORS, SCALARS = ("w", "g"), ("lr", "t")
+"""What optimizers speak of, besides their arguments and states: of a parameter, and of the step."""
+SCHEDULE_NAMES = ("lr", "epoch", "step", "epochs", "steps", "rate", "stale")
+INIT_NAMES = ("shape", "fan_in", "fan_out")
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "layer": (), "fn": (), "init": INIT_NAMES, "optimizer": (*VECTORS, *SCALARS), "schedule": SCHEDULE_NAMES,
+}  # fmt: skip
+"""The kinds of definitions, and what the bodies of each may ask for."""
+
+
 def is_callable(value: Value) -> bool:
     return isinstance(value, Function | Builtin | Poison)
 

@@ -21,7 +21,13 @@ from nnspec.lint.losses import (
     probabilities_without_logarithm,
 )
 from nnspec.lint.network import Network
-from nnspec.lint.optimizers import optimizers_without_effect, rates_below_zero, rates_of_zero, rates_that_nobody_reads_or_writes
+from nnspec.lint.optimizers import (
+    optimizers_without_effect,
+    rates_below_zero,
+    rates_of_zero,
+    rates_that_a_schedule_leaves_out,
+    rates_that_nobody_reads_or_writes,
+)
 from nnspec.lint.order import said_and_true_swapped
 from nnspec.lint.paths import paths_nearly_right
 from nnspec.lint.saved import arrays_left_in_the_file
@@ -57,6 +63,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     rates_of_zero,
     rates_below_zero,
     rates_that_nobody_reads_or_writes,
+    rates_that_a_schedule_leaves_out,
     directions_taken_for_granted,
     metrics_of_no_data,
     deviation_in_place_of_the_mean,

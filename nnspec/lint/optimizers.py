@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Diagnostic, uncommented
+from nnspec.elaborate.update import starts_from_the_base
 from nnspec.elaborate.values import is_number
 from nnspec.lint.network import Network
 from nnspec.syntax import ast
@@ -55,6 +56,19 @@ def rates_that_nobody_reads_or_writes(network: Network) -> Iterator[Diagnostic]:
             arguments = ", ".join(["lr", *(p.span.text for p in definition.parameters)])
             help_ = f"write `optimizer {optimizer.name}({arguments})`, and say it there"
             yield Diagnostic("W133", message, optimizer.span, notes=((definition.name.span, "defined here"),), help=help_, level="warning")
+
+
+def rates_that_a_schedule_leaves_out(network: Network) -> Iterator[Diagnostic]:
+    """W133: a rate that the optimizer is given, and a schedule that gives another, whatever it is; 0 and 1 say that it does."""
+    for optimizer, schedule in ((t.optimizer, t.schedule) for t in network.trainings):
+        rate = optimizer.arguments.get("lr", 1) if optimizer else 1
+        if optimizer and schedule and rate not in (0, 1) and not starts_from_the_base(network.definitions, schedule):
+            own = next((p.span for p in schedule.function.parameters if p.name == "lr"), None)
+            message = f"the rate of `{optimizer.name}` has no effect: the schedule `{schedule.name}` does not start from it"
+            notes = ((own or schedule.function.definition.name.span, "this `lr` is another" if own else "gives the rate itself"),)
+            help_ = "leave that argument out: `lr` in a schedule is the optimizer's" if own else "a factor is multiplied by it: `lr * ...`"
+            place = optimizer.spans.get("lr", optimizer.span)
+            yield Diagnostic("W133", message, place, notes=notes, help=help_, level="warning")
 
 
 def _says_its_rate(definition: ast.Definition) -> bool:

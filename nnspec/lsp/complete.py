@@ -10,11 +10,9 @@ from nnspec.diagnostics import Source
 from nnspec.doc import CALLED, named
 from nnspec.elaborate.arguments import parameter_text
 from nnspec.elaborate.expectations import FUNCTIONS, MEASURES
-from nnspec.elaborate.initial import INIT_NAMES
 from nnspec.elaborate.phases import PHASE_SETTINGS, paths
 from nnspec.elaborate.training import Training, watchable
-from nnspec.elaborate.update import SCALARS, SCHEDULE_NAMES, VECTORS
-from nnspec.elaborate.values import Builtin, Function
+from nnspec.elaborate.values import KNOWN, Builtin, Function
 from nnspec.lsp.completion import Completion, arguments, library
 from nnspec.lsp.document import Document
 from nnspec.lsp.settings import is_due, model_of, of_setting
@@ -35,7 +33,6 @@ _STEPS = re.compile(r"\bsteps\s+\S+\s+with\s*\Z")
 _GIVEN = re.compile(r"\bgiven(?:\s[^{}]*,)?\s*\Z")
 _OUTPUT = re.compile(r"^[ \t]*output\s+(?:\w+\s*,\s*)*\Z", re.M)
 _ONE_LINE = re.compile(r"^(schedule|init)\b[^={}]*=", re.M)
-KNOWN = {"optimizer": (*VECTORS, *SCALARS), "schedule": SCHEDULE_NAMES, "init": INIT_NAMES}
 SETTINGS = (*(f.name for f in fields(Training) if f.name not in ("span", "name", "phases", "spans")), *PHASE_SETTINGS)
 OF_WORD = {"optimizer": "optimizer", "schedule": "schedule", "~": "init"}
 

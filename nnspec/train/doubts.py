@@ -12,6 +12,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Span, printable
 from nnspec.elaborate.training import Training
+from nnspec.elaborate.update import starts_from_the_base
 from nnspec.elaborate.values import Applied
 from nnspec.graph import Node
 from nnspec.lint.labels import labelled
@@ -125,6 +126,8 @@ def _rates(spec: Compilation, stage: int, epochs: int, steps: int, an_epoch: int
     optimizer, step = spec.trainings[stage].optimizer, next((step for step, r in rates.items() if r < -ROUNDING * rate.base), None)
     if step is not None and rate.base >= 0 and optimizer and optimizer.function.of_library:
         yield _below_zero(schedule, rates[step], f"epoch {step // an_epoch + 1}, step {step + 1}")
+    elif optimizer and rates[0] == 1 != rate.base and "lr" not in optimizer.arguments:
+        yield from _factor_alone(spec, optimizer, schedule, rate.base)
     else:
         yield from _schedule_longer_than_the_run(schedule, rate.base, list(rates.values()), epochs, steps)
 
@@ -134,6 +137,14 @@ def _below_zero(schedule: Applied, rate: float, when: str) -> Diagnostic:
     message = f"`{schedule.name}` gives a rate of {rate:.3g} in {when}: that goes up the gradient, so that the loss grows"
     help_ = "a rate is above 0, as that of `linear` or `cosine`, which end at 0; what is to grow is made a loss with a minus in front"
     return Diagnostic("W126", message, schedule.span, help=help_, level="warning")
+
+
+def _factor_alone(spec: Compilation, optimizer: Applied, schedule: Applied, base: float) -> Iterator[Diagnostic]:
+    """W133: a schedule that starts from 1, as a factor does, and leaves out the rate that the optimizer has where none is given."""
+    if not starts_from_the_base(spec.definitions, schedule):
+        message = f"`{schedule.name}` gives a rate of 1 in the first step, where that of `{optimizer.name}` is {base:g}"
+        help_ = "a schedule gives the rate itself, and a factor is multiplied by it: `lr * ...`"
+        yield Diagnostic("W133", message, schedule.span, help=help_, level="warning")
 
 
 def _schedule_longer_than_the_run(schedule: Applied, base: float, rates: Sequence[float], epochs: int, steps: int) -> Iterator[Diagnostic]:

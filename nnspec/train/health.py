@@ -9,6 +9,7 @@ from math import log
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic
+from nnspec.elaborate.update import starts_from_the_base
 from nnspec.record import dataclass
 from nnspec.train.probe import Layer, Look, Probe
 
@@ -141,7 +142,8 @@ def _not_falling(probe: Probe, first: float, now: float, epochs: int) -> Diagnos
     spec = probe.engine.spec
     classes = next((t.classes for t in spec.model.targets.values() if t.classes), None)
     guess = f", the loss of a guess, log {classes}" if classes and abs(now - log(classes)) < NEAR * log(classes) else ""
-    optimizer = spec.trainings[probe.stage].optimizer
+    optimizer, schedule = spec.trainings[probe.stage].optimizer, spec.trainings[probe.stage].schedule
+    decides = optimizer if schedule is None or starts_from_the_base(spec.definitions, schedule) else schedule
     message = f"the loss has not fallen in {epochs} epochs: {first:.4g} before and {now:.4g} now{guess}"
     help_ = "another learning rate, ten times as large or as small; and see that inputs are scaled and targets belong to their inputs"
-    return Diagnostic("W405", message, optimizer.span if optimizer else None, help=help_, level="warning")
+    return Diagnostic("W405", message, decides.span if decides else None, help=help_, level="warning")

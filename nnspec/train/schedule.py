@@ -12,7 +12,8 @@ from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.training import learning_rate
-from nnspec.elaborate.update import SCHEDULE_NAMES, schedule_graph
+from nnspec.elaborate.update import read_by, schedule_graph
+from nnspec.elaborate.values import SCHEDULE_NAMES
 from nnspec.graph import Graph
 from nnspec.run.program import Program
 
@@ -30,8 +31,7 @@ def base_rate(spec: Compilation, stage: int) -> float:
 
 def follows_length(spec: Compilation) -> bool:
     """Whether the learning rate of a train block hangs on how many epochs or steps there are."""
-    graphs = [schedule_graph(spec.definitions, t.schedule) for t in spec.trainings if t.schedule]
-    return any(graph.needed(graph.outputs.values()) & {"epochs", "steps"} for graph in graphs)
+    return any(read_by(spec.definitions, t.schedule) & {"epochs", "steps"} for t in spec.trainings if t.schedule)
 
 
 LEAST_PROGRESS = 1e-4  # as a share of the best loss
