@@ -107,6 +107,10 @@ class Span:
         """The text without line breaks and comments."""
         return " ".join(uncommented(self.text).split())
 
+    def part(self, start: int, end: int) -> Span:
+        """A stretch of it, counted from where it begins."""
+        return Span(self.source, self.start + start, self.start + end)
+
     def covers(self, other: Span) -> bool:
         return self.source is other.source and self.start <= other.start and other.end <= self.end
 

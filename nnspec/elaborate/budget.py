@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 
 from nnspec import limits
 from nnspec.diagnostics import Fault, Span
@@ -104,7 +103,7 @@ class Budget:
                 case tuple() as several:
                     left += several
                 case ast.Tree() as tree:
-                    left += [getattr(tree, part.name) for part in fields(tree) if part.name != "span"]
+                    left += tree.pieces
         return found
 
     def _called(self, name: str, f: Function) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import field
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate import batch
@@ -77,7 +77,7 @@ def names_in(e: ast.Expr, *, texts: bool = False) -> list[str]:
             case ast.Call(callee=ast.Name(), arguments=inner) | ast.Stage(body=inner) | (tuple() as inner):
                 left += reversed(inner) if isinstance(inner, tuple) else [inner]
             case ast.Tree() as tree:
-                left += [getattr(tree, f.name) for f in reversed(fields(tree))]
+                left += reversed(tree.pieces)
     return list(found)
 
 

@@ -131,6 +131,6 @@ def as_many(graph: Graph, name: str, axis: int, size: int) -> dict[str, Any]:
     call = re.match(r"(\w+\(\s*)\d+(?=\s*[,)])", found.span.text) if found and not found.span.source.library else None
     if found is None or call is None:
         return {}
-    first = Span(found.span.source, found.span.start + len(call[1]), found.span.start + call.end())
+    first = found.span.part(len(call[1]), call.end())
     better = f"{call[1]}{size}{found.span.text[call.end() :]}"
     return {"help": f"did you mean `{better}`?", "fix": Fix(first, str(size), safe=False)}

@@ -192,5 +192,5 @@ def _element(tree: ast.Scan) -> dict[str, Any]:
     read = re.search(rf"(?<![\w.]){re.escape(sequence.span.text)}(?![\w.(])(?!\s*=)", uncommented(body.text))
     if not isinstance(sequence, ast.Name) or not read:
         return {}
-    place = Span(body.source, body.start + read.start(), body.start + read.end())
+    place = body.part(read.start(), read.end())
     return {"help": f"did you mean `{tree.item.id}`, the element of `{sequence.id}`?", "fix": Fix(place, tree.item.id, safe=False)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.values import Function
 from nnspec.syntax import ast
+from nnspec.syntax.trees import trees
 
 
 def as_layer(f: Function) -> Function:
@@ -39,20 +40,8 @@ def _needed(statements: tuple[ast.Statement, ...], wanted: set[str]) -> Iterator
         names = {n.id for n in s.names} if isinstance(s, ast.Assign) else None
         if names is None or names & wanted:
             kept.append(s)
-            wanted = wanted | set(_words(s))
+            wanted = wanted | {t.id for t in trees(s) if isinstance(t, ast.Name)}
     return reversed(kept)
-
-
-def _words(tree: object) -> Iterator[str]:
-    """Every name in a tree."""
-    if isinstance(tree, ast.Name):
-        yield tree.id
-    elif isinstance(tree, tuple):
-        for item in tree:
-            yield from _words(item)
-    elif isinstance(tree, ast.Tree):
-        for field in fields(tree):
-            yield from _words(getattr(tree, field.name))
 
 
 def _around(names: tuple[ast.Name, ...]) -> Span:

@@ -93,6 +93,11 @@ class Training:
         return self.data, self.validation, self.test, self.seed
 
     @property
+    def head(self) -> Span:
+        """The word that it begins with."""
+        return self.span.part(0, len("train"))
+
+    @property
     def fills(self) -> bool:
         """Whether a source says that means, of what is trained on, stand for missing values."""
         return any(s.options.get("missing") == "mean" for s in self.sources)
@@ -141,7 +146,7 @@ def _inherited(before: Training | None, found: Mapping[str, Any]) -> dict[str, A
 
 
 def _missing(block: ast.Train, written: Mapping[str, Span]) -> list[Diagnostic]:
-    place = Span(block.span.source, block.span.start, block.span.start + len("train"))
+    place = block.span.part(0, len("train"))
     out = []
     if "optimizer" not in written:
         out.append(Diagnostic("E110", "this train block has no optimizer", place, help="write for example `optimizer adam(lr = 1e-3)`"))

@@ -26,7 +26,7 @@ def _calls(network: Network, name: str) -> list[Span]:
     """Where a model is called that gets parameters there; each place once, as those in a `repeat` are meant to be apart."""
     owners = (row.span for row in network.model.rows if any(re.match(rf"{name}(_\d+)?\.", owned) for owned in row.owned))
     said = ((span, uncommented(span.text)) for span in dict.fromkeys(owners))
-    return [Span(s.source, s.start + m.start(), s.start + m.end()) for s, text in said for m in re.finditer(rf"\b{name}\b", text)]
+    return [s.part(m.start(), m.end()) for s, text in said for m in re.finditer(rf"\b{name}\b", text)]
 
 
 def _apart(name: str, first: Span, other: Span) -> Diagnostic:
@@ -44,7 +44,7 @@ def channels_before_units(network: Network) -> Iterator[Diagnostic]:
         numbers = _THREE_NUMBERS.search(span.text) if span and alike else None
         if span and numbers and int(numbers[3]) >= LARGE_KERNEL > int(numbers[4]):
             layer, units, kernel, stride = numbers.groups()
-            place = Span(span.source, span.start + numbers.start(), span.start + numbers.end())
+            place = span.part(numbers.start(), numbers.end())
             count = f"{units} unit{'s' * (units != '1')}"
             message = f"`{layer}({units}, {kernel}, {stride})` has {count}, a kernel of {kernel}, and a stride of {stride}"
             better = f"{layer}({kernel}, {stride}"

@@ -46,7 +46,7 @@ def labelled(model: Model, definitions: Definitions) -> Iterator[Labelled]:
             target = (ast.dotted(given.value) if given else None) or ""
             if given and target in model.targets:
                 place = given.value.span
-                yield Labelled(function.name, target, Span(span.source, span.start + place.start, span.start + place.end))
+                yield Labelled(function.name, target, span.part(place.start, place.end))
 
 
 def classes_as_signs(network: Network) -> Iterator[Diagnostic]:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import TypeVar
 
 from nnspec.diagnostics import Diagnostic
 from nnspec.lint.network import Network
 from nnspec.syntax import ast
-
-T = TypeVar("T", bound=ast.Tree)
+from nnspec.syntax.trees import trees
 
 
 def carried_without_a_step(network: Network) -> Iterator[Diagnostic]:
     """W137: what a `scan` carries, and no statement of a step gives a value."""
+    for scan in _scans(network):
+        given = {n.id for a in trees(scan.body) if isinstance(a, ast.Assign) for n in a.names}
+        for c in (c for c in scan.carried if c.name not in given):
+            message = f"no step gives `{c.name}` a value, so that it stays as it starts"
+            help_ = f"say in the braces what it becomes: `{c.name} = ...`"
+            yield Diagnostic("W137", message, c.span, help=help_, level="warning")
+
+
+def _scans(network: Network) -> Iterator[ast.Scan]:
+    """Those of the model and of the definitions it may call."""
     for (kind, name), f in network.definitions.own.items():
         if "scan" in f.definition.span.text and (kind != "model" or name == network.model.name):
-            for scan in _within(f.definition, ast.Scan):
-                given = {n.id for s in scan.body for a in _within(s, ast.Assign) for n in a.names}
-                for c in scan.carried:
-                    if c.name not in given:
-                        message = f"no step gives `{c.name}` a value, so that it stays as it starts"
-                        help_ = f"say in the braces what it becomes: `{c.name} = ...`"
-                        yield Diagnostic("W137", message, c.span, help=help_, level="warning")
-
-
-def _within(tree: object, kind: type[T]) -> Iterator[T]:
-    """All trees of a kind in another."""
-    if isinstance(tree, kind):
-        yield tree
-    parts = [getattr(tree, f.name) for f in fields(tree)] if isinstance(tree, ast.Tree) else tree if isinstance(tree, tuple) else ()
-    for part in parts:
-        yield from _within(part, kind)
+            yield from (tree for tree in trees(f.definition) if isinstance(tree, ast.Scan))

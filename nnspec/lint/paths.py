@@ -28,4 +28,4 @@ def _paths(training: Training) -> Iterator[tuple[str, Span]]:
 def _written(path: str, span: Span) -> Span | None:
     """The path itself in the place of what names it, unless a `let` holds it."""
     at = span.text.find(f'"{path}"') + 1
-    return Span(span.source, span.start + at, span.start + at + len(path)) if at else None
+    return span.part(at, at + len(path)) if at else None

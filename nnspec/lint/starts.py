@@ -111,4 +111,4 @@ def _written(owned: Owned, product: Product) -> Span | None:
         return start.span
     call = product.span
     found = re.search(rf"\b{start.name}\b", call.text) if call else None
-    return Span(call.source, call.start + found.start(), call.start + found.end()) if call and found else None
+    return call.part(found.start(), found.end()) if call and found else None

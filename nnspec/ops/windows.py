@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 from typing import Any
@@ -91,6 +91,11 @@ def same_pads(size: Shape, spans: Numbers, strides: Numbers) -> tuple[Numbers, N
     """
     sides = zip(size, spans, strides, strict=True)
     totals = [max((-(-n // s) - 1) * s + r - n, 0) if isinstance(n, int) else r - 1 for n, r, s in sides]
+    return halved(totals)
+
+
+def halved(totals: Sequence[int]) -> tuple[Numbers, Numbers]:
+    """As much before as after; an odd one goes after."""
     return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
 
 

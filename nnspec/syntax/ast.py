@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 from nnspec.diagnostics import Span
 from nnspec.record import dataclass
@@ -13,6 +15,11 @@ class Tree:
     """A piece of the source, at its place."""
 
     span: Span
+
+    @property
+    def pieces(self) -> list[Any]:
+        """What it is made of, in the order of the text."""
+        return [getattr(self, f.name) for f in fields(self) if f.name != "span"]
 
 
 # ---- expressions

@@ -9,7 +9,6 @@ from typing import Any
 from nnspec.diagnostics import Span
 from nnspec.record import dataclass
 from nnspec.syntax import ast
-from nnspec.syntax.trees import pieces
 
 OF_DATA = ("data", "validation", "test")
 
@@ -234,7 +233,7 @@ def _walk(names: Names, tree: Any, block: _Block) -> None:
             case ast.Scan():
                 _scan(names, tree, block)
             case ast.Tree():
-                todo += reversed(pieces(tree))
+                todo += reversed(tree.pieces)
 
 
 def _scan(names: Names, scan: ast.Scan, block: _Block) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Any
 
 from nnspec.diagnostics import Span
@@ -20,12 +19,7 @@ def trees(tree: Any) -> Iterator[ast.Tree]:
             todo += reversed(tree)
         elif isinstance(tree, ast.Tree):
             yield tree
-            todo += reversed(pieces(tree))
-
-
-def pieces(tree: ast.Tree) -> list[Any]:
-    """What a tree is made of, in the order of the text."""
-    return [getattr(tree, f.name) for f in fields(tree) if f.name != "span"]
+            todo += reversed(tree.pieces)
 
 
 def number_in(lists: Span, at: Sequence[int]) -> Span | None:
@@ -38,4 +32,4 @@ def number_in(lists: Span, at: Sequence[int]) -> Span | None:
     number = piece.operand if isinstance(piece, ast.Unary) else piece
     if piece is None or not isinstance(number, ast.Number):
         return None
-    return Span(lists.source, lists.start + piece.span.start, lists.start + piece.span.end)
+    return lists.part(piece.span.start, piece.span.end)

@@ -38,8 +38,7 @@ def doubts(spec: Compilation, stage: int, data: Fields, labels: Labels, epochs: 
 
 def _place(training: Training, *settings: str) -> Span:
     """The first of these settings that is written, or the head of the block."""
-    head = Span(training.span.source, training.span.start, training.span.start + len("train"))
-    return next((training.spans[name] for name in settings if name in training.spans), head)
+    return next((training.spans[name] for name in settings if name in training.spans), training.head)
 
 
 def _batch_of_one(spec: Compilation, training: Training, number: int) -> Iterator[Diagnostic]:

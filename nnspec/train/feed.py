@@ -68,7 +68,7 @@ class Feed:
             return self._of_block(training, data, path, note)
         dataset = self._of_block(replace(training, validation=None), data, path, note)
         needs_names(validation, "a share of the data is said in the spec: `validation 0.2`")
-        labels = {name: list(texts) for name, texts in dataset.labels.items()}
+        labels = lists(dataset.labels)
         return replace(dataset, validation=self.checked(validation, self.ports, labels, dataset.means), labels=labels)
 
     def _of_block(self, training: Training, data: Fields | None, path: str | None, note: Note) -> Dataset:
@@ -109,7 +109,7 @@ class Feed:
     @property
     def texts(self) -> dict[str, list[str]]:
         """The labels as lists of their own."""
-        return {name: list(texts) for name, texts in self.labels.items()}
+        return lists(self.labels)
 
     def named(self, values: Sequence[Any]) -> dict[str, Any]:
         """What is given without names, as many values as there are inputs."""

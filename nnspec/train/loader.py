@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nnspec import resources
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import fault
 from nnspec.elaborate.sources import DataSource, check_field
 from nnspec.elaborate.training import Training
 from nnspec.graph import Type
@@ -139,8 +139,8 @@ class Loader:
             return reading(self.training.data, self.data), self.data
         if self.data:
             return source_from_path(self.data), None
-        place = Span(self.training.span.source, self.training.span.start, self.training.span.start + len("train"))
-        raise fault("E302", "this train block has no data", place, help="write for example `data digits`, or give `--data FILE`")
+        help_ = "write for example `data digits`, or give `--data FILE`"
+        raise fault("E302", "this train block has no data", self.training.head, help=help_)
 
     def opened(self, source: DataSource, data: str | None) -> Parts:
         for name in source.fields:

@@ -20,7 +20,7 @@ from nnspec.ops.arrange import concat, reshape, transpose
 from nnspec.ops.image import conv, conv_input_grad
 from nnspec.ops.index import pick, put_rows
 from nnspec.ops.pool import avg_pool, max_pool
-from nnspec.ops.windows import Numbers, beyond, not_cut_off, reach, same_pads, window_count
+from nnspec.ops.windows import Numbers, beyond, halved, not_cut_off, reach, same_pads, window_count
 from nnspec.record import dataclass
 
 
@@ -110,8 +110,7 @@ def _transposed_pads(c: Call, x: Type, seen: Windows, whole: Shape) -> tuple[Num
     off = [n - w for n, w in zip(whole, wanted, strict=True)]
     if any(isinstance(n, Size) for n in off):
         raise c.fault("E523", "`output_shape` needs to know the size of the image")
-    off = [max(0, n) for n in off if isinstance(n, int)]
-    less, more = tuple(n // 2 for n in off), tuple(n - n // 2 for n in off)
+    less, more = halved([max(0, n) for n in off if isinstance(n, int)])
     return (*less, *more) if auto == "SAME_UPPER" else (*more, *less), wanted
 
 

@@ -12,6 +12,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from nnspec.graph import Size
+from nnspec.interchange.from_onnx.known import dims
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.step import Step
 from nnspec.interchange.to_spec.values import Known
@@ -71,8 +72,7 @@ def _with_sizes(step: Step, given: list[Known]) -> Known:
 
 def _spread(step: Step, fill: Array, shape: Array) -> Known:
     """Numbers that are all the same, as one of a shape that shows only at run time."""
-    dims = tuple(v if isinstance(v, Size) else int(v) for v in shape.reshape(-1).tolist())
-    return Known(np.asarray(fill).reshape(-1)[:1].reshape(()), spread=True, shape=dims)
+    return Known(np.asarray(fill).reshape(-1)[:1].reshape(()), spread=True, shape=dims(shape))
 
 
 def _expanded(step: Step, x: Array, shape: Array) -> Known:

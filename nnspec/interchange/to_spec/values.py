@@ -14,6 +14,7 @@ import numpy as np
 
 from nnspec.graph import BATCH, Dim, Shape, Size
 from nnspec.graph.types import count
+from nnspec.interchange.from_onnx.known import dims
 from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.record import dataclass
@@ -40,7 +41,7 @@ class Known:
 
     @property
     def ints(self) -> tuple[Dim, ...]:
-        return tuple(v if isinstance(v, Size) else int(v) for v in self.array.reshape(-1).tolist())
+        return dims(self.array)
 
     @property
     def has_sizes(self) -> bool:
