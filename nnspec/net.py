@@ -16,6 +16,7 @@ from nnspec.diagnostics import Diagnostic, as_spec_error, did_you_mean, fault, w
 from nnspec.elaborate.training import MAX_SEED
 from nnspec.graph import Graph, Type
 from nnspec.live import LiveArrays
+from nnspec.run.alone import renew_at_fork
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,8 @@ class Net:
     examples of each train block of a run.
 
     Threads may share a network, and take turns: a call of it computes with the weights as they are between two steps, and two trainings
-    go one after the other. What is written into `params` and `states` meanwhile waits for nobody.
+    go one after the other. What is written into `params` and `states` meanwhile waits for nobody. A process forks between two calls and
+    two steps: the child has a network of its own as it is then, which nobody trains.
     """
 
     _made = False
@@ -63,6 +65,8 @@ class Net:
         self.data_path: str | None = None
         self.trained_on: Sequence[Fingerprint] = ()
         self._making, self._training = RLock(), RLock()
+        self._engine: Engine | None = None
+        renew_at_fork(self, "_making", "_training")
         self._made = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -70,16 +74,16 @@ class Net:
         known = [n for n in (*vars(self), *dir(type(self))) if not n.startswith("_")]
         if self._made and name in WHEN_MADE:
             raise AttributeError(f"`{name}` of a network is said when it is made, and stays")
-        if self._made and name not in known:
+        if self._made and name not in (*known, *vars(self)):
             raise AttributeError(f"a network has no `{name}` to set; {did_you_mean(name, known)}".removesuffix("; "))
         super().__setattr__(name, value)
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
-        with self._making:  # from Python 3.12 on, two threads may be in a cached property
-            engine: Engine | None = self.__dict__.get("engine")
-            self.__dict__["engine"] = engine = engine or self._new_engine()
-            return engine
+        if self._engine is None:
+            with self._making:
+                self._engine = self._engine or self._new_engine()
+        return self._engine
 
     @as_spec_error()
     def _new_engine(self) -> Engine:
@@ -257,12 +261,12 @@ class Net:
         note = progress.on_note if progress else lambda _: None
         datasets = self._feed.of_each_block(data, validation, path, note)
         with self._training:
-            written = self.spec
+            before = self.engine.spec
             try:
-                self.spec = self.engine.spec = written.with_training(epochs=epochs, steps=None) if epochs else written
+                self.engine.spec = self.spec.with_training(epochs=epochs, steps=None) if epochs else self.spec
                 return self.fit_datasets(datasets, progress, Path(run) if run else None, resume=resume, path=path)
             finally:
-                self.spec = self.engine.spec = written
+                self.engine.spec = before
 
     @as_spec_error()
     def fit_datasets(
@@ -464,7 +468,7 @@ class Net:
     def _content(self) -> tuple[Any, ...]:
         from nnspec.train.checkpoint import standing_in
 
-        kept = standing_in(self.engine) if "engine" in self.__dict__ else None
+        kept = standing_in(self._engine) if self._engine else None
         asked = self.engine_name, self.device, self.threads
         known = {"labels": self._feed.texts, "means": dict(self.means), "data_path": self.data_path, "trained_on": self.trained_on}
         return self.spec, asked, known, kept

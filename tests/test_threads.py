@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from threading import Barrier
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import numpy as np
@@ -133,13 +135,90 @@ def test_callers_do_not_share_helpers_at_the_same_time() -> None:
     together([partial(together, [partial(meeting.wait, 10)] * 2)] * 4)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_has_helpers_of_its_own() -> None:
-    together([int, int])
+# ---- processes that fork
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
+quietly = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+def in_a_child(job: Callable[[], bytes]) -> bytes:
+    """What a forked process computes; nothing where it hangs."""
+    reading, writing = os.pipe()
     child = os.fork()
     if not child:
         signal.alarm(20)
-        together([int, int])
+        os.write(writing, job())
         os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        found = file.read()
+    os.waitpid(child, 0)
+    return found
+
+
+@contextmanager
+def meanwhile(job: Callable[[], Any]) -> Iterator[None]:
+    """Another thread does a job again and again."""
+    done = Event()
+
+    def work() -> None:
+        while not done.is_set():
+            job()
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@forks
+@quietly
+def test_a_forked_process_has_helpers_of_its_own() -> None:
+    together([int, int])
+    assert in_a_child(lambda: bytes(together([int, int]) or b"done")) == b"done"
+
+
+@forks
+@quietly
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_process_forked_while_a_thread_trains_has_the_weights_between_two_steps(engine: str) -> None:
+    shared, single = small(engine), small(engine)
+    shared.step(x=X, y=Y)
+    with meanwhile(lambda: ([shared.step(x=X, y=Y) for _ in range(40)], time.sleep(0.001))):
+        forked = [in_a_child(lambda: shared.engine.steps_done.tobytes() + shared.predict(X).tobytes()) for _ in range(5)]
+    for found in forked:
+        for _ in range(int(single.engine.steps_done), int(np.frombuffer(found[:8], np.int64)[0])):
+            single.step(x=X, y=Y)
+        assert found[8:] == single.predict(X).tobytes()
+
+
+@forks
+@quietly
+def test_a_process_forked_while_a_thread_fits_can_fit_by_itself() -> None:
+    net, begun = small("numpy"), Event()
+    progress = nnspec.Progress(on_epoch=lambda _: begun.set())
+    with meanwhile(lambda: net.fit({"x": X, "y": Y}, epochs=200, progress=progress)):
+        assert begun.wait(20)
+        assert in_a_child(lambda: bytes([len(net.fit({"x": X, "y": Y}, epochs=e).epochs) for e in (None, 3, None)])) == bytes([7, 3, 7])
+
+
+@forks
+@quietly
+def test_a_process_forked_while_a_thread_makes_the_engine_makes_its_own() -> None:
+    net, making, forked = small("numpy"), Event(), Event()
+
+    def make() -> None:
+        with net._making:
+            making.set()
+            forked.wait(20)
+
+    thread = Thread(target=make)
+    thread.start()
+    making.wait(20)
+    found = in_a_child(lambda: net.predict(X).tobytes())
+    forked.set()
+    thread.join()
+    assert found == small("numpy").predict(X).tobytes()

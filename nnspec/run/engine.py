@@ -23,7 +23,7 @@ from nnspec.optimization import LR, T
 from nnspec.record import dataclass
 from nnspec.rewrite.planes import with_planes
 from nnspec.run import reference
-from nnspec.run.alone import alone
+from nnspec.run.alone import alone, renew_at_fork
 from nnspec.run.batches import fill, shapes_of
 from nnspec.run.fitting import fitted
 from nnspec.run.flat import Flat
@@ -68,6 +68,7 @@ class Engine:
 
     def __init__(self, compilation: Compilation, name: str = "numpy", threads: int | None = None, device: str = "cpu") -> None:
         self.device, self.lock = device, RLock()
+        renew_at_fork(self, "lock")
         self.spec, self.dtype = compilation, compilation.dtype
         model = compilation.model
         self._params = Flat(_types(model.parameters), self.dtype)
