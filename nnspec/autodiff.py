@@ -46,6 +46,15 @@ def receivers(graph: Graph, node: Node) -> list[str]:
     return [name for name, parameter in declared if graph[name].type.is_float and parameter.name not in node.op.choosing]
 
 
+def behind(graph: Graph, names: Iterable[str]) -> set[str]:
+    """These nodes, and all to which a gradient at them goes."""
+    found = set(names)
+    for node in reversed(graph.nodes.values()):
+        if node.name in found:
+            found.update(receivers(graph, node))
+    return found
+
+
 def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str], sides: Mapping[str, Choices]) -> None:
     """Send the gradient of a node on to those of its inputs that matter."""
     own = sides.get(node.name, ())

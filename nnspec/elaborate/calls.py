@@ -23,6 +23,7 @@ from nnspec.elaborate.names import callee_of, value_of
 from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.submodels import as_layer
 from nnspec.elaborate.values import Applied, Builtin, Function, Owned, Poisoned, Row, Tensor, Unsized, Value
+from nnspec.elaborate.within import Derivative
 from nnspec.graph import BATCH, Graph
 from nnspec.record import dataclass
 from nnspec.syntax import ast
@@ -72,6 +73,7 @@ class Calls(ABC):
         self.updates: dict[str, str] = {}
         self.unsized: dict[str, Unsized] = {}
         self.unused: set[str] = set()
+        self.derivatives: list[Derivative] = []
         self.budget = definitions.budget
         self._numbers: dict[tuple[Any, ...], Value] = {}
         graph.most = limits.most("nodes")
@@ -121,7 +123,9 @@ class Calls(ABC):
 
     def undoing(self, scope: Scope) -> Callable[[], None]:
         """What undoes all that is done from here on in that scope; what was spent for it is spent."""
-        changing: list[tuple[object, str]] = [(self, name) for name in ("owned", "unsized", "unused", "last_name", "diagnostics")]
+        changing: list[tuple[object, str]] = [
+            (self, name) for name in ("owned", "unsized", "unused", "derivatives", "last_name", "diagnostics")
+        ]
         changing += [(scope.frame, name) for name in ("counts", "taken", "draws")]
         changing += [(outer, name) for outer in scope.chain() for name in ("names", "spans")]
         before, nodes = [copy(getattr(*part)) for part in changing], len(self.graph)

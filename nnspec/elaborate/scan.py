@@ -18,6 +18,7 @@ from nnspec.elaborate import batch, lists
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_statements
 from nnspec.elaborate.values import Applied, Function, Tensor, Value, describe
+from nnspec.elaborate.within import checked
 from nnspec.graph import Dim, Size, Var
 from nnspec.graph.types import show
 from nnspec.loops import Carried, Item, close, of_step, stand_in
@@ -42,6 +43,12 @@ class OneStep:
     scope: Scope
     before: int
 
+    @property
+    def origins(self) -> dict[str, list[str]]:
+        """What each stand-in stands for, in the first step and after another."""
+        carried = {c.at_step.name: [c.start.name, c.next.name] for c in self.carried.values()}
+        return {self.item.at_step.name: [self.item.sequence.name], **carried}
+
     def closed(self, length: Dim, drawn: Set[str]) -> list[Var]:
         """The sequences of the carried values, by a loop; all of the formulas that waits for a step leaves the graph."""
         carried = list(self.carried.values())
@@ -55,12 +62,14 @@ def scan(e: Elaborator, tree: ast.Scan, scope: Scope) -> Value:
     sequence, origin = _sequence(e, tree, scope)
     starts = {c.name or "": _start(e, c, scope) for c in tree.carried}
     make = partial(_one_step, e, tree, scope, sequence, origin)
+    taken = len(e.derivatives)
     floats = all(s.dtype == e.graph.dtype and not s.may_be_whole for s in starts.values())
     step = make(starts) if floats else _settled(e, scope, starts, make)
     new = list(islice(e.graph, step.before, None))
     varying = e.graph.dependents([step.item.at_step.name, *(c.at_step.name for c in step.carried.values())])
     if any(n.name in varying and not n.type.has_batch for n in new):
         raise fault("E108", "inside a `scan` each example is on its own: nothing can be taken over the batch", tree.span)
+    e.derivatives[taken:] = checked(e.derivatives[taken:], step)
     drawn = {n.name for n in new if n.op.name == "random" and n.type.has_batch}
     found = e.repeat(step, origin.shape[0], drawn)
     values = tuple(Tensor(v, True, tree.span) for v in found)

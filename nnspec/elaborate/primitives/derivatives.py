@@ -6,6 +6,7 @@ from nnspec.autodiff import gradients
 from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe
+from nnspec.elaborate.within import Derivative
 from nnspec.graph import Graph, Node
 from nnspec.ops import OPS
 from nnspec.rewrite import BEFORE_GRADIENTS, rewrite
@@ -23,6 +24,7 @@ def _grad(a: Arguments) -> Value:
     if y.batched and not x.batched:
         raise fault("E106", "`grad` by a parameter would mix the examples: it takes a value that each example has", a.at("x"))
     part, by = _between(y, x)
+    a.e.derivatives.append(Derivative.of(part, part.outputs["y"], x.var.name, a.at("x").text, a.span))
     on_the_way = len(part)
     (gradient,) = gradients(part, part.outputs["y"], [by])
     a.e.budget.foresee_derivatives(on_the_way, len(part.needed([gradient.name])), a.span)
