@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
@@ -56,30 +56,44 @@ def _key(d: Diagnostic) -> tuple[str, str]:
 
 
 def _with(before: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
-    """With the fix of a mistake; of the grammar, with those of what shows behind it, too. Nothing where the text would be no better."""
+    """With the fix of a mistake; of the grammar, with those of what shows behind it, too.
+
+    Nothing where the text would be no better, or what is written is part of a mistake that was not known.
+    """
     now, most = before, _syntax(before.diagnostics) - _is_syntax(d)
     known = {f.message for f in before.diagnostics}
+    written: list[tuple[int, int]] = []
     next_: Diagnostic | None = d
     while next_ and len(now.applied) < MAX_PASSES:
-        if (after := _applied(now, next_, known, check)) is None:
+        if (after := _applied(now, next_, check)) is None:
             return None
-        now = after
+        now, written = after, [*_moved(written, after.applied[-1]), _place(after.applied[-1])]
         if _syntax(now.diagnostics) <= most:
-            return now
+            places = [Span(now.source, *place) for place in written]
+            return None if any(_speaks_of(f, places) for f in now.diagnostics if f.message not in known) else now
         next_ = _behind(now, next_) if _is_syntax(d) else None
     return None
 
 
-def _applied(now: Repaired, d: Diagnostic, known: Set[str], check: Check) -> Repaired | None:
-    """With one fix more; nothing where the mistake stays, or what is written is part of one that was not known."""
+def _place(fix: Fix) -> tuple[int, int]:
+    """Where what a fix has written stands."""
+    return fix.span.start, fix.span.start + len(fix.text)
+
+
+def _moved(places: Iterable[tuple[int, int]], fix: Fix) -> Iterator[tuple[int, int]]:
+    """Where places are after a fix."""
+    for start, end in places:
+        by = len(fix.text) - (fix.span.end - fix.span.start) if start >= fix.span.end else 0
+        yield start + by, end + by
+
+
+def _applied(now: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
+    """With one fix more; nothing where the mistake stays."""
     fix = d.fix
     assert fix
     source = Source(now.source.name, replaced(now.source.text, [fix.span], fix.text))
     found = check(source)
-    place = Span(source, fix.span.start, fix.span.start + len(fix.text))
-    if any(_speaks_of(f, place) for f in found if f.message not in known):
-        return None
-    last = place.end if _is_syntax(d) else len(source.text)  # behind a mistake of the grammar another may show
+    last = _place(fix)[1] if _is_syntax(d) else len(source.text)  # behind a mistake of the grammar another may show
     is_gone = _count(found, d, last) < _count(now.diagnostics, d, max(last, d.span.start if d.span else 0))
     return Repaired(source, found, [*now.applied, fix]) if is_gone else None
 
@@ -89,10 +103,10 @@ def _count(diagnostics: Sequence[Diagnostic], like: Diagnostic, last: int) -> in
     return sum(d.message == like.message and (d.span is None or d.span.start <= last) for d in diagnostics)
 
 
-def _speaks_of(d: Diagnostic, place: Span) -> bool:
+def _speaks_of(d: Diagnostic, places: Sequence[Span]) -> bool:
     """Whether a mistake, or what it has to do with, stands where something was written."""
     spans = (d.span, *(span for span, _ in d.notes))
-    return any(s and s.source is place.source and s.start <= place.end and place.start <= s.end for s in spans)
+    return any(s and s.source is p.source and s.start <= p.end and p.start <= s.end for s in spans for p in places)
 
 
 def _behind(now: Repaired, before: Diagnostic) -> Diagnostic | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from mistakes import model
 
 from nnspec import formats, pages
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Source
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.fixes import repaired
 
 WRONG = """model M {
@@ -117,6 +118,38 @@ def test_only_files_of_the_user_are_mended(name: str, tmp_path: Path) -> None:
 )
 def test_a_fix_that_does_not_help_is_not_taken(text: str) -> None:
     assert after_fixes(text) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        (["param W_{1}: [4, 2] ~ he_normal", "output h = x @ W_{1}"], ["param W_1: [4, 2] ~ he_normal", "output h = x @ W_1"]),
+        (["h = if 1<2&&2<3||3<4 then x else 0 * x", "output h"], ["h = if 1<2 and 2<3 or 3<4 then x else 0 * x", "output h"]),
+        (["h = 2√x", "output h"], ["h = 2 * sqrt(x)", "output h"]),
+        (["output h = x", "loss ||h - 1||^2 + ‖h‖²"], ["output h = x", "loss sum((h - 1)^2) + sum(h^2)"]),
+    ],
+)
+def test_signs_of_mathematics_become_what_they_mean(written: list[str], right: list[str]) -> None:
+    assert after_fixes(model(*written)) == model(*right) and found_in(model(*right)) == ()
+
+
+def test_fixes_that_together_make_an_unknown_name_are_not_taken() -> None:
+    def check(source: Source) -> list[Diagnostic]:
+        bars = [Span(source, m.start(), m.end()) for m in re.finditer(r"\|\|", source.text)]
+        glued = [Span(source, m.start(), m.end()) for m in re.finditer(r"or\w+", source.text)] if not bars else []
+        found = [Diagnostic("E004", "a sign", span, fix=Fix(span, "or")) for span in bars]
+        return found + [Diagnostic("E101", f"there is no `{span.text}`", span) for span in glued]
+
+    text = "loss ||z - y||^2"
+    assert repaired(Source("net.nn", text), check).source.text == text
+
+
+def test_decay_rates_in_one_list_become_an_argument_each() -> None:
+    net = model("output y = x -> dense(1)", "loss mse(y, 0)")
+    written = f"{net}\ntrain {{ epochs 3 optimizer adam(0.1, betas = (0.8, 0.9)) }}"
+    assert "adam(0.1, beta1 = 0.8, beta2 = 0.9)" in after_fixes(written)
+    (d,) = found_in(f"{net}\nlet b = [0.8, 0.9]\ntrain {{ epochs 3 optimizer adam(betas = b) }}")
+    assert "beta1 = .., beta2 = .." in d.help and d.fix is None
 
 
 @pytest.mark.parametrize("setting", ["batch=32", "batch =32", "batch= 32", "batch:32"])

@@ -204,8 +204,9 @@ MISTAKES = {
         training("  epochs 3", '  optimizer sgd("0.1")'), "E106", 8, '"0.1"', "the learning rate is a number"
     ),
     "a state that becomes a matrix": Mistake(
-        "optimizer o(lr, a = [[1, 2], [3, 4]]) {\n  state s = 0\n  s <- s + a * g\n  w <- w - lr * s\n}\n"
-        + training("  epochs 3", "  optimizer o(0.1)"), "E202", 3, "s + a * g", "this is [2, 2], in the place of [2]", "have one shape",
+        "optimizer o(lr) {\n  state s = 0\n  s <- s + stack(g, g)\n  w <- w - lr * s\n}\n"
+        + training("  epochs 3", "  optimizer o(0.1)"), "E202", 3, "s + stack(g, g)", "this is [2, n], in the place of [n]",
+        "have one shape",
     ),
     "a setting that is drawn": Mistake(
         training("  epochs 3", "  optimizer momentum(lr = 1, mu = sum(random(2)))"), "E106", 8, "sum(random(2))",
@@ -240,6 +241,10 @@ MISTAKES = {
     # ---- training
     "an unknown setting": Mistake(
         training("  epoch 3", *WELL), "E111", 7, "epoch", "a train block has no setting `epoch`", "did you mean `epochs`?"
+    ),
+    "a list of decay rates": Mistake(
+        training("  epochs 3", "  optimizer adam(beta1 = [0.9, 0.99])"), "E201", 8, "adam(beta1 = [0.9, 0.99])",
+        "shapes [2] and [n] do not fit together",
     ),
     "a misspelt optimizer": Mistake(
         training("  epochs 3", "  optimizer adma(lr = 0.1)"), "E101", 8, "adma", "there is no optimizer `adma`", "did you mean `adam`?"

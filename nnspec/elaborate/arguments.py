@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nnspec.diagnostics import Fault, Span, fault, instead
+from nnspec.diagnostics import Fault, Fix, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.scope import Scope
@@ -117,6 +117,8 @@ def _too_many(span: Span, message: str, **more: Any) -> Fault:
 def unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Fault:
     assert argument.name
     place, of_value = argument.name_span, ""
+    if {*(several := vocabulary.SEVERAL.get(argument.name, ()))} & {*callee.names}:
+        return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **_each(several, argument))
     if argument.name.lower() in vocabulary.LEFT_OUT:
         of_value = "leave it out: how large the value before is, is known; "
     elif argument.name.lower() == "activation":
@@ -128,6 +130,15 @@ def unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Faul
     signature = _signature(callee)
     more = instead(near, place, f"{of_value}{signature['help']}", safe=bool(near and foreign.is_safe(argument.name, near)))
     return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **signature | more)
+
+
+def _each(names: Sequence[str], argument: ast.Argument) -> dict[str, Any]:
+    """What is said of several arguments that are given as one list."""
+    values = argument.value.items if isinstance(argument.value, ast.List) else ()
+    written = ", ".join(f"{name} = {value.span.text}" for name, value in zip(names, values, strict=False))
+    if len(values) != len(names):
+        return {"help": f"each has a name of its own: `{' = .., '.join(names)} = ..`"}
+    return {"help": f"each has a name of its own: `{written}`", "fix": Fix(argument.span, written)}
 
 
 def wanted_by(callee: Function | Builtin, written: Sequence[ast.Argument], argument: ast.Argument) -> tuple[str, ...]:

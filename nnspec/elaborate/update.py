@@ -13,7 +13,7 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import assign, require
 from nnspec.elaborate.values import SCALARS, SCHEDULE_NAMES, VECTORS, Applied, Tensor, Value, describe
-from nnspec.graph import Graph, Type, Var
+from nnspec.graph import Graph, Size, Type, Var
 from nnspec.graph.types import broadcast
 from nnspec.ops import OPS
 from nnspec.record import dataclass
@@ -125,8 +125,9 @@ def lookahead(
 def check_optimizer(definitions: Definitions, optimizer: Applied) -> None:
     """Elaborate an optimizer for a parameter of its own, so that its mistakes show before training."""
     graph = Graph("optimizer")
-    w, g = (graph.source(OPS["param"], n, Type(graph.dtype, (2,))) for n in VECTORS)
-    states = {n: graph.source(OPS["state"], n, Type(graph.dtype, (2,))) for n in optimizer_states(optimizer)}
+    of_any_length = Type(graph.dtype, (Size.named("n"),))  # a list of numbers fits no other
+    w, g = (graph.source(OPS["param"], n, of_any_length) for n in VECTORS)
+    states = {n: graph.source(OPS["state"], n, of_any_length) for n in optimizer_states(optimizer)}
     scalars = {n: graph.source(OPS["input"], n, Type(graph.dtype)) for n in SCALARS}
     try:
         lookahead(graph, definitions, optimizer, w, states, scalars)

@@ -164,12 +164,14 @@ OF_OPTIMIZERS = {
 }
 """What others call the names that an optimizer has: the parameter `w`, its gradient `g`, the rate `lr`, the number `t` of the step."""
 
+SEVERAL = {"betas": ("beta1", "beta2")}
+"""Arguments that others give as one list."""
 ARGUMENTS = {
     "units": "out_features out_channels filters hidden_size output_dim num_units embedding_dim n_units features",
     "size": "num_embeddings input_dim", "kernel": "kernel_size pool_size", "stride": "strides", "pad": "padding mode",
     "dilation": "dilation_rate", "bias": "use_bias", "init": "kernel_initializer weight_init initializer", "alpha": "negative_slope",
     "rate": "p prob dropout", "heads": "num_heads n_heads", "axis": "dim axes", "keep": "keepdim keepdims", "smoothing": "label_smoothing",
-    "eps": "epsilon", "lr": "learning_rate eta step_size", "every": "step_size", "beta1": "beta_1 betas", "beta2": "beta_2",
+    "eps": "epsilon", "lr": "learning_rate eta step_size", "every": "step_size", "beta1": "beta_1", "beta2": "beta_2",
     "decay": "weight_decay", "mu": "momentum", "momentum": "momentum", "std": "stddev sigma", "causal": "is_causal", "groups": "num_groups",
     "reverse": "go_backwards",
 }  # fmt: skip

@@ -56,12 +56,14 @@ def explain(source: Source, read: str, error: Unexpected, offset: int = 0) -> Di
     """One diagnostic for the place where the parser could not go on; `read` is the text from `offset` without what is reported already."""
     at = min(offset + error.position, len(source.text))
     if error.token is None:
-        return slip_at(source, at) or _no_meaning(source, at)
+        return slip_at(source, at, error.accepted) or _no_meaning(source, at)
     if len(error.token) > LONGEST_NAME and error.token.type == "NAME":
         return Diagnostic("E502", f"a name has at most {LONGEST_NAME} letters, and this has {len(error.token):,}", Span(source, at, at + 1))
     if error.token == "then" and "LBRACE" in error.accepted:
         return _choice(Span(source, at, at + len(error.token)))
-    slip = _comma_number(source, at) or slip_at(source, at) or slip_before(source, at) or _comma(source, read, error, offset)
+    slip = (
+        _comma_number(source, at) or slip_at(source, at, error.accepted) or slip_before(source, at) or _comma(source, read, error, offset)
+    )
     slip = slip or _value_missing(source, read, error.position, error.token, offset)
     return slip or _token(source, at, error.token, error.accepted)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
-from nnspec.record import dataclass
+from nnspec.syntax.mathematics import BEHIND, SIGNS
+from nnspec.syntax.slip import Slip
 
 MAX_LOOK_BACK = 400
 OF_ANOTHER_BASE = re.compile(r'"[^"\n]*"|#[^\n]*|(?<![\w.])(?P<number>0(?:[xX][0-9a-fA-F]{1,16}|[oO][0-7]{1,16}|[bB][01]{1,64}))(?![\w.])')
@@ -14,29 +16,6 @@ _COMPARES = "(?:<=?(?!-)|>=?|[=!]=)"
 _OPERAND = r"[\w.]++(?:\[[^\[\]\n]*\]|\([^()\n]*\))?"
 _NUMBER = r"\d+(?:_\d+)*(?:\.\d+(?:_\d+)*)?(?:e[-+]?\d+)?"
 _OWN_SIGN = "a sign of other languages"
-_MARKS = {"\u0302": "hat", "\u0303": "tilde", "\u0304": "bar", "\u0307": "dot", "\u0308": "ddot", "\u20d7": "vec"}
-"""What is said of a letter with a mark above it; most letters have no sign of their own with it, as `ŷ` has."""
-
-
-@dataclass(frozen=True)
-class Slip:
-    """What is found where a text stops making sense; `fix` is what the match becomes, `safe` where nothing else can be meant.
-
-    Of a match with a group `place` that is what is pointed at.
-    """
-
-    code: str
-    pattern: re.Pattern[str]
-    message: str
-    help: str = ""
-    fix: str | None = None
-    safe: bool = True
-
-    def diagnostic(self, source: Source, m: re.Match[str]) -> Diagnostic:
-        span = Span(source, *m.span("place" if "place" in m.re.groupindex else 0))
-        fix = None if self.fix is None else Fix(span, m.expand(self.fix), self.safe)
-        help_ = m.expand(self.help) or (f"write `{fix.text}`" if fix and fix.text else "leave it out")
-        return Diagnostic(self.code, m.expand(self.message), span, help=help_, fix=fix)
 
 
 def _sign(pattern: str, means: str, fix: str | None = None) -> Slip:
@@ -44,6 +23,7 @@ def _sign(pattern: str, means: str, fix: str | None = None) -> Slip:
 
 
 HERE = (
+    *SIGNS,
     Slip(
         "E004", re.compile(rf"({_OPERAND}\s*{_COMPARES}\s*({_OPERAND}(?:\s*[-+*/^]\s*{_OPERAND})*))\s*({_COMPARES})"),
         "a comparison has two sides",
@@ -93,15 +73,6 @@ HERE = (
         safe=False,
     ),
     Slip(
-        "E004", re.compile(r"(?<![\w)\]|])(?<![\w)\]] )\|(?! )([^|\n]*[^|\s])\|(?!\|)"), r"`\g<0>` is a sign of mathematics",
-        fix=r"abs(\1)", safe=False,
-    ),
-    Slip("E004", re.compile(r"√\s*(?:\(([^()\n]*)\)|([^\W\d][\w.]*|\d[\d.]*))"), r"`\g<0>` is a sign of mathematics", fix=r"sqrt(\1\2)"),
-    Slip("E004", re.compile(r"∑"), r"`\g<0>` is a sign of mathematics", "a sum is written `sum(x)`"),
-    Slip("E004", re.compile(r"‖"), r"`\g<0>` is a sign of mathematics", "a length is written `sqrt(sum(x ^ 2))`"),
-    Slip("E004", re.compile(r"∞"), r"`\g<0>` is a sign of mathematics", "a bound that is no bound is a large number, such as `1e30`"),
-    Slip("E004", re.compile(r"(?<=[\w)\]])'"), r"`\g<0>` is a sign of mathematics", "a matrix is turned by `transpose(x)`"),
-    Slip(
         "E004", re.compile(r"\bscan\s+[^\W\d]\w*(?:\s*,\s*[^\W\d]\w*)+(?=\s+in\b)"), "a `scan` walks one sequence",
         "several stand side by side, `scan e in concat(a, b, axis = 1) with ..`: `e[:n]` is then of the first, where that is [T, n]",
     ),
@@ -138,7 +109,6 @@ HERE = (
     _sign(r"<>", "write `!=`", "!="),
     Slip("E004", re.compile(r"(?<=\[)[^\[\]\n]*(?:::|\.\.\.)[^\[\]\n]*(?=\])"), r"`\g<0>` is no part of a value",
         "a stretch of a value is `x[0:2]`, and rows here and there are `take(x, [0, 2])`"),
-    Slip("E004", re.compile(r"(?<=[\w)\]])!(?!=)"), r"`\g<0>` is a sign of mathematics", "there is none like it here"),
     Slip("E004", re.compile(r"(?<![\w.])(\d+(?:\.\d+)?[eE])[−–—](\d+)"), r"`\g<0>` has another minus than `-`", fix=r"\1-\2"),
     _sign(r"−|–|—", "a difference is written `-`", "-"),
     _sign(r"≤", "write `<=`", "<="),
@@ -154,11 +124,6 @@ HERE = (
         "a formula has a name, `fn f(x) = ...`, by which it goes: `x -> f`"),
     Slip("E004", re.compile(r"\b([^\W\d]\w*)\{([^{}=\n]*)\}"), "arguments stand in round brackets", fix=r"\1(\2)"),
     Slip("E004", re.compile(r"(?<![\w.])\.(\d+)"), r"`\g<0>` has no digit before its point", fix=r"0.\1"),
-    *(
-        Slip("E007", re.compile(rf"([^\W\d]\w*){mark}"), r"`\g<0>` cannot be a name: there is no letter with this mark", fix=rf"\1_{word}",
-             safe=False)
-        for mark, word in _MARKS.items()
-    ),
     Slip("E007", re.compile(r"\b(\d+)([^\W\d]\w*)(?=\s*=)"), r"`\g<0>` cannot be a name: a name begins with a letter", fix=r"\2\1"),
     Slip(
         "E007", re.compile(r"(?<=\s)([^\W\d]\w*)-([^\W\d]\w*)(?=\s*=[^=])"), r"`\g<0>` cannot be a name: it is a difference",
@@ -200,7 +165,7 @@ BEFORE = (
                            r"(?=\s*(?:\([^()\n]*\)|\s[^\W\d]\w*)?\s*\Z)"),
         r"`\1` stands in parentheses inside of a formula", r"write `(\1 ...)`",
     ),
-    Slip("E004", re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+(?=\s*\Z)"), r"`\g<0>` is a sign of mathematics", "a power is written `x ^ 2`"),
+    *BEHIND,
     Slip(
         "E004", re.compile(r"(\d+)\s*%(?=\s*(?:[^\W\d]\w*\s*)?\Z)"), r"`\g<0>` is no share: `%` gives the rest of a division",
         "a share is a number from 0 to 1, such as 0.1",
@@ -266,16 +231,13 @@ def decimal(source: Source, text: str, start: int) -> tuple[str, list[Diagnostic
     return OF_ANOTHER_BASE.sub(read, text), found
 
 
-def slip_at(source: Source, at: int) -> Diagnostic | None:
-    """The slip around a place, where there is one."""
+def slip_at(source: Source, at: int, accepted: Set[str]) -> Diagnostic | None:
+    """The slip around a place where something else can stand, where there is one."""
     start, end = source.text.rfind("\n", 0, at), source.text.find("\n", at)
     end = len(source.text) if end < 0 else end
     near = max(start, at - MAX_LOOK_BACK, 0), min(end, at + MAX_LOOK_BACK)
-    for slip in HERE:
-        for m in slip.pattern.finditer(source.text, *near):
-            if m.start() <= at < m.end():
-                return slip.diagnostic(source, m)
-    return _word(source, start + 1, end)
+    found = (slip.at(source, at, near, accepted) for slip in HERE)
+    return next((d for d in found if d), None) or _word(source, start + 1, end)
 
 
 def slip_before(source: Source, at: int) -> Diagnostic | None:

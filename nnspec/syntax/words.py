@@ -25,7 +25,7 @@ _SIGNS = {
 }  # fmt: skip
 _ONLY = {sign: _SIGNS[sign] for sign in ("EQ", "COLON", "TILDE", "LPAR", "RPAR", "LBRACE", "ARROW")} | {w.upper(): w for w in OTHER_WORDS}
 _KINDS = {"NAME": "a name", "NUMBER": "a number", "STRING": "a text in quotes"}
-_VALUE_STARTS = {"NAME", "NUMBER", "LPAR"}
+VALUE_STARTS = {"NAME", "NUMBER", "LPAR"}
 
 
 def is_name(text: str) -> bool:
@@ -40,7 +40,7 @@ def is_name(text: str) -> bool:
 def describe(expected: Collection[str]) -> str:
     """What may come next, in words: "expected `)` or `,`"; nothing when too much could."""
     names = set(expected)
-    if names >= _VALUE_STARTS:
+    if names >= VALUE_STARTS:
         return "expected a value"
     words = [f"`{w}`" for w in (*STATEMENT_WORDS, *OTHER_WORDS) if w.upper() in names]
     signs = [f"`{_SIGNS[n]}`" for n in _SIGNS if n in names]
