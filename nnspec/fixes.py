@@ -10,15 +10,21 @@ from nnspec.record import dataclass
 
 MAX_PASSES = 100
 Check = Callable[[Source], Sequence[Diagnostic]]
+Key = tuple[str, str]
 
 
 @dataclass
 class Repaired:
-    """A text after its fixes: which were applied, in order, and what is still wrong with it."""
+    """A text after its fixes: which were applied, in order, and what is still wrong with it.
+
+    Of each fix also where it stands in the text, and which mistake it answers.
+    """
 
     source: Source
     diagnostics: Sequence[Diagnostic]
     applied: list[Fix] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    answered: list[Key] = field(default_factory=list)
 
 
 def replaced(text: str, spans: Iterable[Span], new: str) -> str:
@@ -30,8 +36,16 @@ def replaced(text: str, spans: Iterable[Span], new: str) -> str:
 
 def repaired(source: Source, check: Check) -> Repaired:
     """The source with every safe fix that answers its mistake and makes none in its place; `check` finds the mistakes of a text."""
-    now = Repaired(source, check(source))
-    refused: set[tuple[str, str]] = set()
+    before = Repaired(source, check(source))
+    refused: set[Key] = set()
+    while (bad := _first_bad(before, done := _mended(before, refused, check))) and bad not in refused:
+        refused.add(bad)
+    return done
+
+
+def _mended(before: Repaired, refused: set[Key], check: Check) -> Repaired:
+    """With every fix but those refused, which become more."""
+    now = before
     while len(now.applied) < MAX_PASSES and (d := _next(now, refused)):
         better = _with(now, d, check)
         if better is None:
@@ -39,6 +53,15 @@ def repaired(source: Source, check: Check) -> Repaired:
         else:
             now = better
     return now
+
+
+def _first_bad(before: Repaired, done: Repaired) -> Key | None:
+    """What the first fix answered that made a mistake, which may have shown only when the grammar knew all of the text."""
+    known = {d.message for d in before.diagnostics}
+    made = [d for d in done.diagnostics if d.message not in known]
+    return next(
+        (key for place, key in zip(done.places, done.answered, strict=True) if any(_speaks_of(d, done.source, place) for d in made)), None
+    )
 
 
 def offered(diagnostics: Iterable[Diagnostic], source: Source) -> Iterator[tuple[Diagnostic, Fix]]:
@@ -51,33 +74,39 @@ def _next(now: Repaired, refused: set[tuple[str, str]]) -> Diagnostic | None:
     return next((d for d, fix in offered(now.diagnostics, now.source) if fix.safe and _key(d) not in refused), None)
 
 
-def _key(d: Diagnostic) -> tuple[str, str]:
+def _key(d: Diagnostic) -> Key:
     return d.message, str(d.span)
 
 
 def _with(before: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
-    """With the fix of a mistake; of the grammar, with those of what shows behind it, too.
-
-    Nothing where the text would be no better, or what is written is part of a mistake that was not known.
-    """
+    """With the fix of a mistake; of the grammar, with those of what shows behind it, too. Nothing where the text would be no better."""
     now, most = before, _syntax(before.diagnostics) - _is_syntax(d)
     known = {f.message for f in before.diagnostics}
-    written: list[tuple[int, int]] = []
     next_: Diagnostic | None = d
     while next_ and len(now.applied) < MAX_PASSES:
-        if (after := _applied(now, next_, check)) is None:
+        if (after := _applied(now, next_, _key(d), check)) is None:
             return None
-        now, written = after, [*_moved(written, after.applied[-1]), _place(after.applied[-1])]
+        now = after
         if _syntax(now.diagnostics) <= most:
-            places = [Span(now.source, *place) for place in written]
-            return None if any(_speaks_of(f, places) for f in now.diagnostics if f.message not in known) else now
+            written = now.places[len(before.places) :]
+            made = (f for f in now.diagnostics if f.message not in known)
+            return None if any(_speaks_of(f, now.source, place) for f in made for place in written) else now
         next_ = _behind(now, next_) if _is_syntax(d) else None
     return None
 
 
-def _place(fix: Fix) -> tuple[int, int]:
-    """Where what a fix has written stands."""
-    return fix.span.start, fix.span.start + len(fix.text)
+def _applied(now: Repaired, d: Diagnostic, answered: Key, check: Check) -> Repaired | None:
+    """With one fix more; nothing where the mistake stays."""
+    fix = d.fix
+    assert fix
+    source = Source(now.source.name, replaced(now.source.text, [fix.span], fix.text))
+    found = check(source)
+    end = fix.span.start + len(fix.text)
+    last = end if _is_syntax(d) else len(source.text)  # behind a mistake of the grammar another may show
+    if _count(found, d, last) >= _count(now.diagnostics, d, max(last, d.span.start if d.span else 0)):
+        return None
+    places = [*_moved(now.places, fix), (fix.span.start, end)]
+    return Repaired(source, found, [*now.applied, fix], places, [*now.answered, answered])
 
 
 def _moved(places: Iterable[tuple[int, int]], fix: Fix) -> Iterator[tuple[int, int]]:
@@ -87,26 +116,15 @@ def _moved(places: Iterable[tuple[int, int]], fix: Fix) -> Iterator[tuple[int, i
         yield start + by, end + by
 
 
-def _applied(now: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
-    """With one fix more; nothing where the mistake stays."""
-    fix = d.fix
-    assert fix
-    source = Source(now.source.name, replaced(now.source.text, [fix.span], fix.text))
-    found = check(source)
-    last = _place(fix)[1] if _is_syntax(d) else len(source.text)  # behind a mistake of the grammar another may show
-    is_gone = _count(found, d, last) < _count(now.diagnostics, d, max(last, d.span.start if d.span else 0))
-    return Repaired(source, found, [*now.applied, fix]) if is_gone else None
-
-
 def _count(diagnostics: Sequence[Diagnostic], like: Diagnostic, last: int) -> int:
     """How many of these there are, up to a place."""
     return sum(d.message == like.message and (d.span is None or d.span.start <= last) for d in diagnostics)
 
 
-def _speaks_of(d: Diagnostic, places: Sequence[Span]) -> bool:
+def _speaks_of(d: Diagnostic, source: Source, place: tuple[int, int]) -> bool:
     """Whether a mistake, or what it has to do with, stands where something was written."""
     spans = (d.span, *(span for span, _ in d.notes))
-    return any(s and s.source is p.source and s.start <= p.end and p.start <= s.end for s in spans for p in places)
+    return any(s and s.source is source and s.start <= place[1] and place[0] <= s.end for s in spans)
 
 
 def _behind(now: Repaired, before: Diagnostic) -> Diagnostic | None:
