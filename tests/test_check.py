@@ -140,7 +140,7 @@ def test_a_fix_whose_mistake_shows_only_behind_another_is_not_taken() -> None:
         found = [Diagnostic("E004", f"the sign {span.text}", span, fix=Fix(span, "or" if span.text == "||" else "")) for span in signs]
         return found + [Diagnostic("E101", f"there is no `{span.text}`", span) for span in words]
 
-    assert repaired(Source("net.nn", "loss ||z;"), check).source.text == "loss ||z"
+    assert repaired(Source("net.nn", "loss ||z  ;"), check).source.text == "loss ||z  "
 
 
 def test_decay_rates_in_one_list_become_an_argument_each() -> None:
