@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import nnspec
 from nnspec.compile import Compilation
-from nnspec.diagnostics import Source
+from nnspec.diagnostics import Source, SpecError
 from nnspec.gallery import read
 from nnspec.source import folder_of
 from nnspec.train.loop import Progress
@@ -111,3 +113,17 @@ class Stopping(Progress):
         self.left -= 1
         if self.left == 0:
             signal.raise_signal(self.number)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """What a page shows in that language, which is not nothing."""
+    found = re.findall(rf"```{language}\n(.*?)```", path.read_text("utf-8"), re.S)
+    assert found, path
+    return found
+
+
+def refused(model: str) -> str:
+    """What is said of a model that is not right."""
+    with pytest.raises(SpecError) as error:
+        nnspec.loads(f"model M {{ {model} }}")
+    return str(error.value)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 import pytest
 import torch
-from helpers import distance, run
+from helpers import distance, refused, run
 from pyarrow import parquet
 from torch.nn import functional as F
 
@@ -22,12 +22,6 @@ from nnspec.run import planned
 
 ENGINES = ("numpy", "reference", "ort")
 CLASSES = np.array([0, 3, 1])
-
-
-def refused(model: str) -> str:
-    with pytest.raises(SpecError) as error:
-        nnspec.loads(f"model M {{ {model} }}")
-    return str(error.value)
 
 
 # ---- of what is the same for all examples

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from nnspec.compile import Compilation
-from nnspec.diagnostics import Diagnostic, Source
+from mistakes import diagnostics
 
 NOISY = "model M { input x: [4] output y = x -> dense(3) -> dropout(0.5) -> gaussian_noise(0.1) -> dense(1) loss sum(y) expect "
-
-
-def diagnostics(text: str) -> tuple[Diagnostic, ...]:
-    return Compilation(Source("spec.nn", text), {}).diagnostics
 
 
 @pytest.mark.parametrize("condition", ["flops == 34", "params(dense) == 15", 'params("dense_2") == 4', "not depends(x, y)"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers import ROOT
+from helpers import ROOT, blocks
 
 from nnspec.cli.main import cli
 from nnspec.compile import Compilation
@@ -23,7 +23,7 @@ from nnspec.syntax.parser import parse, parse_concrete
 
 FILES = sorted([*(ROOT / "specs").glob("*.nn"), *(ROOT / "nnspec" / "std").glob("*.nn")])
 PAGES = [ROOT / "README.md", ROOT / "grammar" / "README.md"]
-BLOCKS = [block for page in PAGES for block in re.findall(r"```nn\n(.*?)```", page.read_text("utf-8"), re.S)]
+BLOCKS = [block for page in PAGES for block in blocks(page, "nn")]
 TEXTS = [*(p.read_text("utf-8") for p in FILES), *BLOCKS]
 GAPS = (" ", " ", " ", "", "\n", "\n\n\n  ", "\t", " # a note\n", "\n# a note of its own\n")
 
@@ -79,7 +79,7 @@ def test_the_gallery_and_the_library_are_in_the_layout(path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.parent.name)
 def test_the_blocks_of_the_documentation_are_in_the_layout(page: Path) -> None:
-    for block in re.findall(r"```nn\n(.*?)```", page.read_text("utf-8"), re.S):
+    for block in blocks(page, "nn"):
         assert layout(block) == block
 
 

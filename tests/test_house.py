@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, blocks
 
 import nnspec
 from nnspec import api, net
@@ -49,10 +49,6 @@ def test_the_examples_in_the_docstrings_are_true() -> None:
     for module in (api, net):
         results = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
         assert results.attempted > 5 and results.failed == 0
-
-
-def blocks(path: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", path.read_text("utf-8"), re.S)
 
 
 def test_every_network_in_the_readme_checks() -> None:

@@ -272,8 +272,9 @@ def test_a_path_that_cannot_be_written_is_named(place: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["regression_1d", "digits", "char_lstm"])
 def test_a_file_holds_no_constant_that_nothing_reads(name: str, tmp_path: Path) -> None:
     """onnxruntime would say so whenever it opens the file."""
-    nnspec.load(name).export_training(tmp_path)
-    for file in tmp_path.glob("*.onnx"):
+    files = [file for file in nnspec.load(name).export_training(tmp_path).files if file.endswith(".onnx")]
+    assert len(files) > 3
+    for file in (tmp_path / name for name in files):
         graph = onnx.load(file).graph
         read = {*_read(graph.node), *(o.name for o in graph.output)}
         assert not {i.name for i in graph.initializer} - read, file.name

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import distance
+from helpers import distance, refused
 from torch.nn import functional
 
 import nnspec
@@ -33,12 +33,6 @@ def value(model: str, **fields: Any) -> Any:
     exported = Session(to_onnx(graph, planned.engine.all_arrays()).SerializeToString()).run(feeds)["y"]
     assert distance(exported, y) < 1e-5
     return y
-
-
-def refused(model: str) -> str:
-    with pytest.raises(SpecError) as error:
-        nnspec.loads(f"model M {{ {model} }}")
-    return str(error.value)
 
 
 @pytest.mark.parametrize("function", ["floor", "ceil", "round"])

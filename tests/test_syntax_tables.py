@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import random
-import re
 from functools import partial
 from typing import Any
 
 import lark
 import pytest
-from helpers import ROOT, tool
+from helpers import ROOT, blocks, tool
 
 from nnspec.syntax.lalr import Token, Tree, Unexpected, run
 from nnspec.syntax.tables import CALLBACKS
 
 TEXTS = [p.read_text("utf-8") for folder in ("specs", "nnspec/std") for p in sorted((ROOT / folder).glob("*.nn"))]
-TEXTS += re.findall(r"```nn\n(.*?)```", (ROOT / "grammar" / "README.md").read_text("utf-8"), re.S)
+TEXTS += blocks(ROOT / "grammar" / "README.md", "nn")
 PIECES = (*'()[]{}=,:~"#@1a', "->", "<-", "<", " then ", " in ", " x ", " loss ", " of ", " steps ", "\n}")
 BUILDERS = [partial(Tree, name) for name in CALLBACKS]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from error_pages import MEASURED, codes, halves, pages, used
-from helpers import GALLERY, ROOT, run
+from helpers import GALLERY, ROOT, blocks, run
 from safetensors.numpy import save_file
 from std_models import library
 from warned import MUST, MUST_NOT, TRAINED, image, model, vector
@@ -86,7 +85,7 @@ def test_no_spec_of_the_gallery_has_a_warning(name: str) -> None:
 
 @pytest.mark.parametrize("path", ["README.md", "grammar/README.md"])
 def test_no_network_that_is_shown_has_a_warning(path: str) -> None:
-    for text in re.findall(r"```nn\n(.*?)```", (ROOT / path).read_text("utf-8"), re.S):
+    for text in blocks(ROOT / path, "nn"):
         spec = Compilation(Source(path, text), {})
         assert [d.code for model in spec.models for d in spec.of(model.name.id).warnings if not model.parameters] == []
 
