@@ -15,6 +15,7 @@ from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import BATCH, Graph, Node, Type, Var
+from nnspec.graph.types import nested
 from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
@@ -88,12 +89,8 @@ def _field(graph: Graph, name: str, type: Type, means: Mapping[str, Array]) -> V
     given = graph.source(OPS["input"], name, type)
     if name not in means or not type.is_float:
         return given
-    mean = graph.constant(_nested(means[name].tolist()), type.dtype)
+    mean = graph.constant(nested(means[name].tolist()), type.dtype)
     return OPS["where"](OPS["equal"](given, given), given, mean)
-
-
-def _nested(value: Any) -> Any:
-    return tuple(map(_nested, value)) if isinstance(value, list) else value
 
 
 def _formula(formula: Formula, types: Mapping[str, Type], dtype: str) -> Graph:

@@ -39,7 +39,7 @@ class _Within:
 
 @dataclass
 class Graph:
-    """Nodes by name, and the public names of the outputs. Only `add` makes nodes; equal ones are made once.
+    """Nodes by name, and the public names of the outputs. Only `add` and `copy_node` enter nodes; equal ones are made once.
 
     `written` says of inputs and parameters what their dimensions, from the last on, were written as; a `log` gets a `Made` for each `add`.
     """

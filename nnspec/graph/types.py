@@ -150,6 +150,11 @@ def with_batch(value: Any, batch: Dim) -> Any:
     return value.replaced(BATCH_NAME, batch) if isinstance(value, Size) else value
 
 
+def nested(values: Any) -> Any:
+    """Lists within lists as tuples within tuples, as constants have them."""
+    return tuple(map(nested, values)) if isinstance(values, list) else values
+
+
 def count(shape: Iterable[Dim]) -> Dim:
     """How many elements a shape has."""
     total: Dim = 1

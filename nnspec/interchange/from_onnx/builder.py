@@ -13,7 +13,7 @@ from nnspec import limits
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Mismatch, Op, Type, Var
-from nnspec.graph.types import Indivisible, bind, count, size_names
+from nnspec.graph.types import Indivisible, bind, count, nested, size_names
 from nnspec.interchange.from_onnx.call import Call, Frame, Values
 from nnspec.interchange.from_onnx.functions import body_of, left_out
 from nnspec.interchange.from_onnx.known import LARGEST, Known
@@ -97,7 +97,7 @@ class Builder:
             return self.owned(name, values.astype(dtype), state)
         if not values.size:  # nested tuples would forget what lies behind an axis of length 0
             return reshape(self.graph.constant((), dtype), shape=values.shape)
-        return self.graph.constant(_nested(np.asarray(values, dtype).tolist()), dtype)
+        return self.graph.constant(nested(np.asarray(values, dtype).tolist()), dtype)
 
     def is_zero(self, var: Var) -> bool:
         value = self.known(var)
@@ -178,10 +178,6 @@ class Builder:
         frame = Frame(values, function.attributes, function.opset)
         self.nodes(function.nodes, frame)
         return [frame.values.get(o) for o in function.outputs]
-
-
-def _nested(values: Any) -> Any:
-    return tuple(map(_nested, values)) if isinstance(values, list) else values
 
 
 def _since(graph: Graph, last: str | None) -> tuple[str, ...]:
