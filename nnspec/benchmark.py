@@ -7,10 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Fault, SpecError
 from nnspec.gradcheck import random_values
@@ -21,7 +21,6 @@ from nnspec.planning import sizes_of
 from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 
-Array = np.ndarray[Any, np.dtype[Any]]
 ROUNDS, SECONDS, SECONDS_OF_A_PRODUCT = 5, 0.2, 0.02
 DISTURBED = 1.5
 """So many times the best round, and others had the processor meanwhile."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import isfinite
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import SpecError, fault, printable
 from nnspec.net import Net
 from nnspec.record import dataclass
 from nnspec.step import outputs_of
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SEEN = 64
 """Characters that are looked back at where neither the network nor its data say how many."""

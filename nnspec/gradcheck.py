@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, fault
 from nnspec.elaborate.primitives import SEED, STEP
@@ -22,7 +23,6 @@ from nnspec.run.engine import first_values
 from nnspec.run.lengths import fitting
 from nnspec.run.undefined import undefined
 
-Array = np.ndarray[Any, np.dtype[Any]]
 EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8
 FULL_UP_TO, DIRECTIONS = 400, 8
 BATCHES, NUDGE = 3, 0.1

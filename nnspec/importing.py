@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.comparison import difference, never_finite, nothing_compared, runs_of, settled, where_defined
 from nnspec.deploy.interface import graph_of
@@ -30,7 +30,6 @@ from nnspec.run.ort import REFUSALS, Session
 from nnspec.run.room import check_values
 from nnspec.weights import content
 
-Array = np.ndarray[Any, np.dtype[Any]]
 SPEC, WEIGHTS = ".nn", ".safetensors"
 HIDDEN = "what the file hides by minus infinity has -1e9 in a spec, which is something else where all is hidden"
 

@@ -9,9 +9,7 @@ from nnspec.arguments import needs_names
 from nnspec.diagnostics import as_spec_error, did_you_mean, fault
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
+    from nnspec.array import Array
 
 
 class LiveArrays(Mapping[str, "Array"]):

@@ -19,8 +19,7 @@ from nnspec.live import LiveArrays
 from nnspec.run.alone import renew_at_fork
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from nnspec.array import Array
     from nnspec.deploy import Proof
     from nnspec.deploy.training import TrainingProof
     from nnspec.run.engine import Engine
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from nnspec.train.feed import Feed
     from nnspec.train.fingerprint import Fingerprint
     from nnspec.train.loop import History, Progress
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 ENGINES, DEVICES, DTYPES = ("auto", "numpy", "ort", "reference"), ("cpu", "cuda"), ("float32", "float64")
 

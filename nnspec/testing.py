@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Span
 from nnspec.elaborate.primitives import SEED, STEP
@@ -20,7 +21,6 @@ from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, rewrite
 from nnspec.run import reference
 from nnspec.run.engine import first_values
 
-Array = np.ndarray[Any, np.dtype[Any]]
 DTYPE = "float64"
 
 

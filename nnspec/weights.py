@@ -13,9 +13,7 @@ from nnspec.memory import ask_for
 from nnspec.strict_json import loads
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
+    from nnspec.array import Array
 
 LENGTH_BYTES = 8
 MAX_HEADER = 100_000_000  # as in the library of the format

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.schedule import EPOCH_END, count, first_counts
 from nnspec.deploy.step import BEGUN, COUNT, NEXT, rate_name, source
@@ -15,8 +13,6 @@ from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.graph import Graph, Node, Type
 from nnspec.ops import OPS
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def first_values(spec: Compilation, stage: int) -> Graph:

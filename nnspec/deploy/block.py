@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.beginning import beginning, memory_of
 from nnspec.deploy.examples import QUESTIONS
@@ -22,7 +23,6 @@ from nnspec.interchange.recurrent import recognised
 from nnspec.record import dataclass
 from nnspec.train.schedule import base_rate
 
-Array = np.ndarray[Any, np.dtype[Any]]
 TO_THE_END = "`train.py` trains to the end and keeps the last weights"
 OUTSIDE = {
     "augment": "`train.py` shows the examples as they are: change them before, or train with `nnspec train`",

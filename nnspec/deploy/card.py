@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.model import Proof
 from nnspec.deploy.proof import inputs_of
@@ -19,7 +20,6 @@ from nnspec.gallery import header
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import show
 
-Array = np.ndarray[Any, np.dtype[Any]]
 MARK = "<!-- A model card, written by nnspec with the model. -->"
 DTYPES = {"float32": "np.float32", "float64": "np.float64", "int64": "np.int64", "uint8": "np.uint8", "bool": "np.bool_"}
 MOST_CLASSES = 50

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.double import DOUBLE, in_double
 from nnspec.graph import Graph
 from nnspec.record import dataclass
 from nnspec.run import reference
 
-Array = np.ndarray[Any, np.dtype[Any]]
 # A gradient that is 0 but for rounding has nothing to be compared with.
 SMALLEST_SCALE = 1e-2
 # How often all values are moved by a rounding, to see what of a small output is rounding.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from nnspec import wholedata
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.raw import with_fields
 from nnspec.diagnostics import did_you_mean, fault
@@ -19,7 +19,6 @@ from nnspec.rewrite import STABLE, rewrite
 from nnspec.step import outputs_of
 from nnspec.train.data import Sample
 
-Array = np.ndarray[Any, np.dtype[Any]]
 PIXEL, BRIGHTEST = "uint8", 255.0
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.deploy.proof import LARGEST_OF_HALF, inputs_of, lengths_of, proved, random_batches, sizes_tried
 from nnspec.diagnostics import Fault, fault, printable
 from nnspec.files import whole, write, writing
@@ -24,7 +24,6 @@ from nnspec.run.ort import Session
 from nnspec.run.reference import sizes_of
 from nnspec.train.check import examples as number_of
 
-Array = np.ndarray[Any, np.dtype[Any]]
 WIDER = "numbers of half precision have 11 bits and end at 65,504: `standardize` what is larger, or write float32"
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.deploy.proof import LARGEST_DIFFERENCE, LARGEST_OF_STEP, Lengths, compared, inputs_of, random_batches, tried, within
 from nnspec.graph import Graph, Type
 from nnspec.interchange.careful import CAREFUL
@@ -16,7 +16,6 @@ from nnspec.interchange.to_onnx import Model, to_onnx
 from nnspec.run.lengths import ALIKE, names_of
 from nnspec.run.ort import Session
 
-Array = np.ndarray[Any, np.dtype[Any]]
 STEPS = 2
 """Of an epoch, where it is compared with single steps."""
 

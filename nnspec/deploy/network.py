@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nnspec.compile import Compilation
 from nnspec.deploy.card import write_card
 from nnspec.deploy.interface import chosen, given_as, graph_of, preparation
@@ -22,8 +20,6 @@ from nnspec.graph import Graph
 from nnspec.ops.source import state
 from nnspec.run.engine import Engine
 from nnspec.train.checkpoint import metadata
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def export_network(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.deploy.comparison import (
     Run,
     difference,
@@ -29,7 +30,6 @@ from nnspec.run.lengths import Sizes, fitting, names_of
 from nnspec.run.ort import REFUSALS, Session
 from nnspec.run.room import check_values
 
-Array = np.ndarray[Any, np.dtype[Any]]
 # In float32; in float64 as many roundings.
 LARGEST_DIFFERENCE = 1e-4
 # Half precision has eleven bits, and an error of each operation adds to that of the next.

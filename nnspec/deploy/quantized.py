@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.interface import given_as, graph_of, judged, preparing
 from nnspec.deploy.model import Proof, written
@@ -27,7 +28,6 @@ from nnspec.train.check import Fields
 from nnspec.train.check import examples as number_of
 from nnspec.train.loop import evaluate
 
-Array = np.ndarray[Any, np.dtype[Any]]
 # Examples to calibrate on, and how many at a time; examples whose outputs are compared.
 CALIBRATION, BATCH, COMPARED = 512, 64, 64
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.proof import LARGEST_DIFFERENCE, compared, inputs_of
 from nnspec.diagnostics import Fault, fault
@@ -21,8 +21,6 @@ from nnspec.rewrite import rewrite
 from nnspec.run import reference
 from nnspec.step import outputs_of
 from nnspec.train.data import Sample
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def with_fields(graph: Graph, sample: Sample) -> Graph:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.deploy.beginning import memory_of
 from nnspec.deploy.step import BEGUN
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.record import dataclass
 from nnspec.run.engine import Engine
 from nnspec.train.stages import saved
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.deploy.beginning import first_values
 from nnspec.deploy.block import Block, suffix
@@ -36,7 +37,6 @@ from nnspec.train.checkpoint import metadata
 from nnspec.train.data import Dataset
 from nnspec.weights import content, places, read
 
-Array = np.ndarray[Any, np.dtype[Any]]
 INIT, EVALUATE, STATE, MANIFEST = "init.onnx", "evaluate.onnx", "state.safetensors", "step.json"
 ALWAYS = {"train.py": "train.py.txt", "README.md": "training.md"}
 """What every such folder holds, by the names that the package has for it."""

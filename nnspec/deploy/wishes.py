@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-import numpy as np
-
 from nnspec.arguments import needs
+from nnspec.array import Array
 from nnspec.interchange.to_onnx import DEFAULT_OPSET
 from nnspec.record import dataclass
 from nnspec.train.data import Dataset, Sample
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

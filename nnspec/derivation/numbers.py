@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.derivation.recurrence import Recurrence
 from nnspec.derivation.step import GRADIENT, LOSS, Step
 from nnspec.derivation.values import Values, values_of
 from nnspec.gradcheck import BATCHES, Checked, compare, example
 from nnspec.run import reference
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def forward(values: Values, feeds: Mapping[str, Any]) -> dict[str, Array]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.derivation.chain import Chain
-from nnspec.derivation.numbers import Array, backward, forward
+from nnspec.derivation.numbers import backward, forward
 from nnspec.derivation.signs import Plain, Term
 from nnspec.derivation.step import LOSS
 from nnspec.derivation.values import Values, values_of

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.interchange.lowering import Array, Lowering
+from nnspec.array import Array
+from nnspec.interchange.lowering import Lowering
 from nnspec.ops.windows import Numbers, grid_of
 
 NOWHERE = -1

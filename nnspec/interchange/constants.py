@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import count
 from nnspec.graph.walk import walk
 from nnspec.interchange.names import Names
 from nnspec.ops import OPS
 from nnspec.rewrite.passes import LARGEST_SPREAD, Constants, scope_of
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def folded(graph: Graph, weights: Mapping[str, Array]) -> tuple[Graph, dict[str, Array]]:

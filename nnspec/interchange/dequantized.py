@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from nnspec.interchange.lowering import Array
+from nnspec.array import Array
 from nnspec.interchange.single import is_double, is_half
 
 ROUNDING, MEANING = "QuantizeLinear", "DequantizeLinear"

@@ -12,7 +12,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
-from nnspec.interchange.lowering import Array, onnx_type
+from nnspec.array import Array
+from nnspec.interchange.lowering import onnx_type
 
 LARGEST_FILE = 2**31 - 2**20
 """Bytes that one message of an ONNX file can have, with some left for all that is no weight."""

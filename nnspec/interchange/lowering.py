@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.double import DOUBLE
 from nnspec.graph import Dim, Graph, Node, Shape, Size, Type
@@ -22,7 +23,6 @@ from nnspec.interchange.whole import OF_WHOLE, WHOLE
 from nnspec.ops.loop import parts
 from nnspec.record import dataclass
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Forms = Mapping[str, Callable[..., str]]
 PRODUCTS = ("Gemm", "MatMul")
 OWN: Mapping[str, Forms] = {DOUBLE: IN_DOUBLE, WHOLE: OF_WHOLE}

@@ -11,10 +11,10 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, helper, numpy_helper
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.files import is_plain_file
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.nodes import every_tensor
 from nnspec.strict_json import loads
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nnspec.array import Array
 from nnspec.double import DOUBLE
 from nnspec.graph import Graph
-from nnspec.interchange.constants import Array, folded
+from nnspec.interchange.constants import folded
 from nnspec.interchange.recurrent import recognised
 from nnspec.interchange.shorten import shortened
 from nnspec.ops import OPS

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Node, Size, Type
-from nnspec.interchange.lowering import Array, Forms, Lowering, onnx_type
+from nnspec.interchange.lowering import Forms, Lowering, onnx_type
 from nnspec.interchange.names import name_all
 from nnspec.interchange.read import PRODUCER
 

@@ -7,10 +7,9 @@ from typing import Any, final
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.run.fractions import Fractions
 from nnspec.run.stored import Stored
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @final

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.blas import Call
 from nnspec.graph import Node
 from nnspec.graph.types import ITEM_BYTES
 from nnspec.ops.aside import aside
 from nnspec.plan.blocks import Region
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Block = tuple[slice, ...]
 CACHE = 1 << 20
 """Bytes of one block of everything in a region: what a second-level cache holds."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnspec import step as steps
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
@@ -28,7 +29,7 @@ from nnspec.run.batches import fill, shapes_of
 from nnspec.run.fitting import fitted
 from nnspec.run.flat import Flat
 from nnspec.run.planned import Bound, Planner
-from nnspec.run.program import Array, Program, ReferenceProgram, Runnable
+from nnspec.run.program import Program, ReferenceProgram, Runnable
 from nnspec.run.reach import check_reach
 from nnspec.run.recent import Recent
 from nnspec.run.team import cores

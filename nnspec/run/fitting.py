@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import ITEM_BYTES, bind
 from nnspec.ops import OPS
@@ -18,7 +19,6 @@ from nnspec.plan.shard import sums_in_rounds
 from nnspec.run import reference
 from nnspec.run.room import check_room
 
-Array = np.ndarray[Any, np.dtype[Any]]
 NUMBERS = 1 << 19
 """Numbers of all inputs of the examples that are looked at together."""
 

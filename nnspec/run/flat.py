@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Type
 from nnspec.run.room import check_room
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Flat:

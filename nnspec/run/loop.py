@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph.loop import KINDS, BoundLoop
 from nnspec.graph.types import bind
 from nnspec.ops.columns import in_turn
@@ -15,7 +16,7 @@ from nnspec.ops.linear import turned_into
 from nnspec.ops.loop import order, parts, piece
 from nnspec.plan.layout import Layout
 from nnspec.plan.memory import schedule
-from nnspec.run.program import Array, Program
+from nnspec.run.program import Program
 
 Call = Callable[[], Any]
 

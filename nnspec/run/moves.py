@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.blas import Call
 from nnspec.ops.pointwise import descend
 from nnspec.record import dataclass
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.memory import is_exhausted
 
-Array = np.ndarray[Any, np.dtype[Any]]
 VERSION: str = onnxruntime.__version__
 FATAL_ONLY = 4
 KINDS = {"tensor(float)": "float32", "tensor(double)": "float64"}  # the others are called as in NumPy

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.blas import Call
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
@@ -17,7 +18,7 @@ from nnspec.plan.layout import Layout, layout
 from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
 from nnspec.record import dataclass
-from nnspec.run.program import Array, Program, array_in
+from nnspec.run.program import Program, array_in
 from nnspec.run.quiet import quietly
 from nnspec.run.room import scratch
 from nnspec.run.team import together

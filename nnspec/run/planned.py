@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.blas import threads_that_help, use_threads
 from nnspec.graph import Absent, Graph, Type
 from nnspec.graph.types import BATCH_NAME
@@ -18,7 +19,7 @@ from nnspec.run import reference
 from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
-from nnspec.run.program import Array, Runnable
+from nnspec.run.program import Runnable
 from nnspec.run.recent import Recent
 
 FEWEST_EXAMPLES = 4  # of a part of a batch

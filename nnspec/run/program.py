@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Graph, Node, Type
 from nnspec.graph.types import bind
 from nnspec.lazy import real
@@ -24,8 +25,6 @@ from nnspec.run.moves import Move, in_passes
 from nnspec.run.quiet import quietly
 from nnspec.run.room import scratch
 from nnspec.run.rows import in_long_rows
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Runnable(Protocol):

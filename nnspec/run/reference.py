@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME, Size
 from nnspec.graph.walk import walk
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def run(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nnspec import limits, memory
+from nnspec.array import Array
 from nnspec.diagnostics import Span
 from nnspec.graph import Graph
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SMALL = 64 * limits.MIB
 """Less than this is not asked for."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.blas import Call
 from nnspec.ops.dense import LONG, divisor, in_memory_order, memory_order
 from nnspec.record import dataclass
 
-Array = np.ndarray[Any, np.dtype[Any]]
 WORTH_IT = 1 << 14
 """Elements of an output for which it pays to repeat a row first."""
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.blas import Call
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.graph import Graph, Type
@@ -22,7 +23,7 @@ from nnspec.plan.layout import Layout
 from nnspec.rewrite import rewrite
 from nnspec.rewrite.pieces import in_pieces
 from nnspec.run.flat import Flat
-from nnspec.run.ort import REFUSALS, Array, Binding, Memory, Session, without_kernel
+from nnspec.run.ort import REFUSALS, Binding, Memory, Session, without_kernel
 from nnspec.run.parts import PartedProgram, Worker
 from nnspec.run.planned import Divided, Planner, parts_of
 

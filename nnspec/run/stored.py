@@ -10,7 +10,8 @@ from typing import IO, Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from nnspec.array import Array
+
 PART = 1 << 24
 """Bytes that are looked at together where all rows are."""
 CUT = "a data file ends before its last row: it has been cut while it was read"

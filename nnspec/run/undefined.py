@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import Diagnostic
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
@@ -15,8 +16,6 @@ from nnspec.graph.walk import walk
 from nnspec.ops import OPS
 from nnspec.ops.loop import order
 from nnspec.record import dataclass
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

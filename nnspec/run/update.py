@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.graph.types import BATCH_NAME
 from nnspec.optimization import Turn, share_of
@@ -15,7 +16,7 @@ from nnspec.record import dataclass
 from nnspec.rewrite import lighter, rewrite
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
-from nnspec.run.program import Array, Runnable
+from nnspec.run.program import Runnable
 from nnspec.step import Phase
 
 # Numbers of a block whose weights, gradients and states stay in the cache from one operation of the optimizer to the next.

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.elaborate.augmentation import MOVES, WHOLE_PIXELS, Augmentation
 from nnspec.elaborate.training import Training
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 CHUNK = 1 << 14
 """Numbers that are moved at once. Arrays of that many are taken from memory at hand; for larger ones malloc asks the system each time."""

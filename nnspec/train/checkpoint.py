@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.run.engine import Engine
 from nnspec.train.environment import environment
 from nnspec.version import VERSION
 
-Array = np.ndarray[Any, np.dtype[Any]]
 SPEC = "spec.nn"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import Fault
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import ITEM_BYTES
@@ -17,7 +17,6 @@ from nnspec.plan.estimate import estimate
 from nnspec.run.engine import Engine
 from nnspec.run.reference import sizes_of
 
-Array = np.ndarray[Any, np.dtype[Any]]
 CANDIDATES = ("numpy", "ort")
 # Seconds of training below which no choice is worth its while, and seconds that each candidate is tried for.
 WORTH_IT, TRIAL = 5.0, 0.25

@@ -15,12 +15,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from nnspec import weights
+from nnspec.array import Array
 from nnspec.diagnostics import Diagnostic, fault
 from nnspec.files import aside, plain, remove, sync, write_whole, writing
 from nnspec.record import dataclass
 from nnspec.strict_json import loads
 
-Array = np.ndarray[Any, np.dtype[Any]]
 STATE, MANIFEST, SEAL = "state.safetensors", "manifest.json", "sha256"
 FORMAT, KEPT = 1, 3
 _NAME = re.compile(r"step-(\d{8,})")

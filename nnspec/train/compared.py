@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic
 from nnspec.difference import Change, compared
 from nnspec.record import dataclass
 from nnspec.train import rundir
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Facts = Mapping[str, str]
 _USUAL = (("engine", "auto"), ("device", "cpu"))
 

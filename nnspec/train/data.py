@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
@@ -22,7 +22,6 @@ from nnspec.train.readers import Parts, Readers, Stretch, Tall
 from nnspec.train.sources import open_source
 from nnspec.train.streamed import Wish, laid_out, most_in_memory
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Note = Callable[[str], None]
 
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from nnspec.arguments import needs_names
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.training import Training
@@ -20,7 +19,6 @@ from nnspec.train.labels import Labels, lists
 from nnspec.train.loader import Loader
 from nnspec.train.standins import means_of_arrays, stand_ins
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Fields = Mapping[str, Any]
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.run.fractions import Fractions
 from nnspec.train.check import Fields
 from nnspec.train.data import Dataset
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Fingerprint = dict[str, dict[str, str]]
 """Of each part of a data set and each field in it."""
 PART = 1 << 24  # bytes that are laid out at once: windows of a text lie over one another

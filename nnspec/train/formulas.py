@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import prod
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.graph import BATCH, Graph, Type
@@ -16,8 +16,6 @@ from nnspec.run import reference
 from nnspec.train.cells import text_help
 from nnspec.train.files import check_size
 from nnspec.train.readers import Readers
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 CHUNK = 1 << 16
 """Numbers of one field that are worked on at once."""

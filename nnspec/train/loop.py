@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import Diagnostic, Fault, warn
 from nnspec.elaborate.training import Training
 from nnspec.graph import BATCH, Graph
@@ -36,7 +37,6 @@ from nnspec.wholedata import EXAMPLES
 if TYPE_CHECKING:
     from nnspec.train.run import Run
 
-Array = np.ndarray[Any, np.dtype[Any]]
 EVALUATION_BATCH = 250
 
 

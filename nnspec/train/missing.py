@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.graph import Type
@@ -17,7 +18,6 @@ from nnspec.train.binding import names_read
 from nnspec.train.cells import NOT_FINITE_HELP
 from nnspec.train.readers import Parts, Stretch, Tall
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Means = Mapping[str, Any]
 """By column a number, or nested lists of the shape of an example."""
 TEXT, NUMBERS = "OU", "biuf"

@@ -5,18 +5,17 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from math import ceil
-from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.picture.look import short, width
 from nnspec.record import dataclass
 from nnspec.run.stored import in_parts
 from nnspec.train.templates import png, zoomed
 
-Array = np.ndarray[Any, np.dtype[Any]]
 MOST_CLASSES, WORST, ACROSS = 40, 20, 5
 CELL, EDGE, TILE = 34, 90, 120
 LONGEST = 10  # columns of a label

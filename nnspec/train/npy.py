@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from nnspec.array import Array
 from nnspec.diagnostics import Span, fault
 from nnspec.record import dataclass
 from nnspec.run.stored import Opened
@@ -18,7 +19,6 @@ from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells
 from nnspec.train.files import BROKEN, broken, check_size, existing, rows_at_once
 from nnspec.train.readers import Readers, Stretch, Tall
 
-Array = np.ndarray[Any, np.dtype[Any]]
 ONLY = "array"
 """The field of a file that holds one array."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.files import write
 from nnspec.run.stored import as_array
@@ -16,8 +14,6 @@ from nnspec.train.epoch import Epoch
 from nnspec.train.mistakes import answers, confusion_svg, judged, mistakes_svg
 from nnspec.train.plot import curves
 from nnspec.train.rundir import CONFUSION, CURVE, METRIC_CURVES, MISTAKES, of_target
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def draw_run(folder: Path, spec: Compilation, epochs: Sequence[Epoch], weights: Mapping[str, Array]) -> list[Path]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from nnspec.array import Array
+
 Curve = Callable[[Array], Array]
 
 NOISE_SEED = 0

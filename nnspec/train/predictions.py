@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault, printable
 from nnspec.elaborate.answers import Answer
 from nnspec.files import whole, write_whole, writing
@@ -23,7 +24,6 @@ from nnspec.train.labels import Labels
 
 FORMATS = (".csv", ".npz", ".parquet")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d*\.?\d+$)")
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Classes(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import Span
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Node
@@ -21,7 +22,6 @@ from nnspec.run.engine import Engine
 from nnspec.step import Phase, outputs_of
 from nnspec.train.check import Fields, examples
 
-Array = np.ndarray[Any, np.dtype[Any]]
 MOST, LEAST, WORK, ROOM, ENOUGH = 128, 8, 2e8, 1e8, 64
 """Examples that are looked at: as many as take so many operations forward, between a least and a most, and so many bytes for their values.
 With ENOUGH, positions of an image counted, a unit has had its say."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.train.cells import NUMBERS_OR_TEXTS, Cells, are_numbers, as_float
 
 SAMPLE = 1 << 16
@@ -21,7 +22,6 @@ CHUNK = 1 << 20
 """Bytes that are looked at together."""
 QUOTE, BESIDE_QUOTES = ord('"'), tuple(b',\r\n"')
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, Array | None]
 
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from nnspec.array import Array
 from nnspec.diagnostics import Diagnostic
 from nnspec.files import sync, writing
 from nnspec.run.engine import Engine
@@ -25,7 +24,6 @@ from nnspec.train.schedule import follows_length
 from nnspec.train.standing import Standing
 from nnspec.train.trail import all_finite
 
-Array = np.ndarray[Any, np.dtype[Any]]
 # Seconds between checkpoints where the spec does not say how many steps; and at least so many times what writing one takes.
 EVERY, PATIENCE = 60.0, 50
 STOP = "stop/"

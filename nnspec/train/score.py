@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.files import whole, writing
@@ -24,7 +25,7 @@ from nnspec.train.check import Whence
 from nnspec.train.labels import Labels, lists, refuse_learnt
 from nnspec.train.missing import Gaps, refuse_gaps
 from nnspec.train.parquet import stretches
-from nnspec.train.predictions import Array, Classes, ParquetFile, columns, refuse_unknown
+from nnspec.train.predictions import Classes, ParquetFile, columns, refuse_unknown
 from nnspec.train.readers import Stretch
 
 A = TypeVar("A")

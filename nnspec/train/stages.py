@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nnspec import weights
+from nnspec.array import Array
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.phases import Word
 from nnspec.elaborate.training import Training
@@ -25,7 +25,6 @@ from nnspec.train.rundir import opened
 from nnspec.train.standing import Standing
 from nnspec.train.stop import refuse_unwatched
 
-Array = np.ndarray[Any, np.dtype[Any]]
 SAFETENSORS = ".safetensors"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.elaborate.fields import Formula
 from nnspec.elaborate.sources import DataSource
 from nnspec.elaborate.training import Training
@@ -17,8 +18,6 @@ from nnspec.train.formulas import computed
 from nnspec.train.missing import Means, learnt
 from nnspec.train.split import split
 from nnspec.train.windows import gap
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def stand_ins(source: DataSource | None, inputs: Mapping[str, Type], means: Means) -> dict[str, Array]:

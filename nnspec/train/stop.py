@@ -7,13 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.diagnostics import Diagnostic, fault
 from nnspec.elaborate.directions import LOW
 from nnspec.elaborate.training import Stop
 from nnspec.run.engine import Engine
 from nnspec.train.epoch import Epoch
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Stopper(Protocol):

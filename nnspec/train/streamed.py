@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 
 from nnspec import limits, resources
+from nnspec.array import Array
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.files import writing
@@ -28,8 +29,6 @@ from nnspec.train.check import Fields, Whence, examples
 from nnspec.train.formulas import is_fractional
 from nnspec.train.missing import Gaps
 from nnspec.train.readers import Tall
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def most_in_memory() -> int:

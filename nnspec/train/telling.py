@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from nnspec.array import Array
+
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 # Numbers that are looked at, those of them at a time, and those that are taken, in so many examples.
 SEEN, STRETCH, TAKEN = 1 << 24, 1 << 20, 1 << 10

@@ -6,16 +6,15 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.files import write
 from nnspec.graph import Graph
 from nnspec.graph.types import count
 from nnspec.train import rundir
 
-Array = np.ndarray[Any, np.dtype[Any]]
 ACROSS, MOST, CHANNELS = 10, 100, (1, 3)
 CELL, GAP = 84, 4
 

@@ -6,15 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import field
 from math import isfinite
-from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.record import dataclass
 from nnspec.run.batches import Rows
 from nnspec.run.engine import Engine
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Batch = Mapping[str, Array]
 SECONDS, MOST_BYTES = 5.0, 1 << 25
 """When a new copy is made: after that time, or when the batches that are kept, other than rows of the data, take so much memory."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nnspec.array import Array
 from nnspec.diagnostics import Fault, did_you_mean, fault
 from nnspec.elaborate.sources import DataSource
 from nnspec.train.cells import Cells, not_a_number, quoted
@@ -17,7 +17,6 @@ from nnspec.train.files import read_text
 from nnspec.train.readers import Parts, in_memory
 from nnspec.train.tables import read_csv
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
 
 TEXT_FIELDS = ("text", "next", "last")

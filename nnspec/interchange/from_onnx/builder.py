@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from nnspec import limits
+from nnspec.array import Array
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.graph import Graph, Mismatch, Op, Type, Var
@@ -21,7 +22,6 @@ from nnspec.interchange.from_onnx.listing import Listing
 from nnspec.interchange.from_onnx.moves import wrapped
 from nnspec.interchange.from_onnx.ports import dtype_of
 from nnspec.interchange.from_onnx.table import RULES
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.narrow import leaving
 from nnspec.interchange.read import PRODUCER, attributes, domain_of, initialisers, opset_of, states_of
 from nnspec.ops.arrange import reshape

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 
+from nnspec.array import Array
 from nnspec.diagnostics import Fault, fault
 from nnspec.graph import Dim, Graph, Size, Var
 from nnspec.interchange.from_onnx.known import dims
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.read import domain_of
 from nnspec.record import dataclass
 

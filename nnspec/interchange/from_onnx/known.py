@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Dim, Graph, Node, Size, Var
 from nnspec.graph.types import Indivisible, Sized, count, size_names
-from nnspec.interchange.lowering import Array
 from nnspec.ops.source import size_of
 
 LARGEST = 1 << 16  # elements: shapes and tables of indices are smaller, weights are not read here

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 
+from nnspec.array import Array
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.graph import Graph, Type
 from nnspec.interchange.dequantized import dequantized
 from nnspec.interchange.from_onnx.builder import Builder
 from nnspec.interchange.from_onnx.ports import Sizes, inputs_of
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.read import answers_of, continuations_of, labels_of, means_of
 from nnspec.interchange.single import in_single
 from nnspec.record import dataclass

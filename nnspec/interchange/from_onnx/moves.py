@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Dim, Graph, Shape, Size, Var
 from nnspec.graph.types import count, replaced
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.narrow import limits
 from nnspec.ops.arrange import concat, cut, expand, flip, moved, pad, reshape, transpose
 from nnspec.ops.index import take

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Dim, Var
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import aligned, rows
-from nnspec.interchange.lowering import Array
 from nnspec.ops import pointwise as p
 from nnspec.ops.arrange import moved
 from nnspec.ops.linear import matmul

@@ -9,10 +9,10 @@ from math import prod
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Var
 from nnspec.interchange.from_onnx.call import Call, Rule
 from nnspec.interchange.from_onnx.moves import as_kind, as_value, between, counting, joined, unsqueezed
-from nnspec.interchange.lowering import Array
 from nnspec.ops import pointwise as p
 from nnspec.ops.arrange import moved, reshape, transpose
 from nnspec.ops.index import take

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph.types import bind, size_names
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import INFINITE, Call, number
 from nnspec.interchange.to_spec.values import transposed
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any
 
+from nnspec.array import Array
 from nnspec.graph import Shape
-from nnspec.interchange.lowering import Array
 from nnspec.record import dataclass
 
 LEAVES = ("input", "number", "list", "size", "param", "state")

@@ -11,9 +11,9 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
+from nnspec.array import Array
 from nnspec.graph import Size
 from nnspec.interchange.from_onnx.known import dims
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.step import Step
 from nnspec.interchange.to_spec.values import Known
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Size
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.idioms import improved
 from nnspec.interchange.to_spec.own import from_flat

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnspec.interchange.lowering import Array
+from nnspec.array import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.slicing import indexed
 from nnspec.interchange.to_spec.step import Read, Step, rule

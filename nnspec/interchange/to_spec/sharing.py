@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Shape
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.names import Names
 from nnspec.interchange.to_spec.calls import Call, ordered
 from nnspec.interchange.to_spec.modules import label

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import Dim, Size
 from nnspec.graph.types import replaced
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
 from nnspec.interchange.to_spec.values import Known, Value, reshaped

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 
+from nnspec.array import Array
 from nnspec.diagnostics import Source, fault
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import elaborate_model
 from nnspec.elaborate.scope import Scope
 from nnspec.graph.types import show, size_names
 from nnspec.interchange.dequantized import dequantized
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.single import in_single
 from nnspec.interchange.to_spec.blocks import layers_of, with_blocks
 from nnspec.interchange.to_spec.calls import Block, Call, ordered

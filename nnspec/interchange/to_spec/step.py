@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from nnspec.array import Array
 from nnspec.diagnostics import Fault, fault
 from nnspec.graph import Dim, Shape, Size
 from nnspec.interchange.lengths import BATCH_FIRST
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import INFINITE, Call, Place, number
 from nnspec.interchange.to_spec.values import Axis, Known, Value, reshaped
 from nnspec.record import dataclass

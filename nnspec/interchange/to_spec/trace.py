@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import onnx
 
+from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.graph import Dim, Shape, Size
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.names import Names
 from nnspec.interchange.narrow import leaving
 from nnspec.interchange.nodes import bodies

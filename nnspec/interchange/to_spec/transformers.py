@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnspec.interchange.lowering import Array
+from nnspec.array import Array
 from nnspec.interchange.to_spec.attention import MOVES, bound
 from nnspec.interchange.to_spec.calls import Call, Place, ordered, uses
 from nnspec.record import dataclass

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnspec.array import Array
 from nnspec.graph import BATCH, Dim, Shape, Size
 from nnspec.graph.types import count
 from nnspec.interchange.from_onnx.known import dims
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.record import dataclass
 

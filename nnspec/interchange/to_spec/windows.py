@@ -7,9 +7,9 @@ from dataclasses import replace
 from operator import add
 from typing import Any
 
+from nnspec.array import Array
 from nnspec.diagnostics import Fault
 from nnspec.graph import Dim, Shape, Size
-from nnspec.interchange.lowering import Array
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.slicing import END, cut, padded_axis
 from nnspec.interchange.to_spec.step import Read, Step, rule
