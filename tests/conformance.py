@@ -16,12 +16,12 @@ from helpers import ROOT
 from onnx import numpy_helper
 from onnx.backend.test.case.test_case import TestCase
 
+from nnspec.array import Array
 from nnspec.diagnostics import Fault
 from nnspec.interchange.from_onnx import Imported, import_graph
 from nnspec.run import reference
 from nnspec.run.program import Program
 
-Array = np.ndarray[Any, np.dtype[Any]]
 ELEMENTS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT64, onnx.TensorProto.BOOL}
 CLOSE = {"float32": 1e-5, "float64": 1e-7}
 TABLE = tomllib.loads((ROOT / "tests" / "conformance.toml").read_text("utf-8"))

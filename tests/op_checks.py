@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnspec.array import Array
 from nnspec.autodiff import gradients
 from nnspec.deploy import distance
 from nnspec.graph import Graph, Op, Type, Var
@@ -21,7 +22,6 @@ from nnspec.run.ort import Session
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_expression
 
-Array = np.ndarray[Any, np.dtype[Any]]
 EPS, RTOL, ATOL = 1e-5, 1e-6, 1e-8
 SAMPLES = 20
 KINK_DISTANCE = 1e-3

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from helpers import distance
 
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.derivation.chain import Chain
 from nnspec.derivation.numbers import backward, forward
@@ -18,8 +19,6 @@ from nnspec.derivation.signs import Plain, Term
 from nnspec.derivation.step import LOSS, Step
 from nnspec.derivation.values import values_of
 from nnspec.run import reference
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class _Choice(Plain):

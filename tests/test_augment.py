@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import nnspec
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Source, Span
 from nnspec.elaborate.augmentation import AUGMENTATIONS, MOVES, Augmentation
 from nnspec.train.augment import CHUNK, STAGES, augmented, moved, noisy
 
-Array = np.ndarray[Any, np.dtype[Any]]
 RANDOM = np.random.default_rng(0).random((50, 2, 9, 8), np.float32)
 
 

@@ -17,8 +17,8 @@ from nnspec.diagnostics import Source
 from nnspec.syntax import ast
 from nnspec.syntax.dump import dump
 from nnspec.syntax.format import formatted
-from nnspec.syntax.format.concrete import tokens_of
 from nnspec.syntax.format.rows import LIMIT
+from nnspec.syntax.lalr import tokens_of
 from nnspec.syntax.parser import parse, parse_concrete
 
 FILES = sorted([*(ROOT / "specs").glob("*.nn"), *(ROOT / "nnspec" / "std").glob("*.nn")])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nnspec import blas
+from nnspec.array import Array
 from nnspec.deploy import distance
 from nnspec.graph import Op
 from nnspec.lazy import real
@@ -20,8 +21,6 @@ from nnspec.ops.dense import in_rows
 from nnspec.ops.totals import sums_as_product
 from nnspec.ops.windows import padded_shape
 from nnspec.run.rows import WORTH_IT, in_long_rows
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def images(*shape: int, last: bool = True) -> Array:

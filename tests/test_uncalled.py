@@ -9,8 +9,9 @@ from helpers import ROOT
 
 from nnspec.compile import Compilation
 from nnspec.compile.mistakes import in_uncalled
+from nnspec.diagnostics import Source
 from nnspec.elaborate import uncalled
-from nnspec.source import Source, source_of
+from nnspec.source import source_of
 
 MODEL = "model M { input x: [3]  output y = x -> dense(2) }\n"
 

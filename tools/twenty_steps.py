@@ -19,18 +19,17 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
 
 import nnspec
 from nnspec import gallery
+from nnspec.array import Array
 from nnspec.train.data import Dataset
 from tools.batches import random_batch
 
 STEPS, BATCHES, MOST = 20, 5, 1e-5
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 
 import nnspec
 from nnspec import resources
+from nnspec.array import Array
 from nnspec.train.data import Dataset
 
-Array = np.ndarray[Any, np.dtype[Any]]
 PAGE, RUNTIME = Path(__file__).parent / "page", "onnxruntime-web@1.30.0"
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 # A page is to load in a moment: so many images are enough for 96 % in three epochs.

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 import nnspec
+from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.gradcheck import EXAMPLES, LENGTH, random_values
 from nnspec.graph.types import BATCH_NAME, size_names
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Fields = dict[str, Array]
 STEPS, LR = 3, 0.01
 SMALLEST = 1e-2
