@@ -126,6 +126,14 @@ def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
     return _in_halves(_by_blas(a, b, out, keep) or _in_two_steps(a, b, out, keep), a, b, out, keep)
 
 
+def accumulated_products(a: Any, b: Any, out: Any) -> list[Call]:
+    """out += a @ b, of stacks of matrices: small ones at once, since every call may have to wait for those of other threads."""
+    if a.shape[-2] * a.shape[-1] * b.shape[-1] > SMALL:
+        return [accumulated_product(a[i], b[i], out[i]) for i in np.ndindex(out.shape[:-2])]
+    aside = np.empty(out.shape, out.dtype)
+    return [partial(np.matmul, a, b, aside), partial(np.add, out, aside, out)]
+
+
 def _in_halves(whole: Call, a: Any, b: Any, out: Any, keep: float) -> Call:
     """The whole of a product, or both halves where one thread computes it and they are small; other kernels and layouts gain nothing."""
     if {a.ndim, b.ndim, out.ndim} != {2} or not SMALL < a.size * b.shape[1] <= 2 * SMALL or not _has_small() or not b.flags.c_contiguous:

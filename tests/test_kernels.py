@@ -49,7 +49,28 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]]
     "tiles": ((3, 64, 8, 8), (64, 64, 3, 3), {"pads": (1, 1, 1, 1)}),
     "tiles over the edge": ((2, 96, 7, 10), (128, 96, 3, 3), {"pads": (1, 1, 1, 1)}),
     "tiles without pads": ((2, 64, 10, 10), (64, 64, 3, 3), {}),
+    "tiles of rows": ((3, 16, 8, 8), (16, 16, 3, 3), {"pads": (1, 1, 1, 1)}),
+    "tiles of rows over the edge": ((3, 12, 9, 11), (20, 12, 5, 3), {"pads": (2, 1, 2, 1)}),
+    "tiles of rows, more pads on one side": ((2, 16, 6, 9), (16, 16, 2, 3), {"pads": (0, 2, 1, 0)}),
+    "tiles of rows, wide": ((2, 160, 8, 8), (160, 160, 1, 3), {"pads": (0, 1, 0, 1)}),
+    "tiles of a line": ((3, 24, 21), (24, 24, 3), {"strides": (1,), "pads": (1, 1), "dilations": (1,)}),
 }
+
+
+FORMS: dict[str, winograd.Form] = {
+    "tiles": winograd.Form(1, 3),
+    "tiles of rows": winograd.Form(2, 1),
+    "tiles over the edge": winograd.Form(1, 3),
+    "tiles without pads": winograd.Form(1, 3),
+    "tiles of a line": winograd.Form(1, 1),
+}
+"""Those that would not be taken, but have to be right, too."""
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_every_form_is_as_defined(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "form", lambda *_, **__: FORMS[case])
+    test_convolution_and_its_gradients_are_as_defined(case, True, True, True, monkeypatch)
 
 
 @pytest.mark.parametrize(("x_last", "out_last"), list(product([True, False], [True, False])))
@@ -60,7 +81,8 @@ def test_convolution_and_its_gradients_are_as_defined(
 ) -> None:
     if small:
         monkeypatch.setattr(columns, "CHUNK_BYTES", 1 << 13)
-        monkeypatch.setattr(winograd, "CHUNK_BYTES", 1 << 13)
+        monkeypatch.setattr(winograd, "CHUNK_BYTES", {1: 1 << 13, 2: 1 << 13})
+        monkeypatch.setattr(winograd, "WEIGHTS", 1 << 30)
     x_shape, w_shape, given = CONVOLUTIONS[case]
     axes = len(x_shape) - 2
     a = {"strides": (1,) * axes, "pads": (0,) * 2 * axes, "dilations": (1,) * axes, "groups": 1, **given}
@@ -82,11 +104,15 @@ def test_convolution_and_its_gradients_are_as_defined(
 
 def test_the_tiles_are_used_where_they_save_work() -> None:
     plain: Any = {"kernel": (3, 3), "strides": (1, 1), "dilations": (1, 1), "groups": 1}
-    assert winograd.fits(**plain, channels=(64, 64), grid=(16, 16))
-    assert not winograd.fits(**plain, channels=(16, 16), grid=(16, 16))
-    assert not winograd.fits(**plain, channels=(64, 64), grid=(5, 5))
-    assert not winograd.fits(**{**plain, "strides": (2, 2)}, channels=(64, 64), grid=(16, 16))
-    assert not winograd.fits(**{**plain, "kernel": (5, 5)}, channels=(64, 64), grid=(16, 16))
+    both, rows = winograd.Form(2, 1), winograd.Form(1, 3)
+    assert winograd.form(**plain, channels=(64, 64), grid=(16, 16)) == both
+    assert winograd.form(**plain, channels=(16, 16), grid=(16, 16)) == rows
+    assert winograd.form(**{**plain, "kernel": (5, 3)}, channels=(64, 64), grid=(16, 16)) == winograd.Form(1, 5)
+    assert winograd.form((3,), (1,), (1,), 1, (64, 64), (16,)) == winograd.Form(1, 1)
+    assert winograd.form(**plain, channels=(32, 1), grid=(28, 28)) is None
+    assert winograd.form(**plain, channels=(64, 64), grid=(1, 1)) is None
+    assert winograd.form(**{**plain, "strides": (2, 2)}, channels=(64, 64), grid=(16, 16)) is None
+    assert winograd.form(**{**plain, "kernel": (5, 5)}, channels=(64, 64), grid=(16, 16)) is None
 
 
 POOLS: dict[str, dict[str, Any]] = {

@@ -17,8 +17,8 @@ def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilatio
     if depthwise.fits(w.shape, groups):
         return in_turn(depthwise.correlate(out, x, w, strides, pads, dilations))
     kernel, images, given = w.shape[2:], Images(x), Images(out, planes)
-    if winograd.fits(kernel, strides, dilations, groups, w.shape[:2], given.size):
-        return in_turn(winograd.correlate(given, images, Kernel(w, groups), pads[:2]))
+    if form := winograd.form(kernel, strides, dilations, groups, w.shape[:2], given.size):
+        return in_turn(winograd.correlate(given, images, Kernel(w, groups), form, pads[: len(kernel)]))
     seen = Windows(images, kernel, strides, pads, dilations, given.size, groups, planes)
     return in_turn(correlate(out, seen, Kernel(w, groups)))
 
@@ -29,8 +29,8 @@ def conv_weight_grad_into(
     if depthwise.fits(out.shape, groups):
         return in_turn(depthwise.weight_grad(out, x, g, strides, pads, dilations))
     total, images, given = Kernel(out, groups), Images(x), Images(g, planes)
-    if winograd.fits(kernel, strides, dilations, groups, out.shape[:2], given.size):
-        return in_turn(winograd.weight_grad(total, images, given, pads[:2]))
+    if form := winograd.form(kernel, strides, dilations, groups, out.shape[:2], given.size, summed=True):
+        return in_turn(winograd.weight_grad(total, images, given, form, pads[: len(kernel)]))
     seen = Windows(images, kernel, strides, pads, dilations, given.size, groups, planes)
     calls: list[Call] = []
     for part in seen.chunks():
@@ -53,8 +53,8 @@ def conv_input_grad_into(
         return in_turn(_scattered(out, g, Kernel(w, groups), into))
     # Where windows move by one pixel, the gradient of a pixel is a window of g.
     turned = Kernel(w, groups, back=True)
-    if winograd.fits(kernel, strides, dilations, groups, w.shape[:2], size):
-        return in_turn(winograd.correlate(Images(out), given, turned, around[:2]))
+    if form := winograd.form(kernel, strides, dilations, groups, w.shape[1::-1], size):
+        return in_turn(winograd.correlate(Images(out), given, turned, form, around[: len(kernel)]))
     return in_turn(correlate(out, Windows(given, kernel, strides, around, dilations, size, groups), turned))
 
 

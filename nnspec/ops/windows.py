@@ -139,6 +139,12 @@ class Images:
     def __getitem__(self, part: slice) -> Images:
         return Images(self.memory[part], self.planes)
 
+    def in_rows(self) -> Images:
+        """Those of one axis as rows of pixels."""
+        if len(self.size) > 1:
+            return self
+        return Images(np.expand_dims(self.memory, -2), (1, *self.planes) if self.planes else ())
+
     def beside(self, plain: Any) -> tuple[Any, Any]:
         """Them, and others that lie pixel by pixel, both seen in the same order."""
         if not self.planes:

@@ -1,25 +1,34 @@
-"""Convolution by 3 x 3 kernels with a quarter of the multiplications: F(4 x 4, 3 x 3) of Lavin and Gray, Fast Algorithms for Convolutional
-Neural Networks (2016), as products of matrices over tiles of 6 x 6 pixels that give 4 x 4.
+"""Convolution by kernels of 3 with fewer multiplications: six pixels give four along an axis, by six products instead of twelve.
+
+Along both axes of images, F(4 x 4, 3 x 3) of Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016), that is a quarter of
+them; along the last axis alone it is a half, and far less to transform, which counts where images have few channels. The other axis is then
+within the products: windows over rows, which lie next to each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
-from nnspec.blas import Call, accumulated_product, product
+from nnspec.blas import Call, accumulated_products, product
 from nnspec.lazy import np
-from nnspec.ops.columns import Kernel, chunks
+from nnspec.ops.columns import Kernel, channels_last, chunks
 from nnspec.ops.windows import Images, Numbers
 
 IN, OUT = 6, 4
-"""Pixels along a side of what a tile reads and gives."""
-# Tiles of a chunk of images stay in the second-level cache.
-CHUNK_BYTES = 5 << 18
-# Its multiplications are in smaller products: it has to save this share of those over windows.
-WORTH_IT = 0.4
+"""Pixels along an axis of what a tile reads and gives."""
+CHUNK_BYTES = {1: 1 << 19, 2: 3 << 18}
+"""Of tiles along so many axes: with what becomes of them, a chunk of images stays in the second-level cache."""
+WEIGHTS = 8
+"""Chunks are larger by such a part of the weights, which each of them reads."""
+WINDOW = 42.0
+"""What laying out a number of a window costs, in multiplications of large products of matrices."""
+PRODUCT, CHANGE = {1: 2.0, 2: 1.25}, {1: 8.0, 2: 4.0}
+"""What a multiplication costs for tiles along so many axes, in those of large products: of them, and of what changes them."""
+SUMMED = 1.15
+"""The share more that the gradient of weights costs, which sums products of few tiles."""
 
 _B = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))
 _G = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # of 24
@@ -27,113 +36,198 @@ _A = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8
 
 
 @cache
-def _both_ways(rows: tuple[tuple[int, ...], ...], of: int, dtype: Any) -> Any:
-    """A transformation of columns and rows as one matrix."""
+def _matrix(rows: tuple[tuple[int, ...], ...], of: int, axes: int, dtype: Any) -> Any:
+    """A transformation along so many axes as one matrix."""
     one = np.array(rows, np.float64) / of
-    return np.ascontiguousarray(np.kron(one, one), dtype)
+    return np.ascontiguousarray(one if axes == 1 else np.kron(one, one), dtype)
 
 
-def fits(kernel: Numbers, strides: Numbers, dilations: Numbers, groups: int, channels: Numbers, grid: Numbers) -> bool:
-    """Whether it is faster than windows: multiplications of a tile, with those of its transformations, against those of its pixels."""
-    if kernel != (3, 3) or {*strides, *dilations, groups} != {1}:
-        return False
+class Form(NamedTuple):
+    """Along how many axes, the last ones, tiles have more than one pixel, and how many rows of the kernel are left to the products."""
+
+    axes: int
+    rows: int
+
+    def side(self, along: int) -> Numbers:
+        """Of a tile with so many pixels along the axes that are transformed."""
+        return (1, along) if self.axes == 1 else (along, along)
+
+    def tiles(self, grid: Numbers) -> Numbers:
+        """How many cover a grid of what is given; rows that windows reach over are tiles, too."""
+        down, across = (-(-n // side) for n, side in zip(grid, self.side(OUT), strict=True))
+        return down + self.rows - 1, across
+
+    def matrix(self, rows: tuple[tuple[int, ...], ...], dtype: Any, of: int = 1) -> Any:
+        return _matrix(rows, of, self.axes, dtype)
+
+    def cost(self, channels: Numbers, grid: Numbers) -> float:
+        """In multiplications of large products of matrices."""
+        given, read = channels
+        seen, made = IN**self.axes, OUT**self.axes
+        multiplied, changed = seen * self.rows * given * read, seen * (seen * read + made * given)
+        of_a_tile = multiplied * PRODUCT[self.axes] + changed * CHANGE[self.axes]
+        return float(prod(self.tiles(grid)) * of_a_tile)
+
+
+def form(
+    kernel: Numbers, strides: Numbers, dilations: Numbers, groups: int, channels: Numbers, grid: Numbers, *, summed: bool = False
+) -> Form | None:
+    """The form that should be fastest for so many channels that are given and read; None where windows are."""
+    if len(kernel) > 2 or kernel[-1] != 3 or {*strides, *dilations, groups} != {1}:
+        return None
+    kernel, grid = _two(kernel), _two(grid)
     given, read = channels
-    tile = IN**2 * (given * read + IN**2 * read + OUT**2 * given)
-    return prod(map(_tiles, grid)) * tile <= (1 - WORTH_IT) * prod(grid) * 9 * given * read
+    best, cost = None, prod(grid) * prod(kernel) * read * (given + WINDOW)
+    for f in (Form(1, kernel[0]), *([Form(2, 1)] if kernel[0] == 3 else [])):
+        if (other := f.cost(channels, grid) * (SUMMED if summed else 1.0)) < cost:
+            best, cost = f, other
+    return best
 
 
-def _tiles(pixels: int) -> int:
-    return -(-pixels // OUT)
+def _two(numbers: Numbers) -> Numbers:
+    """With one row of pixels where there is no other axis."""
+    return (*(1,) * (2 - len(numbers)), *numbers)
 
 
 class Tiles:
-    """Tiles of images as [side * side, tiles, c], for a chunk of them."""
+    """Tiles of images as [side, tiles, c], for a chunk of them; those below each other are side by side."""
 
-    def __init__(self, images: Images, grid: Numbers, side: int, before: Numbers, chunk: int) -> None:
-        self.images, self.grid, self.side, self.before, self.chunk = images, grid, side, before, chunk
-        self.down, self.across = (_tiles(n) for n in grid)
-        c, edge, dtype = images.memory.shape[1], side - OUT, images.memory.dtype
-        self.padded = np.zeros((chunk, OUT * self.down + edge, OUT * self.across + edge, c), dtype)
-        self.laid = np.empty(side * side * chunk * self.down * self.across * c, dtype)
+    def __init__(self, images: Images, form: Form, grid: Numbers, along: int, before: Numbers, chunk: int) -> None:
+        self.images, self.side, self.step = images.in_rows(), form.side(along), form.side(OUT)
+        self.down, self.across = form.tiles(_two(grid))
+        memory, size = self.images.memory, self.images.size
+        self.exact = along == OUT and not images.planes and not any(n % step for n, step in zip(size, self.step, strict=True))
+        if not self.exact:
+            (top, left), (height, width) = (*(0,) * (2 - len(before)), *before), size
+            sizes = (step * (n - 1) + side for side, step, n in zip(self.side, self.step, (self.down, self.across), strict=True))
+            self.padded = np.zeros((chunk, *sizes, memory.shape[1]), memory.dtype)
+            self.inside = np.moveaxis(self.padded[:, top : top + height, left : left + width], -1, 1)
 
-    def _seen(self, images: int) -> Any:
-        """The tiles as a view of the padded images, [side, side, images, down, across, c]."""
-        n, y, x, c = self.padded.strides
-        shape = (self.side, self.side, images, self.down, self.across, self.padded.shape[-1])
-        return np.lib.stride_tricks.as_strided(self.padded, shape, (y, x, n, OUT * y, OUT * x, c))
+    def _met(self, part: slice, laid: Any) -> tuple[Any, Any]:
+        """Pixels of some images, and the same of what is laid out: both as [*side, across, images, down, c]."""
+        pixels = channels_last(self.images.memory[part]) if self.exact else self.padded
+        down = pixels.shape[1] // self.step[0] if self.exact else self.down
+        n, y, x, c = pixels.strides
+        shape = (*self.side, self.across, part.stop - part.start, down, pixels.shape[-1])
+        seen = np.lib.stride_tricks.as_strided(pixels, shape, (y, x, self.step[1] * x, n, self.step[0] * y, c))
+        return seen, laid.reshape(*shape[:4], self.down, shape[-1])[:, :, :, :, :down]
 
-    def _inside(self, images: int) -> Any:
-        (height, width), (top, left) = self.images.size, self.before
-        return np.moveaxis(self.padded[:images, top : top + height, left : left + width], -1, 1)
+    def load(self, part: slice, laid: Any) -> list[Call]:
+        seen, tiles = self._met(part, laid)
+        copy = [] if self.exact else [self.images[part].copied_to(self.inside[: part.stop - part.start])]
+        return [*copy, partial(np.copyto, tiles, seen)]
 
-    def laid_out(self, images: int) -> Any:
-        channels = self.padded.shape[-1]
-        tiles = images * self.down * self.across
-        return self.laid[: self.side**2 * tiles * channels].reshape(self.side**2, tiles, channels)
-
-    def load(self, part: slice) -> list[Call]:
-        images = part.stop - part.start
-        seen = self._seen(images)
-        laid = self.laid_out(images).reshape(seen.shape)
-        return [self.images[part].copied_to(self._inside(images)), partial(np.copyto, laid, seen)]
-
-    def store(self, part: slice) -> list[Call]:
+    def store(self, part: slice, laid: Any) -> list[Call]:
         """Of tiles that do not overlap."""
-        images = part.stop - part.start
-        seen = self._seen(images)
-        laid = self.laid_out(images).reshape(seen.shape)
-        return [partial(np.copyto, seen, laid), self.images[part].copied_from(self._inside(images))]
+        seen, tiles = self._met(part, laid)
+        copy = [] if self.exact else [self.images[part].copied_from(self.inside[: part.stop - part.start])]
+        return [partial(np.copyto, seen, tiles), *copy]
+
+
+class Workspace:
+    """Memory for a chunk of so many tiles: what is laid out, and what it is changed to, seen by the products."""
+
+    def __init__(self, form: Form, tiles: int, channels: Numbers, dtype: Any) -> None:
+        read, given = channels
+        self.form, self.tiles = form, tiles
+        seen, made, rows = IN**form.axes, OUT**form.axes, form.rows
+        self.windows = -(-tiles // rows)
+        self.laid, self.made = np.zeros((seen, tiles, read), dtype), np.zeros((made, tiles, given), dtype)
+        self.read = np.zeros((seen, rows * self.windows + rows - 1, read), dtype)
+        self.sums = np.zeros((seen, rows * self.windows, given), dtype)
+
+    def change(self) -> Call:
+        """What is laid out to what is multiplied."""
+        return product(self.form.matrix(_B, self.read.dtype), _flat(self.laid), _flat(self.read[:, : self.tiles]))
+
+    def sum(self, weights: Any) -> Call:
+        """Windows of rows times weights [side, rows * d, u]: every so many lie side by side, and the next ones begin a row further on."""
+        rows = self.form.rows
+        return product(_from(self.read, rows, self.windows, rows, rows), weights, _from(self.sums, rows, self.windows, rows))
+
+    def sum_back(self, total: Any) -> list[Call]:
+        """Adds to the gradient of weights [rows, side, d, u]."""
+        read, sums = _from(self.read, self.form.rows, self.tiles), self.sums[:, : self.tiles]
+        return accumulated_products(read.mT, np.broadcast_to(sums, (self.form.rows, *sums.shape)), total)
+
+    def finish(self) -> Call:
+        """Sums to what is given."""
+        return product(self.form.matrix(_A, self.sums.dtype), _flat(self.sums[:, : self.tiles]), _flat(self.made))
+
+    def finish_back(self) -> Call:
+        """What is given to the gradient of the sums."""
+        return product(self.form.matrix(_A, self.sums.dtype).T, _flat(self.made), _flat(self.sums[:, : self.tiles]))
+
+
+def _from(numbers: Any, begins: int, windows: int, step: int = 1, reach: int = 1) -> Any:
+    """[begins, side, windows, reach * c]: of so many rows each, a step apart, that begin at one row after the other."""
+    across, down, number = numbers.strides
+    shape = (begins, len(numbers), windows, reach * numbers.shape[-1])
+    return np.lib.stride_tricks.as_strided(numbers, shape, (down, across, step * down, number))
 
 
 def _flat(matrices: Any) -> Any:
     return matrices.reshape(len(matrices), -1)
 
 
-def _chunk(images: int, grid: Numbers, channels: int, itemsize: int) -> int:
-    return min(images, max(1, CHUNK_BYTES // (IN * IN * prod(map(_tiles, grid)) * channels * itemsize)))
+class Weights:
+    """Weights as [*kernel of tiles, rows, d, u], and what they are multiplied as, [side, rows * d, u]."""
+
+    def __init__(self, kernel: Kernel, form: Form) -> None:
+        seen = kernel.seen[0]
+        seen = seen.reshape(*_two(seen.shape[:-2]), *seen.shape[-2:])
+        self.form = form
+        self.seen = seen.swapaxes(0, 1) if form.axes == 1 else seen
+        self.laid = np.empty(self.seen.shape, seen.dtype)
+        d, u = seen.shape[-2:]
+        self.changed = np.empty((IN**form.axes, form.rows * d, u), seen.dtype)
+        self.matrix = form.matrix(_G, seen.dtype, 24)
+
+    def _places(self) -> Any:
+        return self.laid.reshape(3**self.form.axes, -1)
+
+    def by_row(self) -> Any:
+        """[rows, side, d, u]."""
+        return self.changed.reshape(len(self.changed), self.form.rows, -1, self.changed.shape[-1]).swapaxes(0, 1)
+
+    def load(self) -> list[Call]:
+        return [partial(np.copyto, self.laid, self.seen), product(self.matrix, self._places(), _flat(self.changed))]
+
+    def store(self) -> list[Call]:
+        """Of the gradient."""
+        return [product(self.matrix.T, _flat(self.changed), self._places()), partial(np.copyto, self.seen, self.laid)]
 
 
-def _tiled(x: Images, before: Numbers, given: Images) -> tuple[Tiles, Tiles]:
-    """Tiles of what is read, with so many zeros above and to the left, and of what is given."""
-    channels, itemsize = max(x.memory.shape[1], given.memory.shape[1]), x.memory.itemsize
-    chunk = _chunk(len(x), given.size, channels, itemsize)
-    return Tiles(x, given.size, IN, before, chunk), Tiles(given, given.size, OUT, (0, 0), chunk)
+def _spaces(form: Form, given: Images, read: Images) -> tuple[int, Callable[[slice], Workspace]]:
+    """How many images a chunk has, and its memory."""
+    channels, tiles = (read.memory.shape[1], given.memory.shape[1]), prod(form.tiles(_two(given.size)))
+    most = CHUNK_BYTES[form.axes] // read.memory.itemsize + IN**form.axes * form.rows * prod(channels) // WEIGHTS
+    chunk = min(len(read), max(1, most // (IN**form.axes * tiles * max(channels))))
+    made = cache(lambda images: Workspace(form, images * tiles, channels, read.memory.dtype))
+    return chunk, lambda part: made(part.stop - part.start)
 
 
-def _in_chunks(seen: Tiles, given: Tiles, channels: Numbers) -> Iterator[tuple[slice, Any, Any, Any, Any]]:
-    """Of each chunk of images the tiles that are read and given, and both transformed, in memory that all chunks share."""
-    dtype = seen.laid.dtype
-    read, sums = (np.empty((IN * IN, seen.chunk * seen.down * seen.across, c), dtype) for c in channels)
-    for part in chunks(len(seen.images), seen.chunk):
-        tiles, made = seen.laid_out(part.stop - part.start), given.laid_out(part.stop - part.start)
-        v, m = (np.ndarray((IN * IN, tiles.shape[1], a.shape[2]), dtype, a) for a in (read, sums))
-        yield part, tiles, made, v, m
-
-
-def correlate(out: Images, x: Images, kernel: Kernel, before: Numbers) -> list[Call]:
-    """The convolution of x, with so many zeros above and to the left, into out."""
-    dtype = x.memory.dtype
-    seen, given = _tiled(x, before, out)
-    weights = np.empty((IN * IN, *kernel.laid.shape[-2:]), dtype)
-    calls = [kernel.load(), product(_both_ways(_G, 24, dtype), kernel.laid.reshape(9, -1), _flat(weights))]
-    for part, tiles, made, v, m in _in_chunks(seen, given, kernel.laid.shape[-2:]):
-        calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v)), product(v, weights, m)]
-        calls += [product(_both_ways(_A, 1, dtype), _flat(m), _flat(made)), *given.store(part)]
+def correlate(out: Images, x: Images, kernel: Kernel, form: Form, before: Numbers) -> list[Call]:
+    """The convolution of x, with so many zeros before it, into out."""
+    chunk, space_of = _spaces(form, out, x)
+    seen, given = Tiles(x, form, out.size, IN, before, chunk), Tiles(out, form, out.size, OUT, (), chunk)
+    weights = Weights(kernel, form)
+    calls = weights.load()
+    for part in chunks(len(x), chunk):
+        space = space_of(part)
+        calls += [*seen.load(part, space.laid), space.change(), space.sum(weights.changed)]
+        calls += [space.finish(), *given.store(part, space.made)]
     return calls
 
 
-def weight_grad(total: Kernel, x: Images, g: Images, before: Numbers) -> list[Call]:
+def weight_grad(total: Kernel, x: Images, g: Images, form: Form, before: Numbers) -> list[Call]:
     """The gradient of such a convolution for its weights."""
-    dtype = x.memory.dtype
-    seen, given = _tiled(x, before, g)
-    channels = x.memory.shape[1], g.memory.shape[1]
-    weights = np.empty((IN * IN, *channels), dtype)
-    calls: list[Call] = []
-    for part, tiles, made, v, m in _in_chunks(seen, given, channels):
-        calls += [*seen.load(part), product(_both_ways(_B, 1, dtype), _flat(tiles), _flat(v))]
-        calls += [*given.load(part), product(_both_ways(_A, 1, dtype).T, _flat(made), _flat(m))]
-        if part.start:
-            calls += [accumulated_product(a.T, b, w) for a, b, w in zip(v, m, weights, strict=True)]
-        else:
-            calls.append(product(v.mT, m, weights))
-    return [*calls, product(_both_ways(_G, 24, dtype).T, _flat(weights), total.laid.reshape(9, -1)), total.store()]
+    chunk, space_of = _spaces(form, g, x)
+    seen, given = Tiles(x, form, g.size, IN, before, chunk), Tiles(g, form, g.size, OUT, (), chunk)
+    weights = Weights(total, form)
+    calls: list[Call] = [partial(weights.changed.fill, 0)]
+    for part in chunks(len(x), chunk):
+        space = space_of(part)
+        calls += [*seen.load(part, space.laid), space.change(), *given.load(part, space.made), space.finish_back()]
+        calls += space.sum_back(weights.by_row())
+    return [*calls, *weights.store()]
