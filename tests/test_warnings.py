@@ -184,6 +184,7 @@ FIXES = {
     "the other way round": (MUST["W131"]["the other way round"], "grad(u, x)"),
     "what is said before what is true": (MUST["W134"]["a logit second"], "0.5 * mean(bce_logits(z, y))"),
     "what is said under its name": (MUST["W134"]["by their names"], "auc(y = y, scores = z)"),
+    "a draw for each example": (MUST["W140"]["a mask"], "h * (random(h) < 0.5)"),
     "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),
 }
 

@@ -6,6 +6,9 @@ RATES = "optimizer by(eta) { w <- w - eta * g  # lr\n}\noptimizer bare { w <- w 
 U = "u = stack(x) -> dense(8) -> tanh -> dense(1) -> squeeze"
 
 
+JUDGED = ("loss real = bce_logits(x -> judge, 1)", "loss made = bce_logits(fake -> judge, 0)")
+
+
 def model(*lines: str) -> str:
     return "\n".join(("model M {", *(f"  {line}" for line in lines), "}"))
 
@@ -27,6 +30,20 @@ def image(stages: str) -> str:
     return model(
         "input x: [1, 8, 8]", "target y: class(10)", f"logits = x -> {stages}", "output logits", "loss cross_entropy(logits, y)"
     )  # fmt: skip
+
+
+def drawn(formula: str) -> str:
+    """A formula of `h`, four numbers of each example."""
+    return model(
+        "input x: [8]", "target y: [4]", "h = x -> dense(4) -> tanh", f"g = {formula}", "output z = g -> dense(4)", "loss mse(z, y)"
+    )
+
+
+def made(noise: str, *losses: str) -> str:
+    """A network that makes examples of noise, and one that judges them."""
+    return model(
+        "input x: [2]", f"output fake = {noise} -> dense(8) -> tanh -> dense(2)", "share judge = dense(8) -> tanh -> dense(1)", *losses
+    )
 
 
 def logit(*lines: str) -> str:
@@ -295,6 +312,25 @@ MUST = {
         "only fed": model("input x: []", "input t: []", "output z = x * x") + "test \"t\" of M { given x = 1, t = 2  expect z == 1 }",
         "only called so elsewhere": "model A { input t: [2]  output z = t }\n" + model("input x: [2]", "input t: [2]", "output z = x"),
     },
+    "W140": {
+        "a mask": drawn("h * (random(shape(h)) < 0.5)"),
+        "a mask for each channel": "layer drop(x: [c, *s]) = x * (random([c, 1, 1]) < 0.5)\n"
+        + image("conv(4, 3) -> relu -> drop -> flatten -> dense(10)"),
+        "noise": drawn("h + (zeros(4) + normal(0, 0.1))"),
+        "noise of one axis": drawn("h + 0.1 * random([1, 4])[0]"),
+        "noise beside an example": drawn("concat(h, random([3]))"),
+        "noise beside an example, stacked": drawn("stack(h, random([4])) -> flatten"),
+        "a mask that chooses": drawn("if random([4]) < 0.5 then h else 0"),
+        "a threshold": drawn("if h > random([4]) then h else 0"),
+        "while training": drawn("if training then h * random([4]) else h"),
+        "in a layer of one's own": "layer noisy(x) = x + 0.1 * random(shape(x))\n" + drawn("h -> noisy"),
+        "a length known later": model(
+            "input x: [T, 4]", "target y: [T, 4]", "output z = x * (random(shape(x)) < 0.5) -> dense(4)", "loss mse(z, y)"
+        ),
+        "a made example, beside a real one": made("random([3])", "loss softplus(-(x -> judge)) + softplus(fake -> judge)"),
+        "a made example, alone": made("random([3])", *JUDGED),
+        "a made example of one number": made("2 * random([1]) - 1", *JUDGED),
+    },
     "W139": {
         "a slip": model("input x: [4]", "output z = x * x # nnspec: alow W101"),
         "another word": model("input x: [4]", "# nnspec: ignore W101", "output z = x * x"),
@@ -312,6 +348,36 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a mask of each example": drawn("h * (random(h) < 0.5)"),
+    "noise of each example of another shape": drawn("concat(h, random(expand(sum(x), [3])))"),
+    "an init beside a value of each example": drawn("h * bernoulli(0.5) + normal(0, 1)"),
+    "weights of which some are left out": model(
+        "input x: [8]", "target y: [4]", "param W: [8, 4] ~ he_normal", "param b: [4] = 0", "k = bernoulli(0.5) + 0 * W",
+        "output z = x @ (W * k * (random([8, 4]) < 0.5)) + b * random([4])", "loss mse(z, y)",
+    ),
+    "weights that are drawn around a mean": model(
+        "input x: [8]", "target y: [4]", "param mu: [8, 4] ~ he_normal", "param rho: [8, 4] = -3",
+        "output z = x @ (mu + softplus(rho) * random([8, 4]))", "loss mse(z, y)",
+    ),
+    "weights that a network makes of noise": model(
+        "input x: [8]", "target y: [4]", "W = random([5]) -> dense(32) -> reshape([8, 4])", "output z = x @ W", "loss mse(z, y)",
+    ),
+    "directions to look along": model(
+        "input x: [8]", "output z = x -> dense(8)", "R = random([8, 20]) - 0.5", "loss mean((z @ R - x @ R)^2)",
+    ),
+    "a share of a mixture": drawn("h * random([]) + h * max(random([4]))"),
+    "a box at a random place": drawn("if positions(h) > 4 * random([2])[0] then h else 0"),
+    "points at which an equation is to hold": model(
+        "input x: [1]", "target y: [1]", "share u = dense(8) -> tanh -> dense(1)", "output z = x -> u",
+        "loss mse(z, y)", "loss rest = mean((random([100, 1]) -> u)^2)",
+    ),
+    "points and data in one loss": model(
+        "input x: [1]", "target y: [1]", "share u = dense(8) -> tanh -> dense(1)", "output z = x -> u",
+        "loss mse(z, y) + mean((random([100, 1]) -> u)^2)",
+    ),
+    "a draw that no loss reads": model(
+        "input x: [8]", "target y: [4]", "output z = x -> dense(4)", "loss mse(z, y)", "metric m = mean(z * random([4]))"
+    ),
     "a schedule that goes on from the rate before": "schedule s = 0.9 * rate\n" + trained("sgd(0.1)  schedule s"),
     "a schedule of the whole rate, where no other is given": "schedule s = 0.1 / (1 + epoch)\n" + trained("adam  schedule s"),
     "a factor of one": "schedule s = 0.1 / (1 + epoch)\n" + trained("sgd(lr = 1)  schedule s"),
