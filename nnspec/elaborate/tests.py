@@ -14,8 +14,7 @@ from nnspec.elaborate.lists import flat
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.training import learning_rate
-from nnspec.elaborate.update import check_optimizer
+from nnspec.elaborate.update import check_optimizer, learning_rate
 from nnspec.elaborate.values import Applied, Poisoned, Tensor, Value, describe
 from nnspec.graph import Op, Shape, Size, Type
 from nnspec.graph.types import bind, show, size_names

@@ -19,7 +19,8 @@ from nnspec.elaborate.model import Model
 from nnspec.elaborate.phases import PHASE_SETTINGS, PhaseChoice, PhaseReader, Word, check_loss, check_parameter, trained_by
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.sources import DataSource, SourceReader, check_field
-from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_number
+from nnspec.elaborate.update import learning_rate
+from nnspec.elaborate.values import Applied, describe, is_number
 from nnspec.graph import Graph
 from nnspec.record import dataclass
 from nnspec.syntax import ast
@@ -332,14 +333,3 @@ def _check_watched(training: Training, model: Model) -> None:
         metric, place = training.stop.metric, training.stop.span
         more = meant(metric, watched, place, f"there are {', '.join(watched)}")
         raise fault("E402", f"there is no metric `{metric}` to watch", place, **more)
-
-
-def learning_rate(optimizer: Applied, e: Elaborator) -> float:
-    """The base learning rate: the `lr` given, or the definition's default."""
-    given: Value = optimizer.arguments.get("lr")
-    if given is None:
-        default = next((p.default for p in optimizer.function.definition.parameters if p.name == "lr"), None)
-        given = e.evaluate(default, optimizer.function.scope) if default else 1.0
-    if isinstance(given, Tensor) or not is_number(given):
-        raise fault("E106", f"the learning rate is a number, not {describe(given)}", optimizer.spans.get("lr", optimizer.span))
-    return float(given)

@@ -12,7 +12,7 @@ from nnspec.elaborate.foreign import OF_OPTIMIZERS
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import assign, require
-from nnspec.elaborate.values import SCALARS, SCHEDULE_NAMES, VECTORS, Applied, Tensor, Value, describe
+from nnspec.elaborate.values import SCALARS, SCHEDULE_NAMES, VECTORS, Applied, Tensor, Value, describe, is_number
 from nnspec.graph import Graph, Size, Type, Var
 from nnspec.graph.types import broadcast
 from nnspec.ops import OPS
@@ -26,6 +26,17 @@ class Updated:
 
     parameter: Var
     states: dict[str, Var]
+
+
+def learning_rate(optimizer: Applied, e: Elaborator) -> float:
+    """The base learning rate: the `lr` given, or the definition's default."""
+    given: Value = optimizer.arguments.get("lr")
+    if given is None:
+        default = next((p.default for p in optimizer.function.definition.parameters if p.name == "lr"), None)
+        given = e.evaluate(default, optimizer.function.scope) if default else 1.0
+    if isinstance(given, Tensor) or not is_number(given):
+        raise fault("E106", f"the learning rate is a number, not {describe(given)}", optimizer.spans.get("lr", optimizer.span))
+    return float(given)
 
 
 def optimizer_states(optimizer: Applied) -> dict[str, float]:

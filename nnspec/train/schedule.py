@@ -11,8 +11,7 @@ import numpy as np
 from nnspec.compile import Compilation
 from nnspec.diagnostics import fault
 from nnspec.elaborate.expand import Elaborator
-from nnspec.elaborate.training import learning_rate
-from nnspec.elaborate.update import read_by, schedule_graph
+from nnspec.elaborate.update import learning_rate, read_by, schedule_graph
 from nnspec.elaborate.values import SCHEDULE_NAMES
 from nnspec.graph import Graph
 from nnspec.run.program import Program
