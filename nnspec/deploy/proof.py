@@ -74,7 +74,7 @@ def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Arra
     """A model in onnxruntime and its graph with these values of all sources."""
     feeds = [*feeds]
     for values in feeds:
-        check_values(graph, reference.sizes_of(sources_of(graph), values))
+        check_values(graph, reference.sizes_of(reference.sources_of(graph), values))
     try:
         session = Session(content)
         return [*runs_of(graph, feeds, lambda values: [*session.run({n: values[n] for n in session.inputs}).values()])]
@@ -116,11 +116,6 @@ def sizes_tried(types: Mapping[str, Type], lengths: Lengths) -> str:
     """At which sizes two such batches are compared."""
     tried = {BATCH_NAME: BATCHES, **{name: [sizes[name] for sizes in lengths] for name in names_of(types)}}
     return f"at {', '.join(f'{name} ' + ' and '.join(map(str, dict.fromkeys(sizes))) for name, sizes in tried.items())}"
-
-
-def sources_of(graph: Graph) -> dict[str, Type]:
-    """The values that are computed from: inputs and weights."""
-    return {n.name: n.type for n in graph if n.op.is_source}
 
 
 def inputs_of(graph: Graph) -> dict[str, Type]:

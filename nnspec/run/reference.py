@@ -22,10 +22,15 @@ def run(
     """
     wanted = {name: graph.outputs[name] for name in (graph.outputs if outputs is None else outputs)}
     needed = graph.needed(wanted.values())
-    sizes = sizes or sizes_of({n.name: n.type for n in graph if n.op.is_source}, feeds)
+    sizes = sizes or sizes_of(sources_of(graph), feeds)
     with np.errstate(all="ignore"):
         values = walk(graph, feeds, sizes, needed)
     return {public: values[name] for public, name in wanted.items()}
+
+
+def sources_of(graph: Graph) -> dict[str, Type]:
+    """The values that are computed from: inputs, parameters and states."""
+    return {n.name: n.type for n in graph if n.op.is_source}
 
 
 def sizes_of(types: Mapping[str, Type], feeds: Mapping[str, Any]) -> dict[str, int]:
