@@ -10,7 +10,7 @@ from nnspec.diagnostics import Source, Span
 from nnspec.drawing.body import Body
 from nnspec.elaborate.model import Model
 from nnspec.graph import Graph, Node
-from nnspec.graph.loop import Loop
+from nnspec.graph.loop import with_bodies
 from nnspec.ops import OPS
 from nnspec.picture.diagram import Box, Diagram, Edge
 from nnspec.record import dataclass
@@ -90,7 +90,7 @@ def _placed(graph: Graph, span_of: Callable[[str], Span]) -> Graph:
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         span = span_of(node.name)
-        attributes = {k: Loop(_placed(v.body, lambda _: span)) if isinstance(v, Loop) else v for k, v in node.attrs}
+        attributes = with_bodies(node, lambda body: _placed(body, lambda _: span))
         with new.at(span=span):
             return new.add(node.op, inputs, attributes, node.type, node.name)
 

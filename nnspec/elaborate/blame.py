@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from nnspec.diagnostics import Diagnostic, Fault, Span
 from nnspec.elaborate.values import Builtin, Function
-from nnspec.syntax import ast
-from nnspec.syntax.trees import trees
+from nnspec.syntax.trees import assigned
 
 OF_VALUES = ("E106", "E107")
 """Said of a value by itself, and not of how it fits another."""
@@ -30,14 +29,9 @@ def given_so(error: Fault, callee: Function | Builtin, arguments: Mapping[str, S
     d = error.diagnostic
     if d.span is None or d.code not in OF_VALUES or d.span.text not in arguments or not isinstance(callee, Function):
         return error
-    if not callee.definition.span.covers(d.span) or d.span.text in _assigned(callee.definition):
+    if not callee.definition.span.covers(d.span) or d.span.text in assigned(callee.definition.body):
         return error
     return Fault(replace(d, span=arguments[d.span.text], notes=d.notes or ((d.span, "it is used here"),)))
-
-
-def _assigned(d: ast.Definition) -> set[str]:
-    """The names that a body gives another value."""
-    return {n.id for t in trees(d.body) if isinstance(t, ast.Assign) for n in t.names}
 
 
 def _blamed(d: Diagnostic, arguments: Mapping[str, Span]) -> Span | None:

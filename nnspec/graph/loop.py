@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,11 @@ from nnspec.graph.walk import walk
 from nnspec.record import dataclass
 
 KINDS = ("carry", "item", "given")
+
+
+def with_bodies(node: Node, change: Callable[[Graph], Graph]) -> dict[str, Any]:
+    """The attributes of a node, with the body of a loop changed."""
+    return {k: Loop(change(v.body)) if isinstance(v, Loop) else v for k, v in node.attrs}
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from nnspec.diagnostics import Diagnostic
 from nnspec.lint.network import Network
 from nnspec.syntax import ast
-from nnspec.syntax.trees import trees
+from nnspec.syntax.trees import assigned, trees
 
 
 def carried_without_a_step(network: Network) -> Iterator[Diagnostic]:
     """W137: what a `scan` carries, and no statement of a step gives a value."""
     for scan in _scans(network):
-        given = {n.id for a in trees(scan.body) if isinstance(a, ast.Assign) for n in a.names}
+        given = assigned(scan.body)
         for c in (c for c in scan.carried if c.name not in given):
             message = f"no step gives `{c.name}` a value, so that it stays as it starts"
             help_ = f"say in the braces what it becomes: `{c.name} = ...`"

@@ -1,7 +1,7 @@
 """Graph to graph, same meaning: rules written in the language, and what makes loops fast."""
 
 from nnspec.graph import Graph, Node
-from nnspec.graph.loop import Loop
+from nnspec.graph.loop import with_bodies
 from nnspec.rewrite.factors import lighter
 from nnspec.rewrite.loops import hoist, start_with, trim
 from nnspec.rewrite.neighbours import join_neighbours
@@ -25,9 +25,7 @@ def _in_loops(graph: Graph) -> Graph:
     """The same with bodies that compute neighbouring pieces in one go."""
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        attrs = {
-            k: Loop(rewrite(join_neighbours(_in_loops(v.body)), "loops", "stopped")) if isinstance(v, Loop) else v for k, v in node.attrs
-        }
+        attrs = with_bodies(node, lambda body: rewrite(join_neighbours(_in_loops(body)), "loops", "stopped"))
         return new.add(node.op, inputs, attrs, node.type, node.name)
 
     return graph.rebuilt(rule)

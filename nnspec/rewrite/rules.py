@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nnspec.graph import Graph, Mismatch, Node, Var
-from nnspec.graph.loop import Loop
+from nnspec.graph.loop import with_bodies
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.record import dataclass
@@ -127,8 +127,7 @@ def rewrite(graph: Graph, *files: str) -> Graph:
     def rebuild(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         op = node.op.name
         if op == "scan":
-            attrs = {k: Loop(rewrite(v.body, *files)) if isinstance(v, Loop) else v for k, v in node.attrs}
-            return new.add(node.op, inputs, attrs, node.type, node.name)
+            return new.add(node.op, inputs, with_bodies(node, lambda body: rewrite(body, *files)), node.type, node.name)
         name = new.copy_node(node, inputs)
         for _ in range(MAX_REWRITES_OF_A_NODE if op in table else 0):
             better = _first(new, name, table, node.name.rpartition("/")[0], others)

@@ -22,6 +22,11 @@ def trees(tree: Any) -> Iterator[ast.Tree]:
             todo += reversed(tree.pieces)
 
 
+def assigned(tree: Any) -> set[str]:
+    """The names that statements in a tree give values."""
+    return {n.id for t in trees(tree) if isinstance(t, ast.Assign) for n in t.names}
+
+
 def number_in(lists: Span, at: Sequence[int]) -> Span | None:
     """Where a number of written lists stands, by its index in each; nothing where something else is written."""
     piece = parse_piece(lists.text)
