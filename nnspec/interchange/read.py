@@ -18,7 +18,6 @@ from nnspec.files import is_plain_file
 from nnspec.interchange.nodes import every_tensor
 from nnspec.strict_json import loads
 
-Tensors = Sequence[onnx.TensorProto]
 PRODUCER = "nnspec"
 DEFAULT_DOMAINS = ("", "ai.onnx")
 
