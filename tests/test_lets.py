@@ -12,6 +12,7 @@ import pytest
 import nnspec
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source
+from nnspec.testing import run_tests
 from nnspec.train.schedule import LearningRate
 
 KINDS = """
@@ -320,3 +321,48 @@ def test_what_python_has_and_the_language_has_not_is_refused_as_a_setting() -> N
     for value, said in ((None, "None"), ({}, "a dict"), ([1, None], "None")):
         with pytest.raises(nnspec.SpecError, match=rf"E106.*a `let` is set to .*, not {said}"):
             nnspec.loads(spec, a=value)  # type: ignore[arg-type]
+
+
+COMPUTED = """
+let I = identity(2, 3)
+layer shifted(x: [n], m) {
+  param b: [n] = zeros(n) + 0.5
+  param c: [m] = range(0, m) / 2
+  return x * sum(c) + b
+}
+model M {
+  input  x: [4]
+  target y: []
+  state  s: [4] = ones(4) * 0.25
+  param  v: [6, 6] = 1 - identity(6, 6)
+  output o = sum(x + s) + sum(v) + sum(I) + sum(x -> shifted(3) -> shifted(2))
+  loss   (o - y)^2
+}
+test "given by formulas" of M { given x = range(0, 4) / 2  expect x == [0, 0.5, 1, 1.5] }
+"""
+
+
+def test_a_parameter_starts_with_what_is_computed_from_numbers() -> None:
+    net = nnspec.loads(COMPUTED)
+    starts = {
+        "v": 1 - np.eye(6), "shifted.b": np.full(4, 0.5), "shifted.c": np.arange(3) / 2, "shifted_2.c": np.arange(2) / 2,
+        "shifted_2.b": np.full(4, 0.5),
+    }  # fmt: skip
+    assert all(np.array_equal(net.params[name], start) for name, start in starts.items())
+    assert all(op not in net.spec.graph[name].op.name for name in net.spec.graph.nodes for op in ("range", "expand"))
+    assert [o.failures for o in run_tests(net.spec)] == [()]
+
+
+@pytest.mark.parametrize("value", ["random([4])", "x", "ones(4) * x"])
+def test_a_parameter_starts_with_nothing_that_is_fed_or_drawn(value: str) -> None:
+    (d,) = Compilation(Source("net.nn", f"model M {{ input x: [4]  param w: [4] = {value}  output o = w * x }}"), {}).diagnostics
+    assert d.code == "E106" and "computed from such alone" in d.help and d.span and d.span.text == value
+
+
+@pytest.mark.parametrize("start", ["normal(0, 1) * 0.01", "0.01 * normal(0, 1)", "-normal", "2 * uniform(0, 1) - 1"])
+def test_an_init_in_a_formula_says_how_it_is_spread(start: str) -> None:
+    (d,) = Compilation(Source("net.nn", f"model M {{ input x: [2]  param W: [2, 1] ~ {start}  output o = x @ W }}"), {}).diagnostics
+    assert d.code == "E106" and "`normal(0, 0.01)`" in d.help and d.span and d.span.text == start
+    text = "init mine = sqrt(6 / (fan_in + fan_out)) * uniform(-1, 1)\nmodel M { input x: [2]  param W: [2, 1] ~ mine  output o = x @ W }"
+    (d,) = Compilation(Source("net.nn", text), {}).diagnostics
+    assert "`uniform(-a, a)`" in d.help and d.span and d.span.text == "uniform(-1, 1)"

@@ -16,9 +16,12 @@ from nnspec.elaborate.values import POISON, Applied, Function, Poison, Poisoned,
 from nnspec.graph.types import show
 from nnspec.ops import OPS
 from nnspec.syntax import ast
+from nnspec.syntax.trees import trees
 
 if TYPE_CHECKING:
     from nnspec.elaborate.calls import Calls
+
+SPREAD = "how far what it draws is spread, its arguments say: `normal(0, 0.01)`, `uniform(-a, a)`"
 
 
 def of_shape(calls: Calls, init: Function, sizes: list[tuple[ast.Argument, Value]], scope: Scope, span: Span) -> Tensor:
@@ -50,6 +53,8 @@ def as_kind(calls: Calls, kind: str, e: ast.Expr, scope: Scope) -> Applied:
     if isinstance(e, ast.Conditional) and isinstance(chosen := calls.evaluate(e.condition, scope), bool):
         return as_kind(calls, kind, e.then if chosen else e.otherwise, scope)
     callee, written = ast.called(e)
+    if isinstance(e, ast.Binary | ast.Unary) and (init := _init_in(calls, e)) and kind == "init":
+        raise fault("E106", f"`{init}` is an init, which stands alone here", e.span, help=SPREAD)
     name = ast.dotted(callee)
     value = _meant(calls.definitions, kind, name, scope, e.span.source.library) if name else calls.evaluate(callee, scope)
     if isinstance(value, Function) and (found := value if value.kind == kind else calls.definitions.find(kind, value.name)):
@@ -65,6 +70,11 @@ def as_kind(calls: Calls, kind: str, e: ast.Expr, scope: Scope) -> Applied:
     if value is None:
         raise fault("E101", f"there is no {kind} `{name}`", callee.span, **more)
     raise fault("E106", f"{describe(value)} is not {'a' if kind == 'schedule' else 'an'} {kind}", callee.span, **more)
+
+
+def _init_in(calls: Calls, e: ast.Expr) -> str | None:
+    """The first name in a formula that is that of an init."""
+    return next((t.id for t in trees(e) if isinstance(t, ast.Name) and calls.definitions.find("init", t.id)), None)
 
 
 def _meant(definitions: Definitions, kind: str, name: str, scope: Scope, library: bool) -> Value:

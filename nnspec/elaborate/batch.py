@@ -58,7 +58,8 @@ def numbers(value: Value, span: Span) -> Any:
     if isinstance(value, bool | int | float):
         return float(value)
     if not isinstance(value, tuple):
-        raise fault("E106", f"expected a number, got {describe(value)}", span)
+        help_ = "a number or a list stands here, or what is computed from such alone" if isinstance(value, Tensor) else ""
+        raise fault("E106", f"expected a number, got {describe(value)}", span, help=help_)
     items = tuple(numbers(v, span) for v in value)
     if len({value_shape(i) for i in items}) > 1:
         raise fault("E208", "the rows of this list are not equally long", span)

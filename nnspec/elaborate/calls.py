@@ -183,6 +183,8 @@ class Calls(ABC):
         """Call with evaluated arguments. A mistake inside the library is reported where the user called it."""
         if isinstance(callee, Function) and callee.kind == "model":
             callee = as_layer(callee)
+        if isinstance(callee, Function) and len(arguments) > len(callee.names):
+            callee = self.definitions.find("init", callee.name) or callee  # `identity(6, 6)` is no function of a value
         if isinstance(callee, Function) and callee.kind == "init" and arguments and not callee.definition.parameters:
             return of_shape(self, callee, arguments, scope, span)
         bound, spans = bind(callee, arguments, span)

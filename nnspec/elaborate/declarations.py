@@ -147,7 +147,7 @@ def _owned(e: Elaborator, s: ast.ParamDecl, scope: Scope) -> Owned:
         if s.type is None:
             raise fault("E103", f"`{s.name.id}` needs a type: its shape does not follow from how it starts", s.name.span)
         return Owned(name, s.kind, Type(e.graph.dtype, _fixed(e, s, scope)), _start(e, s, s.start, scope), s.name.span)
-    value = e.evaluate(s.start, scope)
+    value = e.constant(s.start, scope)
     if isinstance(value, Function | Applied) and value.kind == "init":
         raise _drawn(s, s.start.span, name)
     start = batch.numbers(value, s.start.span)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from itertools import islice
 from math import inf
 
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch, lists
-from nnspec.elaborate.applied import sample
+from nnspec.elaborate.applied import SPREAD, sample
 from nnspec.elaborate.calls import PLAIN, Calls
-from nnspec.elaborate.folding import folded
+from nnspec.elaborate.folding import folded, is_constant
 from nnspec.elaborate.names import unknown, value_of
 from nnspec.elaborate.pipelines import pipe
 from nnspec.elaborate.scan import OneStep, scan
@@ -38,6 +39,15 @@ class Elaborator(Calls):
     def formula(self, e: ast.Expr, scope: Scope) -> Value:
         """The value that a statement gives a name."""
         return self.evaluate(e, scope)
+
+    def constant(self, e: ast.Expr, scope: Scope) -> Value:
+        """The value of a formula; computed from numbers alone it is numbers, and leaves nothing in the graph."""
+        nodes = len(self.graph)
+        computed = self.evaluate(e, scope)
+        value = folded(computed)
+        if value is not computed and is_constant(value):
+            self.graph.discard({*islice(self.graph.nodes, nodes, None)})
+        return value
 
     def evaluate(self, e: ast.Expr, scope: Scope) -> Value:
         match e:
@@ -180,7 +190,8 @@ class Elaborator(Calls):
     def draw(self, applied: Applied, like: Tensor | None) -> Value:
         """A random value in a formula: drawn anew each step, shaped like the tensor it meets."""
         if like is None:
-            help_ = f"write `(0 * x + {applied.span.text})`, x being a tensor of the shape that it is to have"
+            in_init = bool(self.calls) and self.calls[-1].kind == "init"
+            help_ = SPREAD if in_init else f"write `(0 * x + {applied.span.text})`, x being a tensor of the shape that it is to have"
             raise fault("E106", f"`{applied.name}` needs a tensor beside it, whose shape it takes", applied.span, help=help_)
         return sample(self, applied, {"shape": like}, self.frame)
 

@@ -130,7 +130,7 @@ class _Reader:
 
     def value(self, name: str, a: ast.Argument) -> Value:
         type = self.type_of(name, a)
-        value = batch.numbers(self.e.evaluate(a.value, self.file), a.value.span)
+        value = batch.numbers(self.e.constant(a.value, self.file), a.value.span)
         shape = value_shape(value)
         if not (len(shape) == len(type.shape) and all(map(_fits, shape, type.shape))):
             help_ = "a test gives one example, without a batch" if len(shape) > len(type.shape) else ""

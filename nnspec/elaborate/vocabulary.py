@@ -119,9 +119,9 @@ WITHOUT = (
     "mode quantile percentile erfcx erfcinv erfi gamma lgamma digamma gammaln beta betaln zeta sgn copysign signbit nextafter "
     "frexp ldexp fmod modf i0 i1 j0 j1 y0 y1 spence exp1 expn expi prod cumprod cummax cummin logcumsumexp nancumsum diff cov "
     "corrcoef histc choose select nonzero sort argsort unique searchsorted bincount topk isnan isinf isfinite trace det logdet "
-    "slogdet inv pinv inverse solve lu qr svd eig eigh cholesky diag tril triu eye kron einsum tensordot inner outer fft rfft "
+    "slogdet inv pinv inverse solve lu qr svd eig eigh cholesky diag tril triu kron einsum tensordot inner outer fft rfft "
     "conj real imag angle trapezoid interp linspace logspace addr isin hstack vstack dstack save savez long ulong "
-    "fliplr flipud roll tile repeat unfold fold rot90 rand randn randint randperm round_half_up",
+    "fliplr flipud roll tile repeat unfold fold rot90 randint randperm round_half_up",
     # ---- activations and losses
     "rrelu crelu relu2 squared_relu threshold sparsemax entmax gumbel_softmax softmax2d swiglu geglu reglu quick_gelu "
     "squareplus sparse_plus alphadropout alpha_dropout featurealphadropout feature_dropout dropconnect droppath drop_path "
@@ -140,6 +140,9 @@ WITHOUT = (
 
 SAID = {
     **dict.fromkeys(("none", "null", "nil"), "no name stands for nothing: what has no value is left out"),
+    "randn": "numbers of the normal distribution are drawn by `normal(0, 1)`, of a parameter as in `param W: [4, 2] ~ normal(0, 0.01)`",
+    "rand": "numbers from 0 to 1 are drawn by `uniform(0, 1)`, of a parameter as in `param W: [4, 2] ~ uniform(-0.1, 0.1)`",
+    "eye": "a matrix with 1 where row and column are the same is `identity(3, 3)`",
     "e": "e^x is written `exp(x)`, and e itself `exp(1)`",
     "inf": "a bound that is no bound is a large number, such as `1e30`",
     "activation": "an activation is a stage of its own: `x -> dense(8) -> relu`",
