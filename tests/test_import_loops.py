@@ -78,6 +78,10 @@ SCANS = {
         "hs = scan v in x with p = one_hot(range(0, 2), 2) { p = p * 0.5 + v }  output y = hs",
         "h: [2, 2] = 0",
     ),
+    "all steps have the same number, beside one that differs": (
+        "h = x -> dense(2)  y = h -> rnn(2)  output g = grad(sum(y), h)",
+        "concat(1 -> expand([T, 2]) -> reverse, reverse(1 - h * h), axis = -1)",
+    ),
     "the last value": ("hs = scan v in x with h = ones(2) { h = h / 2 + v }  output y = hs[-1]", "output y = hs[-1]"),
 }
 

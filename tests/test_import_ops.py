@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import nnspec
 from nnspec.diagnostics import Fault
 from nnspec.importing import import_model
 
@@ -41,6 +42,24 @@ def formula(model: Path) -> str:
     """What the output of the spec is."""
     import_model(model, model.with_suffix(".nn"))
     return " ".join(model.with_suffix(".nn").read_text().split()).partition("output y = ")[2].removesuffix(" }")
+
+
+REPEATED = {
+    "concat(x, ones(T, 1), axis = 1) -> dense(3)": "concat(x, 1 -> expand([T, 1]), axis = -1) -> dense(3)",
+    "x + cumsum(zeros(T, 2) + 1, axis = 0)": "x + (1 -> expand([T, 2]) -> cumsum(axis = 0))",
+    "x @ ones(2, 3) + (zeros(T, 2) + 2) @ ones(2, 3)": "2 -> expand([T, 2]) -> shared_dense",
+    "sum(x) / sum(ones(T))": "sum(x) / (1 -> expand([T]) -> sum)",
+    "x[:, :1] + zeros(T, 3)": "x[:, :1] + (0 -> expand([T, 3]))",
+    "if x > 0 then ones(T, 2) else zeros(T, 2) * 3": "if x > 0 then 1 else 0",
+    "grad(sum(x -> dense(3) -> tanh -> dense(1)), x)": "1 -> expand([T, 1])",
+    "x @ (tanh([[1, 2], [3, 4]]) @ transpose(x))": "@ (x -> transpose)",
+}
+
+
+@pytest.mark.parametrize("written", REPEATED)
+def test_a_number_repeated_to_a_shape_of_the_data_has_that_shape(written: str, tmp_path: Path) -> None:
+    nnspec.loads(f"model M {{ input x: [T, 2]  output y = {written} }}").init(seed=0).export(tmp_path / "m.onnx")
+    assert REPEATED[written] in formula(tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize(

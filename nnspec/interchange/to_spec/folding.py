@@ -13,26 +13,33 @@ from onnx.reference import ReferenceEvaluator
 
 from nnspec.array import Array
 from nnspec.graph import Size
+from nnspec.graph.types import broadcast
 from nnspec.interchange.from_onnx.known import dims
-from nnspec.interchange.to_spec.step import Step
-from nnspec.interchange.to_spec.values import Known
+from nnspec.interchange.to_spec.pointwise import FUNCTIONS, OPERATORS, SEVERAL
+from nnspec.interchange.to_spec.shaping import asked, filled
+from nnspec.interchange.to_spec.step import RULES, Step
+from nnspec.interchange.to_spec.values import Known, Value
 
 SEEN_ANOTHER_WAY = ("Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Flatten")
 OF_TABLE = ("Gather", "Slice", "Split")
 REFUSALS = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 """What the reference raises where it has no code for a node, or NumPy none for its types."""
-SAME_SHAPE = ("Identity", "Cast")
-REPEATED = ("Identity", "Cast", "Reshape", "Transpose", "Unsqueeze", "Squeeze", "Flatten", "Slice", "Expand")
+MOVED = ("Transpose", "Unsqueeze", "Squeeze", "Flatten", "Slice", "Expand")
+ELEMENTWISE = {*FUNCTIONS, *OPERATORS, *SEVERAL, "Add", "Cast", "Clip", "Identity", "Where"}
 
 
-def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
-    """The outputs of a node whose inputs are all known."""
+def fold(step: Step, model: onnx.ModelProto) -> list[Known] | None:
+    """The outputs of a node whose inputs are all known; None where a rule lays out what a repeated number becomes."""
     given = [i for i in step.inputs if isinstance(i, Known)]
-    first = given[0] if given else None
-    if first and first.spread and step.node.op_type in REPEATED:
-        return [first if step.node.op_type in SAME_SHAPE else Known(first.array, spread=True)]
+    if any(k.spread for k in given):
+        return _of_repeated(step, model, given)
     if any(k.has_sizes for k in given):
         return [_with_sizes(step, given)]
+    return _computed(step, model, given)
+
+
+def _computed(step: Step, model: onnx.ModelProto, given: list[Known]) -> list[Known]:
+    first = given[0] if given else None
     graph = helper.make_graph(
         [step.node],
         "constant",
@@ -45,14 +52,33 @@ def fold(step: Step, model: onnx.ModelProto) -> list[Known]:
     except MemoryError:
         raise step.fault("there is no room in memory for this constant") from None
     except REFUSALS as error:
-        if any(k.spread for k in given):
-            raise step.fault("what it computes is known but for its shape, which shows only at run time") from None
         raise step.fault(f"ONNX's reference cannot compute this constant: {' '.join(str(error).split())}") from None
     if first and step.node.op_type in (*SEEN_ANOTHER_WAY, *OF_TABLE):
         return [Known(np.asarray(a), first.name, fixed=first.fixed) for a in arrays]
     if step.node.op_type == "Expand":
         return [Known(np.asarray(a), whole=first) for a in arrays]
     return list(map(Known, map(np.asarray, arrays)))
+
+
+def _of_repeated(step: Step, model: onnx.ModelProto, given: list[Known]) -> list[Known] | None:
+    """One number of another shape, or one computed of such numbers; None where they become several."""
+    first, op = given[0], step.node.op_type
+    if first.spread and op == "Reshape" and (shape := filled(first.shape, asked(step, first.shape))):
+        return [Known(first.array, spread=True, shape=shape)]
+    if first.spread and op in MOVED:
+        laid = RULES[op](step, step.made(first), *step.inputs[1:])
+        return [Known(first.array, spread=True, shape=laid.shape)] if isinstance(laid, Value) else None
+    if op == "Gather" and not first.spread:  # the one row that all take, which broadcasts
+        return _computed(step, model, given)
+    if op not in RULES:
+        raise step.fault("what it computes is known but for its shape, which shows only at run time")
+    shape = broadcast(*(k.dims for k in given))
+    if op not in ELEMENTWISE or shape is None:
+        return None
+    found = _computed(step, model, given)
+    if found[0].array.size > 1:
+        return found if found[0].dims == shape else None
+    return [Known(k.array.reshape(()), spread=True, shape=shape) for k in found]
 
 
 def _named(step: Step) -> dict[str, Known]:
@@ -77,12 +103,12 @@ def _spread(step: Step, fill: Array, shape: Array) -> Known:
 
 def _expanded(step: Step, x: Array, shape: Array) -> Known:
     """A size of 1 is that of the numbers themselves."""
+    whole = step.known(0, "input")
     dims = (1,) * (x.ndim - len(shape)) + tuple(shape)
     own = (1,) * (len(shape) - x.ndim) + x.shape
     full = np.empty(len(dims), object)
     full[:] = [o if d == 1 else d for d, o in zip(dims, own, strict=True)]
-    [whole, _] = step.inputs
-    return replace(_spread(step, x, full), whole=whole)  # type: ignore[arg-type]  # all that is folded is known
+    return replace(_spread(step, whole.array, full), whole=whole)
 
 
 def _gather(step: Step, x: Array, i: Array) -> Array:

@@ -59,6 +59,8 @@ def product(step: Step, x: Value, y: Value) -> Value:
         x, y = step.explicit(0), step.explicit(1)
     if not (x.call.batched and y.call.batched):
         x, y = (v.explicit() or v for v in (x, y))
+    if x.rank > 1 and not y.call.batched and y.axes == ((0,), (1,)) and x.axes[-1] == (len(x.call.shape) - 1,):
+        return x.with_call(improved(step.call("@", x.call, y.call, shape=(*x.call.shape[:-1], y.call.shape[-1]))))
     if min(x.rank, y.rank) < 2:
         raise step.fault("the product with a vector has no form in the language")
     if not (_is_matrix(x) and _is_matrix(y)):
@@ -71,7 +73,7 @@ def product(step: Step, x: Value, y: Value) -> Value:
 def _is_matrix(v: Value) -> bool:
     """Whether its last two axes are those of the call."""
     last = len(v.call.shape)
-    return v.axes[-2:] == ((last - 2,), (last - 1,))
+    return last > 1 and v.axes[-2:] == ((last - 2,), (last - 1,))
 
 
 @rule("Gemm")

@@ -79,7 +79,7 @@ def _of_no_example(step: Step, at: int) -> Fault:
 
 
 def _constant_start(step: Step, start: Known, at: int) -> Value:
-    dims = start.shape if start.spread else start.array.shape
+    dims = start.dims
     if not dims or dims[0] not in (1, BATCH):
         raise _of_no_example(step, at)
     shape = tuple(dims[1:])

@@ -55,6 +55,8 @@ def wrapped(step: Step, x: Read, dtype: str) -> Value:
 def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis, ...]]:
     """The calls of values that are broadcast, and the axes of the result."""
     values = [i for i in inputs if isinstance(i, Value)]
+    if any(isinstance(i, Known) and _widens(i, values) for i in inputs):
+        return aligned(step, [step.made(i) if isinstance(i, Known) and _widens(i, values) else i for i in inputs])
     first = max((v for v in values if v.call.batched), key=lambda v: v.rank, default=values[0])
     explicit = [v.explicit() for v in values]
     for laid in (inputs, [_without_ones(i) for i in inputs] if None in explicit else ()):
@@ -71,6 +73,12 @@ def aligned(step: Step, inputs: Sequence[Read]) -> tuple[list[Call], tuple[Axis,
     at = rank + places.pop() if places else None
     numbers = iter(range(rank))
     return [beside(step, i, at, rank) for i in inputs], tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
+
+
+def _widens(k: Known, values: Sequence[Value]) -> bool:
+    """Whether a number is repeated along axes that the values do not have, so that the number alone is not enough."""
+    shapes = [v.shape for v in values]
+    return k.spread and broadcast(k.shape, *shapes) != broadcast(*shapes)
 
 
 def _apart(inputs: Sequence[Read]) -> tuple[list[Read], int, int] | None:
@@ -297,7 +305,7 @@ def _finite(i: Read) -> Read:
     """What is masked by minus infinity gets a large negative number, as in the library's attention: softmax makes 0 of both."""
     if isinstance(i, Known) and i.array.dtype.kind == "f" and np.any(i.array < LOWEST):
         infinite = bool(np.isneginf(i.array).all())
-        return Known(np.maximum(i.array, LOWEST).astype(i.array.dtype), spread=i.spread, infinite=infinite)
+        return replace(i, array=np.maximum(i.array, LOWEST).astype(i.array.dtype), name="", whole=None, infinite=infinite)
     return i
 
 

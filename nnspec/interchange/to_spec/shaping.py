@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnspec.graph import BATCH, Dim, Size
+from nnspec.graph import BATCH, Dim, Shape, Size
 from nnspec.graph.types import count
 from nnspec.interchange.lengths import HELP, written_down
 from nnspec.interchange.to_spec.calls import Call
@@ -15,28 +15,31 @@ from nnspec.interchange.to_spec.own import numbered
 from nnspec.interchange.to_spec.pointwise import beside
 from nnspec.interchange.to_spec.slicing import WALKING, part
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
-from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value, quotient, reshape, reshaped
+from nnspec.interchange.to_spec.values import Known, Value, quotient, reshape, reshaped
 
 
 @rule("Reshape")
 def _reshape(step: Step, x: Read, shape: Read | None = None) -> Value:
     value = step.value()
+    return to_shape(step, value, asked(step, value.shape))
+
+
+def asked(step: Step, shape: Shape) -> tuple[Dim, ...]:
+    """The shape that a Reshape is for, in which 0 is what it has there already, and -1 the rest."""
     dims = step.dims("shape", 1) or ()
-    zero = not step.attr("allowzero", 0)
-    dims = tuple(value.shape[i] if d == 0 and zero else d for i, d in enumerate(dims))
-    return to_shape(step, value, dims)
+    return tuple(shape[i] if d == 0 and not step.attr("allowzero", 0) else d for i, d in enumerate(dims))
 
 
 def to_shape(step: Step, value: Value, dims: Sequence[Dim]) -> Value:
     """A value in a shape of the model, in which -1 is the rest, and a number may stand where the batch is meant."""
     for wanted in (dims, *_with_batch(step, value, dims)):
-        whole = _filled(value, wanted)
+        whole = filled(value.shape, wanted)
         found = whole and reshape(value, whole)
         if found:
             return found
     if value.batch is None:
         raise step.fault(f"{list(map(str, value.shape))} cannot become {list(map(str, dims))}")
-    if (why := written_down(value.shape, dims)) and (-1 not in dims or _filled(value, dims) is None):
+    if (why := written_down(value.shape, dims)) and (-1 not in dims or filled(value.shape, dims) is None):
         raise step.fault(why, help=HELP)
     raise step.mixed()
 
@@ -52,11 +55,11 @@ def _with_batch(step: Step, value: Value, dims: Sequence[Dim]) -> list[tuple[Dim
     return [(*dims[:i], size, *dims[i + 1 :]) for i, size in meant]
 
 
-def _filled(value: Value, dims: Sequence[Dim]) -> tuple[Dim, ...] | None:
+def filled(shape: Shape, dims: Sequence[Dim]) -> tuple[Dim, ...] | None:
     """With the rest in the place of -1."""
     if -1 not in dims:
         return tuple(dims)
-    rest = quotient(count(value.shape), count(d for d in dims if d != -1))
+    rest = quotient(count(shape), count(d for d in dims if d != -1))
     return None if rest is None else tuple(rest if d == -1 else d for d in dims)
 
 
@@ -100,7 +103,7 @@ def _unsqueeze(step: Step, x: Read, *_: Read) -> Value:
 
 @rule("Concat")
 def _concat(step: Step, *_: Read) -> Value:
-    reads = [_joined(step, i, read) for i, read in enumerate(step.inputs)]
+    reads = [r if isinstance(r, Known) and not r.spread else step.explicit(i) for i, r in enumerate(step.inputs)]
     values = [read for read in reads if isinstance(read, Value)]
     if len(reads) == 1:
         return values[0]
@@ -115,21 +118,6 @@ def _concat(step: Step, *_: Read) -> Value:
     shape = (*calls[0].shape[:own], total, *calls[0].shape[own + 1 :])
     settings = axis_setting(own, 0, -1 if own == len(shape) - 1 else own)
     return first.with_call(step.call("concat", *calls, shape=shape, **settings))
-
-
-def _joined(step: Step, at: int, read: Read | None) -> Read:
-    """What is joined to others: what is the same for all examples may have a row for each."""
-    if isinstance(read, Known):
-        return _spread(step, read) if read.spread else read
-    return step.explicit(at)
-
-
-def _spread(step: Step, k: Known) -> Value:
-    """What is repeated: the array where it is one that is trained, and happens to be all zeros, else a number."""
-    if not k.shape:
-        raise step.fault("one number is repeated to a shape that is not known when the model is read")
-    trained = k.whole and k.whole.name and k.whole.array.size > 1
-    return _expanded(step, step.made(k.whole if k.whole and trained else Known(k.array)), k.shape)
 
 
 @rule("Split")
@@ -159,29 +147,7 @@ def _both_ways(x: Call, y: Call) -> Call | None:
 
 @rule("Expand")
 def _expand(step: Step, x: Read, shape: Read) -> Value:
-    return _expanded(step, step.explicit(), step.dims("shape", 1) or ())
-
-
-def _expanded(step: Step, value: Value, dims: Sequence[Dim]) -> Value:
-    rank = max(value.rank, len(dims))
-    have, want = (1,) * (rank - value.rank) + value.shape, (1,) * (rank - len(dims)) + tuple(dims)
-    full = tuple(w if h == 1 else h for h, w in zip(have, want, strict=True))
-    if full == have:
-        return value
-    at = next((i for i, d in enumerate(full) if d == BATCH), None)
-    example = tuple(d for i, d in enumerate(full) if i != at)
-    numbers = iter(range(rank))
-    axes = tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
-    if value.batch is not None and at != rank - value.rank + value.batch:
-        raise step.mixed()
-    bare = _without_leading(value.call, len(example)) if value.batch is None and at is not None else value.call
-    call = bare if bare.shape == example else replace(step.call("expand", bare, shape=example), settings={"shape": example})
-    return Value(call, axes if value.batch is not None or at is None else tuple(() if i == at else a for i, a in enumerate(axes)))
-
-
-def _without_leading(call: Call, rank: int) -> Call:
-    """What is the same for all examples does not have the axis that the batch would have."""
-    return reshaped(call, call.shape[len(call.shape) - rank :]) if len(call.shape) > rank else call
+    return step.expanded(step.explicit(), step.dims("shape", 1) or ())
 
 
 @rule("Tile")

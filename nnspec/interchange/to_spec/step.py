@@ -11,10 +11,10 @@ import onnx
 
 from nnspec.array import Array
 from nnspec.diagnostics import Fault, fault
-from nnspec.graph import Dim, Shape, Size
+from nnspec.graph import BATCH, Dim, Shape, Size
 from nnspec.interchange.lengths import BATCH_FIRST
 from nnspec.interchange.to_spec.calls import INFINITE, Call, Place, number
-from nnspec.interchange.to_spec.values import Axis, Known, Value, reshaped
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Axis, Known, Value, quotient, reshaped
 from nnspec.record import dataclass
 
 Read = Value | Known
@@ -163,8 +163,44 @@ class Step:
 
     def made(self, k: Known) -> Value:
         """What is known as a value of the language: a number, a list, or an array that the spec owns."""
+        if k.spread:
+            return self._repeated(k)
         call = self.constant(k)
         return Value(call, tuple((i,) for i in range(len(call.shape))))
+
+    def _repeated(self, k: Known) -> Value:
+        """What is repeated: the array where it is one that is trained, and happens to be all zeros, else a number."""
+        trained = k.whole and k.whole.name and k.whole.array.size > 1
+        apart = [self._apart_from_batch(d) for d in k.shape]
+        value = self.expanded(self.made(k.whole if k.whole and trained else Known(k.array)), sum(apart, ()))
+        axes = iter(value.axes)
+        return Value(value.call, tuple(sum((next(axes) for _ in dims), ()) for dims in apart))
+
+    def _apart_from_batch(self, dim: Dim) -> Shape:
+        """The batch, and what lies together with it."""
+        if dim == BATCH or not isinstance(dim, Size) or "batch" not in dim.names:
+            return (dim,)
+        rest = quotient(dim, BATCH)
+        if rest is None:
+            raise self.mixed()
+        return (BATCH, rest)
+
+    def expanded(self, value: Value, dims: Sequence[Dim]) -> Value:
+        """A value repeated along axes of length 1, and in front."""
+        rank = max(value.rank, len(dims))
+        have, want = (1,) * (rank - value.rank) + value.shape, (1,) * (rank - len(dims)) + tuple(dims)
+        full = tuple(w if h == 1 else h for h, w in zip(have, want, strict=True))
+        if full == have:
+            return value
+        at = next((i for i, d in enumerate(full) if d == BATCH), None)
+        example = tuple(d for i, d in enumerate(full) if i != at)
+        numbers = iter(range(rank))
+        axes = tuple((BATCH_AXIS,) if i == at else (next(numbers),) for i in range(rank))
+        if value.batch is not None and at != rank - value.rank + value.batch:
+            raise self.mixed()
+        bare = _without_leading(value.call, len(example)) if value.batch is None and at is not None else value.call
+        call = bare if bare.shape == example else replace(self.call("expand", bare, shape=example), settings={"shape": example})
+        return Value(call, axes)
 
     def constant(self, k: Known, shape: Shape | None = None) -> Call:
         if k.has_sizes:
@@ -193,6 +229,11 @@ class Step:
         if not isinstance(found, Size) or "batch" in found.names:
             raise self.fault("a size of the data is computed with")
         return Call("size", settings={"value": found}, shape=(1,) * k.array.ndim, dtype="int", batched=False, place=self.place)
+
+
+def _without_leading(call: Call, rank: int) -> Call:
+    """What is the same for all examples does not have the axis that the batch would have."""
+    return reshaped(call, call.shape[len(call.shape) - rank :]) if len(call.shape) > rank else call
 
 
 def axis_setting(axis: int, usual: int, written: int | None = None) -> dict[str, Any]:

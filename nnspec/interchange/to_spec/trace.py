@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -139,7 +140,10 @@ class _Tracer:
         if node.op_type in loops.RULES and not domain_of(node):
             return loops.RULES[node.op_type](step, self.inside)
         if all(isinstance(i, Known) for i in step.inputs if i is not None) and not self.ends_varying(step):
-            return fold(step, self.model)
+            known = fold(step, self.model)
+            if known is not None:
+                return known
+            step = replace(step, inputs=tuple(step.made(i) if isinstance(i, Known) and i.spread else i for i in step.inputs))
         translate = None if domain_of(node) else RULES.get(node.op_type)
         if translate is None:
             domain = f" of the domain {domain_of(node)}" if domain_of(node) else ""
@@ -214,9 +218,9 @@ def _constant(step: Step) -> Known:
 def _sizes(step: Step) -> Known | None:
     """The shape of a value, or how many elements it has."""
     x = step.inputs[0]
-    if x is None or (isinstance(x, Known) and x.spread):
+    if x is None:
         return None
-    shape: Shape = x.shape if isinstance(x, Value) else x.array.shape
+    shape = x.shape if isinstance(x, Value) else x.dims
     if step.node.op_type == "Size":
         total: Dim = 1
         for d in shape:

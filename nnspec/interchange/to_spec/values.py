@@ -25,10 +25,10 @@ Axis = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Numbers that the file has or that follow from it, sizes of the data among them; `spread`: one number, repeated to any shape.
+    """Numbers that the file has or that follow from it, sizes of the data among them; `spread`: one number, repeated to a `shape`.
 
-    `name` is that of an array that is trained, or, where it is `fixed`, of a state; `shape` that of a spread number, where it is known;
-    `whole` is what was repeated to make these, `infinite` says of large negative numbers that they stand for minus infinity.
+    `name` is that of an array that is trained, or, where it is `fixed`, of a state; `whole` is what was repeated to make these,
+    `infinite` says of large negative numbers that they stand for minus infinity.
     """
 
     array: Array
@@ -38,6 +38,11 @@ class Known:
     whole: Known | None = None
     fixed: bool = False
     infinite: bool = False
+
+    @property
+    def dims(self) -> Shape:
+        """With the batch, as the model has it."""
+        return self.shape if self.spread else self.array.shape
 
     @property
     def ints(self) -> tuple[Dim, ...]:
@@ -156,7 +161,7 @@ def reshape(value: Value, dims: Sequence[Dim]) -> Value | None:
     me = value.arranged()
     sizes = [BATCH if a == BATCH_AXIS else me.call.shape[a] for axis in me.axes for a in axis]
     at = next((i for i, d in enumerate(dims) if isinstance(d, Size) and "batch" in d.names), None)
-    if (at is None) == me.call.batched:
+    if (at is None) != (me.batch is None):
         return None
     axes: list[Axis] = []
     shape: list[Dim] = []
