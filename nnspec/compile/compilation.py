@@ -12,6 +12,7 @@ from nnspec import lint, step, wholedata
 from nnspec.compile import mistakes, starts
 from nnspec.diagnostics import Diagnostic, Source, SpecError, fault
 from nnspec.elaborate.answers import Answer, Continuation, answers, next_of
+from nnspec.elaborate.derived import derived_by
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import initial_values
 from nnspec.elaborate.lets import evaluate_lets
@@ -80,7 +81,7 @@ class Compilation:
     @cached_property
     def names(self) -> tuple[Scope, Definitions, list[Diagnostic]]:
         """What the file's own `let` values and definitions are."""
-        scope, definitions = Scope(names=dict.fromkeys(self.ast.lost, POISON)), Definitions()
+        scope, definitions = Scope(names=dict.fromkeys(self.ast.lost, POISON)), Definitions(derived_by=derived_by(self.ast))
         twice = add_definitions(definitions.own, self.ast, scope)
         return scope, definitions, twice + evaluate_lets(self.ast, definitions, scope, self.settings)
 

@@ -18,7 +18,7 @@ from nnspec.derivation.step import LOSS, Step, local, step_of
 from nnspec.drawing.body import Body
 from nnspec.drawing.model import Drawing, Item, layers, names_of
 from nnspec.drawing.parts import Part, parts_of
-from nnspec.elaborate.calls import DERIVATIVE
+from nnspec.elaborate.derived import DERIVATIVE
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import BATCH, Graph, Type

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -18,6 +19,7 @@ from nnspec.elaborate import batch
 from nnspec.elaborate.applied import of_shape
 from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
 from nnspec.elaborate.blame import blame, given_so
+from nnspec.elaborate.derived import DERIVATIVE
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
 from nnspec.elaborate.scope import Frame, Scope
@@ -29,7 +31,6 @@ from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 PLAIN = (bool, int, float)
-DERIVATIVE = "grad"
 FRAMES = 40
 """Of Python, for a call in a formula of the language."""
 UNCHANGED = nullcontext()
@@ -136,6 +137,12 @@ class Calls(ABC):
                 setattr(*part, copy(value))
 
         return undo
+
+    def named(self, name: str, value: Value, before: int) -> Value:
+        """A value as that of a name, when the graph had so many nodes before: apart from others where a formula differentiates by it."""
+        if name not in self.definitions.derived_by or not isinstance(value, Tensor):
+            return value
+        return replace(value, var=self.graph.var(self.graph.apart(value.var.name, before)))
 
     def record(self, name: str, span: Span, value: Value, marks: tuple[int, int, int], scope: Scope | None) -> None:
         """One row of the layer table: what was added since `marks` and is in no row yet, for formulas of the model itself."""

@@ -29,6 +29,9 @@ class Definitions:
     remembered: dict[Any, Any] = field(default_factory=dict, repr=False)
     """What calls of its own definitions have made."""
 
+    derived_by: frozenset[str] = frozenset()
+    """Names that formulas of the spec differentiate by."""
+
     misspelt: int = 0
     """Names so far that stand for nothing."""
 

@@ -65,6 +65,7 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
             _without_values(stages[number - 1 :], scope)
             _look_up_stages(e, stages[number:], scope)
             raise
+        value = e.named(stage.label.id, value, marks[0]) if stage.label else value
         if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
             e.record(e.last_name, stage.body.span, value, marks, scope)
         if stage.label:

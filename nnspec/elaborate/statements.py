@@ -165,13 +165,14 @@ def assign(e: Elaborator, s: ast.Assign, scope: Scope) -> None:
     for name in s.names:
         check_no_port(e, name, scope, "be assigned")
         check_not_owned(e, name, scope, "be assigned with `=`")
+    before = 0 if isinstance(s.value, ast.Name) else len(e.graph)
     try:
         values = _unpack(e.formula(s.value, scope), s)
     except (Fault, Poisoned, RecursionError):
         scope.names.update({n.id: POISON for n in s.names})
         raise
     for name, each in zip(s.names, values, strict=True):
-        scope.names[name.id], scope.spans[name.id] = each, s.value.span
+        scope.names[name.id], scope.spans[name.id] = e.named(name.id, each, before), s.value.span
 
 
 def _unpack(value: Value, s: ast.Assign) -> tuple[Value, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Set
-from dataclasses import field
+from dataclasses import field, replace
+from itertools import islice
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     import networkx
 
     from nnspec.graph.origin import Origin, SizeOf
+
+
+def _key(node: Node) -> tuple[Any, ...]:
+    """By which a node is known that is no source."""
+    return node.op, node.inputs, node.attrs, node.kinds, node.type.dtype, None
 
 
 class _Within:
@@ -108,6 +114,21 @@ class Graph:
         """A number as a constant of the kind of the first variable beside it that is no truth."""
         like = next((v.type.dtype for v in beside if isinstance(v, Var) and v.type.dtype != "bool"), self.dtype)
         return self.constant(number, like).name
+
+    def apart(self, name: str, before: int) -> str:
+        """A node that no other made alike is taken for: this one, or another like it where it is one of the first so many."""
+        node = self.nodes[name]
+        if node.op.is_source or node.is_apart:
+            return name
+        self.depends_on_all()
+        if name in islice(self.nodes, before):
+            name = self.fresh(f"{self.context.scope}/{node.op.name}")
+            return self.place(node.op, node.inputs, node.attrs, (*node.kinds, name), node.type, name)
+        self.nodes[name] = own = replace(node, kinds=(*node.kinds, name))
+        self._known.pop(_key(node), None)
+        self._known[_key(own)] = name
+        self._mirror = None
+        return name
 
     def source(self, op: Op, name: str, type: Type) -> Var:
         """An input, parameter or state of that name."""

@@ -18,7 +18,8 @@ ROLES = ("input", "param", "state", "forward", "loss", "backward", "update")
 class Node:
     """One operation; `inputs` are names of nodes, `role` says which part of a training step it belongs to.
 
-    `kinds` are those of the values of its attributes, of which equal ones may be of several: 1, 1.0 and True.
+    `kinds` are those of the values of its attributes, of which equal ones may be of several: 1, 1.0 and True; and the name of a
+    node that is apart from others made alike.
     """
 
     op: Op
@@ -29,6 +30,10 @@ class Node:
     span: Span | None = None
     role: str = "forward"
     kinds: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def is_apart(self) -> bool:
+        return self.name in self.kinds
 
     @property
     def attributes(self) -> dict[str, Any]:
