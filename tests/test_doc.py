@@ -252,7 +252,7 @@ def test_json_has_every_part() -> None:
         "kind": "loss",
         "name": "half_mse",
         "signature": "half_mse(y_hat, y)",
-        "doc": "Half the sum of squared errors, as worked examples use it.",
+        "doc": "Half the sum of squared errors, over all numbers of an example, as worked examples use it.",
         "source": "std/losses.nn",
         "definition": "fn half_mse(y_hat, y) {\n  expect shape(y_hat - y) == shape(y_hat) or shape(y_hat - y) == shape(y)\n"
         "  return 0.5 * sum((y_hat - y)^2)\n}",

@@ -185,6 +185,8 @@ FIXES = {
     "what is said before what is true": (MUST["W134"]["a logit second"], "0.5 * mean(bce_logits(z, y))"),
     "what is said under its name": (MUST["W134"]["by their names"], "auc(y = y, scores = z)"),
     "a draw for each example": (MUST["W140"]["a mask"], "h * (random(h) < 0.5)"),
+    "so many times the mean": (MUST["W141"]["of labels"], "mean(x^2) / (size(y) * multilabel_bce(z, y))"),
+    "a sum over every step": (MUST["W141"]["of every step"], "loss size(z) * mse(z, 2 * y)"),
     "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),
 }
 
@@ -214,6 +216,26 @@ def test_only_what_is_the_same_either_way_is_not_asked_in_which_order_it_gets_it
         except nnspec.SpecError:  # it takes classes
             found.append(np.nan)
     assert (name in EITHER_WAY) == np.allclose(*found, rtol=1e-9)
+
+
+def test_a_sum_in_the_place_of_a_mean_is_the_sum() -> None:
+    spec = MUST["W141"]["of logits"]
+    x, y = np.random.default_rng(0).normal(size=(2, 6, 8))
+    nets = [nnspec.loads(text, dtype="float64").init(1) for text in (spec, fixed(spec, warnings(spec)[0]))]
+    z = np.asarray(nets[0].predict({"x": x})["z"])
+    each = torch.nn.functional.binary_cross_entropy_with_logits(torch.tensor(z), torch.tensor(y[:, :4]), reduction="none").numpy()
+    means = [net.evaluate({"x": x, "y": y[:, :4]})["more"] for net in nets]
+    assert means == pytest.approx([2 * each.mean(axis=1).mean(), 2 * each.sum(axis=1).mean()])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_code_beside_a_mean_in_the_place_of_a_sum_is_empty() -> None:
+    """By the figures of the page."""
+    nets = [nnspec.loads(half.get("nn") or "", threads=1) for half in halves(next(p for p in PAGES if p.stem == "W141"))]
+    for net in nets:
+        net.fit()
+    empty, full = (net.evaluate(net.dataset().train)["KL"] for net in nets)
+    assert empty < 0.05 and full == pytest.approx(1.7, abs=0.3)
 
 
 PROBABILITIES = {

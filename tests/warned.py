@@ -312,6 +312,18 @@ MUST = {
         "only fed": model("input x: []", "input t: []", "output z = x * x") + "test \"t\" of M { given x = 1, t = 2  expect z == 1 }",
         "only called so elsewhere": "model A { input t: [2]  output z = t }\n" + model("input x: [2]", "input t: [2]", "output z = x"),
     },
+    "W141": {
+        **{
+            f"a {loss}": model("input x: [8]", "target y: [4]", "output z = x -> dense(4) -> sigmoid", f"loss sum({loss}(z, y))")
+            for loss in ("mse", "mae", "huber", "log_cosh", "bce", "hinge", "squared_hinge", "perceptron")
+        },
+        "of logits": vector("dense(4)", "loss more = 2 * sum( bce_logits(z, y) )"),
+        "of labels": vector("dense(4)", "loss more = mean(x^2) / sum(multilabel_bce(z, y))"),
+        "of every step": model("input x: [T, 8]", "target y: [T, 4]", "output z = x -> dense(4)", "loss sum(mse(z, 2 * y))"),
+        "a stage": vector("dense(4)", "metric m = mse(z, y[:4]) -> sum"),
+        "in a function": "fn total(a, b) = sum(mse(a, b))\n"
+        + model("input x: [8]", "target y: [4]", "output z = x -> dense(4)", "loss total(z, y)"),
+    },
     "W140": {
         "a mask": drawn("h * (random(shape(h)) < 0.5)"),
         "a mask for each channel": "layer drop(x: [c, *s]) = x * (random([c, 1, 1]) < 0.5)\n"
@@ -348,6 +360,15 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a mean of a mean": vector("dense(4)", "loss more = 0.5 * mean(mse(z, y))"),
+    "a sum of one number as it is": vector("dense(4)", "loss more = sum(mse(z[0], y[0])) + sum(mse(z[:1], y[:1]))"),
+    "a sum of the steps": model(
+        "input x: [T, 8]", "target y: class(3)[T]", "output z = x -> dense(3)",
+        "loss sum(cross_entropy(z, y))", "loss again = sum(nll(log_softmax(z), y))",
+    ),
+    "a sum of sums": model("input x: [8]", "target y: [5, 4]", "output z = x -> dense(20) -> reshape([5, 4])", "loss sum(half_mse(z, y))"),
+    "a sum of roots": vector("dense(4)", "metric more = sum(rmse(z, y))"),
+    "a sum of one's own": "fn sum(x) = 4 * x\n" + vector("dense(4)", "loss more = sum(mse(z, y))"),
     "a mask of each example": drawn("h * (random(h) < 0.5)"),
     "noise of each example of another shape": drawn("concat(h, random(expand(sum(x), [3])))"),
     "an init beside a value of each example": drawn("h * bernoulli(0.5) + normal(0, 1)"),

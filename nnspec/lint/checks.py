@@ -34,6 +34,7 @@ from nnspec.lint.paths import paths_nearly_right
 from nnspec.lint.saved import arrays_left_in_the_file
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
+from nnspec.lint.sums import sums_of_means
 from nnspec.lint.unused import losses_without_effect, unread_inputs, unread_targets, untrained_parameters, unused_values
 
 CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
@@ -77,6 +78,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     arrays_left_in_the_file,
     paths_nearly_right,
     draws_that_a_batch_shares,
+    sums_of_means,
 )
 
 
