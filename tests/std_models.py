@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 import nnspec
 from nnspec.elaborate.library import public
 
+Array = np.ndarray[Any, np.dtype[Any]]
 EXAMPLES = 5
 
 SHAPES = {"prelu(per_channel = true)": [3, 2, 4], "glu(axis = 0)": [4, 2, 3], "glu(axis = 1)": [2, 4, 3]}
