@@ -166,6 +166,8 @@ SLIPS = {
     "h = x^{2}": ("E004", "^{2}", "h = x^2"),
     "h = x^{1 + 1}": ("E004", "^{1 + 1}", "h = x^(1 + 1)"),
     "h = \\sigma(x)": ("E004", "\\sigma", "h = sigma(x)"),
+    "h = x -> dense ... (3)": ("E004", "...", None),
+    "h = 3 3": ("E001", "3", None),
     "h = 2 \\cdot x": ("E004", "\\cdot", "h = 2 * x"),
     "h = \\frac{x}{2}": ("E004", "\\frac{x}{2}", "h = ((x) / (2))"),
     "h = 2 * |x - 1| + x": ("E004", "|x - 1|", "h = 2 * abs(x - 1) + x"),
@@ -465,3 +467,50 @@ def test_a_loss_in_a_training_is_sent_to_the_model() -> None:
 
 def test_a_text_whose_brackets_match_may_be_laid_out_in_any_way() -> None:
     assert not diagnostics("model M {\ninput x: [4]\n    if training { h = x\n}\n output y = x -> [ relu,\n tanh ] -> concat }")
+
+
+@pytest.mark.parametrize(
+    "place", ["model M { input x: [4]  %s  output x }", "layer f(x) { %s  return x }", "optimizer o(lr) { %s  w <- w - lr * g }"]
+)
+@pytest.mark.parametrize(
+    ("statement", "block"), [("given x = 3", "test"), ("steps 3", "test"), ("epochs 3", "train"), ("data iris", "train")]
+)
+def test_a_statement_of_another_block_is_told_where_it_stands(place: str, statement: str, block: str) -> None:
+    (d, *_) = diagnostics(f"{place % statement}\n" + ("" if place.startswith("model") else model("output x")))
+    word = statement.split(maxsplit=1)[0]
+    assert d.span and d.span.text == word and f"stands in a `{block}`" in d.message and f"`{block} " in d.help and d.fix is None
+
+
+def test_a_sign_is_not_taken_out_of_a_setting_that_there_is_not() -> None:
+    lines = "epochs 3", "x = 3", "optimizer adam"
+    found = {d.code: d for d in diagnostics(training(*lines))}
+    assert found.keys() == {"E008", "E111"} and found["E008"].fix and not found["E008"].fix.safe
+    (d,) = diagnostics(training("epochs = 3", "optimizer adam"))
+    assert d.fix and d.fix.safe
+
+
+CONFLICT = """model M {
+  input x: [4]
+<<<<<<< HEAD
+  h = x -> dense(3)
+||||||| base
+  h = x -> dense(2)
+=======
+  h = x -> dense((4
+  k = 2
+>>>>>>> branch
+  output y = h -> rellu, z = k * x
+}
+"""
+
+
+def test_a_merge_conflict_is_one_mistake_and_its_first_side_is_read() -> None:
+    conflict, misspelt = diagnostics(CONFLICT)
+    assert conflict.span and (conflict.message, conflict.span.line) == ("a merge conflict is not resolved", 3)
+    assert [span.line for span, _ in conflict.notes] == [10]
+    assert misspelt.span and (misspelt.code, misspelt.span.text) == ("E101", "rellu")
+
+
+def test_lines_of_signs_that_are_no_conflict_are_mistakes_as_before() -> None:
+    (d, *_) = diagnostics(model("=======", "output x"))
+    assert "conflict" not in d.message

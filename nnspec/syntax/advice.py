@@ -35,8 +35,8 @@ def misplaced(token: Token, span: Span) -> dict[str, Any]:
 
 
 def _twice(token: Token, span: Span) -> dict[str, Any]:
-    """What is said of a sign or word that stands behind itself; a bracket may, and goes with another."""
-    if token in _BRACKETS or not re.search(rf"(?<!\w){re.escape(token)}[ \t]*\Z", line_before(span)):
+    """What is said of a sign or word that stands behind itself; a bracket may, and goes with another, and a number may lack a sign."""
+    if token in _BRACKETS or token.type == "NUMBER" or not re.search(rf"(?<!\w){re.escape(token)}[ \t]*\Z", line_before(span)):
         return {}
     return {"help": "it stands here twice: leave one out", "fix": Fix(Span(span.source, span.start, span.end), "")}
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable, uncommented
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable, suggest, uncommented
 from nnspec.syntax.advice import NAMES_ARGUMENT, definition, line_before, misplaced, named_output
 from nnspec.syntax.commas import comma_number
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement, word_of_definition
 from nnspec.syntax.slips import MAX_LOOK_BACK, WORDS, slip_at, slip_before
-from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS, STATEMENT_WORDS, describe, only_sign
+from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS, STATEMENT_WORDS, TEST_WORDS, describe, only_sign
 
 _LONE_WORD = re.compile(r"\b(?P<word>[^\W\d]\w*)\s*\Z")
 _BRANCH = re.compile(r"\b(?:then|else)\b(?!\s*[{])")
@@ -48,6 +48,7 @@ _VALUE_BEFORE = re.compile(r"[\w)\]][ \t]+\Z")
 BRACKETS = "()[]{}"
 _BETWEEN = ("EQ", "COLON", "LARROW", "ARROW", "TILDE")
 """What stands between a name and its value, in one kind of statement or another."""
+_VALUES = ("NAME", "NUMBER", "STRING", "LBRACE")
 _IN_TRAINING = {"OPTIMIZER", "SCHEDULE", "RBRACE"}
 _OPERATORS = ("ARROW", "LPAR", "PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "DOT", "LSQB")
 
@@ -153,7 +154,9 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
         return _without(sign, span, token)
     if token.type in ("EQ", "COLON") and expected == "expected a value" and word_of_definition(source.text, at) == "train":
         beside = source.text[span.start - 1 : span.start] + source.text[span.end : span.end + 1]
-        fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ")
+        word = _LONE_WORD.search(source.text, max(0, at - MAX_LOOK_BACK), at)
+        is_setting = bool(word and suggest(word["word"], SETTING_WORDS))
+        fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ", safe=is_setting)
         return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=fix)
     if token.type == "COMMA" and "statement" in expected:
         return _superfluous(span)
@@ -249,6 +252,10 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
     word, span = lone["word"], Span(source, *lone.span("word"))
     if word in DEFINITION_WORDS:
         return Diagnostic("E001", f"`{word}` stands outside of models and layers", span, "not in a `{ }`")
+    if word in TEST_WORDS:
+        return Diagnostic("E001", f"`{word}` stands in a `test`, not here", span, help=_IN_BRACES["test"])
+    if word in SETTING_WORDS and token.type in _VALUES:
+        return Diagnostic("E001", f"`{word}` stands in a `train` block, not here", span, help=_IN_BRACES["train"])
     if token.type == "COLON":
         return _without("=", Span(source, lone.end(), lone.end() + 1), token)
     if _is_factor(source, span.start, span.end):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from nnspec.diagnostics import Diagnostic, Source, Span
 from nnspec.syntax.ast import Spec
 from nnspec.syntax.brackets import balanced
+from nnspec.syntax.conflicts import resolved
 from nnspec.syntax.explain import explain
 from nnspec.syntax.lalr import Unexpected
 from nnspec.syntax.recovery import blanked, lost_names, statement_around
@@ -19,8 +20,9 @@ MAX_ERRORS = 50
 def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]) -> tuple[Spec, list[Diagnostic]]:
     """What is left of the text from `start` on when `read` can read it, and what was wrong with it."""
     written, numbers = decimal(source, written, start)
-    text, found = balanced(source, written, start, MAX_ERRORS)
-    found = [*numbers[:MAX_ERRORS], *found]
+    text, conflicts = resolved(source, written, start)
+    text, found = balanced(source, text, start, MAX_ERRORS)
+    found = [*conflicts[:MAX_ERRORS], *numbers[:MAX_ERRORS], *found]
     while True:
         try:
             spec = read(text)
@@ -37,4 +39,4 @@ def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]
 def _superfluous(mistake: Diagnostic, start: int) -> tuple[int, int] | None:
     """Where a sign stands, in the text from `start` on, without which the statement is right."""
     fix = mistake.fix
-    return (fix.span.start - start, fix.span.end - start) if fix and fix.safe and not fix.text.strip() else None
+    return (fix.span.start - start, fix.span.end - start) if fix and not fix.text.strip() else None

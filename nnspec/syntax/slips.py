@@ -109,6 +109,7 @@ HERE = (
     _sign(r"<>", "write `!=`", "!="),
     Slip("E004", re.compile(r"(?<=\[)[^\[\]\n]*(?:::|\.\.\.)[^\[\]\n]*(?=\])"), r"`\g<0>` is no part of a value",
         "a stretch of a value is `x[0:2]`, and rows here and there are `take(x, [0, 2])`"),
+    Slip("E004", re.compile(r"\.{2,}"), r"`\g<0>` stands for nothing", "what is left out is written: nothing is guessed"),
     Slip("E004", re.compile(r"(?<![\w.])(\d+(?:\.\d+)?[eE])[−–—](\d+)"), r"`\g<0>` has another minus than `-`", fix=r"\1-\2"),
     _sign(r"−|–|—", "a difference is written `-`", "-"),
     _sign(r"≤", "write `<=`", "<="),

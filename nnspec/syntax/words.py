@@ -7,9 +7,11 @@ from collections.abc import Collection
 
 DEFINITION_WORDS = ("import", "let", "fn", "layer", "model", "train", "optimizer", "schedule", "init", "test")
 DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
+TEST_WORDS = ("given", "steps")
+"""What begins a statement in tests only."""
 STATEMENT_WORDS = (
     "input", "target", "output", "loss", "metric", "expect", "param", "state", "share", "lookahead", "return", "if",
-    "given", "steps", *DEFINITION_WORDS,
+    *TEST_WORDS, *DEFINITION_WORDS,
 )  # fmt: skip
 SETTING_WORDS = (
     "data", "validation", "test", "batch", "epochs", "steps", "optimizer", "schedule", "penalty", "clip", "stop", "augment", "seed",
