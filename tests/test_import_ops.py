@@ -56,6 +56,33 @@ REPEATED = {
 }
 
 
+CHOSEN = {
+    "x % 2": "x % 2",
+    "x % -1.5": "x % -1.5",
+    "2 % (abs(x) + 1)": None,
+    "(x + 1) % [0.5, -1.5]": None,
+    "pick(x, argmax(x))": "pick(x, argmax(x))",
+    "pick(x[:2], k)": "pick(x[:2], k)",
+    "take(x, argmax(x, axis = 0))": "pick(x -> argmax(axis = 0) -> ",
+    "take(x[0], k)": "pick(k)",
+    "grad(sum(cumsum(x)^2), x)": "-> reverse(axis = 1) -> cumsum -> reverse(axis = 1)",
+}
+
+
+@pytest.mark.parametrize("written", CHOSEN)
+def test_rests_and_elements_that_data_chooses_come_back(written: str, tmp_path: Path) -> None:
+    text = f"model M {{ input x: [T, 2]  input k: class(2)[2]  output y = {written} }}"
+    nnspec.loads(text).init(seed=0).export(tmp_path / "m.onnx")
+    assert (CHOSEN[written] or "") in formula(tmp_path / "m.onnx")
+
+
+def test_a_rest_of_a_file_has_the_sign_of_what_is_divided(tmp_path: Path) -> None:
+    model = single("Mod", tmp_path, ["batch", 3], {"d": np.float32([2, -2, 0.75])}, fmod=1)
+    assert formula(model) == "sign(x) * (abs(x) % [2, 2, 0.75])"
+    x = np.float32([[-3.5, 3.5, -1], [5, -5, 2]])
+    assert np.array_equal(nnspec.load(model.with_suffix(".nn"))(x=x)["y"], np.fmod(x, np.float32([2, -2, 0.75])))
+
+
 @pytest.mark.parametrize("written", REPEATED)
 def test_a_number_repeated_to_a_shape_of_the_data_has_that_shape(written: str, tmp_path: Path) -> None:
     nnspec.loads(f"model M {{ input x: [T, 2]  output y = {written} }}").init(seed=0).export(tmp_path / "m.onnx")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.interchange.to_spec.attention import attended, guarded
-from nnspec.interchange.to_spec.calls import Call
+from nnspec.interchange.to_spec.calls import Call, number
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_expression
 
@@ -22,6 +22,7 @@ LAYERS = {"layernorm": ("gamma", "beta"), "rmsnorm": ("gamma",)}
 """Layers that a formula can be, and which of what it is made of are their weights."""
 DEFAULTS = {"eps": 1e-5}
 Bindings = dict[str, Call]
+_ZERO = number(0)
 
 
 def improved(call: Call) -> Call:
@@ -31,7 +32,31 @@ def improved(call: Call) -> Call:
             made = _made(right, bindings, call)
             if made:
                 return improved(made)
-    return attended(call) or _groupnorm(call) or guarded(call) or call
+    return attended(call) or _groupnorm(call) or _floored(call) or guarded(call) or call
+
+
+def _floored(call: Call) -> Call | None:
+    """`x % y`, which has the sign of y, of floats, for which ONNX has only a rest with the sign of x: y more where it has the other."""
+    if call.name != "if" or call.inputs[1].name != "+":
+        return None
+    condition, (rest, y), otherwise = call.inputs[0], call.inputs[1].inputs, call.inputs[2]
+    if rest is not otherwise or rest.name != "*" or [c.name for c in rest.inputs] != ["sign", "%"]:
+        return None
+    [x], (size, by) = rest.inputs[0].inputs, rest.inputs[1].inputs
+    below = Call("<", (y, _ZERO)) if y.name != "number" else number(y.value < 0)
+    one_of = Call("!=", (Call("<", (rest, _ZERO)), below))
+    expected = Call("and", (one_of, Call("not", (Call("==", (rest, _ZERO)),))))
+    same = _alike(size, Call("abs", (x,))) and _alike(by, Call("abs", (y,)) if y.name != "number" else number(abs(y.value)))
+    return replace(call, name="%", inputs=(x, y)) if same and _alike(condition, expected) else None
+
+
+def _alike(a: Call, b: Call) -> bool:
+    """Whether two calls say the same, down to values that are the very same."""
+    if a is b or a.name != b.name:
+        return a is b
+    if a.name == "number":
+        return bool(a.value == b.value)
+    return not a.is_leaf and len(a.inputs) == len(b.inputs) and all(map(_alike, a.inputs, b.inputs))
 
 
 def _groupnorm(call: Call) -> Call | None:

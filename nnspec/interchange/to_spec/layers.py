@@ -10,13 +10,15 @@ import numpy as np
 
 from nnspec.array import Array
 from nnspec.graph import Size
+from nnspec.graph.types import replaced
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.interchange.to_spec.idioms import improved
 from nnspec.interchange.to_spec.own import from_flat
 from nnspec.interchange.to_spec.pointwise import apply
+from nnspec.interchange.to_spec.shaping import without
 from nnspec.interchange.to_spec.slicing import element, indexed
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, plain, rule
-from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value
+from nnspec.interchange.to_spec.values import BATCH_AXIS, Known, Value, transposed
 
 EPSILON, MOMENTUM = 1e-5, 0.9
 COMPUTED = ("+", "-", "*", "%", "cumsum", "max", "min", "sum")
@@ -159,10 +161,18 @@ def _class_numbers(step: Step, i: Call) -> Call:
 
 @rule("GatherElements")
 def _gather_elements(step: Step, x: Read, i: Read) -> Read:
-    """Of numbers that are all the same it is that number, whichever the data chooses."""
-    if not isinstance(x, Known) or not isinstance(i, Value) or np.unique(x.array).size != 1:
-        raise step.fault("elements that the data chooses have to be rows of a table, or all the same")
-    return Known(np.asarray(x.array.reshape(-1).tolist()[0]), spread=True, shape=i.shape)
+    """One element along an axis, of a number for each; of numbers that are all the same it is that number, whichever the data chooses."""
+    if isinstance(x, Known) and isinstance(i, Value) and np.unique(x.array).size == 1:
+        return Known(np.asarray(x.array.reshape(-1).tolist()[0]), spread=True, shape=i.shape)
+    values, numbers = step.explicit(0), step.explicit(1)
+    axis = step.attr("axis", 0) % values.rank
+    if not isinstance(i, Value) or numbers.shape != replaced(values.shape, axis, 1):
+        raise step.fault("elements that the data chooses have to be rows of a table, or all the same, or one along an axis")
+    [own] = step.example_axes(values, [axis])
+    chosen = without(numbers, [axis])
+    last = transposed(values.call, (*(a for a in range(len(values.call.shape)) if a != own), own))
+    call = step.call("pick", last, _class_numbers(step, chosen.call), shape=chosen.call.shape)
+    return Value(call, (*chosen.axes[:axis], (), *chosen.axes[axis:]))
 
 
 # ---- normalisation

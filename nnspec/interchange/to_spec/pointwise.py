@@ -273,8 +273,16 @@ def _whole(i: Read) -> bool:
 
 @rule("Mod")
 def _mod(step: Step, x: Read, y: Read) -> Value:
-    step.refuse(fmod=0)
-    return apply(step, "%", x, y)
+    """With the sign of y; `fmod` = 1 with that of x."""
+    if not step.attr("fmod", 0):
+        return apply(step, "%", x, y)
+    sign, size, by = _by_name(step, "sign", x), _by_name(step, "abs", x), _by_name(step, "abs", y)
+    return apply(step, "*", sign, apply(step, "%", size, by))
+
+
+def _by_name(step: Step, function: str, x: Read) -> Read:
+    """A function of which NumPy has one of the same name."""
+    return apply(step, function, x) if isinstance(x, Value) else replace(x, array=getattr(np, function)(x.array), name="", whole=None)
 
 
 @rule("IsNaN")

@@ -6,6 +6,7 @@ from typing import Any
 
 from nnspec.interchange.to_spec.calls import number
 from nnspec.interchange.to_spec.idioms import improved
+from nnspec.interchange.to_spec.slicing import turned
 from nnspec.interchange.to_spec.step import Read, Step, axis_setting, kept, rule
 from nnspec.interchange.to_spec.values import BATCH_AXIS, Value
 from nnspec.interchange.to_spec.windows import global_pool
@@ -83,8 +84,10 @@ def _argmax(step: Step, x: Read) -> Value:
 
 @rule("CumSum")
 def _cumsum(step: Step, x: Read, axis: Read) -> Value:
-    step.refuse(exclusive=0, reverse=0)
+    step.refuse(exclusive=0)
     value = step.explicit()
     [own] = step.example_axes(value, [int(step.array(1, "axis").item()) % value.rank])
     settings = axis_setting(own, len(value.call.shape) - 1)
-    return value.with_call(step.call("cumsum", value.call, shape=value.call.shape, **settings))
+    call = turned(step, value.call, own) if step.attr("reverse", 0) else value.call
+    total = step.call("cumsum", call, shape=call.shape, **settings)
+    return value.with_call(turned(step, total, own) if step.attr("reverse", 0) else total)

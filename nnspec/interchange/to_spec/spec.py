@@ -28,6 +28,7 @@ from nnspec.syntax.parser import parse
 
 ROOM = 80  # for the names of a comment
 CHOOSING = ("embedding", "one_hot")
+AXIS_CHOSEN = {"pick": -1, "take": 0}
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ def _type(call: Call, calls: Sequence[Call]) -> str:
 
 def _classes(call: Call, reader: Call) -> object:
     """From how many a number chooses, where that is what it does there."""
-    if reader.name == "take":
-        return reader.inputs[0].shape[0] if reader.inputs[1] is call else None
+    if reader.name in AXIS_CHOSEN:
+        size = reader.inputs[0].shape[AXIS_CHOSEN[reader.name]]
+        return size if reader.inputs[1] is call and isinstance(size, int) else None
     return reader.settings.get("size") if reader.name in CHOOSING else None
 
 
