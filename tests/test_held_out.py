@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
+import subprocess
 import warnings
 from copy import copy
 from pathlib import Path
@@ -297,3 +300,18 @@ def test_what_is_drawn_in_judging_is_the_same_whoever_asks(tmp_path: Path, engin
     fresh.params = dict(net.params)
     losses = [history.final.metrics["val.loss"], *(n.evaluate(data)["loss"] for n in (net, opened, fresh))]
     assert losses == pytest.approx([by_hand] * 4, rel=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("gunzip") is None, reason="gunzip is not installed")
+@pytest.mark.usefixtures("written_down")
+@pytest.mark.parametrize("name", ["rows.csv.gz", "packed.csv"])
+def test_the_command_that_unpacks_a_table_makes_one_that_is_read(name: str) -> None:
+    Path(name).write_bytes(gzip.compress(Path("rows.csv").read_bytes()))
+    Path("rows.csv").unlink()
+    error = CliRunner().invoke(cli, ["predict", "run", "--data", name, "-o", "p.csv"]).exception
+    assert isinstance(error, Fault)
+    command = error.diagnostic.help.split("unpack it: `")[1].split("`")[0]
+    before = {*Path().glob("*.csv")}
+    subprocess.run(command, shell=True, check=True)  # it is to be copied into a shell
+    [table] = {*Path().glob("*.csv")} - before
+    assert CliRunner().invoke(cli, ["predict", "run", "--data", str(table), "-o", "p.csv"]).stdout == "3 predictions in p.csv\n"

@@ -78,7 +78,7 @@ def mistake(path: Path, column: str = "b") -> Diagnostic:
     ("a;b\n1;2\n", "E310", "has semicolons between its cells", 'sep=";", dtype=str, keep_default_na=False).to_csv("data_commas.csv"'),
     ("a;b\n3,14;2\n", "E310", "has semicolons", '.replace(r"^([-+]?\\d+),(\\d+)$", r"\\1.\\2", regex=True)'),
     ("a\tb\n1\t2\n", "E310", "has tabs between its cells", 'sep="\\t"'),
-    (gzip.compress(b"a,b\n1,2\n", mtime=0), "E309", "it is packed by gzip", "`gunzip --keep data.csv`"),
+    (gzip.compress(b"a,b\n1,2\n", mtime=0), "E309", "it is packed by gzip", "`gunzip -c data.csv > data_plain.csv`"),
     (b"PK\x03\x04\x14\0\x08\xb5\xff", "E309", "it is a zip archive", "save the sheet as csv"),
     ("a,b\n1,NA\n2,3\n", "E309", "row 1 (line 2), column `b`: `NA` is not a number", "an empty cell, and `missing = drop`"),
     ("a,b\n1,2\n".encode("utf-16"), "E309", "it is text in UTF-16", "iconv -f UTF-16 -t UTF-8"),

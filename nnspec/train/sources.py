@@ -23,7 +23,7 @@ from nnspec.train.npy import ONLY, read_npy, tall_npy
 from nnspec.train.parquet import read_parquet, tall_parquet
 from nnspec.train.points import POINTS, xor
 from nnspec.train.readers import Parts, Readers, Tall, in_memory
-from nnspec.train.tables import read_csv
+from nnspec.train.tables import packed, read_csv
 from nnspec.train.windows import TEXT_FIELDS, series_parts, text_parts
 
 HELD_OUT = 5
@@ -64,9 +64,15 @@ def source_from_path(path: str) -> DataSource:
     span, name = _on_the_command_line(path), _kind(path)
     if name not in TABLES:
         message = f"`{path}` is not a .csv, .npy, .npz or .parquet file"
-        folder = 'what lies in a folder a spec says: `data images("folder")`, or `data mnist`' if is_folder(Path(path)) else ""
-        raise fault("E302", message, span, help=source_help(path) or folder)
+        raise fault("E302", message, span, help=source_help(path) or _other_help(Path(path)))
     return DataSource(name, span, str(Path(path).absolute()))
+
+
+def _other_help(path: Path) -> str:
+    """What to do with a folder, or a file that may have a table in it."""
+    if is_folder(path):
+        return 'what lies in a folder a spec says: `data images("folder")`, or `data mnist`'
+    return packed(path)[1] if is_plain_file(path) else ""
 
 
 def _on_the_command_line(path: str) -> Span:

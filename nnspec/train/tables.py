@@ -41,11 +41,8 @@ GAPS = ("", "nan", "+nan", "-nan")
 """Cells that are gaps among numbers."""
 FOR_NOTHING = ("na", "n/a", "#n/a", "<na>", "null", "none", "nil", "?", "-")
 """What other programs write into the cell of a missing number."""
-PACKED = {
-    b"\x1f\x8b": ("it is packed by gzip", "unpack it: `gunzip --keep {}`"),
-    b"PK\x03\x04": ("it is a zip archive, as the file of a spreadsheet is", "save the sheet as csv, or unpack the archive"),
-}
-"""By their first bytes, files that are no text: what they are, and what to do."""
+GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+"""What the files of these begin with."""
 
 
 @dataclass(frozen=True)
@@ -164,16 +161,30 @@ def _not_utf_8(path: Path, span: Span | None) -> Fault:
     if (kind := path.suffix.lower().removeprefix(".")) in ARRAYS:
         help_ = f'arrays are read by `{kind}("{path.name}", ..)`; a series is a column of a csv file'
         return fault("E309", f"{path} cannot be read: it is no csv file", span, help=help_)
+    found, help_ = packed(path)
     with path.open("rb") as file:
-        start = file.read(4)
-        found, help_ = next((said for first, said in PACKED.items() if start.startswith(first)), ("", ""))
-        if start[:2] in UTF_16:
+        if file.read(2) in UTF_16:
             found, help_ = "it is text in UTF-16, and not in UTF-8", "save it as UTF-8, or `iconv -f UTF-16 -t UTF-8`"
         if not found:
             file.seek(0)
             place = next((f": line {i} has the byte {b:#04x}" for i, row in enumerate(file, 1) if (b := _foreign(row))), "")
             found, help_ = f"it is not text in UTF-8{place}", IN_UTF_8
-    return fault("E309", f"{path} cannot be read: {found}", span, help=help_.format(path.name))
+    return fault("E309", f"{path} cannot be read: {found}", span, help=help_)
+
+
+def packed(path: Path) -> tuple[str, str]:
+    """What a file is that has its text packed, and what to do; nothing of any other."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(GZIP):
+        named = path.suffix.lower() == ".gz"  # else gunzip refuses to name what comes out
+        return (
+            "it is packed by gzip",
+            f"unpack it: `gunzip {f'--keep {path.name}' if named else f'-c {path.name} > {path.stem}_plain.csv'}`",
+        )
+    if start == ZIP:
+        return "it is a zip archive, as the file of a spreadsheet is", "save the sheet as csv, or unpack the archive"
+    return "", ""
 
 
 def _foreign(line: bytes) -> int:
