@@ -16,7 +16,7 @@ AXIS = 1
 
 
 def bits_of(model: onnx.ModelProto) -> int:
-    """Of the smallest numbers that a model computes with."""
+    """How many bits the smallest numbers have that a model computes with."""
     return 8 if is_quantized(model) else 16 if is_half(model) else 64 if is_double(model) else 32
 
 
