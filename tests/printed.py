@@ -109,30 +109,13 @@ class Reader:
 def _start(text: str, end: int) -> int:
     """Where what ends at a place begins: a name, or parentheses."""
     if text[end - 1] != ")":
-        return end - len(re.findall(r"\w+$", text[:end])[0])
+        return end - len(re.findall(r"\w+(?:\[[^]]*\])*$", text[:end])[0])
     depth, at = 0, end
     while True:
         at -= 1
         depth += (text[at] == ")") - (text[at] == "(")
         if not depth:
             return at
-
-
-def _fitted(x: Array, y: Array) -> tuple[Array, Array]:
-    """Two values as they go together: by the rule of the language, or else each axis with that of its size."""
-    try:
-        np.broadcast_shapes(x.shape, y.shape)
-    except ValueError:
-        less, more = sorted((x, y), key=lambda v: v.ndim)
-        spread = _spread(less, more.shape)
-        return (spread, more) if less is x else (more, spread)
-    return x, y
-
-
-def _spread(x: Array, shape: tuple[int, ...]) -> Array:
-    """A value with axes of length 1, so that each axis of its own meets one of its size."""
-    rest = [size for size in x.shape if size > 1]
-    return x.reshape([rest.pop(0) if rest and rest[0] == size else 1 for size in shape])
 
 
 INFIX: dict[str, Callable[..., Any]] = {
@@ -143,9 +126,8 @@ INFIX: dict[str, Callable[..., Any]] = {
 
 def _infix(sign: str, x: Array, y: Array) -> Array:
     if sign == "MatMult":
-        x, y = np.atleast_1d(x, y)
         return x @ (y[None] if y.ndim == 1 and x.shape[-1] == 1 else y)
-    return np.asarray(INFIX[sign](*_fitted(x, y)))
+    return np.asarray(INFIX[sign](x, y))
 
 
 def _over(reduce: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,7 +139,7 @@ def _over(reduce: Callable[..., Any]) -> Callable[..., Any]:
 
 def _most(reduce: Callable[..., Any], pointwise: Callable[..., Any]) -> Callable[..., Any]:
     """`max` and its like: of the elements of one value, or of two values."""
-    return lambda x, *other, **more: pointwise(*_fitted(x, *other)) if other else _over(reduce)(x, **more)
+    return lambda x, *other, **more: pointwise(x, *other) if other else _over(reduce)(x, **more)
 
 
 def _where(condition: Array, then: Array, otherwise: Array) -> Array:
@@ -172,7 +154,13 @@ def _softmax(x: Array, axis: int = -1) -> Array:
 
 def _transposed(x: Array) -> Array:
     """A vector is a row."""
-    return x[:, None] if x.ndim == 1 else x.swapaxes(-1, -2) if x.ndim else x
+    return x[:, None] if x.ndim == 1 else x.swapaxes(-1, -2)
+
+
+def _padded(x: Array, axis: Array, before: Array, after: Array) -> Array:
+    ends = [(0, 0)] * x.ndim
+    ends[int(axis)] = (int(before), int(after))
+    return np.pad(x, ends)
 
 
 CALLS: dict[str, Callable[..., Any]] = {
@@ -181,9 +169,10 @@ CALLS: dict[str, Callable[..., Any]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "relu": lambda x: np.maximum(x, 0), "softplus": lambda x: np.logaddexp(0, x),
     "softmax": _softmax, "log_softmax": lambda x, axis=-1: np.log(_softmax(x, axis)), "where": _where, "range": np.arange,
     "cumsum": lambda x, axis=-1: np.cumsum(x, axis), "reverse": lambda x, axis=0: np.flip(x, axis),
-    "concat": lambda *xs, axis=0: np.concatenate([np.atleast_1d(x) for x in xs], axis),
-    "stack": lambda *xs, axis=0: np.stack(np.broadcast_arrays(*xs), axis),
-    "reshape": lambda x, shape: x.reshape(shape.astype(int)), "expand": lambda x, shape: np.broadcast_to(x, shape.astype(int)),
+    "concat": lambda *xs, axis=0: np.concatenate(xs, axis),
+    "stack": lambda *xs, axis=0: np.stack(xs, axis),
+    "pad_axis": _padded, "squeeze": np.squeeze, "flatten": np.ravel, "reshape": lambda x, shape: x.reshape(shape.astype(int)),
+    "expand": lambda x, shape: np.broadcast_to(x, shape.astype(int)),
     "transpose": lambda x, axes: x.transpose(axes.astype(int)), "transposed": _transposed,
 }  # fmt: skip
 
@@ -219,20 +208,10 @@ def read_all(spec: Compilation, fields: Mapping[str, Array], weights: Mapping[st
 
 
 def _holds(reader: Reader, name: str, formula: str, expected: Array, *, mean: bool) -> None:
-    if name in reader.batched or mean:
-        shape = expected.shape if mean else expected.shape[1:]
-        read = np.stack([_shaped(reader.read(formula, i), shape) for i in range(reader.examples)])
-        read = read.mean(axis=0) if mean else read
-    else:
-        read = _shaped(reader.read(formula, None), expected.shape)
+    shape = expected.shape[1:] if name in reader.batched else expected.shape
+    examples = range(reader.examples) if name in reader.batched or mean else [None]
+    rows = [reader.read(formula, i) for i in examples]
+    assert name.startswith("∂") or all(row.shape == shape for row in rows), f"{name} = {formula}: {rows[0].shape} and not {shape}"
+    read = np.stack([np.broadcast_to(row, shape) for row in rows])
+    read = read.mean(axis=0) if mean else read if name in reader.batched else read[0]
     assert distance(read, expected) < 1e-9, f"{name} = {formula}: {read} and not {expected}"
-
-
-def _shaped(read: Array, shape: tuple[int, ...]) -> Array:
-    """A value in the shape of another, whose axes of length 1 no formula shows."""
-    if read.size == np.prod(shape):
-        return read.reshape(shape)
-    try:
-        return np.broadcast_to(read, shape)
-    except ValueError:
-        return np.broadcast_to(_spread(read, shape), shape)

@@ -13,7 +13,9 @@ from printed import read_all
 
 import nnspec
 from nnspec import gallery
+from nnspec.derivation.chain import Chain
 from nnspec.derivation.numbers import backward, forward
+from nnspec.derivation.signs import Plain
 from nnspec.derivation.values import values_of
 from tools.batches import random_batch
 
@@ -53,6 +55,9 @@ OTHERS = [
     "h = stack(x * w, x + w, axis = 0)\noutput r = mean(h^3 * p)",
     "h = transpose(x * w, [1, 0, 2])\noutput r = mean(h^3 * transpose(w, [1, 0, 2]))",
     "h = reverse(x * w, axis = 1) * w\noutput r = mean(h^3)",
+    "z = v[0:1] @ M[0:1]\noutput r = sum(z * M[0])",
+    "z = reshape(x, [60])[0:6] @ M\noutput r = sum(z)",
+    "z = reshape(w[0], [20]) * reshape(x[1] * q, [20])\noutput r = sum(z) + sum(x[:, 0:1, 2] * w[:, 0:1, 2])",
     "n = sum(w) + 0 * q\noutput r = mean(x * n)",
     "z = v @ M\noutput r = sum(z / sqrt(sum(z^2)))",
 ]
@@ -108,5 +113,74 @@ def test_what_is_read_are_the_gradients_of_torch() -> None:
 
 def test_the_sum_over_the_batch_of_images_is_printed() -> None:
     printed = run("derive", "lenet", "conv.W").stdout
-    assert "= -(0.5 * batch_sum(sum(∂L/∂x̂₁ * x̂₁ / sqrt(σ²₁ + 1e-5), axis = [1, 2])) / sqrt(σ²₁ + 1e-5))" in printed
-    assert "+ ∂L/∂x̂₁ / sqrt(σ²₁ + 1e-5)\n" in printed  # and none at what each example has its own of
+    root = "sqrt(reshape(σ²₁, [16, 1, 1]) + 1e-5)"
+    assert f"(0.5 * batch_sum(sum(∂L/∂x̂₁ * x̂₁ / {root}, axis = [1, 2], keep = true)) / {root})" in printed
+    assert f"+ ∂L/∂x̂₁ / {root}\n" in printed  # and none at what each example has its own of
+
+
+# What a formula means hangs on where an axis of length 1 stands, all the more where the sizes are the same.
+ROWS = """model M {
+  input x: [3, 3]
+  input v: [3]
+  input k: class(3)[3]
+  target y: [3, 3]
+  param W: [3, 3] = [[0.5, 0.1, 0.2], [0.3, 0.9, 0.4], [0.2, 0.6, 0.7]]
+  param b: [3] = [0.3, 0.7, 0.1]
+  h = x @ W
+  %s
+  output z
+  loss sum((z - y)^2)
+}"""
+TYPED_IN = [
+    "s = sum(h, axis = 1)\nz = h / reshape(s, [3, 1])",
+    "s = sum(h, axis = 0)\nz = h / s",
+    "z = one_hot(k) * reshape(v, [3, 1]) * h",
+    "z = reshape(h[0], [3, 1]) * reshape(v, [1, 3]) * h",
+    "m = max(h, axis = 1)\np = exp(h - reshape(m, [3, 1]))\nz = p / reshape(sum(p, axis = 1), [3, 1])",
+    "s = sum(h * v, axis = 1)\nz = reshape(s, [3, 1]) * v",
+    "z = x[0:1] * h[:, 0:1]",
+    "z = h * x[0, 1] + h[1] + reshape(h[:, 2], [3, 1])",
+    "s = expand(sum(h, axis = 1), [3, 3])\nz = s * sum(s)",
+    "s = sum(h, axis = 0, keep = true)\nq = sum(h, keep = true)\nz = s * h + sum(s * h, axis = 1, keep = true) + q",
+    "z = stack(h[0], h[1], v, axis = 1) * h + reshape(concat(h[0], h[1:] -> flatten), [3, 3])",
+    "z = h + reshape(v, [3, 1]) * b + reshape(b, [3, 1])",
+    "s = mean(h, axis = 1, keep = true)\nz = squeeze(s) * h + transpose(h * s)",
+    "z = if h > reshape(v, [3, 1]) then h else reshape(b, [3, 1])",
+]
+
+
+def typed_in(formula: str, of_each: dict[str, np.ndarray]) -> np.ndarray:
+    """What the language makes of a formula, the values of others given."""
+    read = [n for n in of_each if re.search(WHOLE % re.escape(n), formula)]
+    for number, name in enumerate(sorted(read, key=len, reverse=True)):
+        formula = re.sub(WHOLE % re.escape(name), f"given{number}_", formula)
+    formula = re.sub(r"((?:(?!ᵀ)\w)+|\([^()]*\))ᵀ", r"transpose(\1)", formula)
+    fields = {f"given{number}_": of_each[name] for number, name in enumerate(sorted(read, key=len, reverse=True))}
+    inputs = [f"input {n}: {'class(3)' * (v.dtype == np.int64)}{list(v.shape[1:])}" for n, v in fields.items()]
+    spec = "\n".join(["model M {", "input any: []", *inputs, f"output result = {formula} + 0 * any", "}"])
+    net = nnspec.loads(spec, dtype="float64", engine="reference")
+    return np.asarray(net(**fields, any=np.zeros(EXAMPLES))["result"])
+
+
+WHOLE, EXAMPLES = r"(?<![\w∂/])%s(?!(?!ᵀ)[\w/])", 2
+
+
+@pytest.mark.parametrize("body", TYPED_IN)
+def test_what_is_printed_typed_in_again_gives_the_value(body: str) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        net = nnspec.loads(ROWS % body, dtype="float64", engine="reference")
+    fields = random_batch(net.inputs | net.targets, EXAMPLES)
+    values = values_of(net.spec)
+    known = forward(values, {**net.params, **fields})
+    found = backward(values, known)
+    shared = {n: np.broadcast_to(w, (EXAMPLES, *w.shape)) for n, w in net.params.items()}
+    of_each = known | shared | {f"∂L/∂{n}": g for n, g in found.items()}
+    chain = Chain(values, "", Plain())
+    for name, equation in chain.formulas():
+        assert typed_in(equation.right, of_each).shape == known[name].shape, equation
+        assert distance(typed_in(equation.right, of_each), known[name]) < 1e-9, equation
+    for name, formula in chain.derivatives():
+        shape, read = found[name].shape, typed_in(formula, of_each)
+        spread = read.reshape(EXAMPLES, *(1,) * (len(shape) - read.ndim), *read.shape[1:])  # a number is for all elements
+        assert distance(np.broadcast_to(spread, shape), found[name]) < 1e-9, formula
+    assert distance(typed_in(chain.derivative("W"), of_each).sum(axis=0), found["W"]) < 1e-9

@@ -66,7 +66,7 @@ def test_a_loop_is_backpropagation_through_time() -> None:
         "∂L/∂rnn.R = Σₜ ∂L/∂hₜ · ∂hₜ/∂rnn.R",
         "∂L/∂out = 2 * (out - y)",
         "∂L/∂a₁ = ∂L/∂out @ dense.Wᵀ",
-        "∂L/∂z₁ = pad(∂L/∂a₁, T - 1, 0)",
+        "∂L/∂z₁ = pad_axis(reshape(∂L/∂a₁, [1, 3]), 0, T - 1, 0)",
         "∂L/∂hₜ = ∂L/∂z₁[t] + ∂L/∂hₜ₊₁ * (1 - hₜ₊₁^2) @ rnn.Rᵀ",
         "∂L/∂rnn.R = Σₜ hₜ₋₁ᵀ @ (∂L/∂hₜ * (1 - hₜ^2))",
     ]
@@ -160,7 +160,8 @@ def test_the_formulas_of_a_loop_as_they_are_written_give_the_derivatives_of_torc
     nothing = torch.zeros(BATCH, 3, dtype=torch.float64)
     known |= {"x": by_step(torch.randn(BATCH, STEPS, 2, dtype=torch.float64)), "h": {0: nothing, STEPS + 1: nothing}, "T": STEPS}
     known |= {"d_L_h": {STEPS + 1: nothing}, "total": lambda f: sum(map(f, range(1, STEPS + 1)))}
-    known["pad"] = lambda v, before, after: torch.nn.functional.pad(v[:, None], (0, 0, before, after))
+    known["pad_axis"] = lambda v, _, before, after: torch.nn.functional.pad(v, (0, 0, before, after))
+    known["reshape"] = lambda v, shape: v.reshape(BATCH, *shape)
     for t in range(1, STEPS + 1):
         known["h"][t] = eval(formulas["h[t]"].replace("x[t]", formulas["x[t]"]), known | {"t": t})
     known["z1"] = by_step(torch.stack([known["h"][t] for t in range(1, STEPS + 1)], dim=1))

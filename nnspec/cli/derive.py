@@ -20,7 +20,11 @@ from nnspec.strict_json import dumps
 @options(SET, JSON)
 @click.option("--latex", "as_latex", is_flag=True, help="A LaTeX document.")
 def derive(file: str, parameter: str, pairs: tuple[str, ...], as_json: bool, as_latex: bool) -> None:
-    """Derive the gradient of PARAM by the chain rule: every partial as a formula, and a numeric check."""
+    """Derive the gradient of PARAM by the chain rule: every partial as a formula, and a numeric check.
+
+    Formulas are of one example and mean what they mean in a spec, shapes included. A derivative has the shape of what it is by: one number
+    is for all its elements. A vector is a row, and with ᵀ a column.
+    """
     from nnspec.derivation.chain import Chain
     from nnspec.derivation.document import latex, text
     from nnspec.derivation.numbers import check

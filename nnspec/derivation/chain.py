@@ -91,7 +91,8 @@ class Chain:
             rows = self.through[step.name].forward() if isinstance(step, Recurrence) else [(step.name, self.formula_of(step))]
             yield from ((name, Equation(self.signs.name(name).text, formula)) for name, formula in rows)
 
-    def formula_of(self, step: Step) -> str:
+    def formula_of(self, step: Step, *, spread: bool = False) -> str:
+        """What a value is computed from; where it is `spread`, one number is for all its elements."""
         output = step.graph.outputs["value"]
         if step.drawn:
             distribution, *parameters = step.drawn
@@ -100,11 +101,8 @@ class Chain:
             return self.signs.name(output).text
         if is_long(step.graph, output):
             return self.signs.call(step.written, [self.signs.name(n) for n in step.reads]).text
-        names = {n: self.signs.name(n) for n in step.reads}
-        formula, layer = Formula(step.graph, names, self.signs), step.written.partition("(")[0]
-        if step.graph[output].op.name == "reshape" != layer and not formula.says_nothing(step.graph[output]):
-            return self.signs.call(layer, [*names.values()]).text
-        return formula.of(output).text
+        formula = Formula(step.graph, {n: self.signs.name(n) for n in step.reads}, self.signs)
+        return (formula.of(output) if spread else formula.exact(output)).text
 
     def ways(self) -> int:
         """How many ways lead from the parameter to the loss."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
 
+from nnspec.derivation.axes import Axes, from_first
 from nnspec.derivation.signs import PRODUCT, SUM, Piece, Signs, Term
 from nnspec.derivation.sums import REDUCTIONS, is_over_the_batch, sums_of
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape
 from nnspec.graph.types import BATCH_NAME, broadcast, count
 from nnspec.ops.operators import BINARY
-from nnspec.ops.reduce import kept
 from nnspec.record import dataclass
 
 INFIX = {op: sign for sign, op in BINARY.items()}
@@ -25,7 +25,8 @@ ONE = Term("1")
 class Formula:
     """Writes nodes of a graph; those in `names` as their names, axes as those of one example.
 
-    A sum over the examples is written, but for those that are `left_out`: what is written is one example's share then.
+    A sum over the examples is written, but for those that are `left_out`: what is written is one example's share then. What is written of
+    a node has the shape of it, or one that broadcasts to it by the rule of the language; only operations on elements take the latter.
     """
 
     graph: Graph
@@ -38,7 +39,44 @@ class Formula:
         return self.written(self.graph[name])
 
     def term(self, name: str) -> Term:
-        return self.names.get(name) or self.written(self.graph[name])
+        if name not in self.terms:
+            self.terms[name] = self.named(name) if name in self.names else self.written(self.graph[name])
+        return self.terms[name]
+
+    @cached_property
+    def axes(self) -> Axes:
+        return Axes(self.graph, self.names)
+
+    @cached_property
+    def terms(self) -> dict[str, Term]:
+        """What has been written so far."""
+        return {}
+
+    def named(self, name: str) -> Term:
+        term = self.names[name]
+        return term if term == ONE else replace(term, shape=self.axes.shape(name))
+
+    def exact(self, name: str) -> Term:
+        """A term in the shape of its node."""
+        return self.fitted(self.term(name), name)
+
+    def fitted(self, term: Term, name: str) -> Term:
+        """What is written of a node, in the shape of that."""
+        fits = term.shape == self.axes.shape(name) or name in self.names
+        kept = None if fits else self.kept(self.graph[name])
+        return kept or self.shaped(term, self.axes.shape(name))
+
+    def shaped(self, term: Term, shape: Shape) -> Term:
+        if term.shape == shape:
+            return term
+        if shape == tuple(d for d in term.shape if d != 1):
+            return self.called("squeeze", shape, term)
+        if shape == (count(term.shape),) and len(term.shape) > 1:
+            return self.called("flatten", shape, term)
+        return self.called("reshape" if count(term.shape) == count(shape) else "expand", shape, term, self.sizes(shape))
+
+    def called(self, function: str, shape: Shape, *arguments: Term) -> Term:
+        return replace(self.signs.call(function, arguments), shape=shape)
 
     def share(self, name: str) -> Term:
         """What the shares of all examples add up to a value."""
@@ -51,103 +89,113 @@ class Formula:
         inside = self.of_one_example(node)
         if node.op.name in REDUCTIONS or node.name in self.left_out or not is_over_the_batch(self.graph, node):
             return inside
-        return self.signs.call("batch_sum", [inside])
+        return self.called("batch_sum", inside.shape, inside)
 
     def of_one_example(self, node: Node) -> Term:
-        signs = self.signs
         if node.op.name in PRODUCTS:
-            return signs.product(*self.factors(node))
+            return self.product(*self.factors(node))
         if unchanged := self.unchanged(node):
             return self.term(unchanged)
-        terms = [self.term(i) for i in node.inputs]
+        if node.op.name in REDUCTIONS:
+            return self.reduced(node)
+        if node.op.name == "matmul":
+            return self.multiplied(node)
+        if node.op.pointwise:
+            terms = [self.term(i) for i in node.inputs]
+            return replace(self.of_elements(node, terms), shape=common(terms))
+        return replace(self.arranged(node), shape=self.axes.shape(node.name))
+
+    def product(self, number: float, above: list[Term], below: list[Term]) -> Term:
+        return replace(self.signs.product(number, above, below), shape=common([*above, *below]))
+
+    def of_elements(self, node: Node, terms: list[Term]) -> Term:
+        """The formula of an operation on single elements."""
+        signs = self.signs
         match node.op.name:
-            case "const" | "size_of" | "iota":
-                return self.known(node)
-            case "random":
-                return signs.call("random", [*terms, signs.number(node.attributes["stream"])])
             case "add":
                 return signs.sum([(1, t) for t in terms])
             case "sub":
                 return signs.sum([(1, terms[0]), (-1, terms[1])])
-            case "matmul":
-                return signs.matmul(*terms)
             case "pow":
                 return signs.power(*terms)
             case "square":
                 return signs.power(terms[0], signs.number(2))
             case "exp" if self.graph[node.inputs[0]].op.name == "log_softmax":
                 inner = self.graph[node.inputs[0]]
-                return signs.call("softmax", [self.term(inner.inputs[0]), *self.along(inner)])
-            case "one_hot":
-                return replace(signs.call("one_hot", terms), adds_to_one=True)
+                return signs.call("softmax", [self.exact(inner.inputs[0]), *self.along(inner)])
             case "where":
                 return signs.choice(*terms)
-            case "sum" if (taken := self.factors_of(node.inputs[0]))[0] < 0:
-                return signs.sum([(-1, self.reduced(node, signs.product(-taken[0], *taken[1:])))])
-            case other if other in REDUCTIONS:
-                return self.reduced(node, terms[0])
             case "maximum" | "minimum":
                 return signs.call(node.op.name[:3], terms)
             case "mod":
                 return signs.infix(INFIX["mod"], terms[0], terms[1], PRODUCT)
             case other if other in INFIX:
                 return signs.infix(INFIX[other], terms[0], terms[1])
-            case "cumsum" if node.attributes["reverse"]:
-                turned = signs.call("reverse", [terms[0], *self.along(node, 0)])
-                return signs.call("reverse", [signs.call("cumsum", [turned, *self.along(node)]), *self.along(node, 0)])
-            case _:
-                return self.arranged(node, terms)
+        return signs.call(node.op.name, [*terms, *self.along(node)])
 
-    def arranged(self, node: Node, terms: list[Term]) -> Term:
+    def multiplied(self, node: Node) -> Term:
+        """A product of matrices: a vector is a row, and with ᵀ a column."""
+        left, right = (self.as_row(i) for i in node.inputs)
+        shape = self.axes.shape(node.name)
+        row = len(left.shape) < len(self.axes.shape(node.inputs[0]))
+        if not self.axes.is_transposed(self.graph[node.inputs[0]]):
+            right = self.exact(node.inputs[1])
+        return replace(self.signs.matmul(left, right), shape=(*shape[:-2], shape[-1]) if row else shape)
+
+    def as_row(self, name: str) -> Term:
+        """A matrix of one row may be written as that."""
+        term, shape = self.term(name), self.axes.shape(name)
+        return term if len(shape) == 2 and (1, *term.shape) == shape else self.fitted(term, name)
+
+    def arranged(self, node: Node) -> Term:
         """The formula of an operation that moves elements, or of any that is written as it is called."""
-        signs = self.signs
+        signs, first = self.signs, node.inputs[0] if node.inputs else ""
         match node.op.name:
-            case "transpose" if self.swaps_last(node):
-                return signs.transposed(terms[0])
+            case "const" | "size_of" | "iota":
+                return self.known(node)
+            case "random":
+                return signs.call("random", [*map(self.exact, node.inputs), signs.number(node.attributes["stream"])])
+            case "one_hot":
+                return replace(signs.call("one_hot", [self.exact(first)]), adds_to_one=True)
+            case "cumsum" if node.attributes["reverse"]:
+                turned = signs.call("reverse", [self.exact(first), *self.along(node, 0)])
+                return signs.call("reverse", [signs.call("cumsum", [turned, *self.along(node)]), *self.along(node, 0)])
+            case "transpose" if self.axes.is_transposed(node):
+                return signs.transposed(self.as_row(first))
             case "cut":
-                return signs.indexed(terms[0], self.slice(node))
+                return signs.indexed(self.exact(first), self.axes.slice(node))
             case "pad":
-                return self.padded(node, terms[0])
+                return self.padded(node, self.exact(first))
             case "reshape":
-                x = self.graph[node.inputs[0]]
-                whole = terms[0] if self.shape_of(x) == x.type.shape else signs.call("expand", [terms[0], self.shape(x)])
-                return signs.call("reshape", [whole, self.shape(node)])
+                return self.taken(node) or self.kept(node) or self.shaped(self.exact(first), self.axes.shape(node.name))
             case "transpose":
                 axes = [a - (BATCH in node.type.shape[:1]) for a in node.attributes["axes"] if node.type.shape[a] != BATCH]
-                return signs.call("transpose", [terms[0], Term(str(axes))])
+                return signs.call("transpose", [self.exact(first), Term(str(axes))])
             case "flip":
-                return signs.call("reverse", [terms[0], *self.along(node, 0)])
+                return signs.call("reverse", [self.exact(first), *self.along(node, 0)])
+            case "concat" if self.axes.stacks(node):
+                return signs.call("stack", [*(self.without(i, node) for i in node.inputs), *self.along(node, 0)])
             case "concat":
-                return signs.call("stack" if self.stacks(node) else "concat", [*terms, *self.along(node, 0)])
+                return signs.call("concat", [*map(self.exact, node.inputs), *self.along(node, 0)])
             case other:
-                return signs.call(other, [*terms, *self.along(node)])
+                return signs.call(other, [*map(self.exact, node.inputs), *self.along(node)])
 
-    def shape(self, node: Node) -> Term:
-        return Term(f"[{', '.join(self.size(d).text for d in _of_example(node.type.shape))}]")
-
-    def shape_of(self, node: Node) -> Shape | None:
-        """The shape that a formula seems to have: it does not show along which axes a value is repeated."""
-        if node.name in self.names or not (node.op.pointwise or node.op.name == "expand"):
-            return node.type.shape
-        shapes = [self.shape_of(self.graph[i]) for i in node.inputs]
-        return broadcast(*filter(None, shapes))
+    def sizes(self, shape: Shape) -> Term:
+        return Term(f"[{', '.join(self.size(d).text for d in shape)}]")
 
     def along(self, node: Node, usual: int = -1) -> list[Term]:
         """The axis of one example that an operation goes along, where it is not the usual one."""
         axis = node.attributes.get("axis")
         shape = self.graph[node.inputs[0]].type.shape if node.inputs else ()
         axes = [a - (BATCH in shape[:1]) for a in node.attributes.get("axes", () if axis is None else (axis,))]
-        return [self.axis(axes)] if axes and axes != [usual % len(_of_example(shape))] else []
+        return [self.axis(axes)] if axes and axes != [usual % (len(shape) - (BATCH in shape[:1]))] else []
 
-    def stacks(self, node: Node) -> bool:
-        """Whether what is laid one after another has got the axis for that."""
-        axis = node.attributes["axis"] - (BATCH in node.type.shape[:1])
-        return all(self.has_got(self.graph[i], axis) for i in node.inputs)
-
-    def has_got(self, x: Node, axis: int) -> bool:
-        x = self.graph[x.inputs[0]] if x.op.name == "expand" else x
-        shape = _of_example(x.type.shape)
-        return x.op.name == "reshape" and _of_example(self.graph[x.inputs[0]].type.shape) == shape[:axis] + shape[axis + 1 :]
+    def without(self, name: str, node: Node) -> Term:
+        """What is put side by side along an axis, before it got that."""
+        x = self.graph[name]
+        inner = self.graph[x.inputs[0]] if x.op.name == "expand" else x
+        axis, shape = node.attributes["axis"] - node.type.leads_with_batch, self.axes.shape(name)
+        return self.shaped(self.term(inner.inputs[0]), shape[:axis] + shape[axis + 1 :])
 
     def known(self, node: Node) -> Term:
         """A value that is made of nothing else: numbers, a size, or positions."""
@@ -161,7 +209,7 @@ class Formula:
     def factors(self, node: Node) -> tuple[float, list[Term], list[Term]]:
         """A product taken apart: a number, what is multiplied, and what it is divided by."""
         if node.name in self.names:
-            return 1.0, [self.names[node.name]] if self.names[node.name] != ONE else [], []
+            return 1.0, [self.named(node.name)] if self.names[node.name] != ONE else [], []
         match node.op.name:
             case "const" if isinstance(node.attributes["value"], int | float):
                 return float(node.attributes["value"]), [], []
@@ -176,18 +224,27 @@ class Formula:
                 return n0 / n1 if n1 else n0, a0 + b1, b0 + a1
             case "gate":  # what comes back through a relu
                 number, above, below = self.factors_of(node.inputs[0])
-                open_ = self.signs.infix(">", self.term(node.inputs[1]), self.signs.number(0))
-                return number, [*above, open_], below
+                over = self.term(node.inputs[1])
+                open_ = self.signs.infix(">", over, self.signs.number(0))
+                return number, [*above, replace(open_, shape=over.shape)], below
             case "expand" | "reshape" if unchanged := self.unchanged(node):
                 return self.factors_of(unchanged)
-            case "sum":
-                number, above, below = self.factors_of(node.inputs[0])
-                of_classes = node.attributes["axes"] == (self.graph[node.inputs[0]].type.rank - 1,)
-                if of_classes and all(t.is_size for t in below) and [t.adds_to_one for t in above] == [True]:
-                    return number, [], below
-                if number != 1:
-                    return number, [self.reduced(node, self.signs.product(1.0, above, below))], []
+            case "sum" | "reshape" if (total := self.axes.keeps(node) or node).op.name == "sum":
+                return self.factors_of_sum(total, keep=total is not node)
+            case "reshape" if (number := (inner := self.factors_of(node.inputs[0]))[0]) != 1:
+                x = self.fitted(self.product(1.0, *inner[1:]), node.inputs[0])
+                return number, [self.shaped(x, self.axes.shape(node.name))], []
         return 1.0, [self.written(node)], []
+
+    def factors_of_sum(self, node: Node, *, keep: bool) -> tuple[float, list[Term], list[Term]]:
+        """A sum of products by a number, as that number by the sum of the rest."""
+        operand, _ = self.axes.operand(node)
+        number, above, below = self.factors_of(operand)
+        of_classes = node.attributes["axes"] == (self.graph[node.inputs[0]].type.rank - 1,)
+        if of_classes and all(t.is_size for t in below) and [t.adds_to_one for t in above] == [True]:
+            return number, [], below
+        x = self.term(operand) if number == 1 else self.product(1.0, above, below)
+        return number, [self.reduction(node, x, keep=keep)], []
 
     def factors_of(self, name: str) -> tuple[float, list[Term], list[Term]]:
         return self.factors(self.graph[name])
@@ -199,105 +256,84 @@ class Formula:
         parts = [(factor, [self.signs.name(n) for n in names]) for names, factor in size.terms]
         return self.signs.sum([(1 if factor > 0 else -1, self.signs.product(abs(factor), names, [])) for factor, names in parts])
 
-    def slice(self, node: Node) -> str:
-        """What a cut takes of an example: a range, or one place, which is -1 at the end, unless its number is written."""
-        axis, start, stop = (node.attributes[a] for a in ("axis", "start", "stop"))
-        x = self.graph[node.inputs[0]].type
-        at_end = stop == x.shape[axis]
-        one = str(-1 if at_end and start != 0 and not _is_written(start, node) else start)
-        part = f"{'' if start == 0 else start}:{'' if at_end else stop}"
-        return ", ".join([*[":"] * (axis - x.has_batch), one if stop - start == 1 else part])
-
     def padded(self, node: Node, x: Term) -> Term:
         """What comes back through a cut: a piece between zeros."""
         axis, before, after = (node.attributes[a] for a in ("axis", "before", "after"))
         if before == after == 0:
             return x
         place = (axis - node.type.has_batch, before, node.type.shape[axis] - after, node.type.shape[axis])
-        return replace(self.signs.call("pad", [x, Term(str(before)), Term(str(after))]), piece=Piece(x, *place))
+        numbers = (self.size(d) for d in (place[0], before, after))
+        return replace(self.signs.call("pad_axis", [x, *numbers]), piece=Piece(x, *place))
 
     def unchanged(self, node: Node) -> str:
         """The value that a node is but for its shape or type, or turned twice, if it is one."""
         match node.op.name:
             case "expand" | "cast":
                 return node.inputs[0]
-            case "cut" if node.type.shape == self.graph[node.inputs[0]].type.shape and node.role == "backward":
+            case "cut" if node.type.shape == self.graph[node.inputs[0]].type.shape:
                 return node.inputs[0]
-            case "reshape" if self.says_nothing(node) and not self.is_column(node):
+            case "reshape" if self.broadcasts_alike(node):
                 return node.inputs[0]
-            case "transpose" if self.swaps_last(node):
+            case "transpose" if self.axes.is_transposed(node):
                 x = self.graph[node.inputs[0]]
-                return x.inputs[0] if x.op.name == "transpose" and x.name not in self.names and self.swaps_last(x) else ""
+                return x.inputs[0] if self.axes.is_transposed(x) else ""
         return ""
 
-    def swaps_last(self, node: Node) -> bool:
-        axes = node.attributes["axes"]
-        return len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2)
+    def broadcasts_alike(self, node: Node) -> bool:
+        """Whether what is reshaped goes together with other shapes as it would without: axes of length 1 in front change nothing."""
+        written, before, after = self.term(node.inputs[0]).shape, self.axes.shape(node.inputs[0]), self.axes.shape(node.name)
+        return len(written) <= len(after) and ({*written} <= {1} or from_first(before) == from_first(after))
 
-    def says_nothing(self, node: Node) -> bool:
-        """A reshape that adds or takes away axes of length 1, or lays the examples of a batch one after the other."""
-        before, after = self.graph[node.inputs[0]].type.shape, node.type.shape
-        if [d for d in before if d != 1] == [d for d in after if d != 1]:
-            return True
-        longer, shorter = (before, after) if len(before) > len(after) else (after, before)
-        merged = len(longer) - len(shorter) + 1
-        return BATCH in longer[:merged] and longer[merged:] == shorter[1:] and count(longer[:merged]) == shorter[0]
+    def taken(self, node: Node) -> Term | None:
+        """A reshape that leaves out the axis of one element which is cut there: that element."""
+        x = self.graph[node.inputs[0]]
+        if x.op.name != "cut" or x.name in self.names:
+            return None
+        axis, shape = x.attributes["axis"] - x.type.has_batch, self.axes.shape(x.name)
+        if shape[axis] != 1 or shape[:axis] + shape[axis + 1 :] != self.axes.shape(node.name):
+            return None
+        return self.signs.indexed(self.exact(x.inputs[0]), self.axes.place(x))
 
-    def is_column(self, node: Node) -> bool:
-        """Whether numbers are laid along another axis than the last, as nothing beside them shows: they are known, or span a table."""
-        if node.type.shape[-1:] != (1,) or self.graph[node.inputs[0]].type.shape[-1:] == (1,) or len(_of_example(node.type.shape)) < 2:
-            return False
-        tables = [r for r in self.graph if node.name in r.inputs and r.op.pointwise]
-        spans = node.type.rank > 1 + node.type.has_batch and any(
-            all(self.graph[i].type.shape != r.type.shape for i in r.inputs) for r in tables
-        )
-        return spans or not any(self.graph[n].op.is_source for n in self.graph.needed([node.name]))
+    def kept(self, node: Node) -> Term | None:
+        """A reduction with its axes, where a node has them."""
+        reduction = self.axes.keeps(node)
+        return self.reduced(reduction, keep=True) if reduction else None
 
-    def reduced(self, node: Node, x: Term) -> Term:
-        """A reduction over axes of one example, and over the examples."""
-        shape, axes = self.axes_of(node)
-        batched = BATCH in shape[:1]
-        if of_example := [a - batched for a in axes if shape[a] != BATCH]:
-            x = self.over_axes(node, x, of_example, whole=len(of_example) == len(shape) - batched)
-        over_all = BATCH in (shape[a] for a in axes) and node.name not in self.left_out
-        return self.signs.call(f"batch_{node.op.name}", [x]) if over_all else x
+    def reduced(self, node: Node, *, keep: bool = False) -> Term:
+        """A reduction of what it reads."""
+        number, above, below = self.factors_of(self.axes.operand(node)[0]) if node.op.name == "sum" else (1.0, [], [])
+        if number < 0:
+            inside = self.reduction(node, self.product(-number, above, below), keep=keep)
+            return replace(self.signs.sum([(-1, inside)]), shape=inside.shape)
+        return self.reduction(node, self.term(self.axes.operand(node)[0]), keep=keep)
 
-    def axes_of(self, node: Node) -> tuple[Shape, list[int]]:
-        """The axes of a reduction and the shape that has them, before its examples were laid one after the other."""
-        x, axes = self.graph[node.inputs[0]], node.attributes["axes"]
-        if x.op.name != "reshape" or BATCH in x.type.shape[:1] or not x.type.has_batch or not self.says_nothing(x):
-            return x.type.shape, [*axes]
-        shape = self.graph[x.inputs[0]].type.shape
-        more = len(shape) - x.type.rank
-        return shape, [*(range(more + 1) if 0 in axes else ()), *(a + more for a in axes if a)]
+    def reduction(self, node: Node, x: Term, *, keep: bool = False) -> Term:
+        """A reduction of a term over axes of one example, and over the examples."""
+        operand, axes = self.axes.operand(node)
+        shape, over = self.axes.shape(operand), self.axes.over(node)
+        leads = over == [*range(len(over))]  # what is left has its axes where it would have them beside those of length 1
+        keep = keep or (node.attributes["keep"] and not leads)
+        rest = tuple(1 if a in over else d for a, d in enumerate(shape) if keep or a not in over)
+        if over:
+            x = self.called(node.op.name, rest, self.fitted(x, operand), *self.ways(over, shape, keep=keep))
+        over_all = BATCH in (self.graph[operand].type.shape[a] for a in axes) and node.name not in self.left_out
+        return self.called(f"batch_{node.op.name}", x.shape, x) if over_all else x
 
-    def over_axes(self, node: Node, x: Term, axes: list[int], *, whole: bool) -> Term:
-        arguments = [x] if whole else [x, self.axis(axes)]
-        keeps = node.attributes["keep"] or node.name in self.kept
-        if keeps and not whole and axes != [*range(len(axes))]:  # or the other axes would move up to others
-            arguments.append(Term(f"{self.signs.name('keep').text} = {self.signs.name('true').text}", SUM))
-        return self.signs.call(node.op.name, arguments)
-
-    @cached_property
-    def kept(self) -> frozenset[str]:
-        """The reductions whose axes are put back as axes of length 1."""
-        found = ((self.graph[n.inputs[0]], n.type.shape) for n in self.graph if n.op.name == "reshape")
-        reductions = ((n, shape) for n, shape in found if n.op.name in REDUCTIONS)
-        return frozenset(n.name for n, shape in reductions if kept(self.graph[n.inputs[0]].type, n.attributes["axes"]) == shape)
+    def ways(self, over: list[int], shape: Shape, *, keep: bool) -> list[Term]:
+        """How a reduction goes: along which axes, if not all, and whether they stay."""
+        kept = [Term(f"{self.signs.name('keep').text} = {self.signs.name('true').text}", SUM)] if keep else []
+        return [*([self.axis(over)] if len(over) < len(shape) else []), *kept]
 
     def axis(self, axes: Sequence[int]) -> Term:
         text = str(axes[0]) if len(axes) == 1 else f"[{', '.join(map(str, axes))}]"
         return Term(f"{self.signs.name('axis').text} = {text}", SUM)
 
 
-def _of_example(shape: Shape) -> Shape:
-    return tuple(d for d in shape if d != BATCH)
-
-
-def _is_written(place: Dim, node: Node) -> bool:
-    """Whether the indices that a node was made of have it so."""
-    indices = node.span.text.rpartition("[")[2] if node.span else ""
-    return str(place) in indices.rstrip("] ").replace(" ", "").split(",")
+def common(terms: Sequence[Term]) -> Shape:
+    """The shape that terms have together."""
+    shape = broadcast(*(t.shape for t in terms))
+    assert shape is not None, [t.text for t in terms]
+    return shape
 
 
 def is_long(graph: Graph, output: str) -> bool:

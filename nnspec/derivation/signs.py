@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from nnspec.diagnostics import printable
-from nnspec.graph import Dim
+from nnspec.graph import Dim, Shape
 from nnspec.record import dataclass
 
 SUM, PRODUCT, SIGNED, ATOM = range(4)
@@ -28,6 +28,7 @@ class Term:
     """A formula as text, and how tightly it holds together; a sum knows its terms with their signs.
 
     `adds_to_one` is said of a vector whose elements do, `is_size` of a number that is a size, `piece` of something between zeros.
+    `shape` is the one that the text has as the language reads it.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Term:
     adds_to_one: bool = False
     is_size: bool = False
     piece: Piece | None = None
+    shape: Shape = ()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class ThroughTime:
         signs, loop = self.chain.signs, self.loop
         yield loop.item, signs.element(signs.name(loop.walked)).text
         for carried in loop.carried:
-            yield carried.start.name, self.chain.formula_of(carried.start)
+            yield carried.start.name, self.chain.formula_of(carried.start, spread=True)
         for step in loop.steps:
             yield step.name, self.chain.formula_of(step)
         yield loop.name, signs.sequence(signs.name(loop.gives), str(loop.length)).text

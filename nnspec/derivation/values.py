@@ -10,6 +10,7 @@ from itertools import chain, count
 from operator import add
 
 from nnspec.compile import Compilation
+from nnspec.derivation.axes import from_first
 from nnspec.derivation.formula import MOST_NODES
 from nnspec.derivation.noise import noise
 from nnspec.derivation.recurrence import Recurrence, Unrolling
@@ -122,7 +123,7 @@ class _Naming:
         before = {self.graph[node].inputs[0] if self.graph[node].op.name == "mean" else node for node in ends}
         for item in self.leaves(root):
             for value in self.drawing.given(item):
-                if value in ends or value in before or value in self.names or self.is_only_seen(value, item):
+                if value in ends or value in before or value in self.names or self.is_only_seen(value, item) or self.is_aligned(value):
                     continue  # the loss is a step by itself
                 if body := self.loop(item):
                     yield from self.recurrence(value, item, body)
@@ -156,6 +157,14 @@ class _Naming:
         """Whether an operation by itself is there for nothing but another that shows its value in another shape."""
         readers = [self.graph[r] for r in self.drawing.readers.get(value, ())]
         return not item.parts and not self.graph[value].op.is_source and [r.op.name for r in readers] == ["reshape"]
+
+    def is_aligned(self, value: str) -> bool:
+        """Whether a value without a name is another with more axes of length 1 in front, as it goes together with a longer shape."""
+        node = self.graph[value]
+        if node.op.name != "reshape" or value in self.written:
+            return False
+        before, after = self.graph[node.inputs[0]].type.example, node.type.example
+        return len(before) < len(after) and from_first(before) == from_first(after)
 
     def opens(self, part: Part) -> bool:
         """Whether a derivation goes into a part: one of several layers, of loops, or with a function of what is a value of its own."""
