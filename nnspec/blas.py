@@ -126,11 +126,10 @@ def accumulated_product(a: Any, b: Any, out: Any, keep: float = 1.0) -> Call:
     return _in_halves(_by_blas(a, b, out, keep) or _in_two_steps(a, b, out, keep), a, b, out, keep)
 
 
-def accumulated_products(a: Any, b: Any, out: Any) -> list[Call]:
-    """out += a @ b, of stacks of matrices: small ones at once, since every call may have to wait for those of other threads."""
+def accumulated_products(a: Any, b: Any, out: Any, aside: Any) -> list[Call]:
+    """out += a @ b, of stacks of matrices: small ones at once, aside, since every call may have to wait for those of other threads."""
     if a.shape[-2] * a.shape[-1] * b.shape[-1] > SMALL:
         return [accumulated_product(a[i], b[i], out[i]) for i in np.ndindex(out.shape[:-2])]
-    aside = np.empty(out.shape, out.dtype)
     return [partial(np.matmul, a, b, aside), partial(np.add, out, aside, out)]
 
 

@@ -25,8 +25,9 @@ def shared() -> Iterator[None]:
         _pool.reset(token)
 
 
-def aside(shape: Sequence[int], dtype: Any, order: Sequence[int], key: object = 0) -> Any:
-    """An array for what nobody reads later, its axes in this order in memory; of one key there is one at a time."""
+def aside(shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None, key: object = 0) -> Any:
+    """An array for what nobody reads later, its axes in memory in this order, or as they come; of one key there is one at a time."""
+    order = range(len(shape)) if order is None else order
     size, pool = prod(shape) * np.dtype(dtype).itemsize, _pool.get()
     memory = None if pool is None else pool.get(key)
     if memory is None or len(memory) < size:

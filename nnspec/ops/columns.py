@@ -12,6 +12,7 @@ from typing import Any
 
 from nnspec.blas import Call, product
 from nnspec.lazy import np
+from nnspec.ops.aside import aside
 from nnspec.ops.windows import Images, Numbers, in_planes, inside, padded_shape, windows
 
 # Windows of a chunk of images stay in the second-level cache, with what they are multiplied by and what becomes of them.
@@ -73,9 +74,16 @@ class Windows:
         self.plain = as_they_lie and channels_last(x).flags.c_contiguous
         self.narrow = groups == 1 and kernel[-1] * c < NARROW
         if not self.plain:
-            full = np.full if self.narrow else full_channels_last
-            padded = full(padded_shape((self.chunk, c, *images.size), pads), 0, x.dtype) if any(pads) or images.planes else None
-            self.padded, self.memory = padded, np.empty(self.chunk * prod(grid) * self.width * groups, x.dtype)
+            self.padded = self._padded(padded_shape((self.chunk, c, *images.size), pads)) if any(pads) or images.planes else None
+            self.memory = aside((self.chunk * prod(grid) * self.width * groups,), x.dtype, key=("windows", "columns"))
+
+    def _padded(self, shape: Numbers) -> Any:
+        order = (0, 1, *range(2, len(shape))) if self.narrow else (0, *range(2, len(shape)), 1)
+        return aside(shape, self.images.memory.dtype, order, ("windows", "padded"))
+
+    def begin(self) -> list[Call]:
+        """Zeros around the images."""
+        return [] if self.plain or self.padded is None else [partial(self.padded.fill, 0)]
 
     def chunks(self) -> Iterator[slice]:
         return chunks(len(self.images), self.chunk)
@@ -141,7 +149,7 @@ class Kernel:
         grouped = w.reshape(groups, len(w) // groups, *w.shape[1:])
         places = tuple(range(3, 3 + axes))
         self.seen = np.flip(grouped, places).transpose(0, *places, 1, 2) if back else grouped.transpose(0, *places, 2, 1)
-        self.laid = np.empty(self.seen.shape, w.dtype)
+        self.laid = aside(self.seen.shape, w.dtype, key=("windows", "weights"))
         self.matrices = self.laid.reshape(groups, -1, self.laid.shape[-1])
 
     def load(self) -> Call:
@@ -158,7 +166,7 @@ def only(matrices: Any) -> Any:
 
 def correlate(out: Any, windows: Windows, kernel: Kernel) -> list[Call]:
     """Every window of every image times the weights."""
-    calls = [kernel.load()]
+    calls = [kernel.load(), *windows.begin()]
     for part in windows.chunks():
         gather, matrices = windows.gathered(part)
         rows = Rows(out[part], windows.groups)

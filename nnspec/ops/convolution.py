@@ -32,7 +32,7 @@ def conv_weight_grad_into(
     if form := winograd.form(kernel, strides, dilations, groups, out.shape[:2], given.size, summed=True):
         return in_turn(winograd.weight_grad(total, images, given, form, pads[: len(kernel)]))
     seen = Windows(images, kernel, strides, pads, dilations, given.size, groups, planes)
-    calls: list[Call] = []
+    calls = seen.begin()
     for part in seen.chunks():
         gather, matrices = seen.gathered(part)
         rows = Rows(g[part], groups)

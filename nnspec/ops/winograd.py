@@ -7,13 +7,15 @@ within the products: windows over rows, which lie next to each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import cache, partial
+from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
 from nnspec.blas import Call, accumulated_products, product
 from nnspec.lazy import np
+from nnspec.ops.aside import aside
 from nnspec.ops.columns import Kernel, channels_last, chunks
 from nnspec.ops.windows import Images, Numbers
 
@@ -100,7 +102,7 @@ class Tiles:
         if not self.exact:
             (top, left), (height, width) = (*(0,) * (2 - len(before)), *before), size
             sizes = (step * (n - 1) + side for side, step, n in zip(self.side, self.step, (self.down, self.across), strict=True))
-            self.padded = np.zeros((chunk, *sizes, memory.shape[1]), memory.dtype)
+            self.padded = _aside((chunk, *sizes, memory.shape[1]), memory.dtype, f"padded {along}")
             self.inside = np.moveaxis(self.padded[:, top : top + height, left : left + width], -1, 1)
 
     def _met(self, part: slice, laid: Any) -> tuple[Any, Any]:
@@ -111,6 +113,10 @@ class Tiles:
         shape = (*self.side, self.across, part.stop - part.start, down, pixels.shape[-1])
         seen = np.lib.stride_tricks.as_strided(pixels, shape, (y, x, self.step[1] * x, n, self.step[0] * y, c))
         return seen, laid.reshape(*shape[:4], self.down, shape[-1])[:, :, :, :, :down]
+
+    def begin(self) -> list[Call]:
+        """Zeros around the images."""
+        return [] if self.exact else [partial(self.padded.fill, 0)]
 
     def load(self, part: slice, laid: Any) -> list[Call]:
         seen, tiles = self._met(part, laid)
@@ -132,9 +138,13 @@ class Workspace:
         self.form, self.tiles = form, tiles
         seen, made, rows = IN**form.axes, OUT**form.axes, form.rows
         self.windows = -(-tiles // rows)
-        self.laid, self.made = np.zeros((seen, tiles, read), dtype), np.zeros((made, tiles, given), dtype)
-        self.read = np.zeros((seen, rows * self.windows + rows - 1, read), dtype)
-        self.sums = np.zeros((seen, rows * self.windows, given), dtype)
+        self.laid, self.made = _aside((seen, tiles, read), dtype, "laid"), _aside((made, tiles, given), dtype, "made")
+        self.read = _aside((seen, rows * self.windows + rows - 1, read), dtype, "read")
+        self.sums = _aside((seen, rows * self.windows, given), dtype, "sums")
+
+    def begin(self) -> list[Call]:
+        """Zeros where nothing is laid out: rows that windows only reach over."""
+        return [partial(self.made.fill, 0), partial(self.read[:, self.tiles :].fill, 0)]
 
     def change(self) -> Call:
         """What is laid out to what is multiplied."""
@@ -148,7 +158,8 @@ class Workspace:
     def sum_back(self, total: Any) -> list[Call]:
         """Adds to the gradient of weights [rows, side, d, u]."""
         read, sums = _from(self.read, self.form.rows, self.tiles), self.sums[:, : self.tiles]
-        return accumulated_products(read.mT, np.broadcast_to(sums, (self.form.rows, *sums.shape)), total)
+        several = np.broadcast_to(sums, (self.form.rows, *sums.shape))
+        return accumulated_products(read.mT, several, total, _aside(total.shape, total.dtype, "products"))
 
     def finish(self) -> Call:
         """Sums to what is given."""
@@ -166,6 +177,10 @@ def _from(numbers: Any, begins: int, windows: int, step: int = 1, reach: int = 1
     return np.lib.stride_tricks.as_strided(numbers, shape, (down, across, step * down, number))
 
 
+def _aside(shape: Numbers, dtype: Any, name: str) -> Any:
+    return aside(shape, dtype, key=("winograd", name))
+
+
 def _flat(matrices: Any) -> Any:
     return matrices.reshape(len(matrices), -1)
 
@@ -178,9 +193,9 @@ class Weights:
         seen = seen.reshape(*_two(seen.shape[:-2]), *seen.shape[-2:])
         self.form = form
         self.seen = seen.swapaxes(0, 1) if form.axes == 1 else seen
-        self.laid = np.empty(self.seen.shape, seen.dtype)
+        self.laid = _aside(self.seen.shape, seen.dtype, "weights")
         d, u = seen.shape[-2:]
-        self.changed = np.empty((IN**form.axes, form.rows * d, u), seen.dtype)
+        self.changed = _aside((IN**form.axes, form.rows * d, u), seen.dtype, "changed")
         self.matrix = form.matrix(_G, seen.dtype, 24)
 
     def _places(self) -> Any:
@@ -198,36 +213,44 @@ class Weights:
         return [product(self.matrix.T, _flat(self.changed), self._places()), partial(np.copyto, self.seen, self.laid)]
 
 
-def _spaces(form: Form, given: Images, read: Images) -> tuple[int, Callable[[slice], Workspace]]:
-    """How many images a chunk has, and its memory."""
-    channels, tiles = (read.memory.shape[1], given.memory.shape[1]), prod(form.tiles(_two(given.size)))
+def _chunk(form: Form, given: Images, read: Images) -> int:
+    """How many images there are in a chunk."""
+    tiles, channels = prod(form.tiles(_two(given.size))), (read.memory.shape[1], given.memory.shape[1])
     most = CHUNK_BYTES[form.axes] // read.memory.itemsize + IN**form.axes * form.rows * prod(channels) // WEIGHTS
-    chunk = min(len(read), max(1, most // (IN**form.axes * tiles * max(channels))))
-    made = cache(lambda images: Workspace(form, images * tiles, channels, read.memory.dtype))
-    return chunk, lambda part: made(part.stop - part.start)
+    chunk: int = most // (IN**form.axes * tiles * max(channels))
+    return min(len(read), max(1, chunk))
+
+
+def _spaces(form: Form, given: Images, read: Images, chunk: int) -> Iterator[tuple[slice, Workspace, list[Call]]]:
+    """Chunks with the memory for each, and what is to be done in it first: those of one size have the same."""
+    tiles, channels = prod(form.tiles(_two(given.size))), (read.memory.shape[1], given.memory.shape[1])
+    for size, parts in groupby(chunks(len(read), chunk), lambda part: part.stop - part.start):
+        space = Workspace(form, size * tiles, channels, read.memory.dtype)
+        first = space.begin()
+        for part in parts:
+            yield part, space, first
+            first = []
 
 
 def correlate(out: Images, x: Images, kernel: Kernel, form: Form, before: Numbers) -> list[Call]:
     """The convolution of x, with so many zeros before it, into out."""
-    chunk, space_of = _spaces(form, out, x)
+    chunk = _chunk(form, out, x)
     seen, given = Tiles(x, form, out.size, IN, before, chunk), Tiles(out, form, out.size, OUT, (), chunk)
     weights = Weights(kernel, form)
-    calls = weights.load()
-    for part in chunks(len(x), chunk):
-        space = space_of(part)
-        calls += [*seen.load(part, space.laid), space.change(), space.sum(weights.changed)]
+    calls = [*weights.load(), *seen.begin()]
+    for part, space, first in _spaces(form, out, x, chunk):
+        calls += [*first, *seen.load(part, space.laid), space.change(), space.sum(weights.changed)]
         calls += [space.finish(), *given.store(part, space.made)]
     return calls
 
 
 def weight_grad(total: Kernel, x: Images, g: Images, form: Form, before: Numbers) -> list[Call]:
     """The gradient of such a convolution for its weights."""
-    chunk, space_of = _spaces(form, g, x)
+    chunk = _chunk(form, g, x)
     seen, given = Tiles(x, form, g.size, IN, before, chunk), Tiles(g, form, g.size, OUT, (), chunk)
     weights = Weights(total, form)
-    calls: list[Call] = [partial(weights.changed.fill, 0)]
-    for part in chunks(len(x), chunk):
-        space = space_of(part)
-        calls += [*seen.load(part, space.laid), space.change(), *given.load(part, space.made), space.finish_back()]
+    calls: list[Call] = [partial(weights.changed.fill, 0), *seen.begin(), *given.begin()]
+    for part, space, first in _spaces(form, g, x, chunk):
+        calls += [*first, *seen.load(part, space.laid), space.change(), *given.load(part, space.made), space.finish_back()]
         calls += space.sum_back(weights.by_row())
     return [*calls, *weights.store()]

@@ -14,6 +14,7 @@ from nnspec.array import Array
 from nnspec.blas import Call
 from nnspec.graph import Graph, Type
 from nnspec.graph.types import BATCH_NAME
+from nnspec.ops.aside import shared
 from nnspec.plan.layout import Layout, layout
 from nnspec.plan.memory import VALUE, Arena, Schedule, crossing, schedule
 from nnspec.plan.shard import ALL, FIRST, Cut, Round, value, whole_of
@@ -125,8 +126,9 @@ class PartedProgram:
         """Programs for all pieces of workers that work one after the other, and so can use the same arena."""
         plans = [worker.schedules() for worker in shift]
         arena = scratch(max(plan.arena_bytes for each in plans for plan in each))
-        for worker, each in zip(shift, plans, strict=True):
-            worker.programs = [Program(plan.graph, worker.sizes, worker.memory, plan=plan, arena=arena) for plan in each]
+        with shared():
+            for worker, each in zip(shift, plans, strict=True):
+                worker.programs = [Program(plan.graph, worker.sizes, worker.memory, plan=plan, arena=arena) for plan in each]
 
     def run(self) -> None:
         self._run()
