@@ -296,3 +296,27 @@ def test_a_fix_of_a_weights_size_changes_its_own_declaration(shape: str, fixed: 
 def test_the_weight_of_a_layer_has_no_declaration_to_change() -> None:
     (d,) = diagnostics(model("h = x -> dense(3) as e", "output y = e.W @ ones(7, 7)"))
     assert (d.code, d.help, d.fix) == ("E203", "", None)
+
+
+def test_a_shape_that_does_not_fit_inside_of_a_layer_names_the_calls_that_led_to_it() -> None:
+    spec = """layer block(x: [n], m) {
+  y = x -> dense(m) -> relu
+  return y + x
+}
+layer pair(x, m) = x -> block(4) -> block(m)
+model M {
+  input x: [4]
+  a = x -> block(4) -> pair(4)
+  output y = a -> pair(3)
+}
+"""
+    (d,) = diagnostics(spec)
+    assert d.span and (d.code, d.span.line, d.span.text) == ("E201", 3, "y + x")
+    calls = [(span.line, span.text) for span, label in d.notes if label.endswith("is called here")]
+    assert calls == [(5, "block(m)"), (9, "pair(3)")]
+
+
+def test_a_layer_that_calls_itself_is_said_to_be_called_in_each_place_once() -> None:
+    spec = "layer r(x, n) = if n == 0 then x + [1, 2] else r(x -> dense(4), n - 1)\n" + model("output y = x -> r(20)")
+    (d,) = diagnostics(spec)
+    assert [span.line for span, label in d.notes if "`r` is called" in label] == [1, 4]

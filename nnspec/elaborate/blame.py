@@ -12,6 +12,8 @@ from nnspec.syntax.trees import assigned
 
 OF_VALUES = ("E106", "E107")
 """Said of a value by itself, and not of how it fits another."""
+OF_SHAPES = "E2"
+"""Said of what comes from where a definition is called, as often as of the definition itself."""
 _WORD, _ARITHMETIC = re.compile(r"[^\W\d]\w*"), re.compile(r"[\w\s.+*/%^-]+")
 
 
@@ -32,6 +34,16 @@ def given_so(error: Fault, callee: Function | Builtin, arguments: Mapping[str, S
     if not callee.definition.span.covers(d.span) or d.span.text in assigned(callee.definition.body):
         return error
     return Fault(replace(d, span=arguments[d.span.text], notes=d.notes or ((d.span, "it is used here"),)))
+
+
+def called(error: Fault, callee: Function | Builtin, call: Span) -> Fault:
+    """A shape that does not fit inside of a definition of the user's, with the call that made it so."""
+    d = error.diagnostic
+    if d.span is None or not d.code.startswith(OF_SHAPES) or not isinstance(callee, Function) or callee.of_library:
+        return error
+    if call.source.library or call.covers(d.span) or any(place == call for place, _ in d.notes):
+        return error
+    return Fault(replace(d, notes=(*d.notes, (call, f"`{callee.name}` is called here"))))
 
 
 def _blamed(d: Diagnostic, arguments: Mapping[str, Span]) -> Span | None:

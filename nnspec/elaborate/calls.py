@@ -18,7 +18,7 @@ from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.applied import of_shape
 from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
-from nnspec.elaborate.blame import blame, given_so
+from nnspec.elaborate.blame import blame, called, given_so
 from nnspec.elaborate.derived import DERIVATIVE
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
 from nnspec.elaborate.names import callee_of, value_of
@@ -198,7 +198,7 @@ class Calls(ABC):
         try:
             result = self._invoke(callee, bound, spans, scope, span, label)
         except Fault as error:
-            raise swapped(callee, bound, spans, span) or given_so(blame(error, spans, span), callee, spans) from None
+            raise swapped(callee, bound, spans, span) or called(given_so(blame(error, spans, span), callee, spans), callee, span) from None
         return result.at(span) if isinstance(result, Tensor) else result
 
     def _invoke(
