@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT
 
 import nnspec
 from nnspec.autodiff import gradients
@@ -256,6 +257,13 @@ def test_a_users_own_softmax_becomes_the_same_operation_as_the_librarys() -> Non
     own = nnspec.loads("fn mine(z) = exp(z) / sum(exp(z))  model M { input x: [5]  output y = mine(x) }")
     std = nnspec.loads("model M { input x: [5]  output y = softmax(x) }")
     assert [n.op.name for n in own.graph] == [n.op.name for n in std.graph] == ["input", "softmax"]
+
+
+def test_the_softmax_that_the_readme_shows_is_one_of_each_row() -> None:
+    formula = next(line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith("fn my_softmax"))
+    z = np.random.default_rng(0).normal(size=(2, 5, 3))
+    net = nnspec.loads(f"{formula}  model M {{ input z: [T, 3]  output p = my_softmax(z) }}", dtype="float64")
+    assert np.stack(net.predict(z)) == pytest.approx(torch.softmax(torch.tensor(z), -1).numpy())
 
 
 # ---- parts side by side

@@ -32,6 +32,14 @@ def image(stages: str) -> str:
     )  # fmt: skip
 
 
+def squared(formula: str, *lines: str) -> str:
+    """A formula with a square of weights; what is read from it is `z`, four numbers."""
+    parameters = ("param W: [8, 8] ~ xavier_normal", "param V: [8, 4] ~ xavier_normal", "param b: [8] = 0.1")
+    return model(
+        "input x: [8]", "target y: [4]", *parameters, f"h = {formula}", *lines, "output z", "loss mse(z + 0 * mean(V) * mean(b), y)"
+    )
+
+
 def drawn(formula: str) -> str:
     """A formula of `h`, four numbers of each example."""
     return model(
@@ -312,6 +320,11 @@ MUST = {
         "only fed": model("input x: []", "input t: []", "output z = x * x") + "test \"t\" of M { given x = 1, t = 2  expect z == 1 }",
         "only called so elsewhere": "model A { input t: [2]  output z = t }\n" + model("input x: [2]", "input t: [2]", "output z = x"),
     },
+    "W142": {
+        "before a product": squared("tanh(x * W)", "z = (h @ V)[0]"),
+        "the matrix first": squared("relu(W * x + b)", "z = (h -> dense(4))[1]"),
+        "behind a layer": squared("sigmoid((x -> dense(8) -> tanh) * W - b)", "z = (h -> dense(4))[-1]"),
+    },
     "W141": {
         **{
             f"a {loss}": model("input x: [8]", "target y: [4]", "output z = x -> dense(4) -> sigmoid", f"loss sum({loss}(z, y))")
@@ -360,6 +373,12 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a product by hand": squared("tanh(sum(x * W, axis = -1))", "z = h -> dense(4)"),
+    "an activation on each edge": squared("tanh(x * W + b)", "z = sum(h, axis = -1) -> dense(4)"),
+    "a matrix with columns that each example scales": squared("(x * W) @ V", "z = tanh(h)[0]"),
+    "a row that is made one": squared("tanh(reshape(x, [1, 8]) * W)", "z = (h @ V)[0]"),
+    "a weight for each number": squared("tanh(x * b * mean(W))", "z = h -> dense(4)"),
+    "a matrix beside another": squared("tanh(W * (x -> dense(64) -> reshape([8, 8])))", "z = (h @ V)[0]"),
     "a mean of a mean": vector("dense(4)", "loss more = 0.5 * mean(mse(z, y))"),
     "a sum of one number as it is": vector("dense(4)", "loss more = sum(mse(z[0], y[0])) + sum(mse(z[:1], y[:1]))"),
     "a sum of the steps": model(

@@ -12,7 +12,7 @@ from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_imag
 from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
 from nnspec.lint.labels import classes_as_signs
 from nnspec.lint.left_behind import targets_left_behind
-from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear
+from nnspec.lint.linear import bias_before_normalisation, dropout_on_the_output, linear_after_linear, vectors_times_squares
 from nnspec.lint.loops import carried_without_a_step
 from nnspec.lint.losses import (
     class_as_an_amount,
@@ -79,6 +79,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     paths_nearly_right,
     draws_that_a_batch_shares,
     sums_of_means,
+    vectors_times_squares,
 )
 
 

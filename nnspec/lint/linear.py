@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterator
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.graph import Node, Shape
+from nnspec.graph.types import show
 from nnspec.lint.network import Network, Product, Wiring, name_of
 
 MIXING = ("add", "sub", "concat")
+_TIMES = re.compile(r"([\w.]+)\s*\*\s*(\w+)")
 
 
 def linear_after_linear(network: Network) -> Iterator[Diagnostic]:
@@ -68,6 +70,45 @@ def _activation_after(stage: Span | None) -> Fix | None:
     if stage is None or not re.match(r"\s*->", stage.source.text[stage.end :]):
         return None
     return Fix(Span(stage.source, stage.end, stage.end), " -> relu")
+
+
+def vectors_times_squares(network: Network) -> Iterator[Diagnostic]:
+    """W142: a vector of n numbers times the weights of a layer from n to n, element by element."""
+    wiring = network.in_training
+    for node in wiring.graph:
+        weight = next((i for i in node.inputs if node.op.name == "mul" and _is_square(wiring.graph[i])), None)
+        vector = next((wiring.graph[i] for i in node.inputs if weight and i in wiring.data), None)
+        if weight and vector and node.span and _is_laid_out(wiring, vector, node) and _feeds_a_layer(wiring, node):
+            shape, name = wiring.graph[weight].type.shape, weight.rpartition(".")[2]
+            message = f"`*` multiplies each of the {shape[0]} rows of `{name}` by this vector, and gives {show(shape)}"
+            written = _TIMES.fullmatch(node.span.text)
+            better = f"{written[1]} @ {name}" if written and written[2] == name else ""
+            fix = Fix(node.span, better, safe=False) if better else None
+            help_ = f"the product of a vector and a matrix is `{better or f'x @ {name}'}`"
+            yield Diagnostic("W142", message, node.span, help=help_, fix=fix, level="warning")
+
+
+def _is_square(node: Node) -> bool:
+    return node.role == "param" and node.type.rank == 2 and node.type.shape[0] == node.type.shape[1] != 1
+
+
+def _is_laid_out(wiring: Wiring, vector: Node, product: Node) -> bool:
+    """Whether it is a vector of each example that only the product gave another axis."""
+    return vector.op.name == "reshape" and vector.span == product.span and wiring.graph[vector.inputs[0]].type.rank == 2
+
+
+def _feeds_a_layer(wiring: Wiring, node: Node) -> bool:
+    """Whether a layer reads it behind an activation, and nothing else does; what is summed up first may be meant."""
+    bent = False
+    while len(wiring.readers[node.name]) == 1:
+        (reader,) = wiring.readers[node.name]
+        if reader.name in wiring.products:
+            return bent and wiring.products[reader.name].data == node.name
+        if not reader.op.pointwise or wiring.data_of(reader) != [node.name]:
+            return False
+        bent |= wiring.affine_in(reader) is None
+        node = reader
+    return False
 
 
 def bias_before_normalisation(network: Network) -> Iterator[Diagnostic]:
