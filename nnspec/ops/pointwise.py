@@ -13,7 +13,7 @@ from nnspec.graph import Absent, Op, Var
 from nnspec.graph.op import GradRule, Kernel
 from nnspec.graph.types import count
 from nnspec.lazy import np
-from nnspec.ops.aside import aside_like
+from nnspec.ops.aside import aside, aside_like
 from nnspec.ops.dense import in_rows
 
 
@@ -102,11 +102,11 @@ def _descend_into(out: Any, w: Any, v: Any, rate: Any) -> Callable[[], Any]:
     step = subtracted(v, out, rate) if rate.size == 1 and out.ctypes.data == w.ctypes.data and w.shape == v.shape == out.shape else None
     if step:
         return step
-    aside = np.empty(out.shape, out.dtype)
+    move = aside(out.shape, out.dtype)
 
     def run() -> None:
-        np.multiply(rate, v, aside)
-        np.subtract(w, aside, out)
+        np.multiply(rate, v, move)
+        np.subtract(w, move, out)
 
     return run
 

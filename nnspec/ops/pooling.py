@@ -13,6 +13,7 @@ from typing import Any
 
 from nnspec.blas import Call
 from nnspec.lazy import np
+from nnspec.ops.aside import aside
 from nnspec.ops.columns import chunks, full_channels_last, in_turn
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
@@ -70,9 +71,9 @@ class Pool:
         """Memory for a chunk of padded images; None where there are no pads."""
         return full_channels_last(self.padded_shape, value, self.dtype) if any(self.pads) else None
 
-    def between(self) -> list[Any]:
+    def between(self, what: str) -> list[Any]:
         """Memory for what lies between two stages."""
-        return [full_channels_last(stage.shape, 0, self.dtype) for stage in self.stages[:-1]]
+        return [_aside(stage.shape, self.dtype, what, i) for i, stage in enumerate(self.stages[:-1])]
 
     def image(self, padded: Any, x: Any, part: slice) -> tuple[list[Call], Any]:
         """A chunk of images with their pads, and what puts it there."""
@@ -96,7 +97,7 @@ def _reduced(stage: Stage, combine: Callable[..., Any], x: Any, out: Any) -> Ite
 
 
 def _pooled(pool: Pool, combine: Callable[..., Any], padded: Any, out: Any, x: Any) -> Iterator[Call]:
-    between = pool.between()
+    between = pool.between("values")
     for part in pool.parts():
         load, value = pool.image(padded, x, part)
         yield from load
@@ -114,8 +115,8 @@ def max_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Num
 def max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
     pool = Pool(x.shape, x.dtype, kernel, strides, pads, y.shape[2:])
     seen, into = pool.padded(-np.inf), pool.padded(0.0)
-    values, grads = pool.between(), pool.between()
-    aside = [_Aside(stage.shape, x.dtype) for stage in pool.stages]
+    values, grads = pool.between("values"), pool.between("grads")
+    found = [_Aside(stage.shape, x.dtype) for stage in pool.stages]
     calls: list[Call] = []
     for part in pool.parts():
         images = part.stop - part.start
@@ -127,25 +128,28 @@ def max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, stride
         target = out[part] if into is None else into[:images]
         slopes = [target, *(s[:images] for s in grads), g[part]]
         for i, stage in reversed([*enumerate(pool.stages)]):
-            calls += _routed(stage, slopes[i + 1], steps[i], steps[i + 1], slopes[i], aside[i].of(images))
+            calls += _routed(stage, slopes[i + 1], steps[i], steps[i + 1], slopes[i], found[i].of(images))
         calls += pool.stored(into, out, part)
     return in_turn(calls)
+
+
+def _aside(shape: Numbers, dtype: Any, *what: object) -> Any:
+    return aside(shape, dtype, (0, *range(2, len(shape)), 1), ("pool", *what))
 
 
 class _Aside:
     """Memory for which window has found its largest, where that is, and a part of the gradient."""
 
     def __init__(self, shape: Numbers, dtype: Any) -> None:
-        self.taken, self.hit = full_channels_last(shape, 0, bool), full_channels_last(shape, 0, bool)
-        self.part = full_channels_last(shape, 0, dtype)
+        self.taken, self.hit, self.part = _aside(shape, bool, "taken"), _aside(shape, bool, "hit"), _aside(shape, dtype, "part")
 
     def of(self, images: int) -> tuple[Any, Any, Any]:
         return self.taken[:images], self.hit[:images], self.part[:images]
 
 
-def _routed(stage: Stage, g: Any, x: Any, y: Any, out: Any, aside: tuple[Any, Any, Any]) -> Iterator[Call]:
+def _routed(stage: Stage, g: Any, x: Any, y: Any, out: Any, found: tuple[Any, Any, Any]) -> Iterator[Call]:
     """The gradient of each window to the first of the largest that a stage sees."""
-    taken, hit, share = aside
+    taken, hit, share = found
     if not stage.covers:
         yield partial(out.fill, 0)
     places = [*zip(stage.seen(x), stage.seen(out), strict=True)]
@@ -173,7 +177,7 @@ def avg_pool_into(out: Any, x: Any, counts: Any, kernel: Numbers, strides: Numbe
 
 def avg_pool_grad_into(out: Any, g: Any, counts: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
     pool = Pool(out.shape, out.dtype, kernel, strides, pads, g.shape[2:])
-    into, between, share = pool.padded(0.0), pool.between(), full_channels_last((pool.chunk, *g.shape[1:]), 0, g.dtype)
+    into, between, share = pool.padded(0.0), pool.between("grads"), _aside((pool.chunk, *g.shape[1:]), g.dtype, "part")
     calls: list[Call] = []
     for part in pool.parts():
         images = part.stop - part.start

@@ -12,6 +12,7 @@ from nnspec.graph.op import along_axes, along_axis
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
+from nnspec.ops.aside import aside, aside_like
 from nnspec.ops.dense import ones
 from nnspec.ops.pointwise import cast, equal, exp, where
 from nnspec.ops.source import size_of
@@ -208,7 +209,7 @@ def _log_softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
         return lambda: None
     if axes == (x.ndim - 1,) and x.shape[-1] < FEW:
         return _log_softmax_of_columns(out.reshape(-1, x.shape[-1]).T, x.reshape(-1, x.shape[-1]).T)
-    row, e = _row(x, axes), np.empty_like(out)
+    row, e = _row(x, axes), aside_like(out)
 
     def run() -> None:
         np.maximum.reduce(x, axes, out=row, keepdims=True)
@@ -221,7 +222,7 @@ def _log_softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
 
 def _log_softmax_of_columns(out: Any, x: Any) -> Callable[[], Any]:
     """With few classes, a class a row: NumPy is slow at reducing short rows."""
-    z, e, row = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype), np.empty(x.shape[1], x.dtype)
+    z, e, row = aside(x.shape, x.dtype, key="z"), aside(x.shape, x.dtype, key="e"), np.empty(x.shape[1], x.dtype)
     largest: Any = np.maximum.reduce
     total = product(ones(len(x), x.dtype), e, row)
 
