@@ -34,7 +34,7 @@ WHEN_MADE = ("engine_name", "device", "threads")
 
 
 class Net:
-    """A network. `params` and `states` are live arrays by public name; the batch is always the first axis.
+    """A network. `params` and `states` are live arrays by public name; the batch is the first axis of what differs between examples.
 
     `labels` says what class numbers stand for, by input or target: the texts of the column, or the characters of the text, it was
     trained on. `means` has, by column, what stands for missing values. An exported model brings both along. `data_path` is the file or

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+from helpers import run
 
 import nnspec
 from nnspec import SpecError
@@ -164,6 +165,25 @@ def test_an_output_that_is_the_same_for_all_examples_is_predicted_once(tmp_path:
     predictions.write(tmp_path / "p.npz", out)
     with pytest.raises(Exception, match="same for all examples"):
         predictions.write(tmp_path / "p.csv", out)
+
+
+ALONE = {
+    "a parameter": "model M { input x: [2]  target y: []  param w: [2] = [3, 4]  output v = w * 1  loss (sum(w * x) - y)^2 }",
+    "noise": "model M { input x: [2]  target y: []  param w: [2] = 1  z = random([3])  output v = z * 2  loss (sum(w * x) + v[0] - y)^2 }",
+}
+
+
+@pytest.mark.parametrize("model", ALONE.values(), ids=ALONE)
+@pytest.mark.parametrize("rows", [2, 3, 5])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_has_no_rows_of_an_output_that_is_the_same_for_all_examples(tmp_path: Path, model: str, rows: int, suffix: str) -> None:
+    (tmp_path / "m.nn").write_text(model)
+    nnspec.load(tmp_path / "m.nn").save(tmp_path / "run")
+    (tmp_path / "x.csv").write_text("x_0,x_1\n" + "1,2\n" * rows)
+    done = run("predict", "run", "--data", "x.csv", "-o", f"p.{suffix}", cwd=tmp_path)
+    assert done.returncode == 1 and "E504" in done.stderr and "same for all examples" in done.stderr
+    assert not (tmp_path / f"p.{suffix}").exists()
+    assert run("predict", "run", "--data", "x.csv", "-o", "p.npz", cwd=tmp_path).returncode == 0
 
 
 REMAINDER = 2 * EVALUATION_BATCH + 7

@@ -31,8 +31,11 @@ def predict(run: str, data: str | None, output: str) -> None:
 
     From one parquet file into another the rows are streamed through onnxruntime, so that a file may be larger than memory.
     """
+    from nnspec.train.predictions import refuse_shared
+
     refuse_input(output, run, data)
     net, path = trained(run), Path(output)
+    refuse_shared(path, net.outputs)
     tables = data is not None and Path(data).suffix.lower() == path.suffix.lower() == PARQUET
     number = _stream(net, Path(data), path) if data and tables and not _draws(net) else _write(net, data, path)
     click.echo(f"{number} predictions in {printable(output)}")

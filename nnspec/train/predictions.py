@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nnspec.array import Array
-from nnspec.diagnostics import fault, printable
+from nnspec.diagnostics import Fault, fault, printable
 from nnspec.elaborate.answers import Answer
 from nnspec.files import whole, write_whole, writing
 from nnspec.graph import Type
@@ -60,6 +60,16 @@ def refuse_unknown(path: Path) -> None:
         raise fault("E504", f"predictions are written as {', '.join(FORMATS)}, not `{path.suffix or path.name}`")
 
 
+def refuse_shared(path: Path, outputs: Mapping[str, Type]) -> None:
+    """A Fault (E504) for a table of what does not have a row for each example."""
+    if path.suffix in (".csv", ".parquet") and not all(type.has_batch for type in outputs.values()):
+        raise _same_for_all()
+
+
+def _same_for_all() -> Fault:
+    return fault("E504", "an output of this model is the same for all examples, which a table cannot hold", help="write an .npz")
+
+
 def classes_of(outputs: Mapping[str, Type], answers: Mapping[str, Answer], labels: Labels) -> dict[str, Classes]:
     """Of each output that says a target, the classes that its numbers stand for, where they have names."""
     found = {}
@@ -91,7 +101,7 @@ def _numbers(outputs: Mapping[str, Array], classes: Mapping[str, Classes]) -> di
     """The columns of numbers, by the name of their class or their place in the example."""
     lengths = {len(v) if v.ndim else 0 for v in outputs.values()}
     if len(lengths) > 1 or 0 in lengths:
-        raise fault("E504", "an output of this model is the same for all examples, which a table cannot hold", help="write an .npz")
+        raise _same_for_all()
     flat = {n: v.reshape(len(v), -1) for n, v in outputs.items()}
     places = {n: range(v.shape[1]) for n, v in flat.items()}
     named = {n: classes[n].names if n in classes and classes[n].threshold is None else places[n] for n in flat}
