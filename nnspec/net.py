@@ -410,7 +410,8 @@ class Net:
         on_warning: Callable[[Diagnostic], None] = warn,
     ) -> TrainingProof:
         """Write the training itself as ONNX, after proving it equal to the reference: what a step does, and what else it takes to go on
-        from here with any onnxruntime, in float32, or with `double` in float64; with `data`, of every train block, what it trains on, too.
+        from here with onnxruntime from 1.19 on, in float32, or with `double` in float64; with `data`, of every train block, what it trains
+        on, too.
 
         `on_warning` is told what of the train blocks is left out (W590). Raises SpecError for a spec without a train block (E110), and for
         a folder that cannot be written (E504).

@@ -110,7 +110,12 @@ def test_functions_are_right_for_numbers_of_every_size(function: str) -> None:
     np.testing.assert_allclose(got, theirs, rtol=1e-15, atol=0)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_cosine_is_right_to_the_digits_of_1() -> None:
+    x = np.concatenate([NUMBERS[:-1], np.linspace(-400, 400, 4001), np.arange(-40, 41) * np.pi / 4])
+    np.testing.assert_allclose(computed("cos", x)[0], torch.cos(torch.tensor(x)).numpy(), rtol=0, atol=2e-15)
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, "cos"])
 def test_what_is_no_number_stays_none(function: str) -> None:
     got, _ = computed(function, [np.nan, 1])
     assert np.isnan(got).tolist() == [True, False]

@@ -41,6 +41,8 @@ INIT, EVALUATE, STATE, MANIFEST = "init.onnx", "evaluate.onnx", "state.safetenso
 ALWAYS = {"train.py": "train.py.txt", "README.md": "training.md"}
 """What every such folder holds, by the names that the package has for it."""
 FORMAT = 3
+OLDEST = "1.19"
+"""The first version of onnxruntime that computes with every kind of number in the models."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def _manifest(
     blocks = [Block(spec, i, standing, models).described() | {"data": data[i]} for i in range(len(spec.stages))]
     return {
         "format": FORMAT,
+        "onnxruntime": OLDEST,
         **models.metadata,
         "preprocessing": json.loads(models.metadata.get("preprocessing", "[]")),
         "opset": models.opset,

@@ -1,4 +1,5 @@
-"""Numbers of double precision out of the operations that onnxruntime has for them: it has no convolution, no mean of a pool, and no erf.
+"""Numbers of double precision out of the operations that onnxruntime has for them: it has no convolution, no mean of a pool, no erf, and in
+its older versions no cosine.
 
 A convolution is a product over the windows of an image, which are slices of it, one for each place in the kernel.
 """
@@ -187,12 +188,18 @@ def _softplus(o: Lowering, x: str) -> str:
     return o.node("Add", o.node("Max", x, o.zero(x)), log)
 
 
+def _cos(o: Lowering, x: str) -> str:
+    """1 - 2 sin²(x/2): as near to it as to 1, where a sum of x and a quarter turn would round away what x is of many turns."""
+    half = o.node("Sin", o.node("Mul", x, _number(o, 0.5)))
+    return o.node("Sub", _number(o, 1), o.node("Mul", _number(o, 2), o.node("Mul", half, half)))
+
+
 def _atan(o: Lowering, x: str) -> str:
     """That of float32, and what is left of the angle, which is as small as its tangent."""
     most = np.finfo(DOUBLE).max / 2
     near = o.cast(o.node("Atan", o.cast(x, "float32")), DOUBLE)
     finite = o.node("Clip", x, _number(o, -most), _number(o, most))
-    sin, cos = o.node("Sin", near), o.node("Cos", near)
+    sin, cos = o.node("Sin", near), _cos(o, near)
     above = o.node("Sub", o.node("Mul", finite, cos), sin)
     below = o.node("Add", o.node("Mul", finite, sin), cos)
     return o.node("Add", near, o.node("Div", above, below))
@@ -233,6 +240,7 @@ IN_DOUBLE: Mapping[str, Callable[..., str]] = {
     "avg_pool": _avg_pool,
     "avg_pool_grad": _avg_pool_grad,
     "softplus": _softplus,
+    "cos": _cos,
     "atan": _atan,
     "erf": _erf,
     "one_hot": _one_hot,

@@ -113,21 +113,31 @@ def _random_into(out: Any, seed: Any, step: Any, stream: int, shape: tuple[int, 
     return run
 
 
+def _onnx_low_bits(o: Any, op_type: str, x: str, y: str) -> str:
+    """A sum or product of int64 without those of its bits that uint32 does not hold; of uint32 itself older runtimes have neither."""
+    return str(o.cast(o.node(op_type, x, y), "uint32"))
+
+
+def _onnx_times(o: Any, h: str, factor: int) -> str:
+    """The factor has a sign, as int32 has: so the product of 64 bits is exact."""
+    return _onnx_low_bits(o, "Mul", o.cast(h, "int64"), o.constant(np.uint32(factor).astype(np.int32), "int64"))
+
+
 def _onnx_mix(o: Any, h: str) -> str:
     for shift, factor in _ROUNDS:
         shifted = o.node("BitShift", h, o.constant(shift, "uint32"), direction="RIGHT")
         h = o.node("BitwiseXor", h, shifted)
-        h = o.node("Mul", h, o.constant(factor, "uint32")) if factor else h
+        h = _onnx_times(o, h, factor) if factor else h
     return h
 
 
 def _onnx_random(o: Any, seed: str, step: str, stream: int, shape: Shape, dtype: str, first: Dim = 0) -> str:
-    key = o.constant(int(_stream_key(stream)), "uint32")
+    key = o.constant(int(_stream_key(stream)), "int64")
     for number in (seed, step):
-        key = _onnx_mix(o, o.node("Add", key, o.cast(number, "uint32")))
-    index = o.cast(o.node("Range", o.size(first), o.size(first + count(shape)), o.constant(1, "int64")), "uint32")
-    other = _onnx_mix(o, o.node("Add", key, o.constant(_GOLDEN, "uint32")))
-    bits = _onnx_mix(o, o.node("BitwiseXor", _onnx_mix(o, o.node("Add", index, key)), other))
+        key = o.cast(_onnx_mix(o, _onnx_low_bits(o, "Add", key, number)), "int64")
+    index = o.node("Range", o.size(first), o.size(first + count(shape)), o.constant(1, "int64"))
+    other = _onnx_mix(o, _onnx_low_bits(o, "Add", key, o.constant(_GOLDEN, "int64")))
+    bits = _onnx_mix(o, o.node("BitwiseXor", _onnx_mix(o, _onnx_low_bits(o, "Add", index, key)), other))
     top = o.cast(o.node("BitShift", bits, o.constant(8, "uint32"), direction="RIGHT"), dtype)
     return str(o.reshape(o.node("Mul", top, o.constant(2.0**-24, dtype)), shape))
 
