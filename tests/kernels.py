@@ -1,6 +1,7 @@
 """What the oldest onnxruntime that models are for can compute: `onnxruntime-1.19.2.json` is what it says of itself.
 
-Made by `get_all_opkernel_def` of its `onnxruntime_pybind11_state`: by op, the opsets that a kernel is for, and the kinds of numbers it takes.
+Made by `get_all_opkernel_def` of its `onnxruntime_pybind11_state`: by op, the opsets that a kernel is for, and the kinds of numbers it
+takes.
 """
 
 from __future__ import annotations
