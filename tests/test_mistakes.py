@@ -242,6 +242,10 @@ MISTAKES = {
     "an unknown setting": Mistake(
         training("  epoch 3", *WELL), "E111", 7, "epoch", "a train block has no setting `epoch`", "did you mean `epochs`?"
     ),
+    "a state that is not declared": Mistake(
+        "optimizer o(lr) {\n  m <- 0.9 * m + g\n  w <- w - lr * m\n}\n" + training("  epochs 3", "  optimizer o(0.1)"), "E108", 2, "m",
+        "`m` is neither `w` nor a state", "`state m = 0`",
+    ),
     "a list of decay rates": Mistake(
         training("  epochs 3", "  optimizer adam(beta1 = [0.9, 0.99])"), "E201", 8, "adam(beta1 = [0.9, 0.99])",
         "shapes [2] and [n] do not fit together",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from unicodedata import normalize
+from unicodedata import name as unicode_name
+from unicodedata import normalize, numeric
 
 from nnspec.diagnostics import is_slip, suggest
 from nnspec.elaborate import vocabulary
 
 TRANSPOSED = re.compile(r"(.+?)(?:\.T|ᵀ)")
+FRACTION = re.compile("[¼-¾⅐-⅞]")
 POWER = re.compile("(.+?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 
@@ -47,8 +49,14 @@ def twin(name: str, known: Collection[str]) -> str | None:
     >>> twin("\u0445", ["x", "y"])
     'x'
     """
-    look = name.translate(vocabulary.LOOK_ALIKE)
-    return next((k for k in sorted(known) if k != name and k.translate(vocabulary.LOOK_ALIKE) == look), None)
+    look = _look(name)
+    return next((k for k in sorted(known) if k != name and _look(k) == look), None)
+
+
+def _look(name: str) -> str:
+    """A name in plain letters: one that is bold or slanted in mathematics is the same letter."""
+    plain = "".join(normalize("NFKC", c) if "MATHEMATICAL" in unicode_name(c, "") else c for c in name)
+    return plain.translate(vocabulary.LOOK_ALIKE)
 
 
 def is_safe(name: str, guess: str) -> bool:
@@ -63,6 +71,8 @@ def help_for(name: str) -> str:
         return f"it is written `transpose({matrix[1]})`"
     if power := POWER.fullmatch(name):
         return f"a power is written `{power[1]} ^ {normalize('NFKC', power[2])}`"
+    if FRACTION.fullmatch(name):
+        return f"a fraction is written `{round(numeric(name), 4):g}`"
     return INSTEAD.get(_word(name), "")
 
 

@@ -22,6 +22,7 @@ MAX_GUESSES = 50
 _ARGUMENTS = re.compile(r"\([^()]*\)")
 _WHOLE_BEFORE, _WHOLE_AFTER = re.compile(r"(?<![=!<>~])[=,(\[]\s*\Z"), re.compile(r"[ \t]*(?:->|[),\]}\n#]|\Z)")
 _LINE_THAT_MAKES = r"^[ \t]*(?:(?:param|state|share|output)[ \t]+)?(?:\w+[ \t]*,[ \t]*)*(?P<name>{name})[ \t]*(?:,[\w, \t]*)?(?:=(?!=)|:|~)"
+_OPENS = re.compile(r"[ \t]*\(")
 _BY_PLACE = re.compile(r"\(\s*(?!\)|\w+\s*=[^=])")
 _ONE_BY_PLACE = re.compile(r"\(\s*[\w.]+\s*(?:,\s*\w+\s*=[^=()]+)*\)")
 
@@ -90,7 +91,7 @@ def _not_callable(name: str, span: Span, scope: Scope, definitions: Definitions)
 
 def _product(before: Span) -> str:
     """What is meant by a number or a value right before a bracket."""
-    bracket = before.source.text[before.end : before.end + 1] == "("
+    bracket = _OPENS.match(before.source.text, before.end)
     return f"a product is written `{before.text} * (...)`" if bracket else ""
 
 

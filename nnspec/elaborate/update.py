@@ -89,7 +89,7 @@ def _statement(e: Elaborator, s: ast.Statement, scope: Scope, states: Mapping[st
             assign(e, s, scope)
         case ast.Update():
             if s.name.id not in ("w", *states):
-                more = instead(scope.called_elsewhere(s.name.id), s.name.span)
+                more = instead(scope.called_elsewhere(s.name.id), s.name.span, f"a state is declared before: `state {s.name.id} = 0`")
                 raise fault("E108", f"`{s.name.id}` is neither `w` nor a state of this optimizer", s.name.span, **more)
             scope.names[s.name.id] = _like(e, scope.names[s.name.id], s.value, scope)
         case ast.Expect():

@@ -15,6 +15,7 @@ _QUOTES = "“”„«»‘’'`"
 _COMPARES = "(?:<=?(?!-)|>=?|[=!]=)"
 _OPERAND = r"[\w.]++(?:\[[^\[\]\n]*\]|\([^()\n]*\))?"
 _NUMBER = r"\d+(?:_\d+)*(?:\.\d+(?:_\d+)*)?(?:e[-+]?\d+)?"
+_BY_SIZE = r"[ \t]*[x×][ \t]*(\d+)"
 _OWN_SIGN = "a sign of other languages"
 
 
@@ -56,7 +57,14 @@ HERE = (
         "E004", re.compile(r"\b(input|target)\s+\w+[ \t]*,"), r"each `\1` is a statement of its own",
         r"a name, `:` and its type: `\1 x: [4]`",
     ),
-    Slip("E004", re.compile(r"\b(input|target|param)(\s+\w+\s*:\s*)(\d+)"), "a shape stands in square brackets", fix=r"\1\2[\3]"),
+    *(
+        Slip(
+            "E004", re.compile(rf"\b(input|target|param|state)(\s+\w+\s*:\s*)(\d+){more}(?!\w|{_BY_SIZE})"),
+            "a shape stands in square brackets",
+            fix=rf"\1\2[\3{sizes}]",
+        )
+        for more, sizes in (("", ""), (_BY_SIZE, r", \4"), (_BY_SIZE * 2, r", \4, \5"))
+    ),
     Slip(
         "E004", re.compile(r"\b(optimizer|schedule|penalty|clip)[ \t]+([^\W\d]\w*)[ \t]+(\d[\d.]*(?:e-?\d+)?)"),
         r"`\2` has its arguments in round brackets", fix=r"\1 \2(\3)",
