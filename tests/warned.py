@@ -320,6 +320,12 @@ MUST = {
         "only fed": model("input x: []", "input t: []", "output z = x * x") + "test \"t\" of M { given x = 1, t = 2  expect z == 1 }",
         "only called so elsewhere": "model A { input t: [2]  output z = t }\n" + model("input x: [2]", "input t: [2]", "output z = x"),
     },
+    "W143": {
+        "of classes": image("flatten -> dense(10) -> relu"),
+        "of one probability": model("input x: [8]", "target y: []", "output z = x -> dense(1) -> squeeze -> relu", "loss bce_logits(z, y)"),
+        "a relu of one's own": model("input x: [8]", "target y: [4]", "z = x -> dense(4)", "output h = max(z, 0)", "loss bce_logits(h, y)"),
+        "in another shape": image("conv(10, 8) -> relu -> flatten"),
+    },
     "W142": {
         "before a product": squared("tanh(x * W)", "z = (h @ V)[0]"),
         "the matrix first": squared("relu(W * x + b)", "z = (h -> dense(4))[1]"),
@@ -373,6 +379,9 @@ MUST = {
 }  # fmt: skip
 
 MUST_NOT = {
+    "a mean of what a relu gives, as logits": image("conv(10, 8, pad = same) -> relu -> global_avgpool"),
+    "a slope on both sides": image("flatten -> dense(10) -> leaky_relu"),
+    "a relu of amounts": model("input x: [8]", "target y: [4]", "output z = x -> dense(4) -> relu", "loss mse(z, y)"),
     "a product by hand": squared("tanh(sum(x * W, axis = -1))", "z = h -> dense(4)"),
     "an activation on each edge": squared("tanh(x * W + b)", "z = sum(h, axis = -1) -> dense(4)"),
     "a matrix with columns that each example scales": squared("(x * W) @ V", "z = tanh(h)[0]"),

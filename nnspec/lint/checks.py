@@ -17,6 +17,7 @@ from nnspec.lint.loops import carried_without_a_step
 from nnspec.lint.losses import (
     class_as_an_amount,
     log_of_what_may_be_negative,
+    logits_without_a_sign,
     probabilities_above_zero,
     probabilities_as_logits,
     probabilities_without_logarithm,
@@ -80,6 +81,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     draws_that_a_batch_shares,
     sums_of_means,
     vectors_times_squares,
+    logits_without_a_sign,
 )
 
 

@@ -42,6 +42,20 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
             yield Diagnostic(code, _said(loss, node, made), node.span, notes=_made_here(made), help=help_, fix=fix, level=level)
 
 
+def logits_without_a_sign(network: Network) -> Iterator[Diagnostic]:
+    """W143: a loss of the library that takes logits gets those of a relu behind a layer."""
+    wiring = network.in_training
+    for node in (n for n in wiring.graph if n.role == "loss" and n.op.name in ("log_softmax", "softplus")):
+        made, loss = _maker(wiring, wiring.graph[node.inputs[0]]), _of_library(network, node.span, TAKE_LOGITS)
+        if loss and wiring.activation(made) == "relu" and made.span and any(wiring.origin(i)[0] for i in wiring.data_of(made)):
+            message = f"`{loss}` takes logits, which may be any numbers, and a relu leaves none below 0"
+            fix = _without(network, made)
+            help_ = "leave out the relu behind the last layer"
+            notes = ((node.span, "they go in here"),) if node.span else ()
+            fix = Fix(fix.span, fix.text, safe=False) if fix else None
+            yield Diagnostic("W143", message, made.span, notes=notes, help=help_, fix=fix, level="warning")
+
+
 def probabilities_above_zero(network: Network) -> Iterator[Diagnostic]:
     """E410 where a metric of the library takes them for logits and so all for a yes, W102 where a formula holds that against a target."""
     wiring = network.in_training
