@@ -49,9 +49,11 @@ def receivers(graph: Graph, node: Node) -> list[str]:
 def behind(graph: Graph, names: Iterable[str]) -> set[str]:
     """These nodes, and all to which a gradient at them goes."""
     found = set(names)
-    for node in reversed(graph.nodes.values()):
-        if node.name in found:
-            found.update(receivers(graph, node))
+    waiting = list(found)
+    while waiting:
+        new = {*receivers(graph, graph[waiting.pop()])} - found
+        found |= new
+        waiting += new
     return found
 
 

@@ -77,6 +77,8 @@ def bombs() -> Iterator[tuple[str, str]]:
     steps = 'test "t" of M { given x = [1, 2, 3, 4]  steps 1000000000000 with sgd(lr = 1)  expect y[0] == 0 }'
     yield "a test of many steps", model("output y = x -> dense(4)  loss sum(y)") + steps
     yield "a block of many blocks", model("output y = x -> " + "{ " * 90 + "dense(4)" + " }" * 90)
+    losses = "  ".join(f"loss l{i} = mean((h - {i} * x)^2)" for i in range(2000))
+    yield "as many losses as a file has lines", model(f"param w: [4] = 1  h = x * w  output h  {losses}")
     yield "a model of itself", "model M { input x: [4]  output y = x -> M }"
     nested = (f"model B{i} {{ input x: [4]  output y = x -> B{i - 1} -> B{i - 1} }}" for i in range(1, 30))
     yield "a model in a model in a model", "\n".join(["model B0 { input x: [4]  output y = x -> dense(4) }", *nested])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -265,3 +266,10 @@ def test_a_file_with_a_mistake_is_left_alone_and_the_others_are_not(tmp_path: Pa
 def test_the_gallery_is_not_rewritten() -> None:
     code, _, err = run("digits")
     assert code == 1 and "E501" in err
+
+
+def test_a_call_of_thousands_of_arguments_is_laid_out_in_a_second_or_so() -> None:
+    text = f"model M {{ input x: [4]  output h = concat({', '.join(f'x * {i}' for i in range(8000))}) }}"
+    before = time.process_time()
+    found = layout(text)
+    assert time.process_time() - before < 5 and found.count("x * ") == 8000

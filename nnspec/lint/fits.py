@@ -64,7 +64,7 @@ def _alike_by_broadcasting(network: Network, pair: Pair) -> Iterator[Diagnostic]
 
 def _told_apart(network: Network, pair: Pair) -> bool:
     """Whether the copies of the target meet something else later, each a scale or weight of its own that is not made of the target."""
-    graph, compared = network.training, network.training.dependents([pair.given])
+    graph, compared = network.training, network.made_of(pair.given)
     shape = pair.node.type.shape
     copied = [-k for k in range(1, len(shape)) if shape[-k] != _size(pair.wanted, -k)]
     waiting = [pair.node]
@@ -106,7 +106,7 @@ def _given(network: Network, name: str, node: Node, of_targets: set[str]) -> str
     """The target that a value is computed from; in a loss, also the input that it is, which an autoencoder is to give."""
     if name in network.model.inputs and node.role == "loss" and node.op.name == "sub":
         return name
-    return min(network.training.needed([name]) & network.model.targets.keys()) if name in of_targets else None
+    return min(t for t in network.model.targets if name in network.made_of(t)) if name in of_targets else None
 
 
 def _is_prediction(wiring: Wiring, name: str) -> bool:

@@ -128,9 +128,10 @@ def _taken_away(wiring: Wiring, centred: Node) -> str | None:
     value, mean = centred.inputs
     seen, chain = wiring.graph[value], _mean_of(wiring, mean, value)
     made = wiring.graph[seen.inputs[0]] if seen.op.name == "reshape" else seen
-    on_the_way = {*chain, centred.name, value}
-    read = {n.name for name in (value, made.name) for n in wiring.readers[name]} - on_the_way
-    if not chain or made.op.name != "add" or read or not wiring.public.isdisjoint((value, made.name)):
+    if not chain or made.op.name != "add":
+        return None
+    read = {n.name for name in (value, made.name) for n in wiring.readers[name]} - {*chain, centred.name, value}
+    if read or not wiring.public.isdisjoint((value, made.name)):
         return None
     averaged = _spread(wiring.graph[mean].type.shape, seen.type.rank)
     for part in made.inputs:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from nnspec.autodiff import receivers
+from nnspec.autodiff import behind, receivers
 from nnspec.diagnostics import Span, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
@@ -50,14 +50,6 @@ class Wiring:
         for node in graph:
             for name in node.inputs if len(node.inputs) == 1 else dict.fromkeys(node.inputs):
                 self.readers[name].append(node)
-
-    def reached(self, end: str) -> set[str]:
-        """What the gradient of a value comes back to."""
-        found = {end}
-        for node in reversed(self.graph.nodes.values()):
-            if node.name in found:
-                found.update(receivers(self.graph, node))
-        return found
 
     def flat(self, starts: Iterable[str], ends: Iterable[str]) -> list[Node]:
         """Where a way from some values to others that their gradients do not come back along has none any more."""
@@ -162,6 +154,16 @@ class Network:
         """What outputs, losses, metrics and states read, in use or in training."""
         return self.model.graph.needed(self.model.graph.outputs.values()) | self.training.needed(self.training.outputs.values())
 
+    def made_of(self, given: str) -> set[str]:
+        """What is computed in training from a target or input."""
+        if given not in self._made_of:
+            self._made_of[given] = self.training.dependents([given])
+        return self._made_of[given]
+
+    @cached_property
+    def _made_of(self) -> dict[str, set[str]]:
+        return {}
+
     @cached_property
     def names(self) -> Mapping[str, list[str]]:
         """What the model calls each value."""
@@ -183,7 +185,7 @@ class Network:
     @cached_property
     def reached(self) -> Mapping[str, set[str]]:
         """The parameters that the gradient of each loss comes back to."""
-        return {n: self.in_training.reached(self.loss_of(n).name) & self.model.parameters.keys() for n in self.model.losses}
+        return {n: behind(self.training, [self.loss_of(n).name]) & self.model.parameters.keys() for n in self.model.losses}
 
     def loss_of(self, name: str) -> Node:
         return self.training[self.training.outputs[f"loss:{name}"]]

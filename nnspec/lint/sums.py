@@ -35,7 +35,8 @@ def sums_of_means(network: Network) -> Iterator[Diagnostic]:
 def _summed(call: Span) -> Span | None:
     """The `sum(...)` of which a call is all, or the call with the stage `-> sum` behind it."""
     text = call.source.text
-    before, after = _BEFORE.search(text, 0, call.start), _AFTER.match(text, call.end)
+    last = max(text.rfind("sum", 0, call.start), 0)
+    before, after = _BEFORE.match(text, last, call.start), _AFTER.match(text, call.end)
     if before and after:
         return Span(call.source, before.start(), after.end())
     stage = _NEXT_STAGE.match(text, call.end)

@@ -173,7 +173,8 @@ def _pieces(doc: Doc, rest: list[Command]) -> Iterator[str | Line]:
             case Hug():
                 todo += [(is_flat, doc.content), (not doc.place.forced, doc.place)]
             case Fill():
-                pairs: Iterator[tuple[Doc, Doc]] = zip(doc.items[doc.start :], (*doc.places[doc.start :], ""), strict=True)
-                todo += reversed([(is_flat, part) for pair in pairs for part in pair])
+                if doc.start < len(doc.places):
+                    todo += [(is_flat, Fill(doc.items, doc.places, doc.start + 1)), (is_flat, doc.places[doc.start])]
+                todo.append((is_flat, doc.items[doc.start]))
             case tuple():
                 todo += [(is_flat, part) for part in reversed(doc)]
