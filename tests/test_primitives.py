@@ -366,6 +366,29 @@ def test_ranks_and_running_sums_go_along_one_axis() -> None:
     np.testing.assert_allclose(value("input x: [6, 2]  output y = cumsum(x, axis = 0)", x=x), np.cumsum(x, 1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ["numpy", "reference", "ort"])
+def test_what_is_no_number_has_no_rank_and_takes_none(engine: str) -> None:
+    text = "model M { input x: [2, 8]  output y = rank_of(x[0] / x[1]) }"
+    x = [[0, 1, -1, 0, 0, 1, -2.5, 2.5], [0, 0, 0, 0, 1, 1, 1, 1]]
+    np.testing.assert_array_equal(nnspec.loads(text, engine=engine)(x=[x])["y"], [[np.nan, 6, 1, np.nan, 3, 4, 2, 5]])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "reference", "ort"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("exponent", ["0.5", "e", "1.5", "-0.5", "0.5 * k", "e * k[:1]", "reshape(e * k, [2, 4])[0, 0]"])
+def test_powers_of_what_is_at_the_ends_are_those_of_c(exponent: str, dtype: str, engine: str) -> None:
+    text = f"model M {{ input x: [8]  input d: [8]  input k: [8]  param e: [] = 0.5  output y = (x / d)^({exponent}) }}"
+    x, d = np.array([1, -1, 0, 0, -1, 4, 9, -2.5]), np.array([0, 0, 1, -1, 1, 1, 1, 1])
+    with np.errstate(all="ignore"):
+        quotients = (x / d).tolist()
+    one = {"1.5": 1.5, "-0.5": -0.5}.get(exponent, 0.5)
+    expected = [math.nan if q < 0 and math.isfinite(q) else math.inf if q == 0 and one < 0 else math.pow(q, one) for q in quotients]
+    with np.errstate(all="ignore"):
+        found = nnspec.loads(text, engine=engine, dtype=dtype).init()(x=[x, x], d=[d, d], k=np.ones((2, 8)))["y"]
+    np.testing.assert_allclose(found, [expected] * 2, rtol=1e-6)
+    assert not np.signbit(found[found == 0]).any()
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
 def test_an_init_can_be_orthogonal(shape: tuple[int, int]) -> None:
     drawn = "init drawn = orthogonalise(random(shape) - 0.5)"

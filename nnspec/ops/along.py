@@ -40,27 +40,29 @@ cumsum: Op = Op(
 def _rank_of(x: Any, axis: int) -> Any:
     """Equal elements are neighbours once sorted: each gets the mean of the first and last place of its run."""
     order = np.argsort(x, axis, kind="stable")
-    x = np.moveaxis(np.take_along_axis(x, order, axis), axis, -1)
-    place = np.broadcast_to(np.arange(x.shape[-1]), x.shape)
-    starts = np.concatenate([np.ones((*x.shape[:-1], 1), bool), x[..., 1:] != x[..., :-1]], -1)
+    ordered = np.moveaxis(np.take_along_axis(x, order, axis), axis, -1)
+    place = np.broadcast_to(np.arange(ordered.shape[-1]), ordered.shape)
+    starts = np.concatenate([np.ones((*ordered.shape[:-1], 1), bool), ordered[..., 1:] != ordered[..., :-1]], -1)
     ends = np.roll(starts, -1, -1)
     first = np.maximum.accumulate(np.where(starts, place, 0), -1)
-    last = np.flip(np.minimum.accumulate(np.flip(np.where(ends, place, x.shape[-1]), -1), -1), -1)
+    last = np.flip(np.minimum.accumulate(np.flip(np.where(ends, place, ordered.shape[-1]), -1), -1), -1)
     ranks = np.empty(order.shape, x.dtype)
     np.put_along_axis(ranks, order, np.moveaxis((first + last) / 2 + 1, -1, axis).astype(x.dtype), axis)
-    return ranks
+    return np.where(np.isnan(x), x, ranks)
 
 
 def _onnx_rank_of(o: Any, x: str, axis: int) -> str:
-    """Each against each: one more than are less, and half of those that are equal."""
+    """Each against each: one more than are less, and half of those that are equal; of what is no number, itself."""
     dtype, one, other = o.type(x).dtype, o.unsqueeze(x, axis + 1), o.unsqueeze(x, axis)
     less, equal = (o.reduce("ReduceSum", o.cast(o.node(op, other, one), dtype), (axis + 1,), False) for op in ("Less", "Equal"))
-    return str(o.node("Add", less, o.node("Mul", o.node("Add", equal, o.constant(1, dtype)), o.constant(0.5, dtype))))
+    rank = o.node("Add", less, o.node("Mul", o.node("Add", equal, o.constant(1, dtype)), o.constant(0.5, dtype)))
+    return str(o.node("Where", o.node("IsNaN", x), x, rank))
 
 
 rank_of = Op(
     "rank_of(x: [*s], axis) -> [*s]",
-    "The place of each element among those along an axis, from 1 for the smallest; equal ones share the mean of their places.",
+    "The place of each element among those along an axis, from 1 for the smallest; equal ones share the mean of their places; what is no"
+    " number has none.",
     kernel=_rank_of,
     onnx=_onnx_rank_of,
     examples=(

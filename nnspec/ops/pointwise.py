@@ -43,6 +43,28 @@ div = binary("div", "x / y.", np.divide, lambda g, out, x, y: (g / y, -(g * out 
              scalar=lambda x, y: x / y, domain=(0.5, 2.0), real=True)  # fmt: skip
 
 
+def _pow(x: Any, y: Any) -> Any:
+    out = np.empty(np.broadcast_shapes(x.shape, y.shape), np.result_type(x, y))
+    _pow_into(out, x, y)()
+    return out
+
+
+def _pow_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
+    """C's: of one exponent 0.5 for all NumPy (2.4) makes square roots, which are others of minus infinity and minus 0."""
+    if any(stride for stride, length in zip(y.strides, y.shape, strict=True) if length > 1):
+        return partial(np.power, x, y, out)
+
+    def run() -> None:
+        if y.flat[0] != 0.5:
+            np.power(x, y, out)
+            return
+        lowest = x == -np.inf
+        np.add(np.sqrt(x, out), 0.0, out)
+        np.copyto(out, np.inf, where=lowest)
+
+    return run
+
+
 def _pow_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var | None, ...]:
     """At x = 0 both formulas are 0 times infinity, that for x where y is 0, that for y where y is not below 0; both are 0 there."""
     for_x, for_y = g * y * x ** (y - 1.0), g * out * log(x)
@@ -52,8 +74,8 @@ def _pow_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var | None, ...]:
     return where(logical_and(at_zero, equal(y, 0.0)), 0.0, for_x), where(logical_and(at_zero, greater_equal(y, 0.0)), 0.0, for_y)
 
 
-pow = binary("pow", "x to the power y; the gradient for y needs x >= 0.", np.power, _pow_grad, "Pow", "pow([2, 3], [3]) == [8, 27]",
-             scalar=lambda x, y: x**y, domain=(0.5, 2.0), real=True)  # fmt: skip
+pow = binary("pow", "x to the power y; the gradient for y needs x >= 0.", _pow, _pow_grad, "Pow", "pow([2, 3], [3]) == [8, 27]",
+             prepare=_pow_into, scalar=lambda x, y: x**y, domain=(0.5, 2.0), real=True)  # fmt: skip
 
 
 def _neg_into(out: Any, x: Any) -> Callable[[], Any]:
