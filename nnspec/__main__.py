@@ -19,6 +19,7 @@ def main() -> None:
     if not ignored:
         signal.signal(signal.SIGINT, _leave)
     gc.disable()  # of what is imported nothing is garbage
+    _open_closed()
     try:
         from nnspec.cli.main import main as command
     except (ImportError, MemoryError, OSError, SystemError) as error:
@@ -41,6 +42,13 @@ def main() -> None:
             signal.signal(signal.SIGINT, _leave)
     if _written():
         os._exit(0)
+
+
+def _open_closed() -> None:
+    """Read nothing, and say it to nobody, where whoever started the process has closed these."""
+    for name, mode in (("stdin", "r"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  # open to the end
 
 
 def _written() -> bool:

@@ -279,3 +279,11 @@ def test_where_neither_can_be_written_the_exit_code_says_it() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-m", "nnspec", "doc", "relu"], stdout=full, stderr=full, check=False)
     assert done.returncode == 3
+
+
+def test_a_command_works_with_its_error_stream_and_its_input_closed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = f"{sys.executable} -m nnspec train xor --epochs 2 --run {run} --engine numpy <&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0 and (run / "model.onnx").exists()
+    ended = subprocess.run(["sh", "-c", f"{sys.executable} -m nnspec check - <&-"], check=False, capture_output=True, text=True)
+    assert ended.returncode == 1 and ended.stderr.startswith("error[") and "Traceback" not in ended.stderr
