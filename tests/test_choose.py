@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,18 @@ def test_trying_engines_leaves_everything_as_it_was(name: str) -> None:
     assert engine.steps_done == 1
     assert all(np.array_equal(v, before[n]) for n, v in engine.all_arrays().items())
     assert re.fullmatch(r"(numpy|ort): [\d.]+ ms a step, (numpy|ort) [\d.]+ ms(, too little faster to change)?", engine.choice)
+
+
+@pytest.mark.usefixtures("long_training")
+def test_an_onnxruntime_that_cannot_be_imported_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "nnspec.run.ort", raising=False)
+    monkeypatch.delitem(sys.modules, "nnspec.run.session", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    engine, batch = started("digits")
+    before = {n: v.copy() for n, v in engine.all_arrays().items()}
+    assert choose(engine, batch, 10)
+    assert engine.name == "numpy" and engine.choice.endswith("ort cannot run it")
+    assert all(np.array_equal(v, before[n]) for n, v in engine.all_arrays().items())
 
 
 @pytest.mark.usefixtures("long_training")

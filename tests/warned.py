@@ -227,6 +227,9 @@ MUST = {
     "W118": {
         "of three classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, y)"),
         "by hand": model("input x: [8]", "target y: class(5)", "output z = x -> dense(1) -> squeeze", "loss (z - y)^2"),
+        "both of a softmax": model("input x: [8]", "target y: class(2)", "output p = x -> dense(2) -> softmax", "loss mse(p, y)"),
+        "their logarithms": model("input x: [8]", "target y: class(2)", "output p = x -> dense(2) -> softmax", "loss -sum(y * log(p))"),
+        "not quite 0": model("input x: [8]", "target y: class(2)", "output p = x -> dense(2) -> softmax", "loss -sum(y * log(p + 1e-9))"),
     },
     "W119": {
         "every step of a sequence": model("input x: [20, 3]", "target y: [1]", "output z = x -> lstm(8) -> dense(1)", "loss mse(z, y)"),
@@ -519,6 +522,12 @@ MUST_NOT = {
     ),
     "bce of a probability": logit("loss bce(p, y)"),
     "bce of tanh from 0 to 1": logit("loss bce((tanh(z) + 1) / 2, y)"),
+    "the second probability of two": model(
+        "input x: [8]", "target y: class(2)", "p = x -> dense(2) -> softmax", "output q = p[1]", "loss -(y * log(q) + (1 - y) * log(1 - q))"
+    ),
+    "a cross-entropy that the class weighs": model(
+        "input x: [8]", "target y: class(2)", "output z = x -> dense(2)", "loss (1 + 2 * y) * cross_entropy(z, y)"
+    ),
     "the numbers of two classes": model("input x: [8]", "target y: class(2)", "output z = x -> dense(1) -> squeeze", "loss mse(z, y)"),
     "numbers made of classes": model("input x: [8]", "target y: class(3)", "output z = x -> dense(3)", "loss mse(z, one_hot(y, 3))"),
     "a last layer from zeros": vector("dense(16) -> relu -> dense(4, init = zeros)"),

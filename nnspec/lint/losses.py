@@ -220,10 +220,11 @@ def probabilities_without_logarithm(network: Network) -> Iterator[Diagnostic]:
 
 
 def class_as_an_amount(network: Network) -> Iterator[Diagnostic]:
-    """W118: the numbers of three classes or more are computed with, as if the last were more than the first."""
+    """W118: the numbers of three classes or more, or of both of a softmax, are computed with, as if the last were more than the first."""
+    wiring = network.in_training
     for node in network.training:
         target = network.model.targets.get(node.inputs[0]) if node.op.name == "cast" and node.type.is_float else None
-        if target and (target.classes or 0) > TWO_CLASSES:
+        if target and ((target.classes or 0) > TWO_CLASSES or _meets_softmax_of_two(wiring, node)):
             name = node.inputs[0]
             notes = ((network.model.spans[name], f"{target.classes} classes"),)
             help_ = (
@@ -231,3 +232,23 @@ def class_as_an_amount(network: Network) -> Iterator[Diagnostic]:
             )
             message = f"the class numbers of `{name}` are computed with as if they were amounts"
             yield Diagnostic("W118", message, node.span, notes=notes, help=help_, level="warning")
+
+
+def _meets_softmax_of_two(wiring: Wiring, node: Node) -> bool:
+    """Whether a number is computed with, element by element, and both probabilities of a softmax, or their logarithms."""
+    waiting, seen = [node], {node.name}
+    while waiting:
+        for reader in wiring.readers[waiting.pop().name]:
+            if reader.op.pointwise and any(_is_softmax_of_two(wiring, i) for i in reader.inputs if i not in seen):
+                return True
+            if reader.op.view and reader.name not in seen:
+                seen.add(reader.name)
+                waiting.append(reader)
+    return False
+
+
+def _is_softmax_of_two(wiring: Wiring, name: str) -> bool:
+    made = wiring.graph[name]
+    while made.op.name in ("log", "maximum", "add") and (data := wiring.data_of(made)):
+        made = wiring.graph[data[0]]
+    return made.op.name in ("softmax", "log_softmax") and made.type.shape[-1] == TWO_CLASSES

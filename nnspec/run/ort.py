@@ -10,12 +10,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.memory import is_exhausted
+
+try:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+except ImportError as error:
+    if is_exhausted(error):
+        raise MemoryError from error
+    help = "`pip install --force-reinstall onnxruntime` puts it in order; training with `--engine numpy` goes without it"
+    raise fault("E508", f"onnxruntime cannot be imported: {error}", None, help=help) from None
 
 VERSION: str = onnxruntime.__version__
 FATAL_ONLY = 4

@@ -67,10 +67,10 @@ def _windows_of(graph: Graph, node: Node, sizes: Mapping[str, int]) -> int:
 
 def _tried(engine: Engine, name: str, batch: Mapping[str, Array]) -> float | None:
     """The median seconds of a step in an engine, which leaves everything as it was; None if it cannot run the spec."""
-    engine.use(name)
     before = engine.copies()
     done, times = int(engine.steps_done), list[float]()
     try:
+        engine.use(name)
         engine.step(batch, 0.0, settled=False)
         while sum(times) < TRIAL or len(times) < FEWEST_STEPS:
             started = time.perf_counter()
