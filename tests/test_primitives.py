@@ -389,6 +389,11 @@ def test_powers_of_what_is_at_the_ends_are_those_of_c(exponent: str, dtype: str,
     assert not np.signbit(found[found == 0]).any()
 
 
+def test_no_numbers_have_no_powers() -> None:
+    for y in (np.zeros(0), np.array(0.5)):
+        assert OPS["pow"].kernel(np.zeros(0), y).shape == (0,)
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
 def test_an_init_can_be_orthogonal(shape: tuple[int, int]) -> None:
     drawn = "init drawn = orthogonalise(random(shape) - 0.5)"

@@ -51,14 +51,15 @@ def _pow(x: Any, y: Any) -> Any:
 
 def _pow_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
     """C's: of one exponent 0.5 for all NumPy (2.4) makes square roots, which are others of minus infinity and minus 0."""
-    if any(stride for stride, length in zip(y.strides, y.shape, strict=True) if length > 1):
+    if not y.size or any(stride for stride, length in zip(y.strides, y.shape, strict=True) if length > 1):
         return partial(np.power, x, y, out)
+    lowest = aside_like(x, bool)
 
     def run() -> None:
-        if y.flat[0] != 0.5:
+        if y.item(0) != 0.5:
             np.power(x, y, out)
             return
-        lowest = x == -np.inf
+        np.equal(x, -np.inf, lowest)
         np.add(np.sqrt(x, out), 0.0, out)
         np.copyto(out, np.inf, where=lowest)
 
