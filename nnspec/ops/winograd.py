@@ -213,32 +213,32 @@ class Weights:
         return [product(self.matrix.T, _flat(self.changed), self._places()), partial(np.copyto, self.seen, self.laid)]
 
 
-def _chunk(form: Form, given: Images, read: Images) -> int:
-    """How many images there are in a chunk."""
-    tiles, channels = prod(form.tiles(_two(given.size))), (read.memory.shape[1], given.memory.shape[1])
-    most = CHUNK_BYTES[form.axes] // read.memory.itemsize + IN**form.axes * form.rows * prod(channels) // WEIGHTS
-    chunk: int = most // (IN**form.axes * tiles * max(channels))
-    return min(len(read), max(1, chunk))
+class Chunks:
+    """The images that are read and given, so many at a time that their tiles stay in the second-level cache."""
 
+    def __init__(self, form: Form, given: Images, read: Images) -> None:
+        self.form, self.images, self.dtype = form, len(read), read.memory.dtype
+        self.tiles, self.channels = prod(form.tiles(_two(given.size))), (read.memory.shape[1], given.memory.shape[1])
+        most = CHUNK_BYTES[form.axes] // self.dtype.itemsize + IN**form.axes * form.rows * prod(self.channels) // WEIGHTS
+        self.size = min(self.images, max(1, most // (IN**form.axes * self.tiles * max(self.channels))))
 
-def _spaces(form: Form, given: Images, read: Images, chunk: int) -> Iterator[tuple[slice, Workspace, list[Call]]]:
-    """Chunks with the memory for each, and what is to be done in it first: those of one size have the same."""
-    tiles, channels = prod(form.tiles(_two(given.size))), (read.memory.shape[1], given.memory.shape[1])
-    for size, parts in groupby(chunks(len(read), chunk), lambda part: part.stop - part.start):
-        space = Workspace(form, size * tiles, channels, read.memory.dtype)
-        first = space.begin()
-        for part in parts:
-            yield part, space, first
-            first = []
+    def spaces(self) -> Iterator[tuple[slice, Workspace, list[Call]]]:
+        """Chunks with the memory for each, and what is to be done in it first: those of one size have the same."""
+        for size, parts in groupby(chunks(self.images, self.size), lambda part: part.stop - part.start):
+            space = Workspace(self.form, size * self.tiles, self.channels, self.dtype)
+            first = space.begin()
+            for part in parts:
+                yield part, space, first
+                first = []
 
 
 def correlate(out: Images, x: Images, kernel: Kernel, form: Form, before: Numbers) -> list[Call]:
     """The convolution of x, with so many zeros before it, into out."""
-    chunk = _chunk(form, out, x)
-    seen, given = Tiles(x, form, out.size, IN, before, chunk), Tiles(out, form, out.size, OUT, (), chunk)
+    cut = Chunks(form, out, x)
+    seen, given = Tiles(x, form, out.size, IN, before, cut.size), Tiles(out, form, out.size, OUT, (), cut.size)
     weights = Weights(kernel, form)
     calls = [*weights.load(), *seen.begin()]
-    for part, space, first in _spaces(form, out, x, chunk):
+    for part, space, first in cut.spaces():
         calls += [*first, *seen.load(part, space.laid), space.change(), space.sum(weights.changed)]
         calls += [space.finish(), *given.store(part, space.made)]
     return calls
@@ -246,11 +246,11 @@ def correlate(out: Images, x: Images, kernel: Kernel, form: Form, before: Number
 
 def weight_grad(total: Kernel, x: Images, g: Images, form: Form, before: Numbers) -> list[Call]:
     """The gradient of such a convolution for its weights."""
-    chunk = _chunk(form, g, x)
-    seen, given = Tiles(x, form, g.size, IN, before, chunk), Tiles(g, form, g.size, OUT, (), chunk)
+    cut = Chunks(form, g, x)
+    seen, given = Tiles(x, form, g.size, IN, before, cut.size), Tiles(g, form, g.size, OUT, (), cut.size)
     weights = Weights(total, form)
     calls: list[Call] = [partial(weights.changed.fill, 0), *seen.begin(), *given.begin()]
-    for part, space, first in _spaces(form, g, x, chunk):
+    for part, space, first in cut.spaces():
         calls += [*first, *seen.load(part, space.laid), space.change(), *given.load(part, space.made), space.finish_back()]
         calls += space.sum_back(weights.by_row())
     return [*calls, *weights.store()]
