@@ -38,6 +38,11 @@ def aside(shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None, 
     return laid.transpose([order.index(axis) for axis in range(len(shape))])
 
 
+def aside_channels_last(shape: Sequence[int], dtype: Any, key: object) -> Any:
+    """[n, c, *size] whose channels come last in memory."""
+    return aside(shape, dtype, (0, *range(2, len(shape)), 1), key)
+
+
 def aside_like(x: Any, dtype: Any = None, key: object = 0) -> Any:
     """One that lies as x does."""
     return aside(x.shape, x.dtype if dtype is None else dtype, memory_order(x), key)

@@ -12,7 +12,7 @@ from typing import Any
 
 from nnspec.blas import Call, product
 from nnspec.lazy import np
-from nnspec.ops.aside import aside
+from nnspec.ops.aside import aside, aside_channels_last
 from nnspec.ops.windows import Images, Numbers, in_planes, inside, padded_shape, windows
 
 # Windows of a chunk of images stay in the second-level cache, with what they are multiplied by and what becomes of them.
@@ -78,8 +78,8 @@ class Windows:
             self.memory = aside((self.chunk * prod(grid) * self.width * groups,), x.dtype, key=("windows", "columns"))
 
     def _padded(self, shape: Numbers) -> Any:
-        order = (0, 1, *range(2, len(shape))) if self.narrow else (0, *range(2, len(shape)), 1)
-        return aside(shape, self.images.memory.dtype, order, ("windows", "padded"))
+        dtype, key = self.images.memory.dtype, ("windows", "padded")
+        return aside(shape, dtype, key=key) if self.narrow else aside_channels_last(shape, dtype, key)
 
     def begin(self) -> list[Call]:
         """Zeros around the images."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from nnspec.blas import Call
 from nnspec.lazy import np
-from nnspec.ops.aside import aside
+from nnspec.ops.aside import aside_channels_last
 from nnspec.ops.columns import chunks, full_channels_last, in_turn
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
@@ -116,7 +116,7 @@ def max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, stride
     pool = Pool(x.shape, x.dtype, kernel, strides, pads, y.shape[2:])
     seen, into = pool.padded(-np.inf), pool.padded(0.0)
     values, grads = pool.between("values"), pool.between("grads")
-    found = [_Aside(stage.shape, x.dtype) for stage in pool.stages]
+    found = [Found(stage.shape, x.dtype) for stage in pool.stages]
     calls: list[Call] = []
     for part in pool.parts():
         images = part.stop - part.start
@@ -134,10 +134,10 @@ def max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, stride
 
 
 def _aside(shape: Numbers, dtype: Any, *what: object) -> Any:
-    return aside(shape, dtype, (0, *range(2, len(shape)), 1), ("pool", *what))
+    return aside_channels_last(shape, dtype, ("pool", *what))
 
 
-class _Aside:
+class Found:
     """Memory for which window has found its largest, where that is, and a part of the gradient."""
 
     def __init__(self, shape: Numbers, dtype: Any) -> None:
