@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import field
+from typing import NamedTuple
 
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.record import dataclass
@@ -11,20 +12,28 @@ from nnspec.record import dataclass
 MAX_PASSES = 100
 Check = Callable[[Source], Sequence[Diagnostic]]
 Key = tuple[str, str]
+Place = tuple[int, int]
+
+
+class Written(NamedTuple):
+    """A fix in a text: where it stands there, and which mistake it answers."""
+
+    fix: Fix
+    place: Place
+    answers: Key
 
 
 @dataclass
 class Repaired:
-    """A text after its fixes: which were applied, in order, and what is still wrong with it.
-
-    Of each fix also where it stands in the text, and which mistake it answers.
-    """
+    """A text after its fixes, in the order in which they were applied, and what is still wrong with it."""
 
     source: Source
     diagnostics: Sequence[Diagnostic]
-    applied: list[Fix] = field(default_factory=list)
-    places: list[tuple[int, int]] = field(default_factory=list)
-    answered: list[Key] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+
+    @property
+    def applied(self) -> list[Fix]:
+        return [w.fix for w in self.written]
 
 
 def replaced(text: str, spans: Iterable[Span], new: str) -> str:
@@ -46,7 +55,7 @@ def repaired(source: Source, check: Check) -> Repaired:
 def _mended(before: Repaired, refused: set[Key], check: Check) -> Repaired:
     """With every fix but those refused, which become more."""
     now = before
-    while len(now.applied) < MAX_PASSES and (d := _next(now, refused)):
+    while len(now.written) < MAX_PASSES and (d := _next(now, refused)):
         better = _with(now, d, check)
         if better is None:
             refused.add(_key(d))
@@ -59,9 +68,7 @@ def _first_bad(before: Repaired, done: Repaired) -> Key | None:
     """What the first fix answered that made a mistake, which may have shown only when the grammar knew all of the text."""
     known = {d.message for d in before.diagnostics}
     made = [d for d in done.diagnostics if d.message not in known]
-    return next(
-        (key for place, key in zip(done.places, done.answered, strict=True) if any(_speaks_of(d, done.source, place) for d in made)), None
-    )
+    return next((w.answers for w in done.written if any(_speaks_of(d, done.source, w.place) for d in made)), None)
 
 
 def offered(diagnostics: Iterable[Diagnostic], source: Source) -> Iterator[tuple[Diagnostic, Fix]]:
@@ -69,7 +76,7 @@ def offered(diagnostics: Iterable[Diagnostic], source: Source) -> Iterator[tuple
     return ((d, d.fix) for d in diagnostics if d.fix and d.fix.span.source is source)
 
 
-def _next(now: Repaired, refused: set[tuple[str, str]]) -> Diagnostic | None:
+def _next(now: Repaired, refused: set[Key]) -> Diagnostic | None:
     """The first mistake with a fix that has not been tried in vain."""
     return next((d for d, fix in offered(now.diagnostics, now.source) if fix.safe and _key(d) not in refused), None)
 
@@ -83,19 +90,19 @@ def _with(before: Repaired, d: Diagnostic, check: Check) -> Repaired | None:
     now, most = before, _syntax(before.diagnostics) - _is_syntax(d)
     known = {f.message for f in before.diagnostics}
     next_: Diagnostic | None = d
-    while next_ and len(now.applied) < MAX_PASSES:
+    while next_ and len(now.written) < MAX_PASSES:
         if (after := _applied(now, next_, _key(d), check)) is None:
             return None
         now = after
         if _syntax(now.diagnostics) <= most:
-            written = now.places[len(before.places) :]
+            more = now.written[len(before.written) :]
             made = (f for f in now.diagnostics if f.message not in known)
-            return None if any(_speaks_of(f, now.source, place) for f in made for place in written) else now
+            return None if any(_speaks_of(f, now.source, w.place) for f in made for w in more) else now
         next_ = _behind(now, next_) if _is_syntax(d) else None
     return None
 
 
-def _applied(now: Repaired, d: Diagnostic, answered: Key, check: Check) -> Repaired | None:
+def _applied(now: Repaired, d: Diagnostic, answers: Key, check: Check) -> Repaired | None:
     """With one fix more; nothing where the mistake stays."""
     fix = d.fix
     assert fix
@@ -105,15 +112,14 @@ def _applied(now: Repaired, d: Diagnostic, answered: Key, check: Check) -> Repai
     last = end if _is_syntax(d) else len(source.text)  # behind a mistake of the grammar another may show
     if _count(found, d, last) >= _count(now.diagnostics, d, max(last, d.span.start if d.span else 0)):
         return None
-    places = [*_moved(now.places, fix), (fix.span.start, end)]
-    return Repaired(source, found, [*now.applied, fix], places, [*now.answered, answered])
+    return Repaired(source, found, [*(_moved(w, fix) for w in now.written), Written(fix, (fix.span.start, end), answers)])
 
 
-def _moved(places: Iterable[tuple[int, int]], fix: Fix) -> Iterator[tuple[int, int]]:
-    """Where places are after a fix."""
-    for start, end in places:
-        by = len(fix.text) - (fix.span.end - fix.span.start) if start >= fix.span.end else 0
-        yield start + by, end + by
+def _moved(before: Written, fix: Fix) -> Written:
+    """One that was written before another fix, where it stands after that."""
+    start, end = before.place
+    by = len(fix.text) - (fix.span.end - fix.span.start) if start >= fix.span.end else 0
+    return before._replace(place=(start + by, end + by))
 
 
 def _count(diagnostics: Sequence[Diagnostic], like: Diagnostic, last: int) -> int:
@@ -121,7 +127,7 @@ def _count(diagnostics: Sequence[Diagnostic], like: Diagnostic, last: int) -> in
     return sum(d.message == like.message and (d.span is None or d.span.start <= last) for d in diagnostics)
 
 
-def _speaks_of(d: Diagnostic, source: Source, place: tuple[int, int]) -> bool:
+def _speaks_of(d: Diagnostic, source: Source, place: Place) -> bool:
     """Whether a mistake, or what it has to do with, stands where something was written."""
     spans = (d.span, *(span for span, _ in d.notes))
     return any(s and s.source is source and s.start <= place[1] and place[0] <= s.end for s in spans)
