@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 
 import nnspec
+from nnspec.blas import Call
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Source, SpecError
 from nnspec.gallery import read
+from nnspec.ops import aside
 from nnspec.source import folder_of
 from nnspec.train.loop import Progress
 
@@ -127,3 +129,17 @@ def refused(model: str) -> str:
     with pytest.raises(SpecError) as error:
         nnspec.loads(f"model M {{ {model} }}")
     return str(error.value)
+
+
+def with_leftovers(prepare: Callable[[], Call]) -> Call:
+    """What is prepared, which finds in its scratch memory what other operations may have left there."""
+    with aside.shared():
+        call = prepare()
+        scratch = [*(aside._pool.get() or {}).values()]
+
+    def run() -> None:
+        for memory in scratch:
+            memory.fill(0xFF)
+        call()
+
+    return run

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers import with_leftovers
 
 from nnspec.ops import depthwise
 from nnspec.ops.convolution import conv_input_grad_into, conv_into, conv_weight_grad_into
@@ -41,8 +43,8 @@ def test_values_and_gradients_are_those_of_torch(
         how = (stride,) * axes, (pad,) * 2 * axes, (dilation,) * axes, channels
         x, g = laid(x, last=last), laid(g, last=last)
         out, for_x, for_w = (laid(np.full(a.shape, np.nan), last=last) for a in (g, x, w))
-        conv_into(out, x, w, *how)()
-        conv_input_grad_into(for_x, g, w, size, *how)()
-        conv_weight_grad_into(for_w, x, g, (kernel,) * axes, *how)()
+        with_leftovers(partial(conv_into, out, x, w, *how))()
+        with_leftovers(partial(conv_input_grad_into, for_x, g, w, size, *how))()
+        with_leftovers(partial(conv_weight_grad_into, for_w, x, g, (kernel,) * axes, *how))()
         for got, expected in ((out, true.detach()), (for_x, tx.grad), (for_w, tw.grad)):
             np.testing.assert_allclose(got, expected.numpy(), atol=1e-12)

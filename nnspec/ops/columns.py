@@ -40,11 +40,6 @@ def channels_last(x: Any) -> Any:
     return np.moveaxis(x, 1, -1)
 
 
-def full_channels_last(shape: Numbers, value: float, dtype: Any) -> Any:
-    """[n, c, *size] whose channels come last in memory."""
-    return np.moveaxis(np.full((shape[0], *shape[2:], shape[1]), value, dtype), -1, 1)
-
-
 class Windows:
     """The windows of images as matrices [groups, images * grid, kernel * channels], for a chunk of images in memory of its own.
 
@@ -125,12 +120,12 @@ class Windows:
 
 
 class Rows:
-    """The pixels of images as matrices [groups, images * size, channels]; a copy where channels do not come last in memory."""
+    """The pixels of images as matrices [groups, images * size, channels]; a copy aside where channels do not come last in memory."""
 
     def __init__(self, x: Any, groups: int) -> None:
         self.image = channels_last(x)
         last = self.image.flags.c_contiguous
-        rows = self.image if last else np.empty(self.image.shape, x.dtype)
+        rows = self.image if last else aside(self.image.shape, x.dtype, key=("windows", "rows"))
         self.rows, self.copy = rows, not last
         self.matrices = np.moveaxis(rows.reshape(-1, groups, x.shape[1] // groups), 1, 0)
 

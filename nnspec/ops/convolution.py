@@ -9,7 +9,8 @@ from typing import Any
 from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
 from nnspec.ops import depthwise, winograd
-from nnspec.ops.columns import Kernel, Rows, Windows, correlate, full_channels_last, in_turn, only
+from nnspec.ops.aside import aside_channels_last
+from nnspec.ops.columns import Kernel, Rows, Windows, correlate, in_turn, only
 from nnspec.ops.windows import Images, Numbers, in_planes, inside, offsets, padded_shape
 
 
@@ -60,7 +61,7 @@ def conv_input_grad_into(
 
 def _scattered(out: Any, g: Any, kernel: Kernel, into: Windows) -> list[Call]:
     """The gradient of every window, added up where the windows overlap."""
-    whole = full_channels_last(padded_shape((into.chunk, *out.shape[1:]), into.pads), 0, g.dtype)
+    whole = aside_channels_last(padded_shape((into.chunk, *out.shape[1:]), into.pads), g.dtype, ("windows", "padded"))
     calls = [kernel.load()]
     for part in into.chunks():
         rows, images = Rows(g[part], into.groups), whole[: part.stop - part.start]

@@ -13,7 +13,8 @@ from typing import Any
 
 from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
-from nnspec.ops.columns import Rows, channels_last, chunks, full_channels_last
+from nnspec.ops.aside import aside, aside_channels_last
+from nnspec.ops.columns import Rows, channels_last, chunks
 from nnspec.ops.dense import ones
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
@@ -32,18 +33,23 @@ class Depthwise:
     def __init__(self, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, grid: Numbers) -> None:
         channels, kernel = x.shape[1], w.shape[2:]
         padded = padded_shape((1, *x.shape[1:]), pads)
-        self.number = len(x)
+        self.number, self.pads = len(x), pads
         self.chunk = min(len(x), max(1, CHUNK_BYTES // (prod(padded) * x.itemsize)))
-        self.whole = full_channels_last((self.chunk, *padded[1:]), 0, x.dtype)
+        self.whole = aside_channels_last((self.chunk, *padded[1:]), x.dtype, ("depthwise", "padded"))
         self.image = inside(self.whole, pads)
         self.seen = [_in_rows(channels_last(self.whole[place])) for place in offsets(kernel, strides, dilations, grid)]
-        self.laid = np.empty((len(self.seen), self.seen[0].shape[-1] // channels, channels), x.dtype)
+        repeated = (len(self.seen), self.seen[0].shape[-1] // channels, channels)
+        self.laid = aside(repeated, x.dtype, key=("depthwise", "weights"))
         self.weights = self.laid.reshape(len(self.seen), -1)
-        self.aside = np.empty(self.seen[0].shape, x.dtype)
+        self.made = aside(self.seen[0].shape, x.dtype, key=("depthwise", "made"))
         self.of_places = w.reshape(channels, -1).T  # [places, channels]
 
     def load(self) -> Call:
         return partial(np.copyto, self.laid, self.of_places[:, None])
+
+    def begin(self) -> list[Call]:
+        """Zeros around the images."""
+        return [partial(self.whole.fill, 0)] if any(self.pads) else []
 
     def parts(self) -> Iterator[tuple[slice, int]]:
         """Chunks of the images, and how many they have."""
@@ -53,14 +59,14 @@ class Depthwise:
 def correlate(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[Call]:
     """Every window of every channel times its weights."""
     d = Depthwise(x, w, strides, pads, dilations, out.shape[2:])
-    calls = [d.load()]
+    calls = [d.load(), *d.begin()]
     for part, number in d.parts():
-        rows, aside = Rows(out[part], 1), d.aside[:number]
-        total = rows.rows.reshape(aside.shape)
+        rows, made = Rows(out[part], 1), d.made[:number]
+        total = rows.rows.reshape(made.shape)
         calls.append(partial(np.copyto, d.image[:number], x[part]))
         for place, (seen, weights) in enumerate(zip(d.seen, d.weights, strict=True)):
-            calls.append(partial(np.multiply, seen[:number], weights, aside if place else total))
-            calls += [partial(np.add, total, aside, total)] if place else []
+            calls.append(partial(np.multiply, seen[:number], weights, made if place else total))
+            calls += [partial(np.add, total, made, total)] if place else []
         calls += rows.store()
     return calls
 
@@ -70,12 +76,12 @@ def input_grad(out: Any, g: Any, w: Any, strides: Numbers, pads: Numbers, dilati
     d = Depthwise(out, w, strides, pads, dilations, g.shape[2:])
     calls = [d.load()]
     for part, number in d.parts():
-        rows, aside = Rows(g[part], 1), d.aside[:number]
+        rows, made = Rows(g[part], 1), d.made[:number]
         calls += [*rows.load(), partial(d.whole[:number].fill, 0)]
         for seen, weights in zip(d.seen, d.weights, strict=True):
             target = seen[:number]
-            calls.append(partial(np.multiply, rows.rows.reshape(aside.shape), weights, aside))
-            calls.append(partial(np.add, target, aside, target))
+            calls.append(partial(np.multiply, rows.rows.reshape(made.shape), weights, made))
+            calls.append(partial(np.add, target, made, target))
         calls.append(partial(np.copyto, out[part], d.image[:number]))
     return calls
 
@@ -83,16 +89,16 @@ def input_grad(out: Any, g: Any, w: Any, strides: Numbers, pads: Numbers, dilati
 def weight_grad(out: Any, x: Any, g: Any, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[Call]:
     """What each place of the kernel sees times the gradient of its window, added up over all windows."""
     d = Depthwise(x, out, strides, pads, dilations, g.shape[2:])
-    calls: list[Call] = []
+    calls = d.begin()
     for part, number in d.parts():
-        rows, aside = Rows(g[part], 1), d.aside[:number]
+        rows, made = Rows(g[part], 1), d.made[:number]
         calls += [*rows.load(), partial(np.copyto, d.image[:number], x[part])]
-        matrix = aside.reshape(-1, d.weights.shape[1])
+        matrix = made.reshape(-1, d.weights.shape[1])
         add = accumulated_product if part.start else product
         for seen, total in zip(d.seen, d.weights, strict=True):
-            calls.append(partial(np.multiply, seen[:number], rows.rows.reshape(aside.shape), aside))
+            calls.append(partial(np.multiply, seen[:number], rows.rows.reshape(made.shape), made))
             calls.append(add(ones(len(matrix), x.dtype)[None], matrix, total[None]))
-    sums = np.empty(d.of_places.shape, x.dtype)
+    sums = aside(d.of_places.shape, x.dtype, key=("depthwise", "sums"))
     return [*calls, partial(np.add.reduce, d.laid, 1, None, sums), partial(np.copyto, out, sums.T.reshape(out.shape))]
 
 

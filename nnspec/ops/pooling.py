@@ -14,7 +14,7 @@ from typing import Any
 from nnspec.blas import Call
 from nnspec.lazy import np
 from nnspec.ops.aside import aside_channels_last
-from nnspec.ops.columns import chunks, full_channels_last, in_turn
+from nnspec.ops.columns import chunks, in_turn
 from nnspec.ops.windows import Numbers, inside, offsets, padded_shape
 
 CHUNK_BYTES = 1 << 21
@@ -67,9 +67,9 @@ class Pool:
     def parts(self) -> Iterator[slice]:
         return chunks(self.number, self.chunk)
 
-    def padded(self, value: float) -> Any:
+    def padded(self, what: str) -> Any:
         """Memory for a chunk of padded images; None where there are no pads."""
-        return full_channels_last(self.padded_shape, value, self.dtype) if any(self.pads) else None
+        return _aside(self.padded_shape, self.dtype, "padded", what) if any(self.pads) else None
 
     def between(self, what: str) -> list[Any]:
         """Memory for what lies between two stages."""
@@ -96,8 +96,14 @@ def _reduced(stage: Stage, combine: Callable[..., Any], x: Any, out: Any) -> Ite
         yield partial(combine, out if i else first, other, out=out)
 
 
-def _pooled(pool: Pool, combine: Callable[..., Any], padded: Any, out: Any, x: Any) -> Iterator[Call]:
-    between = pool.between("values")
+def _begun(padded: Any, value: float) -> list[Call]:
+    """This number around the images."""
+    return [] if padded is None else [partial(padded.fill, value)]
+
+
+def _pooled(pool: Pool, combine: Callable[..., Any], around: float, out: Any, x: Any) -> Iterator[Call]:
+    padded, between = pool.padded("values"), pool.between("values")
+    yield from _begun(padded, around)
     for part in pool.parts():
         load, value = pool.image(padded, x, part)
         yield from load
@@ -109,15 +115,15 @@ def _pooled(pool: Pool, combine: Callable[..., Any], padded: Any, out: Any, x: A
 
 def max_pool_into(out: Any, x: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
     pool = Pool(x.shape, x.dtype, kernel, strides, pads, out.shape[2:])
-    return in_turn(list(_pooled(pool, np.maximum, pool.padded(-np.inf), out, x)))
+    return in_turn(list(_pooled(pool, np.maximum, -np.inf, out, x)))
 
 
 def max_pool_grad_into(out: Any, g: Any, x: Any, y: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
     pool = Pool(x.shape, x.dtype, kernel, strides, pads, y.shape[2:])
-    seen, into = pool.padded(-np.inf), pool.padded(0.0)
+    seen, into = pool.padded("values"), pool.padded("grads")
     values, grads = pool.between("values"), pool.between("grads")
     found = [Found(stage.shape, x.dtype) for stage in pool.stages]
-    calls: list[Call] = []
+    calls = _begun(seen, -np.inf)
     for part in pool.parts():
         images = part.stop - part.start
         load, image = pool.image(seen, x, part)
@@ -172,12 +178,12 @@ def _routed(stage: Stage, g: Any, x: Any, y: Any, out: Any, found: tuple[Any, An
 
 def avg_pool_into(out: Any, x: Any, counts: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
     pool = Pool(x.shape, x.dtype, kernel, strides, pads, out.shape[2:])
-    return in_turn([*_pooled(pool, np.add, pool.padded(0.0), out, x), partial(np.divide, out, counts, out=out)])
+    return in_turn([*_pooled(pool, np.add, 0.0, out, x), partial(np.divide, out, counts, out=out)])
 
 
 def avg_pool_grad_into(out: Any, g: Any, counts: Any, kernel: Numbers, strides: Numbers, pads: Numbers) -> Call:
     pool = Pool(out.shape, out.dtype, kernel, strides, pads, g.shape[2:])
-    into, between, share = pool.padded(0.0), pool.between("grads"), _aside((pool.chunk, *g.shape[1:]), g.dtype, "part")
+    into, between, share = pool.padded("grads"), pool.between("grads"), _aside((pool.chunk, *g.shape[1:]), g.dtype, "part")
     calls: list[Call] = []
     for part in pool.parts():
         images = part.stop - part.start
