@@ -111,9 +111,7 @@ def _given(network: Network, name: str, node: Node, of_targets: set[str]) -> str
 
 def _is_prediction(wiring: Wiring, name: str) -> bool:
     """Whether it is what a layer gives, or its logarithm, and not an error or a weight."""
-    while wiring.graph[name].op.name in MONOTONE and (data := wiring.data_of(wiring.graph[name])):
-        name = data[0]
-    return wiring.origin(name)[0] is not None
+    return wiring.origin(wiring.before(name, MONOTONE))[0] is not None
 
 
 def _unaligned(wiring: Wiring, name: str) -> str:
@@ -141,13 +139,13 @@ def more_logits_than_classes(network: Network) -> Iterator[Diagnostic]:
 
 def _too_many(network: Network, node: Node, have: int, classes: int) -> Diagnostic:
     graph, (logits, target) = network.training, node.inputs
-    notes = (*_made_here(graph, logits, -1, f"{have} numbers are made here"), (network.model.spans[target], f"{classes} classes"))
+    notes = (*_size_comes_from(graph, logits, -1, f"{have} numbers are made here"), (network.model.spans[target], f"{classes} classes"))
     message = f"{have} logits for the {classes} classes of `{target}`: no example is of the other {have - classes}"
     more = as_many(graph, logits, -1, classes) or {"help": f"declare `target {target}: class({have})`"}
     return Diagnostic("W120", message, node.span, notes=notes, level="warning", **more)
 
 
-def _made_here(graph: Graph, value: str, axis: int, text: str) -> tuple[tuple[Span, str], ...]:
+def _size_comes_from(graph: Graph, value: str, axis: int, text: str) -> tuple[tuple[Span, str], ...]:
     """A second label where the numbers along an axis come from, in the user's own source."""
     found = origin(graph, value, axis)
     return ((found.span, text),) if found and not found.span.source.library else ()
@@ -159,7 +157,7 @@ def largest_of_one(network: Network) -> Iterator[Diagnostic]:
     for node in wiring.graph:
         axis = node.attributes.get("axis") if node.op.name == "argmax" else None
         if axis is not None and node.inputs[0] in wiring.data and wiring.graph[node.inputs[0]].type.shape[axis] == 1:
-            notes = _made_here(wiring.graph, node.inputs[0], axis, "one number is made here")
+            notes = _size_comes_from(wiring.graph, node.inputs[0], axis, "one number is made here")
             message = "the largest of one number is taken: that is class 0 for every example"
             yield Diagnostic("W121", message, node.span, notes=notes, help=RIGHT_BY_A_THRESHOLD, level="warning")
 
@@ -170,7 +168,7 @@ def softmax_of_one(network: Network) -> Iterator[Diagnostic]:
     for node in wiring.graph:
         axes = node.attributes["axes"] if node.op.name in ("softmax", "log_softmax") and node.name in wiring.data else ()
         if axes and count(node.type.shape[axis] for axis in axes) == 1:
-            notes = _made_here(wiring.graph, node.inputs[0], axes[-1], "one number is made here")
+            notes = _size_comes_from(wiring.graph, node.inputs[0], axes[-1], "one number is made here")
             message = "the softmax of one number is 1, whatever the number: nothing is learnt through it"
             help_ = "`sigmoid` makes a probability of one number; softmax shares 1 among two or more"
             fix = Fix(node.span, "sigmoid", safe=False) if node.span and node.span.text == "softmax" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.values import Tensor
@@ -20,6 +21,10 @@ SQUASHED_AGAIN: Mapping[str, tuple[str, ...]] = {
 OF_ONE_HALF = "a probability is above 0.5 where its logit is above 0: write `p > 0.5`"
 OF_LOGITS_TOO = ("softmax", "log_softmax", "argmax")
 """What reads logits as well as it reads numbers from 0 to 1 in their place."""
+CHOOSING = ("maximum", "pick")
+"""What clamps probabilities, or picks one by a class."""
+KEPT_FROM_ZERO = ("log", "maximum", "add")
+"""The logarithm of probabilities, and what keeps it finite."""
 TWO_CLASSES = 2
 """Of which the numbers, 0 and 1, are amounts as well."""
 ABOVE = {"greater": (0, 1), "greater_equal": (0, 1), "less": (1, 0), "less_equal": (1, 0)}
@@ -49,11 +54,11 @@ def logits_without_a_sign(network: Network) -> Iterator[Diagnostic]:
         made, loss = _maker(wiring, wiring.graph[node.inputs[0]]), _of_library(network, node.span, TAKE_LOGITS)
         if loss and wiring.activation(made) == "relu" and made.span and any(wiring.origin(i)[0] for i in wiring.data_of(made)):
             message = f"`{loss}` takes logits, which may be any numbers, and a relu leaves none below 0"
-            fix = _without(network, made)
             help_ = "leave out the relu behind the last layer"
             notes = ((node.span, "they go in here"),) if node.span else ()
-            fix = Fix(fix.span, fix.text, safe=False) if fix else None
-            yield Diagnostic("W143", message, made.span, notes=notes, help=help_, fix=fix, level="warning")
+            fix = _without(network, made)
+            guess = fix and replace(fix, safe=False)
+            yield Diagnostic("W143", message, made.span, notes=notes, help=help_, fix=guess, level="warning")
 
 
 def probabilities_above_zero(network: Network) -> Iterator[Diagnostic]:
@@ -187,16 +192,9 @@ def log_of_what_may_be_negative(network: Network) -> Iterator[Diagnostic]:
 def _taken_for_probability(wiring: Wiring, node: Node) -> str | None:
     """The value of which a node is the logarithm, clamped or picked from, or whose negative is the loss."""
     if node.op.name == "log":
-        return _chosen_from(wiring, node.inputs[0])
+        return wiring.before(node.inputs[0], CHOOSING)
     picked = _picked(wiring, node)
     return picked.inputs[0] if picked else None
-
-
-def _chosen_from(wiring: Wiring, name: str) -> str:
-    """What a value was before it was clamped, or picked by a class."""
-    while wiring.graph[name].op.name in ("maximum", "pick") and (data := wiring.data_of(wiring.graph[name])):
-        name = data[0]
-    return name
 
 
 def _picked(wiring: Wiring, node: Node) -> Node | None:
@@ -248,7 +246,5 @@ def _meets_softmax_of_two(wiring: Wiring, node: Node) -> bool:
 
 
 def _is_softmax_of_two(wiring: Wiring, name: str) -> bool:
-    made = wiring.graph[name]
-    while made.op.name in ("log", "maximum", "add") and (data := wiring.data_of(made)):
-        made = wiring.graph[data[0]]
+    made = wiring.graph[wiring.before(name, KEPT_FROM_ZERO)]
     return made.op.name in ("softmax", "log_softmax") and made.type.shape[-1] == TWO_CLASSES

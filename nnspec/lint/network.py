@@ -87,6 +87,12 @@ class Wiring:
         """The inputs of a node that depend on data."""
         return [i for i in node.inputs if i in self.data]
 
+    def before(self, name: str, ops: Collection[str]) -> str:
+        """What a value was before such operations, one upon the other, each followed to its data."""
+        while self.graph[name].op.name in ops and (data := self.data_of(self.graph[name])):
+            name = data[0]
+        return name
+
     def affine_in(self, node: Node) -> str | None:
         """The one value that a node moves and scales, without mixing it with other data."""
         data = self.data_of(node)
