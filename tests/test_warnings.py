@@ -13,7 +13,9 @@ from error_pages import MEASURED, codes, halves, pages, used
 from helpers import GALLERY, ROOT, blocks, run
 from safetensors.numpy import save_file
 from std_models import library
-from warned import MUST, MUST_NOT, TRAINED, image, model, vector
+from unwarned import MUST_NOT
+from warned import MUST, TRAINED
+from warned_specs import image, model, vector
 
 import nnspec
 from nnspec.compile import Compilation
