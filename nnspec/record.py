@@ -7,8 +7,11 @@ is frozen is seen to by mypy, and costs nothing where it runs.
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import MISSING, Field
+from functools import cache
 from operator import attrgetter
 from reprlib import recursive_repr
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ else:
         """What `dataclasses.dataclass` makes, to the eye of whoever uses it."""
 
         def made(record: type) -> type:
-            record.__dataclass_fields__ = _Fields(record)
+            record.__written__, record.__dataclass_fields__ = _written(record), _Fields(record)
             if "__init__" not in record.__dict__:
                 record.__init__ = _later(record, "__init__", _constructor)
             if repr and "__repr__" not in record.__dict__:
@@ -50,6 +53,13 @@ class _Fields:
         return fields
 
 
+def _written(record: type) -> dict[str, Any]:
+    """The fields that stand in a class, and in those that it is made of, each with its default or `field(..)`."""
+    before = (vars(base).get("__written__", {}) for base in reversed(record.__mro__))
+    own = {n: vars(record).get(n, MISSING) for n, kind in record.__annotations__.items() if not str(kind).startswith("ClassVar")}
+    return {name: value for fields in (*before, own) for name, value in fields.items()}
+
+
 def _later(record: type, name: str, write: Callable[[type], Callable[..., Any]]) -> Callable[..., Any]:
     """What takes the place of a method until it is first called."""
 
@@ -60,30 +70,35 @@ def _later(record: type, name: str, write: Callable[[type], Callable[..., Any]])
     return first
 
 
-def _constructor(record: type) -> Callable[..., None]:
-    """A function that takes the fields in order, those with a default last, and then lets the class do the rest."""
-    fields = dataclasses.fields(record)
-    known: dict[str, Any] = {f"_{f.name}": f.default for f in fields} | {f"_new_{f.name}": f.default_factory for f in fields}
-    taken = [f.name if _is_required(f) else f"{f.name}=_{f.name}" for f in fields if f.init]
-    lines = ["pass", *(line for f in fields if (line := _assignment(f)))]
-    if getattr(record, "__post_init__", None):
-        lines.append("self.__post_init__()")
-    exec(f"def __init__(self, {', '.join(taken)}):\n " + "\n ".join(lines), known)  # as Python's own do
-    made: Callable[..., None] = known["__init__"]
-    made.__qualname__ = f"{record.__qualname__}.__init__"
-    return made
+def _constructor(record: Any) -> Callable[..., None]:
+    """A function that takes the fields in order, those with a default last, and then lets the class do the rest.
+
+    It is that of all classes with so many fields, by other names: Python takes long to compile one.
+    """
+    fields: dict[str, Any] = record.__written__
+    defaults = [value.default if isinstance(value, Field) else value for value in fields.values()]
+    makers = [value.default_factory if isinstance(value, Field) else MISSING for value in fields.values()]
+    pattern = _pattern(tuple(made is not MISSING for made in makers), hasattr(record, "__post_init__"))
+    named = {f"f{i}": name for i, name in enumerate(fields)}
+    code = pattern.replace(
+        co_varnames=tuple(named.get(name, name) for name in pattern.co_varnames),
+        co_names=tuple(named.get(name, name) for name in pattern.co_names),
+        co_qualname=f"{record.__qualname__}.__init__",
+    )
+    optional = tuple(d for d, made in zip(defaults, makers, strict=True) if d is not MISSING or made is not MISSING)
+    record.__match_args__ = tuple(fields)  # type: ignore[misc]
+    return FunctionType(code, {"absent": MISSING, **{f"new{i}": made for i, made in enumerate(makers)}}, "__init__", optional)
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _assignment(field: dataclasses.Field[Any]) -> str:
-    """What the constructor does for a field."""
-    name, new = field.name, field.default_factory is not dataclasses.MISSING
-    if not field.init:
-        return f"self.{name} = _new_{name}()" if new else ""
-    return f"self.{name} = _new_{name}() if {name} is _{name} else {name}" if new else f"self.{name} = {name}"
+@cache
+def _pattern(made: tuple[bool, ...], ends: bool) -> CodeType:
+    """The constructor of a class whose fields are called `f0`, `f1`, ..; what is not given for some of them is `made` then."""
+    lines = [f"self.f{i} = new{i}() if f{i} is absent else f{i}" if new else f"self.f{i} = f{i}" for i, new in enumerate(made)]
+    taken = "".join(f", f{i}" for i in range(len(made)))
+    known: dict[str, Any] = {}
+    exec("\n ".join([f"def __init__(self{taken}):", *lines, "self.__post_init__()" if ends else "pass"]), known)  # as Python's own do
+    code: CodeType = known["__init__"].__code__
+    return code
 
 
 def _comparison(record: type) -> Callable[[object, object], Any]:

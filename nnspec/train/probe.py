@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from functools import cached_property
 from math import isfinite
 from typing import Any
 
@@ -64,10 +64,10 @@ class Probe:
     stage: int
     fields: Fields
     whole: bool
-    wiring: Wiring = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.wiring = Wiring(self.engine.spec.stable)
+    @cached_property
+    def wiring(self) -> Wiring:
+        return Wiring(self.engine.spec.stable)
 
     @classmethod
     def of(cls, engine: Engine, stage: int, data: Fields) -> Probe:
