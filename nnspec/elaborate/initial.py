@@ -65,10 +65,11 @@ def initial_values(definitions: Definitions, owned: Mapping[str, Owned], dtype: 
 def files_of(definitions: Definitions, owned: Mapping[str, Owned], dtype: str) -> dict[str, Saved]:
     """The files that parameters start from; a Fault where one cannot start as it says.
 
-    Of those that start alike one is tried, and of the inits of the library none that has drawn such a parameter before.
+    Of those that start alike one is tried, and of the inits of the library none that has drawn such a parameter before, or
+    that the library itself has chosen.
     """
     first: dict[Hashable, Owned] = {}
-    tried = {name: first.setdefault(_way(o), o).name for name, o in owned.items()}
+    tried = {name: first.setdefault(_way(o), o).name for name, o in owned.items() if not (_is_of_library(o) and _place(o).source.library)}
     new = {way: o for way, o in first.items() if way not in of_library()}
     saved = initial_values(definitions, {o.name: o for o in new.values()}, dtype).saved
     of_library().update({way: DRAWN for way, o in new.items() if o.name not in saved and _is_of_library(o)})
