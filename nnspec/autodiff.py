@@ -11,7 +11,7 @@ from nnspec.graph.loop import KINDS, Loop
 from nnspec.graph.types import count
 from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
 from nnspec.ops.arrange import concat, cut, expand, reshape
-from nnspec.ops.loop import part, scan
+from nnspec.ops.loop import scan
 from nnspec.ops.pointwise import where
 from nnspec.ops.reduce import sum as sum_over
 from nnspec.sides import Choices, choices, cut_off, leaving
@@ -36,25 +36,6 @@ def pull_back(graph: Graph, seeds: Iterable[tuple[str, Var]], wrt: Sequence[str]
         if node.op is scan or (node.inputs and node.name in parts):
             _differentiate(graph, node, parts, dependent, sides)
     return [reduce(add, parts[name]) if name in parts else _zero(graph, graph[name].type) for name in wrt]
-
-
-def receivers(graph: Graph, node: Node) -> list[str]:
-    """The inputs of a node that get a share of its gradient."""
-    if not node.op.grad and node.op not in (scan, part):  # autodiff goes through loops itself
-        return []
-    declared = zip(node.inputs, node.op.declared(len(node.inputs)), strict=True)
-    return [name for name, parameter in declared if graph[name].type.is_float and parameter.name not in node.op.choosing]
-
-
-def behind(graph: Graph, names: Iterable[str]) -> set[str]:
-    """These nodes, and all to which a gradient at them goes."""
-    found = set(names)
-    waiting = list(found)
-    while waiting:
-        new = {*receivers(graph, graph[waiting.pop()])} - found
-        found |= new
-        waiting += new
-    return found
 
 
 def _differentiate(graph: Graph, node: Node, parts: dict[str, list[Var]], dependent: set[str], sides: Mapping[str, Choices]) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from nnspec.array import Array
 from nnspec.diagnostics import SpecError, fault, printable
+from nnspec.graph import outputs_of
 from nnspec.net import Net
 from nnspec.record import dataclass
-from nnspec.step import outputs_of
 
 SEEN = 64
 """Characters that are looked back at where neither the network nor its data say how many."""

@@ -10,15 +10,13 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from nnspec.graph import BATCH, Dim, Graph, Node, Shape, Type, Var
-from nnspec.graph.loop import Loop
+from nnspec.graph.loop import STAND_IN, Loop
 from nnspec.graph.types import BATCH_NAME, Size, count, size_names, with_batch
 from nnspec.ops.arrange import concat, cut, expand, moved, pad, reshape, transpose
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, parts, scan
 from nnspec.ops.source import input
 from nnspec.record import dataclass
-
-_STEP = "/step"
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,7 @@ class Item:
 
 def stand_in(graph: Graph, type: Type) -> Var:
     """A source for the value of one step."""
-    return graph.source(input, graph.fresh(_STEP), type)
-
-
-def is_stand_in(value: Var) -> bool:
-    return value.name.startswith(_STEP)
+    return graph.source(input, graph.fresh(STAND_IN), type)
 
 
 def of_step(sequence: Type) -> Type:

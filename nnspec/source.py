@@ -6,13 +6,20 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nnspec import gallery, limits
+from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean, fault
 from nnspec.files import contained, is_plain_file
+from nnspec.lazy import Module
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse
+
+if TYPE_CHECKING:
+    from nnspec import gallery
+else:
+    gallery = Module("nnspec.gallery")
 
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """How such texts begin."""
@@ -23,8 +30,10 @@ ONNX = ".onnx"
 def path_of(name: str | Path) -> Path:
     """The file of a spec, or of the gallery's spec of that name."""
     path = Path(name)
+    if is_plain_file(path) or len(path.parts) > 1:
+        return path
     own = gallery.path(path.name)
-    return own if not is_plain_file(path) and len(path.parts) == 1 and is_plain_file(own) else path
+    return own if is_plain_file(own) else path
 
 
 def folder_of(name: str | Path) -> Path:

@@ -10,19 +10,15 @@ from operator import add
 from nnspec.autodiff import gradients
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Training
-from nnspec.graph import Graph, Type, Var
+from nnspec.graph import Graph, Type, Var, outputs_of
 from nnspec.loops import keeping_values
 from nnspec.ops import OPS
 from nnspec.optimization import Optimization, Turn
 from nnspec.record import dataclass
-from nnspec.rewrite import AFTER_GRADIENTS, rewrite, rewrite_step
+from nnspec.rewrite import AFTER_GRADIENTS, rewrite
+from nnspec.rewrite.steps import rewrite_step
 
 Penalty = tuple[tuple[str, float], ...]
-
-
-def outputs_of(graph: Graph, *kinds: str) -> dict[str, str]:
-    """The outputs whose public names start with these kinds."""
-    return {public: n for public, n in graph.outputs.items() if public.split(":")[0] in kinds}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,8 @@ from typing import Any
 from nnspec.compile import Compilation
 from nnspec.diagnostics import visible
 from nnspec.elaborate.report import TableRow, comparable, one_example, size_of
-from nnspec.graph import BATCH, Dim, Type
+from nnspec.graph import BATCH, Dim, Type, outputs_of
 from nnspec.graph.types import show
-from nnspec.step import outputs_of
 
 HEADINGS = ("name", "formula", "output", "params", "FLOPs", "bytes", "sees")
 MAX_FORMULA = 48

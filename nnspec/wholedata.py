@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from nnspec.double import in_double
-from nnspec.graph import BATCH, Graph, Node
+from nnspec.graph import BATCH, Graph, Node, outputs_of
 from nnspec.ops import OPS
-from nnspec.step import outputs_of
 
 EXAMPLES = "examples"
 

@@ -15,7 +15,8 @@ from nnspec.autodiff import gradients
 from nnspec.graph import BATCH, Graph, Mismatch, Type, Var
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
-from nnspec.rewrite import BEFORE_GRADIENTS, Rule, lighter, load_rules, rewrite
+from nnspec.rewrite import BEFORE_GRADIENTS, Rule, load_rules, rewrite
+from nnspec.rewrite.factors import lighter
 from nnspec.run import reference
 from nnspec.syntax import ast
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nnspec import lint, step, wholedata
+from nnspec import lint
 from nnspec.compile import mistakes, starts
 from nnspec.diagnostics import Diagnostic, Source, SpecError, fault
-from nnspec.elaborate.answers import Answer, Continuation, answers, next_of
 from nnspec.elaborate.derived import derived_by
 from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import initial_values
@@ -21,20 +20,31 @@ from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.phases import losses_of, trained_by
 from nnspec.elaborate.report import Facts, TableRow, table
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.tests import Tests, elaborate_tests
 from nnspec.elaborate.training import Training, elaborate_training
 from nnspec.elaborate.values import POISON, Saved
 from nnspec.files import nearly
-from nnspec.graph import Graph, Type
+from nnspec.graph import Graph, Type, outputs_of
+from nnspec.lazy import Module
 from nnspec.record import dataclass
-from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, lighter, rewrite, rewrite_step
-from nnspec.rewrite.absorb import absorbed
+from nnspec.rewrite import AFTER_GRADIENTS, BEFORE_GRADIENTS, STABLE, rewrite
 from nnspec.source import Imports
-from nnspec.step import Phase
 from nnspec.syntax import ast
 from nnspec.syntax.ast import Definition
 from nnspec.syntax.ast import Test as TestBlock
 from nnspec.syntax.parser import parse
+
+if TYPE_CHECKING:
+    from nnspec import step, wholedata
+    from nnspec.elaborate import answers as answering
+    from nnspec.elaborate import tests as testing
+    from nnspec.elaborate.answers import Answer, Continuation
+    from nnspec.elaborate.tests import Tests
+    from nnspec.rewrite import absorb, factors, steps
+    from nnspec.step import Phase
+else:  # a check needs few of them
+    step, wholedata = Module("nnspec.step"), Module("nnspec.wholedata")
+    answering, testing = Module("nnspec.elaborate.answers"), Module("nnspec.elaborate.tests")
+    absorb, factors, steps = Module("nnspec.rewrite.absorb"), Module("nnspec.rewrite.factors"), Module("nnspec.rewrite.steps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,17 +154,17 @@ class Compilation:
     @cached_property
     def answers(self) -> Mapping[str, Answer]:
         """Which outputs say which targets."""
-        return self.answers_of(step.outputs_of(self.model.graph, "output"))
+        return self.answers_of(outputs_of(self.model.graph, "output"))
 
     def answers_of(self, outputs: Mapping[str, str]) -> dict[str, Answer]:
         """The same for any values of the model, by public name; a model that came with answers keeps them."""
         given = self.given(self.dtype).answers if self.given else {}
-        own = answers(self._beside_measures(outputs), self.model.targets)
+        own = answering.answers(self._beside_measures(outputs), self.model.targets)
         return {**{n: a for n, a in given.items() if f"output:{n}" in outputs}, **own}
 
     def _beside_measures(self, outputs: Mapping[str, str]) -> Graph:
         """Values of the model with the losses and metrics that compare them."""
-        return self.model.graph.only({**outputs, **step.outputs_of(self.model.graph, "loss", "metric")})
+        return self.model.graph.only({**outputs, **outputs_of(self.model.graph, "loss", "metric")})
 
     def continuations_of(self, outputs: Mapping[str, str]) -> dict[str, Continuation]:
         """What such values say that the one input, a sequence of classes, goes on with; a model that came with it keeps it."""
@@ -163,8 +173,9 @@ class Compilation:
         if kept or len(self.model.inputs) != 1:
             return kept
         ((name, type),) = self.model.inputs.items()
-        output = next_of(self._beside_measures(outputs), self.model.targets, type.classes) if type.classes and type.rank == 2 else None
-        return {name: Continuation(output, self._characters)} if output else {}
+        classes = type.classes if type.rank == 2 else None
+        output = answering.next_of(self._beside_measures(outputs), self.model.targets, classes) if classes else None
+        return {name: answering.Continuation(output, self._characters)} if output else {}
 
     @property
     def _characters(self) -> int | None:
@@ -193,7 +204,7 @@ class Compilation:
         """The test blocks of the model, asked of an elaboration of it in float64."""
         blocks = [b for b in self.test_blocks if b.model.id == self.model.name]
         model = self._model(dtype="float64")[0] if blocks else self.model
-        return elaborate_tests(blocks, model, self.definitions)
+        return testing.elaborate_tests(blocks, model, self.definitions)
 
     @property
     def test_blocks(self) -> list[TestBlock]:
@@ -270,7 +281,7 @@ class Compilation:
     @property
     def graph(self) -> Graph:
         """The inference graph as written: what the outputs need."""
-        return self.model.graph.only(step.outputs_of(self.model.graph, "output"), self.model.name)
+        return self.model.graph.only(outputs_of(self.model.graph, "output"), self.model.name)
 
     @cached_property
     def inputs_in_use(self) -> dict[str, Type]:
@@ -308,17 +319,17 @@ class Compilation:
         if self.fitting_model is None:
             return None
         graph = self.fitting_model[0].graph
-        return rewrite(graph.only(step.outputs_of(graph, "state")), *BEFORE_GRADIENTS)
+        return rewrite(graph.only(outputs_of(graph, "state")), *BEFORE_GRADIENTS)
 
     @cached_property
     def stable(self) -> Graph:
         """The training graph after the rules and before the gradients."""
-        return lighter(rewrite(self.training_model[0].graph, *BEFORE_GRADIENTS))
+        return factors.lighter(rewrite(self.training_model[0].graph, *BEFORE_GRADIENTS))
 
     @cached_property
     def gradients(self) -> Graph:
         """Loss, new states and the gradient of the loss for every parameter, without penalties."""
-        return rewrite_step(step.add_gradients(self.stable, self.parameter_types, ()))
+        return steps.rewrite_step(step.add_gradients(self.stable, self.parameter_types, ()))
 
     @cached_property
     def stages(self) -> tuple[tuple[Phase, ...], ...]:
@@ -330,7 +341,7 @@ class Compilation:
         types = [{n: self.parameter_types[n] for n in trained_by(p, self.parameter_types)} for p in training.phases]
         states = step.states_by_phase(self.stable, losses)
         parts = zip(losses, types, states, step.turns_by_phase(types), strict=True)
-        return tuple(Phase(self.stable, self.definitions, training, *part) for part in parts)
+        return tuple(step.Phase(self.stable, self.definitions, training, *part) for part in parts)
 
     @property
     def first_stage(self) -> tuple[Phase, ...]:
@@ -366,7 +377,7 @@ class Compilation:
 
 def _in_use(graph: Graph) -> Graph:
     """A graph for our own engines that is not differentiated: batchnorm may be other weights of the convolution before it."""
-    return lighter(rewrite(absorbed(rewrite(graph, *STABLE), once=False), *BEFORE_GRADIENTS))
+    return factors.lighter(rewrite(absorb.absorbed(rewrite(graph, *STABLE), once=False), *BEFORE_GRADIENTS))
 
 
 def _named_twice(block: ast.Train, found: list[Training]) -> list[Diagnostic]:

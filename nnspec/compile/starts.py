@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 from nnspec.elaborate.initial import files_of
 from nnspec.elaborate.values import Saved
 from nnspec.files import contained
-from nnspec.weights import name_in, names_in, shapes
+from nnspec.lazy import Module
 
 if TYPE_CHECKING:
+    from nnspec import weights
     from nnspec.compile.compilation import Compilation
+else:
+    weights = Module("nnspec.weights")
 
 
 def of_models(spec: Compilation) -> dict[Saved, dict[str, tuple[int, ...]]]:
     """What the files have that whole models start from."""
     wishes = {o.weights: None for o in spec.model.owned.values() if o.weights and not spec.imports_from}
-    return {wish: shapes(_place(spec, wish), wish.span) for wish in wishes}
+    return {wish: weights.shapes(_place(spec, wish), wish.span) for wish in wishes}
 
 
 def of_parameters(spec: Compilation) -> dict[str, tuple[Path, str]]:
@@ -28,7 +31,7 @@ def of_parameters(spec: Compilation) -> dict[str, tuple[Path, str]]:
     found = {n: w for saved in spec.files for n, w in _of_all(spec, saved).items()}
     for name, wish in files_of(spec.definitions, owned, spec.dtype).items():
         path = _place(spec, wish)
-        found[name] = path, name_in(path, name, owned[name].type.numbers, wish.span)
+        found[name] = path, weights.name_in(path, name, owned[name].type.numbers, wish.span)
     return found
 
 
@@ -36,7 +39,7 @@ def _of_all(spec: Compilation, saved: Saved) -> dict[str, tuple[Path, str]]:
     """Of what a model owns, that which the file it starts from has; the rest starts as it says."""
     path = _place(spec, saved)
     own = [o for o in spec.model.owned.values() if o.weights == saved]
-    names = names_in(path, spec.files[saved], {saved.name_of(o.name): o.type.numbers for o in own}, saved.span)
+    names = weights.names_in(path, spec.files[saved], {saved.name_of(o.name): o.type.numbers for o in own}, saved.span)
     return {o.name: (path, saved.name_of(o.name)) for o in own if saved.name_of(o.name) in names}
 
 

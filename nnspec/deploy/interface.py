@@ -13,10 +13,9 @@ from nnspec.compile import Compilation
 from nnspec.deploy.raw import with_fields
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.values import Tensor
-from nnspec.graph import Graph, Node
+from nnspec.graph import Graph, Node, outputs_of
 from nnspec.ops import OPS
 from nnspec.rewrite import STABLE, rewrite
-from nnspec.step import outputs_of
 from nnspec.train.data import Sample
 
 PIXEL, BRIGHTEST = "uint8", 255.0

@@ -14,12 +14,11 @@ from nnspec.deploy.proof import LARGEST_DIFFERENCE, compared, inputs_of
 from nnspec.diagnostics import Fault, fault
 from nnspec.elaborate.fields import FIELD, Formula, field_graph
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.graph import BATCH, Graph, Node, Type, Var
+from nnspec.graph import BATCH, Graph, Node, Type, Var, outputs_of
 from nnspec.graph.types import nested
 from nnspec.ops import OPS
 from nnspec.rewrite import rewrite
 from nnspec.run import reference
-from nnspec.step import outputs_of
 from nnspec.train.data import Sample
 
 

@@ -9,12 +9,11 @@ from operator import add
 from nnspec import wholedata
 from nnspec.compile import Compilation
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.graph import Graph, Type, Var
+from nnspec.graph import Graph, Type, Var, outputs_of
 from nnspec.ops import OPS
 from nnspec.optimization import LR, T
 from nnspec.rewrite import STABLE, rewrite
 from nnspec.run.engine import PHASE_SHIFT
-from nnspec.step import outputs_of
 
 BEGUN = "begun"
 """The steps that were done when a later train block began."""

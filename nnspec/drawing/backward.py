@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from nnspec.autodiff import pull_back, receivers
+from nnspec.autodiff import pull_back
 from nnspec.diagnostics import Source, Span
 from nnspec.drawing.body import Body
 from nnspec.elaborate.model import Model
 from nnspec.graph import Graph, Node
 from nnspec.graph.loop import with_bodies
+from nnspec.graph.paths import receivers
 from nnspec.ops import OPS
 from nnspec.picture.diagram import Box, Diagram, Edge
 from nnspec.record import dataclass

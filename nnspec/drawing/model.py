@@ -12,13 +12,12 @@ from nnspec.drawing.body import Body
 from nnspec.drawing.parts import Part
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.graph import Graph, Node
+from nnspec.graph import Graph, Node, outputs_of
 from nnspec.graph.types import count as elements
 from nnspec.graph.types import show
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.picture.diagram import Box, Diagram, Edge
 from nnspec.record import dataclass
-from nnspec.step import outputs_of
 
 PLACING = {"cut", "reshape"}
 """What `h[-1]` becomes."""

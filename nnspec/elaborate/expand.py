@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from itertools import islice
 from math import inf
+from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate import batch, lists
@@ -13,15 +14,21 @@ from nnspec.elaborate.calls import PLAIN, Calls
 from nnspec.elaborate.folding import folded, is_constant
 from nnspec.elaborate.names import unknown, value_of
 from nnspec.elaborate.pipelines import pipe
-from nnspec.elaborate.scan import OneStep, scan
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import run_body
 from nnspec.elaborate.values import Applied, Poisoned, Tensor, Unsized, Value, describe, is_dim, is_number
 from nnspec.graph import Dim, Op, Size, Var
+from nnspec.lazy import Module
 from nnspec.ops import OPS
 from nnspec.ops.operators import BINARY, UNARY
 from nnspec.syntax import ast
 from nnspec.syntax.commas import part_of_number
+
+if TYPE_CHECKING:
+    from nnspec.elaborate import scan
+    from nnspec.elaborate.scan import OneStep
+else:
+    scan = Module("nnspec.elaborate.scan")
 
 MAX_BITS = 63
 TOO_LARGE = "this number is too large for the graph"
@@ -83,7 +90,7 @@ class Elaborator(Calls):
             case ast.Attribute():
                 return self.owned_value(e, scope)
             case ast.Scan():
-                return scan(self, e, scope)
+                return scan.scan(self, e, scope)
             case _:
                 raise fault("E106", "this is not a value here", e.span)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nnspec.elaborate.answers import Answer, Continuation
 from nnspec.elaborate.values import Owned, Row, Tensor
 from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
+
+if TYPE_CHECKING:
+    from nnspec.elaborate.answers import Answer, Continuation
 
 
 @dataclass(frozen=True, eq=False)

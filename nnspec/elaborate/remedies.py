@@ -9,9 +9,9 @@ from typing import Any
 from nnspec.diagnostics import Fix, Span
 from nnspec.elaborate.values import Tensor, Value
 from nnspec.graph import Dim, Graph, Node, Shape, Var
+from nnspec.graph.loop import is_stand_in
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
-from nnspec.loops import is_stand_in
 from nnspec.syntax.words import is_name
 
 SIGNAL_RANK, IMAGE_RANK = 3, 4

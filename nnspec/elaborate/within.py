@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from nnspec.autodiff import behind
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.graph import Graph
-from nnspec.loops import is_stand_in
+from nnspec.graph.loop import is_stand_in
+from nnspec.graph.paths import behind
 from nnspec.record import dataclass
 
 if TYPE_CHECKING:

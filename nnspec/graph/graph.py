@@ -271,3 +271,8 @@ class Graph:
             self._last_number[wish] = self._last_number.get(wish, 1) + 1
             name = f"{wish}_{self._last_number[wish]}"
         return name
+
+
+def outputs_of(graph: Graph, *kinds: str) -> dict[str, str]:
+    """The outputs whose public names start with these kinds."""
+    return {public: n for public, n in graph.outputs.items() if public.split(":")[0] in kinds}

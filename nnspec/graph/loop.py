@@ -10,15 +10,22 @@ from typing import Any
 from nnspec.graph.graph import Graph
 from nnspec.graph.node import Node
 from nnspec.graph.types import Dim, Sized, Type, size_names, with_batch
+from nnspec.graph.var import Var
 from nnspec.graph.walk import walk
 from nnspec.record import dataclass
 
 KINDS = ("carry", "item", "given")
+STAND_IN = "/step"
+"""What the names of sources begin with that stand for values of one step while its formulas are read."""
 
 
 def with_bodies(node: Node, change: Callable[[Graph], Graph]) -> dict[str, Any]:
     """The attributes of a node, with the body of a loop changed."""
     return {k: Loop(change(v.body)) if isinstance(v, Loop) else v for k, v in node.attrs}
+
+
+def is_stand_in(value: Var) -> bool:
+    return value.name.startswith(STAND_IN)
 
 
 @dataclass(frozen=True, eq=False)

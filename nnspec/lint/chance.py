@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
-from nnspec.graph import BATCH, Node
+from nnspec.graph import BATCH, Node, outputs_of
 from nnspec.graph.types import show
 from nnspec.lint.network import PRODUCTS, Network, Wiring, call_at
-from nnspec.step import outputs_of
 from nnspec.syntax import ast
 
 REDUCING = ("sum", "mean", "max", "min")

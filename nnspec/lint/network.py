@@ -7,13 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from nnspec.autodiff import behind, receivers
 from nnspec.diagnostics import Span, uncommented
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.training import Training
 from nnspec.elaborate.values import Applied, Function, Owned, Saved, Tensor
 from nnspec.graph import Graph, Node
+from nnspec.graph.paths import behind, receivers
 from nnspec.graph.types import bind, count, size_names
 from nnspec.record import dataclass
 from nnspec.rewrite.rules import fits

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from nnspec.diagnostics import Diagnostic, Span, uncommented
 from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
-from nnspec.graph import Graph, Node
+from nnspec.graph import Graph, Node, outputs_of
 from nnspec.lint.network import Network
-from nnspec.step import outputs_of
 
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")

@@ -1,34 +1,10 @@
 """Graph to graph, same meaning: rules written in the language, and what makes loops fast."""
 
-from nnspec.graph import Graph, Node
-from nnspec.graph.loop import with_bodies
-from nnspec.rewrite.factors import lighter
-from nnspec.rewrite.loops import hoist, start_with, trim
-from nnspec.rewrite.neighbours import join_neighbours
-from nnspec.rewrite.rows import rows_first
 from nnspec.rewrite.rules import Rule, load_rules, rewrite
-from nnspec.rewrite.slopes import with_slopes
 
 STABLE = ("stability", "views", "algebra", "stopped")
 BEFORE_GRADIENTS = ("stability", "views", "pooling", "algebra")
 AFTER_GRADIENTS = ("algebra", "broadcast", "stopped")
 FOR_EXPORT = ("export",)
 
-
-def rewrite_step(graph: Graph) -> Graph:
-    """Loss and gradients after the rules, their loops as short as can be: for a graph that nobody differentiates again."""
-    graph = start_with(hoist(trim(rewrite(graph, *AFTER_GRADIENTS))))
-    return lighter(with_slopes(rows_first(rewrite(trim(_in_loops(graph)), *AFTER_GRADIENTS))))
-
-
-def _in_loops(graph: Graph) -> Graph:
-    """The same with bodies that compute neighbouring pieces in one go."""
-
-    def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
-        attrs = with_bodies(node, lambda body: rewrite(join_neighbours(_in_loops(body)), "loops", "stopped"))
-        return new.add(node.op, inputs, attrs, node.type, node.name)
-
-    return graph.rebuilt(rule)
-
-
-__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "STABLE", "Rule", "lighter", "load_rules", "rewrite", "rewrite_step"]
+__all__ = ["AFTER_GRADIENTS", "BEFORE_GRADIENTS", "FOR_EXPORT", "STABLE", "Rule", "load_rules", "rewrite"]

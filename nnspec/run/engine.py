@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnspec import step as steps
 from nnspec.array import Array
 from nnspec.compile import Compilation
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.update import optimizer_states
 from nnspec.elaborate.values import Owned
-from nnspec.graph import Graph, Type
+from nnspec.graph import Graph, Type, outputs_of
 from nnspec.optimization import LR, T
 from nnspec.record import dataclass
 from nnspec.rewrite.planes import with_planes
@@ -220,7 +219,7 @@ class Engine:
         Another `draw` gives random formulas other numbers.
         """
         program = self._in_use(self.spec.evaluation, "evaluation", fields, draw)
-        return {n: program.output(n) for n in steps.outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
+        return {n: program.output(n) for n in outputs_of(self.spec.evaluation, "loss", "metric", EXAMPLES)}
 
     @alone
     def metrics(self, fields: Mapping[str, Array], examples: Mapping[str, Array], graph: Graph) -> dict[str, Array]:
@@ -236,7 +235,7 @@ class Engine:
         """
         self._draw[...] = self.steps_done + self.unstepped if draw is None else draw
         bound = self._bound(self.spec.gradients, "gradients", fields)
-        loss = self._losses(bound, steps.outputs_of(self.spec.gradients, "loss"), fields)
+        loss = self._losses(bound, outputs_of(self.spec.gradients, "loss"), fields)
         for share in bound.grads[1:]:
             np.add(self._grads.buffer, share.buffer, self._grads.buffer)
         self.unstepped += draw is None
@@ -290,13 +289,13 @@ class Engine:
     def _in_one(self, number: int, graph: Graph, fields: Mapping[str, Array]) -> Step:
         self._optimizer_buffers()
         bound = self._bound(graph, f"step {number}", fields)
-        return Step(bound, partial(self._losses, bound, steps.outputs_of(graph, "loss")))
+        return Step(bound, partial(self._losses, bound, outputs_of(graph, "loss")))
 
     def _in_two(self, number: int, phase: Phase, fields: Mapping[str, Array]) -> Step:
         """Gradients, and the update over flat buffers."""
         bound = self._bound(phase.objective, f"objective {number}", fields)
         update = self._update(phase, number, bound)
-        losses = steps.outputs_of(phase.objective, "loss")
+        losses = outputs_of(phase.objective, "loss")
 
         def run(fields: Mapping[str, Array]) -> float:
             self.settle()
@@ -335,7 +334,7 @@ class Engine:
         if key not in self._programs:
             sizes = self._sizes(fields)
             check_reach(graph, sizes)
-            kept: Collection[str] = steps.outputs_of(graph, *TARGETS)
+            kept: Collection[str] = outputs_of(graph, *TARGETS)
             self._programs[key] = self._planner.bind(graph, sizes, self._memory(), kept)
         return self._programs[key]
 

@@ -13,7 +13,8 @@ from nnspec.graph.types import BATCH_NAME
 from nnspec.optimization import Turn, share_of
 from nnspec.plan.shard import cut
 from nnspec.record import dataclass
-from nnspec.rewrite import lighter, rewrite
+from nnspec.rewrite import rewrite
+from nnspec.rewrite.factors import lighter
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Runnable

@@ -12,14 +12,14 @@ import numpy as np
 from nnspec.array import Array
 from nnspec.diagnostics import Span
 from nnspec.elaborate.primitives import SEED, STEP
-from nnspec.graph import Graph, Node
+from nnspec.graph import Graph, Node, outputs_of
 from nnspec.graph.types import bind
 from nnspec.lint.network import Product, Wiring, name_of
 from nnspec.record import dataclass
 from nnspec.run import reference
 from nnspec.run.batches import Rows
 from nnspec.run.engine import Engine
-from nnspec.step import Phase, outputs_of
+from nnspec.step import Phase
 from nnspec.train.check import Fields, examples
 
 MOST, LEAST, WORK, ROOM, ENOUGH = 128, 8, 2e8, 1e8, 64

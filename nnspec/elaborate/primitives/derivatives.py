@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from nnspec.autodiff import gradients
+from typing import TYPE_CHECKING
+
 from nnspec.diagnostics import fault
 from nnspec.elaborate.primitives.table import Arguments, builtin
 from nnspec.elaborate.values import Tensor, Value, describe
 from nnspec.elaborate.within import Derivative
 from nnspec.graph import Graph, Node
+from nnspec.lazy import Module
 from nnspec.ops import OPS
 from nnspec.rewrite import BEFORE_GRADIENTS, rewrite
+
+if TYPE_CHECKING:
+    from nnspec import autodiff
+else:
+    autodiff = Module("nnspec.autodiff")
 
 
 @builtin("grad(y, x)")
@@ -26,7 +33,7 @@ def _grad(a: Arguments) -> Value:
     part, by = _between(y, x)
     a.e.derivatives.append(Derivative.of(part, part.outputs["y"], x.var.name, a.at("x").text, a.span))
     on_the_way = len(part)
-    (gradient,) = gradients(part, part.outputs["y"], [by])
+    (gradient,) = autodiff.gradients(part, part.outputs["y"], [by])
     a.e.budget.foresee_derivatives(on_the_way, len(part.needed([gradient.name])), a.span)
     moved = a.e.graph.insert(part, [gradient.name], {by: x.var.name})
     return Tensor(a.e.graph.var(moved[gradient.name]), x.batched, a.span)
