@@ -7,10 +7,11 @@ from dataclasses import replace
 from functools import cached_property
 
 from nnspec.derivation.axes import Axes, from_first
-from nnspec.derivation.signs import PRODUCT, SUM, Piece, Signs, Term
+from nnspec.derivation.calls import Calls
+from nnspec.derivation.signs import PRODUCT, Piece, Signs, Term
 from nnspec.derivation.sums import REDUCTIONS, is_over_the_batch, sums_of
-from nnspec.graph import BATCH, Dim, Graph, Node, Shape
-from nnspec.graph.types import BATCH_NAME, broadcast, count
+from nnspec.graph import BATCH, Graph, Node, Shape
+from nnspec.graph.types import BATCH_NAME, broadcast
 from nnspec.ops.operators import BINARY
 from nnspec.record import dataclass
 
@@ -48,6 +49,10 @@ class Formula:
         return Axes(self.graph, self.names)
 
     @cached_property
+    def calls(self) -> Calls:
+        return Calls(self.signs)
+
+    @cached_property
     def terms(self) -> dict[str, Term]:
         """What has been written so far."""
         return {}
@@ -64,19 +69,7 @@ class Formula:
         """What is written of a node, in the shape of that."""
         fits = term.shape == self.axes.shape(name) or name in self.names
         kept = None if fits else self.kept(self.graph[name])
-        return kept or self.shaped(term, self.axes.shape(name))
-
-    def shaped(self, term: Term, shape: Shape) -> Term:
-        if term.shape == shape:
-            return term
-        if shape == tuple(d for d in term.shape if d != 1):
-            return self.called("squeeze", shape, term)
-        if shape == (count(term.shape),) and len(term.shape) > 1:
-            return self.called("flatten", shape, term)
-        return self.called("reshape" if count(term.shape) == count(shape) else "expand", shape, term, self.sizes(shape))
-
-    def called(self, function: str, shape: Shape, *arguments: Term) -> Term:
-        return replace(self.signs.call(function, arguments), shape=shape)
+        return kept or self.calls.shaped(term, self.axes.shape(name))
 
     def share(self, name: str) -> Term:
         """What the shares of all examples add up to a value."""
@@ -89,7 +82,7 @@ class Formula:
         inside = self.of_one_example(node)
         if node.op.name in REDUCTIONS or node.name in self.left_out or not is_over_the_batch(self.graph, node):
             return inside
-        return self.called("batch_sum", inside.shape, inside)
+        return self.calls.of("batch_sum", inside.shape, inside)
 
     def of_one_example(self, node: Node) -> Term:
         if node.op.name in PRODUCTS:
@@ -167,7 +160,7 @@ class Formula:
             case "pad":
                 return self.padded(node, self.exact(first))
             case "reshape":
-                return self.taken(node) or self.kept(node) or self.shaped(self.exact(first), self.axes.shape(node.name))
+                return self.taken(node) or self.kept(node) or self.calls.shaped(self.exact(first), self.axes.shape(node.name))
             case "transpose":
                 axes = [a - (BATCH in node.type.shape[:1]) for a in node.attributes["axes"] if node.type.shape[a] != BATCH]
                 return signs.call("transpose", [self.exact(first), Term(str(axes))])
@@ -180,22 +173,19 @@ class Formula:
             case other:
                 return signs.call(other, [*map(self.exact, node.inputs), *self.along(node)])
 
-    def sizes(self, shape: Shape) -> Term:
-        return Term(f"[{', '.join(self.size(d).text for d in shape)}]")
-
     def along(self, node: Node, usual: int = -1) -> list[Term]:
         """The axis of one example that an operation goes along, where it is not the usual one."""
         axis = node.attributes.get("axis")
         shape = self.graph[node.inputs[0]].type.shape if node.inputs else ()
         axes = [a - (BATCH in shape[:1]) for a in node.attributes.get("axes", () if axis is None else (axis,))]
-        return [self.axis(axes)] if axes and axes != [usual % (len(shape) - (BATCH in shape[:1]))] else []
+        return [self.calls.axis(axes)] if axes and axes != [usual % (len(shape) - (BATCH in shape[:1]))] else []
 
     def without(self, name: str, node: Node) -> Term:
         """What is put side by side along an axis, before it got that."""
         x = self.graph[name]
         inner = self.graph[x.inputs[0]] if x.op.name == "expand" else x
         axis, shape = node.attributes["axis"] - node.type.leads_with_batch, self.axes.shape(name)
-        return self.shaped(self.term(inner.inputs[0]), shape[:axis] + shape[axis + 1 :])
+        return self.calls.shaped(self.term(inner.inputs[0]), shape[:axis] + shape[axis + 1 :])
 
     def known(self, node: Node) -> Term:
         """A value that is made of nothing else: numbers, a size, or positions."""
@@ -203,8 +193,8 @@ class Formula:
             case "const":
                 return self.signs.constant(node.attributes["value"])
             case "size_of":
-                return replace(self.size(node.attributes["size"]), is_size=True)
-        return self.signs.call("range", [self.signs.number(0), self.size(node.attributes["length"])])
+                return replace(self.calls.size(node.attributes["size"]), is_size=True)
+        return self.signs.call("range", [self.signs.number(0), self.calls.size(node.attributes["length"])])
 
     def factors(self, node: Node) -> tuple[float, list[Term], list[Term]]:
         """A product taken apart: a number, what is multiplied, and what it is divided by."""
@@ -233,7 +223,7 @@ class Formula:
                 return self.factors_of_sum(total, keep=total is not node)
             case "reshape" if (number := (inner := self.factors_of(node.inputs[0]))[0]) != 1:
                 x = self.fitted(self.product(1.0, *inner[1:]), node.inputs[0])
-                return number, [self.shaped(x, self.axes.shape(node.name))], []
+                return number, [self.calls.shaped(x, self.axes.shape(node.name))], []
         return 1.0, [self.written(node)], []
 
     def factors_of_sum(self, node: Node, *, keep: bool) -> tuple[float, list[Term], list[Term]]:
@@ -249,20 +239,13 @@ class Formula:
     def factors_of(self, name: str) -> tuple[float, list[Term], list[Term]]:
         return self.factors(self.graph[name])
 
-    def size(self, size: Dim) -> Term:
-        """A size that may be known only at run time."""
-        if isinstance(size, int):
-            return self.signs.number(size)
-        parts = [(factor, [self.signs.name(n) for n in names]) for names, factor in size.terms]
-        return self.signs.sum([(1 if factor > 0 else -1, self.signs.product(abs(factor), names, [])) for factor, names in parts])
-
     def padded(self, node: Node, x: Term) -> Term:
         """What comes back through a cut: a piece between zeros."""
         axis, before, after = (node.attributes[a] for a in ("axis", "before", "after"))
         if before == after == 0:
             return x
         place = (axis - node.type.has_batch, before, node.type.shape[axis] - after, node.type.shape[axis])
-        numbers = (self.size(d) for d in (place[0], before, after))
+        numbers = (self.calls.size(d) for d in (place[0], before, after))
         return replace(self.signs.call("pad_axis", [x, *numbers]), piece=Piece(x, *place))
 
     def unchanged(self, node: Node) -> str:
@@ -315,18 +298,9 @@ class Formula:
         keep = keep or (node.attributes["keep"] and not leads)
         rest = tuple(1 if a in over else d for a, d in enumerate(shape) if keep or a not in over)
         if over:
-            x = self.called(node.op.name, rest, self.fitted(x, operand), *self.ways(over, shape, keep=keep))
+            x = self.calls.of(node.op.name, rest, self.fitted(x, operand), *self.calls.ways(over, shape, keep=keep))
         over_all = BATCH in (self.graph[operand].type.shape[a] for a in axes) and node.name not in self.left_out
-        return self.called(f"batch_{node.op.name}", x.shape, x) if over_all else x
-
-    def ways(self, over: list[int], shape: Shape, *, keep: bool) -> list[Term]:
-        """How a reduction goes: along which axes, if not all, and whether they stay."""
-        kept = [Term(f"{self.signs.name('keep').text} = {self.signs.name('true').text}", SUM)] if keep else []
-        return [*([self.axis(over)] if len(over) < len(shape) else []), *kept]
-
-    def axis(self, axes: Sequence[int]) -> Term:
-        text = str(axes[0]) if len(axes) == 1 else f"[{', '.join(map(str, axes))}]"
-        return Term(f"{self.signs.name('axis').text} = {text}", SUM)
+        return self.calls.of(f"batch_{node.op.name}", x.shape, x) if over_all else x
 
 
 def common(terms: Sequence[Term]) -> Shape:
