@@ -28,6 +28,10 @@ schedule share = lr / 2
 schedule factor = 0.9^epoch
 schedule whole = 0.01 * 0.9^epoch
 optimizer up(lr) {{ w <- w + lr * g }}
+fn chosen(u) = if u > 0 then u else 0
+fn bent(u) = if u < 0 then 0 else u
+fn gated(u) = u * (u > 0)
+fn open(u) = (u >= 0) * u
 model M {{
   input  x: [4]
   target y: class({classes})
@@ -87,10 +91,13 @@ SAYS: dict[str, tuple[dict[str, object], list[str]]] = {
     "an optimizer that goes up": ({"more": "  schedule falling(9)\n", "optimizer": "up(lr = 0.1)"}, []),
     "a schedule that is meant": ({"more": "  schedule warmup(100) # nnspec: allow W116: the first part of a longer run\n"}, []),
     "a rate that kills": ({"optimizer": "sgd(lr = 1e3)", "stages": "dense(8) -> relu -> dense(8) -> relu"}, ["W401"]),
-    "a rate that kills a relu of one's own": (
-        {"optimizer": "sgd(lr = 1e3)", "stages": "dense(8) -> max(0) -> dense(8) -> max(0)"},
-        ["W401"],
-    ),
+    **{
+        f"a rate that kills a relu of one's own, {relu}": (
+            {"optimizer": "sgd(lr = 1e3)", "stages": f"dense(8) -> {relu} -> dense(8) -> {relu}"},
+            ["W401"],
+        )
+        for relu in ("max(0)", "chosen", "bent", "gated", "open")
+    },
     "inputs that were never scaled": ({"stages": "dense(8) -> tanh", "x": 100 * X}, ["W402"]),
     "a loss that does not fall": ({"optimizer": "sgd(lr = 1e-9)", "epochs": 5}, ["W405"]),
     "too few epochs to tell": ({"optimizer": "sgd(lr = 1e-9)", "epochs": 4}, []),

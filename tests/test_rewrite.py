@@ -68,7 +68,9 @@ def built(rule: Rule) -> Graph:
     for x_shape, s, t in product(shapes, [(3, 4), (3, 1), (1, 3, 4), (1, 1)], [(3, 1), (3, 4), (1, 3, 4)]):
         graph = Graph(dtype="float64")
         windows = {"k": (2,), "s": (2,), "p": (1, 1)} if "pool" in rule.text else {"k": False, "s": s}
-        side = Side(graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, "f": 0.75, "o": (1, 0), "l": 1, "n": 1, "m": 2, **windows})
+        side = Side(
+            graph, rule, x_shape, {"a": (1,), "t": t, "e": 0.25, "f": 0.75, "o": (1, 0), "l": 1, "n": 1, "m": 2, "d": "float64", **windows}
+        )
         try:
             left, right = side.build(rule.left), side.build(rule.right)
             assert isinstance(left, Var) and isinstance(right, Var) and left.type == right.type
@@ -149,6 +151,9 @@ AT_A_KINK = {
     "if p < 0 then 2 * (exp(p) - 1) else p": 1,
     "if p <= 0 then 2 * (exp(p) - 1) else p": 2,
     "elu(p, 2)": 1,
+    "p * (p > 0)": 0,
+    "p * (p >= 0)": 1,
+    "if p > 0 then p else 0": 0,
 }
 
 
@@ -178,6 +183,13 @@ def test_the_cross_entropy_of_the_texts_has_the_gradient_of_torch_from_weights_o
 def test_a_max_with_zero_is_a_relu_where_nothing_is_differentiated() -> None:
     net = nnspec.loads("model M { input x: [3]  output y = max(x, 0) }")
     assert [n.op.name for n in net.graph] == [n.op.name for n in net.spec.deployed] == ["input", "relu"]
+
+
+def test_a_product_with_the_truth_value_of_its_sign_is_a_relu_and_a_choice_keeps_what_it_makes_of_nan() -> None:
+    net = nnspec.loads("model M { input x: [2]  l = log(x)  output y = l * (l > 0)  output z = if l > 0 then l else 0 }")
+    assert [n.op.name for n in net.graph if n.op.name in ("mul", "relu", "where")] == ["relu", "where"]
+    out = net(x=[[0.0, -1.0]])
+    assert out["y"][0, 0] == 0 and out["z"].tolist() == [[0.0, 0.0]]
 
 
 @pytest.mark.parametrize("formula", ["log(exp(x) / sum(exp(x)))", "log(softmax(x))", "x - log(sum(exp(x)))"])

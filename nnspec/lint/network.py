@@ -23,6 +23,12 @@ from nnspec.syntax.parser import parse_piece
 _WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))
 PRODUCTS = ("matmul", "conv", "conv_input_grad")
+RELUS: Mapping[str, tuple[str, ...]] = {
+    "maximum": ("maximum(x, 0)",),
+    "where": ("where(x > 0, x, 0)", "where(x >= 0, x, 0)", "where(x < 0, 0, x)", "where(x <= 0, 0, x)"),
+    "mul": ("x * cast(x >= 0, dtype = d)",),
+}
+"""Forms of relu, by their operation, that are not rewritten to it: they give another gradient at 0, or 0 for what is no number."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,8 @@ class Wiring:
         return self.products[name], [*way, name]
 
     def activation(self, node: Node) -> str:
-        """The operation of a node, which is relu also in a `max(x, 0)`, whose gradient at 0 is another."""
-        return "relu" if node.op.name == "maximum" and fits("maximum(x, 0)", self.graph, node.name) else node.op.name
+        """The operation of a node, which is relu in whatever form it is written."""
+        return "relu" if any(fits(form, self.graph, node.name) for form in RELUS.get(node.op.name, ())) else node.op.name
 
     def after(self, name: str) -> Iterator[Node]:
         """The first operations on a value that are not affine, and products."""
