@@ -23,7 +23,8 @@ def test_what_other_frameworks_say_is_translated_into_what_there_is() -> None:
     names = Definitions().names() | {"true", "false", "drop"}
     assert {*vocabulary.SAME, *vocabulary.ALIKE} <= names
     others = [*vocabulary.SAID, *FORMULAS, *" ".join(vocabulary.WITHOUT).split()]
-    assert not set(others) & (foreign.NAMES.keys() | names) and len(others) == len(set(others))
+    words = [word.replace("_", "") for word in others]
+    assert not set(words) & (foreign.NAMES.keys() | names) and len(words) == len(set(words))
     arguments = {p.name for f in public().values() for p in f.definition.parameters} | {
         p.name for b in builtins().values() if isinstance(b, Builtin) for p in b.parameters
     }
@@ -52,8 +53,62 @@ def test_a_function_that_others_have_is_never_taken_for_another_unasked(kind: st
     assert len(theirs) > 10 and done
     same = {n for n, guess in done.items() if n.lower().replace("_", "") == guess.replace("_", "") or n == "zero_"}
     assert {n: guess for n, guess in done.items() if n not in same} == {
-        n: foreign.SAME.get(n.lower().rstrip("_"), ("",))[0] for n in set(done) - same
+        n: foreign.SAME.get(n.lower().replace("_", ""), ("",))[0] for n in set(done) - same
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "guess"),
+    [
+        ("x -> clamp(0, 1)", "clip"),
+        ("x -> tf.clip_by_value(0, 1)", "clip"),
+        ("x -> Affine(3)", "dense"),
+        ("x -> unflatten([2, 2])", "reshape"),
+        ("x -> SpatialDropout1D(0.5)", "dropout"),
+        ("x -> ZeroPad2d(1)", "pad"),
+        ("F.scaled_dot_product_attention(x, x, x)", "attention"),
+        ("F.smooth_l1_loss(x, x)", "huber"),
+        ("nll_loss(x, x)", "nll"),
+        ("hinge_loss(x, x)", "hinge"),
+        ("f1_score(x, x)", "f1"),
+        ("top_k_accuracy(x, x)", "top_k"),
+        ("SparseCategoricalAccuracy(x, x)", "accuracy"),
+        ("optax.sigmoid_binary_cross_entropy(x, x)", "bce_logits"),
+        ("tf.nn.sparse_softmax_cross_entropy_with_logits(x, x)", "cross_entropy"),
+    ],
+)
+def test_a_word_of_other_frameworks_leads_to_what_is_the_same_in_one_word_or_in_several(written: str, guess: str) -> None:
+    (d,) = diagnostics(model(f"output y = {written}"))
+    assert d.fix and (d.code, d.fix.text) == ("E101", guess)
+
+
+@pytest.mark.parametrize(
+    ("settings", "guess"), [((*WELL, "  schedule cosine_decay"), "cosine"), (("  epochs 3", "  optimizer AdamOptimizer(0.1)"), "adam")]
+)
+def test_a_schedule_or_optimizer_is_known_by_its_longer_name(settings: tuple[str, ...], guess: str) -> None:
+    (d,) = diagnostics(training(*settings))
+    assert d.fix and (d.code, d.fix.text) == ("E101", guess)
+
+
+@pytest.mark.parametrize(
+    ("written", "help_"), [("x -> unsqueeze(0)", "stack(x)"), ("x -> normalize", "sqrt(sum(x ^ 2))"), ("x -> RandomFlip", "augment")]
+)
+def test_what_no_other_name_does_is_said(written: str, help_: str) -> None:
+    (d,) = diagnostics(model(f"output y = {written}"))
+    assert d.fix is None and help_ in d.help
+
+
+def test_the_opposite_of_a_name_is_no_slip_of_it() -> None:
+    (d,) = diagnostics(model("mixed = 2 * x", "output y = unmixed"))
+    assert d.code == "E101" and d.fix is None
+
+
+@pytest.mark.parametrize(
+    ("written", "said"), [("AdaptiveAvgPool2d(1)", "It takes no arguments"), ("GaussianNoise(0.1)", "By place it takes std")]
+)
+def test_of_arguments_by_place_is_said_which_there_are(written: str, said: str) -> None:
+    (d,) = diagnostics(f"model M {{\n  input x: [1, 4, 4]\n  output y = x -> {written}\n}}")
+    assert d.help.endswith(f"? {said}") and d.fix and not d.fix.safe
 
 
 FORMULAS = {word: formula for formula, words in vocabulary.FORMULAS.items() for word in words.split()}

@@ -12,6 +12,8 @@ from nnspec.elaborate import vocabulary
 
 TRANSPOSED = re.compile(r"(.+?)(?:\.T|ᵀ)")
 FRACTION = re.compile("[¼-¾⅐-⅞]")
+OF_OPTIMIZER = re.compile(r"(?<=.)_?optimizer\Z", re.I)
+OPPOSITE = re.compile("(?:un|de|non)_?(.+)")
 POWER = re.compile("(.+?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 
@@ -24,14 +26,19 @@ def by_word(table: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-SAME, ALIKE = by_word(vocabulary.SAME), by_word(vocabulary.ALIKE)
+def _joined(table: Mapping[str, str]) -> dict[str, str]:
+    """A table of names, which one framework writes in one word and another with `_`."""
+    return {here: words.replace("_", "") for here, words in table.items()}
+
+
+SAME, ALIKE = by_word(_joined(vocabulary.SAME)), by_word(_joined(vocabulary.ALIKE))
 NAMES = SAME | ALIKE
 ARGUMENTS, SETTINGS = by_word(vocabulary.ARGUMENTS), by_word(vocabulary.SETTINGS)
 OF_OPTIMIZERS = {word: own for word, (own,) in by_word(vocabulary.OF_OPTIMIZERS).items()}
 INSTEAD = {
-    **vocabulary.SAID,
-    **{word: f"it is written `{formula}`" for word, (formula,) in by_word(vocabulary.FORMULAS).items()},
-    **dict.fromkeys(" ".join(vocabulary.WITHOUT).split(), "there is none like it: `nnspec doc` lists what there is"),
+    **{word.replace("_", ""): said for word, said in vocabulary.SAID.items()},
+    **{word: f"it is written `{formula}`" for word, (formula,) in by_word(_joined(vocabulary.FORMULAS)).items()},
+    **dict.fromkeys(" ".join(vocabulary.WITHOUT).replace("_", "").split(), "there is none like it: `nnspec doc` lists what there is"),
 }
 """What is said of words in whose place no other name may be put, however alike they are spelt."""
 
@@ -40,7 +47,13 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     """What the user probably meant: the same thing in another framework's words, or a near spelling."""
     word = _word(name)
     foreign = _first(NAMES, word, known)
-    return foreign or (None if word in INSTEAD or POWER.fullmatch(name) or TRANSPOSED.fullmatch(name) else suggest(_last(name), known))
+    return foreign or (None if word in INSTEAD or POWER.fullmatch(name) or TRANSPOSED.fullmatch(name) else _spelt(_last(name), known))
+
+
+def _spelt(word: str, known: Collection[str]) -> str | None:
+    """The name of near spelling, unless it says the opposite."""
+    near, opposite = suggest(word, known), OPPOSITE.fullmatch(word.lower())
+    return None if near and opposite and near.lower() == opposite[1] else near
 
 
 def twin(name: str, known: Collection[str]) -> str | None:
@@ -92,11 +105,11 @@ def _first(words: Mapping[str, tuple[str, ...]], word: str, known: Collection[st
 
 
 def _last(name: str) -> str:
-    """`ReLU` of `nn.ReLU`."""
-    return name.rsplit(".", 1)[-1].rstrip("_")
+    """`ReLU` of `nn.ReLU`, and `Adam` of `AdamOptimizer`."""
+    return OF_OPTIMIZER.sub("", name.rsplit(".", 1)[-1].rstrip("_"))
 
 
 def _word(name: str) -> str:
-    """`relu` of `nn.ReLU`; `Σ` is no `σ`."""
+    """`maxpool2d` of `F.max_pool2d`; `Σ` is no `σ`."""
     last = _last(name)
-    return last if last in NAMES else last.lower()
+    return last if last in NAMES else last.lower().replace("_", "")

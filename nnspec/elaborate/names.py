@@ -119,27 +119,30 @@ def unknown(
     if dot and guess and scope.span_near(head) and guess not in paths:
         return _method(name, guess, span)
     otherwise = f"expected {' or '.join(wanted)}" if wanted else help_for(name)
-    ordered = _ordered_otherwise(name, guess, span, definitions) if guess else None
-    safe = guess in (own, _within(name, paths)) or (guess is not None and is_safe(name, guess) and ordered is None)
+    by_place = _by_place(name, guess, span, definitions) if guess else ""
+    safe = guess in (own, _within(name, paths)) or (guess is not None and is_safe(name, guess) and not by_place)
     place = scope.span_near(guess) or paths.get(guess) if guess else None
     notes = ((place, f"`{guess}` is made here"),) if place and not place.source.library else ()
     if guess and notes and not paths:
         scope.names[name] = POISON  # the mistake may be there, and is one
     more = instead(guess, span, otherwise, safe)
-    if ordered:
-        order = ", ".join(ordered.names[1 : 1 + MAX_ORDER])
-        more["help"] += f" By place it takes {order}, which elsewhere may stand in another order"
+    more["help"] += by_place
     return fault("E101", f"there is no `{name}` here", span, notes=notes, **more)
 
 
-def _ordered_otherwise(name: str, guess: str, span: Span, definitions: Definitions) -> Function | None:
-    """The layer of the library, if it is written as one of another framework whose arguments by place may stand in another order."""
+def _by_place(name: str, guess: str, span: Span, definitions: Definitions) -> str:
+    """What is said of the arguments by place of a layer of the library that is written as one of another framework."""
     layer, text = definitions.find("layer", guess), span.source.text
     if layer is None or not layer.of_library or not _BY_PLACE.match(text, span.end):
-        return None
-    alone = layer.parameters[1:2] and layer.parameters[1].name in vocabulary.FIRST and _ONE_BY_PLACE.match(text, span.end)
+        return ""
+    if not layer.names[1:]:
+        return " It takes no arguments"
+    alone = layer.parameters[1].name in vocabulary.FIRST and _ONE_BY_PLACE.match(text, span.end)
     alike = name.islower() and is_slip(name, guess)
-    return None if alike or (alone and is_slip(name.rpartition(".")[2], guess)) else layer
+    if alike or (alone and is_slip(name.rpartition(".")[2], guess)):
+        return ""
+    order = ", which elsewhere may stand in another order" if layer.names[2:] else ""
+    return f" By place it takes {', '.join(layer.names[1 : 1 + MAX_ORDER])}{order}"
 
 
 def _method(name: str, function: str, span: Span) -> Fault:

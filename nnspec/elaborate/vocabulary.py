@@ -8,22 +8,20 @@ from __future__ import annotations
 SAME = {
     "stop_gradient": "detach stopgradient stop_grad",
     # ---- layers
-    "dense": "linear fullyconnected fully_connected fc lazylinear innerproduct",
+    "dense": "linear fully_connected fc lazylinear innerproduct affine",
     "conv": "conv1d conv2d conv3d convolution convolution1d convolution2d convolutional",
-    "conv_transpose": "convtranspose1d convtranspose2d conv_transpose1d conv_transpose2d conv1dtranspose "
-    "conv2dtranspose deconv deconvolution",
+    "conv_transpose": "conv_transpose1d conv_transpose2d conv1dtranspose conv2dtranspose deconv deconvolution",
     "depthwise": "depthwiseconv2d",
     "separable": "separableconv2d",
-    "maxpool": "maxpool1d maxpool2d maxpooling1d maxpooling2d max_pool2d",
-    "avgpool": "avgpool1d avgpool2d averagepooling1d averagepooling2d avg_pool2d",
+    "maxpool": "maxpool1d maxpool2d maxpooling1d maxpooling2d",
+    "avgpool": "avgpool1d avgpool2d averagepooling1d averagepooling2d",
     "global_avgpool": "globalaveragepooling2d gap",
     "global_maxpool": "globalmaxpooling2d",
-    "pad": "zeropadding2d",
+    "pad": "zeropadding1d zeropadding2d zeropadding3d zeropad1d zeropad2d zeropad3d",
     "crop": "cropping2d",
     "upsample": "upsampling2d",
-    "gaussian_noise": "gaussiannoise",
-    "batchnorm": "batchnorm1d batchnorm2d batchnorm3d batchnormalization batch_norm bn",
-    "layernorm": "layernormalization layer_norm",
+    "batchnorm": "batchnorm1d batchnorm2d batchnorm3d batchnormalization bn",
+    "layernorm": "layernormalization",
     "groupnorm": "groupnormalization",
     "instancenorm": "instancenorm2d",
     "rnn": "simplernn rnncell",
@@ -34,38 +32,34 @@ SAME = {
     "concat": "concatenate cat",
     "reshape": "view",
     "transpose": "permute",
-    "positional": "positionalencoding positional_encoding",
+    "positional": "positional_encoding",
     # ---- activations and losses
-    "leaky_relu": "leakyrelu",
     "sigmoid": "logistic expit",
-    "log_softmax": "logsoftmax",
-    "hard_swish": "hardswish",
-    "mae": "l1loss mean_absolute_error meanabsoluteerror",
-    "mse": "mseloss mean_squared_error meansquarederror",
-    "cross_entropy": "crossentropyloss crossentropy ce categorical_crossentropy sparse_categorical_crossentropy "
-    "categoricalcrossentropy sparsecategoricalcrossentropy",
-    "bce": "bceloss binary_crossentropy binarycrossentropy",
-    "bce_logits": "bcewithlogitsloss",
+    "mae": "l1loss mean_absolute_error",
+    "mse": "mseloss mean_squared_error",
+    "cross_entropy": "crossentropyloss crossentropy ce categorical_crossentropy sparse_categorical_crossentropy",
+    "bce": "bceloss binary_cross_entropy",
+    "bce_logits": "bcewithlogitsloss binary_cross_entropy_with_logits",
     "nll": "nllloss",
     "kl": "kl_divergence",
     "huber": "huberloss",
-    "log_cosh": "logcosh",
     "mean": "reduce_mean average avg impute fillna simpleimputer",
     "sum": "reduce_sum fsum",
     "max": "reduce_max maximum amax fmax",
     "min": "reduce_min minimum amin fmin",
     "abs": "absolute fabs",
+    "clip": "clamp clip_by_value",
     "pi": "π",
     "round": "around rint",
     # ---- initialisers, optimizers, schedules
-    "xavier_uniform": "glorot_uniform glorotuniform xavier glorot",
-    "xavier_normal": "glorot_normal glorotnormal",
-    "he_normal": "kaiming_normal he kaiming henormal",
-    "he_uniform": "kaiming_uniform heuniform",
-    "normal": "randomnormal random_normal",
-    "uniform": "randomuniform random_uniform",
-    "truncated_normal": "truncatednormal trunc_normal",
-    "sgd": "gradientdescent gd gradient_descent stochastic_gradient_descent",
+    "xavier_uniform": "glorot_uniform xavier glorot",
+    "xavier_normal": "glorot_normal",
+    "he_normal": "kaiming_normal he kaiming",
+    "he_uniform": "kaiming_uniform",
+    "normal": "random_normal",
+    "uniform": "random_uniform",
+    "truncated_normal": "trunc_normal",
+    "sgd": "gd gradient_descent stochastic_gradient_descent",
     "exponential": "exponentiallr",
     # ---- what is done about missing values
     "drop": "dropna skip omit remove ignore",
@@ -76,12 +70,20 @@ SAME = {
 """The same in other words."""
 
 ALIKE = {
-    "global_avgpool": "adaptiveavgpool2d", "global_maxpool": "adaptivemaxpool2d", "upsample": "interpolate",
-    "dropout": "dropout1d dropout2d dropout3d spatialdropout2d", "standardize": "normalization", "hard_sigmoid": "hardsigmoid",
-    "kl": "kldivloss", "huber": "smoothl1loss", "hinge": "hingeembeddingloss", "triplet": "tripletmarginloss",
-    "cosine": "cosineembeddingloss cosine_similarity cosineannealinglr cosinedecay", "reverse": "flip", "sigmoid": "σ", "sum": "Σ",
-    "step_decay": "steplr", "exponential": "exponentialdecay", "linear": "linearlr", "on_plateau": "reducelronplateau",
-    "one_cycle": "onecyclelr",
+    "global_avgpool": "adaptiveavgpool2d", "global_maxpool": "adaptivemaxpool2d", "upsample": "interpolate", "reshape": "unflatten",
+    "pad": "constantpad1d constantpad2d constantpad3d", "attention": "scaled_dot_product_attention", "standardize": "normalization",
+    "dropout": "dropout1d dropout2d dropout3d spatialdropout1d spatialdropout2d spatialdropout3d", "hard_sigmoid": "hardsigmoid",
+    "cross_entropy": "softmax_cross_entropy softmax_cross_entropy_with_logits softmax_cross_entropy_with_integer_labels "
+    "sparse_softmax_cross_entropy_with_logits",
+    "bce_logits": "sigmoid_cross_entropy_with_logits sigmoid_binary_cross_entropy",
+    "kl": "kl_div kldivloss", "huber": "smoothl1loss", "hinge": "hinge_loss hingeembeddingloss", "triplet": "tripletmarginloss",
+    "accuracy": "accuracy_score categorical_accuracy sparse_categorical_accuracy",
+    "top_k": "top_k_accuracy top_k_categorical_accuracy top5", "auc": "roc_auc_score auroc", "f1": "f1_score",
+    "confusion": "confusion_matrix", "bce": "log_loss",
+    "cosine": "cosineembeddingloss cosine_similarity cosineannealinglr cosine_decay cosine_decay_schedule warmup_cosine_decay "
+    "warmup_cosine_decay_schedule", "reverse": "flip", "sigmoid": "σ", "sum": "Σ",
+    "step_decay": "steplr", "exponential": "exponential_decay", "linear": "linearlr linear_schedule", "on_plateau": "reducelronplateau",
+    "one_cycle": "onecyclelr", "warmup": "linear_warmup",
 }  # fmt: skip
 """Much the same as here, but not to the letter: offered, and never put in without being asked."""
 
@@ -101,7 +103,7 @@ FORMULAS = {
     "1 - erf(x)": "erfc", "mean((x - mean(x)) ^ 2)": "var variance", "sqrt(mean((x - mean(x)) ^ 2))": "std", "sqrt(sum(x ^ 2))": "norm",
     "argmax(-x)": "argmin", "max(x) - min(x)": "ptp",
     # ---- activations
-    "softmax(-x)": "softmin", "-softplus(-x)": "logsigmoid log_sigmoid", "clip(x, -1, 1)": "hardtanh hard_tanh",
+    "softmax(-x)": "softmin", "-softplus(-x)": "log_sigmoid", "clip(x, -1, 1)": "hard_tanh",
     "x - tanh(x)": "tanhshrink", "sign(x) * relu(abs(x) - 0.5)": "softshrink", "if abs(x) > 0.5 then x else 0": "hardshrink",
     "elu(x)": "celu",
     # ---- signs
@@ -124,21 +126,36 @@ WITHOUT = (
     "fliplr flipud roll tile repeat unfold fold rot90 randint randperm round_half_up",
     # ---- activations and losses
     "rrelu crelu relu2 squared_relu threshold sparsemax entmax gumbel_softmax softmax2d swiglu geglu reglu quick_gelu "
-    "squareplus sparse_plus alphadropout alpha_dropout featurealphadropout feature_dropout dropconnect droppath drop_path "
-    "dropblock focal focal_loss dice dice_loss ctc ctcloss ctc_loss poissonnllloss gaussiannllloss soft_margin_loss "
-    "softmarginloss multimarginloss mape msle pinball quantile_loss",
+    "squareplus sparse_plus alpha_dropout featurealphadropout feature_dropout dropconnect drop_path "
+    "dropblock focal focal_loss dice dice_loss ctc ctc_loss poissonnllloss gaussiannllloss soft_margin_loss "
+    "multimarginloss mape msle pinball quantile_loss balanced_accuracy_score zero_one_loss",
     # ---- layers
-    "bilinear convlstm convlstmcell conv_lstm conv_tbc lppool maxunpool1d maxunpool2d maxunpool3d max_unpool2d "
-    "fractionalmaxpool2d spectralnorm spectral_norm weightnorm weight_norm localresponsenorm lrn syncbatchnorm pixelshuffle "
-    "embeddingbag embedding_bag transformerdecoder transformerdecoderlayer",
+    "bilinear convlstm convlstmcell conv_tbc lppool maxunpool1d maxunpool2d maxunpool3d "
+    "fractionalmaxpool2d reflectionpad1d reflectionpad2d reflectionpad3d replicationpad1d replicationpad2d replicationpad3d "
+    "spectral_norm weight_norm localresponsenorm lrn syncbatchnorm pixelshuffle "
+    "embedding_bag transformerdecoder transformerdecoderlayer",
     # ---- optimizers, schedules, initialisers
-    "adabelief adafactor adan adopt asgd ftrl lamb lars lbfgs l_bfgs muon nadamw novograd radam ranger rprop shampoo sgdm sgdw "
+    "adabelief adafactor adan adopt asgd ftrl lamb lars lbfgs muon nadamw novograd radam ranger rprop shampoo sgdm sgdw "
     "sophia sparseadam yogi amsgrad polynomial polynomiallr multistep multisteplr cyclic cycliclr piecewise_constant "
-    "multiplicativelr lecun_uniform lecununiform dirac variance_scaling variancescaling sparse delta_orthogonal",
+    "multiplicativelr lecun_uniform dirac variance_scaling sparse delta_orthogonal",
 )
 """What there is nothing for, and nothing like it may be put in its place."""
 
 SAID = {
+    **dict.fromkeys(
+        ("unsqueeze", "expand_dims", "newaxis"), "an axis of length 1 is added by `stack(x)`, and one at place i by `stack(x, axis = i)`"
+    ),
+    **dict.fromkeys(("split", "chunk"), "a part of a value is written `x[0:2]`"),
+    **dict.fromkeys(
+        ("normalize", "l2_normalize"),
+        "to length 1: `x / sqrt(sum(x ^ 2))`; to mean 0 and deviation 1: `standardize` by the whole data, `layernorm` by each example",
+    ),
+    **dict.fromkeys(
+        ("random_flip", "random_horizontal_flip", "random_crop", "random_rotation", "random_translation", "random_affine"),
+        "images are changed by a setting of the training: `augment image -> flip`",
+    ),
+    "binary_accuracy": "of a probability `metric accuracy = (p > 0.5) == y` is the share that is right, of a logit `(z > 0) == y`",
+    "lambda": "a formula of its own is a stage by its name: `fn f(x) = ...`, and `x -> f`",
     **dict.fromkeys(("none", "null", "nil"), "no name stands for nothing: what has no value is left out"),
     "randn": "numbers of the normal distribution are drawn by `normal(0, 1)`, of a parameter as in `param W: [4, 2] ~ normal(0, 0.01)`",
     "rand": "numbers from 0 to 1 are drawn by `uniform(0, 1)`, of a parameter as in `param W: [4, 2] ~ uniform(-0.1, 0.1)`",
@@ -174,7 +191,7 @@ ARGUMENTS = {
     "size": "num_embeddings input_dim", "kernel": "kernel_size pool_size", "stride": "strides", "pad": "padding mode",
     "dilation": "dilation_rate", "bias": "use_bias", "init": "kernel_initializer weight_init initializer", "alpha": "negative_slope",
     "rate": "p prob dropout", "heads": "num_heads n_heads", "axis": "dim axes", "keep": "keepdim keepdims", "smoothing": "label_smoothing",
-    "eps": "epsilon", "lr": "learning_rate eta step_size", "every": "step_size", "beta1": "beta_1", "beta2": "beta_2",
+    "eps": "epsilon", "lr": "learning_rate eta step_size", "every": "step_size", "beta1": "beta_1 b1", "beta2": "beta_2 b2",
     "decay": "weight_decay", "mu": "momentum", "momentum": "momentum", "std": "stddev sigma", "causal": "is_causal", "groups": "num_groups",
     "reverse": "go_backwards",
 }  # fmt: skip
