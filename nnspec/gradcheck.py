@@ -1,8 +1,11 @@
-"""Gradients against finite differences, in float64, by the reference engine: forward as written, backward as derived."""
+"""Gradients against finite differences, in float64, by the reference engine: forward as written, backward as derived.
+
+What is written may overflow or round away where what is computed, the same in a stable form, does not; there that is what differs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -31,6 +34,8 @@ SURE, MOST_UNSURE = 10.0, 1e-3
 LEAST_BEND = 10.0
 """An error that a bend may explain, in times the jump of the slope there."""
 EXAMPLES, LENGTH = 3, 4
+SAME = 1e-12
+"""How far apart two forms of a loss are that say the same, in times the loss."""
 STOPS = "stop_gradient"
 
 
@@ -39,7 +44,8 @@ class Checked:
     """The largest error over the directions tried for one parameter, scaled by the largest derivative.
 
     Below the `uncertainty` rounding hides what differs. Where the loss `bends`, as at a tie of `min`, no slope is the right one;
-    `beside` says that it was checked next to such a place.
+    `beside` says that it was checked next to such a place. Where numbers overflow or round away in the loss as written, which is then
+    `as_written`, the differences are those of its stable form, the one that is computed.
     """
 
     parameter: str
@@ -48,6 +54,7 @@ class Checked:
     uncertainty: float = 0.0
     bends: bool = False
     beside: bool = False
+    as_written: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -57,11 +64,15 @@ class Checked:
     def verdict(self) -> str:
         if self.bends:
             return "unclear: the loss bends here, as at a tie of `min`, and so has two slopes"
-        if self.error > max(RTOL, self.uncertainty) or np.isnan(self.error):
+        if np.isnan(self.error):
+            return "unclear: a value on the way overflows or is undefined here, and so the gradient is no number"
+        if self.error > max(RTOL, self.uncertainty):
             return f"WRONG (at most {RTOL:g} is right)"
         rounded = f"rounding hides what differs by less than {self.uncertainty:.0e}" if self.error > RTOL else ""
         beside = "beside the first values, at which the loss bends" if self.beside else ""
-        said = "; ".join(filter(None, (rounded, beside)))
+        form = "of the stable form that is computed; as written, overflow or rounding makes the loss"
+        stable = "" if self.as_written is None else f"{form} {self.as_written:.6g}"
+        said = "; ".join(filter(None, (rounded, beside, stable)))
         return ("ok" if self.passed else "unclear") + (f" ({said})" if said else "")
 
 
@@ -122,12 +133,25 @@ def compare(
     spec: Compilation, feeds: Mapping[str, Any], name: str, gradient: Array, random: np.random.Generator, outputs: Sequence[str] = ("loss",)
 ) -> Checked:
     """A gradient of the mean loss of a batch, or of the sum of such outputs, beside finite differences of it."""
-    forward, feeds = _held(spec.training_model[0].graph, feeds)
-
-    def loss(direction: Array, step: float) -> float:
-        return float(sum(reference.run(forward, {**feeds, name: feeds[name] + step * direction}, outputs).values()))
-
     directions = [*_directions(gradient.shape, random)]
+
+    def along(graph: Graph) -> tuple[Checked, float]:
+        forward, held = _held(graph, feeds)
+
+        def loss(direction: Array, step: float) -> float:
+            return float(sum(reference.run(forward, {**held, name: held[name] + step * direction}, outputs).values()))
+
+        return _compared(name, gradient, directions, loss), loss(directions[0], 0)
+
+    found, written = along(spec.training_model[0].graph)
+    if found.passed:
+        return found
+    stable, computed = along(spec.stable)
+    return found if np.isclose(written, computed, rtol=SAME, atol=0) else replace(stable, as_written=written)
+
+
+def _compared(name: str, gradient: Array, directions: list[Array], loss: Callable[[Array, float], float]) -> Checked:
+    """A gradient beside the differences of a loss that is so many steps away in a direction."""
     found = np.array([np.sum(gradient * direction) for direction in directions])
     expected = np.array([(loss(direction, EPS) - loss(direction, -EPS)) / (2 * EPS) for direction in directions])
     scale = max(np.abs(expected).max(), ATOL / RTOL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -86,3 +87,39 @@ def test_a_slope_knows_how_far_it_is_known(f: Callable[[float], float], value: f
     found = slope(f)
     assert abs(found.value - value) <= 10 * found.uncertainty + 1e-10 and found.uncertainty < 1e-4
     assert found.jump == pytest.approx(jump, abs=1e-9)
+
+
+ROUNDED = {
+    "cross_entropy(1000 * w * x, k)": "nan",
+    "sum(softmax(w * x - 1e4) * x)": "nan",
+    "sum(softmax(w * x - 740) * x)": "[0-9.]+",
+    "0.01 * sum(log_softmax(1000 * w * x))": "nan",
+    "log(sum(exp(1000 * w * x)))": "inf",
+    "-log(pick(softmax(1000 * w * x), k))": "nan",
+    "log_cosh(1000 * w * x, 0)": "inf",
+    "sum(scan e in x with h = 0 { h = 0.5 * h + sum(softmax(w * x + e - 1e4) * x) })": "nan",
+}
+OF_W = "model M {{ input x: [3]  input k: class(3)  param w: [] = 0.8  u = {}  output u  loss u }}"
+
+
+@pytest.mark.parametrize("formula", ROUNDED)
+def test_a_loss_that_overflows_as_written_is_checked_in_the_form_that_is_computed(formula: str) -> None:
+    spec = spec_of(OF_W.format(formula))
+    feeds = {"x": np.array([[1.0, 2, 3]]), "k": np.array([1]), "w": np.array(0.8), "seed": 0, "step": 1}
+    gradient = reference.run(spec.gradients, feeds)["grad:w"]
+    right, wrong = (compare(spec, feeds, "w", scale * gradient, np.random.default_rng(0)) for scale in (1, 1.001))
+    assert right.passed and re.search(
+        f"of the stable form .*; as written, overflow or rounding makes the loss {ROUNDED[formula]}\\)$", right.verdict
+    )
+    assert wrong.verdict.startswith("WRONG")
+
+
+def test_a_wrong_gradient_of_what_overflows_nowhere_is_not_explained_by_rounding() -> None:
+    found = checked(spec_of(LINEAR.format("cross_entropy(stack(z, y), 1)")), "dense.W", 1.01)
+    assert found.as_written is None and found.verdict.startswith("WRONG")
+
+
+def test_a_gradient_that_is_no_number_is_neither_right_nor_wrong() -> None:
+    spec = spec_of(OF_W.format("sqrt(w - 1)"))
+    (found,) = gradcheck(spec)
+    assert not found.passed and found.verdict.startswith("unclear: a value on the way overflows or is undefined")

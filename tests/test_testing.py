@@ -149,6 +149,16 @@ def test_a_gradient_is_that_of_torch() -> None:
     assert not outcome(f"{GIVEN} expect grad(loss, x) ~= [{inward[0]:.10f}, {inward[1]:.10f}]").failures
 
 
+def test_a_gradient_is_that_of_the_form_that_is_trained_with_where_what_is_written_overflows() -> None:
+    model = "model M { input x: [3] param w: [] = 1 p = softmax(w * x - 1e4) loss -log(pick(softmax(1000 * w * x), 0)) output p }"
+    x = torch.tensor([1.0, 2, 3], dtype=torch.float64)
+    w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    slope = torch.autograd.grad((torch.softmax(w * x - 1e4, 0) * x).sum(), w)[0].item()
+    given = "given x = [1, 2, 3]"
+    assert not outcome(f"{given} expect grad(loss, w) == 2000 and grad(loss, x) ~= [-1000, 0, 1000]", model).failures
+    assert not outcome(f"{given} expect grad(p * x, w) ~= {slope:.10f}", model).failures
+
+
 def test_weights_are_those_of_seed_0_and_can_be_asked_for_by_their_public_name() -> None:
     model = "model M { input x: [3] target y: [] output z = x -> dense(2) -> relu -> dense(1) as top -> reshape([]) loss (z - y)^2 }"
     w = nnspec.loads(model, dtype="float64").init(0).params["dense.W"][2, 1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nnspec.autodiff import gradients
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, meant
 from nnspec.elaborate import batch
 from nnspec.elaborate.applied import as_kind
@@ -13,6 +12,7 @@ from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.primitives import Arguments, make_builtin
+from nnspec.elaborate.primitives.derivatives import derivative
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.update import check_optimizer, learning_rate
 from nnspec.elaborate.values import Applied, Poisoned, Tensor, Value, describe
@@ -265,7 +265,7 @@ def _gradient(a: Arguments) -> Value:
     for name, t in (("u", u), ("x", x)):
         if not isinstance(t, Tensor) or not t.var.type.is_float:
             raise fault("E106", f"a gradient is of a value of the model with respect to another, not {describe(t)}", a.at(name))
-    return Tensor(gradients(a.e.graph, u.var.name, [x.var.name])[0], x.batched, a.span)
+    return derivative(a, u, x)
 
 
 def _parts(e: ast.Expr) -> tuple[ast.Expr, ...]:

@@ -30,6 +30,11 @@ def _grad(a: Arguments) -> Value:
         raise fault("E202", f"`grad` takes one number for each example, not {describe(y)}", a.at("y"), help=help_)
     if y.batched and not x.batched:
         raise fault("E106", "`grad` by a parameter would mix the examples: it takes a value that each example has", a.at("x"))
+    return derivative(a, y, x)
+
+
+def derivative(a: Arguments, y: Tensor, x: Tensor) -> Tensor:
+    """That of the sum of y by x, from the formulas between them in their stable form."""
     part, by = _between(y, x)
     a.e.derivatives.append(Derivative.of(part, part.outputs["y"], x.var.name, a.at("x").text, a.span))
     on_the_way = len(part)
