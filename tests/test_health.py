@@ -99,6 +99,12 @@ SAYS: dict[str, tuple[dict[str, object], list[str]]] = {
         for relu in ("max(0)", "chosen", "bent", "gated", "open")
     },
     "inputs that were never scaled": ({"stages": "dense(8) -> tanh", "x": 100 * X}, ["W402"]),
+    "weights by which all values grow": (
+        {"stages": "repeat(8) { dense(64, init = normal(0, 1)) -> relu }", "optimizer": "sgd(lr = 1e-12)"},
+        ["W404"],
+    ),
+    "weights by which they grow a little": ({"stages": "repeat(2) { dense(64, init = normal(0, 1)) -> relu }"}, []),
+    "weights of next to nothing": ({"stages": "dense(64, init = normal(0, 1e-6)) -> relu"}, []),
     "a loss that does not fall": ({"optimizer": "sgd(lr = 1e-9)", "epochs": 5}, ["W405"]),
     "too few epochs to tell": ({"optimizer": "sgd(lr = 1e-9)", "epochs": 4}, []),
     "nothing wrong": ({"epochs": 6}, []),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
-from math import log
+from math import isfinite, log
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic
@@ -15,7 +15,7 @@ from nnspec.train.probe import Layer, Look, Probe
 
 SHARE, LAST = 0.02, 0.2
 """Of the time of a training that looking may take, but for the first look; and the seconds that the last one may take in any case."""
-DEAD, SATURATED, FAR = 0.5, 0.8, 200.0
+DEAD, SATURATED, FAR, LONG = 0.5, 0.8, 200.0, 1000.0
 EPOCHS, FALLEN, NEAR = 5, 0.99, 0.02
 
 
@@ -109,6 +109,25 @@ def _saturated(look: Look, when: str) -> Iterator[Diagnostic]:
 
 
 def _gradients(look: Look, when: str) -> Iterator[Diagnostic]:
+    """W404 where they are long in most layers; of others, what becomes of them on their way."""
+    long = [layer for layer in look.gradients if _is_long(layer)]
+    worst = _worst(tuple(long))
+    if worst and 2 * len(long) > len(look.gradients):
+        message = f"the gradient explodes {when}: that of `{worst.name}` is {worst.value:.3g} times as long as its weights"
+        if len(look.gradients) > 1:
+            message += f", and more than {LONG:,.0f} times it is in {len(long)} of {len(look.gradients)} layers"
+        help_ = "smaller weights at the start, a normalisation, inputs of deviation 1 (`standardize`), or targets that are not as large"
+        yield Diagnostic("W404", message, worst.span, help=help_, level="warning")
+    else:
+        yield from _on_the_way(look, when)
+
+
+def _is_long(layer: Layer) -> bool:
+    """Also by what the loss owes to the weights: a gradient is soon long beside weights that are next to nothing."""
+    return isfinite(layer.value) and layer.value > LONG and layer.value * layer.size**2 > LONG
+
+
+def _on_the_way(look: Look, when: str) -> Iterator[Diagnostic]:
     """W403 where less and less reaches the earlier layers, W404 where more and more does: the middle of the first third and of the last."""
     third = max(1, len(look.gradients) // 3)
     early, late = _middle(look.gradients[:third]), _middle(look.gradients[-third:])
