@@ -65,6 +65,60 @@ def test_a_mistake_in_a_formula_is_not_counted_as_a_broken_expectation_too() -> 
     assert d.code == "E101"
 
 
+LET, CALLED = "let n = m\n", "model G {\n  input z: [4]]\n  output g = z -> dense(2)\n}\n"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        model("h = x -> dense(8", "output y = x -> dense(2)", "expect params == 25"),
+        model("h = x -> dense(8) )", "output y = h -> dense(2)", "expect params == 58"),
+        model("output y = x -> dense(2) )", "loss mse(y, 0)", "expect flops > 0", "expect receptive_field(x) == 3"),
+        "fn f(x) = = x\n" + model("h = f(x) -> dense(8)", "output y = x -> dense(2)", "expect params == 50"),
+        "layer l(x) {\n  y = x -> dense(8))\n  return y\n}\n" + model("h = x -> l", "output y = x", "expect params == 40"),
+        LET + model("h = x -> dense(n)", "output y = x -> dense(2)", "expect params == 25"),
+        LET + model("if n > 2 { output y = x -> dense(2) } else { output y = x }"),
+        LET + model("param W: [_, 3] ~ normal", "h = n * (x @ W)", "output y = x"),
+        CALLED + model("output y = G(x)", "expect params == 10"),
+        CALLED.replace("input z: [4]]", "input z: [4] [") + model("share g = G", "output y = x -> g", "expect params == 10"),
+    ],
+)
+def test_nothing_is_expected_of_a_model_of_which_a_statement_is_lost(spec: str) -> None:
+    (d,) = diagnostics(spec)
+    assert d.code != "E207" and d.span
+
+
+def test_an_expectation_of_a_model_that_lost_nothing_holds_beside_mistakes_elsewhere() -> None:
+    whole = model("output y = x -> dense(2)", "expect params == 25")
+    trained = whole + "\ntrain {\n  epochs 3\n  optimizer sgd(0.1\n}"
+    other = whole.replace("model M", "model Other") + "\n" + model("output y = x -> dense(2) )")
+    unused = "fn f(x) = = x\n" + whole
+    assert [[d.code for d in diagnostics(spec)] for spec in (trained, other, unused)] == [
+        ["E207", "E002"],
+        ["E207", "E002"],
+        ["E001", "E207"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("h = x -> dense(8) )", "output y = x -> dense(2)", "loss mean(dense_2.W)"),
+        ("h = x -> dense(8) )", "output y = x -> dense(2)", "loss mean(x @ dense.W @ ones(shape = [8, 3]))"),
+        ("h = x -> dense(8, bais = true)", "output y = x", "loss mean(dense.W)"),
+        ("share enc = dense(3)", "h = x -> enc )", "output y = x", "loss mean(enc.dense.W)"),
+        ("h = x -> dense(8) as one )", "output y = x", "loss mean(one.W)"),
+    ],
+)
+def test_a_parameter_of_a_layer_that_is_lost_is_not_missed(lines: tuple[str, ...]) -> None:
+    assert [d.span.line for d in diagnostics(model(*lines)) if d.span] == [4 if lines[0].startswith("share") else 3]
+
+
+def test_a_wrong_parameter_of_a_pipeline_that_is_there_is_said_beside_a_statement_that_is_lost() -> None:
+    lines = "share enc = dense(3)", "output y = x -> enc", "h = y -> relu )", "loss mean(y @ enc.dense.W)"
+    assert [d.code for d in diagnostics(model(*lines))] == ["E002", "E203"]
+
+
 def found_in(spec: str) -> list[tuple[str, int]]:
     return [(d.code, d.span.line if d.span else 0) for d in diagnostics(spec)]
 

@@ -60,6 +60,7 @@ class Calls(ABC):
     def __init__(self, graph: Graph, definitions: Definitions, *, training: bool, fitting: bool = False) -> None:
         self.graph, self.definitions, self.training, self.fitting = graph, definitions, training, fitting
         self.diagnostics: list[Diagnostic] = []
+        self.complete = True
         self.calls: list[Function] = []
         self.always = {"training": training, "fitting": fitting} | ({"batch": BATCH} if training or fitting else {})
         self.seen = Seen()
@@ -104,7 +105,7 @@ class Calls(ABC):
 
     @contextmanager
     def recovering(self, span: Span) -> Iterator[None]:
-        """Takes the mistake of the statement at `span` and goes on with the next."""
+        """Takes the mistake of the statement at `span` and goes on with the next; what is elaborated is not `complete` then."""
         try:
             yield
         except Fault as error:
@@ -113,6 +114,9 @@ class Calls(ABC):
             self.diagnostics.append(Diagnostic("E502", "this formula is nested too deeply", span))
         except Poisoned:
             pass
+        else:
+            return
+        self.complete = False
 
     def owns(self, scope: Scope) -> bool:
         """Whether parameters and states belong to the definition that is run there; a fn has none, whoever calls it."""
@@ -125,7 +129,7 @@ class Calls(ABC):
     def undoing(self, scope: Scope) -> Callable[[], None]:
         """What undoes all that is done from here on in that scope; what was spent for it is spent."""
         changing: list[tuple[object, str]] = [
-            (self, name) for name in ("owned", "unsized", "unused", "derivatives", "last_name", "diagnostics")
+            (self, name) for name in ("owned", "unsized", "unused", "derivatives", "last_name", "diagnostics", "complete")
         ]
         changing += [(scope.frame, name) for name in ("counts", "taken", "draws")]
         changing += [(outer, name) for outer in scope.chain() for name in ("names", "spans")]

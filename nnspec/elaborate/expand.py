@@ -219,13 +219,13 @@ class Elaborator(Calls):
         """`enc.dense.W`: a parameter by its path."""
         self.graph.depends_on_all()
         path = ast.dotted(e)
-        name = scope.frame.join(path) if path else ""
+        name, head = scope.frame.join(path) if path else "", path.split(".")[0] if path else ""
+        if not self.complete and (name not in self.owned or head not in scope.all_names()):
+            raise Poisoned  # the layer may be in a statement that is lost, and layers are counted: `dense_2`
         if name not in self.owned:
-            if path and scope.is_poisoned(path.split(".")[0]):
-                raise Poisoned
-            if path and path.split(".")[0] in self.unused:
+            if head in self.unused:
                 help_ = "write this after its first use, which makes its parameters"
-                raise fault("E101", f"`{path.split('.')[0]}` has no parameters yet", e.span, help=help_)
+                raise fault("E101", f"`{head}` has no parameters yet", e.span, help=help_)
             raise unknown(path or e.name, e.span, scope, self.definitions, self.paths())
         return Tensor(self.graph.var(name), False, self.owned[name].span)
 

@@ -114,6 +114,7 @@ class _ModelWork:
         self.f, self.e = f, e
         self.scope = Scope(f.scope, Frame().of_definition(f.definition), dict(self.e.always))
         self.e.file = f.scope
+        self.e.complete = not f.scope.is_poisoned(f.name)
         self.e.watched, self.e.frame = self.scope, self.scope.frame
         self.model = Model(f.name, e.graph, f.definition.span, self.scope)
         self.outputs: dict[str, str] = {}
@@ -139,7 +140,7 @@ class _ModelWork:
                 self.scope.names[p.name] = self._default(p)
         body = sorted(self.f.definition.body, key=_turn)
         self._run([s for s in body if not isinstance(s, ast.Expect)])
-        if not self.e.diagnostics:  # or what is missing would not be counted
+        if self.e.complete:  # or what is missing would not be counted
             self._run([s for s in body if isinstance(s, ast.Expect)])
         self._finish()
 
@@ -293,11 +294,11 @@ class _ModelWork:
         model, e = self.model, self.e
         model.owned, model.rows = e.owned, e.rows
         model.fits, model.asks = e.seen.fits or self.f.fits, e.seen.asks or self.f.asks
-        if not e.diagnostics and not self.has_output:
+        if e.complete and not self.has_output:
             e.diagnostics.append(
                 Diagnostic("E110", f"the model `{model.name}` has no output", self.f.definition.name.span, help="add `output NAME`")
             )
-        for unused in () if e.diagnostics else e.unsized.values():
+        for unused in e.unsized.values() if e.complete else ():
             e.diagnostics.append(Diagnostic("E107", f"a size `_` of `{unused.name}` never shows: nothing uses it", unused.span))
         self._outputs_without_targets()
         self._in_order()

@@ -95,9 +95,7 @@ def lost_names(before: str, after: str, offset: int, definitions: Iterable[ast.T
     torn = (
         d.name.id
         for d in definitions
-        if isinstance(d, ast.Definition)
-        and d.kind != "model"
-        and any(d.span.start - offset < end and start < d.span.end - offset for start, end in stretches)
+        if isinstance(d, ast.Definition) and any(d.span.start - offset < end and start < d.span.end - offset for start, end in stretches)
     )
     return frozenset((*words, *torn))
 
