@@ -102,6 +102,18 @@ def test_a_learning_rate_that_is_too_large_shows_the_losses_it_made_and_the_larg
     said = blamed("  output z\n  loss mse(z, y)", "sgd(lr = 10)", 2, engine)
     assert said.code == "E401" and said.span and said.span.text == "sgd(lr = 10)"
     assert "the last losses" in said.label and "the largest weight" in said.message
+    assert [(place.text, text) for place, text in said.notes] == [("mse(z, y)", "the first that is no number: `square` gives inf here")]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_step_of_a_loop_in_which_numbers_grow_beyond_what_floats_hold_is_named(engine: str) -> None:
+    said = blamed(
+        "  param a: [] = 0\n  h = scan e in x with h = z { h = h^2 * (1 + a) + 1e20 + 0 * e }\n  output h\n  loss mse(h[-1], y)",
+        engine=engine,
+    )
+    notes = [(place.text, text) for place, text in said.notes]
+    assert said.code == "E401"
+    assert notes == [("h^2", "the first that is no number: `square` gives inf here, in step 2 of the scan")]
 
 
 def test_the_step_that_goes_wrong_is_the_one_torch_goes_wrong_in() -> None:

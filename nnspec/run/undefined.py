@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnspec.array import Array
-from nnspec.diagnostics import Diagnostic
+from nnspec.diagnostics import Diagnostic, Span
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import bind
 from nnspec.graph.walk import walk
@@ -56,17 +56,36 @@ class Undefined:
     spoilt: str
     at: int | None = None
 
+    @property
+    def _bad(self) -> Array:
+        return ~np.isfinite(self.values[self.node.name])
+
+    @property
+    def _first(self) -> tuple[int, ...]:
+        """Where the first of its values is that is no number."""
+        return tuple(int(i) for i in np.argwhere(self._bad)[0])
+
+    @property
+    def _step(self) -> str:
+        return f", in step {self.at} of the scan" if self.at else ""
+
+    @property
+    def grown(self) -> tuple[tuple[Span, str], ...]:
+        """A note of where the spec has what gave it, for a number that has grown too large."""
+        node, value = self.node, float(self.values[self.node.name][self._first])
+        back = " on the way back" if node.role == "backward" else ""
+        text = f"the first that is no number{back}: `{node.op.name}` gives {value} here{self._step}"
+        return ((node.span, text),) if node.span and not node.span.source.library else ()
+
     def diagnostic(self, when: str = "") -> Diagnostic | None:
         """E411 or E412, or E401 of an optimizer, where it is the operation's fault; None where a number has grown too large."""
-        node, bad = self.node, ~np.isfinite(self.values[self.node.name])
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        given = [float(np.broadcast_to(self.values[i], bad.shape)[at]) for i in node.inputs] if node.op.name in REASONS else []
+        node, bad = self.node, self._bad
+        given = [float(np.broadcast_to(self.values[i], bad.shape)[self._first]) for i in node.inputs] if node.op.name in REASONS else []
         reason = next((r for r in REASONS.get(node.op.name, ()) if r.applies(*given)), None)
         if reason is None:
             return None
-        text, label = reason.text.format(*given), _share(bad, node)
-        if self.at:
-            label = f"{label}, in step {self.at} of the scan".removeprefix(", ")
+        text = reason.text.format(*given)
+        label = f"{_share(bad, node)}{self._step}".removeprefix(", ")
         if node.role == "update":
             message = f"the optimizer left weights that are no numbers{when}: there is {text}"
             return Diagnostic("E401", message, node.span, help=reason.help)

@@ -35,7 +35,7 @@ def went_wrong(trail: Trail, loss: float, step: int, an_epoch: int, before: int)
         said = replace(said, span=span) if said and said.span and said.span.source.library else said
     else:
         said = found.diagnostic(f" any more {when}") if found else None
-    return said or _grown(trail, moment, loss, when, span)
+    return said or replace(_grown(trail, moment, loss, when, span), notes=found.grown if found else ())
 
 
 def _no_rate(schedule: Applied, lr: float, when: str) -> Diagnostic:
