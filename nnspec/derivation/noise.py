@@ -55,5 +55,5 @@ def _is(graph: Graph, name: str, number: float) -> bool:
 
 
 def _number(graph: Graph, name: str) -> float | None:
-    value = graph[name].attributes["value"] if graph[name].op.name == "const" else None
+    value = graph[name].constant
     return float(value) if isinstance(value, int | float) else None

@@ -27,12 +27,8 @@ def sums_of(graph: Graph, name: str) -> frozenset[str]:
             pairs = [(found[0], node.inputs[1]), (found[1], node.inputs[0])][: 1 if node.op.name == "div" else 2]
             return next((sums for sums, other in pairs if sums and sums.isdisjoint(graph.needed([other]))), frozenset())
         case "where":
-            branches = [sums for i, sums in zip(node.inputs[1:], found[1:], strict=True) if not _is_zero(graph[i])]
+            branches = [sums for i, sums in zip(node.inputs[1:], found[1:], strict=True) if graph[i].constant != 0]
             return frozenset().union(*branches) if all(branches) else frozenset()
         case other if other in LINEAR:
             return found[0]
     return frozenset()
-
-
-def _is_zero(node: Node) -> bool:
-    return node.op.name == "const" and node.attributes["value"] == 0

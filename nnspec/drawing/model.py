@@ -236,7 +236,7 @@ class Drawing:
             weights = (node.name,) if node.role == "param" else ()
             return Box(self.fresh(), node.name.rsplit(".", 1)[-1], node.role, weights=weights)
         sign = SIGNS.get(node.op.name, node.op.name)
-        numbers = [self.graph[i].attributes.get("value") for i in node.inputs]
+        numbers = [self.graph[i].constant for i in node.inputs]
         left, right = (f"{v:g}" if isinstance(v, int | float) else "" for v in (*numbers, None, None)[:2])
         return Box(self.fresh(), f"{left} {sign} {right}".strip(), "loss" if node.role == "loss" else "forward")
 

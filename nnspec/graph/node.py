@@ -39,6 +39,11 @@ class Node:
     def attributes(self) -> dict[str, Any]:
         return dict(self.attrs)
 
+    @property
+    def constant(self) -> Any:
+        """The number that it is, or nested tuples of numbers; None where it is computed."""
+        return self.attributes["value"] if self.op.name == "const" else None
+
 
 class Context(NamedTuple):
     """What a new node takes from where it is built."""

@@ -34,7 +34,7 @@ class _Shortening(Pass):
         if x.node.op is not where or not (parts := self.parts(x)):
             return None
         mask, seen, hidden = parts
-        fill = hidden.node.attributes.get("value")
+        fill = hidden.node.constant
         if not isinstance(fill, int | float) or fill > NO_SHARE or seen.type != x.type or not _is_less(mask, x):
             return None
         return softmax(seen + where(mask, 0.0, hidden), axes=axes) if _leaves_some(mask, x.type.rank, axes) else None

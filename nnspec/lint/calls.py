@@ -69,7 +69,7 @@ def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:
 
 def _is_zero(graph: Graph, node: Node) -> bool:
     """Whether it is what a derivative by nothing is made as."""
-    return node.op.name == "expand" and graph[node.inputs[0]].attributes.get("value") == 0
+    return node.op.name == "expand" and graph[node.inputs[0]].constant == 0
 
 
 def _depends(graph: Graph, value: str, on: str) -> bool:

@@ -84,7 +84,7 @@ def _above_zero(wiring: Wiring, node: Node) -> Node | None:
         return None
     high, low = (wiring.graph[node.inputs[side]] for side in ABOVE[node.op.name])
     made = _maker(wiring, high)
-    return made if made.op.name in PROBABILITIES and low.attributes.get("value") == 0 else None
+    return made if made.op.name in PROBABILITIES and low.constant == 0 else None
 
 
 def _maker(wiring: Wiring, node: Node) -> Node:

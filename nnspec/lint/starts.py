@@ -61,7 +61,7 @@ def _is_one_number(graph: Graph, node: Node) -> bool:
     match node.op.name:
         case "const":
             return len(set(flat(node.attributes["value"]))) == 1
-        case "mul" if any(i.attributes.get("value") == 0 for i in inputs):
+        case "mul" if any(i.constant == 0 for i in inputs):
             return True
     spreads = node.op.pointwise or node.op.name in ("expand", "reshape", "size_of")
     return spreads and all(_is_one_number(graph, i) for i in inputs)

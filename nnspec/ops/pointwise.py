@@ -69,7 +69,7 @@ def _pow_into(out: Any, x: Any, y: Any) -> Callable[[], Any]:
 def _pow_grad(g: Var, out: Var, x: Var, y: Var) -> tuple[Var | None, ...]:
     """At x = 0 both formulas are 0 times infinity, that for x where y is 0, that for y where y is not below 0; both are 0 there."""
     for_x, for_y = g * y * x ** (y - 1.0), g * out * log(x)
-    if y.node.op.name == "const" and y.node.attributes["value"] != 0 and not y.type.shape:
+    if y.node.constant not in (None, 0) and not y.type.shape:
         return for_x, for_y
     at_zero = equal(x, 0.0)
     return where(logical_and(at_zero, equal(y, 0.0)), 0.0, for_x), where(logical_and(at_zero, greater_equal(y, 0.0)), 0.0, for_y)

@@ -74,7 +74,7 @@ def _reciprocal(node: Node, x: Var, y: Var) -> Var | None:
     """x / y = x * (1 / y): one division for each element of y instead of x."""
     if not _is_small(y, x):
         return None
-    number = y.node.attributes.get("value") if y.node.op.name == "const" and not y.type.shape else None
+    number = None if y.type.shape else y.node.constant
     return x * (x.graph.constant(1.0 / number, x.type.dtype) if number else 1.0 / y)
 
 
@@ -234,7 +234,7 @@ def _side_by_side(node: Node, *parts: Var) -> Var | None:
 def _by_ones(node: Node, x: Var, y: Var) -> Var | None:
     """x * 1 = x, where the 1 is laid over a shape."""
     for value, ones in ((x, y), (y, x)):
-        if _single(ones).node.attributes.get("value") == 1.0:
+        if _single(ones).node.constant == 1.0:
             return value if value.type == node.type else expand(value, shape=node.type.shape)
     return None
 

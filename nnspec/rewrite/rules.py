@@ -28,7 +28,7 @@ SUMS = {"add", "pad"}
 CONDITIONS: dict[str, Callable[[Node], bool]] = {
     "scalar": lambda node: not node.type.shape,
     "per_channel": lambda node: node.type.rank > 1 and set(node.type.shape[1:]) == {1},
-    "number": lambda node: isinstance(node.attributes.get("value"), int | float),
+    "number": lambda node: isinstance(node.constant, int | float),
 }
 
 
@@ -194,7 +194,7 @@ def _match(graph: Graph, pattern: ast.Expr, name: str, bound: Bindings) -> Itera
         if bound.get(pattern.id, name) == name:
             yield {**bound, pattern.id: name}
     elif isinstance(pattern, ast.Number):
-        if node.op.name == "const" and node.attributes["value"] == pattern.value:
+        if node.constant == pattern.value:
             yield bound
     else:
         op, inputs, attrs = _operation(pattern)

@@ -90,7 +90,7 @@ class _Sum:
         first, second = (self._factors(i) for i in node.inputs[-2:])
         if node.op is where:
             for i, chosen, other in ((1, second, True), (2, first, False)):
-                if _is_zero(self.graph[node.inputs[i]]):
+                if self.graph[node.inputs[i]].constant == 0:
                     return {name: (node.inputs[0], other) for name, side in chosen.items() if side == EVERYWHERE}
             return {name: EVERYWHERE for name in first.keys() & second.keys() if first[name] == second[name] == EVERYWHERE}
         both = {name: _joined(first[name], second[name]) for name in first.keys() & second.keys()}
@@ -112,7 +112,7 @@ class _Sum:
     def _left_of(self, node: Node) -> Var | float:
         x, *others = node.inputs
         if node.op is where:
-            sides = (0.0 if _is_zero(self.graph[i]) else self._left(i) for i in others)
+            sides = (0.0 if self.graph[i].constant == 0 else self._left(i) for i in others)
             return where(self._value(x), *sides)
         if node.op is mul:
             one, other = (x, others[0]) if self.factor in self._factors(x) else (others[0], x)
@@ -147,10 +147,6 @@ def _sides(x: Var | float, y: Var | float) -> Var | None:
     if isinstance(x, Var) and isinstance(y, Var) and x.node.op is y.node.op is where and x.node.inputs[0] == y.node.inputs[0]:
         for one, other in ((x, y), (y, x)):
             condition, yes, none = (x.graph.var(i) for i in one.node.inputs)
-            if _is_zero(none.node) and _is_zero(x.graph[other.node.inputs[1]]):
+            if none.node.constant == 0 and x.graph[other.node.inputs[1]].constant == 0:
                 return where(condition, yes, x.graph.var(other.node.inputs[2]))
     return None
-
-
-def _is_zero(node: Node) -> bool:
-    return node.op.name == "const" and node.attributes["value"] == 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnspec.array import Array
 from nnspec.graph import BATCH, Dim, Shape, Size
-from nnspec.graph.types import count
+from nnspec.graph.types import count, nested
 from nnspec.interchange.from_onnx.known import dims
 from nnspec.interchange.to_spec.calls import Call
 from nnspec.record import dataclass
@@ -127,16 +127,12 @@ def reshaped(call: Call, shape: Shape) -> Call:
     if shape == call.shape:
         return call
     if call.name == "list":
-        return replace(call, settings={"value": _laid(np.reshape(call.value, shape).tolist())}, shape=shape)  # type: ignore[type-var]  # all are numbers
+        return replace(call, settings={"value": nested(np.reshape(call.value, shape).tolist())}, shape=shape)  # type: ignore[type-var]  # all are numbers
     if call.name == "[]" and (element := _element(call, shape)):
         return element
     if len(shape) == 1 and call.shape:
         return _like(call, "flatten", shape)
     return replace(_like(call, "reshape", shape), settings={"shape": shape})
-
-
-def _laid(values: object) -> object:
-    return tuple(map(_laid, values)) if isinstance(values, list) else values
 
 
 def _element(call: Call, shape: Shape) -> Call | None:
