@@ -16,7 +16,7 @@ import numpy as np
 
 from nnspec.array import Array
 from nnspec.interchange.lowering import Lowering
-from nnspec.ops.windows import Numbers, grid_of
+from nnspec.ops.windows import Numbers, grid_of, numbers_of
 
 NOWHERE = -1
 MANY, LARGEST, MOST_PIECES = 1 << 24, 1 << 22, 64
@@ -116,7 +116,7 @@ def _joined(o: Lowering, parts: Sequence[str], axis: int) -> str:
 def conv(o: Lowering, x: str, w: str, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
     batch, _, size = _sizes(o, x)
     units, _, kernel = _sizes(o, w)
-    grid = _numbers(grid_of(o.type(x).shape, kernel, strides, pads, dilations))
+    grid = numbers_of(grid_of(o.type(x).shape, kernel, strides, pads, dilations))
     weights, places = _matrix(o, w, groups, units), _places(size, grid, kernel, strides, pads, dilations)
     parts = [o.node("MatMul", weights, columns) for _, columns in _columns(o, x, places, groups)]
     return _first(o, _reshape(o, _joined(o, parts, -1), units, *grid, batch), len(grid) + 2)
@@ -160,10 +160,6 @@ def _as_image(o: Lowering, pixels: str, size: Numbers) -> str:
     return _first(o, _reshape(o, pixels, 0, *size, -1), len(size) + 2)
 
 
-def _numbers(shape: Sequence[Any]) -> Numbers:
-    return tuple(int(n) for n in shape)
-
-
 # ---- pooling
 
 
@@ -179,7 +175,7 @@ def _seen(o: Lowering, x: str, grid: Numbers, kernel: Numbers, strides: Numbers,
 
 
 def _grid(o: Lowering, x: str, kernel: Numbers, strides: Numbers, pads: Numbers) -> Numbers:
-    return _numbers(grid_of(o.type(x).shape, kernel, strides, pads, (1,) * len(kernel)))
+    return numbers_of(grid_of(o.type(x).shape, kernel, strides, pads, (1,) * len(kernel)))
 
 
 def max_pool(o: Lowering, x: str, kernel: Numbers, strides: Numbers, pads: Numbers) -> str:

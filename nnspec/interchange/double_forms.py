@@ -18,7 +18,7 @@ from nnspec.graph import Shape
 from nnspec.graph.types import count
 from nnspec.ops.error import BORDER, FAR, NEAR, ONE_FROM
 from nnspec.ops.pool import pixels_seen
-from nnspec.ops.windows import Numbers, grid_of, unreached
+from nnspec.ops.windows import Numbers, grid_of, numbers_of, unreached
 from nnspec.record import dataclass
 
 if TYPE_CHECKING:
@@ -111,15 +111,11 @@ def _columns(o: Lowering, x: Image, kernel: Numbers, strides: Numbers, dilations
 
 
 def _correlated(o: Lowering, x: Image, w: Image, strides: Numbers, dilations: Numbers, groups: int) -> str:
-    units, kernel = w.shape[0], _numbers(w.shape[2:])
+    units, kernel = w.shape[0], numbers_of(w.shape[2:])
     grid = grid_of(x.shape, kernel, strides, (0,) * 2 * len(kernel), dilations)
     weights = o.reshape(w.value, (groups, units // groups, count(w.shape[1:])))
     y = o.node("MatMul", weights, _columns(o, x, kernel, strides, dilations, grid, groups))
     return o.reshape(y, (x.shape[0], units, *grid))
-
-
-def _numbers(shape: Sequence[Any]) -> Numbers:
-    return tuple(int(n) for n in shape)
 
 
 def _conv(o: Lowering, x: str, w: str, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
@@ -134,7 +130,7 @@ def _conv_bias(o: Lowering, x: str, w: str, b: str, **attributes: Any) -> str:
 def _conv_input_grad(o: Lowering, g: str, w: str, size: Shape, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int) -> str:
     """Of the windows that see a pixel, the first sees it with its last place: a convolution with the kernel the other way round."""
     image, turned = _image(o, g), _turned(o, _image(o, w), groups)
-    around = _turned_pads(size, image.shape[2:], _numbers(turned.shape[2:]), strides, pads, dilations)
+    around = _turned_pads(size, image.shape[2:], numbers_of(turned.shape[2:]), strides, pads, dilations)
     return _correlated(o, _padded(o, _spread(o, image, strides), around), turned, (1,) * len(strides), dilations, groups)
 
 
@@ -161,7 +157,7 @@ def _conv_weight_grad(
 
 
 def _avg_pool(o: Lowering, x: str, kernel: Numbers, strides: Numbers, pads: Numbers) -> str:
-    whole, seen = _padded(o, _image(o, x), pads), pixels_seen(_numbers(o.type(x).shape[2:]), kernel, strides, pads, DOUBLE)
+    whole, seen = _padded(o, _image(o, x), pads), pixels_seen(numbers_of(o.type(x).shape[2:]), kernel, strides, pads, DOUBLE)
     total = o.node("Sum", *_seen(o, whole, kernel, strides, (1,) * len(kernel), seen.shape[2:]))
     return o.node("Div", total, _number(o, seen))
 

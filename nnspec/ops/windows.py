@@ -18,6 +18,11 @@ from nnspec.lazy import np
 Numbers = tuple[int, ...]
 
 
+def numbers_of(shape: Sequence[Any]) -> Numbers:
+    """A shape of which all sizes are known."""
+    return tuple(int(n) for n in shape)
+
+
 def within_images(*types: Type, **_: Any) -> list[range]:
     """Where elements meet: anywhere in an image, but not from image to image."""
     return [range(1, t.rank) for t in types]
