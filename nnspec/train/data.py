@@ -113,10 +113,11 @@ def tell_of_gaps(gaps: Gaps, parts: Parts, note: Note) -> None:
 def checked(wish: Wish, parts: Parts, readers: Readers) -> Fields:
     """Some fields of an opened source, bound to the ports; `wish.labels` learns what their class numbers stand for."""
     tall = too_tall(wish.source, parts, wish.ports)
-    return laid_out(wish, parts.table, tall)[0] if tall else in_memory(wish, parts, readers)
+    return laid_out(wish, parts.table, tall)[0] if tall else all_at_once(wish, parts, readers)
 
 
-def in_memory(wish: Wish, parts: Parts, readers: Readers) -> Fields:
+def all_at_once(wish: Wish, parts: Parts, readers: Readers) -> Fields:
+    """The same of what fits into memory."""
     keep_labels(wish.source, parts.labels, wish.ports, wish.labels, wish.spec)
     closed = wish.gaps.closed(all_rows(parts, readers, wish.gaps))
     whence = Whence(parts.table, numbers=closed.numbers)

@@ -17,7 +17,7 @@ from nnspec.limits import GIB
 from nnspec.record import dataclass
 from nnspec.train.binding import bound, by_their_names, items, names_read
 from nnspec.train.check import Fields, Whence, examples
-from nnspec.train.data import Dataset, Note, Sample, all_rows, checked, in_memory, opened, tell_of_gaps, too_tall
+from nnspec.train.data import Dataset, Note, Sample, all_at_once, all_rows, checked, opened, tell_of_gaps, too_tall
 from nnspec.train.labels import keep_labels, lists, refuse_learnt
 from nnspec.train.missing import Gaps, Means, columns_of, fillable, known_gaps, means_of, refuse_unknown, rows_kept
 from nnspec.train.readers import Parts, Tall
@@ -60,8 +60,8 @@ class Loader:
         if tall := too_tall(source, parts, self.ports):
             train, validation, test = self.laid_out(wish, parts, tall)
         else:
-            fields = in_memory(wish, parts, parts.train)
-            own_test = in_memory(wish, parts, parts.test) if parts.test and self.training.test is None else None
+            fields = all_at_once(wish, parts, parts.train)
+            own_test = all_at_once(wish, parts, parts.test) if parts.test and self.training.test is None else None
             train, validation, test = self.cut(fields, gap(source))
         return self.with_others(train, validation, own_test or test)
 
