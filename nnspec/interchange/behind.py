@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx
 
 from nnspec.interchange.names import PUBLIC, Names, rename
-from nnspec.interchange.nodes import bodies, every_node
+from nnspec.interchange.nodes import bodies, every_node, refill
 
 
 def behind(first: onnx.ModelProto, ports: Sequence[str], second: onnx.ModelProto) -> onnx.ModelProto:
@@ -24,9 +24,9 @@ def behind(first: onnx.ModelProto, ports: Sequence[str], second: onnx.ModelProto
     _rename(second.graph, kept | {port: made[result] for port, result in results.items()}, names)
     nodes = [*first.graph.node, *second.graph.node]
     _name_apart(nodes)
-    for field, values in (("node", nodes), ("input", first.graph.input), ("value_info", ())):
-        second.graph.ClearField(field)
-        getattr(second.graph, field).extend(values)
+    refill(second.graph.node, nodes)
+    refill(second.graph.input, first.graph.input)
+    second.graph.ClearField("value_info")
     second.graph.initializer.extend(first.graph.initializer)
     return second
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator
 
 import onnx
 
-from nnspec.interchange.nodes import bodies, every_node
+from nnspec.interchange.nodes import bodies, every_node, refill
 
 
 def cut_at(content: bytes, outputs: Collection[str]) -> onnx.ModelProto:
@@ -15,10 +14,10 @@ def cut_at(content: bytes, outputs: Collection[str]) -> onnx.ModelProto:
     model: onnx.ModelProto = onnx.ModelProto.FromString(content)
     graph, nodes = model.graph, nodes_for(model, outputs)
     read = {name for node in nodes for name in _read(node)} | set(outputs)
-    _keep(graph.node, nodes)
-    _keep(graph.output, [v for v in graph.output if v.name in outputs])
+    refill(graph.node, nodes)
+    refill(graph.output, (v for v in graph.output if v.name in outputs))
     for field in (graph.input, graph.initializer):
-        _keep(field, [v for v in field if v.name in read])
+        refill(field, (v for v in field if v.name in read))
     graph.ClearField("value_info")
     return model
 
@@ -39,8 +38,3 @@ def _read(node: onnx.NodeProto) -> Iterator[str]:
     for body in bodies(node):
         for inner in every_node(body.node):
             yield from inner.input
-
-
-def _keep(field: Any, chosen: Sequence[Any]) -> None:
-    del field[:]
-    field.extend(chosen)

@@ -9,6 +9,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from nnspec.array import Array
+from nnspec.interchange.nodes import copy_of, refill
+from nnspec.interchange.read import initialisers
 from nnspec.interchange.single import is_double, is_half
 
 ROUNDING, MEANING = "QuantizeLinear", "DequantizeLinear"
@@ -28,18 +30,13 @@ def dequantized(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same model, or itself where nothing is quantized; a node that is left has no constant scale."""
     if not is_quantized(model):
         return model
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    arrays = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
-    work = _Work(made.graph, arrays)
+    made = copy_of(model)
+    work = _Work(made.graph, initialisers(made.graph))
     nodes = _without_unread([new for node in made.graph.node for new in work.rewritten(node)])
-    del made.graph.node[:]
-    made.graph.node.extend(nodes)
+    refill(made.graph.node, nodes)
     made.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in work.added.items())
     read = {i for n in nodes for i in n.input} | {o.name for o in made.graph.output}
-    kept = [t for t in made.graph.initializer if t.name in read]
-    del made.graph.initializer[:]
-    made.graph.initializer.extend(kept)
+    refill(made.graph.initializer, (t for t in made.graph.initializer if t.name in read))
     return made
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import onnx
 from onnx import helper
 
-from nnspec.interchange.nodes import bodies, every_node
+from nnspec.interchange.nodes import bodies, copy_of, every_node, refill
 
 STEPS = "steps"
 """The number of minibatches, a size that is known only at run time."""
@@ -20,9 +20,7 @@ def over_batches(step: onnx.ModelProto, carried: Mapping[str, str], each: Collec
     `carried` says which input is what which output becomes; the inputs `each` have one value for every step in front, and so do the other
     outputs. The remaining inputs are the same for all steps.
     """
-    body, made = onnx.GraphProto(), onnx.ModelProto()
-    body.CopyFrom(step.graph)
-    made.CopyFrom(step)
+    body, made = copy_of(step).graph, copy_of(step)
     inputs, outputs = ({v.name: v for v in values} for values in (step.graph.input, step.graph.output))
     yielded = [n for n in outputs if n not in carried.values()]
     taken = [*carried, *each]
@@ -61,13 +59,9 @@ def _rename(body: onnx.GraphProto, shared: Collection[str]) -> None:
 def _in_order(values: onnx.ValueInfoProto, names: list[str]) -> None:
     """These of the values, in this order."""
     by_name = {v.name: v for v in values}
-    chosen = [by_name[n] for n in names]
-    del values[:]
-    values.extend(chosen)
+    refill(values, (by_name[n] for n in names))
 
 
 def _with_steps(value: onnx.ValueInfoProto) -> None:
     shape = value.type.tensor_type.shape
-    dims = [onnx.TensorShapeProto.Dimension(dim_param=STEPS), *shape.dim]
-    del shape.dim[:]
-    shape.dim.extend(dims)
+    refill(shape.dim, (onnx.TensorShapeProto.Dimension(dim_param=STEPS), *shape.dim))

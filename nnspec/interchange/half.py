@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from nnspec.interchange.nodes import copy_of, refill
 from nnspec.record import dataclass
 
 LARGEST = float(np.finfo(np.float16).max)
@@ -40,12 +41,10 @@ class Prepared:
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same model with its float32 weights, and where it can be its values, as float16."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
+    made = copy_of(model)
     graph, prepared = made.graph, _prepared(onnx.shape_inference.infer_shapes(model).graph)
     nodes = (_stored if any(n.op_type in LOOPS for n in graph.node) else _computed)(graph, prepared)
-    del graph.node[:]
-    graph.node.extend(nodes)
+    refill(graph.node, nodes)
     return made
 
 
@@ -57,8 +56,7 @@ def halves(model: onnx.ModelProto) -> dict[str, str]:
 
 def showing(model: onnx.ModelProto, values: Iterable[str], *, half: bool) -> onnx.ModelProto:
     """The model with more of its values as outputs."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
+    made = copy_of(model)
     known, type = {v.name for v in model.graph.output}, TensorProto.FLOAT16 if half else TensorProto.FLOAT
     made.graph.output.extend(helper.make_tensor_value_info(v, type, None) for v in values if v not in known)
     return made

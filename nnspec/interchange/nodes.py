@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import onnx
 
 KIND = "to"
 """The attribute of a cast that says to what."""
+
+
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model to be changed in the place of another."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    return made
+
+
+def refill(field: Any, values: Iterable[Any]) -> None:
+    """Let a repeated field hold these values, perhaps some of its own, in place of what it holds."""
+    kept = list(values)
+    del field[:]
+    field.extend(kept)
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from nnspec.interchange.nodes import KIND, every_graph, kinds
+from nnspec.interchange.nodes import KIND, copy_of, every_graph, kinds
 
 HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
@@ -31,8 +31,7 @@ def in_single(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same model, or itself where nothing in it is of sixteen bits."""
     if not is_half(model):
         return model
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
+    made = copy_of(model)
     for graph in every_graph(made.graph):
         for tensor in graph.initializer:
             _widen(tensor)
