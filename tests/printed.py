@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from helpers import distance
+from printed_windows import WINDOWS
 
 from nnspec.array import Array
 from nnspec.compile import Compilation
@@ -74,7 +75,7 @@ class Reader:
             case ast.Subscript(x, place):
                 return self._of(x, example)[self._place(place)]
             case ast.Call(ast.Name(function), arguments, keywords):
-                more = {k.arg or "": eval(ast.unparse(k.value)) for k in keywords}
+                more = {k.arg or "": k.value.id if isinstance(k.value, ast.Name) else ast.literal_eval(k.value) for k in keywords}
                 return self._called(function, arguments, more, example)
         raise Unread(ast.unparse(node))
 
@@ -163,7 +164,7 @@ def _padded(x: Array, axis: Array, before: Array, after: Array) -> Array:
     return np.pad(x, ends)
 
 
-CALLS: dict[str, Callable[..., Any]] = {
+CALLS: dict[str, Callable[..., Any]] = WINDOWS | {
     "sum": _over(np.sum), "mean": _over(np.mean), "max": _most(np.max, np.maximum), "min": _most(np.min, np.minimum),
     "tanh": np.tanh, "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "abs": np.abs, "sign": np.sign, "sin": np.sin, "cos": np.cos,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "relu": lambda x: np.maximum(x, 0), "softplus": lambda x: np.logaddexp(0, x),

@@ -118,6 +118,45 @@ def test_the_sum_over_the_batch_of_images_is_printed() -> None:
     assert f"+ ∂L/∂x̂₁ / {root}\n" in printed  # and none at what each example has its own of
 
 
+OVER_IMAGES = {
+    "conv(4, 3, pad = 1, stride = 2) -> maxpool(3, stride = 2, pad = 1)": "pool_max(z₁, kernel = 3, stride = 2, pad = 1)",
+    "conv(4, 3, pad = 2, dilation = 3) -> avgpool(4)": "convolve(x, conv.W, pad = 2, dilation = 3)",
+    "conv(4, 3, stride = 3, pad = same) -> tanh": "convolve(x, conv.W, stride = 3, pad = same)",
+    "conv(4, [3, 1], stride = [2, 1], groups = 2) -> maxpool(2)": "convolve(x, conv.W, stride = [2, 1], groups = 2)",
+    "conv(4, 3) -> avgpool([3, 2], stride = [1, 2], pad = same)": "pool_mean(z₁, kernel = [3, 2], stride = [1, 2], pad = [1, 0])",
+    "conv(4, 3) -> maxpool(3, pad = 1, ceil_mode = true)": "pool_max(z₁, kernel = 3, pad = 1, ceil_mode = true)",
+    "conv(4, 2, stride = 2) -> conv(3, 2, stride = 2, pad = same)": "convolve_transpose(∂L/∂z₂, conv_2.W, stride = 2)",
+    "conv(4, 3) -> conv(3, 3, stride = 2, pad = same)": "convolve_transpose(∂L/∂z₂, conv_2.W, stride = 2, pad = same)",
+    "conv(4, 2) -> conv(3, 2, stride = 2, pad = same)": "conv_input_grad(∂L/∂z₂, conv_2.W, size = [7, 7], stride = 2, pad = same)",
+    "conv(4, 3) -> conv(3, 3, stride = 2)": "convolve_transpose(∂L/∂z₂, conv_2.W, stride = 2, output_pad = 1)",
+    "conv_transpose(4, 3, stride = 2, output_pad = 1) -> tanh": "convolve_transpose(x, conv_transpose.W, stride = 2, output_pad = 1)",
+}
+
+
+@pytest.mark.parametrize("layers", OVER_IMAGES)
+def test_windows_over_images_are_printed_with_all_that_they_are_given(layers: str) -> None:
+    text = f"model M {{ input x: [2, 8, 8]  target y: []  z = sum(x -> {layers})  output z  loss (z - y)^2 }}"
+    with warnings.catch_warnings(action="ignore"):
+        net = nnspec.loads(text, dtype="float64", engine="reference")
+    chain = Chain(values_of(net.spec), "", Plain())
+    printed = [*(e.right for e in chain.forward()), *(formula for _, formula in chain.derivatives())]
+    printed += [chain.derivative(name) for name in net.params]
+    assert any(OVER_IMAGES[layers] in formula for formula in printed), printed
+    read, left_out = read_all(net.spec, random_batch(net.inputs | net.targets, 3), dict(net.params))
+    assert read > 5 and not left_out
+
+
+def test_an_image_that_all_examples_have_in_common_is_printed_without_a_batch() -> None:
+    net = nnspec.loads(
+        "model M { param img: [2, 6, 6] ~ normal(0, 1)  input a: []  target y: []  share net = conv(3, 3, pad = 1, stride = 2) -> tanh\n"
+        "h = img -> net -> maxpool(2, stride = 1)\nz = a * sum(h)  output z  loss (z - y)^2 }",
+        dtype="float64", engine="reference",
+    )  # fmt: skip
+    formulas = dict(Chain(values_of(net.spec), "", Plain()).formulas())
+    assert formulas["z₁"].right == "tanh(convolve(img, net.conv.W, stride = 2, pad = 1) + reshape(net.conv.b, [3, 1, 1]))"
+    assert not read_all(net.spec, random_batch(net.inputs | net.targets, 3), dict(net.params))[1]
+
+
 # What a formula means hangs on where an axis of length 1 stands, all the more where the sizes are the same.
 ROWS = """model M {
   input x: [3, 3]

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
 
+from nnspec.derivation import windows
 from nnspec.derivation.axes import Axes, from_first
 from nnspec.derivation.calls import Calls
 from nnspec.derivation.signs import PRODUCT, Piece, Signs, Term
 from nnspec.derivation.sums import REDUCTIONS, is_over_the_batch, sums_of
 from nnspec.graph import BATCH, Graph, Node, Shape
-from nnspec.graph.types import BATCH_NAME, broadcast
+from nnspec.graph.types import BATCH_NAME, broadcast, count
 from nnspec.ops.operators import BINARY
 from nnspec.record import dataclass
 
@@ -71,6 +72,11 @@ class Formula:
         kept = None if fits else self.kept(self.graph[name])
         return kept or self.calls.shaped(term, self.axes.shape(name))
 
+    def shaped(self, name: str, shape: Shape) -> Term:
+        """A term in another shape than its node, with as many elements."""
+        term = self.term(name)
+        return self.calls.shaped(term if count(term.shape) == count(shape) else self.exact(name), shape)
+
     def share(self, name: str) -> Term:
         """What the shares of all examples add up to a value."""
         if sums := sums_of(self.graph, name):
@@ -93,6 +99,8 @@ class Formula:
             return self.reduced(node)
         if node.op.name == "matmul":
             return self.multiplied(node)
+        if node.op.name in windows.OPERATIONS:
+            return windows.Windows(self.graph, node, self.calls).call(self.shaped)
         if node.op.pointwise:
             terms = [self.term(i) for i in node.inputs]
             return replace(self.of_elements(node, terms), shape=common(terms))
@@ -160,7 +168,7 @@ class Formula:
             case "pad":
                 return self.padded(node, self.exact(first))
             case "reshape":
-                return self.taken(node) or self.kept(node) or self.calls.shaped(self.exact(first), self.axes.shape(node.name))
+                return self.taken(node) or self.kept(node) or self.shaped(first, self.axes.shape(node.name))
             case "transpose":
                 axes = [a - (BATCH in node.type.shape[:1]) for a in node.attributes["axes"] if node.type.shape[a] != BATCH]
                 return signs.call("transpose", [self.exact(first), Term(str(axes))])
