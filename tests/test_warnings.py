@@ -189,6 +189,7 @@ FIXES = {
     "a draw for each example": (MUST["W140"]["a mask"], "h * (random(h) < 0.5)"),
     "the product of a vector and a matrix": (MUST["W142"]["before a product"].replace("(h @ V)[0]", "h @ V"), "tanh(x @ W)"),
     "logits of both signs": (MUST["W143"]["of classes"], "x -> flatten -> dense(10)\n"),
+    "the minus of a likelihood": (MUST["W144"]["the mean of picked logarithms"], "mean(-log(pick(p, y)))"),
     "so many times the mean": (MUST["W141"]["of labels"], "mean(x^2) / (size(y) * multilabel_bce(z, y))"),
     "a sum over every step": (MUST["W141"]["of every step"], "loss size(z) * mse(z, 2 * y)"),
     "the init of the other": (vector("dense(16, init = xavier_uniform) -> relu -> dense(4)"), "init = he_uniform"),

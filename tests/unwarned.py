@@ -21,6 +21,14 @@ from warned_specs import (
 )
 
 MUST_NOT = {
+    "a likelihood with its minus": three("softmax(z)", "loss -mean(log(pick(p, y)))", "loss hand = mean(log(pick(p, y)) * -1)"),
+    "a likelihood taken from another": three("softmax(z)", "loss mse(p, one_hot(y, 3)) - 0.1 * log(pick(p, y))"),
+    "a likelihood by hand": logit("loss -(y * log(p) + (1 - y) * log(1 - p))"),
+    "a likelihood that is watched": three("softmax(z)", "loss nll(log(p), y)", "metric likelihood = mean(log(pick(p, y)))"),
+    "a loss of the library that is to be large": three("softmax(z)", "loss -nll(log(p), y)"),
+    "an entropy that is to be large": three("softmax(z)", "loss nll(log(p), y) + 0.01 * sum(p * log(p))"),
+    "a network that is to deceive another": logit("loss log(1 - p)", "loss right = bce(p, y)"),
+    "a cost of what is done": logit("loss y * log(p)"),
     "a mean of what a relu gives, as logits": image("conv(10, 8, pad = same) -> relu -> global_avgpool"),
     "a slope on both sides": image("flatten -> dense(10) -> leaky_relu"),
     "a relu of amounts": model("input x: [8]", "target y: [4]", "output z = x -> dense(4) -> relu", "loss mse(z, y)"),

@@ -266,6 +266,16 @@ MUST = {
         "a relu of one's own": model("input x: [8]", "target y: [4]", "z = x -> dense(4)", "output h = max(z, 0)", "loss bce_logits(h, y)"),
         "in another shape": image("conv(10, 8) -> relu -> flatten"),
     },
+    "W144": {
+        "the mean of picked logarithms": three("softmax(z)", "loss mean(log(pick(p, y)))"),
+        "the logarithm of what is picked, kept from 0": three("softmax(z)", "loss log(max(pick(p, y), 1e-9))"),
+        "log-probabilities": three("log_softmax(z)", "loss pick(p, y) / 2"),
+        "weighed by the class": three("softmax(z)", "loss sum(one_hot(y, 3) * log(p))"),
+        "a class chosen by a product": three("softmax(z)", "loss log(sum(p * one_hot(y, 3)))"),
+        "beside another loss": three("softmax(z)", "loss mse(p, one_hot(y, 3)) + 0.1 * log(pick(p, y))"),
+        "of one probability, by hand": logit("loss y * log(p) + (1 - y) * log(1 - p)"),
+        "a minus that meets another": three("softmax(z)", "loss -(-1 * log(pick(p, y)))"),
+    },
     "W142": {
         "before a product": squared("tanh(x * W)", "z = (h @ V)[0]"),
         "the matrix first": squared("relu(W * x + b)", "z = (h -> dense(4))[1]"),

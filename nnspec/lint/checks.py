@@ -35,7 +35,7 @@ from nnspec.lint.paths import paths_nearly_right
 from nnspec.lint.saved import arrays_left_in_the_file
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
-from nnspec.lint.sums import sums_of_means
+from nnspec.lint.sums import likelihoods_without_a_minus, sums_of_means
 from nnspec.lint.unused import losses_without_effect, unread_inputs, unread_targets, untrained_parameters, unused_values
 
 CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
@@ -82,6 +82,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     sums_of_means,
     vectors_times_squares,
     logits_without_a_sign,
+    likelihoods_without_a_minus,
 )
 
 

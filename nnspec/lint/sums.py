@@ -1,4 +1,4 @@
-"""Sums of what is a mean already."""
+"""Sums of what is a mean already, and means and sums of logarithms that lack a minus."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import BATCH, Dim, Node
 from nnspec.graph.types import count
-from nnspec.lint.network import Network, library_call
+from nnspec.lint.losses import PROBABILITIES
+from nnspec.lint.network import Network, Wiring, call_at, library_call
 from nnspec.syntax import ast
 
 _BEFORE, _AFTER = re.compile(r"(?<![\w.])sum\(\s*\Z"), re.compile(r"\s*\)")
+_STAGE = re.compile(r"->\s*\Z")
 _NEXT_STAGE = re.compile(r"\s*->\s*sum\b(?!\s*\()")
+DEEPEST = 8
+LAID_OUT = ("reshape", "expand", "cut", "cast", "one_hot")
+AVERAGING = ("mean", "sum", *LAID_OUT)
+"""What rises with its input."""
+BEFORE_LOGARITHM = ("pick", "mul", "sum", "maximum", "add", "sub", *LAID_OUT)
+"""What chooses a probability, and what keeps its logarithm finite."""
 _BINDS_AS_TIGHTLY, _BINDS_TIGHTER = re.compile(r"[/%@^]\s*\Z"), re.compile(r"\s*\^")
 
 
@@ -60,3 +68,81 @@ def _as_a_sum(network: Network, outer: Span, call: ast.Call, averaged: Sequence[
     product = f"{number} * {call.span.text}"
     tight = _BINDS_AS_TIGHTLY.search(text, 0, outer.start) or _BINDS_TIGHTER.match(text, outer.end)
     return Fix(outer, f"({product})" if tight else product, safe=False)
+
+
+def likelihoods_without_a_minus(network: Network) -> Iterator[Diagnostic]:
+    """W144: a loss that falls as what a target says becomes less probable; one of the library with a minus before it is meant so."""
+    for loss in network.model.losses:
+        found = [span for span in _likelihoods(network, network.loss_of(loss)) if not library_call(span, network.definitions)]
+        if found:
+            place = min(found, key=lambda span: span.start)
+            is_all = len(found) == 1 and call_at(place) and not _STAGE.search(place.source.text, 0, place.start)
+            fix = Fix(place, f"-{place.text}", safe=False) if is_all else None
+            message = "this is lowest where the network finds what is true least probable, and a training makes a loss as low as it can"
+            help_ = f"a loss is the negative logarithm: {f'write `{fix.text}`' if fix else 'put a minus before all of it'}"
+            yield Diagnostic("W144", message, place, help=help_, fix=fix, level="warning")
+
+
+def _likelihoods(network: Network, loss: Node) -> Iterator[Span]:
+    """Where a target picks or weighs the logarithm of a probability, of which a loss is a mean or a sum."""
+    waiting: list[tuple[str, int, Span | None]] = [(loss.name, 1, None)]
+    seen = set[tuple[str, int]]()
+    while waiting:
+        name, sign, place = waiting.pop()
+        if (name, sign) not in seen:
+            seen.add((name, sign))
+            node = network.training[name]
+            picked, rises = _log_probability(network.in_training, node)
+            if (where := place or (node.span if picked else None)) and sign * rises > 0:
+                yield where
+            waiting += [(part, sign * way, place or (node.span if told else None)) for part, way, told in _made_of(network, node)]
+
+
+def _made_of(network: Network, node: Node) -> Iterator[tuple[str, int, bool]]:
+    """What a value rises with, or falls with where there is a -1, and whether a target picks or weighs it."""
+    learnt = network.in_training.learnt
+    match node.op.name, node.inputs:
+        case "neg", (value,):
+            yield value, -1, False
+        case "add" | "sub", (left, right):
+            yield left, 1, False
+            yield right, -1 if node.op.name == "sub" else 1, False
+        case "pick", (value, index):
+            yield value, 1, index not in learnt
+        case "mul" | "div", (left, right):
+            value, factor = (right, left) if node.op.name == "mul" and right in learnt else (left, right)
+            yield value, _sign(network, factor), network.training[factor].op.name != "const"
+        case op, (value,) if op in AVERAGING:
+            yield value, 1, False
+
+
+def _log_probability(wiring: Wiring, node: Node) -> tuple[bool, int]:
+    """Whether a class is picked before the logarithm, and 1 for that of a probability, -1 for its negative, 0 for anything else."""
+    if node.op.name in ("log_softmax", "softplus"):
+        return False, 1 if node.op.name == "log_softmax" else -1
+    name, picked = node.inputs[0] if node.op.name == "log" else "", False
+    while name and (made := wiring.graph[name]).op.name in BEFORE_LOGARITHM:
+        picked |= any(i in wiring.data and i not in wiring.learnt for i in made.inputs)
+        name = next((i for i in made.inputs if i in wiring.learnt), "")
+    return picked, int(bool(name) and wiring.graph[name].op.name in PROBABILITIES)
+
+
+def _sign(network: Network, name: str, depth: int = DEEPEST) -> int:
+    """1 for a class, its numbers and what is above 0, -1 for their negatives, 0 where nothing is known: a number may be a reward."""
+    node = network.training[name]
+    of = [_sign(network, i, depth - 1) for i in node.inputs if depth]
+    match node.op.name, of:
+        case "const", _:
+            value = node.attributes["value"]
+            return (value > 0) - (value < 0) if isinstance(value, int | float) else 0
+        case "input", _:
+            return int(name in network.model.targets and (not node.type.is_float or node.type.rank > 1))
+        case "neg", (sign,):
+            return -sign
+        case "mul" | "div", (left, right):
+            return left * right
+        case "sub", (1, _):  # 1 - y
+            return int(network.training[node.inputs[1]].op.name in LAID_OUT or node.inputs[1] in network.model.targets)
+        case op, (sign,) if op in LAID_OUT:
+            return sign
+    return 0
