@@ -59,6 +59,11 @@ class Source:
     def line_starts(self) -> list[int]:
         return [0, *(m.end() for m in re.finditer("\n", self.text))]
 
+    @cached_property
+    def code(self) -> str:
+        """The text with blanks for its comments."""
+        return uncommented(self.text)
+
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both counted from 1."""
         line = bisect_right(self.line_starts, offset) - 1

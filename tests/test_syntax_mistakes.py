@@ -519,3 +519,65 @@ def test_a_merge_conflict_is_one_mistake_and_its_first_side_is_read() -> None:
 def test_lines_of_signs_that_are_no_conflict_are_mistakes_as_before() -> None:
     (d, *_) = diagnostics(model("=======", "output x"))
     assert "conflict" not in d.message
+
+
+COMMENTS = [
+    "# ends with a comma,\n# more.\nlet a = 2",
+    "# one of,",
+    "# keep 10%",
+    "# is 3x",
+    "# input x: int",
+    "# a value = {",
+    "# one or",
+    "# not closed: (\n# nor 'this",
+    "# how to train",
+    "# f(x",
+]
+
+
+@pytest.mark.parametrize("comment", COMMENTS)
+def test_what_stands_in_a_comment_is_no_mistake(comment: str) -> None:
+    (d,) = diagnostics(f"{comment}\nle n = 1\n{model('output x')}")
+    assert d.span and (d.code, d.span.text, d.help) == ("E001", "le", "did you mean `let`?")
+
+
+def test_a_comma_that_is_missing_before_a_comment_stands_in_front_of_it() -> None:
+    (d,) = diagnostics(spec := "let n = [3 # three\n  4]\n" + model("output x"))
+    assert d.fix and d.fix.span.start == spec.index(" # three")
+
+
+def test_a_comma_that_is_missing_among_arguments_is_not_one_too_many_before_a_word_of_statements() -> None:
+    (d,) = diagnostics(model("output y = x -> dense(3, init zeros)"))
+    assert d.span and (d.code, d.span.text) == ("E006", "zeros")
+
+
+PHASED = "model M {\n  input x: [4]\n  h = x -> dense(3)\n  output y = h -> dense(2) -> dense(2)\n  loss a = sum(y)\n  loss b = sum(h)\n}\n"
+
+
+@pytest.mark.parametrize("after", ["", "seed 1", "# done", "optimizer sgd(lr = 0.1)"])
+@pytest.mark.parametrize(
+    ("setting", "fixed"),
+    [
+        ("freeze dense dense_2", "freeze dense, dense_2"),
+        ("update dense dense_2 dense", "update dense, dense_2, dense"),
+        ("update dense, dense_2 dense # b c", "update dense, dense_2, dense # b c"),
+        ("freeze dense.W dense_2.W dense.b dense_2.b", "freeze dense.W, dense_2.W, dense.b, dense_2.b"),
+        ('update "dense*" dense_2', 'update "dense*", dense_2'),
+        ("minimize a b", "minimize a, b"),
+        ("minimize a b\n  update dense dense_2", "minimize a, b\n  update dense, dense_2"),
+        ("minimize a b  update dense dense_2  minimize a", "minimize a, b  update dense, dense_2  minimize a"),
+    ],
+)
+def test_a_comma_that_is_missing_in_a_setting_is_found_there(setting: str, fixed: str, after: str) -> None:
+    first = "" if after.startswith("optimizer") else "  optimizer sgd(lr = 0.1)\n"
+    spec = f"{PHASED}train {{\n  epochs 3\n{first}  {setting}\n  {after}\n}}"
+    found = diagnostics(spec)
+    assert {d.code for d in found} == {"E006"} and len(found) == fixed.count(",") - setting.count(",")
+    done = repaired(Source("spec.nn", spec), lambda source: Compilation(source, {}).diagnostics)
+    assert done.source.text == spec.replace(setting, fixed)
+
+
+@pytest.mark.parametrize("setting", ["update dense sede 1", "freeze dense optimzer adam(lr = 1)", "update dense lr 0.1"])
+def test_a_setting_that_is_none_is_no_value_of_the_one_before_it(setting: str) -> None:
+    (d,) = diagnostics(f"{PHASED}train {{\n  epochs 3\n  optimizer sgd(lr = 0.1)\n  {setting}\n}}")
+    assert d.span and (d.code, d.span.text) == ("E111", setting.split()[2])

@@ -23,7 +23,7 @@ _PIPED = re.compile(
 
 def definition(token: Token, span: Span) -> dict[str, Any]:
     """What is said where a definition is due: by which word it begins, or how a value stands outside of them."""
-    if not NAMES_ARGUMENT.match(span.source.text, span.end):
+    if not NAMES_ARGUMENT.match(span.source.code, span.end):
         return meant(str(token), DEFINITION_WORDS, span)
     help_ = f"a value for the whole file is written `let {token} = ...`; formulas stand in models, layers and functions"
     return {"help": help_, "fix": Fix(Span(span.source, span.start, span.start), "let ")}
@@ -43,7 +43,7 @@ def _twice(token: Token, span: Span) -> dict[str, Any]:
 
 def _after_stage(sign: Span) -> dict[str, Any]:
     """What is said of a sign that takes values behind a pipeline; where another follows it may reach further."""
-    text = sign.source.text
+    text = sign.source.code
     stage = _STAGE.search(text, max(0, sign.start - MAX_LOOK_BACK), sign.start)
     if stage is None:
         return {}
@@ -56,8 +56,8 @@ def _after_stage(sign: Span) -> dict[str, Any]:
 
 def named_output(source: Source, start: int) -> dict[str, Any]:
     """What is said of an output that is a formula without a name; the formula goes on to the end of the line."""
-    formula = Span(source, start, start + len(source.text[start:].split("\n", 1)[0])).one_line.rstrip(" }")
-    name = next((n for n in _FOR_OUTPUTS if not re.search(rf"\b{n}\b", source.text)), None)
+    formula = Span(source, start, start + len(source.code[start:].split("\n", 1)[0])).one_line.rstrip(" }")
+    name = next((n for n in _FOR_OUTPUTS if not re.search(rf"\b{n}\b", source.code)), None)
     fix = Fix(Span(source, start, start), f"{name} = ", safe=False) if name else None
     return {"help": f"an output has a name: `output {name or '...'} = {formula}`", "fix": fix}
 

@@ -16,13 +16,13 @@ _LONGEST = 60
 
 def comma_number(code: str, source: Source, at: int) -> Diagnostic | None:
     """The mistake of a number with commas around a place, if there is one: a decimal point, or thousands."""
-    near = max(0, source.text.rfind("\n", 0, at), at - _LONGEST), at + _LONGEST
-    found = (m for pattern in (_GROUPED, _DECIMAL) for m in pattern.finditer(source.text, *near) if m.start() <= at < m.end())
+    near = max(0, source.code.rfind("\n", 0, at), at - _LONGEST), at + _LONGEST
+    found = (m for pattern in (_GROUPED, _DECIMAL) for m in pattern.finditer(source.code, *near) if m.start() <= at < m.end())
     if (m := next(found, None)) is None:
         return None
     span, point = Span(source, *m.span()), m[0].replace(",", ".")
     if m.re is not _GROUPED:
-        before = source.text[near[0] : m.start()]
+        before = source.code[near[0] : m.start()]
         fix = Fix(span, point, safe=m[0].startswith("0,") or bool(_OPERATOR.search(before)))
         return _not_one(code, span, f"a number has a decimal point: `{point}`", fix)
     joined = m[0].replace(",", "_")
@@ -33,7 +33,7 @@ def comma_number(code: str, source: Source, at: int) -> Diagnostic | None:
 
 def part_of_number(code: str, number: Span) -> Diagnostic | None:
     """The same for the part behind a comma, which no one would write with a zero in front if it were a number of its own."""
-    is_part = _PART.match(number.source.text, number.start, number.end)
+    is_part = _PART.match(number.source.code, number.start, number.end)
     return comma_number(code, number.source, number.start) if is_part else None
 
 

@@ -98,14 +98,14 @@ def _comma_number(source: Source, at: int) -> Diagnostic | None:
     """A number with a comma, unless it is all that brackets hold."""
     found = comma_number("E004", source, at)
     span = found.span if found else None
-    return None if span and _IN_BRACKETS.fullmatch(source.text, max(0, span.start - 1), span.end + 1) else found
+    return None if span and _IN_BRACKETS.fullmatch(source.code, max(0, span.start - 1), span.end + 1) else found
 
 
 def _comma(source: Source, read: str, error: Unexpected, offset: int) -> Diagnostic | None:
     """A comma between statements or settings, which may show only behind the word that follows it."""
     comma = _COMMA.search(read, max(0, error.position - MAX_LOOK_BACK), error.position)
     ends_here = error.token is not None and (error.token in STATEMENT_WORDS or error.token.type == "RBRACE")
-    if not comma or not (comma["next"] or ends_here):
+    if not comma or not (comma["next"] or ends_here) or _within_brackets(read, comma.start()):
         return None
     training = word_of_definition(read, comma.start()) == "train"
     if comma["next"] and comma["next"] not in (SETTING_WORDS if training else STATEMENT_WORDS):
@@ -113,8 +113,14 @@ def _comma(source: Source, read: str, error: Unexpected, offset: int) -> Diagnos
     return _superfluous(Span(source, offset + comma.start(1), offset + comma.end(1)), "setting" if training else "statement")
 
 
+def _within_brackets(text: str, at: int) -> bool:
+    """Whether a place is among the arguments of a call, or the elements of a list, where commas belong."""
+    before = text[start_of_statement(text, at) : at]
+    return any(before.count(opener) > before.count(closer) for opener, closer in ("()", "[]"))
+
+
 def _superfluous(comma: Span, what: str = "statement") -> Diagnostic:
-    message, text = f"a {what} ends without `,`", comma.source.text
+    message, text = f"a {what} ends without `,`", comma.source.code
     if what == "statement" and not _STARTS_STATEMENT.match(text, comma.end):
         return _next_port(comma) or Diagnostic("E001", message, comma, help="several values are a list, in square brackets: `[a, b]`")
     help_ = "leave it out" + (": settings stand on lines of their own, or side by side" if what == "setting" else "")
@@ -123,7 +129,7 @@ def _superfluous(comma: Span, what: str = "statement") -> Diagnostic:
 
 def _next_port(comma: Span) -> Diagnostic | None:
     """A comma after which an input or target follows without its word."""
-    text = comma.source.text
+    text = comma.source.code
     port, name = _PORT.match(text, start_of_statement(text, comma.start), comma.start), _TYPED.match(text, comma.end)
     if not port or not name:
         return None
@@ -146,15 +152,15 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     if token.type == END:
         return Diagnostic("E001", "the file ends in the middle of a statement", Span(source, at, at), expected)
     span = Span(source, at, at + len(token))
-    if (lone := _LONE_WORD.search(source.text, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= accepted:
+    if (lone := _LONE_WORD.search(source.code, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= accepted:
         return _lone(source, lone, token, expected)
     if token.type == "NAME" and _is_factor(source, span.start, span.end):
         return _product(span, accepted)
     if sign := _missing(token, accepted):
         return _without(sign, span, token)
-    if token.type in ("EQ", "COLON") and expected == "expected a value" and word_of_definition(source.text, at) == "train":
-        beside = source.text[span.start - 1 : span.start] + source.text[span.end : span.end + 1]
-        word = _LONE_WORD.search(source.text, max(0, at - MAX_LOOK_BACK), at)
+    if token.type in ("EQ", "COLON") and expected == "expected a value" and word_of_definition(source.code, at) == "train":
+        beside = source.code[span.start - 1 : span.start] + source.code[span.end : span.end + 1]
+        word = _LONE_WORD.search(source.code, max(0, at - MAX_LOOK_BACK), at)
         is_setting = bool(word and suggest(word["word"], SETTING_WORDS))
         fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ", safe=is_setting)
         return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=fix)
@@ -163,20 +169,20 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     if token in STATEMENT_WORDS and accepted >= _IN_TRAINING:
         return Diagnostic("E001", f"`{token}` stands in a model, not among the settings of a training", span)
     more = definition(token, span) if expected == "expected a definition" else misplaced(token, span)
-    if token.type == "LPAR" and (opened := _CALLED.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
+    if token.type == "LPAR" and (opened := _CALLED.search(source.code, max(0, at - MAX_LOOK_BACK), at)):
         more["help"] = _IN_BRACES[opened["word"]]
-    if token.type in _OPERATORS and (named := _OUTPUT_NAME.search(source.text, max(0, at - MAX_LOOK_BACK), at)):
+    if token.type in _OPERATORS and (named := _OUTPUT_NAME.search(source.code, max(0, at - MAX_LOOK_BACK), at)):
         more |= named_output(source, named.start("name"))
     if token == "as":
         more["help"] = "`as` names a stage behind `->`: `x -> dense(3) as first`"
-    if token.type == "ARROW" and _BRANCH.search(source.text, start_of_statement(source.text, at), at):
+    if token.type == "ARROW" and _BRANCH.search(source.code, start_of_statement(source.code, at), at):
         more["help"] = "with `if`, parentheses say what the pipeline begins with: `else (x -> f)`, or `(if c then x else y) -> f`"
     return Diagnostic("E001", f"`{printable(str(token))}` cannot stand here", span, expected, **more)
 
 
 def _is_factor(source: Source, start: int, end: int) -> bool:
     """Whether a word stands behind a number, as a product is written by hand, and names no argument."""
-    return bool(_FACTOR.search(source.text, max(0, start - MAX_LOOK_BACK), start)) and not NAMES_ARGUMENT.match(source.text, end)
+    return bool(_FACTOR.search(source.code, max(0, start - MAX_LOOK_BACK), start)) and not NAMES_ARGUMENT.match(source.code, end)
 
 
 def _product(word: Span, accepted: Set[str]) -> Diagnostic:
@@ -201,7 +207,7 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
         message = f"`{sign}` belongs here, not `{token}`"
         return Diagnostic("E006", message, span, help=f"write `{sign}`", fix=Fix(span, sign))
     message = f"`{sign}` is missing before `{printable(str(token))}`"
-    if sign == "," and token.type == "NAME" and not NAMES_ARGUMENT.match(span.source.text, span.end) and _is_made(span):
+    if sign == "," and token.type == "NAME" and not NAMES_ARGUMENT.match(span.source.code, span.end) and _is_made(span):
         return Diagnostic("E006", message, span, help=f"write `,` before it; {_of_values(span)}")
     if sign != "," and _starts_statement(span, token):
         end = _end_before(span)
@@ -217,7 +223,7 @@ def _starts_statement(span: Span, token: Token) -> bool:
     return (
         token in STATEMENT_WORDS
         or token.type == "RBRACE"
-        or (token.type == "NAME" and bool(NAMES_ARGUMENT.match(span.source.text, span.end)))
+        or (token.type == "NAME" and bool(NAMES_ARGUMENT.match(span.source.code, span.end)))
     )
 
 
@@ -238,12 +244,12 @@ def _of_values(span: Span) -> str:
 def _is_made(word: Span) -> bool:
     """Whether the text makes a value of that name: a port, a parameter, a formula, or an argument."""
     made = _MAKES.format(word=re.escape(word.text))
-    return bool(re.search(made, word.source.text, re.M))
+    return bool(re.search(made, word.source.code, re.M))
 
 
 def _end_before(span: Span) -> Span:
     """Where what stands before it ends."""
-    end = max(0, span.start - MAX_LOOK_BACK) + len(span.source.text[max(0, span.start - MAX_LOOK_BACK) : span.start].rstrip())
+    end = max(0, span.start - MAX_LOOK_BACK) + len(span.source.code[max(0, span.start - MAX_LOOK_BACK) : span.start].rstrip())
     return Span(span.source, end, end)
 
 
@@ -260,12 +266,12 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
         return _without("=", Span(source, lone.end(), lone.end() + 1), token)
     if _is_factor(source, span.start, span.end):
         return _product(span, frozenset())
-    if _VALUE_BEFORE.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
+    if _VALUE_BEFORE.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start):
         if word in WORDS:
             return Diagnostic("E005", f"`{word}` is a word of other languages", span, help=WORDS[word])
-        if declared := _DECLARED.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start):
+        if declared := _DECLARED.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start):
             return _before("~" if declared["kind"] == "param" else "=", span)
-        named = _OUTPUTS.search(source.text, max(0, span.start - MAX_LOOK_BACK), span.start)
+        named = _OUTPUTS.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start)
         if not named and _is_made(span):
             return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=_of_values(span))
         sign = " ->" if not named else " =" if token.type in _OPERATORS else ","

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from nnspec.diagnostics import Diagnostic, Source, Span
+from nnspec.diagnostics import Diagnostic, Source, Span, uncommented
 from nnspec.syntax.ast import Spec
 from nnspec.syntax.brackets import balanced
 from nnspec.syntax.conflicts import resolved
 from nnspec.syntax.explain import explain
 from nnspec.syntax.lalr import Unexpected
 from nnspec.syntax.recovery import blanked, lost_names, statement_around
+from nnspec.syntax.settings import parted
 from nnspec.syntax.slips import decimal
 
 MAX_ERRORS = 50
@@ -19,10 +20,11 @@ MAX_ERRORS = 50
 
 def mended(source: Source, written: str, start: int, read: Callable[[str], Spec]) -> tuple[Spec, list[Diagnostic]]:
     """What is left of the text from `start` on when `read` can read it, and what was wrong with it."""
-    written, numbers = decimal(source, written, start)
+    written, numbers = decimal(source, uncommented(written), start)
+    written, values = parted(source, written, start)
     text, conflicts = resolved(source, written, start)
     text, found = balanced(source, text, start, MAX_ERRORS)
-    found = [*conflicts[:MAX_ERRORS], *numbers[:MAX_ERRORS], *found]
+    found = [d for several in (conflicts, numbers, values) for d in several[:MAX_ERRORS]] + found
     while True:
         try:
             spec = read(text)

@@ -7,10 +7,11 @@ from functools import cache, partial
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Source, Span
-from nnspec.syntax.ast import Expr, Signature, Spec
+from nnspec.syntax.ast import Expr, Signature, Spec, Train
 from nnspec.syntax.build import Builder
 from nnspec.syntax.lalr import Token, Tree, Unexpected, comments_of, run
 from nnspec.syntax.tables import CALLBACKS
+from nnspec.syntax.words import SETTING_WORDS
 
 VERSION = 1
 
@@ -20,12 +21,14 @@ def parse(source: Source, start: int = 0, end: int | None = None) -> tuple[Spec,
     text = source.text[start:end]
     try:
         spec: Spec = _run(source, text, start, "start")
-        return spec, _check_version(source, spec)
+        if _has_known_settings(spec):
+            return spec, _check_version(source, spec)
     except Unexpected:
-        from nnspec.syntax.mend import mended  # only a mistake needs its tables
+        pass
+    from nnspec.syntax.mend import mended  # only a mistake needs its tables
 
-        spec, found = mended(source, text, start, lambda read: _run(source, read, start, "start"))
-        return spec, found + _check_version(source, spec)
+    spec, found = mended(source, text, start, lambda read: _run(source, read, start, "start"))
+    return spec, found + _check_version(source, spec)
 
 
 @cache
@@ -69,6 +72,11 @@ def parse_concrete(text: str) -> tuple[Tree, list[Token]]:
 
 def _run(source: Source, text: str, offset: int, rule: str) -> Any:
     return run(text, rule, Builder(source, offset).by_rule(CALLBACKS))
+
+
+def _has_known_settings(spec: Spec) -> bool:
+    """Where a comma is missing, `freeze a b c`, the next value reads as a setting."""
+    return all(setting.name.id in SETTING_WORDS for train in spec.definitions if isinstance(train, Train) for setting in train.settings)
 
 
 def _check_version(source: Source, spec: Spec) -> list[Diagnostic]:

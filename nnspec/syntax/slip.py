@@ -28,9 +28,9 @@ class Slip:
     def at(self, source: Source, at: int, near: tuple[int, int], accepted: Set[str]) -> Diagnostic | None:
         """What is said where a match covers the place."""
         if self.begins:
-            m = self.pattern.match(source.text, at, near[1]) if accepted >= VALUE_STARTS else None
+            m = self.pattern.match(source.code, at, near[1]) if accepted >= VALUE_STARTS else None
         else:
-            m = next((m for m in self.pattern.finditer(source.text, *near) if m.start() <= at < m.end()), None)
+            m = next((m for m in self.pattern.finditer(source.code, *near) if m.start() <= at < m.end()), None)
         return self.diagnostic(source, m) if m else None
 
     def diagnostic(self, source: Source, m: re.Match[str]) -> Diagnostic:

@@ -242,8 +242,8 @@ def decimal(source: Source, text: str, start: int) -> tuple[str, list[Diagnostic
 
 def slip_at(source: Source, at: int, accepted: Set[str]) -> Diagnostic | None:
     """The slip around a place where something else can stand, where there is one."""
-    start, end = source.text.rfind("\n", 0, at), source.text.find("\n", at)
-    end = len(source.text) if end < 0 else end
+    start, end = source.code.rfind("\n", 0, at), source.code.find("\n", at)
+    end = len(source.code) if end < 0 else end
     near = max(start, at - MAX_LOOK_BACK, 0), min(end, at + MAX_LOOK_BACK)
     found = (slip.at(source, at, near, accepted) for slip in HERE)
     return next((d for d in found if d), None) or _word(source, start + 1, end)
@@ -251,12 +251,12 @@ def slip_at(source: Source, at: int, accepted: Set[str]) -> Diagnostic | None:
 
 def slip_before(source: Source, at: int) -> Diagnostic | None:
     """A slip that makes itself felt only at the place, a little further on."""
-    found = ((slip, slip.pattern.search(source.text, max(0, at - MAX_LOOK_BACK), at)) for slip in BEFORE)
+    found = ((slip, slip.pattern.search(source.code, max(0, at - MAX_LOOK_BACK), at)) for slip in BEFORE)
     return next((slip.diagnostic(source, m) for slip, m in found if m), None)
 
 
 def _word(source: Source, start: int, end: int) -> Diagnostic | None:
-    first = re.compile(r"[ \t]*([^\W\d]\w*)").match(source.text, start, end)
+    first = re.compile(r"[ \t]*([^\W\d]\w*)").match(source.code, start, end)
     if not first or first[1] not in WORDS:
         return None
     return Diagnostic("E005", f"`{first[1]}` is a word of other languages", Span(source, *first.span(1)), help=WORDS[first[1]])
