@@ -257,9 +257,9 @@ MISTAKES = {
         training(*WELL, "  schedule sgd(0.1)"), "E106", 9, "sgd", "the optimizer `sgd` is not a schedule", "cosine"
     ),
     "half an epoch": Mistake(
-        training("  epochs 1.5", "  optimizer adam"), "E106", 7, "1.5", "expected a whole number from 1, got 1.5"
+        training("  epochs 1.5", "  optimizer adam"), "E106", 7, "1.5", "`epochs` is a whole number from 1, not 1.5"
     ),
-    "validation in percent": Mistake(training(*WELL, "  validation 10"), "E106", 9, "10", "a fraction lies between 0 and 1, not 10"),
+    "validation in percent": Mistake(training(*WELL, "  validation 10"), "E106", 9, "10", "fraction between 0 and 1, not 10"),
     "no way to train": Mistake(
         model("output y = x -> dense(1)", "loss mse(y, 0)") + "\ntrain { epochs 3 }", "E110", 6, "train", "no optimizer", "optimizer adam"
     ),

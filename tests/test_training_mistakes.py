@@ -53,6 +53,12 @@ def test_of_an_optimizer_over_several_lines_the_argument_is_marked_where_it_stan
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
+        ("batch 1.5", "`batch` is a whole number from 1, not 1.5"),
+        ("seed -1", "`seed` is a whole number from 0, not -1"),
+        ('checkpoint "a"', '`checkpoint` is a number, not "a"'),
+        ('clip norm("a")', 'the limit of `norm` is a number, not "a"'),
+        ('augment x -> shift("a")', '`pixels` is a number, not "a"'),
+        ("stop early(val.loss, patience = 0)", "`patience` is a whole number from 1, not 0"),
         ("stop plateau(loss, smoothing = 2)", "`smoothing` is a share, above 0 and at most 1, not 2"),
         ("augment x -> shift(8)", "`shift` by up to 8 pixels moves all of `x`, [1, 8, 9], out of sight"),
         ("augment x -> crop(100)", "`crop` by up to 100 pixels moves all of `x`, [1, 8, 9], out of sight"),

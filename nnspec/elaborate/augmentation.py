@@ -56,7 +56,7 @@ class Augmentation:
     along: tuple[str, ...] = ()
 
 
-def read_augmentations(values: Sequence[ast.Expr], number: Callable[[ast.Expr], float]) -> tuple[Augmentation, ...]:
+def read_augmentations(values: Sequence[ast.Expr], number: Callable[[str, ast.Expr], float]) -> tuple[Augmentation, ...]:
     """`image -> rotate(10) -> shift(2)`, or `image, mask -> flip`: its stages; `number` evaluates an argument."""
     *before, e = values
     heads = [*before, e.head if isinstance(e, ast.Pipe) else None]
@@ -66,7 +66,7 @@ def read_augmentations(values: Sequence[ast.Expr], number: Callable[[ast.Expr], 
     return tuple(replace(_read_stage(names[0], s.body, number), along=tuple(names[1:])) for s in e.stages)
 
 
-def _read_stage(input: str, e: ast.Expr, number: Callable[[ast.Expr], float]) -> Augmentation:
+def _read_stage(input: str, e: ast.Expr, number: Callable[[str, ast.Expr], float]) -> Augmentation:
     callee, arguments = ast.called(e)
     kind = ast.dotted(callee) or e.span.text
     if kind not in AUGMENTATIONS:
@@ -75,7 +75,7 @@ def _read_stage(input: str, e: ast.Expr, number: Callable[[ast.Expr], float]) ->
     return Augmentation(input, kind, _amounts(kind, arguments, e.span, number), e.span)
 
 
-def _amounts(kind: str, arguments: tuple[ast.Argument, ...], span: Span, number: Callable[[ast.Expr], float]) -> tuple[float, ...]:
+def _amounts(kind: str, arguments: tuple[ast.Argument, ...], span: Span, number: Callable[[str, ast.Expr], float]) -> tuple[float, ...]:
     amounts = AUGMENTATIONS[kind]
     words = [a.name for a in amounts]
     written = {a.name or (words[i] if i < len(words) else ""): a.value for i, a in enumerate(arguments)}
@@ -91,8 +91,8 @@ def _amounts(kind: str, arguments: tuple[ast.Argument, ...], span: Span, number:
     return tuple(_amount(a, written[a.name], number) for a in amounts)
 
 
-def _amount(amount: Amount, e: ast.Expr, number: Callable[[ast.Expr], float]) -> float:
-    value = number(e)
+def _amount(amount: Amount, e: ast.Expr, number: Callable[[str, ast.Expr], float]) -> float:
+    value = number(f"`{amount.name}`", e)
     if not amount.fits(value):
         raise fault("E106", f"`{amount.name}` is {amount.expected}, not {describe(value)}", e.span)
     return value

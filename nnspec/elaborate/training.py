@@ -165,11 +165,11 @@ class _Reader:
         self.source = SourceReader(self.e, self.scope).read
         self.settings: dict[str, Callable[..., Any]] = {
             "data": self.source,
-            "validation": self.part,
-            "test": self.part,
-            "batch": self.whole,
-            "epochs": self.whole,
-            "steps": self.whole,
+            "validation": partial(self.part, "`validation`"),
+            "test": partial(self.part, "`test`"),
+            "batch": partial(self.whole, "`batch`"),
+            "epochs": partial(self.whole, "`epochs`"),
+            "steps": partial(self.whole, "`steps`"),
             "optimizer": self.optimizer,
             "schedule": lambda e: as_kind(self.e, "schedule", e, self.scope),
             "penalty": self.penalty,
@@ -177,7 +177,7 @@ class _Reader:
             "stop": self.stop,
             "augment": lambda *values: read_augmentations(values, self.number),
             "seed": self.seed,
-            "checkpoint": self.whole,
+            "checkpoint": partial(self.whole, "`checkpoint`"),
         }
 
     def read(self, s: ast.Setting) -> Any:
@@ -222,29 +222,29 @@ class _Reader:
         learning_rate(optimizer, self.e)  # a rate that is no number shows before training
         return optimizer
 
-    def number(self, e: ast.Expr) -> float:
+    def number(self, what: str, e: ast.Expr) -> float:
         value = folded(self.e.evaluate(e, self.scope))
         if not is_number(value):
-            raise fault("E106", f"expected a number, got {describe(value)}", e.span)
+            raise fault("E106", f"{what} is a number, not {describe(value)}", e.span)
         return float(value)
 
-    def whole(self, e: ast.Expr, least: int = 1) -> int:
-        value = self.number(e)
+    def whole(self, what: str, e: ast.Expr, least: int = 1) -> int:
+        value = self.number(what, e)
         if not value.is_integer() or value < least:
-            raise fault("E106", f"expected a whole number from {least}, got {describe(value)}", e.span)
+            raise fault("E106", f"{what} is a whole number from {least}, not {describe(value)}", e.span)
         return int(value)
 
     def seed(self, e: ast.Expr) -> int:
-        value = self.whole(e, 0)
+        value = self.whole("`seed`", e, 0)
         if value > MAX_SEED:
             raise fault("E106", f"a seed is at most {MAX_SEED:,}", e.span)
         return value
 
-    def part(self, e: ast.Expr) -> float | DataSource:
+    def part(self, what: str, e: ast.Expr) -> float | DataSource:
         """A fraction of the data, or a source of its own."""
         if isinstance(e, ast.Number):
             if not 0 < e.value < 1:
-                raise fault("E106", f"a fraction lies between 0 and 1, not {describe(e.value)}", e.span)
+                raise fault("E106", f"{what} is a source or a fraction between 0 and 1, not {describe(e.value)}", e.span)
             return float(e.value)
         return self.source(e)
 
@@ -262,10 +262,10 @@ class _Reader:
         if len(arguments) != 1:
             of_number = comma_number("E104", e.span.source, arguments[-1].span.start) if arguments else None
             raise Fault(of_number) if of_number else fault("E103", f"`{name}` takes one number, its {of}", e.span)
-        return name, self.positive(arguments[0].value, f"the {of} of `{name}`")
+        return name, self.positive(f"the {of} of `{name}`", arguments[0].value)
 
-    def positive(self, e: ast.Expr, what: str) -> float:
-        value = self.number(e)
+    def positive(self, what: str, e: ast.Expr) -> float:
+        value = self.number(what, e)
         if value <= 0:
             raise fault("E106", f"{what} is above 0, not {describe(value)}", e.span)
         return value
@@ -293,11 +293,11 @@ class _Reader:
 
     def _stop_value(self, word: str, e: ast.Expr) -> Any:
         if word == "patience":
-            return self.whole(e)
+            return self.whole("`patience`", e)
         if word == "best":
             return self.choice(e, DIRECTIONS, "direction")[0]
         if word != "metric":
-            value = self.positive(e, word)
+            value = self.positive(f"`{word}`", e)
             if word == "smoothing" and value > 1:
                 raise fault("E106", f"`smoothing` is a share, above 0 and at most 1, not {describe(value)}", e.span)
             return value
