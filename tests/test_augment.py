@@ -237,6 +237,37 @@ def test_a_wrong_augmentation_is_one_error(augment: str, code: str) -> None:
     assert [d.code for d in diagnostics(augment)] == [code]
 
 
+@pytest.mark.parametrize(
+    ("augment", "marked"),
+    [
+        ("imag -> shift(1) -> rotate(3) -> flip", ["imag"]),
+        ("image, msk -> shift(1) -> flip", ["msk"]),
+        ("image, mask, mask -> shift(1) -> flip", ["mask"]),
+        ("imag -> shift(1) augment v -> shift(1) -> flip", ["imag", "shift(1)", "flip"]),
+    ],
+)
+def test_a_name_that_several_stages_change_is_one_error_where_it_stands(augment: str, marked: list[str]) -> None:
+    found = diagnostics(augment)
+    assert [d.span.text for d in found if d.span] == marked
+    assert all(d.fix for d in found if d.code == "E101")
+
+
+BESIDE = " train { epochs 1 optimizer sgd(lr = 0.1) data { image = [[[[1]]]], wrong = [1] } augment imag -> shift(1) -> flip }"
+
+
+@pytest.mark.parametrize(
+    ("model", "marked"),
+    [
+        (MODEL.replace("output", "h = foo + 1 output"), ["foo", "[1]", "imag"]),
+        (MODEL.replace("input image", "input again: [1.5] input image"), ["1.5"]),
+        (MODEL.replace("output", "h = 1 + + 2 output"), ["+"]),
+    ],
+)
+def test_inputs_are_asked_for_beside_mistakes_of_the_model_if_all_are_known(model: str, marked: list[str]) -> None:
+    found = Compilation(Source("s.nn", model + BESIDE), {}).diagnostics
+    assert [d.span.text for d in found if d.span] == marked
+
+
 def test_augmentation_is_applied_in_training_only() -> None:
     spec = """
     model M { input image: [1, 4, 4]  output s = sum(image)  loss s }

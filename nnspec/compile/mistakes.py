@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean
-from nnspec.elaborate.training import Check, Training, checks_against_model
+from nnspec.elaborate.training import Check, Training, checks_against_model, checks_against_ports
 from nnspec.elaborate.uncalled import mistakes_in
 from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import Poisoned
+from nnspec.syntax import ast
+from nnspec.syntax.trees import trees
 
 if TYPE_CHECKING:
     from nnspec.compile.compilation import Compilation
@@ -117,18 +119,28 @@ def _check_size(spec: Compilation) -> None:
 
 
 def _of_training(spec: Compilation, training: Training, is_whole: bool) -> Iterator[Diagnostic]:
-    """What is wrong with the optimizer and the schedule of a train block; and with what it says of the model, once that is whole."""
+    """What is wrong with the optimizer and the schedule of a train block; and with what it says of the model, once that is known."""
     checks = [
         partial(check, spec.definitions, of)
         for check, of in ((check_optimizer, training.optimizer), (schedule_graph, training.schedule))
         if of
     ]
     found = list(_by(checks))
+    if is_whole or _has_ports(spec):
+        found += _by(checks_against_ports(training, spec.model))
     if is_whole:
         found += _by(checks_against_model(training, spec.model))
     if is_whole and not found:
         found += _by([partial(spec.training_model[0].needs_loss, "there is nothing to train", spec.model.span)])
     yield from found
+
+
+def _has_ports(spec: Compilation) -> bool:
+    """Whether the inputs and targets of the model are known, whatever else of it is wrong."""
+    model = spec.definitions.own.get(("model", spec.model.name))
+    if model is None or spec.names[0].is_poisoned(spec.model.name):
+        return False
+    return len(spec.model.ports) == sum(isinstance(tree, ast.Port) for tree in trees(model.definition.body))
 
 
 def _by(checks: Iterable[Check]) -> Iterator[Diagnostic]:

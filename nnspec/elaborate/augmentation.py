@@ -47,23 +47,28 @@ WHOLE_PIXELS = ("shift", "crop", "flip")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One stage: the input it changes, its kind, its amounts in the order of AUGMENTATIONS, and what it moves along with the input."""
+    """One stage: the input it changes, its kind, its amounts in the order of AUGMENTATIONS, and what it moves along with the input.
+
+    `places` are where the names of the input and of what moves along stand.
+    """
 
     input: str
     kind: str
     amounts: tuple[float, ...]
     span: Span
     along: tuple[str, ...] = ()
+    places: tuple[Span, ...] = ()
 
 
 def read_augmentations(values: Sequence[ast.Expr], number: Callable[[str, ast.Expr], float]) -> tuple[Augmentation, ...]:
     """`image -> rotate(10) -> shift(2)`, or `image, mask -> flip`: its stages; `number` evaluates an argument."""
     *before, e = values
     heads = [*before, e.head if isinstance(e, ast.Pipe) else None]
-    names = [head.id for head in heads if isinstance(head, ast.Name)]
+    names = [head for head in heads if isinstance(head, ast.Name)]
     if not isinstance(e, ast.Pipe) or len(names) < len(heads):
         raise fault("E106", "augmentation is a pipeline from an input: `image -> shift(2)`", values[0].span)
-    return tuple(replace(_read_stage(names[0], s.body, number), along=tuple(names[1:])) for s in e.stages)
+    along, places = tuple(n.id for n in names[1:]), tuple(n.span for n in names)
+    return tuple(replace(_read_stage(names[0].id, s.body, number), along=along, places=places) for s in e.stages)
 
 
 def _read_stage(input: str, e: ast.Expr, number: Callable[[str, ast.Expr], float]) -> Augmentation:
@@ -102,8 +107,8 @@ def check_augmentation(a: Augmentation, inputs: Mapping[str, Type], targets: Map
     """What is augmented has to be an input, of numbers, and an image where pixels move; what moves along lies on it pixel by pixel."""
     if a.input not in inputs:
         behind = {"help": f"a target moves with its image, which stands in front: `augment image, {a.input} -> flip`"}
-        more = behind if a.input in targets else meant(a.input, inputs)
-        raise fault("E101", f"the model has no input `{a.input}` to augment", a.span, **more)
+        more = behind if a.input in targets else meant(a.input, inputs, a.places[0])
+        raise fault("E101", f"the model has no input `{a.input}` to augment", a.places[0], **more)
     type = inputs[a.input]
     if not type.is_float:
         raise fault("E202", f"`{a.kind}` changes float inputs; `{a.input}` is not", a.span)
@@ -119,14 +124,14 @@ def _move_along(a: Augmentation, ports: Mapping[str, Type]) -> None:
     if a.along and a.kind not in MOVES:
         help_ = f"write `augment {a.input} -> {a.span.text}` on a line of its own"
         raise fault("E106", f"`{a.kind}` changes one input", a.span, help=help_)
-    for i, name in enumerate(a.along):
+    for i, (name, place) in enumerate(zip(a.along, a.places[1:], strict=True)):
         if name not in ports:
-            raise fault("E101", f"the model has no input or target `{name}` to augment", a.span, **meant(name, ports))
+            raise fault("E101", f"the model has no input or target `{name}` to augment", place, **meant(name, ports, place))
         if name in (a.input, *a.along[:i]):
-            raise fault("E106", f"`{name}` is augmented twice", a.span)
+            raise fault("E106", f"`{name}` is augmented twice", place)
         if not lies_on(ports[name], ports[a.input]):
             message = f"`{name}` is {show(ports[name].shape[1:])}, and does not end in the height and width of `{a.input}`"
-            raise fault("E202", f"{message}, {show(ports[a.input].shape[1:])}", a.span)
+            raise fault("E202", f"{message}, {show(ports[a.input].shape[1:])}", place)
 
 
 def lies_on(type: Type, image: Type) -> bool:

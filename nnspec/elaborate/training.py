@@ -313,12 +313,16 @@ def watchable(model: Model) -> list[str]:
 
 
 def checks_against_model(training: Training, model: Model) -> Iterator[Check]:
-    """What a train block names has to be in the model: losses and parameters, the inputs it augments, the metric it watches."""
+    """What a train block names has to be in the model: losses and parameters, the metric it watches."""
     for phase in training.phases:
         yield from (partial(check_loss, word, model.losses) for word in phase.minimize)
         yield from (partial(check_parameter, word, model.parameters) for word in (*phase.update, *phase.freeze))
         yield partial(trained_by, phase, model.parameters)
     yield partial(_check_watched, training, model)
+
+
+def checks_against_ports(training: Training, model: Model) -> Iterator[Check]:
+    """The same of what it augments and gives values to: inputs and targets."""
     yield from (partial(check_augmentation, a, model.inputs, model.targets) for a in training.augment)
     for source in training.sources:
         yield from (partial(check_field, source, name, tuple(model.ports)) for name in source.fields)
