@@ -13,7 +13,7 @@ from nnspec.compile import Compilation
 from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Owned, describe
 from nnspec.elaborate.written import settings, written
-from nnspec.graph import Type
+from nnspec.graph import Graph, Type
 from nnspec.record import dataclass
 from nnspec.syntax import ast
 
@@ -35,8 +35,8 @@ class Change:
 
 def differences(a: Compilation, b: Compilation) -> list[Change]:
     """Everything that differs, part by part; nothing if both are the same model, trained the same way."""
-    same = _form(a) == _form(b)
-    parts = (part for part in _PARTS if not (same and part == "formulas"))  # else they are only written otherwise
+    same = _forms(a) == _forms(b)
+    parts = (part for part in _PARTS if not (same and part in _COMPUTED))  # else they are only written otherwise
     found = [change for part in parts for change in _PARTS[part](part, a, b)]
     return found if same or any(c.part in _COMPUTED for c in found) else [*found, *_operations("operations", a, b)]
 
@@ -154,9 +154,14 @@ def _operations(part: str, a: Compilation, b: Compilation) -> Iterator[Change]:
     yield from found or [Change(part, "order", "the same operations", "put together otherwise")]
 
 
-def _form(spec: Compilation) -> tuple[object, ...]:
+def _forms(spec: Compilation) -> list[object]:
+    """What is computed in use, in training, and of the whole training data before it."""
+    models = (spec.inference_model, spec.training_model, spec.fitting_model)
+    return [_form(model[0].graph) if model else None for model in models]
+
+
+def _form(graph: Graph) -> tuple[object, ...]:
     """The graph of outputs and losses without the names of what is inside it."""
-    graph = spec.training_model[0].graph
     number = {name: i for i, name in enumerate(graph.nodes)}
     nodes = tuple((n.op.name, tuple(number[i] for i in n.inputs), n.attrs, n.type, n.name if n.op.is_source else "") for n in graph)
     return nodes, tuple(sorted((public, number[n]) for public, n in graph.outputs.items()))

@@ -124,6 +124,14 @@ def test_a_formula_inside_of_a_layer_or_a_number_that_is_named_is_shown_as_it_is
     assert shown == ["formulas\n  - layer Twice: k * x\n  + layer Twice: k + x", "formulas\n  - let k: 2\n  + let k: 3"]
 
 
+def test_a_name_inside_of_the_model_is_no_difference_and_what_is_asked_only_in_use_is_one() -> None:
+    renamed = (("logits", "scores"), ("h      = x", "hidden = x"), ("= h ->", "= hidden ->"))
+    assert changed(*renamed) == "no difference"
+    assert changed(*renamed, ("epochs 5", "epochs 6")) == "training\n  - epochs: 5\n  + epochs: 6"
+    spec = SPEC.replace("logits = h ->", "logits = (if training then h else h * 0.5) ->")
+    assert "formulas\n  - model Net: logits =" in between(spec, spec.replace("0.5", "0.9"))
+
+
 def test_the_same_operations_in_another_order_differ() -> None:
     shown = changed(("-> dense(8) -> relu", "-> relu -> dense(8)"))
     assert shown.endswith("formulas\n  - model Net: h = x -> dense(8) -> relu\n  + model Net: h = x -> relu -> dense(8)")
