@@ -10,6 +10,7 @@ from warned_specs import (
     image,
     judged,
     logit,
+    masked,
     model,
     segmenter,
     sequence,
@@ -38,6 +39,9 @@ MUST_NOT = {
     "a row that is made one": squared("tanh(reshape(x, [1, 8]) * W)", "z = (h @ V)[0]"),
     "a weight for each number": squared("tanh(x * b * mean(W))", "z = h -> dense(4)"),
     "a matrix beside another": squared("tanh(W * (x -> dense(64) -> reshape([8, 8])))", "z = (h @ V)[0]"),
+    "a column and a row": masked("if reshape(positions(s, 0), [T, 1]) >= positions(s, 1) then s else -1e9"),
+    "positions and another number": masked("if positions(s, 0) >= 2 then s else -1e9"),
+    "what may be no number": masked("if s == s then s else 0"),
     "a mean of a mean": vector("dense(4)", "loss more = 0.5 * mean(mse(z, y))"),
     "a sum of one number as it is": vector("dense(4)", "loss more = sum(mse(z[0], y[0])) + sum(mse(z[:1], y[:1]))"),
     "a sum of the steps": model(

@@ -13,6 +13,7 @@ from warned_specs import (
     judged,
     logit,
     made,
+    masked,
     model,
     segmenter,
     squared,
@@ -280,6 +281,14 @@ MUST = {
         "before a product": squared("tanh(x * W)", "z = (h @ V)[0]"),
         "the matrix first": squared("relu(W * x + b)", "z = (h -> dense(4))[1]"),
         "behind a layer": squared("sigmoid((x -> dense(8) -> tanh) * W - b)", "z = (h -> dense(4))[-1]"),
+    },
+    "W145": {
+        "a causal mask": masked("if positions(s, 0) >= positions(s, 1) then s else -1e9"),
+        "a diagonal": masked("if positions(s, 0) == positions(s, 1) then s else -1e9"),
+        "a band": masked("if abs(positions(s, 0) - positions(s, 1)) <= 2 then s else -1e9"),
+        "by other names": masked("s * (i < j)", "i = positions(s, 1)", "j = positions(s)"),
+        "of a layer": f"layer causal(s: [n, m]) = if positions(s, 0) < positions(s, 1) then 0 else s\n{masked('causal(s)')}",
+        "of a value": masked("if max(s, x @ transpose(x)) >= max(s, x @ transpose(x)) then s else -1e9"),
     },
     "W141": {
         **{

@@ -86,3 +86,10 @@ def sequence(stages: str) -> str:
 
 SIGMOIDS = "dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid -> dense(16) -> sigmoid"
 SMALL_TANH = " -> ".join(["dense(16, init = normal(0, 0.05)) -> tanh"] * 4)
+
+
+def masked(m: str, *before: str) -> str:
+    """Attention of a sequence to itself, with scores s of which m is made."""
+    return model(
+        "input x: [T, 8]", "target y: [T, 8]", "s = x @ transpose(x)", *before, f"m = {m}", "output z = softmax(m) @ x", "loss mse(z, y)"
+    )

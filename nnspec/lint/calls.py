@@ -1,18 +1,26 @@
-"""Calls that say something else than is probably meant: of models, and of layers as other frameworks have them."""
+"""Calls and comparisons that say something else than is probably meant."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix, Span, uncommented
 from nnspec.graph import Graph, Node
+from nnspec.graph.types import show
 from nnspec.lint.network import Network, call_at
 from nnspec.syntax import ast
+from nnspec.syntax.parser import parse_piece
 
 _THREE_NUMBERS = re.compile(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
 LARGE_KERNEL = 8
 """A kernel this large is rare, where there are no more units than channels."""
+
+TRUE_OF_ITSELF = {"less_equal": True, "greater_equal": True, "equal": True, "less": False, "greater": False, "not_equal": False}
+"""Comparisons, and what they are where both sides are one value."""
+OF_WHOLE_NUMBERS = ("equal", "not_equal", "sub")
+"""What is asked of a value and itself on purpose where that may be no number."""
 
 
 def weights_of_their_own(network: Network) -> Iterator[Diagnostic]:
@@ -74,3 +82,28 @@ def _is_zero(graph: Graph, node: Node) -> bool:
 
 def _depends(graph: Graph, value: str, on: str) -> bool:
     return value in graph.dependents([on])
+
+
+def compared_with_itself(network: Network) -> Iterator[Diagnostic]:
+    """W145: a comparison that is the same everywhere; of the positions along two axes one has to be a column, as a mask is a matrix."""
+    graph = network.training
+    for node in (n for n in graph if n.op.name in (*TRUE_OF_ITSELF, "sub") and n.inputs[0] == n.inputs[1]):
+        one = graph[node.inputs[0]]
+        if node.span and not node.span.source.library and not (one.type.is_float and node.op.name in OF_WHOLE_NUMBERS):
+            text, positions = node.span.one_line, one.op.name == "iota"
+            what = "positions are compared with themselves" if positions else "a value is compared with itself"
+            message = f"{what}: `{text}` is {str(TRUE_OF_ITSELF.get(node.op.name, 0)).lower()} everywhere"
+            more = _as_a_column(node, one) if positions else {"help": "one of the two sides is to be another value"}
+            yield Diagnostic("W145", message, node.span, level="warning", **more)
+
+
+def _as_a_column(node: Node, positions: Node) -> dict[str, Any]:
+    """How each position along one axis meets each along the other."""
+    assert node.span
+    match parse_piece(node.span.text):
+        case ast.Binary(left=left):
+            column = f"reshape({left.span.text}, [{positions.type.shape[0]}, 1])"
+            better = column + node.span.text[left.span.end :]
+            help_ = f"both sides are {show(positions.type.shape)}; a column meets a row in a matrix: `{' '.join(better.split())}`"
+            return {"help": help_, "fix": Fix(node.span, better, safe=False)}
+    return {}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from nnspec.diagnostics import Diagnostic
 from nnspec.lint.allow import allowed, misread_comments
-from nnspec.lint.calls import channels_before_units, derivatives_of_nothing, weights_of_their_own
+from nnspec.lint.calls import channels_before_units, compared_with_itself, derivatives_of_nothing, weights_of_their_own
 from nnspec.lint.chance import draws_that_a_batch_shares
 from nnspec.lint.depth import gradients_that_vanish, sight_smaller_than_the_image
 from nnspec.lint.fits import largest_of_one, more_logits_than_classes, softmax_of_one, targets_of_another_shape
@@ -83,6 +83,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     vectors_times_squares,
     logits_without_a_sign,
     likelihoods_without_a_minus,
+    compared_with_itself,
 )
 
 
