@@ -166,6 +166,15 @@ SLIPS = {
     "h = x^{2}": ("E004", "^{2}", "h = x^2"),
     "h = x^{1 + 1}": ("E004", "^{1 + 1}", "h = x^(1 + 1)"),
     "h = \\sigma(x)": ("E004", "\\sigma", "h = sigma(x)"),
+    "h = x - > relu": ("E004", "- >", "h = x -> relu"),
+    "h = -> relu": ("E004", "->", None),
+    "h = x -> relu -- hidden": ("E004", "--", "h = x -> relu # hidden"),
+    "h = sin(5.)": ("E004", "5.", "h = sin(5.0)"),
+    "h = clip(x, 0., 1)": ("E004", "0.", "h = clip(x, 0.0, 1)"),
+    "param W [4] = 1": ("E006", "[", "param W: [4] = 1"),
+    "h = (x  tanh)": ("E006", "tanh", None),
+    "h = x -> { tanh }  relu": ("E006", "relu", "h = x -> { tanh } ->  relu"),
+    "h = x -> repeat(2) { dense(4) }  layernorm": ("E006", "layernorm", "h = x -> repeat(2) { dense(4) } ->  layernorm"),
     "h = x -> dense ... (3)": ("E004", "...", None),
     "param W: 2x1 = 0": ("E004", "param W: 2x1", "param W: [2, 1] = 0"),
     "param W: 2 × 3 x 4 = 0": ("E004", "param W: 2 × 3 x 4", "param W: [2, 3, 4] = 0"),
@@ -388,6 +397,47 @@ def test_a_share_in_percent_is_named_whatever_follows(share: str, after: str) ->
 def test_what_an_optimizer_changes_is_shown_its_arrow() -> None:
     (d,) = diagnostics("optimizer mine(lr) {\n  w -= lr * g\n}\n" + model("output x"))
     assert "`w <- w - ...`" in d.help
+
+
+@pytest.mark.parametrize("setting", ["optimizer == adam", "optimizer := adam", "optimizer: adam", "optimizer => adam", "optimizer <- adam"])
+def test_a_setting_has_no_sign_of_any_kind(setting: str) -> None:
+    done = repaired(Source("spec.nn", training("  epochs 3", f"  {setting}")), lambda source: Compilation(source, {}).diagnostics)
+    assert done.source.text.split() == training("  epochs 3", "  optimizer adam").split()
+
+
+def test_the_arguments_of_an_optimizer_in_braces_are_put_in_brackets() -> None:
+    done = repaired(
+        Source("spec.nn", training("  epochs 3", "  optimizer adam{ lr = 1e-3 }")), lambda source: Compilation(source, {}).diagnostics
+    )
+    assert done.source.text == training("  epochs 3", "  optimizer adam(lr = 1e-3)")
+
+
+@pytest.mark.parametrize("key", ["layers:", "layers:  # all"])
+def test_a_list_under_a_key_is_no_value(key: str) -> None:
+    (d,) = diagnostics(model(key, "  - dense(8)", "  - relu", "output x"))
+    assert d.span and (d.code, d.span.line, d.message) == ("E005", 3, "the language has no lists of this kind")
+    assert "`x -> dense(8) -> relu`" in d.help
+
+
+def test_the_fences_of_markdown_are_taken_out() -> None:
+    spec = model("output x")
+    done = repaired(Source("spec.nn", f"```nn\n{spec}\n```\n"), lambda source: Compilation(source, {}).diagnostics)
+    assert done.source.text.strip() == spec and not done.diagnostics
+
+
+@pytest.mark.parametrize(("name", "better"), [("My Net", "My_Net"), ("my-net", "my_net")])
+@pytest.mark.parametrize("spec", ["model {} {{\n  input x: [4]\n  output x\n}}", "layer {}(x) {{\n  return x\n}}"])
+def test_a_name_of_two_words_is_one_mistake(spec: str, name: str, better: str) -> None:
+    d = diagnostics(spec.format(name))[0]
+    assert d.span and d.fix and (d.code, d.span.text, d.fix.text) == ("E007", name, better)
+
+
+@pytest.mark.parametrize(
+    ("type_", "said"), [("float", "a type has a shape"), ("Tensor", "`Tensor` is no type"), ("str", "`str` is no type")]
+)
+def test_a_word_for_a_type_of_an_argument_is_pointed_at(type_: str, said: str) -> None:
+    d = diagnostics(f"fn f(x: {type_}) = x\n" + model("output y = f(x)"))[0]
+    assert d.span and (d.code, d.span.text, d.message) == ("E004", type_, said)
 
 
 @pytest.mark.parametrize("sign", [":", " =", " :"])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import Any
 
-from nnspec.diagnostics import Fix, Source, Span, meant
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, suggest
 from nnspec.syntax.lalr import Token
-from nnspec.syntax.recovery import start_of_statement
+from nnspec.syntax.recovery import start_of_statement, word_of_definition
 from nnspec.syntax.slips import MAX_LOOK_BACK
-from nnspec.syntax.words import DEFINITION_WORDS
+from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS, VALUE_STARTS
 
+LONE_WORD = re.compile(r"\b(?P<word>[^\W\d]\w*)\s*\Z")
+_GIVES = re.compile(":=|==?>?|:|<-")
+BRACES_CALLED = re.compile(r"(?:optimizer|schedule|penalty|clip|stop)[ \t]+(?P<word>[^\W\d]\w*)\s*\Z")
+_REPEATS = re.compile(r"(?:->|\brepeat\s*\([^()\n]*\))\s*\Z")
 NAMES_ARGUMENT = re.compile(r"\s*=(?!=)")
 _FOR_OUTPUTS = ("p", "result", "out")
 _JOINS_VALUES = ("PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "PERCENT")
@@ -64,3 +69,36 @@ def named_output(source: Source, start: int) -> dict[str, Any]:
 
 def line_before(span: Span) -> str:
     return span.source.line(span.line)[: span.begin[1] - 1]
+
+
+def in_round_brackets(source: Source, word: str, at: int) -> Diagnostic:
+    """The arguments of what a setting calls, in braces."""
+    inner = source.code[at + 1 :].split("}", 1)[0]
+    braces = Span(source, at, at + len(inner) + 2)
+    fix = Fix(braces, f"({inner.strip()})") if "\n" not in inner and "{" not in inner else None
+    help_ = f"write `{word}({inner.strip()})`" if fix else f"write `{word}(...)`"
+    return Diagnostic("E004", "arguments stand in round brackets", braces if fix else Span(source, at, at + 1), help=help_, fix=fix)
+
+
+def is_behind_stages(span: Span) -> bool:
+    """Whether a word follows the braces of a stage on its line."""
+    text, depth = line_before(span).rstrip(), 0
+    for at in range(len(text) - 1, -1, -1) if text.endswith("}") else ():
+        depth += (text[at] == "}") - (text[at] == "{")
+        if not depth:
+            return bool(_REPEATS.search(text, 0, at))
+    return False
+
+
+def of_setting(source: Source, at: int, accepted: Set[str]) -> Diagnostic | None:
+    """A sign between the name of a setting and its value."""
+    sign = _GIVES.match(source.code, at)
+    if sign is None or not accepted >= VALUE_STARTS or word_of_definition(source.code, at) != "train":
+        return None
+    word, span = LONE_WORD.search(source.code, max(0, at - MAX_LOOK_BACK), at), Span(source, *sign.span())
+    if word is None:
+        return None
+    beside = source.code[span.start - 1 : span.start] + source.code[span.end : span.end + 1]
+    is_setting = suggest(word["word"], SETTING_WORDS) is not None
+    fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ", safe=is_setting)
+    return Diagnostic("E008", f"a setting has no `{sign[0]}`", span, "its value follows its name", help="leave it out", fix=fix)

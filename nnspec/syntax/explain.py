@@ -6,15 +6,25 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable, suggest, uncommented
-from nnspec.syntax.advice import NAMES_ARGUMENT, definition, line_before, misplaced, named_output
+from nnspec.diagnostics import Diagnostic, Fix, Source, Span, meant, printable, uncommented
+from nnspec.syntax.advice import (
+    BRACES_CALLED,
+    LONE_WORD,
+    NAMES_ARGUMENT,
+    definition,
+    in_round_brackets,
+    is_behind_stages,
+    line_before,
+    misplaced,
+    named_output,
+    of_setting,
+)
 from nnspec.syntax.commas import comma_number
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
 from nnspec.syntax.recovery import start_of_statement, word_of_definition
 from nnspec.syntax.slips import MAX_LOOK_BACK, WORDS, slip_at, slip_before
 from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS, STATEMENT_WORDS, TEST_WORDS, describe, only_sign
 
-_LONE_WORD = re.compile(r"\b(?P<word>[^\W\d]\w*)\s*\Z")
 _BRANCH = re.compile(r"\b(?:then|else)\b(?!\s*[{])")
 _DANGLING = re.compile(r"(->|[-+*/@%^=,~]|\b(?:and|or|not|then|else)\b)[ \t]*(?:#[^\n]*)?\n\s*([^\W\d]\w*)(?:\s+[^\W\d]\w*)?\s*\Z")
 _COMMA = re.compile(rf"(,)(?:\s|#[^\n]*\n)*(?:(?P<next>{'|'.join({*STATEMENT_WORDS, *SETTING_WORDS})})\s+(?:[\w\"\[{{(][^,]*)?)?\Z")
@@ -63,7 +73,11 @@ def explain(source: Source, read: str, error: Unexpected, offset: int = 0) -> Di
     if error.token == "then" and "LBRACE" in error.accepted:
         return _choice(Span(source, at, at + len(error.token)))
     slip = (
-        _comma_number(source, at) or slip_at(source, at, error.accepted) or slip_before(source, at) or _comma(source, read, error, offset)
+        of_setting(source, at, error.accepted)
+        or _comma_number(source, at)
+        or slip_at(source, at, error.accepted)
+        or slip_before(source, at)
+        or _comma(source, read, error, offset)
     )
     slip = slip or _value_missing(source, read, error.position, error.token, offset)
     return slip or _token(source, at, error.token, error.accepted)
@@ -152,20 +166,18 @@ def _token(source: Source, at: int, token: Token, accepted: Set[str]) -> Diagnos
     if token.type == END:
         return Diagnostic("E001", "the file ends in the middle of a statement", Span(source, at, at), expected)
     span = Span(source, at, at + len(token))
-    if (lone := _LONE_WORD.search(source.code, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= accepted:
+    if (lone := LONE_WORD.search(source.code, max(0, at - MAX_LOOK_BACK), at)) and {"EQ", "LARROW"} <= accepted:
         return _lone(source, lone, token, expected)
     if token.type == "NAME" and _is_factor(source, span.start, span.end):
         return _product(span, accepted)
     if sign := _missing(token, accepted):
         return _without(sign, span, token)
-    if token.type in ("EQ", "COLON") and expected == "expected a value" and word_of_definition(source.code, at) == "train":
-        beside = source.code[span.start - 1 : span.start] + source.code[span.end : span.end + 1]
-        word = _LONE_WORD.search(source.code, max(0, at - MAX_LOOK_BACK), at)
-        is_setting = bool(word and suggest(word["word"], SETTING_WORDS))
-        fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ", safe=is_setting)
-        return Diagnostic("E008", f"a setting has no `{token}`", span, "its value follows its name", help="leave it out", fix=fix)
     if token.type == "COMMA" and "statement" in expected:
         return _superfluous(span)
+    if token.type == "LBRACE" and (called := BRACES_CALLED.search(source.code, max(0, at - MAX_LOOK_BACK), at)):
+        return in_round_brackets(source, called["word"], at)
+    if token.type == "LSQB" and (declared := _DECLARED.search(source.code, max(0, at - MAX_LOOK_BACK), at)) and "[" not in declared[0]:
+        return _before(":", span)
     if token in STATEMENT_WORDS and accepted >= _IN_TRAINING:
         return Diagnostic("E001", f"`{token}` stands in a model, not among the settings of a training", span)
     more = definition(token, span) if expected == "expected a definition" else misplaced(token, span)
@@ -213,6 +225,8 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
         end = _end_before(span)
         last = Span(span.source, end.start - 1, end.start)
         return Diagnostic("E006", f"`{sign}` is missing where this statement ends", last, help=_BEYOND.get(sign, ""))
+    if sign in BRACKETS and token.type == "NAME" and _VALUE_BEFORE.search(line_before(span)):  # brackets match, so a sign is missing
+        return Diagnostic("E006", f"a sign is missing before `{printable(str(token))}`", span, help=_of_values(span))
     if sign in BRACKETS or token.type == "LBRACE":
         return Diagnostic("E006", message, span, help=_BEFORE_BRACES.get(sign, ""))
     return _before(sign, span)
@@ -266,7 +280,7 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
         return _without("=", Span(source, lone.end(), lone.end() + 1), token)
     if _is_factor(source, span.start, span.end):
         return _product(span, frozenset())
-    if _VALUE_BEFORE.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start):
+    if _VALUE_BEFORE.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start) or is_behind_stages(span):
         if word in WORDS:
             return Diagnostic("E005", f"`{word}` is a word of other languages", span, help=WORDS[word])
         if declared := _DECLARED.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start):

@@ -88,6 +88,11 @@ HERE = (
         "E004", re.compile(r"->\s*(?P<place>scan)\s+[^\W\d]\w*\s+in\b"), "a `scan` is no stage of a pipeline",
         "it says itself what it walks: `hs = scan e in x with h = h0 { .. }`",
     ),
+    Slip("E004", re.compile(r"-[ \t]+>"), "the arrow `->` is one sign", fix="->"),
+    Slip(
+        "E004", re.compile(r"(?<=[=(,\[])[ \t]*(?P<place>->)"), "a pipeline begins with the value that goes through it",
+        "write it before the arrow: `x -> dense(8) -> relu`",
+    ),
     _sign(r":=", "a name gets its value by `=`", "="),
     _sign(r"(?<![=!<>~])==(?!=)", "`==` compares two values; a name gets its value by `=`", "="),
     Slip("E004", re.compile(r"\b(fn|layer|init|schedule)\b([^\n{}>]*?)\s*=>"), "a formula follows `=`, not `=>`", fix=r"\1\2 ="),
@@ -109,6 +114,7 @@ HERE = (
         r"write the name on both sides: `\1 = \1 \2 ...`, or `\1 <- \1 \2 ...` where it is a state or the `w` of an optimizer",
     ),
     _sign(r"(\+|-|\*|/)=", r"write the name on both sides: `h = h + 1`"),
+    Slip("E004", re.compile(r"--(?=[ \t]+\S)(?!>)"), f"`--` is {_OWN_SIGN}", "a comment starts with `#`", "#", safe=False),
     _sign(r"\+\+|--(?!>)", "write the name on both sides: `h = h + 1`"),
     _sign(r"\?", "a choice is written `if c then a else b`"),
     _sign(r"\\", "line breaks mean nothing: leave it out", ""),
@@ -123,6 +129,7 @@ HERE = (
     _sign(r"≤", "write `<=`", "<="),
     _sign(r"≥", "write `>=`", ">="),
     _sign(r"≠", "write `!=`", "!="),
+    Slip("E004", re.compile(r"^[ \t]*(`{3,}[^\n`]*)$", re.M), "this is a fence of Markdown", fix=""),
     Slip("E004", re.compile(rf"[{_QUOTES}]([^{_QUOTES}\n]*)[{_QUOTES}]"), r"`\g<0>` is in other quotes than the language has", fix=r'"\1"'),
     Slip("E004", re.compile(rf"[{_QUOTES}]"), r"`\g<0>` is another quote than the language has", 'a text stands in `" "`'),
     Slip("E004", re.compile(r":\s*\(([^()\n]*)\)"), "a shape stands in square brackets", fix=r": [\1]"),
@@ -134,6 +141,11 @@ HERE = (
     Slip("E004", re.compile(r"\b([^\W\d]\w*)\{([^{}=\n]*)\}"), "arguments stand in round brackets", fix=r"\1(\2)"),
     Slip("E004", re.compile(r"(?<![\w.])\.(\d+)"), r"`\g<0>` has no digit before its point", fix=r"0.\1"),
     Slip("E007", re.compile(r"\b(\d+)([^\W\d]\w*)(?=\s*=)"), r"`\g<0>` cannot be a name: a name begins with a letter", fix=r"\2\1"),
+    Slip(
+        "E007",
+        re.compile(r"^(?:model|layer|fn|optimizer|schedule|init)[ \t]+(?P<place>([^\W\d]\w*)(?:-|[ \t]+)([^\W\d]\w*))(?=[ \t]*[({])", re.M),
+        r"`\g<place>` cannot be a name: a name is one word", fix=r"\2_\3",
+    ),
     Slip(
         "E007", re.compile(r"(?<=\s)([^\W\d]\w*)-([^\W\d]\w*)(?=\s*=[^=])"), r"`\g<0>` cannot be a name: it is a difference",
         fix=r"\1_\2",
@@ -147,7 +159,8 @@ HERE = (
         "choose another name",
     ),
     Slip(
-        "E005", re.compile(r"(?<=\n)[ \t]*- *\w+.*"), "the language has no lists of this kind",
+        "E005", re.compile(r"(?<=\n)[ \t]*(?:- *\w+|\w+[ \t]*:[ \t]*\n[ \t]*- *\w).*"),
+        "the language has no lists of this kind",
         "stages follow each other by `->`: `x -> dense(8) -> relu`",
     ),
     Slip(
@@ -183,22 +196,26 @@ BEFORE = (
         "E004", re.compile(r"(?:(?<=\bvalidation )|(?<=\btest ))(\d+)\s*%(?=\s[^\n%]*\n?[^\n%]*\Z)"),
         r"`\g<0>` is no share: `%` gives the rest of a division", "a share is a number from 0 to 1, such as 0.1",
     ),
-    Slip("E004", re.compile(r"\b(\d+)\.(?=\s+[^\W\d]\w*(?:\s+[^\W\d]\w*)?\s*\Z)"), r"`\g<0>` has no digit after its point", fix=r"\1.0"),
+    Slip("E004", re.compile(r"(?<![\w.])(\d+)\.(?=(?:\s+[^\W\d]\w*){0,2}\s*\Z)"), r"`\g<0>` has no digit after its point", fix=r"\1.0"),
     Slip(
         "E004", re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)((?![eExXbBoO]?\d|[eE]\b)[^\W\d_]\w*)(?=\s*\Z)"), r"`\g<0>` is no number",
         r"a product is written `\1 * \2`, a number `10`, `0.5` or `1e-3`", r"\1 * \2", safe=False,
     ),
     Slip(
-        "E004", re.compile(r"(?:(?<=:)|(?<=: ))class(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), "a class says how many there are",
+        "E004", re.compile(r"(?:(?<=:)|(?<=: ))class(?=\s*(?:[^\W\d]\w*\s*)?\Z)"), "a class says how many there are",
         "write for example `class(10)`, a number from 0 to 9",
     ),
     Slip(
-        "E004", re.compile(r"(?:(?<=:)|(?<=: ))(int|float|bool)(?=\s+(?:[^\W\d]\w*\s*)?\Z)"), "a type has a shape",
+        "E004", re.compile(r"(?:(?<=:)|(?<=: ))(int|float|bool)(?=\s*(?:[^\W\d]\w*\s*)?\Z)"), "a type has a shape",
         r"one number is `\1[]`, a row of four `\1[4]`, and a number that stands for a class `class(10)`",
     ),
     Slip(
-        "E004", re.compile(r"(?:(?<=:)|(?<=: ))(?:label|category|categorical|string|str)(?=\s+(?:[^\W\d]\w*\s*)?\Z)"),
+        "E004", re.compile(r"(?:(?<=:)|(?<=: ))(?:label|category|categorical|string|str)(?=\s*(?:[^\W\d]\w*\s*)?\Z)"),
         r"`\g<0>` is no type", "what is one of ten classes is `class(10)`",
+    ),
+    Slip(
+        "E004", re.compile(r"(?:(?<=:)|(?<=: ))(?:[Tt]ensor|Any|array|ndarray|number)(?=\s*(?:[^\W\d]\w*\s*)?\Z)"),
+        r"`\g<0>` is no type", "a type has a shape, such as `[n]`; an argument without one may be anything: `fn f(x) = ...`",
     ),
     Slip(
         "E004", re.compile(rf"(?<![\w.])(?!{_NUMBER}\s*\Z)\d[\d_.]*[^\W\d]\w*(?=\s*\Z)"), r"`\g<0>` is no number",
@@ -242,11 +259,15 @@ def decimal(source: Source, text: str, start: int) -> tuple[str, list[Diagnostic
 
 def slip_at(source: Source, at: int, accepted: Set[str]) -> Diagnostic | None:
     """The slip around a place where something else can stand, where there is one."""
-    start, end = source.code.rfind("\n", 0, at), source.code.find("\n", at)
-    end = len(source.code) if end < 0 else end
-    near = max(start, at - MAX_LOOK_BACK, 0), min(end, at + MAX_LOOK_BACK)
+    start, end = source.code.rfind("\n", 0, at), _end_of_line(source.code, at)
+    near = max(start, at - MAX_LOOK_BACK, 0), min(_end_of_line(source.code, end + 1), at + MAX_LOOK_BACK)
     found = (slip.at(source, at, near, accepted) for slip in HERE)
     return next((d for d in found if d), None) or _word(source, start + 1, end)
+
+
+def _end_of_line(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
 
 
 def slip_before(source: Source, at: int) -> Diagnostic | None:
