@@ -130,7 +130,6 @@ def test_rows_of_every_example_are_taken_whatever_the_others_hold(rows: list[Any
 
 def test_rows_of_every_example_have_the_same_gradient_in_parts_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planned, "pays", lambda *_: True)
-    monkeypatch.setattr(planned, "FEWEST_EXAMPLES", 1)
     text = "model M { input x: [3, 2]  param W: [2] = [1, 2]  z = take(x * W, [2, 0, 2])  output z  loss sum(z^3) }"
     x = np.random.default_rng(0).random((5, 3, 2))
     value, gradients = nnspec.loads(text, dtype="float64", engine="numpy", threads=2).gradients(x=x)

@@ -44,6 +44,12 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]]
     "dilations": ((2, 4, 9, 9), (5, 4, 3, 3), {"dilations": (2, 3), "pads": (2, 3, 2, 3)}),
     "groups": ((3, 6, 7, 7), (4, 3, 3, 3), {"groups": 2, "pads": (1, 1, 1, 1)}),
     "depthwise": ((3, 6, 7, 7), (6, 1, 3, 3), {"groups": 6, "strides": (2, 2), "pads": (1, 1, 1, 1)}),
+    "fewer units than channels": ((2, 16, 9, 7), (3, 16, 5, 4), {"pads": (2, 1, 2, 3)}),
+    "far fewer units than channels": ((2, 64, 8, 8), (2, 64, 3, 3), {"pads": (1, 1, 1, 1), "dilations": (1, 1)}),
+    "fewer units, in groups": ((2, 12, 7, 7), (4, 6, 3, 3), {"groups": 2, "pads": (1, 0, 1, 2)}),
+    "one unit": ((3, 16, 9, 8), (1, 16, 5, 3), {"pads": (2, 1, 2, 1)}),
+    "one unit, dilated": ((2, 6, 9, 9), (1, 6, 3, 2), {"pads": (2, 1, 2, 0), "dilations": (2, 1)}),
+    "one unit without pads": ((2, 5, 6), (1, 5, 3), {"strides": (1,), "pads": (0, 0), "dilations": (1,)}),
     "more pads than the kernel": ((2, 3, 5, 5), (4, 3, 2, 2), {"pads": (2, 3, 2, 0)}),
     "a line": ((4, 3, 11), (5, 3, 4), {"strides": (2,), "pads": (1, 2), "dilations": (1,)}),
     "a cube": ((2, 3, 4, 5, 4), (4, 3, 2, 3, 2), {"strides": (1, 1, 2), "pads": (0, 1, 0, 1, 1, 0), "dilations": (1, 1, 1)}),
@@ -75,12 +81,15 @@ def test_every_form_is_as_defined(case: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("x_last", "out_last"), list(product([True, False], [True, False])))
-@pytest.mark.parametrize("small", [False, True], ids=["one chunk", "chunks"])
+@pytest.mark.parametrize("parts", ["one chunk", "chunks", "bands"])
 @pytest.mark.parametrize("case", CONVOLUTIONS)
 def test_convolution_and_its_gradients_are_as_defined(
-    case: str, small: bool, x_last: bool, out_last: bool, monkeypatch: pytest.MonkeyPatch
+    case: str, parts: str, x_last: bool, out_last: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if small:
+    if parts == "bands":
+        monkeypatch.setattr(columns, "LARGE_IMAGE", 0)
+        monkeypatch.setattr(columns, "BAND_BYTES", 1 << 11)
+    if parts != "one chunk":
         monkeypatch.setattr(columns, "CHUNK_BYTES", 1 << 13)
         monkeypatch.setattr(winograd, "CHUNK_BYTES", {1: 1 << 13, 2: 1 << 13})
         monkeypatch.setattr(winograd, "WEIGHTS", 1 << 30)

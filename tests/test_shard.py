@@ -28,7 +28,6 @@ BATCH_SIZE = 6
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines cut every batch that can be cut."""
     monkeypatch.setattr(planned, "pays", lambda *_: True)
-    monkeypatch.setattr(planned, "FEWEST_EXAMPLES", 1)
 
 
 @pytest.fixture(params=[n for n in GALLERY if compiled(n, "float64").model.losses])

@@ -1,4 +1,4 @@
-"""Convolution as products of matrices, whose rows are the windows of images: a few images at a time, so that windows stay in the cache.
+"""Convolution as products of matrices, whose rows are the windows of images: so few at a time that they stay in the cache.
 
 Images are [n, c, *size]; everything is fastest where their channels come last in memory.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnspec.blas import Call, product
 from nnspec.lazy import np
@@ -17,6 +17,8 @@ from nnspec.ops.windows import Images, Numbers, in_planes, inside, padded_shape,
 
 # Windows of a chunk of images stay in the second-level cache, with what they are multiplied by and what becomes of them.
 CHUNK_BYTES = 1 << 19
+# An image whose windows have more is computed in bands, each of so many bytes.
+LARGE_IMAGE, BAND_BYTES = 1 << 20, 1 << 18
 # With fewer numbers side by side than this, windows are laid out pixel after pixel instead of window after window.
 NARROW = 16
 
@@ -40,8 +42,15 @@ def channels_last(x: Any) -> Any:
     return np.moveaxis(x, 1, -1)
 
 
+class Part(NamedTuple):
+    """Some images, or a band of one: of the grid of their windows, these along the first axis."""
+
+    images: slice
+    band: slice
+
+
 class Windows:
-    """The windows of images as matrices [groups, images * grid, kernel * channels], for a chunk of images in memory of its own.
+    """The windows of images as matrices [groups, images * grid, kernel * channels], for a part of them in memory of its own.
 
     Their rows are in the order of images of the grid, if these lie in `planes`.
     """
@@ -62,15 +71,17 @@ class Windows:
         self.images, self.pads, self.grid, self.groups = images, pads, grid, groups
         self.kernel, self.strides, self.dilations = kernel, strides, dilations
         self.planes = planes or (1,) * len(grid)
-        self.lattice = (*self.planes, *(m // b for m, b in zip(grid, self.planes, strict=True)))
         self.width = prod(kernel) * c // groups
-        self.chunk = min(n, max(1, CHUNK_BYTES // (prod(grid) * self.width * groups * x.itemsize)))
+        image = prod(grid) * self.width * groups * x.itemsize
+        self.chunk = min(n, max(1, CHUNK_BYTES // image))
+        bands = -(-image // BAND_BYTES) if image > LARGE_IMAGE and {*self.planes} == {1} else 1
+        self.band = -(-grid[0] // bands)
         as_they_lie = {*kernel, *strides, groups} == {1} and not any(pads) and images.planes == planes
         self.plain = as_they_lie and channels_last(x).flags.c_contiguous
         self.narrow = groups == 1 and kernel[-1] * c < NARROW
         if not self.plain:
             self.padded = self._padded(padded_shape((self.chunk, c, *images.size), pads)) if any(pads) or images.planes else None
-            self.memory = aside((self.chunk * prod(grid) * self.width * groups,), x.dtype, key=("windows", "columns"))
+            self.memory = aside((self.chunk * self.band * prod(grid[1:]) * self.width * groups,), x.dtype, key=("windows", "columns"))
 
     def _padded(self, shape: Numbers) -> Any:
         dtype, key = self.images.memory.dtype, ("windows", "padded")
@@ -80,43 +91,53 @@ class Windows:
         """Zeros around the images."""
         return [] if self.plain or self.padded is None else [partial(self.padded.fill, 0)]
 
-    def chunks(self) -> Iterator[slice]:
-        return chunks(len(self.images), self.chunk)
+    def parts(self) -> Iterator[Part]:
+        for images in chunks(len(self.images), self.chunk):
+            yield from (Part(images, band) for band in chunks(self.grid[0], self.band))
 
-    def gathered(self, part: slice) -> tuple[list[Call], Any]:
+    def part_of(self, x: Any, part: Part) -> Any:
+        """What lies there of images as large as the grid."""
+        return x[part.images] if self.band == self.grid[0] else x[part.images, :, part.band]
+
+    def gathered(self, part: Part) -> tuple[list[Call], Any]:
         """What lays out the windows of some images, and the matrices where they then are."""
-        images = self.images[part]
-        x = images.memory
         if self.plain:
-            return [], channels_last(x).reshape(1, -1, self.width)
-        calls: list[Call] = []
+            return [], channels_last(self.part_of(self.images.memory, part)).reshape(1, -1, self.width)
+        images, calls = self.images[part.images], list[Call]()
+        x = images.memory
         if self.padded is not None:
             x = self.padded[: len(x)]
-            calls.append(images.copied_to(inside(x, self.pads)))
-        calls.append(partial(np.copyto, self.columns(len(x)), self._seen(x)))
-        return calls, self.matrices(len(x))
+            calls += [images.copied_to(inside(x, self.pads))] if part.band.start == 0 else []
+        calls.append(partial(np.copyto, self.columns(part), self._seen(x, part.band)))
+        return calls, self.matrices(part)
 
-    def _seen(self, x: Any) -> Any:
+    def _seen(self, x: Any, band: slice) -> Any:
         """The windows as a view of padded images, laid out as `columns`."""
-        seen = in_planes(windows(x, self.kernel, self.strides, self.dilations, self.grid), self.planes)
+        seen = in_planes(windows(x, self.kernel, self.strides, self.dilations, self.grid)[:, :, band], self.planes)
         grouped = seen.reshape(len(x), self.groups, -1, *seen.shape[2:])
         return grouped.transpose(1, 0, *range(3, grouped.ndim), 2)
 
-    def columns(self, images: int) -> Any:
-        """[groups, images, *lattice, *kernel, channels], of the memory."""
-        shape = (self.groups, images, *self.lattice, *self.kernel, self.width // prod(self.kernel))
-        if not self.narrow:
-            return self._used(images).reshape(shape)
-        ahead = 2 + len(self.lattice)
-        turned = self._used(images).reshape(*shape[ahead:], *shape[:ahead])
-        return turned.transpose(*range(len(shape) - ahead, len(shape)), *range(len(shape) - ahead))
+    def lattice(self, part: Part) -> Numbers:
+        """The planes, and how large each is."""
+        grid = (part.band.stop - part.band.start, *self.grid[1:])
+        return *self.planes, *(m // b for m, b in zip(grid, self.planes, strict=True))
 
-    def matrices(self, images: int) -> Any:
-        used = self._used(images)
+    def columns(self, part: Part) -> Any:
+        """[groups, images, *lattice, *kernel, channels], of the memory."""
+        ahead = (self.groups, part.images.stop - part.images.start, *self.lattice(part))
+        behind = (*self.kernel, self.width // prod(self.kernel))
+        if not self.narrow:
+            return self._used(part).reshape(*ahead, *behind)
+        turned = self._used(part).reshape(*behind, *ahead)
+        return turned.transpose(*range(len(behind), turned.ndim), *range(len(behind)))
+
+    def matrices(self, part: Part) -> Any:
+        used = self._used(part)
         return used.reshape(1, self.width, -1).mT if self.narrow else used.reshape(self.groups, -1, self.width)
 
-    def _used(self, images: int) -> Any:
-        return self.memory[: images * prod(self.grid) * self.width * self.groups]
+    def _used(self, part: Part) -> Any:
+        pixels = (part.images.stop - part.images.start) * prod(self.lattice(part))
+        return self.memory[: pixels * self.width * self.groups]
 
 
 class Rows:
@@ -162,8 +183,8 @@ def only(matrices: Any) -> Any:
 def correlate(out: Any, windows: Windows, kernel: Kernel) -> list[Call]:
     """Every window of every image times the weights."""
     calls = [kernel.load(), *windows.begin()]
-    for part in windows.chunks():
+    for part in windows.parts():
         gather, matrices = windows.gathered(part)
-        rows = Rows(out[part], windows.groups)
+        rows = Rows(windows.part_of(out, part), windows.groups)
         calls += [*gather, product(only(matrices), only(kernel.matrices), only(rows.matrices)), *rows.store()]
     return calls

@@ -104,6 +104,11 @@ def halved(totals: Sequence[int]) -> tuple[Numbers, Numbers]:
     return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
 
 
+def turned_pads(kernel: Numbers, pads: Numbers, dilations: Numbers) -> Numbers:
+    """The pads with which windows of what windows of a stride of 1 have left see, for every pixel, all that it has a part in."""
+    return tuple(d * (k - 1) - p for d, k, p in zip(dilations * 2, kernel * 2, pads, strict=True))
+
+
 def unreached(size: Numbers, grid: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[int]:
     """How much of the padded image lies behind the last window along each axis."""
     axes = zip(padded_shape((0, 0, *size), pads)[2:], grid, strides, reach(kernel, dilations), strict=True)

@@ -22,7 +22,6 @@ from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Runnable
 from nnspec.run.recent import Recent
 
-FEWEST_EXAMPLES = 4  # of a part of a batch
 WORTH_A_THREAD = 8e-5  # seconds of matrix products; what two threads hand to and fro takes longer below
 LARGEST_PROBE = 384  # rows and columns of what is multiplied to see whether threads help
 
@@ -43,7 +42,7 @@ def parts_of(
 ) -> Divided:
     """The parts that so many threads should compute, one each, if that is faster than `otherwise`; gradients have so many bytes."""
     batch = sizes.get(BATCH_NAME, 1)
-    number = min(threads, batch // FEWEST_EXAMPLES)
+    number = min(threads, batch)
     shares = gradients if "loss" in graph.outputs else 0
     if number > 1 and pays(in_parts(time := estimate(graph, sizes), number, shares), otherwise(time, number)):
         found = cut(graph, [public for public in graph.outputs if public.startswith("grad:")])
