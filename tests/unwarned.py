@@ -22,6 +22,13 @@ from warned_specs import (
 )
 
 MUST_NOT = {
+    "an init that fits, by another name": f"let i = he_normal\n{vector('dense(16, init = i) -> relu -> dense(4)')}",
+    "an init that fits, of a parameter": "let i = he_normal\n"
+    + model("input x: [8]", "target y: [4]", "param W: [8, 8] ~ i", "output z = relu(x @ W) -> dense(4)", "loss mse(z, y)"),
+    "an init that fits, in a layer of one's own": f"layer f(x, i) = x -> dense(16, init = i) -> relu\n{vector('f(he_normal) -> dense(4)')}",
+    "a layer that is shared only once": model(
+        "input x: [8]", "target y: [4]", "share enc = dense(8) -> tanh", "output z = x -> enc -> dense(4)", "loss mse(z, y)"
+    ),
     "a likelihood with its minus": three("softmax(z)", "loss -mean(log(pick(p, y)))", "loss hand = mean(log(pick(p, y)) * -1)"),
     "a likelihood taken from another": three("softmax(z)", "loss mse(p, one_hot(y, 3)) - 0.1 * log(pick(p, y))"),
     "a likelihood by hand": logit("loss -(y * log(p) + (1 - y) * log(1 - p))"),

@@ -100,6 +100,8 @@ MUST = {
         "a relu of one's own": f"fn positive(x) = max(0, x)\n{vector('dense(16, init = xavier_uniform) -> positive -> dense(4)')}",
         "He with tanh": vector("dense(16, init = he_normal) -> tanh -> dense(4)"),
         "He with sigmoid, in a kernel": image("conv(8, 3, init = he_uniform) -> maxpool(2) -> sigmoid -> flatten -> dense(10)"),
+        "Xavier with relu, by another name": f"let i = xavier_normal\n{vector('dense(16, init = i) -> relu -> dense(4)')}",
+        "He with tanh, in a layer of one's own": f"layer f(x, i) = x -> dense(16, init = i) -> tanh\n{vector('f(he_normal) -> dense(4)')}",
         "a parameter of one's own": model(
             "input x: [8]", "target y: [4]", "param W: [8, 8] ~ xavier_normal", "output z = relu(x @ W) -> dense(4)", "loss mse(z, y)"
         ),
@@ -107,6 +109,7 @@ MUST = {
     "W109": {
         "a formula": vector("dense(4)", "h = 2 * x"),
         "a layer": vector("dense(4)", "h = x -> dense(3) -> relu"),
+        "a layer that is to be shared": vector("dense(4)", "share enc = dense(8) -> relu -> dense(4)"),
         "a parameter of the model": vector("dense(4)", "param w: [3] ~ normal"),
     },
     "W110": {

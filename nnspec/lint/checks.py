@@ -36,7 +36,7 @@ from nnspec.lint.saved import arrays_left_in_the_file
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
 from nnspec.lint.sums import likelihoods_without_a_minus, sums_of_means
-from nnspec.lint.unused import losses_without_effect, unread_inputs, unread_targets, untrained_parameters, unused_values
+from nnspec.lint.unused import losses_without_effect, unread_inputs, unread_targets, untrained_parameters, unused_shares, unused_values
 
 CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     linear_after_linear,
@@ -49,6 +49,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     gradients_that_vanish,
     init_for_another_activation,
     unused_values,
+    unused_shares,
     untrained_parameters,
     losses_without_effect,
     unread_inputs,

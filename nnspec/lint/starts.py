@@ -83,12 +83,14 @@ def init_for_another_activation(network: Network) -> Iterator[Diagnostic]:
     wiring = network.in_training
     for product in wiring.products.values():
         owned = network.start(product)
-        if owned and from_library(owned.start, *MADE_FOR) and (span := _written(owned, product)):
-            after = {wiring.activation(n) for n in wiring.after(product.node.name)} & FITTING.keys()
-            if len(after) == 1 and span.text not in FITTING[activation := after.pop()]:
-                better = FITTING[activation][span.text.endswith("uniform")]
-                message = f"`{span.text}` is made for {MADE_FOR[span.text]}, and `{layer_of(owned.name)}` is followed by {activation}"
-                yield Diagnostic("W108", message, span, help=f"write `{better}`", fix=Fix(span, better), level="warning")
+        start = owned.start if owned else None
+        if owned and isinstance(start, Applied) and from_library(start, *MADE_FOR) and (span := _written(owned, product)):
+            after, name = {wiring.activation(n) for n in wiring.after(product.node.name)} & FITTING.keys(), start.name
+            if len(after) == 1 and name not in FITTING[activation := after.pop()]:
+                better = FITTING[activation][name.endswith("uniform")]
+                message = f"`{name}` is made for {MADE_FOR[name]}, and `{layer_of(owned.name)}` is followed by {activation}"
+                fix = Fix(span, better) if span.text == name else None
+                yield Diagnostic("W108", message, span, help=f"write `{better}`", fix=fix, level="warning")
 
 
 def deviation_in_place_of_the_mean(network: Network) -> Iterator[Diagnostic]:
@@ -103,12 +105,12 @@ def deviation_in_place_of_the_mean(network: Network) -> Iterator[Diagnostic]:
 
 
 def _written(owned: Owned, product: Product) -> Span | None:
-    """Where the author wrote how a parameter starts: beside it, or as an argument of its layer."""
+    """Where the author wrote how a parameter starts: beside it, or as an argument of its layer, perhaps by another name."""
     start = owned.start
     if not isinstance(start, Applied):
         return None
     if not start.span.source.library:
         return start.span
-    call = product.span
-    found = re.search(rf"\b{start.name}\b", call.text) if call else None
-    return call.part(found.start(), found.end()) if call and found else None
+    call, given = product.span, re.escape(start.span.text)
+    found = re.search(rf"\b({start.name})\b|\b{given}\s*=\s*(?!if\b)([^\W\d]\w*)", call.text) if call else None
+    return call.part(*found.span(found.lastindex or 0)) if call and found else None

@@ -11,6 +11,7 @@ from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
 from nnspec.graph import Graph, Node, outputs_of
 from nnspec.lint.network import Network
+from nnspec.syntax import ast
 
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
@@ -32,6 +33,15 @@ def unused_values(network: Network) -> Iterator[Diagnostic]:
             help_ = "leave it out, or make it an `output` or part of a loss"
             label = f"{_listed(idle)} are never trained" if len(idle) > 1 else ""
             yield Diagnostic("W109", f"nothing uses `{_name(network, row)}`", row.span, label, help=help_, level="warning")
+
+
+def unused_shares(network: Network) -> Iterator[Diagnostic]:
+    """W109: a shared layer whose name stands only where it is made, so that it is never called and has no parameters."""
+    model = network.definitions.own.get(("model", network.model.name))
+    for share in (s for s in model.definition.body if isinstance(s, ast.Share)) if model else ():
+        if network.words[share.name.id] == 1:
+            help_ = "leave it out, or let a pipeline go through it"
+            yield Diagnostic("W109", f"nothing uses `{share.name.id}`", share.span, help=help_, level="warning")
 
 
 def _listed(names: list[str]) -> str:
