@@ -419,6 +419,20 @@ def test_a_list_under_a_key_is_no_value(key: str) -> None:
     assert "`x -> dense(8) -> relu`" in d.help
 
 
+@pytest.mark.parametrize(
+    ("spec", "place", "better"),
+    [
+        (training("  epochs 3", "  optimizer adam(lr == 1e-3)"), "lr", "lr = 1e-3"),
+        (model("output y = x -> dense(3, bias == false)"), "bias", "bias = false"),
+        (model("param W: [4, 3] ~ normal(0, std == 0.1)", "output y = x @ W"), "std", "std = 0.1"),
+    ],
+)
+def test_an_argument_that_is_asked_to_be_equal_gets_its_value(spec: str, place: str, better: str) -> None:
+    (d,) = diagnostics(spec)
+    assert d.span and d.fix and (d.code, d.span.text, d.fix.text) == ("E101", place, better) and better in d.help
+    assert not diagnostics(spec[: d.fix.span.start] + d.fix.text + spec[d.fix.span.end :])
+
+
 def test_the_fences_of_markdown_are_taken_out() -> None:
     spec = model("output x")
     done = repaired(Source("spec.nn", f"```nn\n{spec}\n```\n"), lambda source: Compilation(source, {}).diagnostics)

@@ -58,7 +58,7 @@ def as_kind(calls: Calls, kind: str, e: ast.Expr, scope: Scope) -> Applied:
     name = ast.dotted(callee)
     value = _meant(calls.definitions, kind, name, scope, e.span.source.library) if name else calls.evaluate(callee, scope)
     if isinstance(value, Function) and (found := value if value.kind == kind else calls.definitions.find(kind, value.name)):
-        arguments = [(a, folded(calls.evaluate(a.value, scope))) for a in written]
+        arguments = [(a, folded(v)) for a, v in calls.evaluated(found, written, written, scope)]
         return _before_data(_applied(found, arguments, e.span))
     if isinstance(value, Applied) and value.function.kind == kind:
         if callee is not e:

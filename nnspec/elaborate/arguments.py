@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Fault, Fix, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import CHOICES, KNOWN, UNSAID, Builtin, Function, Tensor, Value, describe, is_dim
+from nnspec.elaborate.values import CHOICES, KNOWN, UNSAID, Builtin, Function, Poisoned, Tensor, Value, describe, is_dim
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
@@ -130,6 +131,17 @@ def unknown_argument(callee: Function | Builtin, argument: ast.Argument) -> Faul
     signature = _signature(callee)
     more = instead(near, place, f"{of_value}{signature['help']}", safe=bool(near and foreign.is_safe(argument.name, near)))
     return fault("E102", f"`{callee.name}` has no argument `{argument.name}`", place, **signature | more)
+
+
+def compared(callee: Function | Builtin, argument: ast.Argument, mistake: Fault | Poisoned) -> Fault | Poisoned:
+    """The mistake of a value without a name, where the name of an argument is asked to be equal to one."""
+    match argument.value:
+        case ast.Binary(operator="==", left=ast.Name(id=name, span=place), right=value) if name in callee.names and not argument.name:
+            if isinstance(mistake, Fault) and mistake.diagnostic.span == place:
+                written = f"{name} = {value.span.text}"
+                fix = Fix(argument.span, written)
+                return Fault(replace(mistake.diagnostic, help=f"an argument gets its value by `=`: `{written}`", fix=fix))
+    return mistake
 
 
 def _each(names: Sequence[str], argument: ast.Argument) -> dict[str, Any]:

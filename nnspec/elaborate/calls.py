@@ -17,7 +17,7 @@ from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault
 from nnspec.elaborate import batch
 from nnspec.elaborate.applied import of_shape
-from nnspec.elaborate.arguments import bind, check_tensors, swapped, wanted_by
+from nnspec.elaborate.arguments import bind, check_tensors, compared, swapped, wanted_by
 from nnspec.elaborate.blame import blame, called, given_so
 from nnspec.elaborate.derived import DERIVATIVE
 from nnspec.elaborate.library import CALLED_IN_FORMULAS, Definitions
@@ -174,12 +174,12 @@ class Calls(ABC):
         try:
             for a in arguments:
                 values.append((a, self._argument(callee, written, a, scope)))
-        except (Fault, Poisoned):
+        except (Fault, Poisoned) as error:
             for later in arguments[len(values) + 1 :]:
                 if isinstance(later.value, ast.Name):
                     with self.recovering(later.span):
                         self._argument(callee, written, later, scope)
-            raise
+            raise compared(callee, arguments[len(values)], error) from None
         return values
 
     def _argument(self, callee: Function | Builtin, written: Sequence[ast.Argument], a: ast.Argument, scope: Scope) -> Value:
