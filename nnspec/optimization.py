@@ -14,6 +14,7 @@ from nnspec.elaborate.values import Applied
 from nnspec.graph import Graph, Node, Op, Type, Var
 from nnspec.ops import OPS
 from nnspec.record import dataclass
+from nnspec.rewrite.scalars import scalars_in_double
 
 LR, T = "optimizer:lr", "optimizer:t"
 """The inputs of a step that are its rate and its number from 1: a model may have an `lr` or `t` of its own."""
@@ -56,14 +57,14 @@ class Optimization:
         if not watched:
             graph.outputs = {n: node for n, node in graph.outputs.items() if not n.startswith("grad:")}
         with graph.at(role="update"):
-            return self._updated(graph, ws, gs)
+            return scalars_in_double(self._updated(graph, ws, gs), (LR, T))
 
     def update(self, shapes: Shapes, dtype: str, shares: int = 1) -> Graph:
         """The same on its own; gradients are inputs, each the sum of so many shares (see `share_of`)."""
         graph = Graph("update", dtype)
         ws = [graph.source(OPS["param"], n, t) for n, t in shapes]
         gs = [reduce(add, (graph.source(OPS["input"], share_of(n, i), t) for i in range(shares))) for n, t in shapes]
-        return self._updated(graph, ws, gs)
+        return scalars_in_double(self._updated(graph, ws, gs), (LR, T))
 
     def ahead(self, shapes: Shapes, dtype: str) -> Graph | None:
         """`ahead:NAME` for every parameter: where its gradient is taken; nothing for an optimizer that does not look ahead."""
@@ -73,7 +74,7 @@ class Optimization:
             if ahead is None:
                 return None
             graph.outputs[f"ahead:{name}"] = ahead.name
-        return graph
+        return scalars_in_double(graph, (LR, T))
 
     @property
     def joins(self) -> bool:

@@ -158,6 +158,43 @@ def test_an_optimizer_means_the_same_for_every_parameter_whether_updated_alone_o
     assert max(distance(v, expected[f"param:{n}"]) for n, v in net.params.items()) < 1e-12
 
 
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_the_first_step_of_adam_has_the_length_of_the_rate_to_the_last_digits(engine: str) -> None:
+    model = "model M { input x: [3]  target y: [2]  output h = x -> dense(2)  loss mse(h, y) }"
+    net = nnspec.loads(f"{model} train {{ epochs 1  optimizer adam(1, eps = 0) }}", engine=engine)
+    batch = random_batch({**net.inputs, **net.targets}, 4)
+    before = {n: v.astype(float) for n, v in net.params.items()}
+    net.step(**batch)
+    assert max(abs(abs(v - before[n]) - 1).max() for n, v in net.params.items()) < 5e-7
+
+
+FROM_NUMBERS = """
+optimizer odd(lr) {
+  state s = 0
+  pair = floor(t / 2) * 2
+  rate = if t < 3 and lr > 0 then lr * 2 else max(lr, lr^2) / (1 - 0.999^t)
+  s <- s + t - pair
+  w <- w - rate * g * (if t <= pair then 1 else 2) + 0 * s
+}
+model M { input x: [3]  target y: [2]  output h = x -> dense(2)  loss mse(h, y) }
+train { epochs 1  optimizer odd(1e-3) }
+"""
+
+
+@pytest.mark.parametrize("engine", ["numpy", "ort", "reference"])
+def test_numbers_that_are_made_of_rate_and_step_are_those_of_float64(engine: str) -> None:
+    single, double = (nnspec.loads(FROM_NUMBERS, engine=engine, dtype=dtype) for dtype in ("float32", "float64"))
+    batch = random_batch({**single.inputs, **single.targets}, 4)
+    for name, value in single.params.items():
+        value[...] = 0
+        double.params[name][...] = 0
+    for net in (single, double):
+        for _ in range(4):
+            net.step(**batch)
+    assert max(distance(v, double.params[n]) for n, v in single.params.items()) < 5e-7
+    assert all(np.all(v == 2) for n, v in single.engine.all_arrays().items() if n.startswith("optimizer/"))
+
+
 def in_onnxruntime(graph: Any, feeds: Feeds) -> Feeds:
     """The outputs of a graph, its parameters and states being weights of the model."""
     weights = {n.name: feeds[n.name] for n in graph if n.op.name in ("param", "state")}
