@@ -56,7 +56,7 @@ def _library() -> tuple[ctypes.CDLL, str, str, type] | None:
 
 @cache
 def _function(name: str, dtype: str) -> Any:
-    """The library's `gemm` or `axpy` for numbers of a kind; None where there is no such library or number."""
+    """The library's `gemm`, `axpy` or `axpby` for numbers of a kind; None where there is no such function or number."""
     import ctypes
 
     found = _library() if dtype in _NUMBER else None
@@ -64,11 +64,14 @@ def _function(name: str, dtype: str) -> Any:
         return None
     library, prefix, suffix, whole = found
     letter, number = _NUMBER[dtype][0], getattr(ctypes, _NUMBER[dtype][1])
-    function = getattr(library, f"{prefix}cblas_{letter}{name}{suffix}")
+    function = getattr(library, f"{prefix}cblas_{letter}{name}{suffix}", None)  # axpby is OpenBLAS's own
+    if function is None:
+        return None
     array = [ctypes.c_void_p, whole]
     function.argtypes = {
         "gemm": [*[ctypes.c_int] * 3, *[whole] * 3, number, *array, *array, number, *array],
         "axpy": [whole, number, *array, *array],
+        "axpby": [whole, number, *array, number, *array],
     }[name]
     function.restype = None
     return function
@@ -180,17 +183,40 @@ def _by_blas(a: Any, b: Any, out: Any, keep: float) -> Call | None:
 
 def subtracted(x: Any, y: Any, factor: Any) -> Call | None:
     """y -= factor * x, where the factor is an array of one number; None without a library, or where one of them has gaps."""
-    function = _function("axpy", y.dtype.name)
-    if function is None or not (x.flags.c_contiguous and y.flags.c_contiguous) or x.dtype != y.dtype:
+    function = _of_vectors("axpy", x, y)
+    if function is None:
         return None
-    whole, _, address, *_ = function.argtypes
-    size, one = whole(y.size), whole(1)
-    at_x, at_y = (address(array.ctypes.data) for array in (x, y))
+    size, one, at_x, at_y = _vectors(function, x, y)
 
     def run(keep: Any = (x, y)) -> None:
         function(size, -factor.item(), at_x, one, at_y, one)
 
     return run
+
+
+def blended(x: Any, y: Any, factor: Any, keep: Any) -> Call | None:
+    """y = factor * x + keep * y, where both factors are arrays of one number; None as above."""
+    function = _of_vectors("axpby", x, y)
+    if function is None:
+        return None
+    size, one, at_x, at_y = _vectors(function, x, y)
+
+    def run(arrays: Any = (x, y)) -> None:
+        function(size, factor.item(), at_x, one, keep.item(), at_y, one)
+
+    return run
+
+
+def _of_vectors(name: str, x: Any, y: Any) -> Any:
+    """A function of the library for two arrays without gaps."""
+    alike = x.dtype == y.dtype and x.flags.c_contiguous and y.flags.c_contiguous
+    return _function(name, y.dtype.name) if alike else None
+
+
+def _vectors(function: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
+    """What it is told of them: their size, the steps in both, and where they are."""
+    whole, _, address, *_ = function.argtypes
+    return whole(y.size), whole(1), address(x.ctypes.data), address(y.ctypes.data)
 
 
 def _in_two_steps(a: Any, b: Any, out: Any, keep: float) -> Call:

@@ -210,7 +210,26 @@ def test_what_is_no_number_in_the_result_before_a_product_is_not_read(monkeypatc
 
 
 def test_numpys_own_blas_is_found_here() -> None:
-    assert blas._function("gemm", "float32") and blas._function("axpy", "float64")
+    assert blas._function("gemm", "float32") and blas._function("axpy", "float64") and blas._function("axpby", "float32")
+
+
+@pytest.mark.parametrize("library", [True, False], ids=["BLAS", "NumPy alone"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("into", ["x", "elsewhere"])
+@pytest.mark.parametrize("gap", [1, 2])
+def test_a_moving_average_is_the_same_wherever_it_goes(
+    dtype: str, library: bool, into: str, gap: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not library:
+        monkeypatch.setattr(blas, "_function", lambda name, dtype: None)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=30).astype(dtype)[::gap] for name in ("x", "y", "elsewhere")}
+    a, b = (np.full((), number, dtype) for number in (0.75, -0.5))
+    expected = 0.75 * arrays["x"] - 0.5 * arrays["y"]
+    kept = {name: array.copy() for name, array in arrays.items() if name != into}
+    OPS["blend"].prepare(arrays[into], arrays["x"], arrays["y"], a, b)()
+    assert distance(arrays[into], expected) < 1e-6
+    assert all(np.array_equal(arrays[name], array) for name, array in kept.items())
 
 
 LAYOUTS = {

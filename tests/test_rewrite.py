@@ -20,7 +20,7 @@ from nnspec.rewrite.factors import lighter
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-FILES = (*BEFORE_GRADIENTS, "broadcast", "stopped", "export", "update", "loops", "sessions")
+FILES = (*BEFORE_GRADIENTS, "broadcast", "stopped", "export", "flat", "update", "loops", "sessions")
 RULES = [rule for file in FILES for rule in load_rules(file)]
 DIFFERENTIATED = [rule for file in BEFORE_GRADIENTS for rule in load_rules(file)]
 
@@ -33,10 +33,12 @@ class Side:
     def __init__(self, graph: Graph, rule: Rule, x_shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
         self.graph, self.attributes = graph, attributes
         self.types = {"x": Type("float64", x_shape), "y": Type("float64", (3, 4)), "i": Type("int64", (3,)), "c": Type("bool", (3, 4))}
-        shapes = {"": (), "scalar": (), "per_channel": (4, 1), "number": ()}
+        shapes = {"": (), "scalar": (), "per_channel": (4, 1), "number": (), "kept": (4,)}
         self.types |= dict.fromkeys(("g", "b"), Type("float64", (4,))) | {"v": Type("float64", (2, 4))}
         self.types |= dict.fromkeys(rule.names, Type("float64", shapes[rule.condition]))
+        self.types |= dict.fromkeys(("e", "f"), Type("float64", ())) if rule.condition == "kept" else {}
         self.numbers = rule.names if rule.condition == "number" else ()
+        self.kept = rule.names if rule.condition == "kept" else ()
 
     def build(self, e: ast.Expr) -> Var | float:
         if isinstance(e, ast.Number):
@@ -44,7 +46,7 @@ class Side:
         if isinstance(e, ast.Name) and e.id in self.numbers:
             return float(self.attributes[e.id])
         if isinstance(e, ast.Name):
-            return self.graph.source(OPS["input"], e.id, self.types[e.id])
+            return self.graph.source(OPS["state" if e.id in self.kept else "input"], e.id, self.types[e.id])
         if isinstance(e, ast.Binary):
             return self.graph.call(OPS[BINARY[e.operator]], self.build(e.left), self.build(e.right))
         if isinstance(e, ast.Unary):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from nnspec.blas import subtracted
+from nnspec.blas import blended, subtracted
 from nnspec.graph import Absent, Op, Var
 from nnspec.graph.op import GradRule, Kernel
 from nnspec.graph.types import count
@@ -138,6 +138,27 @@ descend = Op("descend(w: [*s], v: [*s], rate: [*s]) -> [*s]", "w - rate v, a ste
              lambda g, out, w, v, rate: (g, -(g * rate), -(g * v)),
              lambda o, w, v, rate: o.node("Sub", w, o.node("Mul", rate, v)), ("descend([5, 3], [2, 1], 0.5) == [4, 2.5]",),
              prepare=_descend_into, pointwise=True, in_place=False, onto="w", flops=lambda out, *_: 2 * count(out.shape))  # fmt: skip
+
+
+def _blend_into(out: Any, x: Any, y: Any, a: Any, b: Any) -> Callable[[], Any]:
+    step = blended(y, out, b, a) if out.ctypes.data == x.ctypes.data else None
+    if step:
+        return step
+    new = aside(out.shape, out.dtype)
+
+    def run() -> None:
+        np.multiply(b, y, new)
+        np.multiply(a, x, out)
+        np.add(out, new, out)
+
+    return run
+
+
+blend = Op("blend(x: [n], y: [n], a: [], b: []) -> [n]", "a x + b y, a moving average of vectors.",
+           lambda x, y, a, b: a * x + b * y, lambda g, out, x, y, a, b: (g * a, g * b, g * x, g * y),
+           lambda o, x, y, a, b: o.node("Add", o.node("Mul", a, x), o.node("Mul", b, y)),
+           ("blend([4, 0], [1, 2], 0.75, 0.25) == [3.25, 0.5]",), prepare=_blend_into, pointwise=True,
+           in_place=False, onto="x")  # fmt: skip
 
 stop_gradient: Op = unary("stop_gradient", "x itself, a constant to what it is made of.", np.positive, None, "Identity",
                           "stop_gradient([1, -2]) == [1, -2]", flops=lambda *_: 0, why="its gradient is 0")  # fmt: skip

@@ -1,6 +1,7 @@
 """Rules `left => right`, `left => right where scalar x`: names stand for any value, keyword names for any attribute.
 
 `scalar` is one number, `per_channel` one for each channel of an image, `number` one that is written: on the right an attribute may take it.
+`kept` is a state or parameter.
 
 A rule fits only where both sides have the same type.
 """
@@ -28,6 +29,7 @@ SUMS = {"add", "pad"}
 CONDITIONS: dict[str, Callable[[Node], bool]] = {
     "scalar": lambda node: not node.type.shape,
     "per_channel": lambda node: node.type.rank > 1 and set(node.type.shape[1:]) == {1},
+    "kept": lambda node: node.op.name in ("state", "param"),
     "number": lambda node: isinstance(node.constant, int | float),
 }
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnspec.array import Array
+from nnspec.blas import use_threads
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.graph.types import BATCH_NAME
 from nnspec.optimization import Turn, share_of
@@ -15,13 +16,14 @@ from nnspec.plan.shard import cut
 from nnspec.record import dataclass
 from nnspec.rewrite import rewrite
 from nnspec.rewrite.factors import lighter
+from nnspec.run.blocks import CACHE
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
 from nnspec.run.program import Runnable
 from nnspec.step import Phase
 
-# Numbers of a block whose weights, gradients and states stay in the cache from one operation of the optimizer to the next.
-BLOCK = 1 << 14
+# Arrays that operations of an optimizer have beside weights, gradients and states.
+SCRATCH = 2
 MOST_BLOCKS = 512
 # Fewer numbers than this are updated before another thread has woken up.
 WORTH_A_THREAD = 1 << 18
@@ -65,6 +67,7 @@ class Update:
         self.optimization = replace(phase.optimization, turns={p.name: p.turn for p in self.pieces})
         types = [(p.name, p.type) for p in self.pieces]
         shares = len(buffers.grads)
+        self.in_threads = threads > 1 and any(p.w.size >= WORTH_A_THREAD for p in self.pieces)
         self.updates = self._in_blocks(shares) or [self._bound(self.optimization.update(types, self.dtype, shares), self._weights())]
         ahead = self.optimization.ahead(types, self.dtype)
         self.kept = {p.name: np.empty_like(p.w) for p in self.pieces} if ahead else {}
@@ -83,14 +86,23 @@ class Update:
 
     def _blocks_of(self, piece: Piece, shares: int) -> Runnable | None:
         vector = [(piece.name, Type(self.dtype, (BATCH,)))]
-        blocks = cut(rewrite(lighter(rewrite(self.optimization.update(vector, self.dtype, shares), "algebra")), "update"))
+        blocks = cut(rewrite(lighter(rewrite(self.optimization.update(vector, self.dtype, shares), "algebra")), "flat", "update"))
         if blocks is None:
             return None
         size = piece.w.size
-        number = min(-(-size // BLOCK), MOST_BLOCKS)
-        memory, given = self._memory(blocks.graph, {piece.name: piece.w})
         threads = self.threads if size >= WORTH_A_THREAD else 1
+        number = threads * min(self._blocks_of_a_thread(piece, shares, threads), MOST_BLOCKS)
+        memory, given = self._memory(blocks.graph, {piece.name: piece.w})
         return PartedProgram(blocks, {BATCH_NAME: size}, memory, given, even_parts(size, number), [{}] * number, threads)
+
+    def _blocks_of_a_thread(self, piece: Piece, shares: int, threads: int) -> int:
+        """As many as keep weights, gradients and states in the cache from one operation to the next.
+
+        Of several threads each waits for Python at every operation, and longer ones cost it less than the farther cache.
+        """
+        arrays = 1 + shares + len(piece.states) + SCRATCH
+        cache = CACHE if threads == 1 else 2 * CACHE
+        return -(-piece.w.nbytes * arrays // (cache * threads))
 
     def _bound(self, graph: Graph, weights: Mapping[str, Array]) -> Runnable:
         """A program that reads the weights from where they are told to be."""
@@ -119,6 +131,8 @@ class Update:
         """Put them back, and update them."""
         for p in self.pieces if self.ahead else ():
             np.copyto(p.w, self.kept[p.name])
+        if self.in_threads:
+            use_threads(1)
         for update in self.updates:
             update.run()
 
