@@ -22,7 +22,7 @@ CANDIDATES = ("numpy", "ort")
 WORTH_IT, TRIAL = 5.0, 0.25
 FEWEST_STEPS = 3
 # Bytes of windows above which onnxruntime, which keeps them all, is no candidate: it takes gigabytes, and is slower.
-MOST_WINDOWS = 1 << 28
+MOST_WINDOWS = 1 << 26
 # What another engine has to save before it is preferred to the first.
 MARGIN = 0.9
 
