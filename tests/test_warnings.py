@@ -75,6 +75,20 @@ def test_an_axis_is_squeezed_only_where_its_length_is_one(units: int, squeezed: 
     assert (d.code, "squeeze" in d.help, f"declare `target y: [{units}]`" in d.help) == ("W117", squeezed, True)
 
 
+@pytest.mark.parametrize(
+    ("loss", "of_each"),
+    [
+        ("mse(z, 2 * y)", "`(z - (2 * y))^2`"),
+        ("mae(y = y, y_hat = z)", "`abs(z - y)`"),
+        ("bce_logits(z, y)", "`softplus(z) - y * z`"),
+        ("huber(z, y)", "`nnspec doc huber` has the formula"),
+    ],
+)
+def test_a_mask_of_a_mean_shows_the_formula_of_each_number(loss: str, of_each: str) -> None:
+    (w,) = warnings(model("input x: [4]", "input m: [4]", "target y: [4]", "output z = 2 * x", f"loss sum({loss} * m)"))
+    assert w.code == "W141" and w.span and w.span.text == f"{loss} * m" and of_each in w.help
+
+
 @pytest.mark.parametrize("name", MUST_NOT)
 def test_it_does_not_warn(name: str) -> None:
     assert found(MUST_NOT[name]) == []

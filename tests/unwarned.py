@@ -56,6 +56,11 @@ MUST_NOT = {
         "loss sum(cross_entropy(z, y))", "loss again = sum(nll(log_softmax(z), y))",
     ),
     "a sum of sums": model("input x: [8]", "target y: [5, 4]", "output z = x -> dense(20) -> reshape([5, 4])", "loss sum(half_mse(z, y))"),
+    "a mask of each number": vector("dense(4)", "loss more = sum((z - y)^2 * x[:4]) / sum(x[:4])"),
+    "a weight of an example": vector("dense(4)", "loss more = mse(z, y) * x[0] + sum(x[:4]) * mae(z, y)"),
+    "a mask of steps that have one number each": model(
+        "input x: [T, 8]", "input m: [T]", "target y: class(3)[T]", "output z = x -> dense(3)", "loss sum(cross_entropy(z, y) * m) / sum(m)"
+    ),
     "a sum of roots": vector("dense(4)", "metric more = sum(rmse(z, y))"),
     "a sum of one's own": "fn sum(x) = 4 * x\n" + vector("dense(4)", "loss more = sum(mse(z, y))"),
     "a mask of each example": drawn("h * (random(h) < 0.5)"),

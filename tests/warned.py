@@ -302,6 +302,13 @@ MUST = {
         "of labels": vector("dense(4)", "loss more = mean(x^2) / sum(multilabel_bce(z, y))"),
         "of every step": model("input x: [T, 8]", "target y: [T, 4]", "output z = x -> dense(4)", "loss sum(mse(z, 2 * y))"),
         "a stage": vector("dense(4)", "metric m = mse(z, y[:4]) -> sum"),
+        "a mask": vector("dense(4)", "loss more = sum(bce_logits(z, y) * x[:4]) / sum(x[:4])"),
+        "a mask before": vector("dense(4)", "loss more = mean(x[4:] * -mae(z, y))"),
+        "weights": vector("dense(4)", "loss more = sum(huber(z, y) * [1, 2, 3, 4])"),
+        "a mask of steps": model(
+            "input x: [T, 8]", "input m: [T]", "target y: [T]", "output z = squeeze(x -> dense(1), axis = 1)",
+            "loss sum(mse(z, y) * m) / sum(m)"
+        ),
         "in a function": "fn total(a, b) = sum(mse(a, b))\n"
         + model("input x: [8]", "target y: [4]", "output z = x -> dense(4)", "loss total(z, y)"),
     },

@@ -35,7 +35,7 @@ from nnspec.lint.paths import paths_nearly_right
 from nnspec.lint.saved import arrays_left_in_the_file
 from nnspec.lint.starts import deviation_in_place_of_the_mean, equal_weights, init_for_another_activation
 from nnspec.lint.stops import directions_taken_for_granted, metrics_of_no_data
-from nnspec.lint.sums import likelihoods_without_a_minus, sums_of_means
+from nnspec.lint.sums import likelihoods_without_a_minus, sums_of_means, weighted_means
 from nnspec.lint.unused import losses_without_effect, unread_inputs, unread_targets, untrained_parameters, unused_shares, unused_values
 
 CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
@@ -81,6 +81,7 @@ CHECKS: tuple[Callable[[Network], Iterator[Diagnostic]], ...] = (
     paths_nearly_right,
     draws_that_a_batch_shares,
     sums_of_means,
+    weighted_means,
     vectors_times_squares,
     logits_without_a_sign,
     likelihoods_without_a_minus,

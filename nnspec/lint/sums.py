@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
-from nnspec.elaborate.values import Tensor
-from nnspec.graph import BATCH, Dim, Node
-from nnspec.graph.types import count
+from nnspec.elaborate.values import Function, Tensor
+from nnspec.graph import BATCH, Dim, Node, Shape
+from nnspec.graph.types import count, show
 from nnspec.lint.losses import PROBABILITIES
 from nnspec.lint.network import Network, Wiring, call_at, library_call
 from nnspec.syntax import ast
@@ -32,12 +32,56 @@ def sums_of_means(network: Network) -> Iterator[Diagnostic]:
         outer = _summed(node.span) if node.span else None
         called = library_call(node.span, network.definitions) if outer else None
         averaged = tuple(network.training[node.inputs[0]].type.shape[a] for a in node.attributes["axes"])
-        if outer and called and BATCH not in averaged and set(averaged) != {1} and _is_the_value(network, node):
+        if outer and called and BATCH not in averaged and set(averaged) != {1} and _is_the_value(network.in_training, node):
             call, f = called
             better = _as_a_sum(network, outer, call, averaged)
             message = f"`{f.name}` is a mean already, over {count(averaged)} numbers of an example, and the sum of it is itself"
             help_ = f"write `{better.text}` for their sum" if better else f"the numbers are a sum where `{f.name}` is written out"
             yield Diagnostic("W141", message, outer, help=help_, fix=better, level="warning")
+
+
+def weighted_means(network: Network) -> Iterator[Diagnostic]:
+    """W141: a loss or metric of the library that is the mean of several numbers, times as many, as if it had one for each."""
+    wiring = network.in_use  # before reshapes are merged with what they reshape
+    for mean in (n for n in wiring.graph if n.op.name == "mean" and n.span):
+        averaged = tuple(wiring.graph[mean.inputs[0]].type.shape[a] for a in mean.attributes["axes"])
+        product = _product_with(wiring, mean, averaged)
+        called = library_call(mean.span, network.definitions) if product and _is_the_value(wiring, mean) else None
+        if product and product.span and called:
+            call, f = called
+            numbers = f"over {count(averaged)} numbers of an example"
+            message = f"`{f.name}` is a mean already, {numbers}, and is multiplied as a whole with each of {show(averaged)}"
+            each = _of_each(call, f)
+            help_ = f"each number by itself is `{each}`" if each else f"`nnspec doc {f.name}` has the formula: leave out the mean"
+            yield Diagnostic("W141", message, product.span, help=help_, level="warning")
+
+
+def _product_with(wiring: Wiring, mean: Node, shape: Shape) -> Node | None:
+    """What multiplies a number of each example with something of this shape."""
+    waiting = [mean.name]
+    for place in waiting:
+        for reader in wiring.readers[place]:
+            others = [wiring.graph[i].type.example for i in reader.inputs if i != place]
+            if reader.op.name == "mul" and others == [shape] and set(shape) != {1}:
+                return reader
+            waiting += [reader.name] if reader.op.name in ("reshape", "neg") else []
+    return None
+
+
+def _of_each(call: ast.Call, f: Function) -> str:
+    """The formula of a function that is the mean of it, of the arguments of a call; none where it has names of its own."""
+    *others, last = f.definition.body
+    whole = last.value if isinstance(last, ast.Return) and all(isinstance(s, ast.Expect) for s in others) else None
+    if not (isinstance(whole, ast.Call) and ast.dotted(whole.callee) == "mean"):
+        return ""
+    given = {a.name or n: a.value for a, n in zip(call.arguments, f.names, strict=False)}
+    formula = whole.arguments[0].value.span.text
+    return re.sub(r"(?<![\w.])[^\W\d]\w*", lambda m: _in_place(given[m[0]]) if m[0] in given else m[0], formula)
+
+
+def _in_place(argument: ast.Expr) -> str:
+    text = argument.span.one_line
+    return text if isinstance(argument, ast.Name | ast.Number | ast.Call) else f"({text})"
 
 
 def _summed(call: Span) -> Span | None:
@@ -51,9 +95,9 @@ def _summed(call: Span) -> Span | None:
     return Span(call.source, call.start, stage.end()) if stage else None
 
 
-def _is_the_value(network: Network, mean: Node) -> bool:
+def _is_the_value(wiring: Wiring, mean: Node) -> bool:
     """Whether a mean is what the call gives, but for its sign, and no root of it."""
-    return all(r.op.name == "neg" for r in network.in_training.readers[mean.name] if r.span == mean.span)
+    return all(r.op.name == "neg" for r in wiring.readers[mean.name] if r.span == mean.span)
 
 
 def _as_a_sum(network: Network, outer: Span, call: ast.Call, averaged: Sequence[Dim]) -> Fix | None:
