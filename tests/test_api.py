@@ -69,6 +69,11 @@ def test_what_is_no_finite_number_is_refused_as_a_parameter_and_kept_as_a_state(
     assert not np.isfinite(net.states["s"]).any()
 
 
+def test_inputs_in_a_dict_are_asked_for_by_their_names() -> None:
+    with pytest.raises(SpecError, match=r"by their names, and not in a dict\n.*`net\(x = \.\.\)`, or `net\(\*\*inputs\)`"):
+        nnspec.load("iris")({"x": np.zeros((2, 4))})
+
+
 def test_all_parameters_are_set_from_saved_ones_at_once_or_none_is() -> None:
     net = nnspec.load("iris")
     saved, states = ({n: a.copy() for n, a in arrays.items()} for arrays in (net.params, net.states))

@@ -320,3 +320,17 @@ def test_a_layer_that_calls_itself_is_said_to_be_called_in_each_place_once() -> 
     spec = "layer r(x, n) = if n == 0 then x + [1, 2] else r(x -> dense(4), n - 1)\n" + model("output y = x -> r(20)")
     (d,) = diagnostics(spec)
     assert [span.line for span, label in d.notes if "`r` is called" in label] == [1, 4]
+
+
+@pytest.mark.parametrize("left", ["x", "(x + 1)", "relu(x)"])
+def test_a_product_of_elements_that_fits_as_one_of_matrices_is_shown_its_sign(left: str) -> None:
+    spec = model("param W: [4, 3] ~ he_normal", f"output y = {left} * W")
+    (d,) = diagnostics(spec)
+    assert d.fix and (d.code, d.fix.span.text, d.fix.text, d.fix.safe) == ("E201", "*", "@", False) and "`@`" in d.help
+    assert not diagnostics(spec[: d.fix.span.start] + d.fix.text + spec[d.fix.span.end :])
+
+
+@pytest.mark.parametrize("formula", ["x + W", "W * x"])
+def test_what_has_no_matrix_product_is_shown_none(formula: str) -> None:
+    (d,) = diagnostics(model("param W: [4, 3] ~ he_normal", f"output y = {formula}"))
+    assert (d.code, d.fix) == ("E201", None) and "@" not in d.help

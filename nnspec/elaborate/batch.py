@@ -8,7 +8,7 @@ from typing import Any
 
 from nnspec.diagnostics import Span, fault
 from nnspec.elaborate.lists import are_truths, flat, with_sizes
-from nnspec.elaborate.remedies import channels_last, fewer_axes, laid_out_alike, of_one_number, of_product
+from nnspec.elaborate.remedies import as_matrix_product, channels_last, fewer_axes, laid_out_alike, of_one_number, of_product
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
 from nnspec.graph.origin import origin
@@ -124,7 +124,7 @@ def _differ(tensors: Sequence[Tensor], spans: Sequence[Span], span: Span) -> Exc
     notes = (*made(a, axis, left, span), *made(b, axis, right, span))
     longer = a if len(a.shape) > len(b.shape) else b
     forgotten = fewer_axes(longer.var.graph, longer.var.name) if len(a.shape) != len(b.shape) else {}
-    more = forgotten or laid_out_alike(a.shape, b.shape)
+    more = forgotten or as_matrix_product(a.shape, b.shape, left, right) or laid_out_alike(a.shape, b.shape)
     return fault("E201", f"shapes {show(a.shape)} and {show(b.shape)} do not fit together", span, label=label, notes=notes, **more)
 
 

@@ -91,6 +91,16 @@ def laid_out_alike(a: Shape, b: Shape) -> dict[str, Any]:
     return {"help": f"both have {row[0]} numbers: `-> flatten` makes one row of {show(other)}, `reshape(x, {show(other)})` goes back"}
 
 
+def as_matrix_product(x: Shape, y: Shape, left: Span, right: Span) -> dict[str, Any]:
+    """For two sides of `*` that have a matrix product."""
+    between = left.source.text[left.end : right.start]
+    if between.strip("() ") != "*" or not x or len(y) < 2 or x[-1] != y[-2]:
+        return {}
+    at = left.end + between.index("*")
+    help_ = "`*` multiplies element by element; a product of matrices, or of a vector and a matrix, is written `@`"
+    return {"help": help_, "fix": Fix(Span(left.source, at, at + 1), "@", safe=False)}
+
+
 def of_product(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
     """For two sides that have no matrix product: all numbers of the left in one row, one side turned, or a parameter of another size."""
     return _flattened(x, y, spans) or _turned(x, y, spans) or _other_size(y, -2, x.shape[-1]) or _other_size(x, -1, y.shape[-2])

@@ -111,6 +111,9 @@ class Feed:
 
     def named(self, values: Sequence[Any]) -> dict[str, Any]:
         """What is given without names, as many values as there are inputs."""
+        if any(isinstance(v, Mapping) for v in values):
+            named = ", ".join(f"{name} = .." for name in self.inputs)
+            raise fault("E307", "inputs are given by their names, and not in a dict", help=f"write `net({named})`, or `net(**inputs)`")
         if len(values) != len(self.inputs):
             takes = ", ".join(f"`{name}`" for name in self.inputs)
             raise fault("E307", f"{len(values)} given without a name, and the inputs are {takes}", help="give each by its name")
