@@ -55,6 +55,53 @@ def test_arguments_behind_a_mistake_are_looked_up() -> None:
     assert [d.span.text for d in diagnostics(text) if d.span] == ["desne", "yy", "hh", "yyy"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "marked"),
+    [
+        (("output y = x -> dense(3, bais = true, inti = zeros)",), "bais inti"),
+        (("output y = x + foo + bar",), "foo bar"),
+        (("output y = x -> Dense(3, bais = true, init = zero)",), "Dense zero"),
+        (("output y = concat(foo + 1, sum(bar, axs = 0), dense(x, baz))",), "foo bar axs baz"),
+        (("h = x -> dense(3, bais = true)", "output y = h * foo -> rleu(bar)"), "bais foo rleu bar"),
+        (("h = foo", "if h > 1 { output y = x -> rleu } else { output y = x -> dense(bar) }"), "foo rleu bar"),
+        (("h = foo", "output y = scan e in h with s = bar { s = s + e + baz }"), "foo bar baz"),
+        (("h = foo", "share enc = dense(bar) -> rleu", "output y = h -> enc"), "foo bar rleu"),
+        (("param W: [4, foo] ~ nrmal(bar, 1)", "output y = x @ W"), "foo nrmal bar"),
+        (("h = foo", "output y = x", "loss mse(h, bar)", "metric sum(h, axs = 1)"), "foo bar axs"),
+    ],
+)
+def test_all_that_stands_for_nothing_is_said_in_one_run(lines: tuple[str, ...], marked: str) -> None:
+    assert [d.span.text for d in diagnostics(model(*lines)) if d.span] == marked.split()
+
+
+@pytest.mark.parametrize("call", ["h = x -> dense(8, bais = true)", "h = x -> relu )"])
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        ("layer own(x) = x -> dens(3)\n", "dens"),
+        ("layer own(x) {\n  h = x -> dense(3, inti = zeros)\n  return h + foo\n}\n", "inti foo"),
+        ("layer own(x) {\n  m <- 0.9 * m + foo\n  return x\n}\n", "m foo"),
+    ],
+)
+def test_a_definition_that_is_called_on_what_is_wrong_is_looked_at(definition: str, said: str, call: str) -> None:
+    found = [d.span.text for d in diagnostics(definition + model(call, "output y = h -> own")) if d.span]
+    assert found == [*said.split(), "bais" if "bais" in call else ")"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("h = foo", "k = x -> dense(2) as late -> dense(3)", "output y = k + dense_2.b", "loss sum(late.W)", "expect params(late) == 10"),
+        ("h = foo", "g = grad(sum(x^2), x)", "output y = scan e in x with s = 0 { s = s + e * T }", "expect depends(y, g)"),
+        ("h = foo", "output y = x -> conv(3, 3, pad = same) -> dropout(if training then 0.1 else 0)", "loss sum(y) / batch"),
+    ],
+)
+def test_what_is_known_is_not_missed_beside_a_mistake(lines: tuple[str, ...]) -> None:
+    assert [d.message for d in diagnostics(model(*lines).replace("x: [4]", "x: [T, 4, 4]")) if d.code in ("E101", "E102")] == [
+        "there is no `foo` here"
+    ]
+
+
 def test_a_wrong_let_stays_silent_where_it_is_used() -> None:
     found = diagnostics("let n = m\n" + model("output y = x -> dense(n)"))
     assert [(d.code, d.span.text if d.span else "") for d in found] == [("E101", "m")]

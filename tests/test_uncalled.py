@@ -25,6 +25,7 @@ def unknown(text: str) -> list[str]:
     [
         ("layer wide(x: [n]) = x -> dence(2 * n)", ["dence"]),
         ("fn odd(x) = tanh(x) + y", ["y"]),
+        ("layer odd(x) = x -> nn.relu", ["nn"]),
         ("fn odd(x) = even(x)\nfn even(x) = odf(x)", ["odf"]),
         ("layer both(x) { h = x -> dense(k)  if training { h = drop(h) }  return h }", ["k", "drop"]),
         ("optimizer mine(lr) { state m = 0  m <- m + grd  w <- w - lr * m }", ["grd"]),
@@ -65,6 +66,7 @@ def test_what_no_call_could_mend_is_told_of_though_there_is_none(definition: str
         "layer wide(x: [n], act = relu) { param W: [n, 2 * n] ~ he_normal\n return act(x @ W) }",
         "layer both(x) { h = x -> dense(4) as first  if training { h = h + first.b }  return h * batch }",
         "layer mean_of(x: [T, n]) = scan x_t in x with h = zeros([n]) { h = h + x_t / T }",
+        "layer two(x) { h = x -> dense(4) -> dense(4)  return h @ dense_2.W + dense.b }",
         "let k = 3\nfn f(x) = k * g(x)\nfn g(x, y = k) = -(x + y)",
         "# fn odd(x) = y\nfn odd(x) = x",
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean
 from nnspec.elaborate.training import Check, Training, checks_against_model, checks_against_ports
-from nnspec.elaborate.uncalled import mistakes_in
+from nnspec.elaborate.uncalled import behind_mistakes, mistakes_in
 from nnspec.elaborate.update import check_optimizer, schedule_graph
 from nnspec.elaborate.values import Poisoned
 from nnspec.syntax import ast
@@ -81,7 +81,9 @@ def _mistakes(spec: Compilation) -> Iterator[Diagnostic]:
     trainings = [d for training in spec.trainings for d in _of_training(spec, training, is_whole)]
     found += [*spec.train_blocks[1], *trainings]
     yield from found
-    if not found and not spec.parsed[1]:
+    if found or spec.parsed[1]:
+        yield from _behind(spec, found)
+    else:
         yield from in_uncalled(spec)
         _check_size(spec)
         spec.saved  # noqa: B018  # looks every file up
@@ -93,6 +95,15 @@ def in_uncalled(spec: Compilation) -> Iterator[Diagnostic]:
     """What is wrong with the definitions of this file that nothing calls."""
     scope, definitions, _ = spec.names
     return mistakes_in(spec.parsed[0], spec.imported, scope, definitions)
+
+
+def _behind(spec: Compilation, found: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """What stands for nothing in formulas that were not evaluated, or not to their end, as something else is wrong."""
+    scope, definitions, _ = spec.names
+    models = {model.name: model.scope for model in (*(m for m, _ in spec.parts), spec.model)} if spec.models else {}
+    said = {(d.span.source, d.span.start) for d in found if d.span}
+    more = behind_mistakes(spec.parsed[0], spec.imported, scope, models, definitions)
+    yield from (d for d in more if d.span and (d.span.source, d.span.start) not in said)
 
 
 def _of_tests(spec: Compilation) -> Iterator[Diagnostic]:

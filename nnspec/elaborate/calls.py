@@ -169,17 +169,13 @@ class Calls(ABC):
     def evaluated(
         self, callee: Function | Builtin, arguments: Sequence[ast.Argument], written: Sequence[ast.Argument], scope: Scope
     ) -> list[tuple[ast.Argument, Value]]:
-        """The values of some arguments of a call; `written` are all of them. Names behind a mistake have to be there all the same."""
+        """The values of some arguments of a call; `written` are all of them."""
         values: list[tuple[ast.Argument, Value]] = []
-        try:
-            for a in arguments:
+        for a in arguments:
+            try:
                 values.append((a, self._argument(callee, written, a, scope)))
-        except (Fault, Poisoned) as error:
-            for later in arguments[len(values) + 1 :]:
-                if isinstance(later.value, ast.Name):
-                    with self.recovering(later.span):
-                        self._argument(callee, written, later, scope)
-            raise compared(callee, arguments[len(values)], error) from None
+            except (Fault, Poisoned) as error:
+                raise compared(callee, a, error) from None
         return values
 
     def _argument(self, callee: Function | Builtin, written: Sequence[ast.Argument], a: ast.Argument, scope: Scope) -> Value:

@@ -26,7 +26,6 @@ def pipe(e: Elaborator, tree: ast.Pipe, scope: Scope) -> Value:
         value = _start(e, tree.head, scope)
     except (Fault, Poisoned):
         _without_values(tree.stages, scope)
-        _look_up_stages(e, tree.stages, scope)
         raise
     return run_stages(e, tree.stages, value, tree.head, scope)
 
@@ -63,7 +62,6 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
                 value = _stage(e, stage, value, head, scope)
         except (Fault, Poisoned):
             _without_values(stages[number - 1 :], scope)
-            _look_up_stages(e, stages[number:], scope)
             raise
         value = e.named(stage.label.id, value, marks[0]) if stage.label else value
         if len(e.rows) == marks[2]:  # what is made of stages is shown by their rows
@@ -76,25 +74,6 @@ def run_stages(e: Elaborator, stages: tuple[ast.Stage, ...], value: Value, head:
 def _without_values(stages: tuple[ast.Stage, ...], scope: Scope) -> None:
     """After a mistake what these stages are called has no value, which is no other mistake."""
     scope.names.update({s.label.id: POISON for s in trees(stages) if isinstance(s, ast.Stage) and s.label})
-
-
-def _look_up_stages(e: Elaborator, stages: tuple[ast.Stage, ...], scope: Scope) -> None:
-    """After a mistake there is no value for the stages that follow; what they call has to be there all the same."""
-    for stage in stages:
-        _look_up(e, stage.body, scope)
-
-
-def _look_up(e: Elaborator, body: ast.Expr, scope: Scope) -> None:
-    """Note the names of a stage that stand for nothing, and those of the stages in it."""
-    match body:
-        case ast.Call() | ast.Name() | ast.Attribute():
-            with e.recovering(body.span):
-                callee_of(body.callee if isinstance(body, ast.Call) else body, scope, e.definitions)
-        case ast.List():
-            for branch in body.items:
-                _look_up_stages(e, stages_of(branch), scope)
-        case ast.Block() | ast.Repeat():
-            _look_up_stages(e, stages_of(body.body), scope)
 
 
 def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope: Scope) -> Value:
@@ -118,15 +97,7 @@ def _stage(e: Elaborator, stage: ast.Stage, value: Value, head: ast.Expr, scope:
 
 
 def _branches(e: Elaborator, items: tuple[ast.Expr, ...], value: Value, head: ast.Expr, scope: Scope) -> Value:
-    found = []
-    for number, branch in enumerate(items, 1):
-        try:
-            found.append(run_stages(e, stages_of(branch), value, head, scope))
-        except (Fault, Poisoned):
-            for later in items[number:]:
-                _look_up_stages(e, stages_of(later), scope)
-            raise
-    return tuple(found)
+    return tuple(run_stages(e, stages_of(branch), value, head, scope) for branch in items)
 
 
 def _call(

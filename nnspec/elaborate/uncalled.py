@@ -1,16 +1,16 @@
-"""Definitions that nothing calls: their bodies are not elaborated, but what no call could mend is said of them."""
+"""Bodies that nothing calls, or that a mistake breaks off: what is not elaborated is looked at for what no values could mend."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
 from collections import ChainMap, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from nnspec.diagnostics import Diagnostic, uncommented
+from nnspec.diagnostics import Diagnostic, Span, uncommented
 from nnspec.elaborate.arguments import unknown_argument
 from nnspec.elaborate.declarations import not_pure
 from nnspec.elaborate.library import Definitions
@@ -24,29 +24,64 @@ from nnspec.syntax.trees import trees
 
 IN_CALLS = {*TRUTHS, "training", "fitting", "batch", "_"}
 """What a call makes known to the body of what it calls."""
-_WORD = re.compile(r"\w+")
+_WORD, _COUNT = re.compile(r"\w+"), re.compile(r"_\d+\Z")
 
 
 def mistakes_in(spec: ast.Spec, imported: frozenset[str], scope: Scope, definitions: Definitions) -> Iterator[Diagnostic]:
     """What is wrong with what nothing calls; what is called is looked at where it is."""
     if uncalled := _uncalled(spec):
-        names = names_of(replace(spec, definitions=tuple(uncalled)), imported)
-        known, starts = IN_CALLS | scope.all_names(), [d.span.start for d in uncalled]
-        found = (o for o in names.found if o.symbol is None and o.name not in known and definitions.meaning(o.name) is None)
-        for after, inside in groupby(found, lambda o: bisect_right(starts, o.span.start)):
-            d = uncalled[after - 1]
-            inner = _inside(d, names, scope)
-            new = (o for o in inside if o.name not in KNOWN[d.kind] and inner.names.get(o.name) is not POISON)
-            yield from (unknown(o.name, o.span, inner, definitions).diagnostic for o in new)
+        yield from _unknown_in(replace(spec, definitions=tuple(uncalled)), imported, scope, {}, definitions)
         for d in uncalled:
             yield from _of_its_kind(d)
-            yield from _unknown_arguments(d, ChainMap(names.blocks[d.name.id].names, scope.names), definitions)
+
+
+def behind_mistakes(
+    spec: ast.Spec, imported: frozenset[str], scope: Scope, models: Mapping[str, Scope], definitions: Definitions
+) -> Iterator[Diagnostic]:
+    """The names and arguments of all bodies that stand for nothing; `models` are the names that each model came to know."""
+    bodies = [
+        _without_expectations(d) for d in spec.definitions if isinstance(d, ast.Definition) and (d.kind in KNOWN or d.name.id in models)
+    ]
+    if bodies:
+        yield from _unknown_in(replace(spec, definitions=tuple(bodies)), imported, scope, models, definitions)
+
+
+def _without_expectations(d: ast.Definition) -> ast.Definition:
+    """What is expected is asked once all else is right, in words of its own."""
+    return replace(d, body=tuple(s for s in d.body if not isinstance(s, ast.Expect)))
+
+
+def _unknown_in(
+    spec: ast.Spec, imported: frozenset[str], scope: Scope, models: Mapping[str, Scope], definitions: Definitions
+) -> Iterator[Diagnostic]:
+    """E101 and E102 of the bodies of a file, each in the scope of its model or of the file."""
+    bodies = [d for d in spec.definitions if isinstance(d, ast.Definition)]
+    names, starts = names_of(spec, imported), [d.span.start for d in bodies]
+    layers = {*_layers_in_paths(bodies, definitions)}
+    found = (o for o in names.found if o.symbol is None and o.span not in layers and definitions.meaning(o.name) is None)
+    for after, inside in groupby(found, lambda o: bisect_right(starts, o.span.start)):
+        d = bodies[after - 1]
+        inner = _inside(d, names, outside := models.get(d.name.id, scope))
+        known = IN_CALLS | outside.all_names() | {*KNOWN.get(d.kind, ())}
+        updated = {s.name.id: s.name.span for s in trees(d.body) if isinstance(s, ast.Update)}  # where a state that is missing is missed
+        new = (o for o in inside if o.name not in known and inner.names.get(o.name) is not POISON and updated.get(o.name, o.span) == o.span)
+        yield from (unknown(o.name, o.span, inner, definitions).diagnostic for o in new)
+    for d in bodies:
+        yield from _unknown_arguments(d, ChainMap(names.blocks[d.name.id].names, scope.names), definitions)
+
+
+def _layers_in_paths(bodies: Sequence[ast.Definition], definitions: Definitions) -> Iterator[Span]:
+    """Where paths of parameters begin with a layer that is counted: `dense_2.W` is known only when all layers are."""
+    for path in (tree for d in bodies for tree in trees(d.body) if isinstance(tree, ast.Attribute)):
+        match path.target:
+            case ast.Name(id=name) if definitions.meaning(_COUNT.sub("", name)) is not None:
+                yield path.target.span
 
 
 def _inside(d: ast.Definition, names: Names, scope: Scope) -> Scope:
     """The names that the body of a definition knows."""
     local = names.blocks[d.name.id].names
-    return Scope(scope, names=dict.fromkeys((*KNOWN[d.kind], *local), 0), spans={n: symbol.span for n, symbol in local.items()})
+    return Scope(scope, names=dict.fromkeys((*KNOWN.get(d.kind, ()), *local), 0), spans={n: symbol.span for n, symbol in local.items()})
 
 
 def _of_its_kind(d: ast.Definition) -> Iterator[Diagnostic]:

@@ -19,7 +19,7 @@ _FIRST_WORDS = (
     rf"^[ \t]*+[:=]?[ \t]*+(?!(?:{_KEYWORDS})\b|[^\W\d]\w*\s*(?:[(.]|->))([^\W\d]\w*+)(?:[ \t]+([^\W\d]\w*))?"
     rf"|\b(?:((?:{_KEYWORDS})(?=\s*=(?!=)))|(?:{_KEYWORDS}))\b\s*+[:=]?\s*+([^\W\d]\w*)"
 )
-_DEFINED = re.compile(rf"{_FIRST_WORDS}|\b\d*+([^\W\d]\w*+)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
+_DEFINED = re.compile(rf"{_FIRST_WORDS}|,[ \t]*([^\W\d]\w*+)(?=[ \t]+[^\W\d])|\b\d*+([^\W\d]\w*+)(?=\s*(?:,|[-+*/:]?=|<-|:))", re.M)
 
 
 def blanked(text: str, start: int, end: int) -> str:
