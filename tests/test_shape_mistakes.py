@@ -48,6 +48,11 @@ MISTAKES = {
     "W x": Mistake(
         model("param W: [3, 4] ~ he_normal", "output y = W @ x"), "E203", 4, "W @ x", "no matrix product", "`x @ transpose(W)`"
     ),
+    "a vector as a column": Mistake(
+        model("param w: [4] ~ normal(0, 1)", "output y = x @ transpose(w)"), "E205", 4, "transpose(w)",
+        "a vector, [4], has no two axes to swap", "`sum(a * b)` is the product of two vectors; as a column it is [4, 1]",
+    ),
+    "a number as a column": Mistake(model("output y = transpose(x[0])"), "E205", 3, "transpose(x[0])", "one number has no axes to swap"),
     "a weight with its rows for its columns": Mistake(
         model("param W: [3, 4] ~ he_normal", "output y = x @ W"), "E203", 4, "x @ W", "no matrix product", "`x @ transpose(W)`?"
     ),

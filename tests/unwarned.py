@@ -61,6 +61,9 @@ MUST_NOT = {
     "a mask of steps that have one number each": model(
         "input x: [T, 8]", "input m: [T]", "target y: class(3)[T]", "output z = x -> dense(3)", "loss sum(cross_entropy(z, y) * m) / sum(m)"
     ),
+    "one unit that halves": image("conv(1, 4, 2) -> relu -> flatten -> dense(10)"),
+    "one unit for each patch": image("conv(1, 5, 5) -> relu -> flatten -> dense(10)"),
+    "one unit, with names": image("conv(1, kernel = 6, stride = 5) -> relu -> flatten -> dense(10)"),
     "a sum of roots": vector("dense(4)", "metric more = sum(rmse(z, y))"),
     "a sum of one's own": "fn sum(x) = 4 * x\n" + vector("dense(4)", "loss more = sum(mse(z, y))"),
     "a mask of each example": drawn("h * (random(h) < 0.5)"),

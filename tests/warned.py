@@ -239,6 +239,8 @@ MUST = {
     },
     "W129": {
         "of an image": image("conv(1, 8, 3, pad = same) -> relu -> flatten -> dense(10)"),
+        "of a small kernel": image("conv(1, 6, 5) -> relu -> flatten -> dense(10)"),
+        "of an even smaller one": image("conv(1, 4, 3) -> relu -> flatten -> dense(10)"),
         "of the way back": image("conv_transpose(1, 16, 4) -> relu -> flatten -> dense(10)"),
         "of as many channels": image("conv(2, 3) -> relu -> conv(2, 16, 3, pad = same) -> relu -> flatten -> dense(10)"),
     },

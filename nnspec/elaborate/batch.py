@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nnspec.diagnostics import Span, fault
+from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate.lists import are_truths, flat, with_sizes
 from nnspec.elaborate.remedies import as_matrix_product, channels_last, fewer_axes, laid_out_alike, of_one_number, of_product
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
@@ -248,9 +248,19 @@ def transpose(t: Tensor, axes: Value, span: Span) -> Tensor:
     given = axes if axes is not None else (*range(rank - 2), -1, -2)
     order = tuple(a % rank for a in given) if isinstance(given, tuple) and all(_is_axis(a, rank) for a in given) else ()
     if sorted(order) != list(range(rank)) or rank < 2:
+        if axes is None:
+            raise _no_axes_to_swap(t, span)
         raise fault("E205", f"{describe(axes)} is not an order of the axes of {show(t.shape)}", span)
     full = (0, *(a + 1 for a in order)) if t.batched else order
     return t.moved(OPS["transpose"](t.var, axes=full), span)
+
+
+def _no_axes_to_swap(t: Tensor, span: Span) -> Fault:
+    if not t.shape:
+        return fault("E205", "one number has no axes to swap", span)
+    n = t.shape[0]
+    help_ = f"`sum(a * b)` is the product of two vectors; as a column it is [{n}, 1]: declared so, or by `reshape`"
+    return fault("E205", f"a vector, {show(t.shape)}, has no two axes to swap", span, help=help_)
 
 
 def index(t: Tensor, position: int, at: Value, span: Span) -> tuple[Tensor, bool]:

@@ -16,6 +16,8 @@ from nnspec.syntax.parser import parse_piece
 _THREE_NUMBERS = re.compile(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
 LARGE_KERNEL = 8
 """A kernel this large is rare, where there are no more units than channels."""
+ODD_STRIDES = (3, 5, 7)
+"""Rare as strides of windows that overlap, and usual as kernels."""
 
 TRUE_OF_ITSELF = {"less_equal": True, "greater_equal": True, "equal": True, "less": False, "greater": False, "not_equal": False}
 """Comparisons, and what they are where both sides are one value."""
@@ -50,7 +52,7 @@ def channels_before_units(network: Network) -> Iterator[Diagnostic]:
         owned, span = network.start(product), product.span
         alike = owned and owned.type.rank > 2 and len(set(owned.type.shape[:2])) == 1
         numbers = _THREE_NUMBERS.search(span.text) if span and alike else None
-        if span and numbers and int(numbers[3]) >= LARGE_KERNEL > int(numbers[4]):
+        if span and numbers and _is_elsewhere_a_kernel(int(numbers[4]), int(numbers[3])):
             layer, units, kernel, stride = numbers.groups()
             place = span.part(numbers.start(), numbers.end())
             count = f"{units} unit{'s' * (units != '1')}"
@@ -58,6 +60,10 @@ def channels_before_units(network: Network) -> Iterator[Diagnostic]:
             better = f"{layer}({kernel}, {stride}"
             help_ = f"how many channels come in is known: {kernel} units and a kernel of {stride} are `{better})`"
             yield Diagnostic("W129", message, place, help=help_, fix=Fix(place, better, safe=False), level="warning")
+
+
+def _is_elsewhere_a_kernel(stride: int, kernel: int) -> bool:
+    return kernel >= LARGE_KERNEL > stride or (kernel > stride and stride in ODD_STRIDES)
 
 
 def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:
