@@ -121,6 +121,18 @@ def test_what_the_library_defines_is_in_its_file() -> None:
     assert span and span.source.name == "std/activations.nn" and span.text == "softmax"
 
 
+TWO_KINDS = SPEC.replace("  minimize  fit", "  schedule  cosine").replace("fit = cross_entropy(logits, digit)", "cosine(logits, logits)")
+
+
+@pytest.mark.parametrize(
+    ("piece", "nth", "place", "said"), [("cosine", 0, "std/losses.nn", "angle"), ("cosine", 1, "std/schedules.nn", "warmup")]
+)
+def test_of_two_things_of_the_library_it_is_the_kind_that_is_due(piece: str, nth: int, place: str, said: str) -> None:
+    span, text = defined_at(document(TWO_KINDS), at(TWO_KINDS, piece, nth)), hover(document(TWO_KINDS), at(TWO_KINDS, piece, nth))
+    assert span and span.source.name == place
+    assert text and said in text
+
+
 def test_every_prefix_of_a_spec_is_answered() -> None:
     """Nobody has a right spec while typing."""
     for end in range(0, len(SPEC), 7):

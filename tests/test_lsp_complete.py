@@ -36,6 +36,11 @@ def test_settings_are_offered_in_a_train_block_and_words_in_a_model() -> None:
     assert {"data", "freeze", "start"} <= set(SETTINGS) and "spans" not in SETTINGS and "span" in Training.__dataclass_fields__
 
 
+@pytest.mark.parametrize("port", ["input  x: §", "target y: §", "target y:cl§"])
+def test_what_a_port_is_of_is_offered_behind_its_name(port: str) -> None:
+    assert set(labels(f"model M {{\n  {port}\n}}")) == {"class", "int", "bool", "float"}
+
+
 MODEL = "model M {\n  input  x: [4]\n  target y: class(3)\n  h = x -> dense(8)\n  §"
 TRAINED = MODEL.replace("§", "output z = h -> dense(3)\n  loss ce = cross_entropy(z, y)\n}\n")
 TRAINING = f"{TRAINED}train {{\n  data iris  epochs 1\n  §\n}}\n"

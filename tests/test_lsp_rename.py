@@ -28,6 +28,13 @@ def test_renaming_changes_every_place_and_leaves_the_spec_right(piece: str, nth:
     assert renamed(text, "other", 0, word) == SPEC
 
 
+def test_a_train_block_is_renamed_at_its_name_and_not_to_that_of_another() -> None:
+    blocks = SPEC.replace("train {", "train begin {") + "train fine {\n  epochs 1\n  optimizer sgd(0.1)\n}\n"
+    assert renamed(blocks, "fine", 0, "end") == blocks.replace("fine", "end")
+    with pytest.raises(Fault, match="two train blocks called `begin`"):
+        renamed(blocks, "fine", 0, "begin")
+
+
 def test_a_stage_called_like_its_layer_is_renamed_without_the_layer() -> None:
     layer = "layer mix(x, n) = x -> relu -> dense(n)\n"
     body = " h = x -> dense(8) as dense -> mix(n = 2) as mix\n output y = mix + (dense -> relu -> dense(2) -> mix(2))\n"

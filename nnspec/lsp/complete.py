@@ -10,6 +10,7 @@ from nnspec.diagnostics import Source
 from nnspec.doc import CALLED, named
 from nnspec.elaborate.arguments import parameter_text
 from nnspec.elaborate.expectations import FUNCTIONS, MEASURES
+from nnspec.elaborate.model import TYPES
 from nnspec.elaborate.phases import PHASE_SETTINGS, paths
 from nnspec.elaborate.training import Training, watchable
 from nnspec.elaborate.values import KNOWN, Builtin, Function
@@ -32,6 +33,7 @@ _DOTTED = re.compile(r"(?<![\w.])([^\W\d][\w.]*)\.\Z")
 _STEPS = re.compile(r"\bsteps\s+\S+\s+with\s*\Z")
 _GIVEN = re.compile(r"\bgiven(?:\s[^{}]*,)?\s*\Z")
 _OUTPUT = re.compile(r"^[ \t]*output\s+(?:\w+\s*,\s*)*\Z", re.M)
+_TYPE = re.compile(r"^[ \t]*(?:input|target)\s+\w+\s*:\s*\Z", re.M)
 _ONE_LINE = re.compile(r"^(schedule|init)\b[^={}]*=", re.M)
 SETTINGS = (*(f.name for f in fields(Training) if f.name not in ("span", "name", "phases", "spans")), *PHASE_SETTINGS)
 OF_WORD = {"optimizer": "optimizer", "schedule": "schedule", "~": "init"}
@@ -43,9 +45,10 @@ def completions(document: Document, offset: int) -> list[Completion]:
     line = before.rpartition("\n")[2]
     if not document.is_code(offset):
         return []
-    kind = next((kind for word, kind in OF_WORD.items() if before.rstrip().endswith(word)), None)
-    if kind:
+    if kind := _after_word(before):
         return list(_of_kind(document, offset, kind))
+    if _TYPE.search(before):
+        return [Completion(type, "word") for type in TYPES]
     opened = [m for m in _OPENS.finditer(before) if before.count("{", m.start()) > before.count("}", m.start())]
     if not line.strip() and not before.rstrip().endswith(("->", "(", ",", "=", "[")):
         return list(_words(before, opened[-1][1] if opened else ""))
@@ -61,6 +64,16 @@ def completions(document: Document, offset: int) -> list[Completion]:
     if _STEPS.search(before):
         return list(library("optimizer"))
     return _in_formula(whole, offset, before, opened[-1][1] if opened else "")
+
+
+def kind_due(document: Document, offset: int) -> str:
+    """The kind that the word, argument or setting before a place asks for, such as `optimizer` of what stands behind it."""
+    before = document.source.text[max(0, offset - LOOK_BACK) : offset]
+    return _after_word(before) or _kind_wanted(document, before)
+
+
+def _after_word(before: str) -> str:
+    return next((kind for word, kind in OF_WORD.items() if before.rstrip().endswith(word)), "")
 
 
 def _with_a_name(document: Document, offset: int) -> Document:

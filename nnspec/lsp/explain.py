@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from nnspec import reference
-from nnspec.diagnostics import Fault, Span
-from nnspec.doc import WORDS, Entry, about, listed
+from nnspec.diagnostics import Span
+from nnspec.doc import WORDS, Entry, listed, named
 from nnspec.elaborate.library import of_library
 from nnspec.elaborate.values import Row, Tensor, describe
+from nnspec.lsp.complete import kind_due
 from nnspec.lsp.document import Document
 from nnspec.syntax import ast
 from nnspec.syntax.names import Occurrence, Symbol
@@ -35,8 +36,10 @@ def defined_at(document: Document, offset: int) -> Span | None:
         return None
     if found.symbol:
         return found.symbol.span
-    functions = (of_library(kind, found.name) for kind in LIBRARY_KINDS)
-    imported = next((f for kind in LIBRARY_KINDS if (f := document.compilation.definitions.own.get((kind, found.name)))), None)
+    due = kind_due(document, found.span.start)
+    kinds = sorted(LIBRARY_KINDS, key=lambda kind: kind != due)
+    functions = (of_library(kind, found.name) for kind in kinds)
+    imported = next((f for kind in kinds if (f := document.compilation.definitions.own.get((kind, found.name)))), None)
     function = imported or next(filter(None, functions), None)
     return function.definition.name.span if function else None
 
@@ -88,7 +91,7 @@ def _formula(document: Document, symbol: Symbol) -> str:
 def _meaning(document: Document, found: Occurrence) -> list[str]:
     """The definition in this file, or what the library says."""
     if found.symbol is None:
-        return _library(found.name)
+        return _library(found.name, kind_due(document, found.span.start))
     for d in document.compilation.parsed[0].definitions:
         if isinstance(d, ast.Definition | ast.Let) and d.name.span == found.symbol.span:
             return [_code(d.span.text), d.doc]
@@ -109,11 +112,10 @@ def _of_language(document: Document, offset: int) -> list[str]:
     return [_code(said.written), said.meaning]
 
 
-def _library(name: str) -> list[str]:
-    try:
-        return [part for entry in about(name) for part in _entry(entry)]
-    except Fault:
-        return []
+def _library(name: str, due: str) -> list[str]:
+    """What the library has by a name: of the kind that is due, or else of all."""
+    found = named(name)
+    return [part for entry in [e for e in found if e.kind == due] or found for part in _entry(entry)]
 
 
 def _entry(entry: Entry) -> list[str]:

@@ -93,6 +93,8 @@ def names_of(spec: ast.Spec, imported: frozenset[str] = frozenset()) -> Names:
             symbol = Symbol(d.kind if isinstance(d, ast.Definition) else "let", d.name.id, d.name.span)
             names.definitions[d.name.id] = symbol
             names.found.append(Occurrence(d.name.span, d.name.id, symbol))
+        if isinstance(d, ast.Train) and d.name:
+            names.found.append(Occurrence(d.name.span, d.name.id, Symbol("train", d.name.id, d.name.span)))
     models = [d.name.id for d in spec.all("model")]
     for d in spec.definitions:
         if isinstance(d, ast.Definition):
