@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from nnspec.graph import Op
 from nnspec.lazy import real
 from nnspec.ops import OPS, columns, pooling, winograd
 from nnspec.ops.dense import in_rows
-from nnspec.ops.totals import sums_as_product
+from nnspec.ops.totals import sum_into, sums_as_product
 from nnspec.ops.windows import padded_shape
 from nnspec.run.rows import WORTH_IT, in_long_rows
 
@@ -251,6 +251,20 @@ def test_a_sum_as_a_product_is_the_sum(layout: str) -> None:
             found += 1
             assert np.allclose(np.matmul(*factors), x.sum(axes).reshape(-1)), axes
     assert found or layout == "with a gap"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("shape", [(4,), (3, 2), (5, 2, 3, 2, 2), (2, 17, 3), (3, 4, 4), (2, 1, 3)])
+def test_a_sum_of_few_numbers_is_the_sum_wherever_they_lie(shape: tuple[int, ...], keep: bool) -> None:
+    rng = np.random.default_rng(0)
+    orders = [tuple(range(len(shape))), tuple(reversed(range(len(shape))))]
+    for axes, order, gap in product([a for n in range(1, 4) for a in combinations(range(len(shape)), n)], orders, (1, 2)):
+        x = np.empty([gap * shape[a] for a in order]).transpose(np.argsort(order))[(*[slice(None, None, gap)] * len(shape),)]
+        out = np.empty(np.zeros(shape).sum(axes, keepdims=keep).shape[::-1]).T
+        run = sum_into(out, x, axes, keep)
+        x[...] = rng.standard_normal(shape)
+        run()
+        np.testing.assert_allclose(out, x.sum(axes, keepdims=keep), err_msg=str((axes, order, gap)))
 
 
 def test_long_rows_are_where_arrays_lie_alike() -> None:

@@ -16,6 +16,8 @@ MANY, PART = (1 << 13, 1 << 16), (64, 1024)
 """Numbers from which on sums of sums take no longer, and how many are summed first or last at least: of columns, and of rows."""
 MOST = 1 << 11
 """Sums of parts that are added up."""
+FEW = (16, 4)
+"""So few numbers of a sum are added sooner one after the other, each for all sums; and so few where they are neighbours in memory."""
 
 
 def exactly(mean_or_sum: Any, x: Any, axes: Axes, keep: bool) -> Any:
@@ -30,9 +32,26 @@ def sum_into(out: Any, x: Any, axes: Axes, keep: bool) -> Callable[[], Any]:
         # A product with ones: NumPy's own sum takes up to five times as long.
         return _total(*factors, out.reshape(-1))
     apart = _apart(x, axes)
-    if x.size and x.dtype.kind == "f" and prod(x.shape[a] for a in apart) >= MANY[0]:
-        return _in_stages(out.squeeze(axes) if keep else out, x, axes, max(apart, key=lambda a: x.shape[a]))
+    number, distant = (prod(x.shape[a] for a in some) for some in (axes, apart))
+    if x.size and x.dtype.kind == "f":
+        sums = out.squeeze(axes) if keep else out
+        if 1 < number <= FEW[0] and number <= FEW[1] * distant:
+            return _one_by_one(sums, np.moveaxis(x, axes, range(len(axes))), len(axes))
+        if distant >= MANY[0]:
+            return _in_stages(sums, x, axes, max(apart, key=lambda a: x.shape[a]))
     return partial(np.add.reduce, x, axes, None, out, keep)
+
+
+def _one_by_one(out: Any, x: Any, axes: int) -> Callable[[], Any]:
+    """The sum over the first axes of x."""
+    first, second, *others = (x[(*place, ...)] for place in np.ndindex(*x.shape[:axes]))
+
+    def run() -> None:
+        np.add(first, second, out)
+        for other in others:
+            np.add(out, other, out)
+
+    return run
 
 
 def sums_as_product(x: Any, axes: Axes) -> tuple[Any, Any] | None:
