@@ -89,6 +89,13 @@ def test_a_mask_of_a_mean_shows_the_formula_of_each_number(loss: str, of_each: s
     assert w.code == "W141" and w.span and w.span.text == f"{loss} * m" and of_each in w.help
 
 
+def test_every_step_against_one_target_is_cured_by_the_last_step() -> None:
+    spec = model("input x: [T, 3]", "target y: []", "output z = x -> lstm(8) -> dense(1) -> squeeze", "loss mse(z, y)")
+    (w,) = warnings(spec)
+    assert w.code == "W117" and "`(x -> lstm(8))[-1]` is the last step of a sequence" in w.help
+    assert not warnings(spec.replace("x -> lstm(8) ->", "(x -> lstm(8))[-1] ->"))
+
+
 @pytest.mark.parametrize("name", MUST_NOT)
 def test_it_does_not_warn(name: str) -> None:
     assert found(MUST_NOT[name]) == []

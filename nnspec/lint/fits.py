@@ -7,7 +7,7 @@ from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.remedies import RIGHT_BY_A_THRESHOLD, as_many, fewer_axes
-from nnspec.graph import Dim, Graph, Node, Shape
+from nnspec.graph import Dim, Graph, Node, Shape, Size
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
 from nnspec.lint.network import Network, Wiring
@@ -83,8 +83,9 @@ def _size(shape: Shape, axis: int) -> Dim:
 
 
 def _help(network: Network, pair: Pair, otherwise: str) -> dict[str, Any]:
-    """What was forgotten where the output has an axis too many, or else other help."""
-    forgotten = fewer_axes(network.training, pair.output) if len(pair.shape) > max(1, len(pair.wanted)) else {}
+    """What was forgotten where the output has an axis too many, as that of the steps of a sequence, or else other help."""
+    too_many = len(pair.shape) > max(1, len(pair.wanted)) or (not pair.wanted and any(isinstance(d, Size) for d in pair.shape))
+    forgotten = fewer_axes(network.training, pair.output) if too_many else {}
     return forgotten or {"help": otherwise}
 
 
