@@ -29,8 +29,8 @@ def all_of(spec: Compilation) -> tuple[Diagnostic, ...]:
 
 
 def first_of(spec: Compilation) -> tuple[Diagnostic, ...]:
-    """What shows in the model in use."""
-    return _in_order(spec, _in_use(spec))
+    """What shows in the model in use, and in what is not evaluated of it."""
+    return _in_order(spec, _first(spec))
 
 
 def of_library(spec: Compilation) -> tuple[Diagnostic, ...]:
@@ -70,6 +70,13 @@ def _to_the_last(mistakes: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
 def _in_use(spec: Compilation) -> Iterator[Diagnostic]:
     spec.definitions.budget.foresee_all([spec.definitions.own["model", m.name.id] for m in spec.models[:-1]])
     yield from (*spec.names[2], *(d for _, found in spec.parts for d in found), *spec.inference_model[1])
+
+
+def _first(spec: Compilation) -> Iterator[Diagnostic]:
+    found = list(_in_use(spec))
+    yield from found
+    if found or spec.parsed[1]:
+        yield from _behind(spec, found)
 
 
 def _mistakes(spec: Compilation) -> Iterator[Diagnostic]:
