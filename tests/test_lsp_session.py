@@ -78,8 +78,11 @@ EDITED = [
 def test_a_comment_is_no_other_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     now = Document(Source("net.nn", "model M { input x: [4]\n output y = x -> dense(2) }"), ROOT)
     assert now.is_right
+    allowing = now.edited(f"{now.source.text}  # nnspec: allow W101: so it is", {})
+    assert not allowing.right and allowing.is_right
     monkeypatch.setattr(Compilation, "diagnostics", property(lambda _: pytest.fail("this was checked before")))
-    assert now.edited(now.source.text.replace("\n", "  # two\n"), {}).mistakes == []
+    for same in (now, allowing):
+        assert same.edited(same.source.text.replace("\n", "  # two\n"), {}).mistakes == []
 
 
 @pytest_lsp.fixture(config=ClientServerConfig(server_command=[sys.executable, "-m", "nnspec", "lsp"], server_env={"PYTHONPATH": str(ROOT)}))

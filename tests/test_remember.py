@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import GALLERY, ROOT
@@ -28,9 +28,9 @@ SEEN = 3
 """A pipeline is followed when it comes for the third time."""
 
 
-def everything(text: str, folder: Path = ROOT / "specs") -> list[object]:
+def everything(text: str, kept: dict[Any, Any] | None = None) -> list[object]:
     """All that elaboration makes of a spec, and says of it."""
-    spec = Compilation(Source("net.nn", text), {}, folder=folder)
+    spec = Compilation(Source("net.nn", text), {}, folder=ROOT / "specs", kept=kept)
     return [*_models(spec), spec.definitions.budget.spent, spec.diagnostics, spec.warnings]
 
 

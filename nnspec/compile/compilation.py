@@ -52,7 +52,8 @@ class Compilation:
     """One spec on its way from text to a training step; `settings` override its `let` values, `changes` its train blocks' settings.
 
     The last model of a file is what it is about; `part` names another one to look at by itself. A model that came as a graph is `given`
-    for a kind of float, and the source says what is to be learnt from it. Files that an editor has `opened` are imported as they are there.
+    for a kind of float, and the source says what is to be learnt from it. Files that an editor has `opened` are imported as they are there;
+    what it has `kept` of the versions before this one is not elaborated again.
     """
 
     source: Source
@@ -64,6 +65,7 @@ class Compilation:
     part: str = ""
     given: Callable[[str], Given] | None = None
     opened: Mapping[Path, str] = field(default_factory=dict)
+    kept: dict[Any, Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle`: what it was made from, of which all else follows."""
@@ -91,7 +93,8 @@ class Compilation:
     @cached_property
     def names(self) -> tuple[Scope, Definitions, list[Diagnostic]]:
         """What the file's own `let` values and definitions are."""
-        scope, definitions = Scope(names=dict.fromkeys(self.ast.lost, POISON)), Definitions(derived_by=derived_by(self.ast))
+        scope = Scope(names=dict.fromkeys(self.ast.lost, POISON))
+        definitions = Definitions(derived_by=derived_by(self.ast), kept=self.kept)
         twice = add_definitions(definitions.own, self.ast, scope)
         return scope, definitions, twice + evaluate_lets(self.ast, definitions, scope, self.settings)
 

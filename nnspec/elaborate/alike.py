@@ -40,11 +40,15 @@ class Look:
         if kind is tuple:
             return kind, *map(self.at, value)
         if kind is Function:
-            self.library = self.library and value.of_library
-            return id(value)
+            return self.function(value)
         if kind is Builtin and builtins().get(value.name) is value:
             return id(value)
         raise Unlike
+
+    def function(self, f: Function) -> Hashable:
+        """What tells a definition from others."""
+        self.library = self.library and f.of_library
+        return id(f)
 
 
 class Pipeline(NamedTuple):
@@ -56,7 +60,7 @@ class Pipeline(NamedTuple):
 
     @property
     def words(self) -> tuple[str, ...]:
-        return _words(self.text.text)
+        return words_in(self.text.text)
 
 
 def pipeline_of(e: ast.Pipe, scope: Scope, defined: Callable[[str], Value | None]) -> Pipeline:
@@ -69,7 +73,7 @@ def pipeline_of(e: ast.Pipe, scope: Scope, defined: Callable[[str], Value | None
         raise Unlike
     look, text = Look({"": head}), Span(e.span.source, e.head.span.end, e.span.end)
     written = text.text
-    meanings = [(look.at(scope.get(word)), look.at(defined(word))) for word in _words(written)]
+    meanings = [(look.at(scope.get(word)), look.at(defined(word))) for word in words_in(written)]
     return Pipeline(text, look, (written, look.key, *meanings))
 
 
@@ -78,5 +82,6 @@ def _is_plain(stage: ast.Stage) -> bool:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _words(text: str) -> tuple[str, ...]:
+def words_in(text: str) -> tuple[str, ...]:
+    """All that may be names in a text of the language, each once."""
     return tuple(dict.fromkeys(_WORD.findall(text)))

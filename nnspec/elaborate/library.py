@@ -29,6 +29,9 @@ class Definitions:
     remembered: dict[Any, Any] = field(default_factory=dict, repr=False)
     """What calls of its own definitions have made."""
 
+    kept: dict[Any, Any] | None = field(default=None, repr=False)
+    """Those of earlier versions of the spec, where somebody keeps them."""
+
     derived_by: frozenset[str] = frozenset()
     """Names that formulas of the spec differentiate by."""
 

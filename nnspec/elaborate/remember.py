@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nnspec import limits
 from nnspec.diagnostics import Span
@@ -24,7 +24,14 @@ from nnspec.elaborate.values import Builtin, Function, Owned, Row, Tensor, Value
 from nnspec.graph import Var
 from nnspec.graph.node import Attributes, Context
 from nnspec.graph.origin import SizeOf
+from nnspec.lazy import Module
 from nnspec.syntax import ast
+
+if TYPE_CHECKING:
+    from nnspec.elaborate import lasting
+    from nnspec.elaborate.lasting import Versions
+else:  # for editors
+    lasting = Module("nnspec.elaborate.lasting")
 
 MOST = 4_000
 """Calls and pipelines that a process remembers of those in which only the library has a part."""
@@ -142,16 +149,29 @@ class Remembering(Elaborator):
         known = memory.get(kind)
         if known is ASKS:
             known = memory.get((kind, self.training, self.fitting))
+        versions = None if memory is of_library() else self._versions
+        if known is None and versions and (known := versions.recipe(f, bound, self._whole)):
+            self._enter(memory, kind, known.seen, known)
         if known is None:
-            return self._learn(call, look, memory, kind)
+            return self._learn(call, look, memory, kind, versions)
         if isinstance(known, Recipe) and (paths := self._paths(known, frame)):
             return self._again(known, Ground(frame, paths, spans), list(look.numbers))
         return self.run_function(*call)
+
+    @cached_property
+    def _versions(self) -> Versions | None:
+        """What other versions of the spec did in calls of its own definitions."""
+        return None if self.definitions.kept is None else lasting.Versions(self.definitions, self.definitions.kept)
 
     @property
     def _around(self) -> Hashable:
         """What calls and pipelines hang on beside what they read."""
         return self.graph.dtype, self.graph.context.role, self.reporting, limits.most("list")
+
+    @property
+    def _whole(self) -> Hashable:
+        """The same, and the phase of the model."""
+        return self._around, self.training, self.fitting
 
     def _memory(self, f: Function, look: Look) -> Memory | None:
         """Where calls of a definition are remembered; those of one that is made for a single call nowhere."""
@@ -174,21 +194,28 @@ class Remembering(Elaborator):
             return None
         return ground.paths
 
-    def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable) -> Value:
+    def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable, versions: Versions | None) -> Value:
         """The value of a call, which is remembered."""
         call = call._replace(spans={name: _copy(s) for name, s in call.spans.items()})  # places of no other call
-        spent, before = self.budget.spent, (dict(call.frame.counts), call.frame.draws)
+        spent, before, mistakes = self.budget.spent, (dict(call.frame.counts), call.frame.draws), len(self.diagnostics)
         with self._noted() as notes:
             value = self.run_function(*call)
-        if notes.seen.asks:
-            _enter(memory, kind, ASKS)
-            kind = (kind, self.training, self.fitting)
-        _enter(memory, kind, NEVER)
+        known: Recipe | str = NEVER
         if call.f.kind != "fn" or (call.frame.counts, call.frame.draws) == before:  # a function's go on from those around it
             writer = Writer(call.frame, notes.place, call.spans, look.numbers, everywhere=memory is of_library())
             with suppress(Unlike):
-                memory[kind] = writer.write(notes.log, value, notes.seen, self.budget.spent - spent)
+                known = writer.write(notes.log, value, notes.seen, self.budget.spent - spent)
+        self._enter(memory, kind, notes.seen, known)
+        if versions and isinstance(known, Recipe) and len(self.diagnostics) == mistakes:
+            versions.keep(call.f, call.bound, self._whole, known)
         return value
+
+    def _enter(self, memory: Memory, kind: Hashable, seen: Seen, known: Recipe | str) -> None:
+        """Remember what is done in a call, for this phase of the model if it hangs on that."""
+        if seen.asks:
+            _enter(memory, kind, ASKS)
+            kind = (kind, self.training, self.fitting)
+        _enter(memory, kind, known)
 
     @contextmanager
     def _noted(self) -> Iterator[Notes]:

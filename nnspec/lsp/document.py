@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nnspec.compile import Compilation
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, uncommented
@@ -23,24 +24,25 @@ ALLOWS = "nnspec:"
 class Document:
     """One version of a text; `folder` is where the files lie that it imports, `opened` are those of them that are open, too.
 
-    Nothing is wrong with one whose code is `right` already.
+    Nothing is wrong with one whose code is `right` already; what was `kept` of the versions before it saves time.
     """
 
     source: Source
     folder: Path
     opened: Mapping[Path, str] = field(default_factory=dict)
     right: bool = False
+    kept: dict[Any, Any] = field(default_factory=dict)
 
     def edited(self, text: str, opened: Mapping[Path, str]) -> Document:
         """The next version; where only comments and empty lines are others, nothing is wrong with it if nothing was."""
-        right = opened == self.opened and _code(text) == _code(self.source.text) and ALLOWS not in text and self.is_right
-        return Document(Source(self.source.name, text), self.folder, opened, right)
+        right = opened == self.opened and _code(text) == _code(self.source.text) and self.is_right
+        return Document(Source(self.source.name, text), self.folder, opened, right, self.kept)
 
     @cached_property
     def is_right(self) -> bool:
         """Whether nothing is wrong with its code, and no other file has a part in that."""
         spec = self.compilation
-        return self.right or not (ALLOWS in self.source.text or self.mistakes or spec.imports.texts or (spec.models and spec.saved))
+        return self.right or not (self.mistakes or spec.imports.texts or (spec.models and spec.saved))
 
     @cached_property
     def path(self) -> Path:
@@ -53,7 +55,7 @@ class Document:
 
     @cached_property
     def compilation(self) -> Compilation:
-        return Compilation(self.source, {}, folder=self.folder, opened=self.opened)
+        return Compilation(self.source, {}, folder=self.folder, opened=self.opened, kept=self.kept)
 
     @cached_property
     def names(self) -> Names:
@@ -111,5 +113,8 @@ class Document:
 
 
 def _code(text: str) -> list[str]:
-    """The lines of a text without comments, and without those that are empty then."""
-    return [code for line in uncommented(text).split("\n") if (code := line.rstrip())]
+    """The lines of a text without comments, and without those that are empty then; all lines where checks read comments, and those."""
+    lines = [line.rstrip() for line in uncommented(text).split("\n")]
+    if ALLOWS not in text:
+        return [*filter(None, lines)]
+    return [whole if ALLOWS in whole else code or whole[: whole.find("#") + 1] for whole, code in zip(text.split("\n"), lines, strict=True)]
