@@ -6,15 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from nnspec.blas import product
 from nnspec.graph import Op, Shape, Type, Var
 from nnspec.graph.op import along_axes, along_axis
 from nnspec.graph.types import Dim, count
 from nnspec.lazy import np
 from nnspec.ops.arrange import expand, reshape
-from nnspec.ops.aside import aside, aside_like
-from nnspec.ops.dense import ones
 from nnspec.ops.pointwise import cast, equal, exp, where
+from nnspec.ops.softmax import log_softmax_into, softmax_into
 from nnspec.ops.source import size_of
 from nnspec.ops.totals import Axes, exactly, sum_into
 
@@ -170,9 +168,6 @@ argmax = Op(
     meets=along_axis,
 )
 
-FEW = 32
-"""Fewer classes than this are better reduced across rows than along them."""
-
 # ---- the softmax family: what the formulas of the library become, without overflow
 
 
@@ -183,58 +178,6 @@ def _shifted(x: Any, axes: Axes) -> Any:
 def _softmax(x: Any, axes: Axes) -> Any:
     e = np.exp(_shifted(x, axes))
     return e / np.sum(e, axis=axes, keepdims=True)
-
-
-def _row(x: Any, axes: Axes) -> Any:
-    """Scratch for one number a row: x with the length 1 along axes."""
-    return np.empty([1 if i in axes else n for i, n in enumerate(x.shape)], x.dtype)
-
-
-def _softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
-    if not x.size:
-        return lambda: None
-    row = _row(x, axes)
-
-    def run() -> None:
-        np.maximum.reduce(x, axes, out=row, keepdims=True)
-        np.exp(np.subtract(x, row, out), out)
-        np.add.reduce(out, axes, out=row, keepdims=True)
-        np.divide(out, row, out)
-
-    return run
-
-
-def _log_softmax_into(out: Any, x: Any, axes: Axes) -> Callable[[], Any]:
-    if not x.size:
-        return lambda: None
-    if axes == (x.ndim - 1,) and x.shape[-1] < FEW:
-        return _log_softmax_of_columns(out.reshape(-1, x.shape[-1]).T, x.reshape(-1, x.shape[-1]).T)
-    row, e = _row(x, axes), aside_like(out)
-
-    def run() -> None:
-        np.maximum.reduce(x, axes, out=row, keepdims=True)
-        np.subtract(x, row, out)
-        np.add.reduce(np.exp(out, e), axes, out=row, keepdims=True)
-        np.subtract(out, np.log(row, row), out)
-
-    return run
-
-
-def _log_softmax_of_columns(out: Any, x: Any) -> Callable[[], Any]:
-    """With few classes, a class a row: NumPy is slow at reducing short rows."""
-    z, e, row = aside(x.shape, x.dtype, key="z"), aside(x.shape, x.dtype, key="e"), np.empty(x.shape[1], x.dtype)
-    largest: Any = np.maximum.reduce
-    total = product(ones(len(x), x.dtype), e, row)
-
-    def run() -> None:
-        np.copyto(z, x)
-        largest(z, 0, None, row)
-        np.subtract(z, row, z)
-        np.exp(z, e)
-        total()
-        np.subtract(z, np.log(row, row), out)
-
-    return run
 
 
 def _log_sum_exp(x: Any, axes: Axes, keep: bool) -> Any:
@@ -271,7 +214,7 @@ softmax = Op(
     grad=_softmax_grad,
     onnx=_onnx_softmax,
     examples=("softmax([0, 0], axes = [0]) == [0.5, 0.5]", "softmax([[1, 1], [800, 800]], axes = [1]) == [[0.5, 0.5], [0.5, 0.5]]"),
-    prepare=_softmax_into,
+    prepare=softmax_into,
     flops=lambda out, x, axes: 5 * count(x.shape),
     meets=along_axes,
 )
@@ -282,7 +225,7 @@ log_softmax = Op(
     grad=_log_softmax_grad,
     onnx=_onnx_log_softmax,
     examples=("log_softmax([[0, 0]], axes = [1]) ~= [[-0.69315, -0.69315]]",),
-    prepare=_log_softmax_into,
+    prepare=log_softmax_into,
     flops=lambda out, x, axes: 5 * count(x.shape),
     meets=along_axes,
 )
