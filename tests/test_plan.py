@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import permutations
 from math import prod
 from typing import Any
 
@@ -94,6 +95,27 @@ def test_a_reshape_of_a_transposed_value_is_computed_anew_each_run() -> None:
     memory["x"][...] += 10
     program.run()
     assert program.output("y").tolist() == [10, 13, 11, 14, 12, 15]
+
+
+def _seen_as_rows(axes: tuple[int, ...]) -> Program:
+    """Products [2, 3, 4, 5] with their axes in another order, as a matrix."""
+    graph = Graph()
+    x, y = (graph.source(OPS["input"], name, Type("float64", shape)) for name, shape in (("x", (2, 3, 4, 6)), ("y", (2, 3, 6, 5))))
+    product = OPS["transpose"](x @ y, axes=axes)
+    graph.outputs["rows"] = OPS["reshape"](product, shape=(6, 20)).name
+    rng = np.random.default_rng(0)
+    memory = {"x": rng.normal(size=(2, 3, 4, 6)), "y": rng.normal(size=(2, 3, 6, 5))}
+    program = Program(graph, {}, memory)
+    program.run()
+    expected = (memory["x"] @ memory["y"]).transpose(axes).reshape(6, 20)
+    np.testing.assert_allclose(program.output("rows"), expected, rtol=1e-12)
+    return program
+
+
+@pytest.mark.parametrize("axes", [*permutations(range(4))], ids=str)
+def test_products_seen_as_rows_lie_so_where_blas_can_write_them(axes: tuple[int, ...]) -> None:
+    program = _seen_as_rows(axes)
+    assert len(program.calls) == (1 if axes[-1] >= 2 else 2)  # else the product, and a copy
 
 
 @pytest.mark.parametrize(

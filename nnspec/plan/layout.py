@@ -7,14 +7,17 @@ example a column as at `h W` with an example a row, and the gates of a recurrent
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from dataclasses import field
 
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import BATCH_NAME
-from nnspec.ops.arrange import concat, cut, reshape
+from nnspec.ops.arrange import concat, cut, reshape, transpose
 from nnspec.ops.linear import matmul
 from nnspec.ops.loop import part, scan
 from nnspec.record import dataclass
+
+Axes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -23,19 +26,25 @@ class Layout:
 
     images: Set[str]
     columns: Set[str]
+    turned: Mapping[str, Axes] = field(default_factory=dict)
+    """The order of the axes of products that lie as they are seen."""
 
     def order(self, name: str, rank: int) -> tuple[int, ...]:
         """The axes of a value from the slowest to the fastest in memory."""
         axes = tuple(range(rank))
         if name in self.images:
             return (0, *axes[2:], 1)
+        if name in self.turned:
+            return self.turned[name]
         return (*axes[:-2], axes[-1], axes[-2]) if name in self.columns and rank > 1 else axes
 
 
 def layout(graph: Graph, sizes: Mapping[str, int], given: Collection[str]) -> Layout:
     """How the values lie that the outputs need; outputs in `given` memory lie there as they are."""
     needed = graph.needed(graph.outputs.values())
-    return Layout(images(graph, given), columns(graph, [n for n in graph if n.name in needed], sizes))
+    order = [n for n in graph if n.name in needed]
+    in_columns = columns(graph, order, sizes)
+    return Layout(images(graph, given), in_columns, turned([n for n in order if n.name not in in_columns]))
 
 
 FEWEST = 8
@@ -87,6 +96,32 @@ def _as_rows(graph: Graph, node: Node) -> bool:
 
 def _can(node: Node) -> bool:
     return node.type.rank == 3 and (_passes(node) or node.op is matmul)
+
+
+def turned(order: Sequence[Node]) -> dict[str, Axes]:
+    """The products of many matrices that are seen with their axes in one other order, and then as rows: so heads of attention lie side by
+    side, and nothing is copied. BLAS writes them as long as rows or columns stay whole.
+    """
+    readers: dict[str, list[Node]] = {}
+    for node in order:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+
+    def seen(name: str, axes: Axes) -> Iterator[Axes | None]:
+        for reader in readers.get(name, ()):
+            if reader.op is transpose:
+                yield from seen(reader.name, tuple(axes[a] for a in reader.attributes["axes"]))
+            else:
+                yield axes if reader.op is reshape else None
+
+    found: dict[str, Axes] = {}
+    for node in order:
+        rank = node.type.rank
+        if node.op is matmul and rank > 2 and len(ways := {*seen(node.name, tuple(range(rank)))}) == 1:
+            (way,) = ways
+            if way and way[-1] >= rank - 2:
+                found[node.name] = way
+    return found
 
 
 def _fits(body: Graph) -> bool:
