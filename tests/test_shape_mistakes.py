@@ -48,6 +48,23 @@ MISTAKES = {
     "W x": Mistake(
         model("param W: [3, 4] ~ he_normal", "output y = W @ x"), "E203", 4, "W @ x", "no matrix product", "`x @ transpose(W)`"
     ),
+    "W x, with its rows as many as x has numbers": Mistake(
+        model("param W: [4, 3] ~ he_normal", "output y = W @ x"), "E203", 4, "W @ x", "no matrix product", "did you mean `x @ W`?"
+    ),
+    "a turned W x": Mistake(
+        model("param W: [4, 4] ~ he_normal", "output y = transpose(W) @ x"), "E203", 4, "transpose(W) @ x", "no matrix product", "`x @ W`"
+    ),
+    "a vector by a vector": Mistake(
+        model("param w: [4] ~ normal(0, 1)", "output y = x @ w"), "E203", 4, "x @ w", "no matrix product",
+        "the product of two vectors is a sum: `sum(x * w)`",
+    ),
+    "channels before units": Mistake(
+        image("maxpool(2) -> conv(6, 16, 5)"), "E206", 3, "16", "the kernel reaches over 16, the image has 4",
+        "16 units and a kernel of 5 are `conv(16, 5)`",
+    ),
+    "the numbers of a shape": Mistake(
+        model("output y = x -> reshape(2, 2)"), "E104", 3, "2", "`reshape` takes at most 2 arguments", "`shape` is a list: `[2, 2]`"
+    ),
     "a vector as a column": Mistake(
         model("param w: [4] ~ normal(0, 1)", "output y = x @ transpose(w)"), "E205", 4, "transpose(w)",
         "a vector, [4], has no two axes to swap", "`sum(a * b)` is the product of two vectors; as a column it is [4, 1]",

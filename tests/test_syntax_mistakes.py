@@ -16,6 +16,17 @@ MISTAKES = {
         model("outptu x"), "E001", 3, "outptu", "`outptu` does not start a statement", "did you mean `output`?"
     ),
     "a misspelt definition": Mistake("modle M {\n}", "E001", 1, "modle", "`modle` cannot stand here", "did you mean `model`?"),
+    "an argument's name without =": Mistake(
+        model("output y = x -> dropout(rate 0.5) -> dense(2)"), "E006", 3, "0.5", "a sign is missing before `0.5`",
+        "an argument by its name is `rate = 0.5`; between two values stands `,`",
+    ),
+    "two values without a comma": Mistake(model("output y = dense(x 3)"), "E006", 3, "3", "`,` is missing before `3`", "write `,`"),
+    "a line that goes on without an arrow": Mistake(
+        model("y = x", "  relu -> dense(3)", "output y"), "E001", 4, "relu", "does not start a statement", "begin with `->`: `-> relu ...`"
+    ),
+    "a value without a name": Mistake(
+        model("relu(x) -> dense(3)", "output x"), "E001", 3, "relu", "does not start", "a value needs a name, `h = relu ...`"
+    ),
     "a missing value": Mistake(model("y = x ->", "output y"), "E001", 3, "->", "a value is missing after `->`"),
     "the power of Python": Mistake(model("output y = x ** 2"), "E004", 3, "**", "`**` is a sign of other languages", "x ^ 2"),
     "no colon": Mistake("model M {\n  input x [4]\n  output x\n}", "E006", 2, "[", "`:` is missing before `[`", "write `:`"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,9 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
     if isinstance(callee, Builtin) and callee.variadic:
         written = _as_list(written, span)
     for argument, value in written:
-        name = argument.name or _next_name(callee, positional, argument.span)
+        name = argument.name or next(positional, None)
+        if name is None:
+            raise _one_more(callee, argument.span, written)
         if name not in callee.names:
             raise unknown_argument(callee, argument)
         if name in bound:
@@ -101,12 +103,18 @@ def _as_list(written: Written, span: Span) -> Written:
     return [(listed, tuple(v for _, v in values)), *((a, v) for a, v in written if a.name)]
 
 
-def _next_name(callee: Function | Builtin, positional: Iterator[str], span: Span) -> str:
-    name = next(positional, None)
-    if name is None:
-        most = len(callee.names)
-        raise _too_many(span, f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}", **_signature(callee))
-    return name
+def _one_more(callee: Function | Builtin, span: Span, written: Written) -> Fault:
+    most = len(callee.names)
+    more = _as_one_list(callee, [a for a, _ in written if a.name is None][most - 1 :]) or _signature(callee)
+    return _too_many(span, f"`{callee.name}` takes at most {most} argument{'s' * (most != 1)}", **more)
+
+
+def _as_one_list(callee: Function | Builtin, last: Sequence[ast.Argument]) -> dict[str, Any]:
+    """For numbers that are one list: a shape, or axes."""
+    if callee.names[-1:] not in (("shape",), ("axes",)) or any(isinstance(a.value, ast.List) for a in last):
+        return {}
+    numbers = Span(last[0].span.source, last[0].span.start, last[-1].span.end)
+    return {"help": f"`{callee.names[-1]}` is a list: `[{numbers.one_line}]`", "fix": Fix(numbers, f"[{numbers.text}]")}
 
 
 def _too_many(span: Span, message: str, **more: Any) -> Fault:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnspec.diagnostics import Fault, Span, fault
 from nnspec.elaborate.lists import are_truths, flat, with_sizes
-from nnspec.elaborate.remedies import as_matrix_product, channels_last, fewer_axes, laid_out_alike, of_one_number, of_product
+from nnspec.elaborate.remedies import as_matrix_product, channels_last, fewer_axes, laid_out_alike, of_column, of_one_number, of_product
 from nnspec.elaborate.values import Applied, Tensor, Value, describe, is_dim
 from nnspec.graph import BATCH, Dim, Graph, Mismatch, Op, Shape, Size
 from nnspec.graph.origin import origin
@@ -186,8 +186,7 @@ def _no_product(x: Tensor, y: Tensor, spans: Sequence[Span], span: Span) -> Exce
         notes = (*made(x, -1, spans[0], span), *made(y, -2, spans[1], span))
         fix = of_product(x, y, spans)
     label = f"{spans[0].text} is {show(x.shape)}, {spans[1].text} is {show(y.shape)}: {why}"
-    backwards = y.shape and len(x.shape) >= 2 and len(y.shape) == 1 and y.shape[-1] == x.shape[-1]
-    help_ = f"a vector is a row: write `{spans[1].text} @ transpose({spans[0].text})`" if backwards else ""
+    help_ = of_column(x.shape, y.shape, *(s.one_line for s in spans))
     both = f"`{short(spans[0])}` and `{short(spans[1])}`" if all(map(short, spans)) else "these"
     return fault("E203", f"{both} have no matrix product", span, label=label, notes=notes, **(fix or {"help": help_}))
 

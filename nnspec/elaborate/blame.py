@@ -14,6 +14,7 @@ OF_VALUES = ("E106", "E107")
 """Said of a value by itself, and not of how it fits another."""
 OF_SHAPES = "E2"
 """Said of what comes from where a definition is called, as often as of the definition itself."""
+_THREE_NUMBERS = re.compile(r"(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[,)]")
 _WORD, _ARITHMETIC = re.compile(r"[^\W\d]\w*"), re.compile(r"[\w\s.+*/%^-]+")
 
 
@@ -23,7 +24,17 @@ def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
     if d.span and (not d.span.source.library or (d.span.source is call.source and call.start <= d.span.start and d.span.end <= call.end)):
         return error
     notes = tuple(n for n in d.notes if not n[0].source.library)
-    return Fault(replace(d, span=_blamed(d, arguments) or call, notes=notes))
+    return Fault(replace(d, span=_blamed(d, arguments) or call, notes=notes, help=_with_channels(d, call) or d.help))
+
+
+def _with_channels(d: Diagnostic, call: Span) -> str:
+    """What is said of a kernel that does not fit where there are three numbers, as for those who say first how many channels come in."""
+    numbers = _THREE_NUMBERS.match(call.text) if d.code == "E206" else None
+    if numbers is None:
+        return ""
+    layer, units, kernel, stride = numbers.groups()
+    otherwise = f"how many channels come in is known: {kernel} units and a kernel of {stride} are `{layer}({kernel}, {stride})`"
+    return f"{units} are the units, {kernel} is the kernel, {stride} the stride; {otherwise}"
 
 
 def given_so(error: Fault, callee: Function | Builtin, arguments: Mapping[str, Span]) -> Fault:

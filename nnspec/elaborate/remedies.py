@@ -16,6 +16,7 @@ from nnspec.syntax.words import is_name
 
 SIGNAL_RANK, IMAGE_RANK = 3, 4
 """Of signals and images in a batch; volumes have more."""
+_TRANSPOSED = re.compile(r"transpose\(([^()]*)\)")
 _PATH = re.compile(r"[^\W\d][\w.]*")
 CHANNELS = (1, 3, 4)
 """Of images that are grey, in colours, or transparent, too."""
@@ -104,6 +105,18 @@ def as_matrix_product(x: Shape, y: Shape, left: Span, right: Span) -> dict[str, 
 def of_product(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:
     """For two sides that have no matrix product: all numbers of the left in one row, one side turned, or a parameter of another size."""
     return _flattened(x, y, spans) or _turned(x, y, spans) or _other_size(y, -2, x.shape[-1]) or _other_size(x, -1, y.shape[-2])
+
+
+def of_column(x: Shape, y: Shape, left: str, right: str) -> str:
+    """What is said of a vector on the right, which a lecture writes as a column."""
+    if len(y) != 1 or not x:
+        return ""
+    if len(x) == 1:
+        return f"the product of two vectors is a sum: `sum({left} * {right})`" if x == y else ""
+    if y[0] == x[-1]:
+        turned = inner[1] if (inner := _TRANSPOSED.fullmatch(left)) else f"transpose({left})"
+        return f"a vector is a row: write `{right} @ {turned}`"
+    return f"a vector is a row: did you mean `{right} @ {left}`?" if y[0] == x[-2] else ""
 
 
 def _turned(x: Tensor, y: Tensor, spans: Sequence[Span]) -> dict[str, Any]:

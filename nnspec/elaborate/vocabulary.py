@@ -164,6 +164,7 @@ SAID = {
     "inf": "a bound that is no bound is a large number, such as `1e30`",
     "activation": "an activation is a stage of its own: `x -> dense(8) -> relu`",
     "sequential": "stages follow each other by `->`: `x -> dense(8) -> relu`",
+    **dict.fromkeys(("last", "last_step", "take_last"), "the last step of a sequence is `(x -> gru(8))[-1]`"),
     "param": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
     "parameter": "a parameter is declared: `param W: [4, 2] ~ he_normal`",
     "state": "a state is declared: `state s = 0`",

@@ -17,6 +17,8 @@ _GIVES = re.compile(":=|==?>?|:|<-")
 BRACES_CALLED = re.compile(r"(?:optimizer|schedule|penalty|clip|stop)[ \t]+(?P<word>[^\W\d]\w*)\s*\Z")
 _REPEATS = re.compile(r"(?:->|\brepeat\s*\([^()\n]*\))\s*\Z")
 NAMES_ARGUMENT = re.compile(r"\s*=(?!=)")
+_MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
+_ARGUMENT = re.compile(r"[(,][ \t]*(?P<word>[^\W\d]\w*)[ \t]+\Z")
 _FOR_OUTPUTS = ("p", "result", "out")
 _JOINS_VALUES = ("PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "PERCENT")
 _BRACKETS = frozenset("()[]{}")
@@ -102,3 +104,37 @@ def of_setting(source: Source, at: int, accepted: Set[str]) -> Diagnostic | None
     is_setting = suggest(word["word"], SETTING_WORDS) is not None
     fix = Fix(span, "" if len(beside.strip()) < len(beside) else " ", safe=is_setting)
     return Diagnostic("E008", f"a setting has no `{sign[0]}`", span, "its value follows its name", help="leave it out", fix=fix)
+
+
+def of_values(span: Span) -> str:
+    """What may be meant by two values side by side: a product, or a call where nothing makes the first."""
+    before = re.search(r"([^\W\d][\w.]*)[ \t]+\Z", line_before(span))
+    if before and not is_made(Span(span.source, span.start - len(before[0]), span.start - len(before[0]) + len(before[1]))):
+        return f"the arguments of a call stand in brackets: `{before[1]}({span.text})`"
+    return f"a product is written `* {span.text}`, of matrices `@ {span.text}`; a stage follows by `->`"
+
+
+def is_made(word: Span) -> bool:
+    """Whether the text makes a value of that name: a port, a parameter, a formula, or an argument."""
+    made = _MAKES.format(word=re.escape(word.text))
+    return bool(re.search(made, word.source.code, re.M))
+
+
+def without_equals(span: Span) -> Diagnostic | None:
+    """A value behind a word among the arguments that makes none: that of an argument of this name."""
+    before = line_before(span)
+    named = _ARGUMENT.search(before)
+    word = Span(span.source, span.start, span.start).part(*(at - len(before) for at in named.span("word"))) if named else None
+    if word is None or is_made(word):
+        return None
+    help_ = f"an argument by its name is `{word.text} = {span.text}`; between two values stands `,`"
+    fix = Fix(Span(span.source, word.end, span.start), " = ", safe=False)
+    return Diagnostic("E006", f"a sign is missing before `{span.text}`", span, help=help_, fix=fix)
+
+
+def without_a_name(span: Span) -> str:
+    """What is said of a formula that begins with a word and has no name: deeper than the line above it may go on with that."""
+    above, depth = span.source.line(span.line - 1) if span.line > 1 else "", len(line_before(span))
+    if above.strip() and not above.rstrip().endswith("{") and len(above) - len(above.lstrip()) < depth:
+        return f"to go on with the line above, begin with `->`: `-> {span.text} ...`"
+    return f"a value needs a name, `h = {span.text} ...`, or is what a layer gives: `return {span.text} ...`"

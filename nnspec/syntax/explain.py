@@ -14,10 +14,14 @@ from nnspec.syntax.advice import (
     definition,
     in_round_brackets,
     is_behind_stages,
+    is_made,
     line_before,
     misplaced,
     named_output,
     of_setting,
+    of_values,
+    without_a_name,
+    without_equals,
 )
 from nnspec.syntax.commas import comma_number
 from nnspec.syntax.lalr import END, LONGEST_NAME, Token, Unexpected
@@ -47,7 +51,6 @@ _BEYOND = {
     "with": "say by what: `steps 3 with sgd(lr = 0.1)`",
 }
 """What is said of a sign that is missing together with all that stands behind it."""
-_MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
 _DECLARED = re.compile(r"\b(?P<kind>param|state)\s+[^\W\d]\w*\s*(?::\s*\[[^\[\]]*\]\s*)?\Z")
 _IN_BRACKETS = re.compile(r"\(.*\)")
 _OUTPUT_NAME = re.compile(r"\boutput\s+(?:[^\n]*,)?\s*(?P<name>[^\W\d]\w*)\s*\Z")
@@ -219,14 +222,16 @@ def _without(sign: str, span: Span, token: Token) -> Diagnostic:
         message = f"`{sign}` belongs here, not `{token}`"
         return Diagnostic("E006", message, span, help=f"write `{sign}`", fix=Fix(span, sign))
     message = f"`{sign}` is missing before `{printable(str(token))}`"
-    if sign == "," and token.type == "NAME" and not NAMES_ARGUMENT.match(span.source.code, span.end) and _is_made(span):
-        return Diagnostic("E006", message, span, help=f"write `,` before it; {_of_values(span)}")
+    if sign == "," and token.type == "NAME" and not NAMES_ARGUMENT.match(span.source.code, span.end) and is_made(span):
+        return Diagnostic("E006", message, span, help=f"write `,` before it; {of_values(span)}")
+    if sign == "," and (unnamed := without_equals(span)):
+        return unnamed
     if sign != "," and _starts_statement(span, token):
         end = _end_before(span)
         last = Span(span.source, end.start - 1, end.start)
         return Diagnostic("E006", f"`{sign}` is missing where this statement ends", last, help=_BEYOND.get(sign, ""))
     if sign in BRACKETS and token.type == "NAME" and _VALUE_BEFORE.search(line_before(span)):  # brackets match, so a sign is missing
-        return Diagnostic("E006", f"a sign is missing before `{printable(str(token))}`", span, help=_of_values(span))
+        return Diagnostic("E006", f"a sign is missing before `{printable(str(token))}`", span, help=of_values(span))
     if sign in BRACKETS or token.type == "LBRACE":
         return Diagnostic("E006", message, span, help=_BEFORE_BRACES.get(sign, ""))
     return _before(sign, span)
@@ -245,20 +250,6 @@ def _before(sign: str, span: Span) -> Diagnostic:
     """The only sign that can stand before a word."""
     fix = Fix(_end_before(span), sign if sign in ",:" else f" {sign}")
     return Diagnostic("E006", f"`{sign}` is missing before `{printable(span.text)}`", span, help=f"write `{sign}` before it", fix=fix)
-
-
-def _of_values(span: Span) -> str:
-    """What may be meant by two values side by side: a product, or a call where nothing makes the first."""
-    before = re.search(r"([^\W\d][\w.]*)[ \t]+\Z", line_before(span))
-    if before and not _is_made(Span(span.source, span.start - len(before[0]), span.start - len(before[0]) + len(before[1]))):
-        return f"the arguments of a call stand in brackets: `{before[1]}({span.text})`"
-    return f"a product is written `* {span.text}`, of matrices `@ {span.text}`; a stage follows by `->`"
-
-
-def _is_made(word: Span) -> bool:
-    """Whether the text makes a value of that name: a port, a parameter, a formula, or an argument."""
-    made = _MAKES.format(word=re.escape(word.text))
-    return bool(re.search(made, word.source.code, re.M))
 
 
 def _end_before(span: Span) -> Span:
@@ -286,13 +277,12 @@ def _lone(source: Source, lone: re.Match[str], token: Token, expected: str) -> D
         if declared := _DECLARED.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start):
             return _before("~" if declared["kind"] == "param" else "=", span)
         named = _OUTPUTS.search(source.code, max(0, span.start - MAX_LOOK_BACK), span.start)
-        if not named and _is_made(span):
-            return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=_of_values(span))
+        if not named and is_made(span):
+            return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=of_values(span))
         sign = " ->" if not named else " =" if token.type in _OPERATORS else ","
         fix = Fix(_end_before(span), sign)  # right at the word before, whose mistake it is if that has no value
         help_ = f"did you mean `{sign.strip()} {word}`?"
         return Diagnostic("E006", f"a sign is missing before `{printable(word)}`", span, help=help_, fix=fix)
-    of_value = f"a value needs a name, `h = {word} ...`, or is what a layer gives: `return {word} ...`"
-    more = meant(word, STATEMENT_WORDS, span, of_value if token.type in _OPERATORS else "")
+    more = meant(word, STATEMENT_WORDS, span, without_a_name(span) if token.type in _OPERATORS else "")
     label = "" if more["help"] else f"{expected} after it"
     return Diagnostic("E001", f"`{printable(word)}` does not start a statement", span, label, **more)
