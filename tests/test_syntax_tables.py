@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import random
-from functools import partial
 from typing import Any
 
 import lark
 import pytest
 from helpers import ROOT, blocks, tool
 
-from nnspec.syntax.lalr import Token, Tree, Unexpected, run
-from nnspec.syntax.tables import CALLBACKS
+from nnspec.syntax.lalr import Token, Tree, Unexpected, concrete, run
 
 TEXTS = [p.read_text("utf-8") for folder in ("specs", "nnspec/std") for p in sorted((ROOT / folder).glob("*.nn"))]
 TEXTS += blocks(ROOT / "grammar" / "README.md", "nn")
 PIECES = (*'()[]{}=,:~"#@1a', "->", "<-", "<", " then ", " in ", " x ", " loss ", " of ", " steps ", "\n}")
-BUILDERS = [partial(Tree, name) for name in CALLBACKS]
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +46,12 @@ def same(ours: Any, theirs: Any) -> bool:
 
 def test_every_text_gives_the_tree_that_lark_gives(definition: lark.Lark) -> None:
     for text in TEXTS:
-        assert same(run(text, "start", BUILDERS), definition.parse(text, start="start"))
+        assert same(run(text, "start", concrete), definition.parse(text, start="start"))
 
 
 def ours(text: str) -> Any:
     try:
-        return run(text, "start", BUILDERS)
+        return run(text, "start", concrete)
     except Unexpected as error:
         token = error.token
         return (error.position, None, None, None) if token is None else (error.position, token.type, str(token) or None, error.accepted)

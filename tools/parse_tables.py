@@ -16,8 +16,8 @@ STARTS = ("start", "signature", "expr")
 HEADER = '''"""The parse tables of grammar/nn.lark; written by tools/parse_tables.py, not by hand.
 
 A row says by token or rule which state follows, or, as a negative number ~n, that rule n is complete. A rule has its name, how many parts
-it takes from the stack, the number of its callback (-1 for a helping rule), 1 if an only child stands for it, and its children: 2 * i for
-part i, 2 * i + 1 for the items of part i, -1 for None; nothing for all parts. All are texts, which Python reads faster than tuples.
+it takes from the stack, the number of its callback (-1 for a helping rule), if an only child stands for it, and its children: 2 * i for
+part i, 2 * i + 1 for the items of part i, -1 for None; nothing for all parts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def tables() -> str:
     callbacks = sorted({name for rule in lark.rules if (name := _callback(rule))})
     rules = sorted(lark.rules, key=lambda rule: (str(rule.origin.name), rule.order))
     states = _numbered(table)
-    rows = [" ".join(sorted(_action(symbol, *action, states, rules) for symbol, action in table.states[s].items())) for s in states]
+    rows = [_row(table.states[s], states, rules) for s in states]
     distinct = sorted(set(rows))
     words = {str(t.pattern.value): str(t.name) for t in lark.terminals if t.pattern.value.isalpha()}
     parts = {
@@ -49,9 +49,9 @@ def tables() -> str:
         "ENDS": "dict[str, int]",
         "WORDS": "dict[str, str]",
         "CALLBACKS": "tuple[str, ...]",
-        "RULES": "tuple[str, ...]",
+        "RULES": "tuple[tuple[str, int, int, bool, tuple[int, ...]], ...]",
         "ROW_OF_STATE": "tuple[int, ...]",
-        "ROWS": "tuple[str, ...]",
+        "ROWS": "tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]",
     }
     return HEADER + "\n".join(f"{name}: {types[name]} = {_literal(value)}" for name, value in parts.items()) + "\n"
 
@@ -65,22 +65,22 @@ def _numbered(table: Any) -> list[int]:
     return order
 
 
-def _action(symbol: str, kind: Any, to: Any, states: list[int], rules: list[Rule]) -> str:
-    return f"{symbol} {states.index(to) if kind is Shift else ~rules.index(to)}"
+def _row(actions: dict[str, tuple[Any, Any]], states: list[int], rules: list[Rule]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    symbols = tuple(sorted(map(str, actions)))
+    return symbols, tuple(states.index(to) if kind is Shift else ~rules.index(to) for kind, to in map(actions.__getitem__, symbols))
 
 
 def _literal(value: Any) -> str:
-    """A tuple of longer texts with a line for each."""
-    if isinstance(value, tuple) and any(" " in str(item) for item in value):
+    """A tuple of tuples with a line for each."""
+    if isinstance(value, tuple) and isinstance(value[0], tuple):
         return "(\n" + "".join(f"    {item!r},\n" for item in value) + ")"
     return repr(value)
 
 
-def _rule(rule: Rule, callbacks: list[str]) -> str:
+def _rule(rule: Rule, callbacks: list[str]) -> tuple[str, int, int, bool, tuple[int, ...]]:
     name = _callback(rule)
     single = bool(rule.options.expand1 and not rule.alias)
-    numbers = len(rule.expansion), callbacks.index(name) if name else -1, int(single), *(_included(rule) or ())
-    return f"{rule.origin.name} {' '.join(map(str, numbers))}"
+    return str(rule.origin.name), len(rule.expansion), callbacks.index(name) if name else -1, single, _included(rule) or ()
 
 
 def _callback(rule: Rule) -> str | None:

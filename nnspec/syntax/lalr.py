@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 from nnspec.record import dataclass
-from nnspec.syntax.tables import ENDS, ROW_OF_STATE, ROWS, RULES, STARTS, WORDS
+from nnspec.syntax.tables import CALLBACKS, ENDS, ROW_OF_STATE, ROWS, RULES, STARTS, WORDS
 
 END = "$END"
 NONE = -1
 TRUTHS = ("TRUE", "FALSE")
 """Words that are never names."""
 MAX_NESTING, LONGEST_NAME = 200, 128
-Build = Callable[[list[Any]], Any]
+Build = Callable[[int, list[Any], int, int], Any]
+"""What takes the number of a callback, the children of its rule, and from where to where they stand in the text."""
 
 _COMMENT = re.compile(r"#[^\n]*")
 _TOKEN = re.compile(
-    r"(?:\s+|#[^\n]*)*"
+    r"\s*(?:#[^\n]*\s*)*"
     r'(?:(?P<NAME>[^\W\d]\w*)|(?P<NUMBER>[0-9](?:_?[0-9])*(?:\.[0-9](?:_?[0-9])*)?(?:[eE][+-]?[0-9]+)?)|(?P<STRING>"[^"\n]*")'
-    r"|(?P<SIGN>->|<-|~=|==|!=|<=|>=|[-~<>=+*/@%^()\[\]{},:.]))?"
+    r"|(?P<SIGN>->|<-|~=|==|!=|<=|>=|[-~<>=+*/@%^()\[\]{},:.])|)"
 )
 _ACCEPTING = frozenset(ENDS.values())
 _DEPTH = {"LPAR": 1, "LSQB": 1, "LBRACE": 1, "RPAR": -1, "RSQB": -1, "RBRACE": -1}
@@ -77,6 +77,11 @@ def tokens_of(part: Tree | Token) -> Iterator[Token]:
             yield part
 
 
+def concrete(callback: int, children: list[Any], *_: int) -> Tree:
+    """A `Build` for the tree of the grammar itself."""
+    return Tree(CALLBACKS[callback], children)
+
+
 def comments_of(text: str, tree: Tree) -> list[Token]:
     """The comments between the tokens of a text."""
     tokens = list(tokens_of(tree))
@@ -84,59 +89,60 @@ def comments_of(text: str, tree: Tree) -> list[Token]:
     return [token_of("COMMENT", found[0], found.start()) for gap in gaps for found in _COMMENT.finditer(text, *gap)]
 
 
-def run(text: str, rule: str, builders: Sequence[Build]) -> Any:
-    """What the builder of a rule makes of the text; `builders` are those of `CALLBACKS`, in that order.
+def run(text: str, rule: str, build: Build) -> Any:
+    """What `build` makes of the rule that the text is, given what it has made of those inside.
 
     Raises Unexpected where the grammar has no place for a token, and where brackets are nested too deep for those who walk the tree.
     """
-    states, values = [STARTS[rule]], list[Any]()
+    states, values, starts = [NONE, STARTS[rule]], list[Any](), list[int]()
     token, depth = token_of(END, "", 0), 0
     while True:
+        end = token.end_pos
         token = _next_token(text, token, states)
-        state = _reduce(states, values, token, builders)
+        state = _reduce(states, values, starts, token, end, build)
         if token.type == END:
             return values[0]
         states.append(state)
         values.append(token)
+        starts.append(token.start_pos)
         depth += _DEPTH.get(token.type, 0)
         if depth > MAX_NESTING:
             raise Unexpected(token.start_pos, token, frozenset())
 
 
-@cache
-def _row(state: int) -> dict[str, int]:
+class _Rows(dict[int, dict[str, int]]):
     """What to do in a state, by token or rule: go to a state, or complete a rule, which is negative."""
-    words = ROWS[ROW_OF_STATE[state]].split()
-    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+    def __missing__(self, state: int) -> dict[str, int]:
+        row = self[state] = dict(zip(*ROWS[ROW_OF_STATE[state]], strict=True))
+        return row
 
 
-@cache
-def _rule(number: int) -> tuple[str, int, int, int, tuple[int, ...]]:
-    """Its name, size and callback, whether an only child stands for it, its children."""
-    origin, *numbers = RULES[number].split()
-    size, callback, single, *included = map(int, numbers)
-    return origin, size, callback, single, tuple(included)
-
-
-@cache
-def _settled(below: int, state: int, kind: str) -> tuple[int, int | None]:
+class _Settled(dict[tuple[int, int, str], tuple[int, int | None]]):
     """What a state above another becomes before a token, as far as only the state changes, and what is to be done there.
 
     Most rules of a formula are of this sort: each kind of operator has one for where there is none.
     """
-    while (action := _row(state).get(kind)) is not None and action < 0:
-        origin, size, _, single, included = _rule(~action)
-        if not single or size != 1 or included:
-            break
-        state = _row(below)[origin]
-    return state, action
+
+    def __missing__(self, key: tuple[int, int, str]) -> tuple[int, int | None]:
+        below, state, kind = key
+        while (action := _ROWS[state].get(kind)) is not None and action < 0:
+            origin, size, _, single, included = RULES[~action]
+            if not single or size != 1 or included:
+                break
+            state = _ROWS[below][origin]
+        settled = self[key] = state, action
+        return settled
+
+
+_ROWS, _SETTLED = _Rows(), _Settled()
 
 
 def _next_token(text: str, last: Token, states: list[int]) -> Token:
     """A word is a keyword, and two signs are one, only where the grammar has a place for it."""
     found = _TOKEN.match(text, last.end_pos)
     assert found
-    kind, row = found.lastgroup, _row(states[-1])
+    kind, row = found.lastgroup, _ROWS[states[-1]]
     if kind is None:
         if found.end() < len(text):
             raise Unexpected(found.end(), None, _accepted(states))
@@ -156,27 +162,28 @@ def _next_token(text: str, last: Token, states: list[int]) -> Token:
     return token
 
 
-def _reduce(states: list[int], values: list[Any], token: Token, builders: Sequence[Build]) -> int:
+def _reduce(states: list[int], values: list[Any], starts: list[int], token: Token, end: int, build: Build) -> int:
     """Completes rules until the token can follow, and gives the state after it; at the end of the text, the last state."""
     kind = token.type
     while True:
-        states[-1], action = _settled(states[-2] if len(states) > 1 else NONE, states[-1], kind)
+        states[-1], action = _SETTLED[states[-2], states[-1], kind]
         if action is None:
             if kind == END and states[-1] in _ACCEPTING:
                 return states[-1]
             raise Unexpected(token.start_pos, token, _accepted(states))
         if action >= 0:
             return action
-        origin, size, callback, single, included = _rule(~action)
-        children = values[-size:] if size else []
+        origin, size, callback, single, included = RULES[~action]
+        children, start = (values[-size:], starts[-size]) if size else ([], token.start_pos)
         if size:
-            del states[-size:], values[-size:]
+            del states[-size:], values[-size:], starts[-size:]
         children = _included(children, included) if included else children
         if single and len(children) == 1:
             values.append(children[0])
         else:
-            values.append(children if callback == NONE else builders[callback](children))
-        states.append(_row(states[-1])[origin])
+            values.append(children if callback == NONE else build(callback, children, start, end))
+        states.append(_ROWS[states[-1]][origin])
+        starts.append(start)
 
 
 def _included(children: list[Any], included: Sequence[int]) -> list[Any]:
@@ -194,7 +201,7 @@ def _included(children: list[Any], included: Sequence[int]) -> list[Any]:
 
 def _accepted(states: list[int]) -> frozenset[str]:
     """The tokens that could follow."""
-    possible = [kind for kind in _row(states[-1]) if kind.isupper()]
+    possible = [kind for kind in _ROWS[states[-1]] if kind.isupper()]
     return frozenset(kind for kind in possible if _can_follow(states, kind)) or frozenset(possible)
 
 
@@ -203,9 +210,9 @@ def _can_follow(states: list[int], kind: str) -> bool:
     while True:
         if kind == END and stack[-1] in _ACCEPTING:
             return True
-        action = _row(stack[-1]).get(kind)
+        action = _ROWS[stack[-1]].get(kind)
         if action is None or action >= 0:
             return action is not None
-        origin, size, *_ = _rule(~action)
+        origin, size, *_ = RULES[~action]
         del stack[len(stack) - size :]
-        stack.append(_row(stack[-1])[origin])
+        stack.append(_ROWS[stack[-1]][origin])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Source, Span
 from nnspec.syntax.ast import Expr, Signature, Spec, Train
 from nnspec.syntax.build import Builder
-from nnspec.syntax.lalr import Token, Tree, Unexpected, comments_of, run
-from nnspec.syntax.tables import CALLBACKS
+from nnspec.syntax.lalr import Token, Tree, Unexpected, comments_of, concrete, run
 from nnspec.syntax.words import SETTING_WORDS
 
 VERSION = 1
@@ -31,9 +30,16 @@ def parse(source: Source, start: int = 0, end: int | None = None) -> tuple[Spec,
     return spec, found + _check_version(source, spec)
 
 
-@cache
 def parse_signature(text: str) -> Signature:
     """The signature of an op row, in the language's own type syntax."""
+    name, _, rest = text.partition("(")
+    signature = _signature(f"_({rest}")
+    return Signature(signature.span, name, signature.parameters, signature.returns)
+
+
+@cache
+def _signature(text: str) -> Signature:
+    """One of any name: half of all have what another has."""
     signature: Signature = _run(Source("<signature>", text), text, 0, "signature")
     return signature
 
@@ -66,12 +72,12 @@ def parse_piece(text: str) -> Expr | None:
 
 def parse_concrete(text: str) -> tuple[Tree, list[Token]]:
     """A text without mistakes as the tree of its grammar, every token in it, and the comments."""
-    tree: Tree = run(text, "start", [partial(Tree, name) for name in CALLBACKS])
+    tree: Tree = run(text, "start", concrete)
     return tree, comments_of(text, tree)
 
 
 def _run(source: Source, text: str, offset: int, rule: str) -> Any:
-    return run(text, rule, Builder(source, offset).by_rule(CALLBACKS))
+    return run(text, rule, Builder(source, offset))
 
 
 def _has_known_settings(spec: Spec) -> bool:
