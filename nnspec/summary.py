@@ -46,7 +46,7 @@ def describe(spec: Compilation) -> dict[str, Any]:
 
 def _totals(spec: Compilation) -> tuple[int, Dim]:
     """Parameters, and operations for the outputs of one example."""
-    return spec.facts.parameters(), spec.facts.flops(outputs_of(spec.model.graph, "output").values())
+    return spec.model.facts.parameters(), spec.model.facts.flops(outputs_of(spec.model.graph, "output").values())
 
 
 def _cells(row: TableRow) -> tuple[str, ...]:

@@ -92,5 +92,5 @@ def test_positions_stay_where_they_lie_in_a_row_and_go_where_they_are_mixed() ->
     shaped = "b = reshape(a, [2, 36])  c = a -> flatten -> dense(3)  d = a -> global_avgpool"
     spec = nnspec.loads(f"model M {{ input x: [1, 8, 8]  a = x -> conv(2, 3)  {shaped}  output a, b, c, d }}").spec
     named = {name: spec.model.scope.names[name] for name in "abcd"}
-    seen = {name: spec.facts.receptive_field(value.var.name) for name, value in named.items() if isinstance(value, Tensor)}
+    seen = {name: spec.model.facts.receptive_field(value.var.name) for name, value in named.items() if isinstance(value, Tensor)}
     assert seen == {"a": (3, 3), "b": (3, 3), "c": None, "d": None}

@@ -18,7 +18,7 @@ from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
 from nnspec.elaborate.model import Model, elaborate_model
 from nnspec.elaborate.phases import losses_of, trained_by
-from nnspec.elaborate.report import Facts, TableRow, table
+from nnspec.elaborate.report import TableRow, table
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.training import Training, elaborate_training
 from nnspec.elaborate.values import POISON, Saved
@@ -274,12 +274,7 @@ class Compilation:
 
     @property
     def table(self) -> list[TableRow]:
-        return table(self.facts, self.model.rows)
-
-    @cached_property
-    def facts(self) -> Facts:
-        """Figures of the model in use."""
-        return Facts(self.model.graph, self.model.owned)
+        return table(self.model.facts, self.model.rows)
 
     @property
     def graph(self) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from nnspec.diagnostics import did_you_mean, fault
 from nnspec.elaborate.expand import Elaborator
@@ -13,10 +13,14 @@ from nnspec.elaborate.primitives import Arguments, make_builtin
 from nnspec.elaborate.report import Facts
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import Function, Tensor, Value, describe
-from nnspec.graph import Size
+from nnspec.graph import Dim, Size
 from nnspec.syntax import ast
 
-MEASURES = ("params", "flops", "memory")
+MEASURES: Mapping[str, Callable[[Facts, Mapping[str, str]], Dim]] = {
+    "params": lambda facts, _: facts.parameters(),
+    "flops": lambda facts, reports: facts.flops(node for public, node in reports.items() if public.startswith("output:")),
+    "memory": lambda facts, reports: facts.memory(reports.values()),
+}
 RECEPTIVE_FIELD, DEPENDS, PARAMS = FUNCTIONS = ("receptive_field(v)", "depends(v, p)", "params(layer)")
 
 
@@ -24,9 +28,9 @@ def check_expectation(e: Elaborator, model: Scope, reports: Mapping[str, str], s
     """Hold the condition of an `expect` against the model elaborated so far; `reports` are the nodes of its outputs, losses and metrics."""
     facts = Facts(e.graph, e.owned)
     functions = Scope(model, model.frame, _functions(e, facts))
-    outputs = [node for public, node in reports.items() if public.startswith("output:")]
-    counts = dict(zip(MEASURES, (facts.parameters(), facts.flops(outputs), facts.memory(reports.values())), strict=True))
-    scope = Scope(functions, model.frame, dict(counts))
+    asked = {*names_in(s.condition)}
+    counts = {name: measure(facts, reports) if name in asked else None for name, measure in MEASURES.items()}
+    scope = Scope(functions, model.frame, {**counts})
     owned = len(e.owned)
     values = [folded(e.evaluate(v, scope)) for v in _sides(s.condition)]
     holds = expected(folded(_holds(e, s.condition, values)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
@@ -20,6 +20,7 @@ from nnspec.elaborate.lists import are_numbers, with_sizes
 from nnspec.elaborate.names import check_called, value_of
 from nnspec.elaborate.primitives import SEED, STEP
 from nnspec.elaborate.remember import Remembering
+from nnspec.elaborate.report import Facts
 from nnspec.elaborate.scope import Frame, Scope
 from nnspec.elaborate.statements import branch, run_statement
 from nnspec.elaborate.values import POISON, Applied, Builtin, Function, Owned, Poisoned, Row, Tensor, Value, describe
@@ -75,6 +76,11 @@ class Model:
     def single_losses(self) -> list[str]:
         """The losses that are told apart: those of several that have a name which no metric has."""
         return [n for n in self.losses if len(self.losses) > 1 and n not in ("loss", *self.metrics)]
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What can be counted of it without running."""
+        return Facts(self.graph, self.owned)
 
     def needs_loss(self, so: str, span: Span | None = None) -> None:
         """A Fault (E110) without a loss, with what there cannot be then."""

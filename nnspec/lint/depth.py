@@ -20,7 +20,7 @@ VANISHED, NOTHING = 1 / 50, 1e-6
 
 def sight_smaller_than_the_image(network: Network) -> Iterator[Diagnostic]:
     """W105: positions that each see a part of the image are averaged, and nothing sees all of it."""
-    wiring, facts = network.in_use, Facts(network.model.graph, network.model.owned)
+    wiring, facts = network.in_use, network.model.facts
     for node in wiring.graph:
         seen = facts.receptive_field(node.inputs[0]) if _is_global(wiring, node) else None
         image = next((p for p in network.model.inputs.values() if seen and p.rank == len(seen) + 2), None)

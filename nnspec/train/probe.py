@@ -74,7 +74,7 @@ class Probe:
         """Some of the examples, drawn once."""
         first = Rows(data, np.arange(1))
         sizes = reference.sizes_of(engine.spec.model.ports, first)
-        graph, facts = engine.spec.model.graph, engine.spec.facts
+        graph, facts = engine.spec.model.graph, engine.spec.model.facts
         flops, size = (max(1, bind(figure(graph.outputs.values()), sizes)) for figure in (facts.flops, facts.memory))
         number = min(examples(data), MOST, max(LEAST, int(WORK / flops)), max(1, int(ROOM / size)))
         rows = np.sort(np.random.default_rng(0).permutation(examples(data))[:number])
