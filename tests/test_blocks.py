@@ -14,9 +14,10 @@ from test_shard import in_parts, started  # noqa: F401  # a fixture
 from nnspec.autodiff import pull_back
 from nnspec.graph import BATCH, Graph, Type, Var
 from nnspec.ops import OPS
-from nnspec.ops.pointwise import exp, sqrt, tanh, where
+from nnspec.ops.pointwise import exp, sqrt, square, tanh, where
 from nnspec.plan import blocks as regions
 from nnspec.plan.memory import Passing, Schedule, schedule
+from nnspec.rewrite import rewrite
 from nnspec.rewrite.slopes import with_slopes
 from nnspec.run import blocks, reference
 from nnspec.run.program import Program
@@ -162,6 +163,7 @@ FORMULAS = {
     "a choice of nothing": lambda x: where(positive(x), x * tanh(x), 0.0),
     "a gate": lambda x: OPS["relu"](x) * OPS["relu"](x) + x,
     "a quotient": lambda x: x / (1.0 + exp(-x)) - x,
+    "a polynomial": lambda x: 0.5 * x * (1.0 + tanh(0.8 * (x + 0.04 * (x * square(x))))),
 }
 
 
@@ -179,6 +181,18 @@ def test_the_gradient_meets_one_slope(name: str) -> None:
     _, after = differentiated(FORMULAS[name])
     (reader,) = (n for n in after if "g" in n.inputs)
     assert reader.name == after.outputs["grad"]
+
+
+def test_common_factors_are_taken_out_one_after_another_and_powers_meet() -> None:
+    before, after = differentiated(FORMULAS["a polynomial"])
+    met = rewrite(after, "slopes")
+    feeds = {"x": np.linspace(-3, 3, 12).reshape(4, 3), "g": np.ones((4, 3))}
+    expected, got = (reference.run(graph, feeds)["grad"] for graph in (before, met))
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14)
+    work = [
+        sum(n.op.pointwise and n.type.has_batch for n in graph if n.name in graph.needed(graph.outputs.values())) for graph in (before, met)
+    ]
+    assert work == [23, 16]
 
 
 def test_where_a_choice_leaves_an_infinite_gradient_out_it_stays_out() -> None:

@@ -20,7 +20,7 @@ from nnspec.rewrite.factors import lighter
 from nnspec.run import reference
 from nnspec.syntax import ast
 
-FILES = (*BEFORE_GRADIENTS, "broadcast", "stopped", "export", "flat", "update", "loops", "sessions")
+FILES = (*BEFORE_GRADIENTS, "broadcast", "stopped", "export", "flat", "update", "loops", "sessions", "slopes")
 RULES = [rule for file in FILES for rule in load_rules(file)]
 DIFFERENTIATED = [rule for file in BEFORE_GRADIENTS for rule in load_rules(file)]
 

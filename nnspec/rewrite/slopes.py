@@ -22,15 +22,20 @@ EVERYWHERE, NOWHERE = ("", True), ("", False)
 
 
 def with_slopes(graph: Graph) -> Graph:
-    """The graph with the common factor of each sum in its backward pass taken out."""
-    found = _sums(graph)
+    """The graph with the common factors of each sum in its backward pass taken out."""
+    while found := _sums(graph):
+        graph = _taken_out(graph, found)
+    return graph
+
+
+def _taken_out(graph: Graph, found: dict[str, _Sum]) -> Graph:
     moved: dict[str, str] = {}
 
     def rule(new: Graph, node: Node, inputs: tuple[str, ...]) -> str:
         moved[node.name] = found[node.name].taken_out(new, moved).name if node.name in found else new.copy_node(node, inputs)
         return moved[node.name]
 
-    return graph.rebuilt(rule) if found else graph
+    return graph.rebuilt(rule)
 
 
 def _sums(graph: Graph) -> dict[str, _Sum]:
@@ -61,9 +66,10 @@ class _Sum:
         self.graph, self.root = graph, root
         self.parts = self._parts(readers, position)
         self.known: dict[str, dict[str, Side]] = {}
-        factors = {n for n, side in self._factors(root.name).items() if side == EVERYWHERE}
-        common = {n for n in factors - self.parts if graph[n].type == root.type}
-        self.factor = max(common, key=position.__getitem__, default="")  # the last is the gradient, which has least behind it
+        factors = {n for n, side in self._factors(root.name).items() if side == EVERYWHERE} - {root.name}
+        common = {n for n in factors if graph[n].type == root.type}
+        # The last of those outside is the gradient, which has least behind it.
+        self.factor = max(common - self.parts or common, key=position.__getitem__, default="")
 
     def _parts(self, readers: dict[str, list[str]], position: dict[str, int]) -> set[str]:
         found, waiting = {self.root.name}, {*self.root.inputs}

@@ -16,7 +16,7 @@ from nnspec.rewrite.slopes import with_slopes
 def rewrite_step(graph: Graph) -> Graph:
     """Loss and gradients after the rules, their loops as short as can be."""
     graph = start_with(hoist(trim(rewrite(graph, *AFTER_GRADIENTS))))
-    return lighter(with_slopes(rows_first(rewrite(trim(_in_loops(graph)), *AFTER_GRADIENTS))))
+    return lighter(rewrite(with_slopes(rows_first(rewrite(trim(_in_loops(graph)), *AFTER_GRADIENTS))), "slopes"))
 
 
 def _in_loops(graph: Graph) -> Graph:
