@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from nnspec.lazy import regex
 from nnspec.record import dataclass
 
 MAX_SHOWN_WIDTH, MAX_SHOWN = 160, 1000
@@ -25,7 +26,7 @@ MAX_COMPARED = 300_000
 LINE_ENDS = "\u2028\u2029"
 INSIDE = (f"{Path(__file__).parent}{os.sep}", contextlib.__file__)
 """Where code lies that no warning is about."""
-_COMMENT = re.compile(r'("[^"\n]*")|#[^\n]*')
+_COMMENT = regex(r'("[^"\n]*")|#[^\n]*')
 """A comment; or a string, which may have its sign in it."""
 
 

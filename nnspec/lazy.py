@@ -1,13 +1,17 @@
-"""Modules imported when first used: a spec is checked without NumPy and the kernels, though the op rows name their functions."""
+"""Modules imported when first used: a spec is checked without NumPy and the kernels, though the op rows name their functions.
+
+And regular expressions compiled when first used: most look for what a person may have written, and did not.
+"""
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Module", "np", "real"]
+__all__ = ["Module", "np", "real", "regex"]
 
 
 class _Deferred:
@@ -43,7 +47,20 @@ def real(function: Callable[..., Any]) -> Callable[..., Any]:
     return function.resolve() if isinstance(function, _Deferred) else function
 
 
+class _Regex:
+    """What takes the place of a regular expression."""
+
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self._source = pattern, flags
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = self.__dict__[attribute] = getattr(re.compile(*self._source), attribute)
+        return found
+
+
 if TYPE_CHECKING:
+    from re import compile as regex
+
     import numpy as np
 else:
-    np = Module("numpy")
+    np, regex = Module("numpy"), _Regex

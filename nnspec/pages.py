@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 from nnspec import resources
+from nnspec.lazy import regex
 
-_CODE = re.compile(r"[EW]\d{3}")
+_CODE = regex(r"[EW]\d{3}")
 
 
 @cache

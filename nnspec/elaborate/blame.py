@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from nnspec.diagnostics import Diagnostic, Fault, Span
 from nnspec.elaborate.values import Builtin, Function
+from nnspec.lazy import regex
 from nnspec.syntax.trees import assigned
 
 OF_VALUES = ("E106", "E107")
 """Said of a value by itself, and not of how it fits another."""
 OF_SHAPES = "E2"
 """Said of what comes from where a definition is called, as often as of the definition itself."""
-_THREE_NUMBERS = re.compile(r"(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[,)]")
-_WORD, _ARITHMETIC = re.compile(r"[^\W\d]\w*"), re.compile(r"[\w\s.+*/%^-]+")
+_THREE_NUMBERS = regex(r"(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[,)]")
+_WORD, _ARITHMETIC = regex(r"[^\W\d]\w*"), regex(r"[\w\s.+*/%^-]+")
 
 
 def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:

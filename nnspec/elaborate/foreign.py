@@ -9,12 +9,13 @@ from unicodedata import normalize, numeric
 
 from nnspec.diagnostics import is_slip, suggest
 from nnspec.elaborate import vocabulary
+from nnspec.lazy import regex
 
-TRANSPOSED = re.compile(r"(.+?)(?:\.T|ᵀ)")
-FRACTION = re.compile("[¼-¾⅐-⅞]")
-OF_OPTIMIZER = re.compile(r"(?<=.)_?optimizer\Z", re.I)
-OPPOSITE = re.compile("(?:un|de|non)_?(.+)")
-POWER = re.compile("(.+?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+TRANSPOSED = regex(r"(.+?)(?:\.T|ᵀ)")
+FRACTION = regex("[¼-¾⅐-⅞]")
+OF_OPTIMIZER = regex(r"(?<=.)_?optimizer\Z", re.I)
+OPPOSITE = regex("(?:un|de|non)_?(.+)")
+POWER = regex("(.+?)([⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 
 
 def by_word(table: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from nnspec.elaborate.foreign import help_for, is_safe, nearest, twin
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.values import POISON, Builtin, Function, Poisoned, Value, describe, is_callable
+from nnspec.lazy import regex
 from nnspec.syntax import ast
 from nnspec.syntax.words import DEFINITION
 
@@ -19,12 +20,12 @@ NOWHERE: Mapping[str, Span | None] = {}
 TRUTHS = ("true", "false")
 MAX_ORDER = 3
 MAX_GUESSES = 50
-_ARGUMENTS = re.compile(r"\([^()]*\)")
-_WHOLE_BEFORE, _WHOLE_AFTER = re.compile(r"(?<![=!<>~])[=,(\[]\s*\Z"), re.compile(r"[ \t]*(?:->|[),\]}\n#]|\Z)")
+_ARGUMENTS = regex(r"\([^()]*\)")
+_WHOLE_BEFORE, _WHOLE_AFTER = regex(r"(?<![=!<>~])[=,(\[]\s*\Z"), regex(r"[ \t]*(?:->|[),\]}\n#]|\Z)")
 _LINE_THAT_MAKES = r"^[ \t]*(?:(?:param|state|share|output)[ \t]+)?(?:\w+[ \t]*,[ \t]*)*(?P<name>{name})[ \t]*(?:,[\w, \t]*)?(?:=(?!=)|:|~)"
-_OPENS = re.compile(r"[ \t]*\(")
-_BY_PLACE = re.compile(r"\(\s*(?!\)|\w+\s*=[^=])")
-_ONE_BY_PLACE = re.compile(r"\(\s*[\w.]+\s*(?:,\s*\w+\s*=[^=()]+)*\)")
+_OPENS = regex(r"[ \t]*\(")
+_BY_PLACE = regex(r"\(\s*(?!\)|\w+\s*=[^=])")
+_ONE_BY_PLACE = regex(r"\(\s*[\w.]+\s*(?:,\s*\w+\s*=[^=()]+)*\)")
 
 
 def value_of(e: ast.Name, scope: Scope, definitions: Definitions, wanted: Callable[[], tuple[str, ...]] = tuple) -> Value:

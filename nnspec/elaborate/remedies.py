@@ -12,12 +12,13 @@ from nnspec.graph import Dim, Graph, Node, Shape, Var
 from nnspec.graph.loop import is_stand_in
 from nnspec.graph.origin import origin
 from nnspec.graph.types import count, show
+from nnspec.lazy import regex
 from nnspec.syntax.words import is_name
 
 SIGNAL_RANK, IMAGE_RANK = 3, 4
 """Of signals and images in a batch; volumes have more."""
-_TRANSPOSED = re.compile(r"transpose\(([^()]*)\)")
-_PATH = re.compile(r"[^\W\d][\w.]*")
+_TRANSPOSED = regex(r"transpose\(([^()]*)\)")
+_PATH = regex(r"[^\W\d][\w.]*")
 CHANNELS = (1, 3, 4)
 """Of images that are grey, in colours, or transparent, too."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import ChainMap, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,13 +17,14 @@ from nnspec.elaborate.names import TRUTHS, unknown
 from nnspec.elaborate.scope import Scope
 from nnspec.elaborate.statements import returns_nothing
 from nnspec.elaborate.values import KNOWN, POISON, Builtin, Function
+from nnspec.lazy import regex
 from nnspec.syntax import ast
 from nnspec.syntax.names import Names, names_of
 from nnspec.syntax.trees import trees
 
 IN_CALLS = {*TRUTHS, "training", "fitting", "batch", "_"}
 """What a call makes known to the body of what it calls."""
-_WORD, _COUNT = re.compile(r"\w+"), re.compile(r"_\d+\Z")
+_WORD, _COUNT = regex(r"\w+"), regex(r"_\d+\Z")
 
 
 def mistakes_in(spec: ast.Spec, imported: frozenset[str], scope: Scope, definitions: Definitions) -> Iterator[Diagnostic]:

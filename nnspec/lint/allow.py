@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from nnspec.diagnostics import Diagnostic, Source, Span, comments, instead, is_slip
+from nnspec.lazy import regex
 from nnspec.lint.network import Network
 from nnspec.pages import codes
 
 ALLOW = "allow"
-_ALLOW = re.compile(r"#\s*nnspec:\s*allow\s+(W\d{3}\b(?:[\s,]+W\d{3}\b)*)")
-_CODE = re.compile(r"W\d{3}")
+_ALLOW = regex(r"#\s*nnspec:\s*allow\s+(W\d{3}\b(?:[\s,]+W\d{3}\b)*)")
+_CODE = regex(r"W\d{3}")
 _LIKE_A_CODE = r"[A-Za-z][\dOoIl]{3}\b"
-_SAID = re.compile(rf"#\s*nnspec:\s*(?P<word>(?!{_LIKE_A_CODE})\w*)\s*(?P<codes>(?:{_LIKE_A_CODE}[\s,]*)*)")
+_SAID = regex(rf"#\s*nnspec:\s*(?P<word>(?!{_LIKE_A_CODE})\w*)\s*(?P<codes>(?:{_LIKE_A_CODE}[\s,]*)*)")
 _DIGITS = str.maketrans("OoIl", "0011")
 
 

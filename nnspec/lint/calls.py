@@ -9,11 +9,12 @@ from typing import Any
 from nnspec.diagnostics import Diagnostic, Fix, Span, uncommented
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import show
+from nnspec.lazy import regex
 from nnspec.lint.network import Network, call_at
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_piece
 
-_THREE_NUMBERS = re.compile(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
+_THREE_NUMBERS = regex(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
 LARGE_KERNEL = 8
 """A kernel this large is rare, where there are no more units than channels."""
 ODD_STRIDES = (3, 5, 7)

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterator
 from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.graph import Node, Shape
 from nnspec.graph.types import show
+from nnspec.lazy import regex
 from nnspec.lint.network import Network, Product, Wiring, name_of
 
 MIXING = ("add", "sub", "concat")
-_TIMES = re.compile(r"([\w.]+)\s*\*\s*(\w+)")
+_TIMES = regex(r"([\w.]+)\s*\*\s*(\w+)")
 
 
 def linear_after_linear(network: Network) -> Iterator[Diagnostic]:

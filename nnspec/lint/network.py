@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -15,12 +14,13 @@ from nnspec.elaborate.values import Applied, Function, Owned, Saved, Tensor
 from nnspec.graph import Graph, Node
 from nnspec.graph.paths import behind, receivers
 from nnspec.graph.types import bind, count, size_names
+from nnspec.lazy import regex
 from nnspec.record import dataclass
 from nnspec.rewrite.rules import fits
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_piece
 
-_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
+_WORD = regex(r"(?<![\w.])[^\W\d]\w*")
 AFFINE = frozenset(("add", "sub", "neg", "mul", "div", "reshape", "expand", "transpose", "flip", "cut", "pad", "mean", "sum", "avg_pool"))
 PRODUCTS = ("matmul", "conv", "conv_input_grad")
 RELUS: Mapping[str, tuple[str, ...]] = {

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from nnspec.diagnostics import Diagnostic, uncommented
 from nnspec.elaborate.update import starts_from_the_base
 from nnspec.elaborate.values import is_number
+from nnspec.lazy import regex
 from nnspec.lint.network import Network
 from nnspec.syntax import ast
 
-_RATE = re.compile(r"(?<![\w.])lr\b")
+_RATE = regex(r"(?<![\w.])lr\b")
 
 
 def optimizers_without_effect(network: Network) -> Iterator[Diagnostic]:

@@ -10,13 +10,14 @@ from nnspec.elaborate.initial import initial_values
 from nnspec.elaborate.lists import flat
 from nnspec.elaborate.values import Applied, Owned
 from nnspec.graph import Graph, Node
+from nnspec.lazy import regex
 from nnspec.lint.network import Network, Product, Wiring, from_library, layer_of
 
 FITTING: Mapping[str, tuple[str, ...]] = {"relu": ("he_normal", "he_uniform"), "sigmoid": ("xavier_normal", "xavier_uniform")}
 FITTING = {**FITTING, "tanh": FITTING["sigmoid"]}
 MADE_FOR = {init: activation for activation in ("relu", "tanh") for init in FITTING[activation]}
 
-_ONE_NUMBER = re.compile(r"\(\s*(\d[\w.]*(?:[eE]-?\d+)?)\s*\)\Z")
+_ONE_NUMBER = regex(r"\(\s*(\d[\w.]*(?:[eE]-?\d+)?)\s*\)\Z")
 MEANT = {
     "normal": ("has the mean {0} and the deviation 1", "0, {0}"),
     "truncated_normal": ("has the mean {0} and the deviation 1", "0, {0}"),

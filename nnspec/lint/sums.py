@@ -9,20 +9,21 @@ from nnspec.diagnostics import Diagnostic, Fix, Span
 from nnspec.elaborate.values import Function, Tensor
 from nnspec.graph import BATCH, Dim, Node, Shape
 from nnspec.graph.types import count, show
+from nnspec.lazy import regex
 from nnspec.lint.losses import PROBABILITIES
 from nnspec.lint.network import Network, Wiring, call_at, library_call
 from nnspec.syntax import ast
 
-_BEFORE, _AFTER = re.compile(r"(?<![\w.])sum\(\s*\Z"), re.compile(r"\s*\)")
-_STAGE = re.compile(r"->\s*\Z")
-_NEXT_STAGE = re.compile(r"\s*->\s*sum\b(?!\s*\()")
+_BEFORE, _AFTER = regex(r"(?<![\w.])sum\(\s*\Z"), regex(r"\s*\)")
+_STAGE = regex(r"->\s*\Z")
+_NEXT_STAGE = regex(r"\s*->\s*sum\b(?!\s*\()")
 DEEPEST = 8
 LAID_OUT = ("reshape", "expand", "cut", "cast", "one_hot")
 AVERAGING = ("mean", "sum", *LAID_OUT)
 """What rises with its input."""
 BEFORE_LOGARITHM = ("pick", "mul", "sum", "maximum", "add", "sub", *LAID_OUT)
 """What chooses a probability, and what keeps its logarithm finite."""
-_BINDS_AS_TIGHTLY, _BINDS_TIGHTER = re.compile(r"[/%@^]\s*\Z"), re.compile(r"\s*\^")
+_BINDS_AS_TIGHTLY, _BINDS_TIGHTER = regex(r"[/%@^]\s*\Z"), regex(r"\s*\^")
 
 
 def sums_of_means(network: Network) -> Iterator[Diagnostic]:

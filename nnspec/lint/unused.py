@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,11 +9,12 @@ from nnspec.diagnostics import Diagnostic, Span, uncommented
 from nnspec.elaborate.phases import losses_of
 from nnspec.elaborate.values import Row
 from nnspec.graph import Graph, Node, outputs_of
+from nnspec.lazy import regex
 from nnspec.lint.network import Network
 from nnspec.syntax import ast
 
-_WORD = re.compile(r"\w+")
-_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
+_WORD = regex(r"\w+")
+_NUMBER = regex(r"(?<![\w.])\d+(?![\w.])")
 UNNAMED = "loss"
 """What a loss is called that has no name, and is no call that has one."""
 

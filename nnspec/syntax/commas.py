@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
+from nnspec.lazy import regex
 
-_GROUPED = re.compile(r"(?<![\w.])[1-9]\d{0,2}(?:,\d{3})+(?![\w.])")
-_DECIMAL = re.compile(r"(?<![\w.,])\d+,\d+(?:[eE][-+]?\d+)?(?![\w.]|,\d)")
-_PART = re.compile(r"(?<=\d,)0\d+")
-_OPERATOR = re.compile(r"[-+*/%^<>]\s*\Z")
+_GROUPED = regex(r"(?<![\w.])[1-9]\d{0,2}(?:,\d{3})+(?![\w.])")
+_DECIMAL = regex(r"(?<![\w.,])\d+,\d+(?:[eE][-+]?\d+)?(?![\w.]|,\d)")
+_PART = regex(r"(?<=\d,)0\d+")
+_OPERATOR = regex(r"[-+*/%^<>]\s*\Z")
 _ZEROS = ",000"
 _LONGEST = 60
 
@@ -21,7 +20,7 @@ def comma_number(code: str, source: Source, at: int) -> Diagnostic | None:
     if (m := next(found, None)) is None:
         return None
     span, point = Span(source, *m.span()), m[0].replace(",", ".")
-    if m.re is not _GROUPED:
+    if m.re.pattern != _GROUPED.pattern:
         before = source.code[near[0] : m.start()]
         fix = Fix(span, point, safe=m[0].startswith("0,") or bool(_OPERATOR.search(before)))
         return _not_one(code, span, f"a number has a decimal point: `{point}`", fix)

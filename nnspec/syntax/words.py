@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from nnspec.lazy import regex
+
 DEFINITION_WORDS = ("import", "let", "fn", "layer", "model", "train", "optimizer", "schedule", "init", "test")
-DEFINITION = re.compile(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
+DEFINITION = regex(rf"^(?:{'|'.join(DEFINITION_WORDS)})\b", re.M)
 TEST_WORDS = ("given", "steps")
 """What begins a statement in tests only."""
 STATEMENT_WORDS = (
@@ -20,7 +22,7 @@ SETTING_WORDS = (
 """What begins a setting of a training; to the grammar they are names."""
 OTHER_WORDS = ("nnspec", "of", "with", "then", "else", "repeat", "scan", "in", "as", "from", "or", "and", "not", "true", "false")
 
-_NAME = re.compile(r"[^\W\d]\w*")
+_NAME = regex(r"[^\W\d]\w*")
 _SIGNS = {
     "ARROW": "->", "LARROW": "<-", "TILDE": "~", "EQ": "=", "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]",
     "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "COLON": ":", "DOT": ".", "STAR": "*",
