@@ -44,13 +44,21 @@ class Origin:
 class Lowering:
     """ONNX nodes and constants of one graph; equal ones are written once. Given numbers for them, it has no sizes that vary.
 
-    `forms` are written instead of the facets of the ops they are named after, and those of `OWN` for some kinds of numbers.
+    `forms` are written instead of the facets of the ops they are named after, and those of `OWN` for some kinds of numbers; `weights` are
+    what parameters and states are known to be.
     """
 
     def __init__(
-        self, graph: Graph, opset: int, sizes: Mapping[str, int] | None = None, forms: Forms | None = None, outer: Lowering | None = None
+        self,
+        graph: Graph,
+        opset: int,
+        sizes: Mapping[str, int] | None = None,
+        forms: Forms | None = None,
+        weights: Mapping[str, Array] | None = None,
+        outer: Lowering | None = None,
     ) -> None:
         self.graph, self.opset, self.sizes, self.forms, self.outer = graph, opset, sizes, forms or {}, outer
+        self.weights = weights or {}
         self.written: list[onnx.NodeProto] = []
         self.values: dict[str, str] = {}
         self.yielded: dict[str, dict[Dim, str]] = {}
@@ -231,7 +239,7 @@ class Lowering:
         """ONNX's Scan, by the name of its first value; what every step is given, its body reads from outside by its name there."""
         sequences = list(inputs[carries : carries + items]) or [self.node("Expand", self.constant(0, "int64"), self.shape((length,)))]
         assert self._node
-        inner = Lowering(loop.body, self.opset, self.sizes, self.forms, self)
+        inner = Lowering(loop.body, self.opset, self.sizes, self.forms, outer=self)
         inner._node = self._node
         entering = [inner.enter(f"carry:{i}") for i in range(carries)] + [inner.enter(f"item:{i}") for i in range(len(sequences))]
         inner.values |= {f"given:{i}": value for i, value in enumerate(inputs[carries + items :])}

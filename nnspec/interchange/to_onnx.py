@@ -13,6 +13,7 @@ from nnspec.array import Array
 from nnspec.diagnostics import fault
 from nnspec.graph import Graph, Node, Size, Type
 from nnspec.interchange.lowering import Forms, Lowering, onnx_type
+from nnspec.interchange.masked import MASKED
 from nnspec.interchange.names import name_all
 from nnspec.interchange.read import PRODUCER
 
@@ -40,7 +41,7 @@ def to_onnx(
     """
     if opset not in OPSETS:
         raise fault("E505", f"opset {opset} is not supported", help=f"use one from {OPSETS[0]} to {OPSETS[-1]}")
-    lowered = Lowering(graph, opset, sizes, forms)
+    lowered = Lowering(graph, opset, sizes, {**MASKED, **(forms or {})}, weights)
     for node in sorted(graph, key=lambda n: not n.op.is_source):  # sizes are read off any input, so all of those come first
         lowered.lower(node)
     outputs = name_all(lowered)
