@@ -119,6 +119,14 @@ MISTAKES = {
     "a layer without its value": Mistake(
         model("output y = dense(4, 10)"), "E202", 3, "4", "`dense` cannot take this", "the value comes first: `x -> dense(...)`"
     ),
+    "a layer of nothing": Mistake(
+        model("output y = relu(dense(8))"), "E103", 3, "dense(8)", "`dense` is missing `units`",
+        "the value comes first: `x -> dense(8)`, or `dense(x, 8)`",
+    ),
+    "a list of layers": Mistake(
+        "let layers = [dense(8), relu]\n" + model("output y = x -> dense(2)"), "E103", 1, "dense(8)", "",
+        "the value comes first: `x -> dense(8)`",
+    ),
     "a layer that is made and then called": Mistake(
         model("output y = dense(10)(x)"), "E106", 3, "dense(10)", "only a name can be called", "the value comes first: `x -> dense(10)`"
     ),

@@ -10,7 +10,7 @@ from nnspec.diagnostics import Fault, Fix, Span, fault, instead
 from nnspec.elaborate import batch, foreign, vocabulary
 from nnspec.elaborate.names import TRUTHS
 from nnspec.elaborate.scope import Scope
-from nnspec.elaborate.values import CHOICES, KNOWN, UNSAID, Builtin, Function, Poisoned, Tensor, Value, describe, is_dim
+from nnspec.elaborate.values import CHOICES, KNOWN, UNSAID, Builtin, Function, Poisoned, Tensor, Value, describe, is_dim, is_number
 from nnspec.graph import Mismatch
 from nnspec.graph.shapes import Bindings
 from nnspec.syntax import ast
@@ -52,7 +52,8 @@ def bind(callee: Function | Builtin, written: Written, span: Span) -> tuple[dict
         bound[name], spans[name] = value, argument.value.span if argument.name else argument.span
     if not callee.required <= bound.keys():
         missing = next(n for n in callee.names if n in callee.required and n not in bound)
-        more = _signature(callee) | ({"help": help_} if (help_ := _known_anyway(callee, missing)) else {})
+        help_ = _known_anyway(callee, missing) or _value_first(callee, bound, span)
+        more = _signature(callee) | ({"help": help_} if help_ else {})
         raise fault("E103", f"`{callee.name}` is missing `{missing}`", span, **more)
     if isinstance(callee, Function) and callee.of_library:
         _check_truths(callee, bound, spans, written)
@@ -67,6 +68,14 @@ def _known_anyway(callee: Function | Builtin, missing: str) -> str:
     others = ", ".join(parameter_text(p) for p in callee.parameters if p.name not in known)
     article, signature = "a" if callee.kind == "schedule" else "an", f"{callee.name}({others})" if others else callee.name
     return f"{article} {callee.kind} knows `{missing}` without being given it: write `{callee.kind} {signature}`"
+
+
+def _value_first(callee: Function | Builtin, bound: Mapping[str, Value], call: Span) -> str:
+    """What is said of a layer of the library that has a number in the place of the value that it is for."""
+    of_library = isinstance(callee, Function) and callee.kind == "layer" and callee.of_library
+    if not of_library or not is_number(bound.get(callee.names[0])):
+        return ""
+    return f"the value comes first: `x -> {call.one_line}`, or `{callee.name}(x, {call.one_line.partition('(')[2]}`"
 
 
 def fits(callee: Function | Builtin, written: Sequence[ast.Argument]) -> bool:
