@@ -12,7 +12,6 @@ from nnspec import lint
 from nnspec.compile import mistakes, starts
 from nnspec.diagnostics import Diagnostic, Source, SpecError, fault
 from nnspec.elaborate.derived import derived_by
-from nnspec.elaborate.given import Given
 from nnspec.elaborate.initial import initial_values
 from nnspec.elaborate.lets import evaluate_lets
 from nnspec.elaborate.library import Definitions, add_definitions
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from nnspec.elaborate import answers as answering
     from nnspec.elaborate import tests as testing
     from nnspec.elaborate.answers import Answer, Continuation
+    from nnspec.elaborate.given import Given
     from nnspec.elaborate.tests import Tests
     from nnspec.rewrite import absorb, factors, steps
     from nnspec.step import Phase

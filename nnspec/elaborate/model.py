@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import cached_property, reduce
 from operator import add
+from typing import TYPE_CHECKING
 
 from nnspec.diagnostics import Diagnostic, Fault, Span, fault, instead, meant
 from nnspec.elaborate import batch
@@ -14,7 +15,6 @@ from nnspec.elaborate.declarations import declare, dimension, shape_of
 from nnspec.elaborate.directions import direction
 from nnspec.elaborate.expand import Elaborator
 from nnspec.elaborate.expectations import check_expectation
-from nnspec.elaborate.given import Given
 from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.lists import are_numbers, with_sizes
 from nnspec.elaborate.names import check_called, value_of
@@ -29,6 +29,9 @@ from nnspec.graph.origin import Origin
 from nnspec.ops import OPS
 from nnspec.record import dataclass
 from nnspec.syntax import ast
+
+if TYPE_CHECKING:
+    from nnspec.elaborate.given import Given
 
 TYPES = ("float", "int", "bool", "class")
 ALWAYS = {"batch": "the number of examples while training", "training": "true while training", "fitting": "true before the first step"}

@@ -26,7 +26,7 @@ class Facts:
 
     def parameters(self, names: Iterable[str] | None = None) -> int:
         wanted = self.owned if names is None else names
-        return sum(prod(map(int, map(str, self.owned[n].type.shape))) for n in wanted if self.owned[n].kind == "param")
+        return sum(prod(self.owned[n].type.numbers) for n in wanted if self.owned[n].kind == "param")
 
     def flops(self, outputs: Iterable[str]) -> Dim:
         needed = self.graph.needed(outputs)

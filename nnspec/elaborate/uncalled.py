@@ -7,7 +7,7 @@ from collections import ChainMap, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnspec.diagnostics import Diagnostic, Span, uncommented
 from nnspec.elaborate.arguments import unknown_argument
@@ -19,8 +19,10 @@ from nnspec.elaborate.statements import returns_nothing
 from nnspec.elaborate.values import KNOWN, POISON, Builtin, Function
 from nnspec.lazy import regex
 from nnspec.syntax import ast
-from nnspec.syntax.names import Names, names_of
 from nnspec.syntax.trees import trees
+
+if TYPE_CHECKING:
+    from nnspec.syntax.names import Names
 
 IN_CALLS = {*TRUTHS, "training", "fitting", "batch", "_"}
 """What a call makes known to the body of what it calls."""
@@ -55,6 +57,8 @@ def _unknown_in(
     spec: ast.Spec, imported: frozenset[str], scope: Scope, models: Mapping[str, Scope], definitions: Definitions
 ) -> Iterator[Diagnostic]:
     """E101 and E102 of the bodies of a file, each in the scope of its model or of the file."""
+    from nnspec.syntax.names import names_of  # most specs call all that they define
+
     bodies = [d for d in spec.definitions if isinstance(d, ast.Definition)]
     names, starts = names_of(spec, imported), [d.span.start for d in bodies]
     layers = {*_layers_in_paths(bodies, definitions)}

@@ -144,8 +144,8 @@ class Graph:
     def needed(self, outputs: Iterable[str], known: Container[str] = ()) -> set[str]:
         """The names of all nodes that these depend on, and their own; not of those behind what is known."""
         wanted = set(outputs)
-        for node in reversed(self.nodes.values()):
-            if node.name in wanted and node.name not in known:
+        for name, node in reversed(self.nodes.items()):
+            if name in wanted and name not in known:
                 wanted.update(node.inputs)
         return wanted
 

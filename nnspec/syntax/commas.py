@@ -32,7 +32,7 @@ def comma_number(code: str, source: Source, at: int) -> Diagnostic | None:
 
 def part_of_number(code: str, number: Span) -> Diagnostic | None:
     """The same for the part behind a comma, which no one would write with a zero in front if it were a number of its own."""
-    is_part = _PART.match(number.source.code, number.start, number.end)
+    is_part = _PART.match(number.source.text, number.start, number.end)
     return comma_number(code, number.source, number.start) if is_part else None
 
 

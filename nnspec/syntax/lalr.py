@@ -94,7 +94,7 @@ def run(text: str, rule: str, build: Build) -> Any:
 
     Raises Unexpected where the grammar has no place for a token, and where brackets are nested too deep for those who walk the tree.
     """
-    states, values, starts = [NONE, STARTS[rule]], list[Any](), list[int]()
+    states, values, starts = [STARTS[rule]], list[Any](), list[int]()
     token, depth = token_of(END, "", 0), 0
     while True:
         end = token.end_pos
@@ -118,14 +118,15 @@ class _Rows(dict[int, dict[str, int]]):
         return row
 
 
-class _Settled(dict[tuple[int, int, str], tuple[int, int | None]]):
-    """What a state above another becomes before a token, as far as only the state changes, and what is to be done there.
+class _Settled(dict[tuple[int, str, str], tuple[int, int | None]]):
+    """The state where a rule is complete above another, as far as only the state changes before a token, and what is to be done there.
 
     Most rules of a formula are of this sort: each kind of operator has one for where there is none.
     """
 
-    def __missing__(self, key: tuple[int, int, str]) -> tuple[int, int | None]:
-        below, state, kind = key
+    def __missing__(self, key: tuple[int, str, str]) -> tuple[int, int | None]:
+        below, origin, kind = key
+        state = _ROWS[below][origin]
         while (action := _ROWS[state].get(kind)) is not None and action < 0:
             origin, size, _, single, included = RULES[~action]
             if not single or size != 1 or included:
@@ -165,25 +166,28 @@ def _next_token(text: str, last: Token, states: list[int]) -> Token:
 def _reduce(states: list[int], values: list[Any], starts: list[int], token: Token, end: int, build: Build) -> int:
     """Completes rules until the token can follow, and gives the state after it; at the end of the text, the last state."""
     kind = token.type
-    while True:
-        states[-1], action = _SETTLED[states[-2], states[-1], kind]
-        if action is None:
-            if kind == END and states[-1] in _ACCEPTING:
-                return states[-1]
-            raise Unexpected(token.start_pos, token, _accepted(states))
-        if action >= 0:
-            return action
+    action = _ROWS[states[-1]].get(kind)
+    while action is not None and action < 0:
         origin, size, callback, single, included = RULES[~action]
-        children, start = (values[-size:], starts[-size]) if size else ([], token.start_pos)
-        if size:
-            del states[-size:], values[-size:], starts[-size:]
-        children = _included(children, included) if included else children
+        children = values[-size:] if size else []
+        if size > 1:  # what is complete takes the place of its first part
+            del states[1 - size :], values[1 - size :], starts[1 - size :]
+        elif not size:
+            states.append(NONE)
+            values.append(None)
+            starts.append(token.start_pos)
+        if included:
+            children = _included(children, included)
         if single and len(children) == 1:
-            values.append(children[0])
+            values[-1] = children[0]
         else:
-            values.append(children if callback == NONE else build(callback, children, start, end))
-        states.append(_ROWS[states[-1]][origin])
-        starts.append(start)
+            values[-1] = children if callback == NONE else build(callback, children, starts[-1], end)
+        states[-1], action = _SETTLED[states[-2], origin, kind]
+    if action is not None:
+        return action
+    if kind == END and states[-1] in _ACCEPTING:
+        return states[-1]
+    raise Unexpected(token.start_pos, token, _accepted(states))
 
 
 def _included(children: list[Any], included: Sequence[int]) -> list[Any]:
