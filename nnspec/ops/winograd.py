@@ -27,10 +27,10 @@ WEIGHTS = 8
 """Chunks are larger by such a part of the weights, which each of them reads."""
 WINDOW = 42.0
 """What laying out a number of a window costs, in multiplications of large products of matrices."""
-PRODUCT, CHANGE = {1: 2.0, 2: 1.25}, {1: 8.0, 2: 4.0}
+PRODUCT, CHANGE = {1: 1.8, 2: 1.25}, {1: 8.0, 2: 4.0}
 """What a multiplication costs for tiles along so many axes, in those of large products: of them, and of what changes them."""
-SUMMED = 1.15
-"""The share more that the gradient of weights costs, which sums products of few tiles."""
+SUMMED = {1: 1.15, 2: 1.25}
+"""The share more that the gradient of weights costs, which sums products of few tiles along so many axes."""
 
 _B = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))
 _G = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # of 24
@@ -81,7 +81,7 @@ def form(
     given, read = channels
     best, cost = None, prod(grid) * prod(kernel) * read * (given + WINDOW)
     for f in (Form(1, kernel[0]), *([Form(2, 1)] if kernel[0] == 3 else [])):
-        if (other := f.cost(channels, grid) * (SUMMED if summed else 1.0)) < cost:
+        if (other := f.cost(channels, grid) * (SUMMED[f.axes] if summed else 1.0)) < cost:
             best, cost = f, other
     return best
 
