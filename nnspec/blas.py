@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Call = Callable[[], Any]
 TRIALS, MUCH_SLOWER = 7, 1.5
-ATTEMPTS, PAUSE = 3, 0.15
 SMALL = 10**6
 """Multiplications up to which some of OpenBLAS's kernels take matrices as they lie; for more they lay them out anew first."""
 _WITH_SMALL = ("SkylakeX", "Cooperlake", "SapphireRapids")
@@ -89,18 +88,11 @@ def use_threads(number: int) -> None:
             library.set_num_threads(number)
 
 
-def threads_that_help(most: int, side: int) -> int:
-    """So many threads, unless they are now much slower than one at multiplying matrices of this side.
-
-    They are on a busy machine, where they wait for each other: up to a hundred times. One that is busy for a moment gets another chance.
-    """
+def threads_help(number: int, side: int) -> bool:
+    """Whether so many threads are not much slower now than one at multiplying matrices of this side, as they are on a busy machine."""
     a = np.ones((side, side), np.float32)
     call = product(a, a, np.empty_like(a))
-    for attempt in range(ATTEMPTS):
-        time.sleep(PAUSE if attempt else 0)
-        if _median_seconds(call, most) < MUCH_SLOWER * _median_seconds(call, 1):
-            return most
-    return 1
+    return _median_seconds(call, number) < MUCH_SLOWER * _median_seconds(call, 1)
 
 
 def _median_seconds(call: Call, threads: int) -> float:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from nnspec.array import Array
-from nnspec.blas import threads_that_help, use_threads
+from nnspec.blas import Call
 from nnspec.graph import Absent, Graph, Type
 from nnspec.graph.types import BATCH_NAME
 from nnspec.plan.estimate import FLOPS, Estimate, cost, estimate
 from nnspec.plan.shard import Cut, cut
 from nnspec.record import dataclass
 from nnspec.run import reference
+from nnspec.run.backoff import Backoff, with_threads
 from nnspec.run.batches import fill
 from nnspec.run.flat import Flat
 from nnspec.run.parts import PartedProgram, even_parts
@@ -57,7 +58,7 @@ def pays(in_parts: float, otherwise: float) -> bool:
 
 @dataclass(frozen=True)
 class Bound:
-    """A program and its inputs; the gradients it leaves may be shares, to be added up. `threads` is how many a product may use.
+    """A program and its inputs; the gradients it leaves may be shares, to be added up. `in_threads` runs it with those of its products.
 
     Where the program fails, the `definition` is asked, which knows the place in the spec.
     """
@@ -65,17 +66,15 @@ class Bound:
     program: Runnable
     inputs: Mapping[str, Array]
     grads: Sequence[Flat]
-    threads: int
+    in_threads: Callable[[Call], None]
     definition: Callable[[], object]
 
     def run(self, fields: Mapping[str, Array]) -> Runnable:
         """The program, having run on a batch."""
         for name, array in self.inputs.items():
             fill(array, fields, name)
-        if self.threads:
-            use_threads(self.threads)
         try:
-            self.program.run()
+            self.in_threads(self.program.run)
         except FAILURES:
             self.definition()
             raise
@@ -118,11 +117,12 @@ class Planner:
         definition = partial(self.defined, graph, sizes, memory)
         arranged, (parts, found) = self._arranged_once(graph), self._divided(graph, sizes)
         if found is None:
-            program, threads = self.make_program(arranged, sizes, memory, given), self._threads_of_products(arranged, sizes)
-            return Bound(program, inputs, [self.grads], threads, definition)
+            program = self.make_program(arranged, sizes, memory, given)
+            return Bound(program, inputs, [self.grads], self._in_threads(arranged, sizes), definition)
         grads = [self.grads, *(Flat(self.parameters, graph.dtype) for _ in parts[1:])]
         shares = [{f"grad:{n}": view for n, view in flat.views.items()} for flat in grads]
-        return Bound(self.make_parted(found, sizes, memory, given, parts, shares, len(parts)), inputs, grads, 1, definition)
+        program = self.make_parted(found, sizes, memory, given, parts, shares, len(parts))
+        return Bound(program, inputs, grads, with_threads(1), definition)
 
     def defined(self, graph: Graph, sizes: Mapping[str, int], memory: Mapping[str, Array]) -> None:
         """Compute it by the definition, for what that has to say."""
@@ -148,11 +148,11 @@ class Planner:
             self._known[key] = self.divide(arranged, sizes)
         return self._known[key]
 
-    def _threads_of_products(self, graph: Graph, sizes: Mapping[str, int]) -> int:
-        """As many as have enough to do, and have a processor to do it on."""
-        if self.threads < 2:
-            return self.threads
+    def _in_threads(self, graph: Graph, sizes: Mapping[str, int]) -> Callable[[Call], None]:
+        """How to run a program: with as many threads for its products as have enough to do, and have a processor to do it on."""
         costs = [cost(graph, n, sizes).products for n in graph if n.op.name in ("matmul", "gemm")]
         most = min(self.threads, 1 + int(sum(costs) / WORTH_A_THREAD))
         side = int((max(costs, default=0.0) * FLOPS / 2) ** (1 / 3))
-        return most if most == 1 or self.exact else threads_that_help(most, min(side, LARGEST_PROBE))
+        if most < 2 or self.exact:
+            return with_threads(most)
+        return Backoff(most, min(side, LARGEST_PROBE), estimate(graph, sizes).alone(1)).run
