@@ -71,7 +71,8 @@ def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:
     """W131: `grad(x, u)`, where x does not depend on u; the derivative of a derivative may well be 0."""
     graph, values = network.model.graph, {name: value for value, names in network.names.items() for name in names}
     derived = {r.value.var.name for r in network.model.rows if "grad(" in r.span.text}
-    for node in (n for n in graph if _is_zero(graph, n) and n.span and network.model.span.covers(n.span)):
+    zeros = (n for n in network.in_use.made_by("expand") if graph[n.inputs[0]].constant == 0)  # what a derivative by nothing is made as
+    for node in (n for n in zeros if n.span and network.model.span.covers(n.span)):
         call = call_at(node.span) if node.span and node.span.text.startswith("grad(") else None
         y, x = (ast.dotted(a.value) or "" for a in call.arguments) if call and len(call.arguments) == 2 else ("", "")
         if node.span and y in values and x in values and values[y] not in derived and not _depends(graph, values[y], values[x]):
@@ -82,11 +83,6 @@ def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:
             yield Diagnostic("W131", message, node.span, help=help_, fix=fix, level="warning")
 
 
-def _is_zero(graph: Graph, node: Node) -> bool:
-    """Whether it is what a derivative by nothing is made as."""
-    return node.op.name == "expand" and graph[node.inputs[0]].constant == 0
-
-
 def _depends(graph: Graph, value: str, on: str) -> bool:
     return value in graph.dependents([on])
 
@@ -94,7 +90,7 @@ def _depends(graph: Graph, value: str, on: str) -> bool:
 def compared_with_itself(network: Network) -> Iterator[Diagnostic]:
     """W145: a comparison that is the same everywhere; of the positions along two axes one has to be a column, as a mask is a matrix."""
     graph = network.training
-    for node in (n for n in graph if n.op.name in (*TRUE_OF_ITSELF, "sub") and n.inputs[0] == n.inputs[1]):
+    for node in (n for n in network.in_training.made_by(*TRUE_OF_ITSELF, "sub") if n.inputs[0] == n.inputs[1]):
         one = graph[node.inputs[0]]
         if node.span and not node.span.source.library and not (one.type.is_float and node.op.name in OF_WHOLE_NUMBERS):
             text, positions = node.span.one_line, one.op.name == "iota"

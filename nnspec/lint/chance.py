@@ -19,7 +19,7 @@ def draws_that_a_batch_shares(network: Network) -> Iterator[Diagnostic]:
     """W140: numbers of a written shape, where they meet what each example has, or stand for an example themselves."""
     losses = outputs_of(network.training, "loss").values()
     needed = network.training.needed(losses) if network.model.inputs else ()
-    for draw in (n for n in network.training if n.op.name == "random" and BATCH not in n.type.shape and n.name in needed):
+    for draw in (n for n in network.in_training.made_by("random") if BATCH not in n.type.shape and n.name in needed):
         met = _met(network.in_training, draw, losses)
         if met and draw.span:
             message = f"these numbers, {show(draw.type.shape)}, are drawn once for the whole batch: every example gets the same"

@@ -21,7 +21,7 @@ VANISHED, NOTHING = 1 / 50, 1e-6
 def sight_smaller_than_the_image(network: Network) -> Iterator[Diagnostic]:
     """W105: positions that each see a part of the image are averaged, and nothing sees all of it."""
     wiring, facts = network.in_use, network.model.facts
-    for node in wiring.graph:
+    for node in wiring.made_by("avg_pool", "mean", "max"):
         seen = facts.receptive_field(node.inputs[0]) if _is_global(wiring, node) else None
         image = next((p for p in network.model.inputs.values() if seen and p.rank == len(seen) + 2), None)
         last = _last_convolution(wiring, facts, node, seen) if seen and image else None
@@ -37,7 +37,7 @@ def _is_global(wiring: Wiring, node: Node) -> bool:
     """Whether it takes all positions of an image together."""
     if node.op.name == "avg_pool":
         return tuple(node.attributes["kernel"]) == wiring.graph[node.inputs[0]].type.shape[2:]
-    rank = wiring.graph[node.inputs[0]].type.rank if node.op.name in ("mean", "max") else 0
+    rank = wiring.graph[node.inputs[0]].type.rank
     return rank > 2 and set(node.attributes["axes"]) == {*range(2, rank)} and not _meets_positions(wiring, node, rank)
 
 

@@ -94,7 +94,7 @@ def _pairs(network: Network) -> Iterator[Pair]:
     wiring, graph = network.in_training, network.training
     learnt = wiring.learnt & wiring.data
     of_targets = graph.dependents(network.model.targets) - graph.dependents(network.model.inputs)
-    compared = (n for n in graph if n.op.name in ("sub", "mul") and (n.role == "loss" or not of_targets.isdisjoint(n.inputs)))
+    compared = (n for n in wiring.made_by("sub", "mul") if n.role == "loss" or not of_targets.isdisjoint(n.inputs))
     for node in compared:
         sides = tuple(_unaligned(wiring, name) for name in node.inputs)
         for output, other in (sides, sides[::-1]):
@@ -131,8 +131,8 @@ def _shape(wiring: Wiring, name: str) -> Shape:
 def more_logits_than_classes(network: Network) -> Iterator[Diagnostic]:
     """W120: numbers for classes that the target does not have."""
     wiring, targets = network.in_training, network.model.targets
-    for node in wiring.graph:
-        if node.op.name == "pick" and node.inputs[0] in wiring.data and node.inputs[1] in targets:
+    for node in wiring.made_by("pick"):
+        if node.inputs[0] in wiring.data and node.inputs[1] in targets:
             have, classes = wiring.graph[node.inputs[0]].type.shape[-1], targets[node.inputs[1]].classes
             if classes and isinstance(have, int) and have > classes:
                 yield _too_many(network, node, have, classes)
@@ -155,8 +155,8 @@ def _size_comes_from(graph: Graph, value: str, axis: int, text: str) -> tuple[tu
 def largest_of_one(network: Network) -> Iterator[Diagnostic]:
     """W121: the position of the largest of one number is the first, whatever the number; so an accuracy of one output counts class 0."""
     wiring = network.in_training
-    for node in wiring.graph:
-        axis = node.attributes.get("axis") if node.op.name == "argmax" else None
+    for node in wiring.made_by("argmax"):
+        axis = node.attributes.get("axis")
         if axis is not None and node.inputs[0] in wiring.data and wiring.graph[node.inputs[0]].type.shape[axis] == 1:
             notes = _size_comes_from(wiring.graph, node.inputs[0], axis, "one number is made here")
             message = "the largest of one number is taken: that is class 0 for every example"
@@ -166,8 +166,8 @@ def largest_of_one(network: Network) -> Iterator[Diagnostic]:
 def softmax_of_one(network: Network) -> Iterator[Diagnostic]:
     """W124: softmax over an axis of one number, as behind `dense(1)`."""
     wiring = network.in_training
-    for node in wiring.graph:
-        axes = node.attributes["axes"] if node.op.name in ("softmax", "log_softmax") and node.name in wiring.data else ()
+    for node in wiring.made_by("softmax", "log_softmax"):
+        axes = node.attributes["axes"] if node.name in wiring.data else ()
         if axes and count(node.type.shape[axis] for axis in axes) == 1:
             notes = _size_comes_from(wiring.graph, node.inputs[0], axes[-1], "one number is made here")
             message = "the softmax of one number is 1, whatever the number: nothing is learnt through it"

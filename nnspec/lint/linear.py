@@ -76,8 +76,8 @@ def _activation_after(stage: Span | None) -> Fix | None:
 def vectors_times_squares(network: Network) -> Iterator[Diagnostic]:
     """W142: a vector of n numbers times the weights of a layer from n to n, element by element."""
     wiring = network.in_training
-    for node in wiring.graph:
-        weight = next((i for i in node.inputs if node.op.name == "mul" and _is_square(wiring.graph[i])), None)
+    for node in wiring.made_by("mul"):
+        weight = next((i for i in node.inputs if _is_square(wiring.graph[i])), None)
         vector = next((wiring.graph[i] for i in node.inputs if weight and i in wiring.data), None)
         if weight and vector and node.span and _is_laid_out(wiring, vector, node) and _feeds_a_layer(wiring, node):
             shape, name = wiring.graph[weight].type.shape, weight.rpartition(".")[2]
@@ -115,8 +115,8 @@ def _feeds_a_layer(wiring: Wiring, node: Node) -> bool:
 def bias_before_normalisation(network: Network) -> Iterator[Diagnostic]:
     """W106: a mean that is subtracted takes with it what was added alike to all it is the mean of."""
     wiring = network.in_training
-    for node in wiring.graph:
-        if node.op.name == "sub" and (bias := _taken_away(wiring, node)) and bias not in network.saved:  # whose mean may be saved, too
+    for node in wiring.made_by("sub"):
+        if (bias := _taken_away(wiring, node)) and bias not in network.saved:  # whose mean may be saved, too
             span = wiring.graph[bias].span
             message = f"the bias `{bias}` does nothing: the normalisation after it subtracts it again with the mean"
             fix = _without_bias(span)
@@ -182,7 +182,7 @@ def _normalised_at(node: Node, bias: Span | None) -> tuple[tuple[Span, str], ...
 def dropout_on_the_output(network: Network) -> Iterator[Diagnostic]:
     """W113: what is switched off at random, and not in use, too, with no layer after it that could make up for it."""
     wiring, in_use = network.in_training, network.in_use
-    meant = {node.span for node in in_use.graph if _is_dropout(in_use, node)}
+    meant = {node.span for node in in_use.made_by("mul") if _is_dropout(in_use, node)}
     for public, name in wiring.graph.outputs.items():
         if public.startswith("output:") and (dropped := _dropped(wiring, name, meant)):
             message = f"the output `{public.removeprefix('output:')}` is switched off at random while training, and no layer comes after"

@@ -50,7 +50,7 @@ def probabilities_as_logits(network: Network) -> Iterator[Diagnostic]:
 def logits_without_a_sign(network: Network) -> Iterator[Diagnostic]:
     """W143: a loss of the library that takes logits gets those of a relu behind a layer."""
     wiring = network.in_training
-    for node in (n for n in wiring.graph if n.role == "loss" and n.op.name in ("log_softmax", "softplus")):
+    for node in (n for n in wiring.made_by("log_softmax", "softplus") if n.role == "loss"):
         made, loss = _maker(wiring, wiring.graph[node.inputs[0]]), _of_library(network, node.span, TAKE_LOGITS)
         if loss and wiring.activation(made) == "relu" and made.span and any(wiring.origin(i)[0] for i in wiring.data_of(made)):
             message = f"`{loss}` takes logits, which may be any numbers, and a relu leaves none below 0"
@@ -64,7 +64,7 @@ def logits_without_a_sign(network: Network) -> Iterator[Diagnostic]:
 def probabilities_above_zero(network: Network) -> Iterator[Diagnostic]:
     """E410 where a metric of the library takes them for logits and so all for a yes, W102 where a formula holds that against a target."""
     wiring = network.in_training
-    asked = ((node, made) for node in wiring.graph if (made := _above_zero(wiring, node)))
+    asked = ((node, made) for node in wiring.made_by(*ABOVE) if (made := _above_zero(wiring, node)))
     for node, made in asked:
         readers = wiring.readers[node.name]
         metric = next((r.span for r in (node, *readers) if _of_library(network, r.span, TAKEN_ABOVE_ZERO)), None)
@@ -80,8 +80,6 @@ def probabilities_above_zero(network: Network) -> Iterator[Diagnostic]:
 
 def _above_zero(wiring: Wiring, node: Node) -> Node | None:
     """What made the probabilities that a comparison asks to be above 0."""
-    if node.op.name not in ABOVE:
-        return None
     high, low = (wiring.graph[node.inputs[side]] for side in ABOVE[node.op.name])
     made = _maker(wiring, high)
     return made if made.op.name in PROBABILITIES and low.constant == 0 else None
@@ -220,8 +218,8 @@ def probabilities_without_logarithm(network: Network) -> Iterator[Diagnostic]:
 def class_as_an_amount(network: Network) -> Iterator[Diagnostic]:
     """W118: the numbers of three classes or more, or of both of a softmax, are computed with, as if the last were more than the first."""
     wiring = network.in_training
-    for node in network.training:
-        target = network.model.targets.get(node.inputs[0]) if node.op.name == "cast" and node.type.is_float else None
+    for node in wiring.made_by("cast"):
+        target = network.model.targets.get(node.inputs[0]) if node.type.is_float else None
         if target and ((target.classes or 0) > TWO_CLASSES or _meets_softmax_of_two(wiring, node)):
             name = node.inputs[0]
             notes = ((network.model.spans[name], f"{target.classes} classes"),)

@@ -53,9 +53,16 @@ class Wiring:
         self.learnt = graph.dependents(n.name for n in graph if n.role == "param")
         self.public = set(graph.outputs.values())
         self.readers: dict[str, list[Node]] = defaultdict(list)
-        for node in graph:
+        self._by_operation: dict[str, list[tuple[int, Node]]] = defaultdict(list)
+        for place, node in enumerate(graph):
+            self._by_operation[node.op.name].append((place, node))
             for name in node.inputs if len(node.inputs) == 1 else dict.fromkeys(node.inputs):
                 self.readers[name].append(node)
+
+    def made_by(self, *operations: str) -> list[Node]:
+        """The nodes of these operations, inputs before what uses them."""
+        found = [at for name in operations for at in self._by_operation.get(name, ())]
+        return [node for _, node in (sorted(found) if len(operations) > 1 else found)]
 
     def flat(self, starts: Iterable[str], ends: Iterable[str]) -> list[Node]:
         """Where a way from some values to others that their gradients do not come back along has none any more."""
@@ -71,7 +78,7 @@ class Wiring:
     @cached_property
     def products(self) -> dict[str, Product]:
         """The products of data with weights, by their node."""
-        found = (self._product(node) for node in self.graph if node.op.name in PRODUCTS)
+        found = map(self._product, self.made_by(*PRODUCTS))
         return {p.node.name: p for p in found if p}
 
     def _product(self, node: Node) -> Product | None:

@@ -29,7 +29,7 @@ _BINDS_AS_TIGHTLY, _BINDS_TIGHTER = regex(r"[/%@^]\s*\Z"), regex(r"\s*\^")
 def sums_of_means(network: Network) -> Iterator[Diagnostic]:
     """W141: the sum of one number, where that is a loss or metric of the library that is the mean of several."""
     own = ("fn", "sum") in network.definitions.own
-    for node in (n for n in network.training if n.op.name == "mean" and n.span and not own):
+    for node in (n for n in network.in_training.made_by("mean") if n.span and not own):
         outer = _summed(node.span) if node.span else None
         called = library_call(node.span, network.definitions) if outer else None
         averaged = tuple(network.training[node.inputs[0]].type.shape[a] for a in node.attributes["axes"])
@@ -44,7 +44,7 @@ def sums_of_means(network: Network) -> Iterator[Diagnostic]:
 def weighted_means(network: Network) -> Iterator[Diagnostic]:
     """W141: a loss or metric of the library that is the mean of several numbers, times as many, as if it had one for each."""
     wiring = network.in_use  # before reshapes are merged with what they reshape
-    for mean in (n for n in wiring.graph if n.op.name == "mean" and n.span):
+    for mean in (n for n in wiring.made_by("mean") if n.span):
         averaged = tuple(wiring.graph[mean.inputs[0]].type.shape[a] for a in mean.attributes["axes"])
         product = _product_with(wiring, mean, averaged)
         called = library_call(mean.span, network.definitions) if product and _is_the_value(wiring, mean) else None
