@@ -68,7 +68,8 @@ class Definitions:
 Key = tuple[str, str]
 """Kind and name."""
 
-_DEFINITION = re.compile(rf"(?:^#[^\n]*\n)*^({'|'.join(ast.KINDS)}) (\w+)", re.M)
+_DEFINITION = re.compile(rf"\n(?:#[^\n]*\n)*({'|'.join(ast.KINDS)}) (\w+)")
+"""Behind the end of a line, of which there are few: where a line begins, each letter would be looked at."""
 _SCOPE = Scope()
 
 
@@ -78,7 +79,7 @@ def _places() -> dict[Key, tuple[Source, int, int]]:
     found: dict[Key, tuple[Source, int, int]] = {}
     for path in sorted(resources.std().glob("*.nn")):
         source = Source(f"std/{path.name}", path.read_text("utf-8"), library=True)
-        starts = list(_DEFINITION.finditer(source.text))
+        starts = list(_DEFINITION.finditer(f"\n{source.text}"))
         ends = [m.start() for m in starts[1:]] + [len(source.text)]
         found |= {(m[1], m[2]): (source, m.start(), end) for m, end in zip(starts, ends, strict=True)}
     return found

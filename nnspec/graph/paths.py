@@ -12,8 +12,11 @@ def receivers(graph: Graph, node: Node) -> list[str]:
     """The inputs of a node that get a share of its gradient."""
     if not node.op.grad and node.op.name not in ("scan", "part"):  # autodiff goes through loops itself
         return []
-    declared = zip(node.inputs, node.op.declared(len(node.inputs)), strict=True)
-    return [name for name, parameter in declared if graph[name].type.is_float and parameter.name not in node.op.choosing]
+    names: Iterable[str] = node.inputs
+    if node.op.choosing:
+        declared = zip(node.inputs, node.op.declared(len(node.inputs)), strict=True)
+        names = (name for name, parameter in declared if parameter.name not in node.op.choosing)
+    return [name for name in names if graph[name].type.is_float]
 
 
 def behind(graph: Graph, names: Iterable[str]) -> set[str]:
