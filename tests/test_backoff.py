@@ -80,14 +80,17 @@ def test_threads_that_collapse_stand_back_and_come_back_once_the_neighbour_has_g
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["probe sees it", "probe sees nothing"])
-def test_a_neighbour_that_stays_costs_little_more_than_one_thread_alone(seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(2)
+@pytest.mark.parametrize("idle", [0.0, 2.0])
+def test_a_neighbour_that_stays_costs_little_more_than_one_thread_alone(idle: float, seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, steps = Machine(2), Counter[int]()
     program = on(machine, monkeypatch)
     machine.neighbour, machine.seen = True, seen
     machine.run(program.run, 60)
-    steps = machine.run(program.run, 300)
-    assert steps.total() * ALONE > 0.97 * 300
-    assert steps[2] < 300 / LONGEST if not seen else not steps[2]
+    for _ in range(300):
+        machine.now += idle
+        steps += machine.run(program.run, 1)
+    assert steps.total() * ALONE > 0.94 * 300
+    assert steps[2] <= (0 if seen else 300 * (1 + idle) / LONGEST)
 
 
 def test_threads_that_did_not_help_at_first_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +101,19 @@ def test_threads_that_did_not_help_at_first_are_tried_again(monkeypatch: pytest.
     machine.neighbour = False
     machine.run(program.run, SHORTEST)
     assert [*machine.run(program.run, 1)] == [2]
+
+
+def test_the_longer_a_step_that_collapsed_the_longer_the_threads_stand_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(2)
+    program = on(machine, monkeypatch)
+    machine.run(program.run, 1)
+    waits = []
+    for seconds in (0.1, 1.0, 100.0):
+        machine.now = max(machine.now, program.due)
+        machine.run(program.run, 200)
+        program.run(lambda seconds=seconds: setattr(machine, "now", machine.now + seconds))  # type: ignore[misc]
+        waits.append(program.due - machine.now)
+    assert SHORTEST < waits[0] < waits[1] < waits[2] == LONGEST
 
 
 @pytest.mark.parametrize(("stand_apart", "left"), [(8, 8), (5, 4), (1, 1)])

@@ -43,7 +43,8 @@ class Backoff:
         self.most, self.side, self.number = most, side, 1
         self.limit, self.late = DOUBT * alone, 0.0
         self.seconds, self.runs = 0.0, 0  # with fewer threads
-        self.tried, self.due, self.pause = -inf, -inf, SHORTEST
+        self.held = 0.0  # seconds with all, since they were last tried
+        self.due, self.pause = -inf, SHORTEST / 2
 
     def run(self, call: Call) -> None:
         if self.number < self.most and perf_counter() >= self.due:
@@ -60,10 +61,10 @@ class Backoff:
             self.number, self.late = self.most, 0.0
         else:
             self._wait(perf_counter() - started)
-        self.tried = perf_counter()
 
     def _judge(self, seconds: float) -> None:
         if self.number == self.most:
+            self.held += seconds
             self.limit = min(self.limit, self.most * seconds)  # what one thread takes at most
         else:
             self.seconds, self.runs = self.seconds + seconds, self.runs + 1
@@ -74,6 +75,6 @@ class Backoff:
 
     def _wait(self, lost: float) -> None:
         """Try all again after a while, which is longer where many seconds were lost."""
-        now = perf_counter()
-        self.pause = min(2 * self.pause, LONGEST) if now - self.tried < 10 * self.pause else SHORTEST
-        self.due = now + max(self.pause, min(WORTH * lost, LONGEST))
+        self.pause = SHORTEST if self.held - lost > 10 * self.pause else min(2 * self.pause, LONGEST)
+        self.due = perf_counter() + max(self.pause, min(WORTH * lost, LONGEST))
+        self.held = 0.0
