@@ -27,6 +27,7 @@ from nnspec.run.alone import alone, renew_at_fork
 from nnspec.run.batches import fill, shapes_of
 from nnspec.run.fitting import fitted
 from nnspec.run.flat import Flat
+from nnspec.run.normal import drop_small
 from nnspec.run.planned import Bound, Planner
 from nnspec.run.program import Program, ReferenceProgram, Runnable
 from nnspec.run.reach import check_reach
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from nnspec.run.session import Sets
 
 PHASE_SHIFT = 28  # steps of a training fit below; a draw has 32 bits
+DROPPED_EVERY = 16
+"""Steps after which states are looked through for numbers too small to be normal ones, which threads of BLAS go on computing with."""
 PROGRAMS: dict[str, Callable[..., Runnable]] = {"numpy": Program, "reference": ReferenceProgram}
 TARGETS = ("grad", "state", "param", "opt")
 """The kinds of results that have a place in an engine's memory."""
@@ -256,9 +259,15 @@ class Engine:
             self._draw[...] = done + (number << PHASE_SHIFT)
             total += self._of_phase(number, phase, fields).run(fields)
         self.steps_done[...] = done + 1
+        if (done + 1) % DROPPED_EVERY == 0:
+            self._drop_small()
         if settled:
             self.settle()
         return total
+
+    def _drop_small(self) -> None:
+        for flat in self._optimizer.values() if self.threads and not self._sets else ():
+            drop_small(flat.buffer)
 
     @alone
     def place(self, fields: Mapping[str, Array]) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from nnspec.plan.layout import Layout
 from nnspec.rewrite import rewrite
 from nnspec.rewrite.pieces import in_pieces
 from nnspec.run.flat import Flat
+from nnspec.run.normal import without_small
 from nnspec.run.ort import REFUSALS, Binding, Memory, Session, without_kernel
 from nnspec.run.parts import PartedProgram, Worker
 from nnspec.run.planned import Divided, Planner, parts_of
@@ -38,9 +39,11 @@ def session_for(graph: Graph, sizes: Mapping[str, int], device: str = "cpu", thr
         raise fault("E506", error.diagnostic.message, error.diagnostic.span, help=ELSEWHERE) from None
     content = model.SerializeToString()
     try:
-        return Session(content, threads, optimise=not _is_empty(graph, sizes), device=device)
+        # Threads that it starts compute as the one that starts them.
+        session: Session = without_small(partial(Session, content, threads, optimise=not _is_empty(graph, sizes), device=device))()
     except REFUSALS as error:
         raise _refused(graph, error, place_of(model, _culprit(content, error))) from error
+    return session
 
 
 def _is_empty(graph: Graph, sizes: Mapping[str, int]) -> bool:
@@ -138,15 +141,15 @@ class OrtProgram:
         arrays = {p: memory[p] if p in (given or {}) else np.empty(t.numbers, t.dtype) for p, t in types.items()}
         self.outputs = {public: Memory(array, sets.device) for public, array in arrays.items()}
         self.public = dict(zip(self.session.outputs, graph.outputs, strict=True))
-        self.bindings: dict[int, Binding] = {}
+        self.bindings: dict[int, Call] = {}
 
     def run(self) -> None:
         """Compute every output anew; what is read and written goes to the other set."""
         sets = self.sets
-        binding = self.bindings.get(sets.sides) or self._bind()
+        run = self.bindings.get(sets.sides) or self._bind()
         if sets.device != "cpu":
             self._push()
-        binding.run()
+        run()
         sets.sides ^= self.flips
         sets.ahead = sets.ahead or self.flips != 0
         if sets.device != "cpu":
@@ -158,13 +161,13 @@ class OrtProgram:
         for memory in self.inputs.values():
             memory.push()
 
-    def _bind(self) -> Binding:
+    def _bind(self) -> Call:
         sets = self.sets
         reached = sets.next()
         outputs = {n: reached[self.kept[p]] if p in self.kept else self.outputs[p] for n, p in self.public.items()}
         # A value that was only read when this was made may have become one that another program writes.
-        binding = self.bindings[sets.sides] = Binding(self.session, {**self.inputs, **sets.current()}, outputs)
-        return binding
+        run = self.bindings[sets.sides] = without_small(Binding(self.session, {**self.inputs, **sets.current()}, outputs).run)
+        return run
 
     def output(self, public: str) -> Array:
         """The memory of an output, valid until the next run."""
