@@ -8,7 +8,7 @@ from typing import Any
 
 from nnspec.blas import Call, accumulated_product, product
 from nnspec.lazy import np
-from nnspec.ops import depthwise, winograd
+from nnspec.ops import bundles, depthwise, winograd
 from nnspec.ops.aside import aside_channels_last
 from nnspec.ops.columns import Kernel, Part, Rows, Windows, correlate, in_turn, only
 from nnspec.ops.windows import Images, Numbers, in_planes, inside, offsets, padded_shape, turned_pads
@@ -20,6 +20,9 @@ FEWER = 8
 def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int = 1, planes: Numbers = ()) -> Call:
     if depthwise.fits(w.shape, groups):
         return in_turn(depthwise.correlate(out, x, w, strides, pads, dilations))
+    if bundles.size(w.shape, groups) > 1:
+        b = bundles.Bundle(w, groups)
+        return in_turn([b.load(), conv_into(out, x, b.weights, strides, pads, dilations, b.groups)])
     kernel, images, given = w.shape[2:], Images(x), Images(out, planes)
     around = turned_pads(kernel, pads, dilations)
     if len(w) == 1 < w.shape[1] and {*strides} == {1} != {*kernel} and min(around) >= 0 and not planes:
@@ -37,6 +40,9 @@ def conv_weight_grad_into(
 ) -> Call:
     if depthwise.fits(out.shape, groups):
         return in_turn(depthwise.weight_grad(out, x, g, strides, pads, dilations))
+    if bundles.size(out.shape, groups) > 1:
+        b = bundles.Bundle(out, groups)
+        return in_turn([conv_weight_grad_into(b.weights, x, g, kernel, strides, pads, dilations, b.groups), b.store()])
     images, given, around = Images(x), Images(g, planes), turned_pads(kernel, pads, dilations)
     form = winograd.form(kernel, strides, dilations, groups, out.shape[:2], given.size, summed=True)
     if {*strides} == {1} and min(around) >= 0 and len(out) // groups * (FEWER if form else 1) < out.shape[1]:
@@ -63,6 +69,9 @@ def conv_input_grad_into(
 ) -> Call:
     if depthwise.fits(w.shape, groups):
         return in_turn(depthwise.input_grad(out, g, w, strides, pads, dilations))
+    if bundles.size(w.shape, groups) > 1:
+        b = bundles.Bundle(w, groups)
+        return in_turn([b.load(), conv_input_grad_into(out, g, b.weights, size, strides, pads, dilations, b.groups)])
     kernel, given = w.shape[2:], Images(g, planes)
     around = turned_pads(kernel, pads, dilations)
     if {*strides} != {1} or min(around) < 0:
