@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ctypes
 
 Call = Callable[[], Any]
-TRIALS, MUCH_SLOWER = 5, 1.5
+TRIALS, MUCH_SLOWER = 5, 4.0
 SMALL = 10**6
 """Multiplications up to which some of OpenBLAS's kernels take matrices as they lie; for more they lay them out anew first."""
 _WITH_SMALL = ("SkylakeX", "Cooperlake", "SapphireRapids")
