@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 from nnspec.diagnostics import Span
 from nnspec.elaborate.primitives import builtins
@@ -13,6 +12,7 @@ from nnspec.elaborate.recipe import KNOWN, Unlike
 from nnspec.elaborate.scope import ABSENT, Scope
 from nnspec.elaborate.values import Builtin, Function, Tensor, Value
 from nnspec.graph.shapes import REMEMBERED
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -51,7 +51,8 @@ class Look:
         return id(f)
 
 
-class Pipeline(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Pipeline:
     """A pipeline of a model as it is like others: its text after the name that it starts from, and what all words in it mean."""
 
     text: Span

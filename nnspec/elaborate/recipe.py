@@ -38,7 +38,8 @@ class Within(NamedTuple):
     end: int
 
 
-class NumberedSize(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class NumberedSize:
     """The size of a node along an axis, counted from the end."""
 
     node: int

@@ -25,6 +25,7 @@ from nnspec.graph import Var
 from nnspec.graph.node import Attributes, Context
 from nnspec.graph.origin import SizeOf
 from nnspec.lazy import Module
+from nnspec.record import dataclass
 from nnspec.syntax import ast
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class Call(NamedTuple):
     span: Span
 
 
-class Notes(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Notes:
     """What is done in a call, and its place, by which its nodes are known; `place` is no other place, even if it is equal."""
 
     place: Span
@@ -65,7 +67,8 @@ class Notes(NamedTuple):
     seen: Seen
 
 
-class Ground(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Ground:
     """Where a recipe is followed: the paths of its layers, the places of the arguments of a call by name, the text of a pipeline."""
 
     frame: Frame
@@ -229,7 +232,7 @@ class Remembering(Elaborator):
             with self.graph.at(span=place):
                 yield notes
         finally:
-            self.notes, self.seen, self.graph.log = outer, seen, outer and outer.log
+            self.notes, self.seen, self.graph.log = outer, seen, outer.log if outer else None
             seen.add(notes.seen)
             notes.seen.depth, notes.seen.least = notes.seen.depth - len(self.calls), notes.seen.least // self.budget.copies
             if outer:

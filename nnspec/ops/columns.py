@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from nnspec.blas import Call, product
 from nnspec.lazy import np
 from nnspec.ops.aside import aside, aside_channels_last
 from nnspec.ops.windows import Images, Numbers, in_planes, inside, padded_shape, windows
+from nnspec.record import dataclass
 
 # Windows of a chunk of images stay in the second-level cache, with what they are multiplied by and what becomes of them.
 CHUNK_BYTES = 1 << 19
@@ -42,7 +43,8 @@ def channels_last(x: Any) -> Any:
     return np.moveaxis(x, 1, -1)
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Part:
     """Some images, or a band of one: of the grid of their windows, these along the first axis."""
 
     images: slice
