@@ -8,7 +8,16 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False  # `typing` itself takes a while to be imported
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    F = TypeVar("F", bound=Callable[..., object])
+
 MIB = 1 << 20
+DEEP = 1 << 14
+"""Words: Python then takes 256 KiB, half of which are left for what is called."""
 SPARE = 64 * MIB
 SIGNS = (
     "bad_alloc", "failed to map segment", "annot allocate memory", "Failed to allocate memory", "can't start new thread", "pthread_create",
@@ -17,6 +26,16 @@ SIGNS = (
 """What an exception says where no more memory, or no more threads, are to be had; the last two are Python's own, as it compiles."""
 LIBRARIES = {"numpy": (160, 96), "onnxruntime": (160, 96), "scipy": (400, 64), "pyarrow": (128, 32)}
 """MiB of addresses that a library takes until it has computed something: in any case, and for every processor."""
+
+
+def roomy(function: F) -> F:
+    """A function for which Python takes so much memory at once that what it calls, however deep, finds room beside it.
+
+    Otherwise Python takes 16 KiB whenever calls go beyond those that it has, and gives them back as soon as they return from there: where
+    a loop makes such calls, every time.
+    """
+    function.__code__ = function.__code__.replace(co_stacksize=DEEP)
+    return function
 
 
 def is_exhausted(error: BaseException | None) -> bool:

@@ -89,3 +89,21 @@ def test_the_signs_of_no_memory_are_known_also_behind_other_errors(error: Except
     behind = ImportError("numpy could not be imported")
     behind.__cause__ = error
     assert is_exhausted(behind) and not is_exhausted(ImportError("no module named x"))
+
+
+def new_pages(deep: int, times: int) -> int:
+    """The pages that a call takes anew, made so many times below so many others."""
+    if deep:
+        return new_pages(deep - 1, times)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        is_exhausted(None)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_calls_from_any_depth_find_memory_that_is_there() -> None:
+    @memory.roomy
+    def most() -> int:
+        return max(new_pages(deep, 200) for deep in range(300))
+
+    assert most() < 100

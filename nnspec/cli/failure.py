@@ -11,7 +11,7 @@ import click
 
 from nnspec.cli.options import hush, say
 from nnspec.diagnostics import Diagnostic, Fault, SpecError, printable
-from nnspec.memory import guard_imports, is_exhausted
+from nnspec.memory import guard_imports, is_exhausted, roomy
 
 WRONG, TROUBLE, RESOURCES, INTERRUPTED = 1, 2, 3, 130
 """Exit codes; for arguments that are wrong click says 2, too."""
@@ -19,6 +19,7 @@ OUT_OF_RESOURCES = ("E540", "E580")
 OUT_OF_MEMORY = "out of memory"
 
 
+@roomy
 def run(command: Callable[[], object]) -> None:
     """A command, with no traceback for anything a user can cause."""
     try:
