@@ -44,6 +44,22 @@ def test_a_momentum_that_nothing_is_added_to_becomes_zero(engine: str, threads: 
     assert small_states(engine, threads) == 0
 
 
+DEEP = "".join(f"  h{i + 1} = 0.25 * h{i} * x\n" for i in range(70))
+SHRINKING = {
+    "a loop": "model M { input x: [T, 3]  output y = (scan s in x with h = ones(3) { h = 0.5 * h * s }) }",
+    "many operations": f"model M {{ input x: [200, 3]\n  h0 = x\n{DEEP}  output y = h66 }}",
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("text", SHRINKING.values(), ids=list(SHRINKING))
+def test_what_shrinks_on_a_long_way_becomes_zero(text: str, threads: int) -> None:
+    found = [nnspec.loads(text, engine=engine, threads=threads)(np.ones((2, 200, 3), np.float32))["y"] for engine in ("reference", "numpy")]
+    by_definition, here = ((y != 0) & (np.abs(y) < SMALLEST) for y in found)
+    assert by_definition.any() and not here.any()
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=SMALLEST)
+
+
 def test_elsewhere_small_numbers_stay() -> None:
     def fails() -> None:
         assert halved(1e-40) == 0 and halved(1e-310, np.float64) == 0

@@ -174,7 +174,7 @@ def test_moves_in_one_pass_are_those_one_by_one() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_run_is_quiet_and_what_comes_after_it_is_not() -> None:
     infinite = np.full(3, 1e38, np.float32)
-    quietly([partial(np.multiply, infinite, infinite, infinite)])()
+    quietly([partial(np.multiply, infinite, infinite, infinite)], Graph("m", "float32"))()
     assert np.isinf(infinite).all()
     with pytest.raises(RuntimeWarning, match="invalid"):
         np.subtract(infinite, infinite)

@@ -116,7 +116,7 @@ class PartedProgram:
         for number, stage in enumerate(cut.rounds):
             self._bind(number, stage)
         self.steps += self.once.programs[-1].calls
-        self._run = quietly(self.steps)
+        self._run = quietly(self.steps, cut.graph)
 
     def layout(self, sizes: Mapping[str, int]) -> Layout:
         """How what crosses from piece to piece lies in memory."""
@@ -171,7 +171,7 @@ class PartedProgram:
         if len(jobs) == 1:
             self.steps += jobs[0]
         elif any(jobs):
-            self.steps.append(partial(together, [quietly(job) for job in jobs]))
+            self.steps.append(partial(together, [quietly(job, self.cut.graph) for job in jobs]))
         for name in stage.sums:
             total, (first, *others) = self.once.memory[whole_of(name)], [w.memory[name] for w in self.workers]
             self.steps.append(partial(np.copyto, total, first))

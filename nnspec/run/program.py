@@ -112,7 +112,7 @@ class Program:
 
     @cached_property
     def _run(self) -> Callable[[], Any]:
-        return quietly(self.calls)
+        return quietly(self.calls, self.plan.graph)
 
     def run(self) -> None:
         self._run()
