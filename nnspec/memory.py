@@ -1,6 +1,7 @@
 """Too little memory: its signs in what libraries raise, and libraries refused in words where there is none to load them.
 
-What is not there when NumPy's BLAS wants it ends the process from within, so it is asked for before.
+What is not there when NumPy's BLAS wants it ends the process from within, so it is asked for before. And room for calls within calls, which
+Python would otherwise ask for again and again.
 """
 
 from __future__ import annotations
