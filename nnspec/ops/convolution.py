@@ -11,10 +11,12 @@ from nnspec.lazy import np
 from nnspec.ops import bundles, depthwise, winograd
 from nnspec.ops.aside import aside_channels_last
 from nnspec.ops.columns import Kernel, Part, Rows, Windows, correlate, in_turn, only
-from nnspec.ops.windows import Images, Numbers, in_planes, inside, offsets, padded_shape, turned_pads
+from nnspec.ops.windows import Images, Numbers, in_planes, inside, offsets, padded_shape, phases, turned_pads
 
 FEWER = 8
 """So many times fewer channels has what is worth laying out windows of, where tiles could be computed."""
+MORE = 2
+"""So many times more units than channels at most has what gradients of strided windows are gathered from; from more they are added up."""
 
 
 def conv_into(out: Any, x: Any, w: Any, strides: Numbers, pads: Numbers, dilations: Numbers, groups: int = 1, planes: Numbers = ()) -> Call:
@@ -74,14 +76,27 @@ def conv_input_grad_into(
         return in_turn([b.load(), conv_input_grad_into(out, g, b.weights, size, strides, pads, dilations, b.groups)])
     kernel, given = w.shape[2:], Images(g, planes)
     around = turned_pads(kernel, pads, dilations)
-    if {*strides} != {1} or min(around) < 0:
-        into = Windows(Images(out), kernel, strides, pads, dilations, given.size, groups, planes)
-        return in_turn(_scattered(out, g, Kernel(w, groups), into))
-    # Where windows move by one pixel, the gradient of a pixel is a window of g.
-    turned = Kernel(w, groups, back=True)
-    if form := winograd.form(kernel, strides, dilations, groups, w.shape[1::-1], size):
-        return in_turn(winograd.correlate(Images(out), given, turned, form, around[: len(kernel)]))
-    return in_turn(correlate(out, Windows(given, kernel, strides, around, dilations, size, groups), turned))
+    if {*strides} == {1} and min(around) >= 0:
+        return in_turn(_gathered(out, given, w, around, dilations, groups))
+    if {*dilations} == {1} and not planes and w.shape[1] * MORE >= len(w) // groups:
+        return in_turn([call for phase in phases(out, g, w, strides, pads) for call in _of_phase(*phase, groups)])
+    into = Windows(Images(out), kernel, strides, pads, dilations, given.size, groups, planes)
+    return in_turn(_scattered(out, g, Kernel(w, groups), into))
+
+
+def _gathered(out: Any, g: Images, w: Any, around: Numbers, dilations: Numbers, groups: int) -> list[Call]:
+    """Where windows move by one pixel, the gradient of a pixel is a window of g."""
+    kernel, turned = w.shape[2:], Kernel(w, groups, back=True)
+    once = (1,) * len(kernel)
+    if form := winograd.form(kernel, once, dilations, groups, w.shape[1::-1], out.shape[2:]):
+        return winograd.correlate(Images(out), g, turned, form, around[: len(kernel)])
+    return correlate(out, Windows(g, kernel, once, around, dilations, out.shape[2:], groups), turned)
+
+
+def _of_phase(out: Any, g: Any, w: Any, around: Numbers, groups: int) -> list[Call]:
+    if not w.size:
+        return [partial(out.fill, 0)]
+    return _gathered(out, Images(g), w, around, (1,) * len(w.shape[2:]), groups) if out.size else []
 
 
 def _scattered(out: Any, g: Any, kernel: Kernel, into: Windows) -> list[Call]:

@@ -109,6 +109,26 @@ def turned_pads(kernel: Numbers, pads: Numbers, dilations: Numbers) -> Numbers:
     return tuple(d * (k - 1) - p for d, k, p in zip(dilations * 2, kernel * 2, pads, strict=True))
 
 
+def phases(out: Any, g: Any, w: Any, strides: Numbers, pads: Numbers) -> Iterator[tuple[Any, Any, Any, Numbers]]:
+    """The pixels of an image so many apart, each time with what their gradient is gathered from by windows that move by one: the part of g,
+    the weights that reach them, and the pads of g.
+    """
+    axes = len(strides)
+    sides = zip(out.shape[2:], g.shape[2:], w.shape[2:], strides, pads[:axes], strict=True)
+    for along in product(*([_phase(*side, first) for first in range(side[3])] for side in sides)):
+        pixels, seen, weights, before, after = zip(*along, strict=True)
+        yield out[(..., *pixels)], g[(..., *seen)], w[(..., *weights)], (*before, *after)
+
+
+def _phase(size: int, given: int, kernel: int, stride: int, pad: int, first: int) -> tuple[slice, slice, slice, int, int]:
+    """Along one axis, of every so many pixels from the first."""
+    begin, place = divmod(first + pad, stride)
+    reach, pixels = len(range(place, kernel, stride)), len(range(first, size, stride))
+    before, after = reach - 1 - begin, pixels + begin - given
+    seen = slice(max(0, -before), given - max(0, -after))
+    return slice(first, None, stride), seen, slice(place, None, stride), max(0, before), max(0, after)
+
+
 def unreached(size: Numbers, grid: Numbers, kernel: Numbers, strides: Numbers, pads: Numbers, dilations: Numbers) -> list[int]:
     """How much of the padded image lies behind the last window along each axis."""
     axes = zip(padded_shape((0, 0, *size), pads)[2:], grid, strides, reach(kernel, dilations), strict=True)
