@@ -2,6 +2,7 @@
 
 The chain rule adds up the ways in which an activation hangs on its input, and carries the gradient along each of them. Taken out of the
 sum, it meets one factor, made of values of the forward pass alone: that can be computed where those are, and be kept in their place.
+What is left is a sum that may have a common factor in turn.
 
 Where a choice leaves the gradient out, it stays left out: an infinite one times the 0 of a slope would be no number.
 """
