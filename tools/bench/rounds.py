@@ -62,8 +62,9 @@ class Figures:
         return max(r.memory for r in self.rounds)
 
     def measure(self, once: Callable[[], Round], effort: Effort) -> None:
-        """One round more, the least disturbed of so many attempts."""
+        """One round more, the least disturbed of so many attempts, each when threads of the round before no longer wait for work."""
         try:
+            machine.await_quiet(FOREIGN_LIMIT)
             best = once()
             for _ in range(effort.repeats):
                 if best.foreign > FOREIGN_LIMIT:
