@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tools.bench import machine, problem
 from tools.bench.workloads import WORKLOADS
 
 WARMING = 3
+WAKING = 0.1  # seconds
 
 
 def main(module: str, how: str, workload: str, folder: str) -> None:
@@ -30,6 +32,7 @@ def main(module: str, how: str, workload: str, folder: str) -> None:
         _run(step, WARMING)
         _say(answers, openblas=machine.openblas_core())
         for line in sys.stdin:
+            _wake(step)
             with machine.Stopwatch() as watch:
                 _run(step, int(line))
             _say(answers, seconds=watch.seconds, foreign=watch.foreign, memory=machine.peak_memory())
@@ -41,6 +44,13 @@ def _made(module: str, how: str, name: str, folder: str) -> Callable[[], Any]:
     make = peer.inference if workload.inference else peer.training
     step: Callable[[], Any] = make(problem.load(workload, Path(folder)), how)
     return step
+
+
+def _wake(step: Callable[[], Any]) -> None:
+    """Steps that do not count: threads that have slept run on one core at first, until the system notices that another is free."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < WAKING:
+        _run(step, 1)
 
 
 def _run(step: Callable[[], Any], times: int) -> None:
