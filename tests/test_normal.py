@@ -91,3 +91,9 @@ def test_where_nobody_knows_how_nothing_changes(monkeypatch: pytest.MonkeyPatch)
     assert without_small(seen := lambda: halved(1e-40)) is seen
     drop_small(x := np.full(1, 1e-40, np.float32))
     assert x[0] > 0
+
+
+@pytest.mark.parametrize(("libraries", "found"), [((None, "no-such-library"), True), (("libc.so.6.none", "libz.so.1"), False), ((), False)])
+def test_a_c_library_without_the_functions_is_no_mistake(libraries: tuple[str, ...], found: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(normal, "LIBRARIES", libraries)
+    assert (normal._modes.__wrapped__() is not None) == found

@@ -10,6 +10,7 @@ import ctypes
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ PLACES = {
     ("darwin", "arm64"): Place(2, ARM),
 }
 """By operating system and processor, as `fenv_t` is laid out in C."""
+LIBRARIES = (None, "libm.so.6")
+"""Where the functions are: all that Python was linked with, or what it is linked with elsewhere."""
 
 
 class Modes(NamedTuple):
@@ -79,15 +82,24 @@ def _within(call: Call, modes: Modes) -> Call:
 @cache
 def _modes() -> Modes | None:
     """What C has for it, if it does that here."""
-    place = PLACES.get((sys.platform, platform.machine()))
-    if place is None:
+    place, library = PLACES.get((sys.platform, platform.machine())), _library()
+    if place is None or library is None:
         return None
-    library = ctypes.PyDLL(None)  # which does not let other threads in meanwhile: that takes longer than the call
     library.fegetenv.argtypes = library.fesetenv.argtypes = [ctypes.c_void_p]
     library.fegetenv(ctypes.addressof(_small_is_zero))
     _small_is_zero[place.word] |= place.bits
     modes = Modes(library.fegetenv, library.fesetenv, ctypes.addressof(_small_is_zero))
     return modes if _works(modes) else None
+
+
+def _library() -> ctypes.PyDLL | None:
+    """What has these functions, Python itself or C beside it; called so, other threads wait, as it takes longer to let them in."""
+    for name in LIBRARIES:
+        with suppress(OSError, AttributeError, TypeError):
+            library = ctypes.PyDLL(name)
+            if library.fegetenv and library.fesetenv:
+                return library
+    return None
 
 
 def _works(modes: Modes) -> bool:
