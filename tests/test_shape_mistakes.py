@@ -62,6 +62,9 @@ MISTAKES = {
         image("maxpool(2) -> conv(6, 16, 5)"), "E206", 3, "16", "the kernel reaches over 16, the image has 4",
         "16 units and a kernel of 5 are `conv(16, 5)`",
     ),
+    "a kernel and a stride that are meant": Mistake(
+        image("maxpool(2) -> conv(16, 5, 2)"), "E206", 3, "5", "the kernel reaches over 5, the image has 4", "`pad` adds to it"
+    ),
     "the numbers of a shape": Mistake(
         model("output y = x -> reshape(2, 2)"), "E104", 3, "2", "`reshape` takes at most 2 arguments", "`shape` is a list: `[2, 2]`"
     ),

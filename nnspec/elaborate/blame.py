@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nnspec.diagnostics import Diagnostic, Fault, Span
+from nnspec.elaborate.remedies import channels_before_units, without_channels
 from nnspec.elaborate.values import Builtin, Function
 from nnspec.lazy import regex
 from nnspec.syntax.trees import assigned
@@ -14,7 +15,6 @@ OF_VALUES = ("E106", "E107")
 """Said of a value by itself, and not of how it fits another."""
 OF_SHAPES = "E2"
 """Said of what comes from where a definition is called, as often as of the definition itself."""
-_THREE_NUMBERS = regex(r"(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[,)]")
 _WORD, _ARITHMETIC = regex(r"[^\W\d]\w*"), regex(r"[\w\s.+*/%^-]+")
 
 
@@ -28,13 +28,9 @@ def blame(error: Fault, arguments: Mapping[str, Span], call: Span) -> Fault:
 
 
 def _with_channels(d: Diagnostic, call: Span) -> str:
-    """What is said of a kernel that does not fit where there are three numbers, as for those who say first how many channels come in."""
-    numbers = _THREE_NUMBERS.match(call.text) if d.code == "E206" else None
-    if numbers is None:
-        return ""
-    layer, units, kernel, stride = numbers.groups()
-    otherwise = f"how many channels come in is known: {kernel} units and a kernel of {stride} are `{layer}({kernel}, {stride})`"
-    return f"{units} are the units, {kernel} is the kernel, {stride} the stride; {otherwise}"
+    """What is said of a kernel that does not fit where the channels that come in may have been said before the units."""
+    numbers = channels_before_units(call.text) if d.code == "E206" else None
+    return without_channels(numbers)[1] if numbers else ""
 
 
 def given_so(error: Fault, callee: Function | Builtin, arguments: Mapping[str, Span]) -> Fault:

@@ -19,8 +19,13 @@ SIGNAL_RANK, IMAGE_RANK = 3, 4
 """Of signals and images in a batch; volumes have more."""
 _TRANSPOSED = regex(r"transpose\(([^()]*)\)")
 _PATH = regex(r"[^\W\d][\w.]*")
+_THREE_NUMBERS = regex(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
 CHANNELS = (1, 3, 4)
 """Of images that are grey, in colours, or transparent, too."""
+LARGE_KERNEL = 8
+"""A kernel this large is rare, where there are no more units than channels."""
+ODD_STRIDES = (3, 5, 7)
+"""Rare as strides of windows that overlap, and usual as kernels."""
 
 
 RIGHT_BY_A_THRESHOLD = "of a probability `metric accuracy = (p > 0.5) == y` is the share that is right, of a logit `(z > 0) == y`"
@@ -83,6 +88,20 @@ def channels_last(graph: Graph) -> str:
     *sizes, channels = odd.type.shape[1:]
     first = f"`{odd.name}: {show(odd.type.shape[1:])}` has its channels last, and {show((channels, *sizes))} has them first"
     return f"{first}: `{odd.name} -> transpose`" if len(sizes) == 1 else first
+
+
+def channels_before_units(call: str) -> re.Match[str] | None:
+    """The numbers of `conv(6, 16, 5)`, which elsewhere are channels, units and kernel, and here units, kernel and stride."""
+    numbers = _THREE_NUMBERS.search(call)
+    kernel, stride = (int(numbers[3]), int(numbers[4])) if numbers else (0, 0)
+    return numbers if kernel >= LARGE_KERNEL > stride or (kernel > stride and stride in ODD_STRIDES) else None
+
+
+def without_channels(numbers: re.Match[str]) -> tuple[str, str]:
+    """The beginning of the call that may be meant, and what is said of it."""
+    layer, _, units, kernel = numbers.groups()
+    better = f"{layer}({units}, {kernel}"
+    return better, f"how many channels come in is known: {units} units and a kernel of {kernel} are `{better})`"
 
 
 def laid_out_alike(a: Shape, b: Shape) -> dict[str, Any]:

@@ -7,18 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnspec.diagnostics import Diagnostic, Fix, Span, uncommented
+from nnspec.elaborate import remedies
 from nnspec.graph import Graph, Node
 from nnspec.graph.types import show
-from nnspec.lazy import regex
 from nnspec.lint.network import Network, call_at
 from nnspec.syntax import ast
 from nnspec.syntax.parser import parse_piece
-
-_THREE_NUMBERS = regex(r"\b(conv|conv_transpose)\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)(?=\s*[,)])")
-LARGE_KERNEL = 8
-"""A kernel this large is rare, where there are no more units than channels."""
-ODD_STRIDES = (3, 5, 7)
-"""Rare as strides of windows that overlap, and usual as kernels."""
 
 TRUE_OF_ITSELF = {"less_equal": True, "greater_equal": True, "equal": True, "less": False, "greater": False, "not_equal": False}
 """Comparisons, and what they are where both sides are one value."""
@@ -52,19 +46,14 @@ def channels_before_units(network: Network) -> Iterator[Diagnostic]:
     for product in network.in_training.products.values():
         owned, span = network.start(product), product.span
         alike = owned and owned.type.rank > 2 and len(set(owned.type.shape[:2])) == 1
-        numbers = _THREE_NUMBERS.search(span.text) if span and alike else None
-        if span and numbers and _is_elsewhere_a_kernel(int(numbers[4]), int(numbers[3])):
+        numbers = remedies.channels_before_units(span.text) if span and alike else None
+        if span and numbers:
             layer, units, kernel, stride = numbers.groups()
             place = span.part(numbers.start(), numbers.end())
             count = f"{units} unit{'s' * (units != '1')}"
             message = f"`{layer}({units}, {kernel}, {stride})` has {count}, a kernel of {kernel}, and a stride of {stride}"
-            better = f"{layer}({kernel}, {stride}"
-            help_ = f"how many channels come in is known: {kernel} units and a kernel of {stride} are `{better})`"
+            better, help_ = remedies.without_channels(numbers)
             yield Diagnostic("W129", message, place, help=help_, fix=Fix(place, better, safe=False), level="warning")
-
-
-def _is_elsewhere_a_kernel(stride: int, kernel: int) -> bool:
-    return kernel >= LARGE_KERNEL > stride or (kernel > stride and stride in ODD_STRIDES)
 
 
 def derivatives_of_nothing(network: Network) -> Iterator[Diagnostic]:

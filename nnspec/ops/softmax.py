@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from math import prod
+from collections.abc import Iterator
+from math import exp, prod
 from typing import Any
 
-from nnspec.blas import product
+from nnspec.blas import Call, product
 from nnspec.lazy import np
 from nnspec.ops.aside import aside, aside_like
 from nnspec.ops.columns import in_turn
 from nnspec.ops.dense import ones
 from nnspec.ops.totals import Axes, sum_into
 
-Call = Callable[[], Any]
 PART = 1 << 17
 """Numbers of a part."""
 FEW = 32
@@ -70,7 +68,7 @@ def _largest(x: Any, axes: Axes, row: Any) -> Call:
 def _softmax(out: Any, x: Any, axes: Axes) -> Call:
     """Where the exponentials can be taken as they are, nobody looks for the largest of each row: that takes as long as all the rest."""
     row = _row(x, axes)
-    largest, total, least = _largest(x, axes, row), sum_into(row, out, axes, True), math.exp(-SAFE)
+    largest, total, least = _largest(x, axes, row), sum_into(row, out, axes, True), exp(-SAFE)
 
     def run() -> None:
         safe = np.maximum.reduce(x, None) <= SAFE

@@ -59,8 +59,8 @@ def without_small(call: Call) -> Call:
 
 def drop_small(x: Array) -> None:
     """Make zeros of such numbers of an array."""
-    if _modes():
-        without_small(partial(np.multiply, x, x.dtype.type(1), x))()
+    if modes := _modes():
+        _within(partial(np.multiply, x, x.dtype.type(1), x), modes)()
 
 
 def _within(call: Call, modes: Modes) -> Call:

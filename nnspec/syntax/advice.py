@@ -124,7 +124,7 @@ def without_equals(span: Span) -> Diagnostic | None:
     """A value behind a word among the arguments that makes none: that of an argument of this name."""
     before = line_before(span)
     named = _ARGUMENT.search(before)
-    word = Span(span.source, span.start, span.start).part(*(at - len(before) for at in named.span("word"))) if named else None
+    word = span.part(*(at - len(before) for at in named.span("word"))) if named else None
     if word is None or is_made(word):
         return None
     help_ = f"an argument by its name is `{word.text} = {span.text}`; between two values stands `,`"
