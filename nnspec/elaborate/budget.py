@@ -16,16 +16,16 @@ _NO_PART_OF_A_LAYER = (ast.Port, ast.Report, ast.Expect)
 
 
 class Budget:
-    """Every statement of a definition, every stage and every call counts one."""
+    """Every statement of a definition, every stage and every call counts one; those for numbers, which are computed `aside`, count once."""
 
     def __init__(self, meaning: Callable[[str, bool], Value | None]) -> None:
-        self.most, self.spent, self.copies, self.derivatives = limits.most("statements"), 0, 1, 0
+        self.most, self.spent, self.aside, self.copies, self.derivatives = limits.most("statements"), 0, 0, 1, 0
         self._meaning, self._told = meaning, False
         self._least: dict[tuple[int, int], int] = {}
 
     def spend(self, span: Span) -> None:
         self.spent += 1
-        if self.spent > self.most:
+        if self.spent + self.aside > self.most:
             raise self._exceeded(span)
 
     def enter(self, f: Function, span: Span) -> None:
@@ -43,6 +43,13 @@ class Budget:
             yield
         finally:
             self.copies = before
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Inside is computed what will be known when it is asked for again."""
+        before = self.spent
+        yield
+        self.aside, self.spent = self.aside + self.spent - before, before
 
     def foresee(self, since: int, span: Span) -> None:
         """What was spent since then is spent by every copy."""

@@ -77,7 +77,7 @@ class Calls(ABC):
         self.unused: set[str] = set()
         self.derivatives: list[Derivative] = []
         self.budget = definitions.budget
-        self._numbers: dict[tuple[Any, ...], Value] = {}
+        self._numbers: dict[tuple[Any, ...], tuple[Value, Seen]] = {}
         graph.most = limits.most("nodes")
 
     def note(self, step: object) -> None:
@@ -222,11 +222,26 @@ class Calls(ABC):
         """A function of numbers, computed once for the same ones: recursion in two is not recursion in 2^n."""
         key = (f.name, id(f.definition.span.source), *((n, type(v), v) for n, v in bound.items()))
         if key in self._numbers:
-            return self._numbers[key]
-        value = self.run_function(f, bound, spans, frame, span)
+            value, seen = self._numbers[key]
+            self.seen.add(seen, len(self.calls), self.budget.copies)
+            return value
+        with self.seeing() as seen, self.budget.once():
+            value = self.run_function(f, bound, spans, frame, span)
         if type(value) in PLAIN or isinstance(value, tuple):
-            self._numbers[key] = value
+            self._numbers[key] = value, seen
         return value
+
+    @contextmanager
+    def seeing(self) -> Iterator[Seen]:
+        """What is seen inside, as deep and as often as it would be in a call of the model's own."""
+        outer, self.seen = self.seen, Seen()
+        inner = self.seen
+        try:
+            yield inner
+        finally:
+            self.seen = outer
+            outer.add(inner)
+            inner.depth, inner.least = inner.depth - len(self.calls), inner.least // self.budget.copies
 
     def expand(self, f: Function, bound: dict[str, Value], spans: dict[str, Span], frame: Frame, span: Span) -> Value:
         """The value of a call in a formula."""

@@ -29,6 +29,9 @@ class Definitions:
     remembered: dict[Any, Any] = field(default_factory=dict, repr=False)
     """What calls of its own definitions have made."""
 
+    done: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """What calls have done that came once so far."""
+
     kept: dict[Any, Any] | None = field(default=None, repr=False)
     """Those of earlier versions of the spec, where somebody keeps them."""
 

@@ -37,8 +37,8 @@ else:  # for editors
 MOST = 4_000
 """Calls and pipelines that a process remembers of those in which only the library has a part."""
 NEVER, ASKS, ONCE = "never", "asks", "once"
-"""What is remembered of what hangs on more than it reads, of calls that hang on the phase of the model too, and of a pipeline that was seen
-for the first time: most never come again."""
+"""What is remembered of what hangs on more than it reads, of calls that hang on the phase of the model too, and of what was seen for the
+first time: most never comes again."""
 Memory = dict[Hashable, Recipe | str]
 
 
@@ -65,6 +65,24 @@ class Notes:
     place: Span
     log: list[object]
     seen: Seen
+
+
+class Done(NamedTuple):
+    """What was done in a call, of which its recipe is written once it is asked for."""
+
+    writer: Writer
+    log: list[object]
+    value: Value
+    seen: Seen
+    spent: int
+
+    @property
+    def known(self) -> Recipe | str:
+        """The recipe, where there is one."""
+        try:
+            return self.writer.write(self.log, self.value, self.seen, self.spent)
+        except Unlike:
+            return NEVER
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +167,15 @@ class Remembering(Elaborator):
         if memory is None or frame.shared or frame.use or self.graph.context.span is None:
             return self.run_function(*call)
         kind: Hashable = (id(f), look.key, self._around)
-        known = memory.get(kind)
-        if known is ASKS:
-            known = memory.get((kind, self.training, self.fitting))
+        asked = (kind, self.training, self.fitting) if memory.get(kind) is ASKS else kind
+        known = memory.get(asked)
+        if known is ONCE and (done := self.definitions.done.pop(asked, None)):
+            known = memory[asked] = done.known
         versions = None if memory is of_library() else self._versions
         if known is None and versions and (known := versions.recipe(f, bound, self._whole)):
             self._enter(memory, kind, known.seen, known)
-        if known is None:
-            return self._learn(call, look, memory, kind, versions)
+        if known is None or known is ONCE:
+            return self._learn(call, look, memory, kind, versions, again=known is ONCE)
         if isinstance(known, Recipe) and (paths := self._paths(known, frame)):
             return self._again(known, Ground(frame, paths, spans), list(look.numbers))
         return self.run_function(*call)
@@ -197,28 +216,33 @@ class Remembering(Elaborator):
             return None
         return ground.paths
 
-    def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable, versions: Versions | None) -> Value:
-        """The value of a call, which is remembered."""
+    def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable, versions: Versions | None, again: bool) -> Value:
+        """The value of a call, which is remembered: as what was done, of which the recipe is written when it comes `again`."""
         call = call._replace(spans={name: _copy(s) for name, s in call.spans.items()})  # places of no other call
         spent, before, mistakes = self.budget.spent, (dict(call.frame.counts), call.frame.draws), len(self.diagnostics)
         with self._noted() as notes:
             value = self.run_function(*call)
-        known: Recipe | str = NEVER
-        if call.f.kind != "fn" or (call.frame.counts, call.frame.draws) == before:  # a function's go on from those around it
-            writer = Writer(call.frame, notes.place, call.spans, look.numbers, everywhere=memory is of_library())
-            with suppress(Unlike):
-                known = writer.write(notes.log, value, notes.seen, self.budget.spent - spent)
+        if call.f.kind == "fn" and (call.frame.counts, call.frame.draws) != before:  # a function's go on from those around it
+            self._enter(memory, kind, notes.seen, NEVER)
+            return value
+        writer = Writer(call.frame, notes.place, call.spans, look.numbers, everywhere=memory is of_library())
+        done = Done(writer, notes.log, value, notes.seen, self.budget.spent - spent)
+        if not again and self.definitions.kept is None:
+            self.definitions.done[self._enter(memory, kind, notes.seen, ONCE)] = done
+            return value
+        known = done.known
         self._enter(memory, kind, notes.seen, known)
         if versions and isinstance(known, Recipe) and len(self.diagnostics) == mistakes:
             versions.keep(call.f, call.bound, self._whole, known)
         return value
 
-    def _enter(self, memory: Memory, kind: Hashable, seen: Seen, known: Recipe | str) -> None:
-        """Remember what is done in a call, for this phase of the model if it hangs on that."""
+    def _enter(self, memory: Memory, kind: Hashable, seen: Seen, known: Recipe | str) -> Hashable:
+        """Remember what is done in a call, for this phase of the model if it hangs on that; and where."""
         if seen.asks:
             _enter(memory, kind, ASKS)
             kind = (kind, self.training, self.fitting)
         _enter(memory, kind, known)
+        return kind
 
     @contextmanager
     def _noted(self) -> Iterator[Notes]:
@@ -226,17 +250,15 @@ class Remembering(Elaborator):
         outer, here = self.notes, self.graph.context.span
         assert here
         place = here if outer and here is outer.place else _copy(here)
-        notes = self.notes = Notes(place, [], Seen())
-        seen, self.seen, self.graph.log = self.seen, notes.seen, notes.log
-        try:
-            with self.graph.at(span=place):
+        with self.seeing() as seen, self.graph.at(span=place):
+            notes = self.notes = Notes(place, [], seen)
+            self.graph.log = notes.log
+            try:
                 yield notes
-        finally:
-            self.notes, self.seen, self.graph.log = outer, seen, outer.log if outer else None
-            seen.add(notes.seen)
-            notes.seen.depth, notes.seen.least = notes.seen.depth - len(self.calls), notes.seen.least // self.budget.copies
-            if outer:
-                outer.log.extend(notes.log)
+            finally:
+                self.notes, self.graph.log = outer, outer.log if outer else None
+                if outer:
+                    outer.log.extend(notes.log)
 
     def _again(self, known: Recipe, ground: Ground, nodes: list[str]) -> Value:
         """The value of a call or pipeline of which is known what it does."""
