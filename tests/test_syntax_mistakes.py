@@ -94,6 +94,22 @@ MISTAKES = {
     "a truth as a name": Mistake("let true = 3\n" + model("output x"), "E001", 1, "true", "`true` cannot stand here"),
     "a truth as an input": Mistake(model("input false: [4]", "output x"), "E001", 3, "false", "`false` cannot stand here"),
     "an open bracket": Mistake(model("output y = x -> dense(3"), "E002", 3, "(", "`(` is never closed"),
+    "a line that begins a model, twice": Mistake(
+        "model M {\n" + model("output y = x"), "E002", 1, "{", "`{` is never closed", "leave one of them out"
+    ),
+    "a model without the line that begins it": Mistake(
+        "let n = 2\n\n" + model("output y = x", "loss mse(y, x)").partition("\n")[2], "E002", 3, "input", "`}` closes nothing"
+    ),
+    "a training without the line that begins it": Mistake(
+        model("output y = x") + "\n  data digits\n  epochs 3\n}", "E002", 5, "data", "`}` closes nothing"
+    ),
+    "a stage without its arrow below others": Mistake(
+        model("h = x", "  -> dense(3)", "  dense(4)", "output y = h @ [1, 2, 3, 4]"),
+        "E001", 5, "dense", "`dense` does not start a statement", "to go on with the line above",
+    ),
+    "a layer without the argument that it is for": Mistake(
+        "layer twice(units) = z -> dense(units)\n" + model("output y = x -> twice(3)"), "E101", 1, "z", "there is no `z` here"
+    ),
     "an open text": Mistake(model('output y = "abc'), "E001", 3, '"', "a text is not closed"),
     "a version of the future": Mistake("nnspec 2\n" + model("output x"), "E109", 1, "2", "reads version 1 of the language"),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nnspec import limits
 from nnspec.diagnostics import Diagnostic, Fault, Source, Span, did_you_mean
+from nnspec.elaborate.library import Definitions
 from nnspec.elaborate.training import Check, Training, checks_against_model, checks_against_ports
 from nnspec.elaborate.uncalled import behind_mistakes, mistakes_in
 from nnspec.elaborate.update import check_optimizer, schedule_graph
@@ -44,9 +45,20 @@ def _in_order(spec: Compilation, mistakes: Iterator[Diagnostic]) -> tuple[Diagno
     syntax = spec.parsed[1]
     found = [*syntax, *spec.imports.diagnostics]
     if not spec.imports.diagnostics:
-        found += [d for d in _to_the_last(mistakes) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
+        meant = [d for d in _to_the_last(mistakes) if not (syntax and d.code in FOLLOWS_FROM_A_GAP)]
+        found += [d for d in meant if not _is_of_a_lost_argument(d, meant, spec.definitions)]
     unique = {(d.code, str(d.span), d.message): _with_setting(d, spec) for d in found}
     return tuple(sorted(unique.values(), key=lambda d: d.span.start if d.span else 0))
+
+
+def _is_of_a_lost_argument(mistake: Diagnostic, found: Sequence[Diagnostic], definitions: Definitions) -> bool:
+    """Whether a call gives more than a definition takes that speaks of what it does not have."""
+    if mistake.code != "E104":
+        return False
+    shown = {(span.source, span.start) for span, _ in mistake.notes}
+    called = (f.definition for f in definitions.own.values() if f.definition.parameters)
+    taking = [d.span for d in called if (d.span.source, d.parameters[0].span.start) in shown]
+    return any(d.code == "E101" and d.span and span.covers(d.span) for span in taking for d in found)
 
 
 def _with_setting(found: Diagnostic, spec: Compilation) -> Diagnostic:

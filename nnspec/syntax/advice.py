@@ -135,6 +135,7 @@ def without_equals(span: Span) -> Diagnostic | None:
 def without_a_name(span: Span) -> str:
     """What is said of a formula that begins with a word and has no name: deeper than the line above it may go on with that."""
     above, depth = span.source.line(span.line - 1) if span.line > 1 else "", len(line_before(span))
-    if above.strip() and not above.rstrip().endswith("{") and len(above) - len(above.lstrip()) < depth:
+    deeper = len(above) - len(above.lstrip()) < depth or above.lstrip().startswith("->")
+    if above.strip() and not above.rstrip().endswith("{") and deeper:
         return f"to go on with the line above, begin with `->`: `-> {span.text} ...`"
     return f"a value needs a name, `h = {span.text} ...`, or is what a layer gives: `return {span.text} ...`"

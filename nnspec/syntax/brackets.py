@@ -9,10 +9,14 @@ from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.record import dataclass
 from nnspec.syntax.lalr import MAX_NESTING
 from nnspec.syntax.recovery import blanked, statement_around
-from nnspec.syntax.words import DEFINITION_WORDS
+from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS
 
 _LEXED = re.compile(rf'"[^"\n]*"|#[^\n]*|[\[\](){{}}]|^(?:{"|".join(DEFINITION_WORDS)})\b', re.M)
 _HEADER = re.compile(rf"[ \t]*(?:(?:{'|'.join(DEFINITION_WORDS)}|if|scan|repeat)\b|.*\b(?:else|scan|repeat)\b)")
+_WHOLE = re.compile(r"(?:let|import)\b|\w+\s+\w+\s*(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?\s*=")
+"""How a line begins that defines something without braces."""
+_OF_BODY = re.compile(rf"(?:input|target|{'|'.join(SETTING_WORDS)})\b")
+"""How the first lines of a model and of a training begin."""
 _CALLED = re.compile(r"[^\W\d]\w*\Z")
 _OPENER = {")": "(", "]": "[", "}": "{"}
 _CLOSER = {opener: closer for closer, opener in _OPENER.items()}
@@ -87,6 +91,8 @@ class _Brackets:
 
     def _unclosed(self, opener: int, closer: int | None = None) -> _Problem:
         char = self.text[opener]
+        if char == "{" and self._is_last(opener) and (again := self._again(opener)):
+            return again
         if char == "{" and self._is_last(opener):
             place = self._end_of_block(opener)
             note = (self._span(opener), "opened here")
@@ -100,6 +106,16 @@ class _Brackets:
             return _Problem(d, self._with_sign(self._line_end(opener), "}"))
         return _Problem(d, blanked(self.text, *statement_around(self.text, opener)))
 
+    def _again(self, opener: int) -> _Problem | None:
+        """A line that begins a body and stands there twice."""
+        start, end = self._line_start(opener), self._line_end(opener) + 1
+        if self.text[start : end - 1].strip() != self.text[end : self._line_end(end)].strip():
+            return None
+        line = Span(self.source, self.offset + start, self.offset + end)
+        more = {"help": "leave one of them out", "fix": Fix(line, "")}
+        d = Diagnostic("E002", "`{` is never closed", self._span(opener), "the line below is the same", **more)
+        return _Problem(d, blanked(self.text, start, end))
+
     def _closes_nothing(self, at: int, char: str) -> _Problem:
         header = self._header(at) if char == "}" and self._is_first(at) else None
         if header is not None:
@@ -109,9 +125,20 @@ class _Brackets:
                 "E002", "a `{` is missing", fix.span, "what ends below begins with `{`", ((self._span(at), "it ends here"),), fix=fix
             )
             return _Problem(d, self._with_sign(end, "{"))
+        if char == "}" and self._is_first(at) and (body := self._body(at)) is not None:
+            return self._without_beginning(body, at)
         d = Diagnostic("E002", f"`{char}` closes nothing", self._span(at), f"no `{_OPENER[char]}` is open here")
         start, end = (at, at + 1) if self._is_first(at) else statement_around(self.text, at)
         return _Problem(d, blanked(self.text, min(start, at), max(end, at + 1)))
+
+    def _without_beginning(self, body: int, closer: int) -> _Problem:
+        """The lines above a `}`, as they stand in a model or a training, without the line with which that begins."""
+        word = re.compile(r"\w*").match(self.text, body)
+        assert word
+        place = Span(self.source, self.offset + body, self.offset + word.end())
+        header = "train {" if word[0] in SETTING_WORDS else "model NAME {"
+        d = Diagnostic("E002", "`}` closes nothing", place, f"`{header}` is missing above this", ((self._span(closer), "it ends here"),))
+        return _Problem(d, blanked(self.text, body, closer + 1))
 
     def _ends_with(self, opener: int) -> str:
         char, closer = self.text[opener], _CLOSER[self.text[opener]]
@@ -166,8 +193,20 @@ class _Brackets:
             end, start = start - 1, self._line_start(start - 1)
             line = self.text[start:end]
             if line.strip() and self._indent(start) <= self._indent(closer):
-                return start if _HEADER.match(line) and "{" not in line else None
+                return start if _HEADER.match(line) and "{" not in line and not _WHOLE.match(line) else None
         return None
+
+    def _body(self, closer: int) -> int | None:
+        """Where the lines begin that stand above a `}` and are indented more, if they begin as those of a model or a training."""
+        start, body = self._line_start(closer), closer
+        while start > 0:
+            line = self._line_start(start - 1)
+            code = self.text[line:start].split("#")[0]
+            if code.strip() and self._indent(line) <= self._indent(closer):
+                break
+            start, body = line, line + len(code) - len(code.lstrip()) if code.strip() else body
+        begins = _OF_BODY.match(self.text, body) and self.text.count("{", body, closer) == self.text.count("}", body, closer)
+        return body if begins else None
 
     def _with_sign(self, at: int, sign: str) -> str:
         """The text with a sign in the place of the end of a line, and of the comment there."""

@@ -30,9 +30,25 @@ def blanked(text: str, start: int, end: int) -> str:
 def statement_around(text: str, at: int) -> tuple[int, int]:
     """From the line that starts the statement up to the line that starts the next; where braces are at stake, the definition."""
     start, known_end = _start(text, at)
+    if not known_end and (above := _goes_on(text, start)) is not None:
+        start = above
     end = known_end or _next(text, start, max(at + 1, start + 1))
     outside = text.count("{", 0, at) <= text.count("}", 0, at)
     return _definition_around(text, at) if outside or text[start:end].count("{") != text[start:end].count("}") else (start, end)
+
+
+def _goes_on(text: str, line: int) -> int | None:
+    """Where the statement above a line starts that is indented deeper, and so belongs to it though it does not go on as statements do."""
+    if not line or STATEMENT.match(text, line):
+        return None
+    above = _start(text, line - 1)[0]
+    whole = text.count("{", above, line) == text.count("}", above, line)
+    return above if whole and text[above:line].strip() and _indent(text, line) > _indent(text, above) else None
+
+
+def _indent(text: str, line: int) -> int:
+    written = text[line : text.find("\n", line)].expandtabs()
+    return len(written) - len(written.lstrip())
 
 
 def _next(text: str, start: int, at: int) -> int:
