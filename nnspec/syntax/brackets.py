@@ -112,8 +112,8 @@ class _Brackets:
         if self.text[start : end - 1].strip() != self.text[end : self._line_end(end)].strip():
             return None
         line = Span(self.source, self.offset + start, self.offset + end)
-        more = {"help": "leave one of them out", "fix": Fix(line, "")}
-        d = Diagnostic("E002", "`{` is never closed", self._span(opener), "the line below is the same", **more)
+        label, help_ = "the line below is the same", "leave one of them out"
+        d = Diagnostic("E002", "`{` is never closed", self._span(opener), label, help=help_, fix=Fix(line, ""))
         return _Problem(d, blanked(self.text, start, end))
 
     def _closes_nothing(self, at: int, char: str) -> _Problem:
