@@ -150,7 +150,8 @@ def _repaired(name: str, pairs: tuple[str, ...]) -> Compilation:
 
 
 def _change(fix: Fix) -> str:
-    old, new = (f"`{printable(t)}`" if t.strip() else "nothing" for t in (fix.span.text, fix.text.rstrip("\n")))
+    lines = (text.rstrip("\n") for text in (fix.span.text, fix.text))
+    old, new = (f"`{printable(line)}`" if line.strip() else "nothing" for line in lines)
     return f"{old} -> {new}"
 
 
