@@ -10,7 +10,7 @@ from nnspec.graph import Dim, Graph, Node, Type, Var
 from nnspec.graph.loop import KINDS, Loop
 from nnspec.graph.types import count
 from nnspec.loops import Carried, Item, apart, close, of_step, stand_in
-from nnspec.ops.arrange import concat, cut, expand, reshape
+from nnspec.ops.arrange import concat, cut, expand, reshape, transpose
 from nnspec.ops.loop import scan
 from nnspec.ops.pointwise import where
 from nnspec.ops.reduce import sum as sum_over
@@ -74,10 +74,11 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
     """
     a, inputs = node.attributes, [graph.var(i) for i in node.inputs]
     loop, n, length, reverse = a["body"], a["carries"], a["length"], a["reverse"]
-    assert all(_is_yielded(loop, i) for i in range(n)), "a loop that was trimmed cannot be differentiated"
     starts, sequences, given = inputs[:n], inputs[n : n + a["items"]], inputs[n + a["items"] :]
     outs = apart(graph.var(node.name), loop, length)
-    before = [_item(graph, _shifted(s, out, length, reverse)) for s, out in zip(starts, outs, strict=False)]
+    assert len(outs) >= n, "a loop that was trimmed cannot be differentiated"
+    after_each = [_as_carried(loop.body, i, out) for i, out in enumerate(outs[:n])]
+    before = [_item(graph, _shifted(s, c, length, reverse)) for s, c in zip(starts, after_each, strict=True)]
     items = [_item(graph, s) for s in sequences]
     arriving = {i: _item(graph, g[out.node.attributes["start"]]) for i, out in enumerate(outs) if out.node.attributes["start"] in g}
     after = {i: stand_in(graph, s.type) for i, s in enumerate(starts) if s.type.is_float}
@@ -90,18 +91,27 @@ def _through_time(graph: Graph, node: Node, g: Mapping[Dim, Var]) -> list[Var | 
     carried = [Carried(dc, _zero(graph, dc.type), found[i]) for i, dc in after.items()]
     over_time = close(graph, carried, [*before, *items, *arriving.values(), *done], length, found, reverse=not reverse)
     first = length - 1 if reverse else 0
+    of_given = {v.name: _over_steps(d, v) for d, v in zip(over_time[n + len(items) :], given, strict=True)}
     return [
         *(reshape(cut(d, axis=0, start=first, stop=first + 1), shape=s.type.shape) for d, s in zip(over_time, starts, strict=False)),
         *over_time[n : n + len(items)],
-        *(_over_steps(d, v) for d, v in zip(over_time[n + len(items) :], given, strict=True)),
+        *(of_given.pop(v.name, None) for v in given),  # what is given twice has the gradient of both uses
     ]
 
 
-def _is_yielded(loop: Loop, carry: int) -> bool:
-    """Whether the steps yield a carried value in its place; where its batch is not in front, they yield it seen otherwise."""
-    outputs = loop.body.outputs
-    out = outputs.get(f"out:{carry}", "")
-    return out == outputs[f"carry:{carry}"] or (out in loop.body.nodes and loop.body[out].op.view)
+def _as_carried(body: Graph, number: int, out: Var) -> Var:
+    """A carried value after each step, from what is yielded in its place: where its batch is not in front, it is seen otherwise."""
+    name, carry = body.outputs[f"out:{number}"], body.outputs[f"carry:{number}"]
+    while name != carry:
+        view = body[name]
+        assert view.op in (reshape, transpose), "a loop that was trimmed cannot be differentiated"
+        name = view.inputs[0]
+        if view.op is transpose:
+            axes = view.attributes["axes"]
+            out = transpose(out, axes=(0, *(1 + axes.index(i) for i in range(len(axes)))))
+        else:
+            out = reshape(out, shape=(out.type.shape[0], *body[name].type.shape))
+    return out
 
 
 def _item(graph: Graph, sequence: Var) -> Item:

@@ -126,10 +126,10 @@ class Program:
             return memory[node.name]
         attributes = {key: bind(value, self.sizes) for key, value in node.attrs}
         inputs = [self.arrays[i] for i in node.inputs]
+        if isinstance(self.plan.places[node.name], Own):  # computed here, of what is there already
+            return np.asarray(node.op.kernel(*inputs, **attributes), node.type.dtype)
         if node.name in self.plan.layout.images:
             inputs = [self._as_image(x, self.plan.graph[i]) for x, i in zip(inputs, node.inputs, strict=True)]
-        if isinstance(self.plan.places[node.name], Own):
-            return np.asarray(node.op.kernel(*inputs, **attributes), node.type.dtype)
         if node.op.view:
             return self._view(node, inputs[0], attributes)
         out = self._memory(node, memory)
@@ -169,7 +169,7 @@ class Program:
     def _view(self, node: Node, x: Array, attributes: dict[str, Any]) -> Array:
         columns = {"columns": True} if node.op is part and node.inputs[0] in self.plan.layout.columns else {}
         seen: Array = node.op.kernel(x, **attributes, **columns)
-        if np.shares_memory(seen, x) or not seen.size:
+        if np.shares_memory(seen, x) or not seen.size or isinstance(self.plan.places[self.plan.root(node.name)], Own):
             return seen
         out = np.empty_like(seen)  # a reshape of a transposed value: a copy after all
         source = out.reshape(x.shape)
