@@ -27,7 +27,7 @@ class Line:
     before: str = ""
 
     def written(self) -> str:
-        before = f"{self.before}\n  " if self.before else ""
+        before = f"{filled(self.before, *self.uses)}\n  " if self.before else ""
         return f"{before}{self.name} = {filled(self.text, *self.uses)}"
 
 

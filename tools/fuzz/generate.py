@@ -10,6 +10,7 @@ from typing import Any
 from nnspec.gradcheck import LENGTH
 from tools.fuzz.draft import Draft, Line, Loss
 from tools.fuzz.images import IMAGE
+from tools.fuzz.loops import LOOPS
 from tools.fuzz.productions import EVERYWHERE, PAIRS, VECTOR, Made, Production, flattened, torch_functions
 from tools.fuzz.sequences import SEQUENCE, last
 
@@ -69,7 +70,7 @@ def _line(r: Random, lines: Sequence[Line], name: str) -> Line | None:
 def _productions(value: Line) -> Sequence[Production]:
     if value.sequence:
         return (*EVERYWHERE[:-1], *SEQUENCE)
-    return (*EVERYWHERE, *(IMAGE if len(value.shape) == 3 else VECTOR))
+    return (*EVERYWHERE, *(IMAGE if len(value.shape) == 3 else (*VECTOR, *LOOPS)))
 
 
 def _size(made: Made) -> int:
