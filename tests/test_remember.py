@@ -108,6 +108,11 @@ SPECS = {
         layer noisy(x) = x + normal(0, 1) -> dropout(0.5)
         model M { input x: [2]  output y = x -> noisy -> noisy -> noisy }
     """,
+    "draws of a layer that a function calls by a name of its own": """
+        fn noisy(x) = x -> dropout(0.5) as noise
+        layer twice(x) = noisy(x) -> noisy
+        model M { input x: [2]  output y = x -> twice -> twice -> noisy -> noisy }
+    """,
     "draws in what is called inside": """
         fn noise(x) = x + normal(0, 1)
         layer both(x) = noise(x) -> dropout(0.5) -> noise -> gaussian_noise(0.1)

@@ -219,10 +219,10 @@ class Remembering(Elaborator):
     def _learn(self, call: Call, look: Look, memory: Memory, kind: Hashable, versions: Versions | None, again: bool) -> Value:
         """The value of a call, which is remembered: as what was done, of which the recipe is written when it comes `again`."""
         call = call._replace(spans={name: _copy(s) for name, s in call.spans.items()})  # places of no other call
-        spent, before, mistakes = self.budget.spent, (dict(call.frame.counts), call.frame.draws), len(self.diagnostics)
+        spent, before, mistakes = self.budget.spent, call.frame.named, len(self.diagnostics)
         with self._noted() as notes:
             value = self.run_function(*call)
-        if call.f.kind == "fn" and (call.frame.counts, call.frame.draws) != before:  # a function's go on from those around it
+        if call.f.kind == "fn" and call.frame.named != before:  # a function's go on from those around it
             self._enter(memory, kind, notes.seen, NEVER)
             return value
         writer = Writer(call.frame, notes.place, call.spans, look.numbers, everywhere=memory is of_library())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 from zlib import crc32
@@ -33,6 +33,11 @@ class Frame:
     taken: dict[str, int] = field(default_factory=dict)
     draws: int = 0
     weights: Saved | None = None
+
+    @property
+    def named(self) -> Hashable:
+        """All that it has named and drawn so far."""
+        return tuple(self.counts.items()), tuple(self.taken.items()), self.draws
 
     def enter(self, path: str, **changes: Any) -> Frame:
         """The frame of what is called inside, where numbering starts anew."""
