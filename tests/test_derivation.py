@@ -150,6 +150,26 @@ def test_a_derivative_of_zero_is_no_term() -> None:
     assert "∂L/∂z = s" in found and "L = s * z - 1" in found
 
 
+def test_a_second_name_of_what_is_given_is_none_of_its_own() -> None:
+    spec = spec_of("""model M { input x: [2]  target y: [2]  param W: [2, 2] ~ normal(0, 1)
+      a = x -> flatten  V = W  t = y  h = tanh(a @ V)  again = h
+      output out = again + a  loss mse(out, t) }""")
+    found = equations(Chain(values_of(spec), "W", Plain()))
+    assert found[:4] == ["z₁ = x @ W", "h = tanh(z₁)", "out = h + x", "L = mean((out - y)^2)"]
+    assert check(spec, "W").passed
+
+
+def test_a_derivative_through_loops_is_taken_apart_where_they_yield() -> None:
+    spec = spec_of("""model M { input x: [2]  target y: []  param w: [] = 0.6  a = x[0]
+      s = sum(scan e in x with c = w {
+        ks = scan f in x with k = 0.2 { k = tanh(k * a) }
+        v = w / 1.5^2 + c
+        c = tanh(v + ks[0] * a)
+      })
+      output out = grad(s, a) + s  loss mse(out, y) }""")
+    assert check(spec, "w").passed
+
+
 def test_a_long_derivative_in_a_formula_is_written_in_parts_with_every_partial() -> None:
     spec = spec_of("""
         model Oscillation {

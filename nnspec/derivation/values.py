@@ -24,6 +24,7 @@ from nnspec.elaborate.model import Model
 from nnspec.elaborate.values import Tensor
 from nnspec.graph import BATCH, Graph, Type
 from nnspec.ops import OPS
+from nnspec.ops.loop import scan
 from nnspec.record import dataclass
 
 OTHERS = {"z": "zsuv", "h": "hapq"}
@@ -115,8 +116,9 @@ class _Naming:
 
     @cached_property
     def written(self) -> dict[str, str]:
-        """What the spec calls the values of the model itself."""
-        return {v.var.name: n for n, v in self.model.scope.names.items() if isinstance(v, Tensor)}
+        """What the spec calls the values that the model computes, by their first names; what it is given has its own."""
+        named = ((v.var.name, n) for n, v in reversed(self.model.scope.names.items()) if isinstance(v, Tensor))
+        return {value: name for value, name in named if not self.graph[value].op.is_source}
 
     def steps(self, root: Part) -> Iterator[Step | Recurrence]:
         ends = {node: public.partition(":")[2] for public, node in self.drawing.ends.items()}
@@ -226,7 +228,8 @@ class _Naming:
         if self.length(value) <= MOST_NODES:
             return
         inside = self.graph.needed([value], self.names) & nodes - {value}
-        for node in [n for n in self.graph.nodes if n in inside and n not in self.names]:
+        loops = {n.name for n in self.graph if n.op is scan}  # whose value is that of all that they yield, one behind the other
+        for node in [n for n in self.graph.nodes if n in inside - loops and n not in self.names]:
             several = len(inside.union([value]).intersection(self.drawing.readers.get(node, ()))) > 1
             if self.length(node) > (1 if several else MOST_NODES // 2):
                 yield from self.step(node, self.numbered("z"), self.graph[node].op.name)
