@@ -166,7 +166,7 @@ def test_a_derivative_through_loops_is_taken_apart_where_they_yield() -> None:
         v = w / 1.5^2 + c
         c = tanh(v + ks[0] * a)
       })
-      output out = grad(s, a) + s  loss mse(out, y) }""")
+      both = stack(grad(s, a), s)  output out = 1 * both  loss mse(both, y) }""")
     assert check(spec, "w").passed
 
 
