@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from nnspec.diagnostics import Diagnostic, Fix, Source, Span
 from nnspec.record import dataclass
 from nnspec.syntax.lalr import MAX_NESTING
-from nnspec.syntax.recovery import blanked, statement_around
+from nnspec.syntax.recovery import blanked, indent, statement_around
 from nnspec.syntax.words import DEFINITION_WORDS, SETTING_WORDS
 
 _LEXED = re.compile(rf'"[^"\n]*"|#[^\n]*|[\[\](){{}}]|^(?:{"|".join(DEFINITION_WORDS)})\b', re.M)
 _HEADER = re.compile(rf"[ \t]*(?:(?:{'|'.join(DEFINITION_WORDS)}|if|scan|repeat)\b|.*\b(?:else|scan|repeat)\b)")
-_WHOLE = re.compile(r"(?:let|import)\b|\w+\s+\w+\s*(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?\s*=")
+_WHOLE = re.compile(r"(?:let|import)\b|\w++\s++\w++\s*+(?:\([^()]*+(?:\([^()]*+\)[^()]*+)*+\))?\s*+=")
 """How a line begins that defines something without braces."""
 _OF_BODY = re.compile(rf"(?:input|target|{'|'.join(SETTING_WORDS)})\b")
 """How the first lines of a model and of a training begin."""
@@ -125,20 +125,18 @@ class _Brackets:
                 "E002", "a `{` is missing", fix.span, "what ends below begins with `{`", ((self._span(at), "it ends here"),), fix=fix
             )
             return _Problem(d, self._with_sign(end, "{"))
-        if char == "}" and self._is_first(at) and (body := self._body(at)) is not None:
-            return self._without_beginning(body, at)
+        if char == "}" and self._is_first(at) and (first := self._first_of_body(at)):
+            return self._without_beginning(first, at)
         d = Diagnostic("E002", f"`{char}` closes nothing", self._span(at), f"no `{_OPENER[char]}` is open here")
         start, end = (at, at + 1) if self._is_first(at) else statement_around(self.text, at)
         return _Problem(d, blanked(self.text, min(start, at), max(end, at + 1)))
 
-    def _without_beginning(self, body: int, closer: int) -> _Problem:
+    def _without_beginning(self, first: re.Match[str], closer: int) -> _Problem:
         """The lines above a `}`, as they stand in a model or a training, without the line with which that begins."""
-        word = re.compile(r"\w*").match(self.text, body)
-        assert word
-        place = Span(self.source, self.offset + body, self.offset + word.end())
-        header = "train {" if word[0] in SETTING_WORDS else "model NAME {"
-        d = Diagnostic("E002", "`}` closes nothing", place, f"`{header}` is missing above this", ((self._span(closer), "it ends here"),))
-        return _Problem(d, blanked(self.text, body, closer + 1))
+        place = Span(self.source, self.offset + first.start(), self.offset + first.end())
+        label = f"`{'train' if first[0] in SETTING_WORDS else 'model NAME'} {{` is missing above this"
+        d = Diagnostic("E002", "`}` closes nothing", place, label, ((self._span(closer), "it ends here"),))
+        return _Problem(d, blanked(self.text, first.start(), closer + 1))
 
     def _ends_with(self, opener: int) -> str:
         char, closer = self.text[opener], _CLOSER[self.text[opener]]
@@ -159,8 +157,7 @@ class _Brackets:
         return len(self.text) if end < 0 else end
 
     def _indent(self, at: int) -> int:
-        line = self.text[self._line_start(at) : self._line_end(at)].expandtabs()
-        return len(line) - len(line.lstrip())
+        return indent(self.text, self._line_start(at))
 
     def _is_first(self, at: int) -> bool:
         return not self.text[self._line_start(at) : at].strip()
@@ -196,8 +193,8 @@ class _Brackets:
                 return start if _HEADER.match(line) and "{" not in line and not _WHOLE.match(line) else None
         return None
 
-    def _body(self, closer: int) -> int | None:
-        """Where the lines begin that stand above a `}` and are indented more, if they begin as those of a model or a training."""
+    def _first_of_body(self, closer: int) -> re.Match[str] | None:
+        """The word that begins the lines above a `}` that are indented more, where a model or a training begins so."""
         start, body = self._line_start(closer), closer
         while start > 0:
             line = self._line_start(start - 1)
@@ -205,8 +202,8 @@ class _Brackets:
             if code.strip() and self._indent(line) <= self._indent(closer):
                 break
             start, body = line, line + len(code) - len(code.lstrip()) if code.strip() else body
-        begins = _OF_BODY.match(self.text, body) and self.text.count("{", body, closer) == self.text.count("}", body, closer)
-        return body if begins else None
+        whole = self.text.count("{", body, closer) == self.text.count("}", body, closer)
+        return _OF_BODY.match(self.text, body) if whole else None
 
     def _with_sign(self, at: int, sign: str) -> str:
         """The text with a sign in the place of the end of a line, and of the comment there."""

@@ -13,6 +13,7 @@ STATEMENT = re.compile(rf"^[ \t]*(?:(?:{'|'.join(STATEMENT_WORDS)})\b|[^\W\d]\w*
 _OTHERWISE = re.compile(r"^[ \t]*[^\W\d]\w*(?:[ \t]+[^\W\d]\w*)?\s*(?::=?|==?)", re.M)
 """How statements begin in other languages."""
 _OPEN_END = re.compile(r"(?:[-+*/@%^=,~>.]|\b(?:and|or|not|then|else))\s*\Z")
+_SPACES = re.compile(r"[ \t]*+")
 _CONTINUES = re.compile(r"\s*(?:[^\w\s\"]|(?:then|else|and|or|as|with)\b)")
 _KEYWORDS = "|".join(("as", *STATEMENT_WORDS, *WORDS))
 _FIRST_WORDS = (
@@ -43,12 +44,13 @@ def _goes_on(text: str, line: int) -> int | None:
         return None
     above = _start(text, line - 1)[0]
     whole = text.count("{", above, line) == text.count("}", above, line)
-    return above if whole and text[above:line].strip() and _indent(text, line) > _indent(text, above) else None
+    return above if whole and text[above:line].strip() and indent(text, line) > indent(text, above) else None
 
 
-def _indent(text: str, line: int) -> int:
-    written = text[line : text.find("\n", line)].expandtabs()
-    return len(written) - len(written.lstrip())
+def indent(text: str, line: int) -> int:
+    """How far the line that begins there is indented."""
+    spaces = _SPACES.match(text, line)
+    return len(spaces[0].expandtabs()) if spaces else 0
 
 
 def _next(text: str, start: int, at: int) -> int:
