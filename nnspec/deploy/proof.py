@@ -84,7 +84,7 @@ def tried(graph: Graph, content: bytes | Path, feeds: Iterable[Mapping[str, Arra
 
 def compared(pairs: Iterable[tuple[Array, Array]], most: float) -> float:
     """The largest difference of what was got from what was expected; E505 when it is too large."""
-    return _small_enough(largest(distance(got, expected) for got, expected in pairs), most)
+    return _small_enough(largest(distance(got, expected) for got, expected in pairs), most, help=SENSITIVE)
 
 
 def _small_enough(far: float, most: float, span: Span | None = None, help: str = "") -> float:
