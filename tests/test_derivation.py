@@ -159,6 +159,14 @@ def test_a_second_name_of_what_is_given_is_none_of_its_own() -> None:
     assert check(spec, "W").passed
 
 
+def test_factors_beside_a_matrix_stand_in_parentheses_in_latex() -> None:
+    """There what has no sign between it holds together more than what has one."""
+    spec = spec_of("""model M { input x: [4]  target y: [4]  param W: [4, 4] ~ xavier_normal
+      h = tanh(x @ W)  g = tanh(h @ W) + h  output g  loss mse(g, y) }""")
+    found = "\n".join(e.right for e in Chain(values_of(spec), "W", Latex()).backward())
+    assert r"\left(\frac{\partial L}{\partial g} \odot \left(1 - \operatorname{tanh}\left(h \, W\right)^{2}\right)\right) \, W^{\top}" in found
+
+
 def test_a_derivative_through_loops_is_taken_apart_where_they_yield() -> None:
     spec = spec_of("""model M { input x: [2]  target y: []  param w: [] = 0.6  a = x[0]
       s = sum(scan e in x with c = w {

@@ -107,6 +107,10 @@ MISTAKES = {
         model("h = x", "  -> dense(3)", "  dense(4)", "output y = h @ [1, 2, 3, 4]"),
         "E001", 5, "dense", "`dense` does not start a statement", "to go on with the line above",
     ),
+    "what a layer gives, without its word": Mistake(
+        "layer mlp(x) {\n  h = x -> dense(4)\n  h -> relu\n}\n" + model("output y = x -> mlp"),
+        "E001", 3, "h", "`h` does not start a statement", "`return h ...`",
+    ),
     "a layer without the argument that it is for": Mistake(
         "layer twice(units) = z -> dense(units)\n" + model("output y = x -> twice(3)"), "E101", 1, "z", "there is no `z` here"
     ),

@@ -14,7 +14,8 @@ from nnspec.diagnostics import printable
 from nnspec.graph import Dim, Shape
 from nnspec.record import dataclass
 
-SUM, PRODUCT, SIGNED, ATOM = range(4)
+SUM, PRODUCT, JUXTAPOSED, SIGNED, ATOM = range(5)
+"""How tightly a formula holds together: matrices side by side, as LaTeX has them, more than factors with a sign between."""
 MOST_SHOWN = 8
 _SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 _LARGE = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
@@ -264,7 +265,7 @@ class Latex(Signs):
         return Term(rf"\frac{{{above}}}{{{self.times(below, '')}}}")
 
     def matmul(self, left: Term, right: Term) -> Term:
-        return Term(rf"{self.held(left, PRODUCT)} \, {self.held(right, SIGNED)}", PRODUCT)
+        return Term(rf"{self.held(left, JUXTAPOSED)} \, {self.held(right, SIGNED)}", JUXTAPOSED)
 
     def transposed(self, x: Term) -> Term:
         simple = x.level == ATOM and "\\frac" not in x.text and "^" not in x.text

@@ -19,6 +19,8 @@ _REPEATS = re.compile(r"(?:->|\brepeat\s*\([^()\n]*\))\s*\Z")
 NAMES_ARGUMENT = re.compile(r"\s*=(?!=)")
 _MAKES = r"\b(?:input|target|param|state|let)\s+{word}\b|^\s*{word}\s*=(?!=)|^(?:fn|layer|init|optimizer|schedule)\b[^\n{{=]*\b{word}\b"
 _ARGUMENT = re.compile(r"[(,][ \t]*(?P<word>[^\W\d]\w*)[ \t]+\Z")
+_LAST = re.compile(r"[^\n{}]*+\s*+\}")
+"""The rest of the line before the end of what is in braces."""
 _FOR_OUTPUTS = ("p", "result", "out")
 _JOINS_VALUES = ("PLUS", "MINUS", "STAR", "SLASH", "AT", "CARET", "PERCENT")
 _BRACKETS = frozenset("()[]{}")
@@ -133,7 +135,12 @@ def without_equals(span: Span) -> Diagnostic | None:
 
 
 def without_a_name(span: Span) -> str:
-    """What is said of a formula that begins with a word and has no name: deeper than the line above it may go on with that."""
+    """What is said of a formula that begins with a word and has no name: deeper than the line above it may go on with that.
+
+    What ends a function or layer is what that gives.
+    """
+    if word_of_definition(span.source.code, span.start) in ("fn", "layer") and _LAST.match(span.source.code, span.start):
+        return f"what a {word_of_definition(span.source.code, span.start)} gives begins with `return`: `return {span.text} ...`"
     above, depth = span.source.line(span.line - 1) if span.line > 1 else "", len(line_before(span))
     deeper = len(above) - len(above.lstrip()) < depth or above.lstrip().startswith("->")
     if above.strip() and not above.rstrip().endswith("{") and deeper:
